@@ -1,0 +1,116 @@
+"""Device, precision, memory format and seed: the one place that asks what the machine can do."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how a network runs.
+
+    Attributes:
+        device: the torch device.
+        dtype: the type that the network's weights and activations take (float32, bfloat16 or float16).
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def precision(self) -> str:
+        """The name of `dtype` as users type it: fp32, bf16 or fp16."""
+        return next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """channels-last, except for float32 on CPU, where the plain layout has the faster convolutions."""
+        if self.device.type == "cpu" and self.dtype == torch.float32:
+            return torch.contiguous_format
+        return torch.channels_last
+
+    def place(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Move `network` here, in this precision and memory format."""
+        return network.to(self.device, self.dtype).to(memory_format=self.memory_format)  # type: ignore[call-overload]
+
+    def in_precision(self, precision: str) -> Runtime:
+        """The same device in another precision."""
+        return Runtime(self.device, PRECISIONS[precision])
+
+
+def choose(device: str = "auto", precision: str = "auto") -> Runtime:
+    """Turn what the user asked for into what this machine will do.
+
+    Args:
+        device: auto, cpu, cuda, cuda:N or mps. auto prefers cuda, then mps, then cpu.
+        precision: auto, fp32, bf16 or fp16. auto is bf16 where the hardware computes in it, else fp32.
+
+    Raises:
+        ValueError: the device is not here or the precision is unknown; the text says what is.
+    """
+    where = _device(device)
+    if precision == "auto":
+        return Runtime(where, torch.bfloat16 if fast_bf16(where) else torch.float32)
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}: use auto, {', '.join(PRECISIONS)}")
+    return Runtime(where, PRECISIONS[precision])
+
+
+def available_devices() -> list[str]:
+    """The devices of this machine that torch can use, best first."""
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
+
+
+def _device(name: str) -> torch.device:
+    available = available_devices()
+    if name == "auto":
+        return torch.device(available[0])
+    try:
+        wanted = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"unknown device {name!r}: this machine has {', '.join(available)}") from None
+    if not any(entry.split(":")[0] == wanted.type and (wanted.index is None or entry == str(wanted) or entry == name)
+               for entry in available):
+        raise ValueError(f"device {name!r} is not available: this machine has {', '.join(available)}")
+    return wanted
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether `device` computes bfloat16 in hardware (Ampere GPUs and later, CPUs with AMX or AVX512-BF16)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return bool(cpu_features() & {"amx_bf16", "avx512_bf16"})
+    return False
+
+
+@cache
+def cpu_features() -> frozenset[str]:
+    """The CPU's instruction-set flags that matter to us, as Linux names them; empty where the system tells none."""
+    wanted = {"amx_bf16", "amx_tile", "avx512_bf16", "avx512f", "avx2", "bf16", "asimd"}
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return frozenset()
+    for line in text.splitlines():
+        if line.lower().startswith(("flags", "features")):
+            return frozenset(line.split(":", 1)[1].split()) & wanted
+    return frozenset()
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch (every device)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
