@@ -1,0 +1,96 @@
+"""Seeded synthetic damage: what turns a clean picture into what the network will meet.
+
+Pictures are float32 (H, W, C) in nominal [0, 1]; each function takes a NumPy generator, so that the same seed gives the same
+damage, and returns the damaged picture together with the standard deviation of its noise at each pixel, (H, W, 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+Damaged = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """Which noise the trainer adds. The shares are chances; what they leave is white Gaussian noise.
+
+    Attributes: see each field's help.
+    """
+
+    sigma: tuple[float, float] = field(
+        default=(0.0, 55.0), metadata={"help": "Gaussian noise: range of its standard deviation, of 255"}
+    )
+    poisson_share: float = field(default=0.0, metadata={"help": "share of crops with Poisson-Gaussian (quantum) noise"})
+    counts: tuple[float, float] = field(
+        default=(10.0, 1000.0), metadata={"help": "quantum noise: range of counts per pixel at white, drawn log-uniformly"}
+    )
+    readout: tuple[float, float] = field(
+        default=(0.0, 5.0), metadata={"help": "quantum noise: range of the readout's standard deviation, of 255"}
+    )
+    correlated_share: float = field(default=0.0, metadata={"help": "share of crops whose noise is blurred, as cameras' is"})
+    round_share: float = field(default=0.0, metadata={"help": "share of crops rounded and clipped to 8 bits afterwards"})
+    jpeg_share: float = field(default=0.0, metadata={"help": "share of crops stored as JPEG afterwards"})
+    jpeg_quality: tuple[int, int] = field(default=(70, 98), metadata={"help": "JPEG: range of the quality"})
+    map_error: float = field(
+        default=0.0, metadata={"help": "the network is told the noise level times exp(N(0, map_error)), as estimates err"}
+    )
+
+
+def gaussian(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> Damaged:
+    """White Gaussian noise of standard deviation `sigma` (picture units), float and unclipped."""
+    noise = rng.standard_normal(picture.shape, dtype=np.float32)
+    return picture + np.float32(sigma) * noise, np.full((*picture.shape[:2], 1), sigma, np.float32)
+
+
+def poisson_gaussian(picture: np.ndarray, counts: float, readout: float, rng: np.random.Generator) -> Damaged:
+    """X-ray quantum noise: Poisson with `counts` per pixel at white, plus Gaussian readout noise (picture units).
+
+    Variance a x + b with a = 1 / counts and b = readout^2 (Foi et al. 2008, eq. 1-3).
+    """
+    quanta = rng.poisson(np.clip(picture, 0, None) * counts).astype(np.float32) / np.float32(counts)
+    noisy = quanta + np.float32(readout) * rng.standard_normal(picture.shape, dtype=np.float32)
+    variance = np.clip(picture.mean(axis=2, keepdims=True), 0, None) / counts + readout**2
+    return noisy, np.sqrt(variance, dtype=np.float32)
+
+
+def correlated(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> Damaged:
+    """Blurred noise of standard deviation `sigma`: what demosaicing and a camera's own smoothing leave."""
+    noise = rng.standard_normal(picture.shape, dtype=np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.3, 1.0))).reshape(picture.shape)
+    noise *= np.float32(sigma) / max(float(noise.std()), 1e-6)
+    return picture + noise, np.full((*picture.shape[:2], 1), sigma, np.float32)
+
+
+def to_8_bits(picture: np.ndarray) -> np.ndarray:
+    """Round and clip as an 8-bit file does."""
+    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.float32) / np.float32(255)
+
+
+def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    """Through an 8-bit JPEG file of `quality` (1..100) and back."""
+    stored = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    return decoded.reshape(picture.shape).astype(np.float32) / np.float32(255)
+
+
+def damage(picture: np.ndarray, rng: np.random.Generator, config: NoiseConfig) -> Damaged:
+    """Draw one damage from `config` and apply it."""
+    chance = rng.random(5)
+    if chance[0] < config.poisson_share:
+        counts = float(np.exp(rng.uniform(*np.log(config.counts))))
+        noisy, level = poisson_gaussian(picture, counts, rng.uniform(*config.readout) / 255, rng)
+    else:
+        make = correlated if chance[1] < config.correlated_share else gaussian
+        noisy, level = make(picture, float(rng.uniform(*config.sigma)) / 255, rng)
+    if chance[2] < config.jpeg_share:
+        noisy = jpeg(noisy, int(rng.integers(config.jpeg_quality[0], config.jpeg_quality[1] + 1)))
+    elif chance[3] < config.round_share:
+        noisy = to_8_bits(noisy)
+    if config.map_error > 0:
+        level = level * np.float32(np.exp(rng.normal(0, config.map_error)))
+    return noisy, level

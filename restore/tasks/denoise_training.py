@@ -1,0 +1,126 @@
+"""`restore train denoise`: clean pictures, seeded noise, the restoration U-Net and the supervised trainer, introduced to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+from torch.utils.data import Dataset, default_collate
+
+from restore import networks, runtime, weights
+from restore.datasets import crops, degrade, folders
+from restore.networks.adapt import transfer
+from restore.training.config import as_dict
+from restore.training.loop import LoopConfig
+from restore.training.supervised import OptimizerConfig, SupervisedTrainer
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What is trained."""
+
+    name: str = field(default="unet", metadata={"help": "a key of restore.networks.NETWORKS"})
+    widths: tuple[int, ...] = field(default=(64, 96, 128), metadata={"help": "channels at 1/2, 1/4, 1/8 of the resolution"})
+    blocks: tuple[int, ...] = field(default=(3, 2, 2), metadata={"help": "residual blocks at each of these"})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What it is trained on."""
+
+    channels: Literal[1, 3] = field(default=1, metadata={"help": "1 gray (colour pictures become luma), 3 colour"})
+    include: tuple[str, ...] = field(default=(), metadata={"help": "glob patterns under the dataset; empty: every picture"})
+    crop: int = field(default=96, metadata={"help": "side of a training crop in pixels"})
+    scales: tuple[float, float] = field(default=(1.0, 1.0), metadata={"help": "range of the factor a picture is shrunk by first"})
+    gain: tuple[float, float] = field(default=(1.0, 1.0), metadata={"help": "range of the factor on a crop's contrast"})
+    test_share: float = field(default=0.05, metadata={"help": "share of the pictures kept for previews, where no split is given"})
+
+
+@dataclass(frozen=True)
+class DenoiseConfig:
+    """Everything that decides a denoising run."""
+
+    seed: int = field(default=0, metadata={"help": "of the crops, the noise and the first weights"})
+    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
+    pixel_loss: Literal["l1", "l2", "charbonnier"] = field(default="l1", metadata={"help": "the loss on pixels"})
+    pixel_weight: float = field(default=1.0, metadata={"help": "what multiplies it"})
+    start_from: str | None = field(default=None, metadata={"help": "weights (name or file) to start from, gray or colour alike"})
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    noise: degrade.NoiseConfig = field(default_factory=degrade.NoiseConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready for the loop."""
+
+    trainer: SupervisedTrainer
+    dataset: Dataset[Any]
+    preview_batch: dict[str, Any] | None
+    recipe: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def prepare(root: Path, config: DenoiseConfig) -> Prepared:
+    """Find the pictures, build the network and the trainer.
+
+    Args:
+        root: the dataset's folder.
+        config: the resolved configuration.
+
+    Raises:
+        ValueError: no pictures, an unknown network, device or precision, or unusable settings.
+    """
+    _check(config)
+    place = runtime.choose(config.device, config.precision)
+    runtime.seed_everything(config.seed)
+    train, test = folders.split(folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed)
+    settings = {"channels": config.data.channels, "widths": list(config.network.widths), "blocks": list(config.network.blocks)}
+    network = networks.build(config.network.name, **settings)
+    if config.start_from:
+        transfer(weights.load(weights.find(config.start_from).path)[0], network)
+    trainer = SupervisedTrainer(
+        network, config.optimizer, place, pixel_loss=config.pixel_loss, pixel_weight=config.pixel_weight
+    )
+    make = partial(_crops, config=config)
+    recipe = {"task": "denoise", "network": config.network.name, "settings": settings, "training": as_dict(config)}
+    preview = make(test or train, seed=config.seed + 1, length=4)
+    facts = {"training pictures": len(train), "held-out pictures": len(test), "parameters": _count(network), "device": str(place.device),
+             "precision": place.precision}
+    return Prepared(
+        trainer,
+        make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size),
+        default_collate([preview[index] for index in range(4)]),
+        recipe,
+        facts,
+    )
+
+
+def _crops(files: list[Path], *, config: DenoiseConfig, seed: int, length: int) -> crops.DamagedCrops:
+    data = config.data
+    return crops.DamagedCrops(
+        files, crop=data.crop, channels=data.channels, damage=partial(degrade.damage, config=config.noise), seed=seed,
+        length=length, scales=data.scales, gain=data.gain,
+    )  # fmt: skip
+
+
+def _check(config: DenoiseConfig) -> None:
+    multiple = 2 ** len(config.network.widths)
+    if config.data.crop < multiple or config.data.crop % multiple:
+        raise ValueError(f"data.crop must be a multiple of {multiple} for {len(config.network.widths)} widths, not {config.data.crop}")
+    for name in ("scales", "gain"):
+        low, high = getattr(config.data, name)
+        if not 0 < low <= high:
+            raise ValueError(f"data.{name} must be two rising numbers above 0, not {low}, {high}")
+    if not 0 <= config.data.test_share < 1:
+        raise ValueError(f"data.test_share must be in 0..1, not {config.data.test_share}")
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

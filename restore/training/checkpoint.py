@@ -1,0 +1,69 @@
+"""Checkpoints from which a run goes on as if it had never stopped: written atomically, the previous one kept."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+NAME = "checkpoint.pt"
+PREVIOUS = "checkpoint-previous.pt"
+
+
+def save(folder: Path, state: dict[str, Any]) -> Path:
+    """Write `state` and the state of every random generator; the checkpoint that was there becomes the previous one."""
+    path = folder / NAME
+    temporary = folder / f".{NAME}.{os.getpid()}"
+    torch.save({**state, "random": random_state()}, temporary)
+    if path.exists():
+        path.replace(folder / PREVIOUS)
+    temporary.replace(path)
+    return path
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """Read the newest readable checkpoint and set the random generators as they were.
+
+    Raises:
+        ValueError: there is none, or none can be read.
+    """
+    reasons = []
+    for name in (NAME, PREVIOUS):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises whatever its readers meet in a damaged file
+            reasons.append(f"{path}: {error}")
+            continue
+        set_random_state(state.pop("random"))
+        return state
+    raise ValueError(f"no checkpoint to resume from in {folder}" + (f" ({'; '.join(reasons)})" if reasons else ""))
+
+
+def random_state() -> dict[str, Any]:
+    """The state of Python's, NumPy's and torch's generators, as plain numbers and tensors."""
+    version, internal, gauss = random.getstate()
+    name, numbers, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "python": [version, list(internal), gauss],
+        "numpy": [str(name), torch.from_numpy(np.asarray(numbers).astype(np.int64)), int(position), int(has_gauss), float(cached)],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Undo `random_state`."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, numbers, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, numbers.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,173 @@
+"""Frozen, typed dataclasses as configuration: defaults < TOML file < `key=value`, checked in the first second."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+Config = TypeVar("Config")
+
+
+def resolve(kind: type[Config], file: Path | None = None, overrides: Mapping[str, str] | None = None) -> Config:
+    """Build a configuration.
+
+    Args:
+        kind: a frozen dataclass; its fields may be dataclasses too (dotted keys: `noise.sigma`).
+        file: a TOML file with some of the keys.
+        overrides: dotted key -> text, as typed behind `--set`; lists as `1,2,3` or `[1, 2, 3]`.
+
+    Raises:
+        ValueError: an unknown key (the nearest valid one is named), a wrong type, or a file that is no TOML.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text())
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"cannot read the configuration {file}: {error}") from error
+    for key, text in (overrides or {}).items():
+        _place(values, key, text)
+    return _build(kind, values, "")
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """The configuration as plain nested dictionaries (tuples become lists), ready for JSON or TOML."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items()}
+        return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+    return typing.cast(dict[str, Any], plain(dataclasses.asdict(config)))
+
+
+def to_toml(config: Any) -> str:
+    """The configuration as TOML with each field's help as a comment; `resolve` reads it back to the same configuration."""
+    lines: list[str] = []
+    _write(config, "", lines)
+    return "\n".join(lines) + "\n"
+
+
+def keys(kind: type, prefix: str = "") -> list[str]:
+    """Every dotted key that a configuration of this kind has."""
+    found: list[str] = []
+    for name, hint in typing.get_type_hints(kind).items():
+        found += keys(hint, f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else [prefix + name]  # type: ignore[arg-type]
+    return found
+
+
+def _place(values: dict[str, Any], key: str, text: str) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise ValueError(f"{key!r}: {part!r} holds a value, not further keys")
+    values[last] = _Text(text)
+
+
+class _Text(str):
+    """A value typed on the command line, whose type is the field's to decide."""
+
+
+def _build(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in hints:
+            valid = keys(kind, prefix)
+            near = difflib.get_close_matches(prefix + key, valid, 1, 0) or valid[:1]
+            raise ValueError(f"unknown setting {prefix + key!r}: did you mean {near[0]!r}? There are: {', '.join(valid)}")
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        name, hint = prefix + key, hints[key]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{name!r} is a group of settings; set one of {', '.join(keys(hint, name + '.'))}")  # type: ignore[arg-type]
+            arguments[key] = _build(hint, value, name + ".")
+        else:
+            arguments[key] = _convert(name, hint, value)
+    try:
+        return kind(**arguments)
+    except ValueError as error:
+        raise ValueError(f"{prefix.rstrip('.') or 'configuration'}: {error}") from error
+
+
+def _convert(name: str, hint: Any, value: Any) -> Any:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None or (isinstance(value, _Text) and value.lower() == "none"):
+            return None
+        return _convert(name, next(entry for entry in inner if entry is not type(None)), value)
+    if origin is typing.Literal:
+        if value in inner:
+            return str(value) if isinstance(value, str) else value
+        raise ValueError(f"{name!r} must be one of {', '.join(map(str, inner))}, not {value!r}")
+    if origin is tuple:
+        return _convert_tuple(name, inner, value)
+    return _convert_scalar(name, hint, value)
+
+
+def _convert_tuple(name: str, inner: Sequence[Any], value: Any) -> tuple[Any, ...]:
+    if isinstance(value, _Text):
+        value = [_Text(part.strip().strip("'\"")) for part in value.strip("[]() ").split(",") if part.strip()]
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{name!r} must be a list, not {value!r}")
+    if len(inner) == 2 and inner[1] is Ellipsis:
+        return tuple(_convert(name, inner[0], entry) for entry in value)
+    if len(value) != len(inner):
+        raise ValueError(f"{name!r} must be a list of {len(inner)} values, not {value!r}")
+    return tuple(_convert(name, kind, entry) for kind, entry in zip(inner, value, strict=True))
+
+
+def _convert_scalar(name: str, hint: type, value: Any) -> Any:
+    wrong = ValueError(f"{name!r} must be {hint.__name__}, not {value!r}")
+    if hint is bool:
+        truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if isinstance(value, _Text) and value.lower() in truth:
+            return truth[value.lower()]
+        if isinstance(value, bool):
+            return value
+        raise wrong
+    if isinstance(value, _Text) and hint in (int, float, str, Path):
+        try:
+            return hint(str(value))
+        except ValueError:
+            raise wrong from None
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise wrong
+    return value
+
+
+def _write(config: Any, prefix: str, lines: list[str]) -> None:
+    fields = dataclasses.fields(config)
+    for entry in fields:
+        value = getattr(config, entry.name)
+        if dataclasses.is_dataclass(value) or value is None:
+            continue
+        note = entry.metadata.get("help", "")
+        lines.append(f"{entry.name} = {_literal(value)}" + (f"  # {note}" if note else ""))
+    for entry in fields:
+        value = getattr(config, entry.name)
+        if dataclasses.is_dataclass(value):
+            lines.append(f"\n[{prefix}{entry.name}]")
+            _write(value, f"{prefix}{entry.name}.", lines)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_literal(entry) for entry in value) + "]"
+    if isinstance(value, str | Path):
+        escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)

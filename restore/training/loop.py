@@ -1,0 +1,197 @@
+"""The loop: feeds a trainer, logs, previews, writes checkpoints and resumes. It knows no loss; a trainer knows no loop."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.tensorboard import SummaryWriter
+
+from restore.training import checkpoint
+from restore.training.previews import save_grid
+
+log = logging.getLogger(__name__)
+
+
+class Trainer(Protocol):
+    """What the loop needs of a trainer, and all it knows of one."""
+
+    def step(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """One update; the losses by name, detached scalars."""
+
+    def preview(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Images (B, C, H, W) by title."""
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """What gets published."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long a run runs and what it writes on the way."""
+
+    steps: int = field(default=20_000, metadata={"help": "stop after this many steps in all"})
+    batch_size: int = field(default=16, metadata={"help": "crops a step"})
+    workers: int = field(default=0, metadata={"help": "processes that prepare crops; 0: the training process itself"})
+    log_every: int = field(default=50, metadata={"help": "steps between two lines of the log"})
+    preview_every: int = field(default=1000, metadata={"help": "steps between two preview grids"})
+    checkpoint_every: int = field(default=500, metadata={"help": "steps between two checkpoints"})
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "log_every", "preview_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, told every `log_every` steps."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    images_per_second: float
+    seconds_left: float
+
+
+def run(
+    trainer: Trainer,
+    dataset: Dataset[dict[str, Tensor]],
+    config: LoopConfig,
+    folder: Path,
+    *,
+    preview_batch: Mapping[str, Tensor] | None = None,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> int:
+    """Train until `config.steps`; on Ctrl-C write a checkpoint and let it rise.
+
+    `dataset[i]` must be a function of i alone: step k takes the items k B .. (k + 1) B - 1, which makes the position in the data
+    a matter of the step number.
+
+    Returns:
+        The step reached.
+
+    Raises:
+        ValueError: nothing to resume from, or a loss that is no longer finite.
+    """
+    step = _resume(trainer, folder) if resume else 0
+    journal = _Journal(folder, step)
+    meter = _Meter(step, config)
+    saved = step
+    try:
+        if step == 0 and preview_batch is not None:
+            save_grid(folder / "previews" / "000000.png", trainer.preview(preview_batch))
+        for batch in _batches(dataset, config, step):
+            losses = trainer.step(batch)
+            step += 1
+            if step % config.log_every == 0 or step == config.steps:
+                progress = meter.read(step, _finite(losses, step, folder))
+                journal.write(progress)
+                if on_progress:
+                    on_progress(progress)
+            if preview_batch is not None and (step % config.preview_every == 0 or step == config.steps):
+                save_grid(folder / "previews" / f"{step:06d}.png", trainer.preview(preview_batch))
+            if step % config.checkpoint_every == 0 or step == config.steps:
+                checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
+                saved = step
+    except KeyboardInterrupt:
+        if step > saved:
+            checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
+        log.warning("interrupted after step %d; go on with --resume", step)
+        raise
+    finally:
+        journal.close()
+    return step
+
+
+def _resume(trainer: Trainer, folder: Path) -> int:
+    state = checkpoint.load(folder)
+    trainer.load_state_dict(state["trainer"])
+    log.info("resumed %s after step %d", folder, state["step"])
+    return int(state["step"])
+
+
+def _batches(dataset: Dataset[dict[str, Tensor]], config: LoopConfig, start: int) -> Iterator[dict[str, Tensor]]:
+    indices = range(start * config.batch_size, config.steps * config.batch_size)
+    if not indices:
+        return
+    loader = DataLoader(
+        dataset,
+        config.batch_size,
+        sampler=indices,
+        num_workers=config.workers,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=config.workers > 0,
+        # the loader draws a seed for its workers from the global generator, which would differ between a straight and a resumed run
+        generator=torch.Generator().manual_seed(0),
+    )
+    yield from loader
+
+
+def _finite(losses: Mapping[str, Tensor], step: int, folder: Path) -> dict[str, float]:
+    values = {name: float(value) for name, value in losses.items()}
+    bad = [name for name, value in values.items() if not math.isfinite(value)]
+    if bad:
+        raise ValueError(
+            f"the loss {', '.join(bad)} is no longer finite at step {step}: resume {folder} from its last checkpoint with a lower learning rate"
+        )
+    return values
+
+
+class _Meter:
+    """Images a second and the time left, over the steps since the last reading."""
+
+    def __init__(self, step: int, config: LoopConfig) -> None:
+        self.config, self.step, self.since = config, step, time.perf_counter()
+
+    def read(self, step: int, losses: dict[str, float]) -> Progress:
+        now = time.perf_counter()
+        pace = (step - self.step) / max(now - self.since, 1e-9)
+        self.step, self.since = step, now
+        return Progress(step, self.config.steps, losses, pace * self.config.batch_size, (self.config.steps - step) / max(pace, 1e-9))
+
+
+class _Journal:
+    """log.jsonl and TensorBoard; on resume, lines past the checkpoint are dropped, since those steps are run again."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "log.jsonl"
+        kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step] if step and path.is_file() else []
+        path.write_text("".join(line + "\n" for line in kept))
+        self.file = path.open("a")
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)
+
+    def write(self, progress: Progress) -> None:
+        row = {"step": progress.step, **progress.losses, "images_per_second": round(progress.images_per_second, 2)}
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+        for name, value in progress.losses.items():
+            self.board.add_scalar(name, value, progress.step)
+
+    def close(self) -> None:
+        self.file.close()
+        self.board.close()
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

@@ -1,0 +1,181 @@
+"""Name -> verified weights file: safetensors whose header carries the recipe, so that a file alone is ready to use.
+
+The header's metadata holds `recipe`, a JSON object with at least `task`, `network` and `settings` (what `networks.build` takes),
+and `sha256` of the tensors. safetensors runs no code, so a stranger's file is safe to open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import Tensor
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One weights file.
+
+    Attributes:
+        name: what the user types.
+        path: where it is.
+        recipe: how it was made and what it is for (`task`, `network`, `settings`, `training`, ...).
+        card: the path of its card (Markdown), or None.
+    """
+
+    name: str
+    path: Path
+    recipe: dict[str, Any]
+    card: Path | None
+
+
+def user_folder() -> Path:
+    """Where `restore weights add` and training keep weights by name: $RESTORE_WEIGHTS, else ~/.local/share/restore/weights."""
+    named = os.environ.get("RESTORE_WEIGHTS")
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(named) if named else Path(base) / "restore" / "weights"
+
+
+def shipped_folder() -> Path:
+    """The weights that ship: inside the package when installed, `weights/` of the checkout in an editable install."""
+    return Path(str(resources.files("restore.shipped")))
+
+
+def folders() -> list[Path]:
+    """Where names are looked up, first hit wins: the user's own before those that ship."""
+    return [folder for folder in (user_folder(), shipped_folder()) if folder.is_dir()]
+
+
+def catalogue() -> list[Entry]:
+    """Every weights file that can be used by name, sorted by name; unreadable files are left out."""
+    found: dict[str, Entry] = {}
+    for folder in folders():
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            try:
+                found.setdefault(path.stem, entry(path))
+            except ValueError:
+                continue
+    return [found[name] for name in sorted(found)]
+
+
+def entry(path: Path) -> Entry:
+    """Read the header of one file.
+
+    Raises:
+        ValueError: the file is no weights file of this suite.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a weights file (safetensors): {error}") from error
+    if "recipe" not in metadata:
+        raise ValueError(f"{path} carries no recipe: it was not made by this suite; train or convert it with `restore`")
+    card = path.with_suffix(".md")
+    return Entry(path.stem, path, json.loads(metadata["recipe"]), card if card.is_file() else None)
+
+
+def find(name: str | Path) -> Entry:
+    """Find weights by name, by file, or by the folder of a run.
+
+    Raises:
+        ValueError: there is no such name or file; the text lists the names there are.
+    """
+    path = Path(name)
+    if path.is_dir():
+        published = sorted(path.glob(f"*{SUFFIX}"))
+        if len(published) == 1:
+            return entry(published[0])
+        raise ValueError(f"{path} holds {len(published)} weights files; name one of them")
+    if path.is_file():
+        return entry(path)
+    for folder in folders():
+        candidate = folder / f"{name}{SUFFIX}"
+        if candidate.is_file():
+            return entry(candidate)
+    names = ", ".join(item.name for item in catalogue()) or "none"
+    raise ValueError(f"no weights called {str(name)!r}: neither a file nor one of the known names ({names})")
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the recipe of a file, checked against the checksum in its header.
+
+    Raises:
+        ValueError: not a weights file, or its content does not match its checksum.
+    """
+    found = entry(path)
+    tensors: dict[str, Tensor] = {}
+    with safe_open(str(path), framework="pt") as opened:
+        expected = (opened.metadata() or {}).get("sha256")
+        for key in opened.keys():  # noqa: SIM118  (safe_open is no mapping)
+            tensors[key] = opened.get_tensor(key)
+    if expected and digest(tensors) != expected:
+        raise ValueError(f"{path} is damaged: its content does not match its checksum; fetch or train it again")
+    return tensors, found.recipe
+
+
+def save(path: Path, tensors: dict[str, Tensor], recipe: dict[str, Any], *, dtype: torch.dtype = torch.float16) -> None:
+    """Write a weights file, whole or not at all; floating tensors are stored as `dtype`."""
+    stored = {
+        key: (value.detach().cpu().to(dtype) if value.is_floating_point() else value.detach().cpu()).contiguous()
+        for key, value in tensors.items()
+    }
+    metadata = {"recipe": json.dumps(recipe, sort_keys=True), "sha256": digest(stored)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(serialise(stored, metadata))
+    temporary.replace(path)
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values, in the order of names."""
+    total = hashlib.sha256()
+    for key in sorted(tensors):
+        value = tensors[key]
+        total.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        total.update(value.contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value.item()).encode())
+    return total.hexdigest()
+
+
+def verify() -> list[tuple[Entry, str | None]]:
+    """Check every known file; the second of each pair is what is wrong, or None."""
+    results: list[tuple[Entry, str | None]] = []
+    for item in catalogue():
+        try:
+            load(item.path)
+            results.append((item, None))
+        except ValueError as error:
+            results.append((item, str(error)))
+    return results
+
+
+def add(path: Path, name: str) -> Entry:
+    """Keep a copy of a weights file under `name`, so that `--weights name` finds it.
+
+    Raises:
+        ValueError: the file is no weights file of this suite, or the name is taken or unusable.
+    """
+    if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
+        raise ValueError(f"{name!r} cannot be a weights name: use letters, digits, '-' and '_'")
+    load(path)
+    target = user_folder() / f"{name}{SUFFIX}"
+    if target.exists():
+        raise ValueError(f"the name {name!r} is taken by {target}; choose another or remove that file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(path, temporary)
+    temporary.replace(target)
+    if path.with_suffix(".md").is_file():
+        shutil.copyfile(path.with_suffix(".md"), target.with_suffix(".md"))
+    return entry(target)
