@@ -1,0 +1,58 @@
+"""The suite from Python: what the command line calls, and nothing it alone can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from restore import runtime
+from restore.apply.batch import BatchOptions, Event, Report
+from restore.apply.batch import run as run_batch
+
+
+def run(
+    task: str,
+    inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
+    out: str | PathLike[str],
+    *,
+    weights: str | PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int | str = "auto",
+    batch_size: int | None = None,
+    batch: BatchOptions | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Report:
+    """Restore pictures with a task of the suite, e.g. ``run("denoise", "scans/", "clean/")``.
+
+    Args:
+        task: a name in `restore.tasks.TASKS`.
+        inputs: files and folders; folders are walked and their tree is mirrored under `out`.
+        weights: a name that `restore weights list` shows, or a file; None chooses by each picture's content.
+        options: the task's own, e.g. ``{"noise_level": 25.0, "strength": 0.8}``.
+        device, precision: see `restore.runtime.choose`.
+        tile: side in pixels of what goes through the network at once; 0 is the whole picture, "auto" fits the memory.
+        batch_size: tiles that go through the network together; None leaves it to the task.
+        batch: what to overwrite, in which format to write, where to report: see `BatchOptions`.
+        on_event: see `restore.apply.batch.run`.
+
+    Raises:
+        ValueError: an unknown task, device or weights, or inputs and `out` that make no sense together.
+        restore.apply.batch.Interrupted: Ctrl-C; holds the report of what was done.
+    """
+    from restore.tasks import TASKS
+
+    if task not in TASKS:
+        raise ValueError(f"unknown task {task!r}: use one of {', '.join(TASKS)}")
+    paths = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    work = TASKS[task].work(
+        weights=weights,
+        options=dict(options or {}),
+        runtime=runtime.choose(device, precision),
+        tile=tile,
+        batch_size=batch_size,
+    )
+    return run_batch(work, [Path(path) for path in paths], Path(out), batch, on_event)

@@ -1,0 +1,217 @@
+"""A folder of pictures through a task: decoding, network and encoding overlap, one bad picture never stops the rest.
+
+The network runs in the calling thread, so that Ctrl-C reaches it between two calls; decoding and encoding run in a few
+helper threads, and a gate by pixels keeps memory flat whatever the folder holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO
+
+from restore.apply import contact_sheet
+from restore.apply.conveyor import Gate, Workers
+from restore.apply.ledger import Ledger
+from restore.apply.passage import Line, Passage, Work
+from restore.apply.report import Event, Report, Row, reason
+from restore.apply.walk import Job, format_name, plan
+
+__all__ = ["BatchOptions", "Event", "Interrupted", "Report", "Row", "Work", "run"]
+
+SAMPLES_IN_FLIGHT = 48_000_000
+"""Pixels (of all frames in flight) between opening and writing; a larger picture goes alone. About 0.6 GB in gray."""
+GRACE = 1.0
+"""Seconds that an interrupted run gives to the pictures that are being written."""
+
+
+def _helpers() -> int:
+    """Decoding and encoding threads, of each: few, for the network wants the cores; more where there are many."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, cores // 2))
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How a run goes about it; nothing here changes what a picture looks like but `format`.
+
+    Attributes:
+        overwrite: restore again what is done, and replace files that are not ours.
+        format: png, jpeg, tiff, ...: write everything so; None keeps each picture's own.
+        preview: where to write the before|after|difference contact sheet (PNG).
+        report: where to write one JSON line a picture, as they come.
+        workers: helper threads that decode, and as many that encode.
+        max_pixels: refuse larger pictures; None is the limit of `images.read`.
+    """
+
+    overwrite: bool = False
+    format: str | None = None
+    preview: Path | None = None
+    report: Path | None = None
+    workers: int = field(default_factory=_helpers)
+    max_pixels: int | None = None
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped the run; `report` says what was done until then."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("interrupted")
+        self.report = report
+
+
+def run(
+    work: Work,
+    inputs: Sequence[Path],
+    out: Path,
+    options: BatchOptions | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Report:
+    """Restore the pictures of `inputs` (files and folders) into the folder `out`.
+
+    A picture is done when its result is whole under `out`; a later run with the same content and settings skips it.
+    What goes wrong with a picture is that picture's row in the report.
+
+    Args:
+        on_event: called in this thread, once with the plan and then once a picture, in the order of the plan.
+
+    Raises:
+        ValueError: the inputs, `out` or the options make no sense together; nothing was written.
+        Interrupted: KeyboardInterrupt came; its `report` holds what was done.
+    """
+    options = options or BatchOptions()
+    inputs, out = [Path(path) for path in inputs], Path(out)
+    planned = plan(inputs, out, options.format)
+    _refuse_side_files(planned.jobs, options)
+    options = replace(options, format=format_name(options.format))
+    report = Report(planned=len(planned.jobs), ignored=planned.ignored)
+    settings = {"task": work.name, "format": options.format, **work.settings()}
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(out, settings))
+        rows = stack.enter_context(_open_report(options.report)) if options.report else None
+        tell = on_event or (lambda event: None)
+        tell(Event("plan", report.planned))
+        _drive(work, planned.jobs, ledger, options, report, _Teller(report, tell, rows))
+        if options.preview and not report.interrupted:
+            _preview(options.preview, report, f"restore {work.name}")
+    if report.interrupted:
+        raise Interrupted(report)
+    return report
+
+
+def _drive(
+    work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOptions, report: Report, tell: _Teller
+) -> None:
+    """Send every job through the line; on KeyboardInterrupt finish what is nearly written and mark the report."""
+    workers = max(1, options.workers)
+    line = Line(
+        work=work,
+        ledger=ledger,
+        gate=Gate(SAMPLES_IN_FLIGHT),
+        decoders=Workers(workers, "decode"),
+        encoders=Workers(workers, "encode"),
+        stopped=threading.Event(),
+        overwrite=options.overwrite,
+        format=options.format,
+        max_pixels=options.max_pixels,
+        settings=json.dumps(work.settings(), sort_keys=True, default=str),
+    )
+    start = time.perf_counter()
+    leaving: deque[Passage] = deque()
+    try:
+        for passage in _ahead(line, jobs, workers + 1):
+            leaving.append(passage)
+            passage.ready.result()
+            passage.restore()
+            while leaving and leaving[0].finished.done():
+                tell(leaving.popleft())
+        while leaving:
+            leaving[0].finished.result()
+            tell(leaving.popleft())
+    except KeyboardInterrupt:
+        report.interrupted = True
+        _wind_up(line, leaving, tell)
+    finally:
+        report.wall = time.perf_counter() - start
+        line.stopped.set()
+        for passage in leaving:
+            passage.cancel()
+        line.decoders.stop(0 if report.interrupted else None)
+        line.encoders.stop(0 if report.interrupted else None)
+
+
+def _wind_up(line: Line, leaving: deque[Passage], tell: _Teller) -> None:
+    """Give the pictures that have left the network a moment to be written; forbid the rest."""
+    deadline = time.monotonic() + GRACE
+    if leaving and not leaving[-1].handed_over:
+        leaving[-1].cancel()
+    line.decoders.stop(0)
+    line.encoders.stop(max(0.0, deadline - time.monotonic()))
+    line.stopped.set()
+    for passage in leaving:
+        if passage.finished.done():
+            tell(passage)
+
+
+def _ahead(line: Line, jobs: Sequence[Job], count: int) -> Iterator[Passage]:
+    """The jobs' passages in order, `count` of them started before they are asked for."""
+    started: deque[Passage] = deque()
+    for ticket, job in enumerate(jobs):
+        started.append(Passage(line, ticket, job))
+        started[-1].start()
+        if len(started) > count:
+            yield started.popleft()
+    yield from started
+
+
+class _Teller:
+    """Takes final rows into the report, the report file and the caller's ear."""
+
+    def __init__(self, report: Report, on_event: Callable[[Event], None], file: IO[str] | None) -> None:
+        self.report, self.on_event, self.file = report, on_event, file
+
+    def __call__(self, passage: Passage) -> None:
+        if not passage.finished.result():
+            return
+        row = passage.row
+        self.report.rows.append(row)
+        if self.file:
+            self.file.write(row.as_json() + "\n")
+            self.file.flush()
+        self.on_event(Event("row", self.report.planned, len(self.report.rows), row))
+
+
+def _preview(path: Path, report: Report, title: str) -> None:
+    try:
+        if not contact_sheet.write(path, report.rows, title):
+            report.notes.append("no preview: there is no result to show")
+    except OSError as error:
+        report.notes.append(f"no preview: {reason(error)}")
+    except KeyboardInterrupt:
+        report.interrupted = True
+
+
+def _open_report(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot write the report {path}: {error.strerror}") from error
+
+
+def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
+    """The report and the preview must not fall on a picture, before or after."""
+    wanted = [path for path in (options.report, options.preview) if path]
+    pictures = {os.path.realpath(path) for job in jobs if wanted for path in (job.source, job.target)}
+    for path in wanted:
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: name a file")
+        if os.path.realpath(path) in pictures:
+            raise ValueError(f"{path} is one of the pictures of this run: name another file")

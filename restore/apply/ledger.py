@@ -1,0 +1,139 @@
+"""What is already done under an output folder, and the only way a file gets there: whole, by a rename."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from restore.apply.walk import PRIVATE
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs into one folder are then the user's own look-out
+    fcntl = None  # type: ignore[assignment]
+
+VERSION = 1
+
+
+class Ledger:
+    """The records of one output folder: `out/.restore/done/`, one small JSON file for each result.
+
+    A record holds the hash of the input's content, of the settings, and of the result. A result counts as done while
+    all three still hold: the result's own hash is compared, not its size or date, for a rerun then vouches for every
+    byte it skips, survives copying, and costs no more than reading the input did anyway. The record is written
+    before the result is renamed into place: killed between the two, the result's hash is wrong and it is made again.
+    A file without a record is not ours and is never replaced unasked.
+
+    Use as a context manager: it holds the folder against a second run, and sweeps the temporary files of a killed one.
+    """
+
+    def __init__(self, out: Path, settings: dict[str, Any]) -> None:
+        """`settings` is everything but the input that decides what a result looks like (JSON-able)."""
+        self.out = Path(out)
+        self.private = self.out / PRIVATE
+        self.settings = digest(json.dumps([VERSION, settings], sort_keys=True, default=str).encode())
+        self._lock: int | None = None
+
+    def __enter__(self) -> Ledger:
+        """Raises ValueError when another run holds the folder, or it cannot be written."""
+        try:
+            (self.private / "done").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"cannot write to the output folder {self.out}: {error.strerror}") from error
+        self._hold()
+        self._sweep()
+        (self.private / "tmp").mkdir(exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sweep()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def is_done(self, target: Path, content: str) -> bool:
+        """Whether `target` holds what these settings make of an input whose content hashes to `content`."""
+        record = self._record(target)
+        if record is None or (record["input"], record["settings"]) != (content, self.settings):
+            return False
+        return record["output"] == digest_file(target)
+
+    def is_foreign(self, target: Path) -> bool:
+        """Whether something stands at `target` that no run of ours has put there."""
+        return os.path.lexists(target) and self._record(target) is None
+
+    def temporary(self, target: Path) -> Path:
+        """Where to write what is to become `target`: a name of fixed length, whatever the target's."""
+        return self.private / "tmp" / (self._name(target) + target.suffix[:16])
+
+    def commit(self, temporary: Path, target: Path, content: str) -> None:
+        """Record the result and rename it into place.
+
+        Raises:
+            ValueError: the target's folder leads out of the output folder through a link.
+            OSError: the disk is full, a folder stands in the way, and the like.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not Path(os.path.realpath(target.parent)).is_relative_to(os.path.realpath(self.out)):
+            raise ValueError(f"the folder {target.parent} is a link that leads out of the output folder")
+        if target.is_dir() and not target.is_symlink():
+            raise ValueError(f"a folder stands where the result {target} should go")
+        name = target.relative_to(self.out).as_posix()
+        record = {"input": content, "name": name, "output": digest_file(temporary), "settings": self.settings}
+        text = json.dumps(record, sort_keys=True, indent=1) + "\n"
+        draft = temporary.with_name(temporary.name + ".json")
+        draft.write_text(text, encoding="ascii")
+        draft.replace(self._path(target))
+        temporary.replace(target)
+
+    def _record(self, target: Path) -> dict[str, str] | None:
+        try:
+            record = json.loads(self._path(target).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+        wanted = {"input", "settings", "output"}
+        return record if isinstance(record, dict) and wanted <= record.keys() else None
+
+    def _path(self, target: Path) -> Path:
+        return self.private / "done" / f"{self._name(target)}.json"
+
+    def _name(self, target: Path) -> str:
+        return digest(os.fsencode(target.relative_to(self.out)))[:32]
+
+    def _hold(self) -> None:
+        if fcntl is None:
+            return
+        self._lock = os.open(self.private, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                os.close(self._lock)
+                self._lock = None
+                raise ValueError(f"another run is writing to {self.out}: wait for it, or name another folder") from None
+
+    def _sweep(self) -> None:
+        shutil.rmtree(self.private / "tmp", ignore_errors=True)  # a thread left behind by Ctrl-C may still be in it
+
+
+def digest(data: bytes) -> str:
+    """The hash by which contents are told apart: BLAKE2b of 32 bytes, in hexadecimal."""
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """`digest` of a file's content, read in pieces; "" where there is no such file.
+
+    Raises:
+        OSError: the file is there and cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+    except (FileNotFoundError, IsADirectoryError):
+        return ""

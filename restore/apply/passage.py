@@ -1,0 +1,256 @@
+"""One picture's way through a run: opened and decoded by one thread, restored by the caller's, written by another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from restore import images
+from restore.apply.conveyor import Belt, Gate, Stopped, Workers
+from restore.apply.ledger import Ledger, digest_file
+from restore.apply.report import Row, reason
+from restore.apply.walk import Job
+from restore.images import Frame, Picture
+
+log = logging.getLogger(__name__)
+
+SMALLEST = 1 << 20
+"""Samples that a picture counts for at least, so that thumbnails do not queue by the thousand."""
+FRAMES_AHEAD = 3
+"""Frames of one picture in flight beside the one in the network: one decoded, one on the belt, one being written."""
+
+
+@dataclass(frozen=True)
+class Decoded(Frame):
+    """A frame that keeps what it shows, converted by the decoding thread rather than in the network's."""
+
+    kept: np.ndarray
+
+    def shown(self) -> np.ndarray:
+        """Float32 (H, W, 1 or 3), the same array at each call."""
+        return self.kept
+
+
+class Work(Protocol):
+    """What is done to each picture: a task with its network and options."""
+
+    name: str
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides the result beside the input (hash of the weights, options), JSON-able. Loads no network."""
+
+    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
+        """The restored frame, float32 (H, W, 1 or 3) like `frame.shown()`, and facts for the report."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What all pictures of a run share. `stopped` is set once the user wants no more of it."""
+
+    work: Work
+    ledger: Ledger
+    gate: Gate
+    decoders: Workers
+    encoders: Workers
+    stopped: threading.Event
+    overwrite: bool
+    format: str | None
+    max_pixels: int | None
+    settings: str
+
+
+class Passage:
+    """One picture on its way. Failures are kept in `row`, never raised.
+
+    `ready` resolves when `restore` may be called (or the picture is skipped or failed); `finished` when the row is
+    final, with whether it is: False for a picture that the user's stop has caught on its way.
+    """
+
+    def __init__(self, line: Line, ticket: int, job: Job) -> None:
+        self.line, self.ticket, self.job = line, ticket, job
+        self.row = Row(job.source, None, "failed")
+        self.ready: Future[None] = Future()
+        self.finished: Future[bool] = Future()
+        self.handed_over = False  # the network is through with it
+        self._belt = Belt(1)
+        self._size = 0
+        self._content = ""
+        self._picture: Picture | None = None
+        self._first: Frame | None = None
+        self._facts: list[dict[str, Any]] = []
+
+    def start(self) -> None:
+        """Have the picture opened and, when the gate lets it in, its first frame decoded."""
+        self.line.decoders.submit(self._open)
+
+    def cancel(self) -> None:
+        """Have a half-written picture dropped."""
+        self._belt.cut()
+
+    def _open(self) -> None:
+        with self._guard("decode"):
+            if self.line.stopped.is_set():
+                raise Stopped
+            if self.job.error:
+                raise ValueError(self.job.error)
+            self._look()
+        self.line.gate.enter(self.ticket, self._size, self._entered)
+
+    def _look(self) -> None:
+        """Read enough of the file to know whether there is work, and how much."""
+        ledger, target = self.line.ledger, self.job.target
+        self._content = digest_file(self.job.source)
+        if not self.line.overwrite:
+            if ledger.is_done(target, self._content):
+                self.row.status, self.row.output = "skipped", target
+                return
+            if ledger.is_foreign(target):
+                raise ValueError(f"{target} is already there and was not made by this program: move it, or --overwrite")
+        limit = {} if self.line.max_pixels is None else {"max_pixels": self.line.max_pixels}
+        picture = images.read(self.job.source, **limit)
+        row = self.row
+        row.size, row.frames, row.bits, row.format = tuple(picture.size), picture.frames, picture.bits, picture.format
+        self._picture = picture
+        self._size = max(SMALLEST, picture.size[0] * picture.size[1] * min(picture.frames, 1 + FRAMES_AHEAD))
+
+    def _entered(self) -> None:
+        if self._picture is None:
+            self._finish()
+        else:
+            self.line.decoders.submit(self._begin)
+
+    def _begin(self) -> None:
+        with self._guard("decode"):
+            self._first = self._decode(0)
+        if self._first is None:
+            self._finish()
+        else:
+            self.ready.set_result(None)
+
+    def _decode(self, index: int) -> Frame:
+        if self.line.stopped.is_set():
+            raise Stopped
+        assert self._picture is not None
+        frame = self._picture.frame(index)
+        return Decoded(frame.stored, frame.mapping, frame.shown())
+
+    def restore(self) -> None:
+        """Put every frame through the network, in the calling thread, and on towards the encoder."""
+        if self._picture is None or self._first is None:
+            return
+        sent = False
+        with self._guard():
+            for index in range(self._picture.frames):
+                frame, self._first = self._first, None
+                ahead = self._ahead(index + 1)
+                with self._timed("network"):
+                    image, facts = self.line.work.restore(frame, self._picture)
+                self._facts.append(facts)
+                if not sent:
+                    self.line.encoders.submit(self._save)
+                    sent = True
+                self._belt.put((frame, image))
+                del frame, image
+                self._first = ahead()
+            self._belt.end()
+            self.handed_over = True
+            return
+        if sent:
+            self._belt.cut()
+        else:
+            self._finish()
+
+    def _ahead(self, index: int) -> Callable[[], Frame | None]:
+        """Start decoding frame `index` in a helper thread; call the result to have it."""
+        assert self._picture is not None
+        if index >= self._picture.frames:
+            return lambda: None
+        return self.line.decoders.submit(partial(self._timed_decode, index)).result
+
+    def _timed_decode(self, index: int) -> Frame:
+        with self._timed("decode"):
+            return self._decode(index)
+
+    def _save(self) -> None:
+        target, picture = self.job.target, self._picture
+        temporary = self.line.ledger.temporary(target)
+        with self._guard("encode"):
+            assert picture is not None
+            written = self._stored()
+            picture.save(
+                temporary,
+                written,
+                description=f"restore {self.line.work.name}",
+                settings=self.line.settings,
+                format=self.line.format,
+            )
+            if self.line.stopped.is_set():
+                raise Stopped
+            if len(self._facts) != picture.frames or next(written, None) is not None:
+                raise RuntimeError("not every frame was written")
+            self.line.ledger.commit(temporary, target, self._content)
+            self.row.status, self.row.output, self.row.facts = "done", target, merged(self._facts)
+        with self._guard():
+            temporary.unlink(missing_ok=True)
+        self._finish()
+
+    def _stored(self) -> Iterator[np.ndarray]:
+        """The restored frames as the file stores them, while the network is at the next."""
+        waited = time.perf_counter()
+        for frame, image in self._belt:
+            self.row.seconds["encode"] -= time.perf_counter() - waited
+            if not np.isfinite(image).all():
+                raise ValueError("the network's result holds values that are no numbers (NaN or infinite)")
+            yield frame.back(image)
+            del frame, image
+            waited = time.perf_counter()
+        self.row.seconds["encode"] -= time.perf_counter() - waited
+
+    def _finish(self) -> None:
+        """The row is final: let go of the picture and of the place it held."""
+        self._belt.cut()
+        self._picture = self._first = None
+        size, self._size = self._size, 0
+        if size:
+            self.line.gate.leave(size)
+        if not self.ready.done():
+            self.ready.set_result(None)
+        self.finished.set_result(bool(self.row.error) or self.row.status != "failed")
+
+    @contextmanager
+    def _guard(self, step: str | None = None) -> Iterator[None]:
+        """Keep what goes wrong as this row's error (the first counts), and time the rest as `step`."""
+        try:
+            with self._timed(step):
+                yield
+        except Stopped:
+            pass
+        except Exception as error:
+            log.debug("%s: failed", self.job.source, exc_info=True)
+            if not self.row.error and self.row.status != "done":
+                self.row.status, self.row.output, self.row.error = "failed", None, reason(error)
+
+    @contextmanager
+    def _timed(self, step: str | None) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            if step:
+                self.row.seconds[step] += time.perf_counter() - start
+
+
+def merged(facts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The frames' facts as one: a value where all frames agree, a list with one value a frame where they do not."""
+    keys = dict.fromkeys(key for each in facts for key in each)
+    values = {key: [each.get(key) for each in facts] for key in keys}
+    return {key: each[0] if all(value == each[0] for value in each) else each for key, each in values.items()}

@@ -1,0 +1,153 @@
+"""What a run did: one row a picture, and the sums a summary shows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Status = Literal["done", "skipped", "failed"]
+STEPS = ("decode", "network", "encode")
+FACTS = ("weights", "noise", "precision", "tile")
+"""Facts of a task that every row has, None where the task tells none."""
+
+
+@dataclass
+class Row:
+    """One picture's line of the report.
+
+    Attributes:
+        output: where the result is; None when there is none.
+        seconds: by step (decode, network, encode).
+        size: (height, width) in pixels; None when the picture could not be opened.
+        facts: what the task tells about this picture (weights, noise, precision, tile, ...).
+        error: why it failed; "" otherwise.
+    """
+
+    input: Path
+    output: Path | None
+    status: Status
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
+    size: tuple[int, int] | None = None
+    frames: int | None = None
+    bits: int | None = None
+    format: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as JSON-able values, the facts beside the rest."""
+        own = {
+            "input": str(self.input),
+            "output": None if self.output is None else str(self.output),
+            "status": self.status,
+            "error": self.error or None,
+            "seconds": {step: round(seconds, 4) for step, seconds in self.seconds.items()},
+            "size": None if self.size is None else list(self.size),
+            "frames": self.frames,
+            "bits": self.bits,
+            "format": self.format,
+        }
+        return {**own, **dict.fromkeys(FACTS), **{key: value for key, value in self.facts.items() if key not in own}}
+
+    def as_json(self) -> str:
+        """`as_dict` as one line of ASCII, whatever the file's name holds."""
+        return json.dumps(self.as_dict(), default=str)
+
+
+@dataclass
+class Report:
+    """A run's rows, sorted by input, and its sums.
+
+    Attributes:
+        planned: how many pictures the run set out to restore.
+        ignored: files of the walked folders that are no pictures.
+        wall: seconds from the first picture's opening to the last one's writing.
+        interrupted: the user stopped the run; pictures without a row were not reached.
+        notes: what else the user should know (a preview that could not be written).
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    planned: int = 0
+    ignored: int = 0
+    wall: float = 0.0
+    interrupted: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, status: Status) -> int:
+        """How many pictures ended so."""
+        return sum(row.status == status for row in self.rows)
+
+    @property
+    def done(self) -> int:
+        """Pictures restored in this run."""
+        return self.count("done")
+
+    @property
+    def skipped(self) -> int:
+        """Pictures that an earlier run had restored."""
+        return self.count("skipped")
+
+    @property
+    def failed(self) -> int:
+        """Pictures that could not be restored."""
+        return self.count("failed")
+
+    @property
+    def unreached(self) -> int:
+        """Pictures that an interrupted run did not come to."""
+        return self.planned - len(self.rows)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by step, summed over the rows. Steps overlap, so they may sum to more than `wall`."""
+        return {step: sum(row.seconds.get(step, 0.0) for row in self.rows) for step in STEPS}
+
+    @property
+    def images_per_second(self) -> float:
+        """Pictures restored per second of `wall`."""
+        return self.done / self.wall if self.wall else 0.0
+
+    @property
+    def network_share(self) -> float:
+        """The share of `wall` in which the network was at work, 0..1."""
+        return min(1.0, self.seconds["network"] / self.wall) if self.wall else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """The sums as JSON-able values."""
+        return {
+            "done": self.done,
+            "skipped": self.skipped,
+            "failed": self.failed,
+            "unreached": self.unreached,
+            "ignored": self.ignored,
+            "interrupted": self.interrupted,
+            "seconds": {**{step: round(value, 3) for step, value in self.seconds.items()}, "wall": round(self.wall, 3)},
+            "images_per_second": round(self.images_per_second, 3),
+            "network_share": round(self.network_share, 4),
+            "notes": self.notes,
+        }
+
+
+@dataclass(frozen=True)
+class Event:
+    """What `run` tells while it goes: "plan" once, with `total` pictures to come; then "row" for each picture."""
+
+    kind: Literal["plan", "row"]
+    total: int
+    index: int = 0
+    row: Row | None = None
+
+
+def reason(error: BaseException) -> str:
+    """`error` as one line for a user."""
+    if isinstance(error, MemoryError):
+        text = f"not enough memory{f': {error}' if str(error) else ''}"
+    elif isinstance(error, OSError) and error.strerror:
+        text = error.strerror.lower() + (f": {error.filename}" if error.filename else "")
+    elif isinstance(error, ValueError) and str(error):
+        text = str(error)
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return " ".join(text.split())

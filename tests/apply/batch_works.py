@@ -1,0 +1,84 @@
+"""Stand-ins for a task's work, and the small pictures they are run on. No network, no torch."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from restore.images import Frame, Picture
+
+
+class Identity:
+    """Gives back what it is shown; remembers which pictures came by."""
+
+    name = "identity"
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+        self.seen: list[str] = []
+
+    def settings(self) -> dict[str, Any]:
+        return self._settings
+
+    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
+        self.seen.append(picture.path.name)
+        return frame.shown(), {"weights": "none", "noise": 0.0, "precision": "fp32", "tile": 0}
+
+
+class Inverse(Identity):
+    """Turns black to white, so that results differ from inputs; `seconds` makes it slow."""
+
+    name = "inverse"
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
+        image, facts = super().restore(frame, picture)
+        time.sleep(self.seconds)
+        return 1 - image, facts
+
+
+class Failing(Identity):
+    """Raises `error` for the pictures whose name holds `mark`."""
+
+    def __init__(self, mark: str, error: Exception) -> None:
+        super().__init__()
+        self.mark, self.error = mark, error
+
+    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
+        if self.mark in picture.path.name:
+            raise self.error
+        return super().restore(frame, picture)
+
+
+def picture(path: Path, seed: int = 0, size: tuple[int, int] = (12, 17)) -> Path:
+    """A small gray picture of `size` (height, width) at `path`, whose suffix tells the format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+    Image.fromarray(samples).save(path)
+    return path
+
+
+def folder(path: Path, count: int, size: tuple[int, int] = (12, 17)) -> Path:
+    """A folder of `count` pictures, some of them in a folder of its own."""
+    for index in range(count):
+        picture(path / ("deep" if index % 3 == 2 else ".") / f"{index:03d}.png", index, size)
+    return path
+
+
+def tree(root: Path) -> dict[str, bytes | None]:
+    """Everything under `root`, hidden files too: relative name -> content, None for a folder."""
+    return {
+        path.relative_to(root).as_posix(): None if path.is_dir() else path.read_bytes() for path in root.rglob("*")
+    }
+
+
+def results(root: Path) -> set[str]:
+    """The relative names of the files under `root` but the run's own."""
+    return {name for name, content in tree(root).items() if content is not None and not name.startswith(".restore/")}
