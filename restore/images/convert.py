@@ -1,0 +1,104 @@
+"""A picture in another format: the same samples where the target can hold them, else what the network would see.
+
+8- and 16-bit samples pass unchanged. Everything else (1 to 4 bits, other maxvals, CMYK, DICOM stored values) is written
+as it shows, with 8 bits if the source has at most 8, else 16; floats go to TIFF as they are, elsewhere with 16 bits.
+ICC profile, EXIF, XMP and resolution travel where both formats know them.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from restore.images import bmp, jpeg, png_chunks, pnm, tiff_write, webp
+from restore.images.errors import ImageError
+from restore.images.frame import Frame
+from restore.images.mappings import Inks, Linear
+from restore.images.picture import Carry, Source, first
+from restore.images.png_chunks import Chunk
+
+TARGETS = ("png", "jpeg", "tiff", "webp", "bmp", "pgm")
+
+
+def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: str) -> None:
+    """Write `frames` (stored samples of `source`) as `target`. ImageError names what the target can't hold."""
+    if target not in TARGETS:
+        raise ImageError(f"can't write the format {target!r}; choose one of {', '.join(TARGETS)}")
+    if source.head.frames > 1 and target != "tiff":
+        raise ImageError(f"{target} holds one frame, this picture has {source.head.frames}; choose tiff")
+    made = (_samples(source, i, stored, target) for i, stored in enumerate(frames))
+    carry = source.head.carry
+    if target == "tiff":
+        tiff_write.write(path, made, carry)
+        return
+    samples = first(made, path)
+    _check(samples, target)
+    if target == "png":
+        _png(path, samples, carry)
+    elif target == "jpeg":
+        jpeg.write(path, samples, carry)
+    elif target == "webp":
+        webp.write(path, samples, carry, lossless=source.head.format != "jpeg")
+    elif target == "bmp":
+        bmp.write(path, samples, dpi=carry.dpi)
+    else:
+        kind = 5 if samples.ndim == 2 else 6
+        pnm.write(path, samples, kind, int(np.iinfo(samples.dtype).max))
+
+
+def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.ndarray:
+    """uint8 or uint16 (or float, for TIFF) samples with white at the type's maximum, alpha last."""
+    mapping = source.frame(index).mapping
+    ordinary = isinstance(mapping, Linear) and not mapping.inverted and mapping.key is None and mapping.low == 0
+    if ordinary and stored.dtype in (np.uint8, np.uint16) and isinstance(mapping, Linear):
+        if mapping.high == np.iinfo(stored.dtype).max:
+            return stored
+    if target == "tiff" and stored.dtype.kind == "f" and isinstance(mapping, Linear) and not mapping.inverted:
+        return stored
+    dtype = np.uint8 if source.head.bits <= 8 else np.uint16
+    frame = Frame(stored, mapping)
+    shown = frame.shown()
+    np.clip(shown, 0, 1, out=shown)
+    shown *= np.float32(np.iinfo(dtype).max)
+    colour = np.rint(shown, out=shown).astype(dtype)
+    alpha = mapping.alpha(stored)
+    if alpha is None:
+        return colour[..., 0] if colour.shape[-1] == 1 else colour
+    full = mapping.high if isinstance(mapping, Linear) else mapping.full if isinstance(mapping, Inks) else 1.0
+    scaled = np.clip(np.rint(alpha.astype(np.float64) * (np.iinfo(dtype).max / full)), 0, np.iinfo(dtype).max)
+    return np.concatenate([colour, scaled.astype(dtype)[..., None]], -1)
+
+
+def _check(samples: np.ndarray, target: str) -> None:
+    count = 1 if samples.ndim == 2 else samples.shape[-1]
+    if samples.dtype != np.uint8 and target in ("jpeg", "webp", "bmp"):
+        raise ImageError(f"{target} holds 8 bits a sample, this picture has more; choose png or tiff")
+    if count in (2, 4) and target in ("jpeg", "pgm") or (count == 2 and target == "bmp"):
+        raise ImageError(f"{target} can't hold this picture's transparency; choose png or tiff")
+    if count < 3 and target == "webp":
+        raise ImageError("webp has no gray, and gray must stay gray; choose png")
+    if target == "webp" and max(samples.shape[:2]) > 16383:
+        raise ImageError("webp holds at most 16383 pixels a side; choose png or tiff")
+    if target == "jpeg" and max(samples.shape[:2]) > 65500:
+        raise ImageError("jpeg holds at most 65500 pixels a side; choose png or tiff")
+
+
+def _png(path: Path, samples: np.ndarray, carry: Carry) -> None:
+    count = 1 if samples.ndim == 2 else samples.shape[-1]
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[count]
+    height, width = samples.shape[:2]
+    layout = png_chunks.Layout(width, height, samples.dtype.itemsize * 8, colour, interlaced=False)
+    if carry.icc:
+        layout.before.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(carry.icc, 9)))
+    if carry.dpi:
+        x, y = (round(v / 0.0254) for v in carry.dpi)
+        layout.before.append(Chunk(b"pHYs", struct.pack(">IIB", x, y, 1)))
+    if carry.exif:
+        layout.before.append(Chunk(b"eXIf", carry.exif))
+    if carry.xmp:
+        layout.before.append(Chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + carry.xmp))
+    png_chunks.write(path, layout, samples)

@@ -1,0 +1,193 @@
+"""DICOM: gray and colour, one frame or many, every transfer syntax for which pydicom finds a decoder.
+
+What the network sees is said in dicom_shown.py, what is written in dicom_write.py. Samples are the stored values; bits
+outside BitsStored are never interpreted. Without a window the range of the pixels is what shows (of up to five frames,
+padding left out). Files without preamble or file meta are read where their first element is plausible.
+Refused: objects without pixels, segmentations of one bit, float pixel data, YBR_PARTIAL colours, and pixels for which
+no decoder is installed, or that none of them can decode.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from restore.images import dicom_write
+from restore.images.dicom_colour import PaletteIndices, YbrFull
+from restore.images.dicom_shown import Field, build, chain, padding_range
+from restore.images.errors import check_size, damaged, quiet
+from restore.images.frame import Frame, Mapping
+from restore.images.mappings import Linear, whole
+from restore.images.picture import Head, Note, refuse
+
+RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMAGE"})
+_PHOTOMETRICS = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+
+
+def sniff(start: bytes) -> bool:
+    """The mark after the preamble, or a first element of the group 0002 or 0008."""
+    if start[128:132] == b"DICM":
+        return True
+    if len(start) < 16:
+        return False
+    for order in "<>":
+        group, element, length = struct.unpack_from(order + "HHI", start)
+        explicit = start[4:6].isalpha() and start[4:6].isupper()
+        if group in (2, 8) and element <= 0x0060 and (explicit or (order == "<" and length <= 1024)):
+            return True
+    return False
+
+
+def open_source(path: Path, max_pixels: int) -> DicomSource:
+    """Read the header; ImageError as `read` says."""
+    with damaged(path, "DICOM"), quiet:
+        with path.open("rb") as file:
+            ds = dcmread(file, force=True, stop_before_pixels=True)
+            tail = file.read(16)
+        _complete_meta(ds)
+        if "Rows" not in ds or "Columns" not in ds:
+            raise refuse(path, f"a DICOM object without pixels ({ds.get('Modality') or 'no modality'})")
+        check_size(path, int(ds.Rows or 0), int(ds.Columns or 0), max_pixels)
+        photometric = str(ds.get("PhotometricInterpretation", "")).strip()
+        if photometric not in _PHOTOMETRICS:
+            raise refuse(path, f"DICOM with the colour model {photometric or 'missing'}; export it as RGB or MONOCHROME2")
+        if len(tail) < 8:
+            raise refuse(path, "a DICOM object without pixels, or truncated before them; copy it again")
+        if int(ds.BitsAllocated) == 1:
+            raise refuse(path, "a DICOM segmentation of one bit a pixel: there is nothing to restore")
+        if int(ds.BitsAllocated) > 32 or struct.unpack("<H", tail[2:4])[0] in (0x0008, 0x0009):
+            raise refuse(path, "DICOM with float pixel data, which restore doesn't read; export it with 16 bits")
+        return DicomSource(path, ds)
+
+
+def _complete_meta(ds: FileDataset) -> None:
+    """Give a file without meta information the transfer syntax it was evidently read with."""
+    if not hasattr(ds, "file_meta"):
+        ds.file_meta = FileMetaDataset()
+    if "TransferSyntaxUID" not in ds.file_meta:
+        implicit, little = ds.original_encoding
+        plain = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else plain
+
+
+def radiograph(ds: Dataset) -> bool:
+    """Whether X-rays projected the picture: by modality, and digitised film among secondary captures."""
+    modality = str(ds.get("Modality", "") or "").strip().upper()
+    return modality in RADIOGRAPHIC or (modality in ("SC", "OT", "") and ds.get("ConversionType") == "DF")
+
+
+class DicomSource:
+    """One DICOM file."""
+
+    copies = False
+
+    def __init__(self, path: Path, ds: FileDataset) -> None:
+        self.path = path
+        frames = max(1, int(ds.get("NumberOfFrames") or 1))
+        self.head = Head(
+            "dicom",
+            (int(ds.Rows), int(ds.Columns)),
+            int(ds.BitsStored),
+            frames,
+            modality=str(ds.Modality).strip() if ds.get("Modality") else None,
+            radiograph=radiograph(ds),
+        )
+        self._kept: FileDataset | None = None
+        self._extent: tuple[int, int] | None = None
+
+    def dataset(self) -> FileDataset:
+        """The whole file. That of a multi-frame file is kept, or every frame would read it anew."""
+        if self._kept is not None:
+            return self._kept
+        ds = dcmread(self.path, force=True)
+        _complete_meta(ds)
+        if "PixelData" not in ds:
+            raise refuse(self.path, "truncated DICOM (its pixels are missing or break off); copy it again")
+        if self.head.frames > 1:
+            self._kept = ds
+        return ds
+
+    def frame(self, index: int) -> Frame:
+        with damaged(self.path, "DICOM"), quiet:
+            ds = self.dataset()
+            stored, photometric = self._decoded(ds, index)
+            return Frame(stored, self._mapping(ds, index, stored, photometric))
+
+    def _decoded(self, ds: FileDataset, index: int) -> tuple[np.ndarray, str]:
+        """(H, W[, 3]) stored samples, and the colour model they are in after decoding."""
+        syntax = ds.file_meta.TransferSyntaxUID
+        out = Dataset()
+        try:
+            decoder = get_decoder(syntax)
+        except NotImplementedError:
+            raise refuse(self.path, f"its transfer syntax {syntax.name} can't be decoded; convert it first") from None
+        if not decoder.is_available:
+            needs = "; ".join(" ".join(m.split()) for m in decoder.missing_dependencies)
+            raise refuse(self.path, f"no decoder for {syntax.name} ({needs}): pip install 'restore-suite[dicom]'")
+        try:
+            stored = pixel_array(ds, index=index, raw=True, ds_out=out)
+        except (RuntimeError, ValueError, AttributeError, EOFError, NotImplementedError) as error:
+            why = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+            raise refuse(self.path, f"none of the installed decoders can decode its {syntax.name} pixels ({why})"
+                         if syntax.is_compressed else f"damaged DICOM ({why}); copy it again") from error
+        if stored.shape[:2] != self.head.size:
+            raise refuse(self.path, f"damaged DICOM (pixels of {stored.shape[:2]}, the header says {self.head.size})")
+        return stored, str(out.get("PhotometricInterpretation", ds.PhotometricInterpretation))
+
+    def _mapping(self, ds: FileDataset, index: int, stored: np.ndarray, photometric: str) -> Mapping:
+        bits = int(ds.BitsStored)
+        if photometric.startswith("YBR_FULL"):
+            return YbrFull(2**bits - 1)
+        if stored.ndim == 3:
+            return whole(2**bits - 1, 3)
+        if photometric == "PALETTE COLOR":
+            colours = apply_color_lut(np.arange(2 ** min(bits, 16), dtype=stored.dtype), ds)
+            return PaletteIndices((colours / np.iinfo(colours.dtype).max).astype(np.float32))
+        if bits > 16:
+            return self._wide(ds, index)
+        return build(self._field(ds), ds, index, self._range(ds))
+
+    def _field(self, ds: FileDataset) -> Field:
+        bits = int(ds.BitsStored)
+        high = int(ds.get("HighBit", bits - 1))
+        # encoded frames are decoded into the low bits, whatever HighBit says
+        shift = 0 if ds.file_meta.TransferSyntaxUID.is_encapsulated else max(0, high - bits + 1)
+        return Field(bits, shift, int(ds.get("PixelRepresentation", 0)) == 1)
+
+    def _range(self, ds: FileDataset) -> tuple[int, int]:
+        """Lowest and highest value in (up to five of) the frames, padding left out."""
+        if self._extent is None:
+            field = self._field(ds)
+            padding = padding_range(ds, field)
+            ends: list[int] = []
+            for index in sorted({round(i) for i in np.linspace(0, self.head.frames - 1, 5)}):
+                stored = self._decoded(ds, index)[0]
+                values = field.values(stored) if field.bits <= 16 else stored
+                if padding is not None:
+                    values = values[(values < padding[0]) | (values > padding[1])]
+                if values.size:
+                    ends += [int(values.min()), int(values.max())]
+            self._extent = (min(ends), max(ends)) if ends else (0, 1)
+        return self._extent
+
+    def _wide(self, ds: FileDataset, index: int) -> Linear:
+        """Samples of 17 to 32 bits: too many values for a table, so the chain is taken as the line through its ends."""
+        low, high = self._range(ds)
+        first, last = chain(np.array([low, max(high, low + 1)], np.float64), ds, index, (low, high))
+        slope = (last - first) / (max(high, low + 1) - low) or 1.0
+        black, white = low - first / slope, low + (1 - first) / slope
+        return Linear(min(black, white), max(black, white), inverted=bool(slope < 0))
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
+        with damaged(self.path, "DICOM"), quiet:
+            ds = dcmread(self.path, force=True)
+            _complete_meta(ds)
+            photometric = self._decoded(ds, 0)[1]
+            dicom_write.write(path, ds, frames, note, photometric)

@@ -1,0 +1,73 @@
+"""The mappings of coloured DICOM samples: luminance and chroma, and palettes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_TO_RGB = np.array([[1, 0, 1.402], [1, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587], [1, 1.772, 0]], np.float64)
+"""ITU-R BT.601, full range: (Y, Cb - half, Cr - half) -> (R, G, B)."""
+_FROM_RGB = np.linalg.inv(_TO_RGB)
+
+
+@dataclass(frozen=True)
+class YbrFull:
+    """YBR_FULL samples of any depth; only what the network changed is converted back, so nothing else is rounded."""
+
+    maximum: int
+    channels: int = 3
+
+    def shown(self, stored: np.ndarray) -> np.ndarray:
+        samples = stored.astype(np.float32)
+        samples[..., 1:] -= (self.maximum + 1) // 2
+        return samples @ (_TO_RGB.T / self.maximum).astype(np.float32)
+
+    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        change = (restored - shown) @ (_FROM_RGB.T * self.maximum).astype(np.float32)
+        new = np.clip(np.rint(stored + change), 0, self.maximum).astype(stored.dtype)
+        return np.where((restored != shown).any(-1, keepdims=True), new, stored)
+
+    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
+        return None
+
+
+@dataclass(frozen=True)
+class PaletteIndices:
+    """PALETTE COLOR: indices stay indices, so a restored colour becomes the nearest one that the palette has."""
+
+    table: np.ndarray
+    """float32 (N, 3) in [0, 1], the colour of index 0, 1, ..."""
+    channels: int = 3
+
+    def shown(self, stored: np.ndarray) -> np.ndarray:
+        return self.table[np.clip(stored, 0, len(self.table) - 1)]
+
+    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        changed = np.abs(restored - shown).max(-1) > 0.5 / 255
+        if not changed.any():
+            return stored.copy()
+        cells, inverse = np.unique(_cells(restored[changed]), return_inverse=True)
+        out = stored.copy()
+        out[changed] = self._nearest(cells)[inverse].astype(stored.dtype)
+        return out
+
+    def _nearest(self, cells: np.ndarray) -> np.ndarray:
+        """The first index whose colour is nearest to the middle of each cell."""
+        colours, first = np.unique(self.table, axis=0, return_index=True)
+        wanted = np.stack([cells >> 12, cells >> 6 & 63, cells & 63], -1) / 63.0
+        squares = (colours**2).sum(-1)
+        rows = max(1, (1 << 22) // len(colours))
+        found = [
+            np.argmin(squares - 2 * wanted[at : at + rows] @ colours.T, axis=1) for at in range(0, len(wanted), rows)
+        ]
+        return first[np.concatenate(found)]
+
+    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
+        return None
+
+
+def _cells(colours: np.ndarray) -> np.ndarray:
+    """(N, 3) in [0, 1] -> the number of the cell, 64 levels a channel."""
+    levels = np.rint(np.clip(colours, 0, 1) * 63).astype(np.int64)
+    return levels[:, 0] << 12 | levels[:, 1] << 6 | levels[:, 2]

@@ -1,0 +1,223 @@
+"""How DICOM's stored values show: modality LUT, then VOI, then MONOCHROME1's inversion, as one table and its way back.
+
+The whole chain is evaluated once for every value a sample can take (at most 65,536), giving `shown[stored]`. Windows are
+not clipped but go on linearly, so that nothing outside a narrow window is lost. The way back walks along the table from
+where a sample stands, by as much as the network changed it; where the table is (nearly) flat, as at the ends of a VOI
+LUT, half the mean slope counts instead, so that a whisper of change can't throw a saturated sample far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from restore.images.mappings import SHOWN_HIGH, SHOWN_LOW
+
+_FLAT = 0.5
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where a sample's bits lie within its stored word. Bits outside (overlays of old files) are never interpreted."""
+
+    bits: int
+    shift: int
+    signed: bool
+
+    @property
+    def low(self) -> int:
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        return self.low + (1 << self.bits) - 1
+
+    def values(self, stored: np.ndarray) -> np.ndarray:
+        """(…) words -> the same shape of int32 sample values."""
+        raw = (stored.astype(np.int64) >> self.shift) & ((1 << self.bits) - 1)
+        if self.signed:
+            raw = np.where(raw >> (self.bits - 1), raw - (1 << self.bits), raw)
+        return raw.astype(np.int32)
+
+    def words(self, stored: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """`stored` with its samples replaced; bits outside stay, but a sign that fills the word goes on filling it."""
+        mask = ((1 << self.bits) - 1) << self.shift
+        word = stored.astype(np.int64)
+        placed = (word & ~mask) | ((values.astype(np.int64) << self.shift) & mask)
+        if self.shift == 0 and self.signed:
+            placed = np.where(word == self.values(stored), values.astype(np.int64), placed)
+        return placed.astype(stored.dtype)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The mapping of gray samples of at most 16 bits."""
+
+    field: Field
+    table: np.ndarray
+    """float32 (2**bits,): what each value from `field.low` up shows as, within [-1, 2]."""
+    walk: np.ndarray
+    """float64 (2**bits,): strictly increasing; differences are those of the table where it isn't flat."""
+    falls: bool
+    """Whether the table falls, so that brighter means a smaller value."""
+    kept: np.ndarray
+    """bool (2**bits,): values that never change: padding, and those that would show beyond [-1, 2]."""
+    padding: np.ndarray
+    """bool (2**bits,): values that mean 'no picture here'; no other sample may become one."""
+    channels: int = 1
+
+    def _index(self, stored: np.ndarray) -> np.ndarray:
+        return self.field.values(stored) - self.field.low
+
+    def shown(self, stored: np.ndarray) -> np.ndarray:
+        return self.table[self._index(stored)][..., None]
+
+    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        index = self._index(stored)
+        change = restored[..., 0].astype(np.float64) - shown[..., 0]
+        changed = (change != 0) & ~self.kept[index]
+        target = self.walk[index] + (-change if self.falls else change)
+        new = np.rint(np.interp(target, self.walk, np.arange(len(self.walk)))).astype(np.int32)
+        new = np.where(changed, self._aside(new, index), index)
+        return np.where(changed, self.field.words(stored, new + self.field.low), stored).astype(stored.dtype)
+
+    def _aside(self, new: np.ndarray, old: np.ndarray) -> np.ndarray:
+        """Move samples that became padding to the nearest value that isn't."""
+        if not self.padding.any() or self.padding.all():
+            return new
+        free = np.flatnonzero(~self.padding)
+        above = np.minimum(np.searchsorted(free, new), len(free) - 1)
+        below = np.maximum(above - 1, 0)
+        near = np.where(np.abs(free[above] - new) <= np.abs(new - free[below]), free[above], free[below])
+        return np.where(self.padding[new], near, new)
+
+    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
+        return None
+
+
+def build(field: Field, ds: Dataset, index: int, extent: tuple[int, int]) -> Table:
+    """The table of one frame; `extent` (lowest, highest value in the pixels) is what shows where no window is given."""
+    values = np.arange(field.low, field.high + 1, dtype=np.float64)
+    shown = chain(values, ds, index, extent)
+    rise = np.diff(shown)
+    falls = bool(shown[-1] < shown[0])
+    step = -rise if falls else rise
+    mean = abs(shown[-1] - shown[0]) / max(1, len(rise)) or 1.0 / len(shown)
+    walk = np.concatenate([[0.0], np.cumsum(np.maximum(step, _FLAT * mean))])
+    padding = _padding(field, ds)
+    table = np.clip(shown, SHOWN_LOW, SHOWN_HIGH)
+    table[padding] = np.clip(table[padding], 0, 1)
+    kept = padding | (shown < SHOWN_LOW) | (shown > SHOWN_HIGH)
+    return Table(field, table.astype(np.float32), walk, falls, kept, padding)
+
+
+def chain(values: np.ndarray, ds: Dataset, index: int, extent: tuple[int, int]) -> np.ndarray:
+    """float64 stored values -> shown, unclipped: modality, VOI, inversion."""
+    ends = np.array(extent, np.float64)
+    shown = _voi(_modality(values, ds, index), ds, index, _modality(ends, ds, index))
+    return 1 - shown if str(ds.get("PhotometricInterpretation", "")) == "MONOCHROME1" else shown
+
+
+def _padding(field: Field, ds: Dataset) -> np.ndarray:
+    """Which values are PixelPaddingValue, or lie between it and PixelPaddingRangeLimit."""
+    out = np.zeros(1 << field.bits, bool)
+    bounds = padding_range(ds, field)
+    if bounds is not None:
+        out[max(0, bounds[0] - field.low) : max(0, bounds[1] - field.low + 1)] = True
+    return out
+
+
+def padding_range(ds: Dataset, field: Field) -> tuple[int, int] | None:
+    """(lowest, highest) padding value in the samples' own signedness, or None."""
+    first = number(ds, "PixelPaddingValue")
+    if first is None:
+        return None
+    last = number(ds, "PixelPaddingRangeLimit")
+    ends = sorted(int(v) for v in (first, first if last is None else last))
+    if field.signed:  # some writers give signed padding as US
+        ends = sorted(v - 65536 if v > field.high and v >= 32768 else v for v in ends)
+    return ends[0], ends[1]
+
+
+def number(ds: Dataset, keyword: str) -> float | None:
+    """The (first) value of a numeric element, None if it is missing, empty or no number."""
+    value: Any = ds.get(keyword)
+    if isinstance(value, bytes) and len(value) >= 2:
+        value = int.from_bytes(value[:2], "little")
+    elif not isinstance(value, str | int | float) and hasattr(value, "__getitem__"):
+        value = value[0] if len(value) else None
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _item(ds: Dataset, index: int, group: str, keyword: str) -> Dataset:
+    """Where an attribute of a frame lives: the dataset, or a functional group of enhanced multi-frame objects."""
+    if keyword in ds:
+        return ds
+    per_frame = ds.get("PerFrameFunctionalGroupsSequence") or []
+    shared = ds.get("SharedFunctionalGroupsSequence") or []
+    for groups in ([per_frame[index]] if index < len(per_frame) else []) + list(shared[:1]):
+        items = groups.get(group) or []
+        if items and keyword in items[0]:
+            return items[0]
+    return ds
+
+
+def _modality(values: np.ndarray, ds: Dataset, index: int) -> np.ndarray:
+    sequence = ds.get("ModalityLUTSequence")
+    if sequence:
+        return _looked_up(values, sequence[0])
+    item = _item(ds, index, "PixelValueTransformationSequence", "RescaleSlope")
+    slope, intercept = number(item, "RescaleSlope"), number(item, "RescaleIntercept")
+    return values * (slope or 1.0) + (intercept or 0.0)
+
+
+def _voi(values: np.ndarray, ds: Dataset, index: int, ends: np.ndarray) -> np.ndarray:
+    """Modality values -> [0, 1] within the window or LUT; linear windows go on beyond."""
+    sequence = _item(ds, index, "FrameVOILUTSequence", "VOILUTSequence").get("VOILUTSequence")
+    if sequence:
+        low, high = _lut_range(sequence[0])
+        return (_looked_up(values, sequence[0]) - low) / (high - low)
+    item = _item(ds, index, "FrameVOILUTSequence", "WindowWidth")
+    centre, width = number(item, "WindowCenter"), number(item, "WindowWidth")
+    function = str(item.get("VOILUTFunction", "LINEAR") or "LINEAR").upper()
+    if centre is None or width is None or width <= 0 or (function == "LINEAR" and width <= 1):
+        low, high = float(ends.min()), float(ends.max())
+        return (values - low) / ((high - low) or 1.0)
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -500, 500)))
+    if function == "LINEAR_EXACT":
+        return (values - centre) / width + 0.5
+    return (values - (centre - 0.5)) / (width - 1) + 0.5
+
+
+def _lut_entries(item: Dataset) -> tuple[np.ndarray, int, int]:
+    """(entries, first value mapped, bits of an entry) of a Modality or VOI LUT item."""
+    count, first, bits = (int(v) for v in item.LUTDescriptor)
+    data = item.LUTData
+    if isinstance(data, bytes):
+        entries = np.frombuffer(data, np.uint8 if len(data) < 2 * (count or 65536) else "<u2")
+    else:
+        entries = np.atleast_1d(np.asarray(data, np.int64)) & 0xFFFF
+    entries = entries[: count or 65536].astype(np.float64)
+    if not len(entries):
+        raise ValueError("a lookup table without entries")
+    return entries, first, bits
+
+
+def _lut_range(item: Dataset) -> tuple[float, float]:
+    entries, _, bits = _lut_entries(item)
+    return 0.0, float(max(2 ** min(16, max(1, bits)) - 1, 1 if not len(entries) else entries.max(), 1))
+
+
+def _looked_up(values: np.ndarray, item: Dataset) -> np.ndarray:
+    entries, first, _ = _lut_entries(item)
+    if first > 32767 and values.min() < 0:
+        first -= 65536
+    index = np.clip(np.rint(values) - first, 0, len(entries) - 1).astype(np.int64)
+    return entries[index]

@@ -1,0 +1,105 @@
+"""Writing DICOM: the source's dataset with new pixels, as a derived object that names its source.
+
+Every element is kept, private ones included, but for: the pixels; SOPInstanceUID (new, derived from the source's and the
+settings, so that a rerun gives the same file); ImageType (DERIVED, SECONDARY, then as before); DerivationDescription and
+SourceImageSequence (added to); Smallest/LargestImagePixelValue where present; digital signatures (void now, dropped);
+IconImageSequence and series are as before. Rows, columns, depth, representation and frames never change.
+Uncompressed sources keep their transfer syntax; compressed ones become Explicit VR Little Endian. Coloured frames that a
+codec transformed are written in the colour model that decoding gives: YBR_RCT and YBR_ICT as RGB, YBR_FULL_422 as
+YBR_FULL; uncompressed files can't hold the first two, and halving the third's chroma again would lose some.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    SecondaryCaptureImageStorage,
+)
+
+from restore.images.picture import Note
+
+_LOSSY = (JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
+_KEPT_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+_VOID = ("DigitalSignaturesSequence", "MACParametersSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+
+
+def write(path: Path, ds: FileDataset, frames: Iterator[np.ndarray], note: Note, photometric: str) -> None:
+    """Turn the source's dataset `ds` into the derived object and write it; `photometric` is that of the frames."""
+    source = ds.file_meta.TransferSyntaxUID
+    syntax = source if source in _KEPT_SYNTAXES else ExplicitVRLittleEndian
+    if source in _LOSSY and not ds.get("LossyImageCompression"):
+        ds.LossyImageCompression = "01"
+    _set_pixels(ds, frames, photometric, big=syntax == ExplicitVRBigEndian, implicit=syntax == ImplicitVRLittleEndian)
+    _derive(ds, note)
+    for keyword in _VOID:
+        if keyword in ds:
+            delattr(ds, keyword)
+    meta = ds.file_meta
+    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID = ds.get("SOPClassUID") or SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.save_as(path, enforce_file_format=True, overwrite=True)
+
+
+def _set_pixels(ds: FileDataset, frames: Iterator[np.ndarray], photometric: str, *, big: bool, implicit: bool) -> None:
+    parts: list[bytes] = []
+    ends: list[int] = []
+    colour = int(ds.get("SamplesPerPixel", 1)) == 3
+    planar = colour and not ds.file_meta.TransferSyntaxUID.is_encapsulated and int(ds.get("PlanarConfiguration", 0)) == 1
+    packed = photometric == "YBR_FULL_422" and not ds.file_meta.TransferSyntaxUID.is_encapsulated
+    for frame in frames:
+        ends += [int(frame.min()), int(frame.max())]
+        samples = _packed(frame) if packed else np.moveaxis(frame, -1, 0) if planar else frame
+        parts.append(samples.astype(samples.dtype.newbyteorder(">" if big else "<"), copy=False).tobytes())
+    if colour:
+        ds.PhotometricInterpretation = "YBR_FULL" if photometric == "YBR_FULL_422" and not packed else photometric
+        ds.PlanarConfiguration = int(planar)
+    data = b"".join(parts)
+    ds.PixelData = data + b"\0" * (len(data) % 2)
+    ds["PixelData"].VR = "OW" if implicit or int(ds.BitsAllocated) > 8 else "OB"
+    ds["PixelData"].is_undefined_length = False
+    for keyword, value in (("SmallestImagePixelValue", min(ends)), ("LargestImagePixelValue", max(ends))):
+        if keyword in ds and ds[keyword].VR in ("US", "SS"):
+            ds[keyword].value = value
+
+
+def _packed(frame: np.ndarray) -> np.ndarray:
+    """(H, W, 3) with chroma equal in pairs -> (H, W/2, 4): Y1 Y2 Cb Cr; the mean where a pair was changed apart."""
+    pairs = frame.reshape(frame.shape[0], -1, 2, 3)
+    chroma = (pairs[:, :, 0, 1:].astype(np.uint32) + pairs[:, :, 1, 1:] + 1) // 2
+    return np.concatenate([pairs[..., 0], chroma.astype(frame.dtype)], -1)
+
+
+def _derive(ds: FileDataset, note: Note) -> None:
+    """New identity, and where it comes from."""
+    old = str(ds.get("SOPInstanceUID") or "")
+    name = "\0".join([old or hashlib.sha256(ds.PixelData).hexdigest(), note.settings, note.description])
+    if old and ds.get("SOPClassUID"):
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = ds.SOPClassUID, old
+        purpose = Dataset()
+        purpose.CodeValue, purpose.CodingSchemeDesignator = "121322", "DCM"
+        purpose.CodeMeaning = "Source image for image processing operation"
+        item.PurposeOfReferenceCodeSequence = Sequence([purpose])
+        ds.SourceImageSequence = Sequence([item, *(ds.get("SourceImageSequence") or [])])
+    ds.SOPInstanceUID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
+    kind = ds.get("ImageType") or []
+    kind = [kind] if isinstance(kind, str) else list(kind)
+    ds.ImageType = ["DERIVED", "SECONDARY", *kind[2:]]
+    said = "; ".join(t for t in (str(ds.get("DerivationDescription") or ""), note.description or "restored", note.settings) if t)
+    ds.DerivationDescription = said.encode("ascii", "replace").decode()[-1024:]

@@ -1,0 +1,82 @@
+"""What can be wrong with a picture, said so that its owner can act on it."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+MAX_PIXELS = 500_000_000
+"""Pixels of one frame that `read` accepts unless told otherwise (a 22,000 x 22,000 picture)."""
+
+
+class ImageError(ValueError):
+    """A picture that can't be read, or can't be written as asked. The message names the file and the mend."""
+
+
+def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
+    """Refuse a header whose pixels nobody should allocate, before anything is decoded."""
+    if height <= 0 or width <= 0:
+        raise ImageError(f"{path.name}: the header says {width} x {height} pixels; the file is damaged")
+    if height * width > max_pixels:
+        raise ImageError(
+            f"{path.name}: the header says {width} x {height} pixels, over the limit of {max_pixels:,}; "
+            "raise max_pixels if the file is really that large"
+        )
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what a decoder complained about, or the name of its complaint."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def damaged(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a decoder throws at a broken file into an ImageError; a missing or forbidden file too."""
+    try:
+        yield
+    except (ImageError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise ImageError(f"{path.name}: there is no such file") from None
+    except PermissionError:
+        raise ImageError(f"{path.name}: no permission to read it") from None
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError, SyntaxError, ArithmeticError, AttributeError,
+            NotImplementedError, EOFError, struct.error, zlib.error) as error:
+        raise ImageError(f"{path.name}: damaged or unsupported {kind} ({reason(error)}); export it again") from error
+
+
+class _Quiet:
+    """Silence warnings while any thread is inside: nested and concurrent uses restore the filters exactly once.
+
+    `warnings.catch_warnings` alone leaves the wrong filters behind when two threads leave it out of order.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._catch: warnings.catch_warnings[None] | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._catch = warnings.catch_warnings()
+                self._catch.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._catch is not None:
+                self._catch.__exit__(None, None, None)
+                self._catch = None
+
+
+quiet = _Quiet()
+"""`with quiet:` around decoders that warn about oddities no user can mend (they log them as well)."""

@@ -1,0 +1,82 @@
+"""One decoded frame, and how its samples map to what a network sees and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+BAND = 1 << 20
+"""Pixels handled at a time: bounds what `shown` and `back` need beside their result."""
+
+
+class Mapping(Protocol):
+    """Stored samples <-> shown values, for one band of rows; stateless, so bands and threads don't matter."""
+
+    channels: int
+    """Channels a network sees: 1 (gray) or 3 (RGB)."""
+
+    def shown(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]; finite everywhere."""
+        ...
+
+    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A changed copy of `stored`; `shown` is what `shown(stored)` gave, `restored` is finite, both (h, W, channels).
+
+        Where `restored == shown` the result equals `stored` bit for bit.
+        """
+        ...
+
+    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
+        """(h, W) opacity in the stored dtype, or None; the picture's own scale, never touched by `back`."""
+        ...
+
+
+def bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Row slices of at most BAND pixels that cover an (H, W, ...) array."""
+    rows = max(1, BAND // max(1, shape[1]))
+    for top in range(0, shape[0], rows):
+        yield slice(top, min(shape[0], top + rows))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One page of a TIFF, one frame of a DICOM, or the whole of any other picture."""
+
+    stored: np.ndarray
+    """(H, W) or (H, W, C) as the file holds it (its own dtype, alpha included), turned upright."""
+    mapping: Mapping
+
+    @property
+    def alpha(self) -> np.ndarray | None:
+        """(H, W) opacity in the stored dtype, or None where the picture has none."""
+        return self.mapping.alpha(self.stored)
+
+    def shown(self) -> np.ndarray:
+        """What a network sees: float32 (H, W, 1|3), RGB order, nominal [0, 1], finite, without alpha."""
+        out = np.empty((*self.stored.shape[:2], self.mapping.channels), np.float32)
+        for rows in bands(self.stored.shape):
+            out[rows] = self.mapping.shown(self.stored[rows])
+        return out
+
+    def back(self, restored: np.ndarray) -> np.ndarray:
+        """Float32 (H, W, 1|3) -> the stored shape and dtype, rounded and clipped to what the file can hold.
+
+        Alpha, and samples for which `restored` equals `shown()`, stay as stored, bit for bit; so do samples for which
+        `restored` isn't finite. ValueError if the shape differs from `shown()`'s.
+        """
+        expected = (*self.stored.shape[:2], self.mapping.channels)
+        if restored.ndim == 2:
+            restored = restored[..., None]
+        if restored.shape != expected:
+            raise ValueError(f"the restored frame is {restored.shape}, expected {expected} like shown()")
+        out = np.empty_like(self.stored, order="C")
+        for rows in bands(self.stored.shape):
+            stored = self.stored[rows]
+            shown = self.mapping.shown(stored)
+            new = np.asarray(restored[rows], np.float32)
+            new = np.where(np.isfinite(new), new, shown)
+            out[rows] = self.mapping.back(stored, shown, new)
+        return out

@@ -1,0 +1,157 @@
+"""The mappings of everyday samples: linear ranges, and CMYK inks. (DICOM's are in dicom_shown.py.)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SHOWN_LOW, SHOWN_HIGH = -1.0, 2.0
+"""Samples that would show outside this range show at its end, and are kept as stored."""
+
+
+def _split(stored: np.ndarray, channels: int) -> np.ndarray:
+    """The colour samples of a band as (h, W, channels), a view."""
+    return stored[..., None] if stored.ndim == 2 else stored[..., :channels]
+
+
+def _joined(stored: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """A copy of `stored` with its colour samples replaced by (h, W, channels) `colour`."""
+    if stored.ndim == 2:
+        return np.ascontiguousarray(colour[..., 0])
+    out = stored.copy()
+    out[..., : colour.shape[-1]] = colour
+    return out
+
+
+@dataclass(frozen=True)
+class Linear:
+    """shown = (stored - low) / (high - low), mirrored for MINISWHITE; extra channels (alpha) pass by.
+
+    Exact for the integers of 8 and 16 bits; wider samples keep their precision because only the change is added.
+    """
+
+    low: float
+    high: float
+    channels: int = 1
+    inverted: bool = False
+    alpha_channel: int | None = None
+    key: tuple[int, ...] | None = None
+    """The colour that means 'transparent' (PNG tRNS): those pixels stay, and no other pixel becomes it."""
+    limit: tuple[int, int] | None = None
+    """The integers a sample may take; None for those of its type."""
+
+    @property
+    def span(self) -> float:
+        return (self.high - self.low) or 1.0
+
+    def _raw(self, colour: np.ndarray) -> np.ndarray:
+        """Shown values before the clip to [-1, 2]; NaN and infinity stay."""
+        wide = np.float32 if colour.dtype in (np.uint8, np.uint16, np.bool_) else np.float64
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = (colour.astype(wide) - wide(self.low)) / wide(self.span)
+        return 1 - values if self.inverted else values
+
+    def shown(self, stored: np.ndarray) -> np.ndarray:
+        values = np.nan_to_num(self._raw(_split(stored, self.channels)), nan=0.0, posinf=SHOWN_HIGH, neginf=SHOWN_LOW)
+        return np.clip(values, SHOWN_LOW, SHOWN_HIGH).astype(np.float32)
+
+    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        colour = _split(stored, self.channels)
+        raw = self._raw(colour)
+        change = restored.astype(raw.dtype) - shown
+        changed = (change != 0) & (raw >= SHOWN_LOW) & (raw <= SHOWN_HIGH)
+        step = -self.span if self.inverted else self.span
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = colour.astype(raw.dtype) + change * raw.dtype.type(step)
+        if colour.dtype.kind == "f":
+            limit = np.finfo(colour.dtype)
+            new = np.clip(np.where(changed, values, 0), limit.min, limit.max).astype(colour.dtype)
+        else:
+            low, high = self._limits(colour.dtype)
+            new = np.clip(np.rint(np.where(changed, values, 0)), low, high).astype(colour.dtype)
+        new = np.where(changed, new, colour)
+        return _joined(stored, self._keyed(colour, new) if self.key else new)
+
+    def _limits(self, dtype: np.dtype) -> tuple[float, float]:
+        if self.limit is not None:
+            return self.limit
+        bounds = np.iinfo(dtype)
+        return float(bounds.min), float(np.nextafter(bounds.max, 0)) if bounds.bits == 64 else float(bounds.max)
+
+    def _keyed(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        key = np.asarray(self.key, old.dtype)
+        was, became = (old == key).all(-1), (new == key).all(-1)
+        aside = key.copy()
+        aside[0] = key[0] - 1 if key[0] else 1
+        new = np.where((became & ~was)[..., None], aside, new)
+        return np.where(was[..., None], old, new)
+
+    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
+        if self.alpha_channel is not None:
+            return stored[..., self.alpha_channel]
+        if self.key is None:
+            return None
+        opaque = (_split(stored, self.channels) != np.asarray(self.key, stored.dtype)).any(-1)
+        return opaque.astype(stored.dtype) * stored.dtype.type(self.high)
+
+
+@dataclass(frozen=True)
+class Inks:
+    """CMYK, `full` being full ink: R = (1 - C)(1 - K) and so on, without colour management.
+
+    A changed pixel keeps its black where it can: only where the new colour is brighter than the black allows, the black
+    gives way.
+    """
+
+    full: float
+    channels: int = 3
+    alpha_channel: int | None = None
+
+    def shown(self, stored: np.ndarray) -> np.ndarray:
+        inks = stored[..., :4].astype(np.float32) / np.float32(self.full)
+        return (1 - inks[..., :3]) * (1 - inks[..., 3:])
+
+    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        changed = (restored != shown).any(-1, keepdims=True)
+        wanted = np.clip(restored, 0, 1)
+        paper = np.maximum(1 - stored[..., 3:4].astype(np.float32) / np.float32(self.full), wanted.max(-1, keepdims=True))
+        inks = np.concatenate([1 - wanted / np.maximum(paper, 1e-6), 1 - paper], -1)
+        new = np.clip(np.rint(inks * np.float32(self.full)), 0, self.full).astype(stored.dtype)
+        # full black hides the other inks: they stay as stored
+        hidden = changed & (paper <= 0)
+        return _joined(stored, np.where(changed & ~hidden, new, stored[..., :4]))
+
+    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
+        return None if self.alpha_channel is None else stored[..., self.alpha_channel]
+
+
+def plain(stored: np.ndarray, *, alpha: bool | None = None) -> Linear:
+    """The mapping of ordinary 8- and 16-bit samples: (H, W), or (H, W, 1..4) with the alpha last if the count is even."""
+    count = 1 if stored.ndim == 2 else stored.shape[-1]
+    has_alpha = count in (2, 4) if alpha is None else alpha
+    colours = 3 if count - has_alpha >= 3 else 1
+    return Linear(0, float(np.iinfo(stored.dtype).max), colours, alpha_channel=count - 1 if has_alpha else None)
+
+
+def whole(maximum: int, channels: int = 1, *, inverted: bool = False, alpha_channel: int | None = None) -> Linear:
+    """The mapping of unsigned samples that end at `maximum` (1-bit, 12-bit, a PGM's maxval): that is white."""
+    return Linear(0, float(maximum), channels, inverted, alpha_channel, limit=(0, maximum))
+
+
+def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: int | None) -> Linear:
+    """The mapping of samples whose type names no white (float, signed, 32-bit): scaled by their own range.
+
+    Values within [0, 1] are taken as they are (floats). Otherwise the range is that between the 0.1th and the 99.9th
+    percentile of a regular sample of the finite values, so that a few hot pixels don't darken the picture.
+    """
+    colour = _split(stored, channels)
+    step = max(1, int(np.sqrt(colour.size / 500_000)))
+    sample = colour[::step, ::step].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    low, high = 0.0, 1.0
+    if sample.size and (stored.dtype.kind != "f" or sample.min() < 0 or sample.max() > 1):
+        low, high = (float(v) for v in np.percentile(sample, (0.1, 99.9)))
+        if high <= low:
+            low, high = float(sample.min()), float(sample.max())
+    return Linear(low, high, channels, inverted, alpha_channel)

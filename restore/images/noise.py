@@ -1,0 +1,65 @@
+"""The noise model of a picture: variance a x + b at brightness x, and the map of it that a network is told.
+
+Foi et al. 2008, "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data": photon counting gives the
+part that grows with the signal, readout the constant part. Plain Gaussian noise is a = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+SMOOTHING = 2.0  # px; the brightness that sets the variance is read off the noisy picture, smoothed by this much
+
+
+@dataclass(frozen=True)
+class NoiseLevel:
+    """Noise of variance `slope` * x + `constant` at brightness x, both in units of a picture in nominal [0, 1].
+
+    Attributes:
+        slope: variance gained per unit of brightness; 1 / slope is the photon count at white.
+        constant: variance in the dark.
+    """
+
+    slope: float = 0.0
+    constant: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.slope >= 0 and self.constant >= 0):
+            raise ValueError(f"a noise level cannot be negative: slope {self.slope}, constant {self.constant}")
+
+    @classmethod
+    def gaussian(cls, sigma: float) -> NoiseLevel:
+        """White Gaussian noise of standard deviation `sigma` on the 0..255 scale."""
+        return cls(0.0, (sigma / 255) ** 2)
+
+    def sigma(self, brightness: float = 0.5) -> float:
+        """Standard deviation at `brightness` (0..1), on the 0..255 scale."""
+        return 255 * float(np.sqrt(self.slope * max(brightness, 0.0) + self.constant))
+
+    def map(self, noisy: np.ndarray) -> np.ndarray:
+        """Standard deviation at each pixel of a noisy picture.
+
+        Args:
+            noisy: (H, W, C) float32, nominal [0, 1].
+
+        Returns:
+            (H, W, 1) float32 in the picture's units. A clean picture is never needed, so training and use see the same map.
+        """
+        if self.slope == 0:
+            return np.full((*noisy.shape[:2], 1), np.sqrt(self.constant), np.float32)
+        brightness = noisy[:, :, 0] if noisy.shape[2] == 1 else noisy.mean(axis=2)
+        smooth = cv2.GaussianBlur(brightness, (0, 0), SMOOTHING, borderType=cv2.BORDER_REFLECT)
+        variance = np.float32(self.slope) * np.clip(smooth, 0, None) + np.float32(self.constant)
+        return np.sqrt(variance, out=variance)[:, :, None]
+
+    def scaled(self, factor: float) -> NoiseLevel:
+        """The level whose standard deviation is `factor` times this one's."""
+        return NoiseLevel(self.slope * factor**2, self.constant * factor**2)
+
+    def __str__(self) -> str:
+        if self.slope == 0:
+            return f"sigma {self.sigma():.1f} of 255"
+        return f"sigma {self.sigma(0.1):.1f} in the dark to {self.sigma(0.9):.1f} in the light, of 255"

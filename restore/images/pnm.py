@@ -1,0 +1,116 @@
+"""PBM, PGM and PPM (P1 to P6), raw and ASCII, any maxval up to 65535.
+
+Kept: everything; the header with its comments is written back as it was. White is maxval, whatever it is.
+Several pictures in one file are refused (PAM and PFM too).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from restore.images.errors import check_size, damaged
+from restore.images.frame import Frame
+from restore.images.mappings import whole
+from restore.images.picture import Head, Note, first, refuse
+
+_TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([0-9]+)")
+_LONGEST_HEADER = 1 << 16
+
+
+def sniff(start: bytes) -> bool:
+    return re.match(rb"P[1-6][\s#]", start) is not None
+
+
+def open_source(path: Path, max_pixels: int) -> PnmSource:
+    """Read the header; ImageError as `read` says."""
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_HEADER)
+    kind = start[1] - ord("0")
+    numbers, at = [], 2
+    for _ in range(2 if kind in (1, 4) else 3):
+        token = _TOKEN.match(start, at)
+        if token is None:
+            raise refuse(path, "damaged PGM/PPM (its header breaks off); export it again")
+        numbers.append(int(token[1]))
+        at = token.end()
+    check_size(path, numbers[1], numbers[0], max_pixels)
+    maxval = 1 if kind in (1, 4) else numbers[2]
+    if not 1 <= maxval <= 65535:
+        raise refuse(path, f"the header says maxval {maxval}, allowed is 1 to 65535; export it again")
+    return PnmSource(path, kind, numbers[1], numbers[0], maxval, start[: at + 1])
+
+
+class PnmSource:
+    """One PBM, PGM or PPM file."""
+
+    copies = True
+
+    def __init__(self, path: Path, kind: int, height: int, width: int, maxval: int, header: bytes) -> None:
+        self.path, self._kind, self._maxval, self._header = path, kind, maxval, header
+        self._shape = (height, width, 3) if kind in (3, 6) else (height, width)
+        self.head = Head("pgm", (height, width), maxval.bit_length())
+
+    def frame(self, index: int) -> Frame:
+        with damaged(self.path, "PGM/PPM"):
+            samples = self._raw() if self._kind >= 4 else self._ascii()
+            if samples.size and int(samples.max()) > self._maxval:
+                raise refuse(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
+            # PBM's 1 is black
+            mapping = whole(self._maxval, 1 if samples.ndim == 2 else 3, inverted=self._kind in (1, 4))
+            return Frame(samples, mapping)
+
+    @property
+    def _dtype(self) -> np.dtype:
+        return np.dtype(np.uint8 if self._maxval < 256 else ">u2")
+
+    def _raw(self) -> np.ndarray:
+        height, width = self._shape[:2]
+        row = (width + 7) // 8 if self._kind == 4 else int(np.prod(self._shape[1:])) * self._dtype.itemsize
+        with self.path.open("rb") as file:
+            file.seek(len(self._header))
+            data = file.read(height * row)
+            rest = file.read(16).lstrip()
+        if len(data) < height * row:
+            raise refuse(self.path, "truncated PGM/PPM (samples are missing at its end); copy it again")
+        if sniff(rest):
+            raise refuse(self.path, "holds several pictures; split it into one a file")
+        if self._kind == 4:
+            bits = np.unpackbits(np.frombuffer(data, np.uint8).reshape(height, row), axis=1)
+            return np.ascontiguousarray(bits[:, :width])
+        return np.frombuffer(data, self._dtype).reshape(self._shape).astype(self._dtype.newbyteorder("="))
+
+    def _ascii(self) -> np.ndarray:
+        text = re.sub(rb"#[^\n\r]*", b"", self.path.read_bytes()[len(self._header) :])
+        count = int(np.prod(self._shape))
+        tokens = re.findall(rb"[01]", text) if self._kind == 1 else text.split()
+        if len(tokens) < count:
+            raise refuse(self.path, "truncated PGM/PPM (samples are missing at its end); copy it again")
+        values = np.array(tokens[:count], dtype="S8").astype(np.int64)
+        if values.size and int(values.max()) > self._maxval:
+            raise refuse(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
+        return values.astype(self._dtype.newbyteorder("=")).reshape(self._shape)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
+        write(path, first(frames, self.path), self._kind, self._maxval, self._header)
+
+
+
+def write(path: Path, stored: np.ndarray, kind: int, maxval: int, header: bytes | None = None) -> None:
+    """Write (H, W[, 3]) samples as P1 to P6; `header` verbatim if given."""
+    height, width = stored.shape[:2]
+    if header is None:
+        header = f"P{kind}\n{width} {height}\n".encode() + (b"" if kind in (1, 4) else f"{maxval}\n".encode())
+    with path.open("wb") as file:
+        file.write(header)
+        if kind <= 3:
+            for row in stored.reshape(height, -1):
+                for at in range(0, len(row), 12):  # the format wants lines of at most 70 characters
+                    file.write(b" ".join(b"%d" % v for v in row[at : at + 12].tolist()) + b"\n")
+        elif kind == 4:
+            file.write(np.packbits(stored, axis=1).tobytes())
+        else:
+            file.write(np.ascontiguousarray(stored, np.uint8 if maxval < 256 else ">u2").data)

@@ -1,0 +1,232 @@
+"""Writing TIFF: replace the pixel segments of a copied file, or write a plain new file.
+
+`patch` lets tifffile encode each page into memory with the page's own layout, takes the encoded segments, and puts them
+where the old ones lay (what doesn't fit goes to the end). All other bytes stay, so no tag can be lost.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from tifffile import PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
+
+from restore.images.errors import ImageError
+from restore.images.orientation import turns
+from restore.images.picture import Carry
+
+_JPEGS = (6, 7)
+_DEFLATE = 8
+_STRUCTURE = {
+    254, 255, 256, 257, 258, 259, 262, 266, 270, 273, 274, 277, 278, 279, 282, 283, 284, 296, 305, 306, 317, 320, 322, 323,
+    324, 325, 330, 338, 339, 347, 530, 532, 34665, 34675, 34853, 40965,
+}  # fmt: skip
+
+
+def patch(source: Path, path: Path, frames: Iterator[np.ndarray]) -> None:
+    """Copy `source` to `path` and replace every page's pixels by the (upright) frames."""
+    shutil.copyfile(source, path)
+    path.chmod(0o644)
+    with TiffFile(path, mode="r+b") as file:
+        for index, page in enumerate(file.pages):
+            stored = next(frames, None)
+            if stored is None:
+                return
+            assert isinstance(page, TiffPage)
+            _replace(page, stored, source.name, index)
+    next(frames, None)
+
+
+def _replace(page: TiffPage, stored: np.ndarray, name: str, index: int) -> None:
+    """Write one page's segments and bring its tags in line."""
+    segments, changes = _segments(page, stored)
+    tag = page.tags.valueof(274, default=1)
+    if tag != 1:
+        changes[274] = 1
+        changes[256], changes[257] = stored.shape[1], stored.shape[0]
+        if turns(int(tag)) and 282 in page.tags and 283 in page.tags:
+            changes[282], changes[283] = page.tags[283].value, page.tags[282].value
+    offsets = _placed(page, segments)
+    tiled = 324 in page.tags
+    changes[324 if tiled else 273] = offsets
+    changes[325 if tiled else 279] = [len(s) for s in segments]
+    for code, value in changes.items():
+        _overwrite(page, code, value, f"{name}: page {index + 1}")
+
+
+def _overwrite(page: TiffPage, code: int, value: Any, where: str) -> None:
+    found = page.tags.get(code)
+    if found is None:
+        if code in (279, 317, 266, 278):  # absent means their default, which the new segments use
+            return
+        raise ImageError(f"{where} lacks the tag {code}, which its new pixels need; save it as TIFF with another program")
+    dtype = found.dtype
+    largest = max(value) if isinstance(value, list) else value
+    if isinstance(largest, int) and largest > 65535 and dtype == 3:
+        dtype = 4
+    if isinstance(value, list):
+        value = tuple(value) if len(value) > 1 else value[0]
+    found.overwrite(value, dtype=dtype)
+
+
+def _segments(page: TiffPage, stored: np.ndarray) -> tuple[list[bytes], dict[int, Any]]:
+    """The page's strips or tiles, encoded as they were; else with deflate, with the tags that then change."""
+    layout = _layout(page, stored)
+    try:
+        return _encoded(page, stored, {**layout, **_coding(page)}), {266: 1} if page.fillorder != 1 else {}
+    except (ValueError, TypeError, KeyError, RuntimeError, NotImplementedError):
+        changes: dict[int, Any] = {259: _DEFLATE, 317: 1, 266: 1}
+        if page.photometric == PHOTOMETRIC.YCBCR:
+            changes[262] = int(PHOTOMETRIC.RGB)
+        return _encoded(page, stored, {**layout, "compression": _DEFLATE}), changes
+
+
+def _layout(page: TiffPage, stored: np.ndarray) -> dict[str, Any]:
+    options: dict[str, Any] = {"photometric": "minisblack", "metadata": None}
+    if page.is_tiled:
+        options["tile"] = (page.tilelength, page.tilewidth)
+    else:
+        options["rowsperstrip"] = min(page.rowsperstrip, stored.shape[0])
+    if stored.ndim == 3:
+        options["planarconfig"] = page.planarconfig
+    return options
+
+
+def _coding(page: TiffPage) -> dict[str, Any]:
+    """Compression, predictor and odd depths as TiffWriter's arguments."""
+    options: dict[str, Any] = {"compression": int(page.compression)}
+    if page.predictor != 1:
+        options["predictor"] = int(page.predictor)
+    bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]
+    if page.dtype is not None and bits != page.dtype.itemsize * 8 and bits != 1:
+        options["bitspersample"] = bits
+    if page.compression in _JPEGS:
+        options["compression"] = 7
+        options["compressionargs"] = {"level": jpeg_quality(page)}
+        if page.photometric == PHOTOMETRIC.YCBCR:
+            options["photometric"] = "ycbcr"
+            options["subsampling"] = page.subsampling or (2, 2)
+        elif page.photometric == PHOTOMETRIC.RGB:
+            options["photometric"] = "rgb"
+    return options
+
+
+def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> list[bytes]:
+    if page.bitspersample == 1:
+        stored = stored.astype(bool)
+    if stored.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+        stored = np.ascontiguousarray(np.moveaxis(stored, -1, 0))
+    buffer = io.BytesIO()
+    with TiffWriter(buffer, byteorder=page.parent.byteorder, bigtiff=page.parent.is_bigtiff) as writer:
+        writer.write(stored, contiguous=False, software=False, **options)
+    with TiffFile(io.BytesIO(buffer.getbuffer())) as file:
+        made = file.pages[0]
+        assert isinstance(made, TiffPage)
+        whole = buffer.getbuffer()
+        return [bytes(whole[o : o + n]) for o, n in zip(made.dataoffsets, made.databytecounts, strict=True)]
+
+
+def _placed(page: TiffPage, segments: Sequence[bytes]) -> list[int]:
+    """Write the segments into the room that the old ones leave, the rest at the end; their offsets."""
+    file = page.parent.filehandle
+    room: list[list[int]] = []
+    for offset, count in sorted(set(zip(page.dataoffsets, page.databytecounts, strict=False))):
+        if count and room and room[-1][1] >= offset:
+            room[-1][1] = max(room[-1][1], offset + count)
+        elif count:
+            room.append([offset, offset + count])
+    offsets = []
+    for segment in segments:
+        hole = next((r for r in room if r[1] - r[0] >= len(segment)), None)
+        if hole is None:
+            file.seek(0, 2)
+            at = file.tell()
+            if at % 2:
+                file.write(b"\0")
+                at += 1
+        else:
+            at, hole[0] = hole[0], hole[0] + len(segment) + len(segment) % 2
+        if at + len(segment) > 2**32 - 1 and not page.parent.is_bigtiff:
+            raise ImageError(f"{page.parent.filename}: the result is over 4 GB; save the source as BigTIFF first")
+        file.seek(at)
+        file.write(segment)
+        offsets.append(at)
+    return offsets
+
+
+def jpeg_quality(page: TiffPage) -> int:
+    """The IJG quality whose luminance table is nearest to the page's, 90 if it can't be told."""
+    head = page.jpegtables or b""
+    if b"\xff\xdb" not in head and page.dataoffsets:
+        file = page.parent.filehandle
+        file.seek(page.dataoffsets[0])
+        head = file.read(2048)
+    at = head.find(b"\xff\xdb")
+    if at < 0 or len(head) < at + 69 or head[at + 4] >> 4:
+        return 90
+    total = sum(head[at + 5 : at + 69])
+    standard = 3689  # the sum of the standard luminance table, which quality 50 uses
+    scale = 100 * total / standard
+    return int(min(100, max(1, round(5000 / scale if scale > 100 else (200 - scale) / 2))))
+
+
+def rewrite(source: Path, path: Path, frames: Iterator[np.ndarray]) -> None:
+    """A plain new TIFF with the source's simple tags, for pages whose structure changes (palette to RGB)."""
+    with TiffFile(source) as file, TiffWriter(path, bigtiff=file.is_bigtiff, byteorder=file.byteorder) as writer:
+        for page, stored in zip(file.pages, frames, strict=False):
+            assert isinstance(page, TiffPage)
+            simple = [
+                (t.code, int(t.dtype), t.count, t.value, True)
+                for t in page.tags.values()
+                if t.code not in _STRUCTURE and not isinstance(t.value, dict)
+            ]
+            options: dict[str, Any] = {"compression": _safe_compression(page), "extratags": simple}
+            if 282 in page.tags and 283 in page.tags:
+                x, y = page.tags[282].value, page.tags[283].value
+                options["resolution"] = (y, x) if turns(int(page.tags.valueof(274, default=1))) else (x, y)
+                options["resolutionunit"] = int(page.tags.valueof(296, default=2))
+            for name, code in (("description", 270), ("software", 305), ("datetime", 306), ("iccprofile", 34675)):
+                options[name] = page.tags.valueof(code)
+            options["software"] = options["software"] or False
+            write_page(writer, stored, options)
+
+
+def _safe_compression(page: TiffPage) -> int:
+    return int(page.compression) if page.compression in (1, 5, 8, 32946, 32773, 50000) else _DEFLATE
+
+
+def write_page(writer: TiffWriter, stored: np.ndarray, options: dict[str, Any]) -> None:
+    """Write (H, W), (H, W, 2|4) with alpha last, or (H, W, 3) as one page."""
+    count = 1 if stored.ndim == 2 else stored.shape[-1]
+    extra: dict[str, Any] = {"photometric": "rgb" if count >= 3 else "minisblack"}
+    if count in (2, 4):
+        extra["extrasamples"] = ["unassalpha"]
+    if count > 1:
+        extra["planarconfig"] = "contig"
+    writer.write(np.ascontiguousarray(stored), contiguous=False, metadata=None, **{**extra, **options})
+
+
+def write(path: Path, frames: Iterator[np.ndarray], carry: Carry) -> None:
+    """A new deflate-compressed TIFF for pictures that come from another format."""
+    with TiffWriter(path) as writer:
+        for stored in frames:
+            options: dict[str, Any] = {"compression": _DEFLATE, "software": False}
+            if carry.icc:
+                options["iccprofile"] = carry.icc
+            if carry.dpi:
+                options["resolution"], options["resolutionunit"] = carry.dpi, 2
+            if carry.xmp:
+                options["extratags"] = [(700, 1, len(carry.xmp), carry.xmp, True)]
+            if stored.dtype.kind in "ui" and stored.dtype.itemsize <= 2:
+                options["predictor"] = True
+            write_page(writer, stored, options)
+
+
+__all__ = ["jpeg_quality", "patch", "rewrite", "write", "write_page"]
+_ = imagecodecs  # tifffile needs it for LZW, deflate and the like; a missing one should fail here, by name

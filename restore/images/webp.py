@@ -1,0 +1,108 @@
+"""WebP, lossless and lossy, with or without alpha.
+
+Kept: which of the two it is, alpha (exact colours under it when lossless), ICC profile, EXIF (orientation applied and
+reset) and XMP. An unchanged picture is the same file. A changed lossy one is coded at quality 90 (the file doesn't
+record its own). Animations are refused.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, WebPImagePlugin
+
+from restore.images.errors import check_size, damaged, quiet
+from restore.images.frame import Frame
+from restore.images.mappings import plain
+from restore.images.orientation import orientation, turns, upright, upright_exif, upright_xmp
+from restore.images.picture import Carry, Head, Note, first, refuse
+
+
+def sniff(start: bytes) -> bool:
+    return start[:4] == b"RIFF" and start[8:12] == b"WEBP"
+
+
+def open_source(path: Path, max_pixels: int) -> WebpSource:
+    """Read the chunks but for the pixels; ImageError as `read` says."""
+    with damaged(path, "WebP"):
+        chunks = _chunks(path)
+        if "ANIM" in chunks or "ANMF" in chunks:
+            raise refuse(path, "an animated WebP; export its frames as single pictures")
+        if "VP8L" not in chunks and "VP8 " not in chunks:
+            raise refuse(path, "damaged WebP (it holds no pixels); export it again")
+        check_size(path, *_size(chunks), max_pixels)
+        with quiet, WebPImagePlugin.WebPImageFile(path) as image:
+            size = (image.height, image.width)
+    return WebpSource(path, chunks, size)
+
+
+def _chunks(path: Path) -> dict[str, bytes]:
+    """Payloads by name; of the pixels' only the first ten bytes. ImageError if the file is shorter than it says."""
+    found: dict[str, bytes] = {}
+    total = path.stat().st_size
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<I", file.read(12)[4:8])
+        if length + 8 > total:
+            raise refuse(path, "truncated WebP (bytes are missing at its end); copy it again")
+        while len(head := file.read(8)) == 8 and file.tell() <= length + 8:
+            name, size = head[:4].decode("latin-1"), struct.unpack("<I", head[4:])[0]
+            if file.tell() + size > total:
+                raise refuse(path, "truncated WebP (bytes are missing at its end); copy it again")
+            start = file.tell()
+            found.setdefault(name, file.read(size if name in ("ICCP", "EXIF", "XMP ") else min(size, 10)))
+            file.seek(start + size + size % 2)
+    return found
+
+
+def _size(chunks: dict[str, bytes]) -> tuple[int, int]:
+    """(height, width) as the outermost header says."""
+    if "VP8X" in chunks:
+        data = chunks["VP8X"]
+        return int.from_bytes(data[7:10], "little") + 1, int.from_bytes(data[4:7], "little") + 1
+    if "VP8L" in chunks:
+        bits = int.from_bytes(chunks["VP8L"][1:5], "little")
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", chunks["VP8 "], 6)
+    return height & 0x3FFF, width & 0x3FFF
+
+
+class WebpSource:
+    """One WebP file."""
+
+    copies = True
+
+    def __init__(self, path: Path, chunks: dict[str, bytes], size: tuple[int, int]) -> None:
+        self.path, self._lossless = path, "VP8L" in chunks
+        exif = chunks.get("EXIF", b"").removeprefix(b"Exif\0\0") or None
+        xmp = chunks.get("XMP ") or None
+        self._tag = orientation(exif)
+        if self._tag != 1:
+            exif, xmp = upright_exif(exif or b""), upright_xmp(xmp) if xmp else None
+        carry = Carry(chunks.get("ICCP"), exif, xmp)
+        self.head = Head("webp", size[::-1] if turns(self._tag) else size, 8, upright=self._tag == 1, carry=carry)
+
+    def frame(self, index: int) -> Frame:
+        with damaged(self.path, "WebP"), quiet, WebPImagePlugin.WebPImageFile(self.path) as image:
+            image.load()
+            stored = upright(np.array(image), self._tag)
+            return Frame(stored, plain(stored))
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
+        write(path, first(frames, self.path), self.head.carry, lossless=self._lossless)
+
+
+def write(path: Path, stored: np.ndarray, carry: Carry, *, lossless: bool) -> None:
+    """Write (H, W, 3|4) uint8 as WebP (at most 16383 pixels a side)."""
+    options: dict[str, Any] = {"lossless": lossless, "quality": 75 if lossless else 90, "exact": lossless}
+    if carry.icc:
+        options["icc_profile"] = carry.icc
+    if carry.exif:
+        options["exif"] = carry.exif
+    if carry.xmp:
+        options["xmp"] = carry.xmp
+    with path.open("wb") as file:
+        Image.fromarray(np.ascontiguousarray(stored)).save(file, "WEBP", **options)
