@@ -10,6 +10,8 @@ from typing import Any
 from restore import runtime
 from restore.apply.batch import BatchOptions, Event, Report
 from restore.apply.batch import run as run_batch
+from restore.apply.restorer import Restorer
+from restore.tasks.running import Run
 
 
 def run(
@@ -56,3 +58,40 @@ def run(
         batch_size=batch_size,
     )
     return run_batch(work, [Path(path) for path in paths], Path(out), batch, on_event)
+
+
+def load(
+    name: str | PathLike[str], *, device: str = "auto", precision: str = "auto", tile: int | str = "auto", batch_size: int = 1
+) -> Restorer:
+    """A network ready to use: ``load("denoise-xray")(picture)``; see `Restorer` for what it takes.
+
+    Args:
+        name: weights by name (`restore weights list`), file or run folder.
+        device, precision: see `restore.runtime.choose`.
+        tile: see `run`.
+        batch_size: tiles that run together.
+
+    Raises:
+        ValueError: no such weights, device or precision.
+    """
+    return Restorer.load(Path(name), place=runtime.choose(device, precision), tile=tile, batch_size=batch_size)
+
+
+def train(
+    method: str,
+    dataset: str | PathLike[str],
+    *,
+    config_file: str | PathLike[str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    out: str | PathLike[str] | None = None,
+    resume: bool = False,
+    dry_run: bool = False,
+    on_event: Callable[[Any], None] | None = None,
+) -> Run:
+    """Train a network on your own pictures; see `restore.tasks.running.train`, whose arguments these are."""
+    from restore.tasks import running
+
+    return running.train(
+        method, Path(dataset), config_file=Path(config_file) if config_file else None, overrides=overrides,
+        out=Path(out) if out else None, resume=resume, dry_run=dry_run, on_event=on_event,
+    )  # fmt: skip

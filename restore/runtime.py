@@ -80,8 +80,10 @@ def _device(name: str) -> torch.device:
         wanted = torch.device(name)
     except RuntimeError:
         raise ValueError(f"unknown device {name!r}: this machine has {', '.join(available)}") from None
-    if not any(entry.split(":")[0] == wanted.type and (wanted.index is None or entry == str(wanted) or entry == name)
-               for entry in available):
+    if not any(
+        entry.split(":")[0] == wanted.type and (wanted.index is None or entry == str(wanted) or entry == name)
+        for entry in available
+    ):
         raise ValueError(f"device {name!r} is not available: this machine has {', '.join(available)}")
     return wanted
 

@@ -52,9 +52,14 @@ def shipped_folder() -> Path:
     return Path(str(resources.files("restore.shipped")))
 
 
+def run_folders() -> list[Path]:
+    """The finished runs under runs/ here: their weights are used by the run's name."""
+    return sorted(path for path in Path("runs").glob("*") if path.is_dir())
+
+
 def folders() -> list[Path]:
-    """Where names are looked up, first hit wins: the user's own before those that ship."""
-    return [folder for folder in (user_folder(), shipped_folder()) if folder.is_dir()]
+    """Where names are looked up, first hit wins: the user's own, this folder's runs, those that ship."""
+    return [folder for folder in (user_folder(), *run_folders(), shipped_folder()) if folder.is_dir()]
 
 
 def catalogue() -> list[Entry]:
@@ -108,6 +113,12 @@ def find(name: str | Path) -> Entry:
     raise ValueError(f"no weights called {str(name)!r}: neither a file nor one of the known names ({names})")
 
 
+def fingerprint(found: Entry) -> str:
+    """What tells two weights files apart without reading them whole: the checksum in the header."""
+    with safe_open(str(found.path), framework="pt") as opened:
+        return str((opened.metadata() or {}).get("sha256", ""))
+
+
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the recipe of a file, checked against the checksum in its header.
 
@@ -144,7 +155,9 @@ def digest(tensors: dict[str, Tensor]) -> str:
     for key in sorted(tensors):
         value = tensors[key]
         total.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        total.update(value.contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value.item()).encode())
+        total.update(
+            value.contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value.item()).encode()
+        )
     return total.hexdigest()
 
 

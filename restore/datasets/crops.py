@@ -76,7 +76,9 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
         piece = to_float(picture[top : top + side, left : left + side])
         if side != self.crop:
-            piece = cv2.resize(piece, (self.crop, self.crop), interpolation=cv2.INTER_AREA).reshape(self.crop, self.crop, -1)
+            piece = cv2.resize(piece, (self.crop, self.crop), interpolation=cv2.INTER_AREA).reshape(
+                self.crop, self.crop, -1
+            )
         return piece
 
     def _augment(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -114,7 +116,9 @@ class Pictures:
             except (ImageError, OSError) as error:
                 self.bad[path] = str(error)
                 log.warning("skipped for training: %s", error)
-        raise ValueError(f"none of the {len(self.files)} training pictures can be read; the last said: {[*self.bad.values()][-1]}")
+        raise ValueError(
+            f"none of the {len(self.files)} training pictures can be read; the last said: {[*self.bad.values()][-1]}"
+        )
 
     def _get(self, path: Path) -> np.ndarray:
         kept = self._kept.get(path)

@@ -1,7 +1,7 @@
 """Seeded synthetic damage: what turns a clean picture into what the network will meet.
 
 Pictures are float32 (H, W, C) in nominal [0, 1]; each function takes a NumPy generator, so that the same seed gives the same
-damage, and returns the damaged picture together with the standard deviation of its noise at each pixel, (H, W, 1).
+damage, and returns the damaged picture together with the level of its noise.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-Damaged = tuple[np.ndarray, np.ndarray]
+from restore.images.noise import NoiseLevel
+
+Damaged = tuple[np.ndarray, NoiseLevel]
 
 
 @dataclass(frozen=True)
@@ -26,24 +28,30 @@ class NoiseConfig:
     )
     poisson_share: float = field(default=0.0, metadata={"help": "share of crops with Poisson-Gaussian (quantum) noise"})
     counts: tuple[float, float] = field(
-        default=(10.0, 1000.0), metadata={"help": "quantum noise: range of counts per pixel at white, drawn log-uniformly"}
+        default=(10.0, 1000.0),
+        metadata={"help": "quantum noise: range of counts per pixel at white, drawn log-uniformly"},
     )
     readout: tuple[float, float] = field(
         default=(0.0, 5.0), metadata={"help": "quantum noise: range of the readout's standard deviation, of 255"}
     )
-    correlated_share: float = field(default=0.0, metadata={"help": "share of crops whose noise is blurred, as cameras' is"})
-    round_share: float = field(default=0.0, metadata={"help": "share of crops rounded and clipped to 8 bits afterwards"})
+    correlated_share: float = field(
+        default=0.0, metadata={"help": "share of crops whose noise is blurred, as cameras' is"}
+    )
+    round_share: float = field(
+        default=0.0, metadata={"help": "share of crops rounded and clipped to 8 bits afterwards"}
+    )
     jpeg_share: float = field(default=0.0, metadata={"help": "share of crops stored as JPEG afterwards"})
     jpeg_quality: tuple[int, int] = field(default=(70, 98), metadata={"help": "JPEG: range of the quality"})
     map_error: float = field(
-        default=0.0, metadata={"help": "the network is told the noise level times exp(N(0, map_error)), as estimates err"}
+        default=0.0,
+        metadata={"help": "the network is told the noise level times exp(N(0, map_error)), as estimates err"},
     )
 
 
 def gaussian(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> Damaged:
     """White Gaussian noise of standard deviation `sigma` (picture units), float and unclipped."""
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
-    return picture + np.float32(sigma) * noise, np.full((*picture.shape[:2], 1), sigma, np.float32)
+    return picture + np.float32(sigma) * noise, NoiseLevel(0.0, sigma**2)
 
 
 def poisson_gaussian(picture: np.ndarray, counts: float, readout: float, rng: np.random.Generator) -> Damaged:
@@ -53,8 +61,7 @@ def poisson_gaussian(picture: np.ndarray, counts: float, readout: float, rng: np
     """
     quanta = rng.poisson(np.clip(picture, 0, None) * counts).astype(np.float32) / np.float32(counts)
     noisy = quanta + np.float32(readout) * rng.standard_normal(picture.shape, dtype=np.float32)
-    variance = np.clip(picture.mean(axis=2, keepdims=True), 0, None) / counts + readout**2
-    return noisy, np.sqrt(variance, dtype=np.float32)
+    return noisy, NoiseLevel(1 / counts, readout**2)
 
 
 def correlated(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> Damaged:
@@ -62,7 +69,7 @@ def correlated(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> D
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.3, 1.0))).reshape(picture.shape)
     noise *= np.float32(sigma) / max(float(noise.std()), 1e-6)
-    return picture + noise, np.full((*picture.shape[:2], 1), sigma, np.float32)
+    return picture + noise, NoiseLevel(0.0, sigma**2)
 
 
 def to_8_bits(picture: np.ndarray) -> np.ndarray:
@@ -78,12 +85,17 @@ def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     return decoded.reshape(picture.shape).astype(np.float32) / np.float32(255)
 
 
-def damage(picture: np.ndarray, rng: np.random.Generator, config: NoiseConfig) -> Damaged:
-    """Draw one damage from `config` and apply it."""
+def damage(picture: np.ndarray, rng: np.random.Generator, config: NoiseConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one damage from `config` and apply it.
+
+    Returns:
+        The damaged picture (H, W, C) and the map of its noise's standard deviation, (H, W, 1), as it will be known in use:
+        read off the damaged picture, for a map made from the clean one would tell the network what it is to find.
+    """
     chance = rng.random(5)
     if chance[0] < config.poisson_share:
         counts = float(np.exp(rng.uniform(*np.log(config.counts))))
-        noisy, level = poisson_gaussian(picture, counts, rng.uniform(*config.readout) / 255, rng)
+        noisy, level = poisson_gaussian(picture, counts, float(rng.uniform(*config.readout)) / 255, rng)
     else:
         make = correlated if chance[1] < config.correlated_share else gaussian
         noisy, level = make(picture, float(rng.uniform(*config.sigma)) / 255, rng)
@@ -92,5 +104,5 @@ def damage(picture: np.ndarray, rng: np.random.Generator, config: NoiseConfig) -
     elif chance[3] < config.round_share:
         noisy = to_8_bits(noisy)
     if config.map_error > 0:
-        level = level * np.float32(np.exp(rng.normal(0, config.map_error)))
-    return noisy, level
+        level = level.scaled(float(np.exp(rng.normal(0, config.map_error))))
+    return noisy, level.map(noisy)

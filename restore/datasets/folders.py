@@ -19,7 +19,9 @@ def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path
         if candidate.is_dir():
             return candidate
     names = sorted(entry.name for root in roots if root.is_dir() for entry in root.iterdir() if entry.is_dir())
-    raise ValueError(f"no dataset {str(dataset)!r}: neither a folder nor one of the names under data/ ({', '.join(names) or 'none'})")
+    raise ValueError(
+        f"no dataset {str(dataset)!r}: neither a folder nor one of the names under data/ ({', '.join(names) or 'none'})"
+    )
 
 
 def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:

@@ -39,4 +39,6 @@ def _fit(key: str, value: Tensor, shape: torch.Size, network: nn.Module) -> Tens
     if key == "tail.weight" and value.shape[1] == shape[1]:
         before, after = value.shape[0] // cell, shape[0] // cell
         return value.unflatten(0, (before, cell)).mean(0).repeat(after, 1, 1, 1)
-    raise ValueError(f"these weights are of another size: {key} is {tuple(value.shape)}, this network's is {tuple(shape)}")
+    raise ValueError(
+        f"these weights are of another size: {key} is {tuple(value.shape)}, this network's is {tuple(shape)}"
+    )

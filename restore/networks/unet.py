@@ -24,7 +24,9 @@ class ResidualBlock(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         with torch.no_grad():
-            self.second.weight.mul_(0.3)  # a block starts near the identity, which trains deep stacks without normalisation
+            self.second.weight.mul_(
+                0.3
+            )  # a block starts near the identity, which trains deep stacks without normalisation
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.relu(self.first(x), inplace=True))
@@ -42,7 +44,9 @@ class RestorationUNet(nn.Module):
         blocks: residual blocks at each of these, on the way down and again on the way up.
     """
 
-    def __init__(self, channels: int = 1, widths: Sequence[int] = (64, 96, 128), blocks: Sequence[int] = (3, 2, 2)) -> None:
+    def __init__(
+        self, channels: int = 1, widths: Sequence[int] = (64, 96, 128), blocks: Sequence[int] = (3, 2, 2)
+    ) -> None:
         super().__init__()
         if len(widths) != len(blocks):
             raise ValueError(f"widths {list(widths)} and blocks {list(blocks)} must have the same length")

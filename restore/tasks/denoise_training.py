@@ -23,7 +23,9 @@ class NetworkConfig:
     """What is trained."""
 
     name: str = field(default="unet", metadata={"help": "a key of restore.networks.NETWORKS"})
-    widths: tuple[int, ...] = field(default=(64, 96, 128), metadata={"help": "channels at 1/2, 1/4, 1/8 of the resolution"})
+    widths: tuple[int, ...] = field(
+        default=(64, 96, 128), metadata={"help": "channels at 1/2, 1/4, 1/8 of the resolution"}
+    )
     blocks: tuple[int, ...] = field(default=(3, 2, 2), metadata={"help": "residual blocks at each of these"})
 
 
@@ -32,11 +34,17 @@ class DataConfig:
     """What it is trained on."""
 
     channels: Literal[1, 3] = field(default=1, metadata={"help": "1 gray (colour pictures become luma), 3 colour"})
-    include: tuple[str, ...] = field(default=(), metadata={"help": "glob patterns under the dataset; empty: every picture"})
+    include: tuple[str, ...] = field(
+        default=(), metadata={"help": "glob patterns under the dataset; empty: every picture"}
+    )
     crop: int = field(default=96, metadata={"help": "side of a training crop in pixels"})
-    scales: tuple[float, float] = field(default=(1.0, 1.0), metadata={"help": "range of the factor a picture is shrunk by first"})
+    scales: tuple[float, float] = field(
+        default=(1.0, 1.0), metadata={"help": "range of the factor a picture is shrunk by first"}
+    )
     gain: tuple[float, float] = field(default=(1.0, 1.0), metadata={"help": "range of the factor on a crop's contrast"})
-    test_share: float = field(default=0.05, metadata={"help": "share of the pictures kept for previews, where no split is given"})
+    test_share: float = field(
+        default=0.05, metadata={"help": "share of the pictures kept for previews, where no split is given"}
+    )
 
 
 @dataclass(frozen=True)
@@ -44,11 +52,15 @@ class DenoiseConfig:
     """Everything that decides a denoising run."""
 
     seed: int = field(default=0, metadata={"help": "of the crops, the noise and the first weights"})
-    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
+    precision: str = field(
+        default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
+    )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
     pixel_loss: Literal["l1", "l2", "charbonnier"] = field(default="l1", metadata={"help": "the loss on pixels"})
     pixel_weight: float = field(default=1.0, metadata={"help": "what multiplies it"})
-    start_from: str | None = field(default=None, metadata={"help": "weights (name or file) to start from, gray or colour alike"})
+    start_from: str | None = field(
+        default=None, metadata={"help": "weights (name or file) to start from, gray or colour alike"}
+    )
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     noise: degrade.NoiseConfig = field(default_factory=degrade.NoiseConfig)
@@ -80,8 +92,14 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     _check(config)
     place = runtime.choose(config.device, config.precision)
     runtime.seed_everything(config.seed)
-    train, test = folders.split(folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed)
-    settings = {"channels": config.data.channels, "widths": list(config.network.widths), "blocks": list(config.network.blocks)}
+    train, test = folders.split(
+        folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed
+    )
+    settings = {
+        "channels": config.data.channels,
+        "widths": list(config.network.widths),
+        "blocks": list(config.network.blocks),
+    }
     network = networks.build(config.network.name, **settings)
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], network)
@@ -91,8 +109,13 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     make = partial(_crops, config=config)
     recipe = {"task": "denoise", "network": config.network.name, "settings": settings, "training": as_dict(config)}
     preview = make(test or train, seed=config.seed + 1, length=4)
-    facts = {"training pictures": len(train), "held-out pictures": len(test), "parameters": _count(network), "device": str(place.device),
-             "precision": place.precision}
+    facts = {
+        "training pictures": len(train),
+        "held-out pictures": len(test),
+        "parameters": _count(network),
+        "device": str(place.device),
+        "precision": place.precision,
+    }
     return Prepared(
         trainer,
         make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size),
@@ -113,7 +136,9 @@ def _crops(files: list[Path], *, config: DenoiseConfig, seed: int, length: int) 
 def _check(config: DenoiseConfig) -> None:
     multiple = 2 ** len(config.network.widths)
     if config.data.crop < multiple or config.data.crop % multiple:
-        raise ValueError(f"data.crop must be a multiple of {multiple} for {len(config.network.widths)} widths, not {config.data.crop}")
+        raise ValueError(
+            f"data.crop must be a multiple of {multiple} for {len(config.network.widths)} widths, not {config.data.crop}"
+        )
     for name in ("scales", "gain"):
         low, high = getattr(config.data, name)
         if not 0 < low <= high:

@@ -81,7 +81,9 @@ def _build(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:
         if key not in hints:
             valid = keys(kind, prefix)
             near = difflib.get_close_matches(prefix + key, valid, 1, 0) or valid[:1]
-            raise ValueError(f"unknown setting {prefix + key!r}: did you mean {near[0]!r}? There are: {', '.join(valid)}")
+            raise ValueError(
+                f"unknown setting {prefix + key!r}: did you mean {near[0]!r}? There are: {', '.join(valid)}"
+            )
     arguments: dict[str, Any] = {}
     for key, value in values.items():
         name, hint = prefix + key, hints[key]

@@ -164,7 +164,9 @@ class _Meter:
         now = time.perf_counter()
         pace = (step - self.step) / max(now - self.since, 1e-9)
         self.step, self.since = step, now
-        return Progress(step, self.config.steps, losses, pace * self.config.batch_size, (self.config.steps - step) / max(pace, 1e-9))
+        return Progress(
+            step, self.config.steps, losses, pace * self.config.batch_size, (self.config.steps - step) / max(pace, 1e-9)
+        )
 
 
 class _Journal:
@@ -173,7 +175,11 @@ class _Journal:
     def __init__(self, folder: Path, step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
-        kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step] if step and path.is_file() else []
+        kept = (
+            [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+            if step and path.is_file()
+            else []
+        )
         path.write_text("".join(line + "\n" for line in kept))
         self.file = path.open("a")
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)

@@ -53,7 +53,13 @@ class SupervisedTrainer:
     """
 
     def __init__(
-        self, network: nn.Module, optimizer: OptimizerConfig, runtime: Runtime, *, pixel_loss: str = "l1", pixel_weight: float = 1.0
+        self,
+        network: nn.Module,
+        optimizer: OptimizerConfig,
+        runtime: Runtime,
+        *,
+        pixel_loss: str = "l1",
+        pixel_weight: float = 1.0,
     ) -> None:
         if pixel_loss not in PIXEL_LOSSES:
             raise ValueError(f"unknown pixel loss {pixel_loss!r}: there are {', '.join(PIXEL_LOSSES)}")

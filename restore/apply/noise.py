@@ -1,0 +1,93 @@
+"""Blind denoising's first step: how noisy is this picture?
+
+Ponomarenko et al. 2007 and Colom and Buades 2013 (IPOL, "Analysis and extension of the Ponomarenko et al. method"): among the
+8 x 8 DCT blocks of a picture those with the least energy at low frequencies show the least content, and the high frequencies
+of these few show little but noise. For signal-dependent noise the blocks are grouped by brightness, and the line a x + b of
+Foi et al. 2008 is fitted through the groups' variances.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.fft import dctn
+from scipy.optimize import nnls
+
+from restore.images.noise import NoiseLevel
+
+BLOCK = 8
+MOST_BLOCKS = 40_000  # a channel; more tell nothing new and cost time
+FLATTEST = 0.05  # share of a picture's blocks that is used
+FLATTEST_OF_GROUP = 0.5  # of a brightness group: fewer would be its darkest, which are its least noisy too
+FEWEST = 64
+GROUPS = 16
+
+_ORDER = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
+LOW = (_ORDER > 0) & (_ORDER <= 3)
+HIGH = _ORDER >= 6
+
+
+def estimate(picture: np.ndarray, *, signal_dependent: bool = False) -> NoiseLevel:
+    """Estimate the noise level of a picture.
+
+    Args:
+        picture: (H, W, C) float32, nominal [0, 1]; the level is that of a single channel.
+        signal_dependent: fit variance a x + b instead of one constant.
+
+    Returns:
+        The level; zero for a picture with fewer than 16 blocks.
+    """
+    found = [_blocks(picture[:, :, channel]) for channel in range(picture.shape[2])]
+    if min(len(blocks) for blocks in found) < 16:
+        return NoiseLevel()
+    if signal_dependent:
+        return _fit(np.concatenate(found))
+    return NoiseLevel(0.0, float(np.mean([variance(_flattest(blocks, FLATTEST)) for blocks in found])))
+
+
+def variance(blocks: np.ndarray) -> float:
+    """The noise variance that flat (N, 8, 8) DCT blocks show."""
+    return float(np.median(np.square(blocks[:, HIGH]).mean(axis=0)))
+
+
+def _flattest(blocks: np.ndarray, share: float) -> np.ndarray:
+    """The `share` of the blocks with the least energy at low frequencies, but not too few."""
+    content = np.square(blocks[:, LOW]).sum(axis=1)
+    count = min(len(blocks), max(FEWEST, int(share * len(blocks))))
+    return blocks[np.argpartition(content, count - 1)[:count]]
+
+
+def _blocks(channel: np.ndarray) -> np.ndarray:
+    """(N, 8, 8) orthonormal DCT blocks on a regular grid.
+
+    Blocks with more than one pixel at the picture's very darkest or brightest value are left out where enough others remain:
+    the file format has clipped their noise.
+    """
+    if min(channel.shape) < BLOCK:
+        return np.zeros((0, BLOCK, BLOCK), np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(channel, (BLOCK, BLOCK))
+    step = max(1, int(np.ceil(np.sqrt(windows.shape[0] * windows.shape[1] / MOST_BLOCKS))))
+    pixels = windows[::step, ::step].reshape(-1, BLOCK, BLOCK)
+    inside = ((pixels == channel.min()) | (pixels == channel.max())).sum(axis=(1, 2)) <= 1
+    if inside.sum() >= 8 * FEWEST:
+        pixels = pixels[inside]
+    return np.asarray(dctn(pixels, axes=(1, 2), norm="ortho"), np.float32)
+
+
+def _fit(blocks: np.ndarray) -> NoiseLevel:
+    """The line of variance over brightness, by non-negative least squares of relative errors."""
+    order = np.argsort(blocks[:, 0, 0], kind="stable")
+    groups = [
+        _flattest(blocks[group], FLATTEST_OF_GROUP) for group in np.array_split(order, GROUPS) if len(group) >= FEWEST
+    ]
+    if not groups:
+        return NoiseLevel(0.0, variance(blocks))
+    x = np.array([group[:, 0, 0].mean() / BLOCK for group in groups]).clip(0)
+    y = np.array([variance(group) for group in groups])
+    weight = 1 / np.maximum(y, 1e-8)
+    for _ in range(5):
+        system = np.stack([x, np.ones_like(x)], axis=1) * weight[:, None]
+        (slope, constant), _ = nnls(system, y * weight)
+        line = np.maximum(slope * x + constant, 1e-8)
+        # content that hides in a group only adds variance: groups above the line count less
+        weight = 1 / line / np.maximum(1, (y - line) / (0.05 * line))
+    return NoiseLevel(float(slope), float(constant))

@@ -1,0 +1,301 @@
+"""`Restorer`: a network ready to use. It owns padding, tiles, gray / RGB / alpha, precision, out-of-memory and the clamp."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restore import networks, runtime, weights
+from restore.apply import tiling
+from restore.apply.noise import estimate
+from restore.images.noise import NoiseLevel
+from restore.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+
+LARGEST_TILE = {"cpu": 1024, "cuda": 2048, "mps": 1024}
+OVERLAP = 64
+FALLBACKS = {"fp16": ("bf16", "fp32"), "bf16": ("fp32",), "fp32": ()}
+
+
+@dataclass
+class Trace:
+    """What restoring one picture took: for the report."""
+
+    precision: str
+    tile: int = 0
+    tiles: int = 0
+    redone: list[str] = field(default_factory=list)
+
+    def facts(self) -> dict[str, Any]:
+        """The trace as report fields; `redone` only where something was."""
+        return {"precision": self.precision, "tile": self.tile, "tiles": self.tiles} | (
+            {"redone": self.redone} if self.redone else {}
+        )
+
+
+class Restorer:
+    """A correction network with the recipe of its weights. It holds no state of a picture, so threads may share one.
+
+    Args:
+        network: maps (B, C, H, W) and, if it takes conditions, (B, K, H, W) to a correction of the picture's shape.
+        recipe: the weights' recipe (`task`, `network`, `settings` ...).
+        place: device and precision; by default the best of this machine.
+        tile: auto, 0 (never cut) or the largest side of a tile in pixels.
+        batch_size: tiles that run together.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: dict[str, Any] | None = None,
+        *,
+        place: Runtime | None = None,
+        tile: str | int = "auto",
+        batch_size: int = 1,
+    ) -> None:
+        self.recipe = recipe or {}
+        self.place = place or runtime.choose()
+        self.channels = int(getattr(network, "channels", 1))
+        self.multiple = int(getattr(network, "multiple", 1))
+        self.takes_noise = int(getattr(network, "condition_channels", 0)) > 0
+        self.batch_size = batch_size
+        self._master = copy.deepcopy(network).float().eval().requires_grad_(False)
+        self._placed: dict[str, nn.Module] = {}
+        self._lock = threading.Lock()
+        self._tile = _parse_tile(tile)
+
+    @classmethod
+    def load(cls, name: str | Path, **settings: Any) -> Restorer:
+        """A restorer from weights given by name, file or run folder; `settings` go to the constructor.
+
+        Raises:
+            ValueError: no such weights, or a file that is none.
+        """
+        tensors, recipe = weights.load(weights.find(name).path)
+        network = networks.build(recipe["network"], **recipe["settings"])
+        network.load_state_dict(tensors)
+        return cls(network, recipe, **settings)
+
+    @property
+    def signal_dependent(self) -> bool:
+        """Whether these weights were made for noise that grows with the signal (X-rays)."""
+        return bool(self.recipe.get("training", {}).get("noise", {}).get("poisson_share", 0) > 0.5)
+
+    @overload
+    def __call__(
+        self, picture: np.ndarray, noise_level: NoiseLevel | float | None = ..., strength: float = ...
+    ) -> np.ndarray: ...
+    @overload
+    def __call__(
+        self, picture: Tensor, noise_level: NoiseLevel | float | None = ..., strength: float = ...
+    ) -> Tensor: ...
+    def __call__(
+        self, picture: np.ndarray | Tensor, noise_level: NoiseLevel | float | None = None, strength: float = 1.0
+    ) -> np.ndarray | Tensor:
+        """Restore a picture.
+
+        Args:
+            picture: an array (H, W) or (H, W, C), C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha, integers over their
+                type's full range or floats in nominal [0, 1]; or a tensor (B, C, H, W) in nominal [0, 1].
+            noise_level: standard deviation on the 0..255 scale or a NoiseLevel; None estimates it from each picture.
+            strength: share of the correction that is applied, 0..1.
+
+        Returns:
+            The same kind, shape and type; integers clamped to their range, alpha as it was.
+
+        Raises:
+            ValueError: a shape or type that is no picture.
+        """
+        if isinstance(picture, Tensor):
+            if picture.dim() != 4:
+                raise ValueError(f"a tensor must be (B, C, H, W), not {tuple(picture.shape)}")
+            restored = [self(item.permute(1, 2, 0).float().cpu().numpy(), noise_level, strength) for item in picture]
+            return torch.stack([torch.from_numpy(item).permute(2, 0, 1) for item in restored]).to(picture)
+        return self._array(picture, noise_level, strength)
+
+    def _array(self, picture: np.ndarray, noise_level: NoiseLevel | float | None, strength: float) -> np.ndarray:
+        shape = picture.shape
+        if picture.ndim == 2:
+            picture = picture[:, :, None]
+        if picture.ndim != 3 or picture.shape[2] not in {1, 2, 3, 4} or 0 in picture.shape:
+            raise ValueError(f"a picture must be (H, W) or (H, W, C) with 1 to 4 channels, not {shape}")
+        if picture.dtype.kind not in "uif":
+            raise ValueError(f"a picture must hold integers or floats, not {picture.dtype}")
+        colours = 1 if picture.shape[2] < 3 else 3
+        white = np.float32(np.iinfo(picture.dtype).max if picture.dtype.kind in "ui" else 1)
+        restored, _ = self.restore(picture[:, :, :colours].astype(np.float32) / white, noise_level, strength)
+        if picture.dtype.kind in "ui":
+            limits = np.iinfo(picture.dtype)
+            restored = np.rint(np.clip(restored * white, limits.min, limits.max))
+        out = picture.copy()
+        out[:, :, :colours] = restored.astype(picture.dtype)
+        return out.reshape(shape)
+
+    def restore(
+        self, shown: np.ndarray, noise_level: NoiseLevel | float | None = None, strength: float = 1.0
+    ) -> tuple[np.ndarray, Trace]:
+        """Restore what is shown of a picture, unclamped.
+
+        Args:
+            shown: (H, W, 1|3) float32, nominal [0, 1].
+            noise_level: see `__call__`.
+            strength: see `__call__`.
+
+        Returns:
+            (H, W, 1|3) float32 and how it went.
+        """
+        level = self.noise_level(shown, noise_level)
+        precision = self.place.precision
+        tile = self._choose_tile(shown.shape, precision)
+        trace = Trace(precision, tile)
+        while True:
+            try:
+                return self._tiles(shown, level, strength, tile, trace), trace
+            except (RuntimeError, MemoryError) as error:
+                smaller = _halve(min(tile, max(shown.shape[:2])))
+                if not _out_of_memory(error) or smaller is None:
+                    raise
+                log.warning("out of memory with tiles of %d pixels: going on with %d", tile, smaller)
+                tile = smaller
+                trace.redone.append(f"out of memory: tile {tile}")
+                trace.tile = tile
+                if self.place.device.type == "cuda":
+                    torch.cuda.empty_cache()
+
+    def noise_level(self, shown: np.ndarray, noise_level: NoiseLevel | float | None) -> NoiseLevel:
+        """The level to work with: the one given (a number is Gaussian sigma of 255), or the picture's own by estimate."""
+        if not self.takes_noise:
+            return NoiseLevel()
+        if noise_level is None:
+            return estimate(shown, signal_dependent=self.signal_dependent)
+        return noise_level if isinstance(noise_level, NoiseLevel) else NoiseLevel.gaussian(float(noise_level))
+
+    def _tiles(self, shown: np.ndarray, level: NoiseLevel, strength: float, tile: int, trace: Trace) -> np.ndarray:
+        height, width, _ = shown.shape
+        result = shown.copy()
+        trace.tiles = 0
+        for rows, columns in tiling.grid(height, width, tile, OVERLAP):
+            piece = shown[rows.start : rows.stop, columns.start : columns.stop]
+            correction = self._checked(piece, level, trace)
+            correction *= np.float32(strength)
+            if rows.weight.min() < 1 or columns.weight.min() < 1:
+                correction *= (rows.weight[:, None] * columns.weight[None])[:, :, None]
+            result[rows.start : rows.stop, columns.start : columns.stop] += correction
+            trace.tiles += 1
+        return result
+
+    def _checked(self, piece: np.ndarray, level: NoiseLevel, trace: Trace) -> np.ndarray:
+        """The correction of one tile, redone in higher precision where half precision made it NaN, infinite or constant."""
+        correction = self._correct(piece, level, self.place.precision)
+        for precision in FALLBACKS[self.place.precision]:
+            fault = _fault(piece, correction)
+            if fault is None:
+                return correction
+            trace.redone.append(f"{fault} in {trace.precision}: tile {trace.tiles} in {precision}")
+            log.warning("%s", trace.redone[-1])
+            correction = self._correct(piece, level, precision)
+        if not np.isfinite(correction).all():
+            raise ValueError(
+                "the network's result is not finite even in fp32: the weights or the picture's values are unusable"
+            )
+        return correction
+
+    @torch.inference_mode()
+    def _correct(self, piece: np.ndarray, level: NoiseLevel, precision: str) -> np.ndarray:
+        """Run the network on one tile: (H, W, C) -> correction (H, W, C) float32."""
+        network, place = self._network(precision), self.place.in_precision(precision)
+        height, width, colours = piece.shape
+        picture = _tensor(piece)
+        noise = _tensor(level.map(piece)) if self.takes_noise else None
+        if self.channels == 1 and colours == 3:  # a gray network takes the three colours as three pictures
+            picture = picture.transpose(0, 1)
+            noise = noise.expand(3, -1, -1, -1) if noise is not None else None
+        elif self.channels == 3 and colours == 1:
+            picture = picture.expand(-1, 3, -1, -1)
+        inputs = [self._prepare(tensor, place) for tensor in (picture, noise) if tensor is not None]
+        correction = network(*inputs)[..., :height, :width].float().cpu()
+        if self.channels == 1 and colours == 3:
+            correction = correction.transpose(0, 1)
+        elif self.channels == 3 and colours == 1:
+            correction = correction.mean(1, keepdim=True)
+        return np.ascontiguousarray(correction[0].permute(1, 2, 0).numpy())
+
+    def _prepare(self, tensor: Tensor, place: Runtime) -> Tensor:
+        """Pad by mirroring to the network's multiple and move to the device."""
+        height, width = tensor.shape[-2:]
+        bottom, right = -height % self.multiple, -width % self.multiple
+        if bottom or right:
+            mode = "reflect" if bottom < height and right < width else "replicate"
+            tensor = F.pad(tensor, (0, right, 0, bottom), mode=mode)
+        return tensor.to(place.device, place.dtype).contiguous(memory_format=place.memory_format)
+
+    def _network(self, precision: str) -> nn.Module:
+        with self._lock:
+            if precision not in self._placed:
+                self._placed[precision] = self.place.in_precision(precision).place(copy.deepcopy(self._master))
+            return self._placed[precision]
+
+    def _choose_tile(self, shape: tuple[int, ...], precision: str) -> int:
+        if self._tile is not None:
+            return self._tile or max(shape[:2])
+        device = self.place.device
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+        widest = max(
+            (parameter.shape[0] for parameter in self._master.parameters() if parameter.dim() == 4), default=64
+        )
+        bytes_per_pixel = (
+            4.0 * widest * runtime.PRECISIONS[precision].itemsize
+        )  # what few U-Net feature maps at once take
+        return tiling.largest(free, bytes_per_pixel, most=LARGEST_TILE.get(device.type, 1024))
+
+
+def _parse_tile(tile: str | int) -> int | None:
+    if tile == "auto":
+        return None
+    try:
+        side = int(tile)
+    except ValueError:
+        raise ValueError(f"tile must be auto, 0 or a number of pixels, not {tile!r}") from None
+    if side != 0 and side < tiling.SMALLEST:
+        raise ValueError(f"tile must be 0 (never cut) or at least {tiling.SMALLEST} pixels, not {side}")
+    return side
+
+
+def _tensor(piece: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(piece.transpose(2, 0, 1), dtype=np.float32))[None]
+
+
+def _halve(tile: int) -> int | None:
+    smaller = tile // 2 // tiling.STEP * tiling.STEP
+    return smaller if smaller >= tiling.SMALLEST else None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )
+
+
+def _fault(piece: np.ndarray, correction: np.ndarray) -> str | None:
+    """What is wrong with a correction, or None."""
+    if not np.isfinite(correction).all():
+        return "not finite"
+    restored = piece + correction
+    if float(np.ptp(restored)) == 0 and float(np.ptp(piece)) > 0:
+        return "constant"
+    return None

@@ -1,0 +1,126 @@
+"""Denoising: which weights a picture needs, how noisy it is, and the work that the batch does for it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from restore import weights
+from restore.apply import radiograph
+from restore.apply.restorer import Restorer
+from restore.images import Frame, Picture
+from restore.images.noise import NoiseLevel
+from restore.runtime import Runtime
+
+XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
+
+
+class Denoise:
+    """The work of `restore denoise`.
+
+    Args:
+        weights: a name, a file or a run's folder; None chooses for each picture by its content.
+        options: `noise_level` ("auto" or a standard deviation on the 0..255 scale) and `strength` (0..1).
+        runtime: device and precision.
+        tile: auto, 0 or pixels.
+        batch_size: tiles that run together.
+
+    Raises:
+        ValueError: unknown weights or options.
+    """
+
+    name = "denoise"
+
+    def __init__(
+        self,
+        *,
+        weights: str | Path | None,
+        options: dict[str, Any],
+        runtime: Runtime,
+        tile: str | int = "auto",
+        batch_size: int | None = None,
+    ) -> None:
+        unknown = options.keys() - {"noise_level", "strength"}
+        if unknown:
+            raise ValueError(f"denoise has no option {', '.join(sorted(unknown))}: there are noise_level and strength")
+        self.chosen, self.runtime, self.tile, self.batch_size = weights, runtime, tile, batch_size or 1
+        self.noise_level = _noise_level(options.get("noise_level", "auto"))
+        self.strength = float(options.get("strength", 1.0))
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"strength must be from 0 to 1, not {self.strength}")
+        self._entries = _entries(weights)
+        self._restorers: dict[str, Restorer] = {}
+        self._lock = threading.Lock()
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result: the weights' contents, the options and the precision."""
+        return {
+            "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()},
+            "noise_level": self.noise_level,
+            "strength": self.strength,
+            "precision": self.runtime.precision,
+            "tile": self.tile,
+        }
+
+    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
+        """Denoise one frame: float32 (H, W, 1|3) like `frame.shown()`, and facts for the report."""
+        shown = frame.shown()
+        gray = shown.shape[2] == 1 or radiograph.is_gray(shown)
+        name = self._name(shown, gray, picture)
+        restorer = self.restorer(name)
+        seen = shown[:, :, :1] if gray else shown
+        level = restorer.noise_level(seen, self.noise_level)
+        restored, trace = restorer.restore(seen, level, self.strength)
+        if gray and shown.shape[2] == 3:
+            restored = np.repeat(restored, 3, axis=2)
+        return restored, {"weights": name, **_facts(level), **trace.facts()}
+
+    def restorer(self, name: str) -> Restorer:
+        """The network called `name`, loaded at its first use."""
+        with self._lock:
+            if name not in self._restorers:
+                self._restorers[name] = Restorer.load(
+                    self._entries[name].path, place=self.runtime, tile=self.tile, batch_size=self.batch_size
+                )
+            return self._restorers[name]
+
+    def _name(self, shown: np.ndarray, gray: bool, picture: Picture) -> str:
+        if self.chosen is not None:
+            return next(iter(self._entries))
+        if not gray:
+            return COLOUR
+        if picture.radiograph or (picture.radiograph is None and radiograph.probability(shown) > radiograph.CERTAIN):
+            return XRAY
+        return GRAY
+
+
+def _entries(chosen: str | Path | None) -> dict[str, weights.Entry]:
+    """The weights that the work may need, by name.
+
+    Raises:
+        ValueError: weights of another task.
+    """
+    found = {Path(name).stem if chosen else str(name): weights.find(name) for name in ([chosen] if chosen else [XRAY, GRAY, COLOUR])}
+    for name, entry in found.items():
+        if entry.recipe.get("task") != "denoise":
+            raise ValueError(f"the weights {name!r} are made to {entry.recipe.get('task')}, not to denoise")
+    return found
+
+
+def _noise_level(value: Any) -> float | None:
+    if value is None or value == "auto":
+        return None
+    level = float(value)
+    if not 0 <= level <= 255:
+        raise ValueError(f"noise_level must be auto or from 0 to 255, not {value}")
+    return level
+
+
+def _facts(level: NoiseLevel) -> dict[str, Any]:
+    facts: dict[str, Any] = {"noise_level": round(level.sigma(), 2), "noise": str(level)}
+    if level.slope > 0:
+        facts["counts_at_white"] = round(1 / level.slope, 1)
+    return facts

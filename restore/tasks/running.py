@@ -1,0 +1,139 @@
+"""A training run from its command to its published weights: the folder, the configuration, the loop, the card."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from restore import runtime, weights
+from restore.datasets import folders
+from restore.tasks import METHODS
+from restore.training import config as configuration
+from restore.training import loop
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training run came to.
+
+    Attributes:
+        folder: its folder.
+        steps: the step reached.
+        weights: the published weights, usable as `--weights`; None for a dry run.
+        facts: the data found, parameters, device, and for a dry run the steps a second.
+    """
+
+    folder: Path
+    steps: int
+    weights: Path | None
+    facts: dict[str, Any]
+
+
+def train(
+    method: str,
+    dataset: str | Path,
+    *,
+    config_file: str | Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    dry_run: bool = False,
+    on_event: Callable[[Any], None] | None = None,
+) -> Run:
+    """Train a network and publish its averaged weights.
+
+    Args:
+        method: a key of METHODS.
+        dataset: a folder, or a name under data/.
+        config_file: a TOML file, or the name of a recipe that ships.
+        overrides: dotted key -> text.
+        out: the run's folder; by default runs/METHOD-DATASET.
+        resume: go on from the checkpoint in `out`, with the configuration saved there unless another is given.
+        dry_run: check everything and time a few steps, but write nothing.
+        on_event: told lines of text and `loop.Progress`.
+
+    Raises:
+        ValueError: an unknown method, setting or dataset, a folder that holds another run, nothing to resume.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
+    tell = on_event or (lambda event: None)
+    root = folders.locate(dataset)
+    folder = out or Path("runs") / f"{method}-{root.resolve().name}"
+    if resume and config_file is None:
+        config_file = folder / "config.toml"
+    config = configuration.resolve(METHODS[method].config, _config_path(config_file), overrides)
+    if not resume and not dry_run and (folder / "config.toml").exists():
+        raise ValueError(f"{folder} holds a run already: give --resume to go on with it, or another --out")
+    prepared = METHODS[method].prepare(root, config)
+    tell(", ".join(f"{name} {value}" for name, value in prepared.facts.items()))
+    if dry_run:
+        tell(configuration.to_toml(config))
+        pace = _pace(prepared, config.loop.batch_size)
+        return Run(folder, 0, None, {**prepared.facts, "steps per second": round(pace, 2)})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text(configuration.to_toml(config))
+    steps = loop.run(
+        prepared.trainer, prepared.dataset, config.loop, folder,
+        preview_batch=prepared.preview_batch, resume=resume, on_progress=tell,
+    )  # fmt: skip
+    return Run(folder, steps, _publish(folder, prepared, method, dataset, config), prepared.facts)
+
+
+def _config_path(given: str | Path | None) -> Path | None:
+    """A configuration's file, by path or by the name of a recipe that ships."""
+    if given is None or Path(given).is_file():
+        return Path(given) if given else None
+    shipped = weights.shipped_folder() / "recipes" / f"{given}.toml"
+    if shipped.is_file():
+        return shipped
+    names = ", ".join(sorted(path.stem for path in shipped.parent.glob("*.toml")))
+    raise ValueError(f"no configuration {str(given)!r}: neither a file nor one of the recipes that ship ({names})")
+
+
+def _pace(prepared: Any, batch_size: int) -> float:
+    """Steps a second, over three real steps after one to warm up."""
+    from torch.utils.data import default_collate
+
+    batch = default_collate([prepared.dataset[index] for index in range(batch_size)])
+    prepared.trainer.step(batch)
+    since = time.perf_counter()
+    for _ in range(3):
+        prepared.trainer.step(batch)
+    return 3 / (time.perf_counter() - since)
+
+
+def _publish(folder: Path, prepared: Any, method: str, dataset: str | Path, config: Any) -> Path:
+    """Write the averaged weights and their card into the run's folder, under its name."""
+    name = folder.resolve().name
+    path = folder / f"{name}{weights.SUFFIX}"
+    networks = prepared.trainer.networks()
+    recipe = {**prepared.recipe, "method": method, "made with": made_with()}
+    weights.save(path, next(iter(networks.values())).state_dict(), recipe)
+    path.with_suffix(".md").write_text(_card(name, method, dataset, prepared, config))
+    return path
+
+
+def made_with() -> str:
+    """The hardware and the library that a run ran on."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    features = ", ".join(sorted(runtime.cpu_features()))
+    return f"{device} ({torch.get_num_threads()} threads{', ' + features if features else ''}), torch {torch.__version__}"
+
+
+def _card(name: str, method: str, dataset: str | Path, prepared: Any, config: Any) -> str:
+    facts = "\n".join(f"- {key}: {value}" for key, value in prepared.facts.items())
+    return (
+        f"# {name}\n\n{METHODS[method].summary}. Trained {config.loop.steps} steps with seed {config.seed} on {dataset}.\n\n"
+        f"{facts}\n- hardware: {made_with()}\n\nThe terms of the training pictures apply to these weights: add them here, with "
+        f"figures, their protocol and known failures.\n\n```toml\n{configuration.to_toml(config)}```\n"
+    )
