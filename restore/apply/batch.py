@@ -98,7 +98,7 @@ def run(
         rows = stack.enter_context(_open_report(options.report)) if options.report else None
         tell = on_event or (lambda event: None)
         tell(Event("plan", report.planned))
-        _drive(work, planned.jobs, ledger, options, report, _Teller(report, tell, rows))
+        _drive(work, planned.jobs, ledger, options, _Teller(report, tell, rows))
         if options.preview and not report.interrupted:
             _preview(options.preview, report, f"restore {work.name}")
     if report.interrupted:
@@ -106,9 +106,7 @@ def run(
     return report
 
 
-def _drive(
-    work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOptions, report: Report, tell: _Teller
-) -> None:
+def _drive(work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOptions, tell: _Teller) -> None:
     """Send every job through the line; on KeyboardInterrupt finish what is nearly written and mark the report."""
     workers = max(1, options.workers)
     line = Line(
@@ -123,6 +121,7 @@ def _drive(
         max_pixels=options.max_pixels,
         settings=json.dumps(work.settings(), sort_keys=True, default=str),
     )
+    report = tell.report
     start = time.perf_counter()
     leaving: deque[Passage] = deque()
     try:

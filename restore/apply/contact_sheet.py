@@ -112,7 +112,7 @@ def most_detailed(picture: np.ndarray, side: int = CELL) -> tuple[int, int, int,
 
 def amplification(samples: Sequence[Sample]) -> int:
     """By what to multiply the differences of all samples so that the larger ones are seen and few are clipped."""
-    large = max(float(np.quantile(np.abs(sample.after - _like(sample.before, sample.after)), 0.99)) for sample in samples)
+    large = max(float(np.quantile(np.abs(difference(sample, 1) - 0.5), 0.99)) for sample in samples)
     return max((factor for factor in _AMPLIFICATIONS if factor * large <= 0.4), default=_AMPLIFICATIONS[0])
 
 

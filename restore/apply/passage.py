@@ -17,7 +17,7 @@ import numpy as np
 from restore import images
 from restore.apply.conveyor import Belt, Gate, Stopped, Workers
 from restore.apply.ledger import Ledger, digest_file
-from restore.apply.report import Row, reason
+from restore.apply.report import Row, merged, reason
 from restore.apply.walk import Job
 from restore.images import Frame, Picture
 
@@ -247,10 +247,3 @@ class Passage:
         finally:
             if step:
                 self.row.seconds[step] += time.perf_counter() - start
-
-
-def merged(facts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The frames' facts as one: a value where all frames agree, a list with one value a frame where they do not."""
-    keys = dict.fromkeys(key for each in facts for key in each)
-    values = {key: [each.get(key) for each in facts] for key in keys}
-    return {key: each[0] if all(value == each[0] for value in each) else each for key, each in values.items()}

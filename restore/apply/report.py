@@ -151,3 +151,10 @@ def reason(error: BaseException) -> str:
     else:
         text = f"{type(error).__name__}: {error}"
     return " ".join(text.split())
+
+
+def merged(facts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The frames' facts as one: a value where all frames agree, a list with one value a frame where they do not."""
+    keys = dict.fromkeys(key for each in facts for key in each)
+    values = {key: [each.get(key) for each in facts] for key in keys}
+    return {key: each[0] if all(value == each[0] for value in each) else each for key, each in values.items()}

@@ -60,13 +60,13 @@ def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
             if job is None:
                 ignored += 1
             else:
-                jobs.setdefault((os.path.abspath(job.source), str(job.target)), job)
+                jobs.setdefault((os.path.normpath(Path.cwd() / job.source), str(job.target)), job)
     ordered = sorted(jobs.values(), key=lambda job: str(job.source))
     return Plan(tuple(_without_collisions(ordered, out)), ignored)
 
 
 def format_name(format: str | None) -> str | None:
-    """The name in FORMAT_SUFFIXES of what the user calls `format` (png, JPG, .tif). Raises ValueError: there is none."""
+    """The name in FORMAT_SUFFIXES of what the user calls `format` (png, JPG, .tif); ValueError where there is none."""
     if format is None:
         return None
     name = _ALIASES.get(format.lower().lstrip("."), format.lower().lstrip("."))
@@ -109,23 +109,23 @@ def _walk(root: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
     folders are no pictures.
     """
     pending: list[tuple[Path, tuple[str, ...]]] = [(root, ())]
+    out_of_bounds = not Path(os.path.realpath(root)).is_relative_to(out)
     while pending:
         folder, above = pending.pop()
         real = os.path.realpath(folder)
         if real in above:
             yield folder, f"a link that leads back to its own folder {real}"
             continue
-        if Path(real) == out or (Path(real).is_relative_to(out) and not Path(os.path.realpath(root)).is_relative_to(out)):
+        if Path(real) == out or (out_of_bounds and Path(real).is_relative_to(out)):
             yield folder, "a link that leads into the output folder"
             continue
         try:
-            names = sorted(os.listdir(folder))
+            paths = sorted(folder.iterdir())
         except OSError as error:
             yield folder, f"cannot list the folder: {(error.strerror or str(error)).lower()}"
             continue
-        for name in names:
-            path = folder / name
-            kind = "" if name.startswith(".") else _kind(path)
+        for path in paths:
+            kind = "" if path.name.startswith(".") else _kind(path)
             if kind == "folder":
                 pending.append((path, (*above, real)))
             else:
@@ -170,11 +170,10 @@ def _named(name: str, format: str | None) -> str:
     """`name` with the suffix of `format`; a suffix that is no picture's (1.2.840, or none) stays and is added to."""
     if format is None:
         return name
-    stem, suffix = os.path.splitext(name)
-    wanted = FORMAT_SUFFIXES[format]
-    if suffix.lower() in wanted:
+    path, wanted = Path(name), FORMAT_SUFFIXES[format]
+    if path.suffix.lower() in wanted:
         return name
-    return (stem if suffix.lower() in SUFFIXES else name) + wanted[0]
+    return (path.stem if path.suffix.lower() in SUFFIXES else name) + wanted[0]
 
 
 def _without_collisions(jobs: Sequence[Job], out: Path) -> Iterator[Job]:

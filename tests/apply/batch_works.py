@@ -74,9 +74,7 @@ def folder(path: Path, count: int, size: tuple[int, int] = (12, 17)) -> Path:
 
 def tree(root: Path) -> dict[str, bytes | None]:
     """Everything under `root`, hidden files too: relative name -> content, None for a folder."""
-    return {
-        path.relative_to(root).as_posix(): None if path.is_dir() else path.read_bytes() for path in root.rglob("*")
-    }
+    return {path.relative_to(root).as_posix(): None if path.is_dir() else path.read_bytes() for path in root.rglob("*")}
 
 
 def results(root: Path) -> set[str]:

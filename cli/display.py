@@ -1,0 +1,167 @@
+"""How a run looks: a bar on a terminal, a line a picture elsewhere, JSON lines for programs, and the sums at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from restore.apply.batch import Event, Report, Row
+
+_SHOWN_FAILURES = 20
+_STYLES = {"done": "green", "skipped": "dim", "failed": "red"}
+
+
+class Display:
+    """Takes a run's events. All but the JSON lines goes to standard error."""
+
+    def __init__(self, *, quiet: bool = False, json_lines: bool = False) -> None:
+        self.quiet, self.json_lines = quiet, json_lines
+        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._progress: Progress | None = None
+        self._counts: Counter[str] = Counter()
+
+    def opening(self) -> None:
+        """The run is about to begin: torch and the weights take their seconds."""
+        if self.console.is_terminal and not self.quiet:
+            self._progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(compact=True),
+                console=self.console,
+                transient=True,
+                refresh_per_second=5,
+            )
+            self._task = self._progress.add_task("getting ready", total=None, rate="")
+            self._progress.start()
+
+    def event(self, event: Event) -> None:
+        """Show one event of `restore.apply.batch.run`."""
+        if event.kind == "plan":
+            self._plan(event.total)
+        elif event.row is not None:
+            self._row(event, event.row)
+
+    def close(self) -> None:
+        """Take the bar away; more than once is no harm."""
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+    def finish(self, report: Report) -> None:
+        """The sums, and what failed once more where it has scrolled by."""
+        self.close()
+        if self.json_lines:
+            import json
+
+            self._emit(json.dumps({"summary": report.summary()}))
+        if self.quiet:
+            return
+        self.console.print(summary(report))
+        failures = [row for row in report.rows if row.status == "failed"]
+        for row in failures[:_SHOWN_FAILURES]:
+            self._print(f"  failed  {printable(row.input)}: {printable(row.error)}", "red")
+        if len(failures) > _SHOWN_FAILURES:
+            self._print(f"  ... and {len(failures) - _SHOWN_FAILURES} more; --report FILE lists them all")
+        for note in report.notes:
+            self._print(f"  {printable(note)}")
+
+    def _plan(self, total: int) -> None:
+        if self._progress:
+            self._progress.update(self._task, total=total, description="restoring")
+        elif not self.quiet:
+            self._print(f"restoring {total} picture{'' if total == 1 else 's'}")
+
+    def _row(self, event: Event, row: Row) -> None:
+        self._counts[row.status] += 1
+        if self.json_lines:
+            self._emit(row.as_json())
+        if self._progress:
+            name = Text(printable(row.input.name)[-40:])
+            elapsed = self._progress.tasks[0].elapsed or 0.0
+            rate = f"{self._counts['done'] / elapsed:.2f}/s" if elapsed else ""
+            self._progress.update(self._task, completed=event.index, description=name.plain, rate=rate)
+        if row.status == "failed" and (self.quiet or self._progress):
+            self._print(f"failed  {printable(row.input)}: {printable(row.error)}", "red")
+        elif not self._progress and not self.quiet:
+            self._print(line(event, row), _STYLES[row.status])
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self.console.print(Text(text, style or ""), soft_wrap=True)
+
+    def _emit(self, text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def line(event: Event, row: Row) -> str:
+    """One picture as one line."""
+    head = f"{event.index:>{len(str(event.total))}}/{event.total}  {row.status:7}  {printable(row.input)}"
+    if row.status == "failed":
+        return f"{head}: {printable(row.error)}"
+    if row.status == "skipped":
+        return f"{head}  (already done)"
+    height, width = row.size or (0, 0)
+    facts = f"  {width} x {height}  {row.seconds['network']:.2f} s"
+    return head + facts + (f"  noise {number(row.facts['noise'])}" if row.facts.get("noise") is not None else "")
+
+
+def summary(report: Report) -> Table:
+    """How many were done, skipped and failed, how fast, and where the time went."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    table.add_column(justify="left")
+
+    def row(name: str, value: str, remark: str = "", style: str = "") -> None:
+        table.add_row(Text(name), Text(value, style), Text(remark))
+
+    row("done", str(report.done), f"{report.images_per_second:.3g} images per second" if report.done else "", "green")
+    row("skipped", str(report.skipped), "already done" if report.skipped else "")
+    row("failed", str(report.failed), style="red" if report.failed else "")
+    if report.interrupted:
+        row("not reached", str(report.unreached), "interrupted; run it again to go on", "yellow")
+    if report.ignored:
+        row("ignored", str(report.ignored), "no pictures")
+    if not report.planned:
+        row("", "", "no picture was found")
+    if report.done:
+        seconds = report.seconds
+        row("time", f"{report.wall:.1f} s", f"the network was busy {report.network_share:.0%} of it")
+        beside = f"decoding {seconds['decode']:.1f} s, encoding {seconds['encode']:.1f} s beside it"
+        row("network", f"{seconds['network']:.1f} s", beside)
+        for name in ("weights", "precision"):
+            used = Counter(str(entry.facts[name]) for entry in report.rows if entry.facts.get(name) is not None)
+            if used:
+                row(name, "", ", ".join(f"{value} ({count})" for value, count in sorted(used.items())))
+    return table
+
+
+def printable(text: Any) -> str:
+    """`text` on one line: line ends, control characters and undecodable bytes escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in str(text)
+    )
+
+
+def number(value: Any) -> str:
+    """A fact for a human: numbers to three digits, groups spelled out."""
+    if isinstance(value, bool | str) or value is None:
+        return str(value)
+    if isinstance(value, int | float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number(entry)}" for key, entry in value.items())
+    if isinstance(value, list | tuple) and value:
+        return number(value[0]) if len(value) == 1 else f"{number(value[0])} ... {number(value[-1])}"
+    return str(value)

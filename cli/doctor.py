@@ -1,0 +1,129 @@
+"""`restore doctor`: what this machine offers and what restore will use."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+
+from .common import SOME_FAILED
+
+Finding = tuple[str, str, str]
+"""(state, what, detail), the state being "ok", "note" (works, could be better) or "bad" (restore will not work right)."""
+
+_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "tifffile", "imagecodecs", "pydicom", "safetensors")
+_MARKS = {"ok": "  ok ", "note": "note ", "bad": " bad "}
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a finding on standard output.")] = False,
+) -> None:
+    """Say what this machine offers and what restore will use by default. Exit code 1 where something is broken."""
+    bad = False
+    for section in (_machine, _software, _devices, _choice, _dicom, _weights):
+        for state, what, detail in _safely(section):
+            bad = bad or state == "bad"
+            _tell(state, what, detail, json)
+    if bad:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _tell(state: str, what: str, detail: str, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"state": state, "what": what, "detail": detail}))
+    else:
+        typer.echo(f"{_MARKS[state]} {what:22} {detail}")
+
+
+def _safely(section: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """A broken installation is what a doctor is called for: a section that fails is a finding."""
+    try:
+        yield from section()
+    except Exception as error:
+        yield "bad", section.__name__.strip("_"), f"{type(error).__name__}: {error}"
+
+
+def _machine() -> Iterator[Finding]:
+    import os
+    import platform
+
+    import psutil
+
+    memory = psutil.virtual_memory()
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield "ok", "system", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    yield "ok", "processor", f"{usable} of {os.cpu_count()} cores may be used"
+    free = f"{memory.available / 2**30:.1f} GiB of {memory.total / 2**30:.1f} GiB free"
+    yield ("note" if memory.available < 2 * 2**30 else "ok"), "memory", free
+
+
+def _software() -> Iterator[Finding]:
+    for package in ("restore-suite", *_PACKAGES):
+        try:
+            yield "ok", package, version(package)
+        except PackageNotFoundError:
+            yield "bad", package, f"not installed: {sys.executable} -m pip install {package}"
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    from restore import runtime
+
+    for name in runtime.available_devices():
+        device = torch.device(name)
+        fast = "bf16 in hardware" if runtime.fast_bf16(device) else "no bf16 in hardware"
+        detail = fast
+        if device.type == "cuda":
+            properties = torch.cuda.get_device_properties(device)
+            detail = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {fast}"
+        elif device.type == "cpu":
+            features = ", ".join(sorted(runtime.cpu_features()))
+            detail = f"{torch.get_num_threads()} threads, {fast}" + (f" ({features})" if features else "")
+        yield "ok", f"device {name}", detail
+
+
+def _choice() -> Iterator[Finding]:
+    from restore import runtime
+
+    chosen = runtime.choose()
+    layout = str(chosen.memory_format).removeprefix("torch.").replace("_", " ")
+    yield "ok", "restore will use", f"device {chosen.device}, precision {chosen.precision}, {layout}"
+
+
+def _dicom() -> Iterator[Finding]:
+    """Which compressed DICOM files can be read; uncompressed, deflated and RLE ones always can."""
+    from pydicom import uid
+    from pydicom.pixels import get_decoder
+
+    kinds = {
+        "uncompressed": (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian),
+        "RLE": (uid.RLELossless,),
+        "JPEG": (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit),
+        "JPEG lossless": (uid.JPEGLossless, uid.JPEGLosslessSV1),
+        "JPEG-LS": (uid.JPEGLSLossless, uid.JPEGLSNearLossless),
+        "JPEG 2000": (uid.JPEG2000Lossless, uid.JPEG2000),
+        "HTJ2K": (uid.HTJ2KLossless, uid.HTJ2K),
+    }
+    for name, syntaxes in kinds.items():
+        missing = [decoder for decoder in map(get_decoder, syntaxes) if not decoder.is_available]
+        if missing:
+            yield "note", f"DICOM {name}", 'cannot be read: pip install "restore-suite[dicom]"'
+        else:
+            yield "ok", f"DICOM {name}", "can be read"
+
+
+def _weights() -> Iterator[Finding]:
+    from restore import weights
+
+    results: list[Any] = weights.verify()
+    if not results:
+        yield "note", "weights", "none found: reinstall restore-suite, or train some with `restore train`"
+    for entry, problem in results:
+        task = entry.recipe.get("task", "?")
+        yield ("bad" if problem else "ok"), f"weights {entry.name}", problem or f"for {task}, {entry.path}"

@@ -1,0 +1,113 @@
+"""`restore train`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .common import say, stoppable
+
+_METHODS = "denoise"
+
+
+def train(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="What to learn: denoise.", show_default=False)],
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)
+    ],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="The run's folder; else a new one under runs/.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file with settings.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Short for --set loop.steps=N.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Short for --set seed=N.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN where it stopped.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the data and the settings, say what would be done, and stop.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines on standard output.")] = False,
+) -> None:
+    """Train a network on your own pictures.
+
+    restore train denoise photos/ --out runs/mine --steps 20000
+    """
+    if resume and out is None:
+        raise typer.BadParameter("--resume needs --out RUN, the folder of the run to go on with")
+    overrides = _overrides(settings or [])
+    overrides |= {key: str(value) for key, value in (("loop.steps", steps), ("seed", seed)) if value is not None}
+    show = _Progress(quiet, json)
+    with stoppable():
+        show.note("getting ready")
+        from restore.api import train as run
+
+        finished = run(
+            method,
+            dataset,
+            config_file=config,
+            overrides=overrides,
+            out=out,
+            resume=resume,
+            dry_run=dry_run,
+            on_event=show,
+        )
+    show.finish(finished)
+
+
+def _overrides(settings: list[str]) -> dict[str, str]:
+    """`key=value` texts as a dictionary."""
+    pairs = [text.partition("=") for text in settings]
+    for text, (key, equals, _) in zip(settings, pairs, strict=True):
+        if not equals or not key.strip():
+            raise typer.BadParameter(f"--set {text}: write KEY=VALUE")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+class _Progress:
+    """Prints what a training run tells: objects with step, steps, losses, images_per_second and seconds_left."""
+
+    def __init__(self, quiet: bool, json_lines: bool) -> None:
+        self.quiet, self.json_lines = quiet, json_lines
+
+    def __call__(self, event: Any) -> None:
+        if self.json_lines:
+            self._json(event)
+        if self.quiet:
+            return
+        if not hasattr(event, "step"):
+            say(str(event))
+            return
+        losses = "  ".join(f"{name} {value:.4g}" for name, value in event.losses.items())
+        left = (
+            f"{event.seconds_left / 60:.0f} min left"
+            if event.seconds_left >= 90
+            else f"{event.seconds_left:.0f} s left"
+        )
+        say(f"step {event.step:>6}/{event.steps}  {losses}  {event.images_per_second:.1f} crops/s  {left}")
+
+    def note(self, text: str) -> None:
+        if not self.quiet:
+            say(text)
+
+    def finish(self, run: Any) -> None:
+        """What the run says of itself: each of its fields on a line."""
+        if self.json_lines:
+            self._json(run)
+        if dataclasses.is_dataclass(run):
+            for name, value in vars(run).items():
+                self.note(f"  {name.replace('_', ' '):12} {value}")
+
+    def _json(self, thing: Any) -> None:
+        import json
+
+        plain = vars(thing) if hasattr(thing, "__dict__") else {"message": str(thing)}
+        sys.stdout.write(json.dumps(plain, default=str) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,67 @@
+"""`restore weights`: which networks there are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import SOME_FAILED
+
+app = typer.Typer(help="Which trained weights there are: list, show, verify, add.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name of the list, or a file.", show_default=False)]
+
+
+@app.command("list")
+def list_() -> None:
+    """List the weights that can be used by name."""
+    from restore import weights
+
+    entries = weights.catalogue()
+    if not entries:
+        typer.echo(
+            "no weights found; train some with `restore train`, or add a file with `restore weights add`", err=True
+        )
+    width = max((len(entry.name) for entry in entries), default=0)
+    for entry in entries:
+        size = entry.path.stat().st_size / 1e6
+        task, network = entry.recipe.get("task", "?"), entry.recipe.get("network", "?")
+        typer.echo(f"{entry.name:{width}}  {task:10}  {network:10}  {size:5.1f} MB  {entry.path}")
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Show what weights are for and how they were made: their card, or else their recipe."""
+    from restore import weights
+
+    entry = weights.find(name)
+    typer.echo(f"{entry.name}  ({entry.path})\n")
+    if entry.card:
+        typer.echo(entry.card.read_text(encoding="utf-8"))
+    typer.echo("recipe:\n" + json.dumps(entry.recipe, indent=2))
+
+
+@app.command()
+def verify() -> None:
+    """Check every weights file against its checksum."""
+    from restore import weights
+
+    results = weights.verify()
+    for entry, problem in results:
+        typer.echo(f"{entry.name}: {problem or 'fine'}")
+    if any(problem for _, problem in results):
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A weights file (safetensors).", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="The name to use it by; else the file's.")] = None,
+) -> None:
+    """Keep a copy of a weights file, usable by name from then on."""
+    from restore import weights
+
+    entry = weights.add(file, name or file.stem)
+    typer.echo(f"added {entry.name} ({entry.path}); use it with --weights {entry.name}")
