@@ -33,12 +33,12 @@ def open_source(path: Path, max_pixels: int) -> BmpSource:
     if len(start) < 30:
         raise refuse(path, "truncated BMP (its header breaks off); copy it again")
     if header == 12:
-        width, height, _, depth = struct.unpack_from("<HHHH", start, 18)
+        width, height = struct.unpack_from("<HH", start, 18)
     else:
-        width, height, _, depth = struct.unpack_from("<iiHH", start, 18)
+        width, height = struct.unpack_from("<ii", start, 18)
     check_size(path, abs(height), width, max_pixels)
     with damaged(path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(path) as image:
-        return BmpSource(path, (abs(height), width), depth, image.mode, image.info.get("dpi"))
+        return BmpSource(path, (abs(height), width), image.mode, image.info.get("dpi"))
 
 
 class BmpSource:
@@ -46,7 +46,7 @@ class BmpSource:
 
     copies = True
 
-    def __init__(self, path: Path, size: tuple[int, int], depth: int, mode: str, dpi: tuple[float, float] | None) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], mode: str, dpi: tuple[float, float] | None) -> None:
         self.path, self._mode, self._dpi = path, mode, dpi
         self.head = Head("bmp", size, 1 if mode == "1" else 8, carry=Carry(dpi=dpi))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: st
     if source.head.frames > 1 and target != "tiff":
         raise ImageError(f"{target} holds one frame, this picture has {source.head.frames}; choose tiff")
     made = (_samples(source, i, stored, target) for i, stored in enumerate(frames))
-    carry = source.head.carry
+    carry = _fitting(source.head.carry)
     if target == "tiff":
         tiff_write.write(path, made, carry)
         return
@@ -50,14 +51,15 @@ def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: st
         pnm.write(path, samples, kind, int(np.iinfo(samples.dtype).max))
 
 
+def _fitting(carry: Carry) -> Carry:
+    """Without the profile of inks: what is written is gray or RGB."""
+    return replace(carry, icc=None) if carry.icc and carry.icc[16:20] == b"CMYK" else carry
+
+
 def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.ndarray:
     """uint8 or uint16 (or float, for TIFF) samples with white at the type's maximum, alpha last."""
     mapping = source.frame(index).mapping
-    ordinary = isinstance(mapping, Linear) and not mapping.inverted and mapping.key is None and mapping.low == 0
-    if ordinary and stored.dtype in (np.uint8, np.uint16) and isinstance(mapping, Linear):
-        if mapping.high == np.iinfo(stored.dtype).max:
-            return stored
-    if target == "tiff" and stored.dtype.kind == "f" and isinstance(mapping, Linear) and not mapping.inverted:
+    if isinstance(mapping, Linear) and _passes(mapping, stored, target):
         return stored
     dtype = np.uint8 if source.head.bits <= 8 else np.uint16
     frame = Frame(stored, mapping)
@@ -73,11 +75,20 @@ def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.
     return np.concatenate([colour, scaled.astype(dtype)[..., None]], -1)
 
 
+def _passes(mapping: Linear, stored: np.ndarray, target: str) -> bool:
+    """Whether the samples mean the same in the target as they do in the source."""
+    if mapping.inverted or mapping.key is not None:
+        return False
+    if stored.dtype in (np.uint8, np.uint16):
+        return mapping.low == 0 and mapping.high == np.iinfo(stored.dtype).max
+    return target == "tiff" and stored.dtype.kind == "f"
+
+
 def _check(samples: np.ndarray, target: str) -> None:
     count = 1 if samples.ndim == 2 else samples.shape[-1]
     if samples.dtype != np.uint8 and target in ("jpeg", "webp", "bmp"):
         raise ImageError(f"{target} holds 8 bits a sample, this picture has more; choose png or tiff")
-    if count in (2, 4) and target in ("jpeg", "pgm") or (count == 2 and target == "bmp"):
+    if (count in (2, 4) and target in ("jpeg", "pgm")) or (count == 2 and target == "bmp"):
         raise ImageError(f"{target} can't hold this picture's transparency; choose png or tiff")
     if count < 3 and target == "webp":
         raise ImageError("webp has no gray, and gray must stay gray; choose png")

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
 from restore.images import dicom_write
 from restore.images.dicom_colour import PaletteIndices, YbrFull
@@ -52,12 +55,15 @@ def open_source(path: Path, max_pixels: int) -> DicomSource:
             ds = dcmread(file, force=True, stop_before_pixels=True)
             tail = file.read(16)
         _complete_meta(ds)
+        if ds.file_meta.TransferSyntaxUID.is_deflated:  # the position in the file says nothing then
+            tail = b"\xe0\x7f\x10\x00OW\0\0" if "PixelData" in dcmread(path, force=True) else b""
         if "Rows" not in ds or "Columns" not in ds:
             raise refuse(path, f"a DICOM object without pixels ({ds.get('Modality') or 'no modality'})")
         check_size(path, int(ds.Rows or 0), int(ds.Columns or 0), max_pixels)
         photometric = str(ds.get("PhotometricInterpretation", "")).strip()
         if photometric not in _PHOTOMETRICS:
-            raise refuse(path, f"DICOM with the colour model {photometric or 'missing'}; export it as RGB or MONOCHROME2")
+            model = photometric or "missing"
+            raise refuse(path, f"DICOM with the colour model {model}; export it as RGB or MONOCHROME2")
         if len(tail) < 8:
             raise refuse(path, "a DICOM object without pixels, or truncated before them; copy it again")
         if int(ds.BitsAllocated) == 1:
@@ -135,11 +141,28 @@ class DicomSource:
             stored = pixel_array(ds, index=index, raw=True, ds_out=out)
         except (RuntimeError, ValueError, AttributeError, EOFError, NotImplementedError) as error:
             why = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
-            raise refuse(self.path, f"none of the installed decoders can decode its {syntax.name} pixels ({why})"
-                         if syntax.is_compressed else f"damaged DICOM ({why}); copy it again") from error
+            rescued = self._rescued(ds, index) if syntax == JPEGExtended12Bit else None
+            if rescued is not None:
+                return rescued, str(ds.PhotometricInterpretation)
+            if syntax.is_encapsulated:
+                why = f"none of the installed decoders can decode its {syntax.name} pixels ({why})"
+            else:
+                why = f"damaged DICOM ({why}); copy it again"
+            raise refuse(self.path, why) from error
         if stored.shape[:2] != self.head.size:
             raise refuse(self.path, f"damaged DICOM (pixels of {stored.shape[:2]}, the header says {self.head.size})")
-        return stored, str(out.get("PhotometricInterpretation", ds.PhotometricInterpretation))
+        native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+        return native, str(out.get("PhotometricInterpretation", ds.PhotometricInterpretation))
+
+    def _rescued(self, ds: FileDataset, index: int) -> np.ndarray | None:
+        """A gray 12-bit frame whose scan header is off, which pydicom's plugins refuse and libjpeg-turbo takes."""
+        frame = next(islice(generate_frames(ds.PixelData, number_of_frames=self.head.frames), index, None), b"")
+        try:
+            stored = np.asarray(imagecodecs.jpeg8_decode(frame))
+        except (imagecodecs.Jpeg8Error, ValueError, RuntimeError):
+            return None
+        whole_frame = frame.rstrip(b"\0").endswith(b"\xff\xd9")  # libjpeg fills up what is missing with gray
+        return stored if stored.shape == self.head.size and stored.dtype == np.uint16 and whole_frame else None
 
     def _mapping(self, ds: FileDataset, index: int, stored: np.ndarray, photometric: str) -> Mapping:
         bits = int(ds.BitsStored)

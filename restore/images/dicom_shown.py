@@ -36,7 +36,11 @@ class Field:
         return self.low + (1 << self.bits) - 1
 
     def values(self, stored: np.ndarray) -> np.ndarray:
-        """(…) words -> the same shape of int32 sample values."""
+        """(…) words -> the same shape of integer sample values."""
+        if not self.shift and not self.signed and stored.dtype.kind == "u":
+            return stored & stored.dtype.type((1 << self.bits) - 1)
+        if not self.shift and self.signed and stored.dtype.kind == "i" and self.bits == 8 * stored.dtype.itemsize:
+            return stored
         raw = (stored.astype(np.int64) >> self.shift) & ((1 << self.bits) - 1)
         if self.signed:
             raw = np.where(raw >> (self.bits - 1), raw - (1 << self.bits), raw)
@@ -67,24 +71,32 @@ class Table:
     """bool (2**bits,): values that never change: padding, and those that would show beyond [-1, 2]."""
     padding: np.ndarray
     """bool (2**bits,): values that mean 'no picture here'; no other sample may become one."""
+    even: float
+    """The step of `walk` where it is the same everywhere (a linear window), else 0."""
     channels: int = 1
 
     def _index(self, stored: np.ndarray) -> np.ndarray:
-        return self.field.values(stored) - self.field.low
+        values = self.field.values(stored)
+        return values.astype(np.int32) - self.field.low if self.field.low else values
 
     def shown(self, stored: np.ndarray) -> np.ndarray:
         return self.table[self._index(stored)][..., None]
 
     def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        index = self._index(stored)
+        index = self._index(stored).astype(np.int32, copy=False)
         change = restored[..., 0].astype(np.float64) - shown[..., 0]
         changed = (change != 0) & ~self.kept[index]
-        target = self.walk[index] + (-change if self.falls else change)
-        new = np.rint(np.interp(target, self.walk, np.arange(len(self.walk)))).astype(np.int32)
-        new = np.where(changed, self._aside(new, index), index)
+        new = np.where(changed, self._aside(self._walked(index, -change if self.falls else change)), index)
         return np.where(changed, self.field.words(stored, new + self.field.low), stored).astype(stored.dtype)
 
-    def _aside(self, new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    def _walked(self, index: np.ndarray, change: np.ndarray) -> np.ndarray:
+        """Where a change of what shows leads, from where a sample stands."""
+        last = len(self.walk) - 1
+        if self.even:
+            return np.rint(np.clip(index + change / self.even, 0, last)).astype(np.int32)
+        return np.rint(np.interp(self.walk[index] + change, self.walk, np.arange(last + 1))).astype(np.int32)
+
+    def _aside(self, new: np.ndarray) -> np.ndarray:
         """Move samples that became padding to the nearest value that isn't."""
         if not self.padding.any() or self.padding.all():
             return new
@@ -107,11 +119,12 @@ def build(field: Field, ds: Dataset, index: int, extent: tuple[int, int]) -> Tab
     step = -rise if falls else rise
     mean = abs(shown[-1] - shown[0]) / max(1, len(rise)) or 1.0 / len(shown)
     walk = np.concatenate([[0.0], np.cumsum(np.maximum(step, _FLAT * mean))])
+    even = mean if len(step) and np.ptp(step) < 1e-6 * mean else 0.0
     padding = _padding(field, ds)
     table = np.clip(shown, SHOWN_LOW, SHOWN_HIGH)
     table[padding] = np.clip(table[padding], 0, 1)
     kept = padding | (shown < SHOWN_LOW) | (shown > SHOWN_HIGH)
-    return Table(field, table.astype(np.float32), walk, falls, kept, padding)
+    return Table(field, table.astype(np.float32), walk, falls, kept, padding, even)
 
 
 def chain(values: np.ndarray, ds: Dataset, index: int, extent: tuple[int, int]) -> np.ndarray:

@@ -20,11 +20,11 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSNearLossless,
@@ -41,7 +41,10 @@ _VOID = ("DigitalSignaturesSequence", "MACParametersSequence", "ExtendedOffsetTa
 def write(path: Path, ds: FileDataset, frames: Iterator[np.ndarray], note: Note, photometric: str) -> None:
     """Turn the source's dataset `ds` into the derived object and write it; `photometric` is that of the frames."""
     source = ds.file_meta.TransferSyntaxUID
-    syntax = source if source in _KEPT_SYNTAXES else ExplicitVRLittleEndian
+    implicit = ds.original_encoding[0]  # what the file is, which some compressed ones misstate
+    syntax = source if source in _KEPT_SYNTAXES else ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    if ds.preamble is not None and ds.preamble[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        ds.preamble = b"\0" * 128  # a TIFF header whose offsets would now point astray
     if source in _LOSSY and not ds.get("LossyImageCompression"):
         ds.LossyImageCompression = "01"
     _set_pixels(ds, frames, photometric, big=syntax == ExplicitVRBigEndian, implicit=syntax == ImplicitVRLittleEndian)
@@ -60,14 +63,16 @@ def _set_pixels(ds: FileDataset, frames: Iterator[np.ndarray], photometric: str,
     parts: list[bytes] = []
     ends: list[int] = []
     colour = int(ds.get("SamplesPerPixel", 1)) == 3
-    planar = colour and not ds.file_meta.TransferSyntaxUID.is_encapsulated and int(ds.get("PlanarConfiguration", 0)) == 1
-    packed = photometric == "YBR_FULL_422" and not ds.file_meta.TransferSyntaxUID.is_encapsulated
+    native = not ds.file_meta.TransferSyntaxUID.is_encapsulated
+    planar = colour and native and int(ds.get("PlanarConfiguration", 0)) == 1
+    packed = native and str(ds.PhotometricInterpretation) == "YBR_FULL_422"
     for frame in frames:
         ends += [int(frame.min()), int(frame.max())]
         samples = _packed(frame) if packed else np.moveaxis(frame, -1, 0) if planar else frame
         parts.append(samples.astype(samples.dtype.newbyteorder(">" if big else "<"), copy=False).tobytes())
     if colour:
-        ds.PhotometricInterpretation = "YBR_FULL" if photometric == "YBR_FULL_422" and not packed else photometric
+        model = "YBR_FULL" if photometric == "YBR_FULL_422" else photometric
+        ds.PhotometricInterpretation = "YBR_FULL_422" if packed else model
         ds.PlanarConfiguration = int(planar)
     data = b"".join(parts)
     ds.PixelData = data + b"\0" * (len(data) % 2)
@@ -101,5 +106,5 @@ def _derive(ds: FileDataset, note: Note) -> None:
     kind = ds.get("ImageType") or []
     kind = [kind] if isinstance(kind, str) else list(kind)
     ds.ImageType = ["DERIVED", "SECONDARY", *kind[2:]]
-    said = "; ".join(t for t in (str(ds.get("DerivationDescription") or ""), note.description or "restored", note.settings) if t)
-    ds.DerivationDescription = said.encode("ascii", "replace").decode()[-1024:]
+    said = [str(ds.get("DerivationDescription") or ""), note.description or "restored", note.settings]
+    ds.DerivationDescription = "; ".join(t for t in said if t).encode("ascii", "replace").decode()[-1024:]

@@ -14,6 +14,13 @@ MAX_PIXELS = 500_000_000
 """Pixels of one frame that `read` accepts unless told otherwise (a 22,000 x 22,000 picture)."""
 
 
+_COMPLAINTS = (
+    *(OSError, ValueError, TypeError, LookupError, RuntimeError, SyntaxError),
+    *(ArithmeticError, AttributeError, EOFError, struct.error, zlib.error),
+)
+"""What decoders throw at broken files."""
+
+
 class ImageError(ValueError):
     """A picture that can't be read, or can't be written as asked. The message names the file and the mend."""
 
@@ -46,8 +53,7 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
         raise ImageError(f"{path.name}: there is no such file") from None
     except PermissionError:
         raise ImageError(f"{path.name}: no permission to read it") from None
-    except (OSError, ValueError, TypeError, LookupError, RuntimeError, SyntaxError, ArithmeticError, AttributeError,
-            NotImplementedError, EOFError, struct.error, zlib.error) as error:
+    except _COMPLAINTS as error:
         raise ImageError(f"{path.name}: damaged or unsupported {kind} ({reason(error)}); export it again") from error
 
 

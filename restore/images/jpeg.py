@@ -90,7 +90,8 @@ def _header(read: Any, path: Path) -> Header:
 def _note_frame(found: Header, marker: int, payload: bytes, path: Path) -> None:
     precision, found.height, found.width, count = struct.unpack_from(">BHHB", payload)
     if marker not in (0xC0, 0xC1, 0xC2) or precision != 8:
-        raise refuse(path, f"a JPEG of a rare kind (marker {marker:#x}, {precision} bits); export it as ordinary JPEG or PNG")
+        kind = f"marker {marker:#x}, {precision} bits"
+        raise refuse(path, f"a JPEG of a rare kind ({kind}); export it as ordinary JPEG or PNG")
     found.progressive = marker == 0xC2
     found.components = tuple(payload[6 + 3 * i : 9 + 3 * i] for i in range(count))
 

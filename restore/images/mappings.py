@@ -115,7 +115,8 @@ class Inks:
     def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
         changed = (restored != shown).any(-1, keepdims=True)
         wanted = np.clip(restored, 0, 1)
-        paper = np.maximum(1 - stored[..., 3:4].astype(np.float32) / np.float32(self.full), wanted.max(-1, keepdims=True))
+        white = 1 - stored[..., 3:4].astype(np.float32) / np.float32(self.full)
+        paper = np.maximum(white, wanted.max(-1, keepdims=True))
         inks = np.concatenate([1 - wanted / np.maximum(paper, 1e-6), 1 - paper], -1)
         new = np.clip(np.rint(inks * np.float32(self.full)), 0, self.full).astype(stored.dtype)
         # full black hides the other inks: they stay as stored

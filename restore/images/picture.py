@@ -88,7 +88,8 @@ class Picture:
 
     def __repr__(self) -> str:
         height, width = self.size
-        return f"<Picture {self.path.name}: {self.format}, {width} x {height}, {self.bits} bits, {self.frames} frame(s)>"
+        what = f"{self.format}, {width} x {height}, {self.bits} bits, {self.frames} frame(s)"
+        return f"<Picture {self.path.name}: {what}>"
 
     def frame(self, index: int = 0) -> Frame:
         """Decode one frame. ImageError if it is damaged or needs a decoder that isn't installed."""

@@ -72,7 +72,8 @@ def _walk(file: BinaryIO, path: Path, size: int) -> Iterable[tuple[bytes, bytes 
         if checksum == struct.unpack(">I", file.read(4))[0]:
             yield name, b"".join(parts)
         elif name in _CRITICAL:
-            raise ImageError(f"{path.name}: damaged PNG (the checksum of a {name.decode()} chunk is wrong); copy it again")
+            what = f"damaged PNG (the checksum of a {name.decode()} chunk is wrong)"
+            raise ImageError(f"{path.name}: {what}; copy it again")
 
 
 def layout(path: Path) -> Layout:

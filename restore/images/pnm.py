@@ -41,7 +41,7 @@ def open_source(path: Path, max_pixels: int) -> PnmSource:
     maxval = 1 if kind in (1, 4) else numbers[2]
     if not 1 <= maxval <= 65535:
         raise refuse(path, f"the header says maxval {maxval}, allowed is 1 to 65535; export it again")
-    return PnmSource(path, kind, numbers[1], numbers[0], maxval, start[: at + 1])
+    return PnmSource(path, kind, (numbers[1], numbers[0]), maxval, header=start[: at + 1])
 
 
 class PnmSource:
@@ -49,10 +49,10 @@ class PnmSource:
 
     copies = True
 
-    def __init__(self, path: Path, kind: int, height: int, width: int, maxval: int, header: bytes) -> None:
+    def __init__(self, path: Path, kind: int, size: tuple[int, int], maxval: int, *, header: bytes) -> None:
         self.path, self._kind, self._maxval, self._header = path, kind, maxval, header
-        self._shape = (height, width, 3) if kind in (3, 6) else (height, width)
-        self.head = Head("pgm", (height, width), maxval.bit_length())
+        self._shape: tuple[int, ...] = (*size, 3) if kind in (3, 6) else size
+        self.head = Head("pgm", size, maxval.bit_length())
 
     def frame(self, index: int) -> Frame:
         with damaged(self.path, "PGM/PPM"):

@@ -93,7 +93,7 @@ def _check_page(page: TiffPage, path: Path) -> None:
         kind = getattr(page.photometric, "name", page.photometric)
         raise refuse(path, f"{where} has the colour model {kind}, which restore can't map to RGB; export it as RGB")
     if page.imagedepth > 1 or page.dtype is None or page.dtype.kind not in "buif":
-        raise refuse(path, f"{where} holds a volume or samples of a kind that restore doesn't know; export it as gray or RGB")
+        raise refuse(path, f"{where} holds a volume, or samples that restore doesn't know; export it as gray or RGB")
     if page.samplesperpixel < _COLOURS[page.photometric]:
         raise refuse(path, f"{where} has too few samples for its colour model; export it again")
     size = page.parent.filehandle.size
@@ -148,7 +148,9 @@ class TiffSource:
             samples = np.ascontiguousarray(np.moveaxis(samples.reshape(page.samplesperpixel, *page_shape(page)), 0, -1))
         wanted = page_shape(page) + ((page.samplesperpixel,) if page.samplesperpixel > 1 else ())
         samples = samples.reshape(wanted)
-        return samples.astype(np.uint8) if samples.dtype == bool else samples.astype(samples.dtype.newbyteorder("="), copy=False)
+        if samples.dtype == bool:
+            return samples.astype(np.uint8)
+        return samples.astype(samples.dtype.newbyteorder("="), copy=False)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
         with damaged(self.path, "TIFF"), quiet:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
@@ -65,7 +64,7 @@ def _overwrite(page: TiffPage, code: int, value: Any, where: str) -> None:
     if found is None:
         if code in (279, 317, 266, 278):  # absent means their default, which the new segments use
             return
-        raise ImageError(f"{where} lacks the tag {code}, which its new pixels need; save it as TIFF with another program")
+        raise ImageError(f"{where} lacks the tag {code}, which new pixels need; save it anew with another program")
     dtype = found.dtype
     largest = max(value) if isinstance(value, list) else value
     if isinstance(largest, int) and largest > 65535 and dtype == 3:
@@ -75,9 +74,13 @@ def _overwrite(page: TiffPage, code: int, value: Any, where: str) -> None:
     found.overwrite(value, dtype=dtype)
 
 
-def _segments(page: TiffPage, stored: np.ndarray) -> tuple[list[bytes], dict[int, Any]]:
+def _segments(page: TiffPage, stored: np.ndarray) -> tuple[Sequence[bytes | memoryview], dict[int, Any]]:
     """The page's strips or tiles, encoded as they were; else with deflate, with the tags that then change."""
     layout = _layout(page, stored)
+    if _as_in_memory(page):
+        plain = stored.astype(stored.dtype.newbyteorder(page.parent.byteorder), order="C", copy=False)
+        rows = layout["rowsperstrip"]
+        return [plain[top : top + rows].reshape(-1).view(np.uint8).data for top in range(0, len(plain), rows)], {}
     try:
         return _encoded(page, stored, {**layout, **_coding(page)}), {266: 1} if page.fillorder != 1 else {}
     except (ValueError, TypeError, KeyError, RuntimeError, NotImplementedError):
@@ -85,6 +88,13 @@ def _segments(page: TiffPage, stored: np.ndarray) -> tuple[list[bytes], dict[int
         if page.photometric == PHOTOMETRIC.YCBCR:
             changes[262] = int(PHOTOMETRIC.RGB)
         return _encoded(page, stored, {**layout, "compression": _DEFLATE}), changes
+
+
+def _as_in_memory(page: TiffPage) -> bool:
+    """Whether a strip is just the bytes of its samples."""
+    whole = page.dtype is not None and page.dtype.kind != "b" and page.bitspersample == page.dtype.itemsize * 8
+    separate = page.samplesperpixel > 1 and page.planarconfig != tifffile.PLANARCONFIG.CONTIG
+    return page.compression == 1 and not page.is_tiled and whole and not separate
 
 
 def _layout(page: TiffPage, stored: np.ndarray) -> dict[str, Any]:
@@ -117,7 +127,7 @@ def _coding(page: TiffPage) -> dict[str, Any]:
     return options
 
 
-def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> list[bytes]:
+def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> list[memoryview]:
     if page.bitspersample == 1:
         stored = stored.astype(bool)
     if stored.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
@@ -129,10 +139,10 @@ def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> lis
         made = file.pages[0]
         assert isinstance(made, TiffPage)
         whole = buffer.getbuffer()
-        return [bytes(whole[o : o + n]) for o, n in zip(made.dataoffsets, made.databytecounts, strict=True)]
+        return [whole[o : o + n] for o, n in zip(made.dataoffsets, made.databytecounts, strict=True)]
 
 
-def _placed(page: TiffPage, segments: Sequence[bytes]) -> list[int]:
+def _placed(page: TiffPage, segments: Sequence[bytes | memoryview]) -> list[int]:
     """Write the segments into the room that the old ones leave, the rest at the end; their offsets."""
     file = page.parent.filehandle
     room: list[list[int]] = []
@@ -227,6 +237,3 @@ def write(path: Path, frames: Iterator[np.ndarray], carry: Carry) -> None:
                 options["predictor"] = True
             write_page(writer, stored, options)
 
-
-__all__ = ["jpeg_quality", "patch", "rewrite", "write", "write_page"]
-_ = imagecodecs  # tifffile needs it for LZW, deflate and the like; a missing one should fail here, by name
