@@ -37,7 +37,9 @@ def bad_tree(root: Path, good: int) -> tuple[set[str], set[str]]:
     for index, name in enumerate(sorted(strange)):
         picture(root / name, 1000 + index)
     whole = picture(root / "whole.png", 5, (60, 60)).read_bytes()
-    bad: dict[str, Any] = {f"cut/{share}.png": whole[: len(whole) * share // 100] for share in (1, 10, 30, 50, 70, 90, 97)}
+    bad: dict[str, Any] = {
+        f"cut/{share}.png": whole[: len(whole) * share // 100] for share in (1, 10, 30, 50, 70, 90, 97)
+    }
     bad |= {f"empty{index}.{suffix}": b"" for index, suffix in enumerate(("png", "jpg", "tif", "dcm", "webp"))}
     bad |= {f"text.{suffix}": b"this is a letter\n" for suffix in ("png", "jpg", "bmp", "pgm")}
     for name, content in bad.items():
@@ -45,7 +47,13 @@ def bad_tree(root: Path, good: int) -> tuple[set[str], set[str]]:
         (root / name).write_bytes(content)
     _claims(root / "huge.png", 60000, 60000)
     _claims(root / "zero.png", 0, 10)
-    links = {"dangling.png": "nowhere.png", "self.png": "self.png", "good/up": "..", "there.png": "back.png", "back.png": "there.png"}
+    links = {
+        "dangling.png": "nowhere.png",
+        "self.png": "self.png",
+        "good/up": "..",
+        "there.png": "back.png",
+        "back.png": "there.png",
+    }
     for name, target in links.items():
         (root / name).symlink_to(target)
     os.mkfifo(root / "pipe.png")
@@ -141,7 +149,11 @@ def test_an_unreadable_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [(row.input.name, row.status) for row in report.rows] == [("000.png", "done"), ("001.png", "done"), ("deep", "failed")]
+    assert [(row.input.name, row.status) for row in report.rows] == [
+        ("000.png", "done"),
+        ("001.png", "done"),
+        ("deep", "failed"),
+    ]
     assert "permission denied" in report.rows[2].error
 
 

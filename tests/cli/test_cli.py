@@ -1,0 +1,235 @@
+"""The command line: what is written where, in which words, with which exit code. Tasks are stand-ins; no torch needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from restore_cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+class _Work:
+    """Turns black to white."""
+
+    name = "denoise"
+
+    def __init__(self, **arguments: Any) -> None:
+        self.arguments = arguments
+
+    def settings(self) -> dict[str, Any]:
+        return {"options": self.arguments["options"]}
+
+    def restore(self, frame: Any, picture: Any) -> Any:
+        return 1 - frame.shown(), {"weights": "denoise-gray", "noise": 12.345, "precision": "fp32", "tile": 0}
+
+
+@pytest.fixture
+def works(monkeypatch: pytest.MonkeyPatch) -> list[_Work]:
+    """A denoise task that needs no network; the list holds every work that was made."""
+    made: list[_Work] = []
+
+    def make(**arguments: Any) -> _Work:
+        made.append(_Work(**arguments))
+        return made[-1]
+
+    monkeypatch.setattr("restore.tasks.TASKS", {"denoise": SimpleNamespace(work=make)})
+    return made
+
+
+@pytest.fixture
+def restore(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line; gives the exit code, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        code = stop.value.code or 0
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """Two pictures and a bad file."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.arange(90, dtype=np.uint8).reshape(9, 10)).save(folder / name)
+    (folder / "bad\n.png").write_text("no picture")
+    return folder
+
+
+def test_lines_summary_and_failures(restore: Run, works: list[_Work], scans: Path, tmp_path: Path) -> None:
+    code, out, err = restore("denoise", scans, "--out", tmp_path / "clean")
+    assert code == 1
+    assert out == ""
+    assert "1/3  done     " in err
+    assert "noise 12.3" in err
+    assert "bad\\n.png" in err
+    assert "images per second" in err
+    assert "denoise-gray (2)" in err
+    assert err.count("failed") == 3  # the line, the sum, the list at the end
+    assert sorted(path.name for path in (tmp_path / "clean").glob("*.png")) == ["a.png", "b.png"]
+
+
+def test_all_restored_is_zero_and_again_too(restore: Run, works: list[_Work], scans: Path, tmp_path: Path) -> None:
+    (scans / "bad\n.png").unlink()
+    assert restore("denoise", scans, "--out", tmp_path / "clean")[0] == 0
+    code, _, err = restore("denoise", scans, "--out", tmp_path / "clean")
+    assert code == 0
+    assert "already done" in err
+
+
+def test_json_lines_on_standard_output(restore: Run, works: list[_Work], scans: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    code, out, err = restore("denoise", scans, "--out", tmp_path / "clean", "--json", "--quiet", "--report", report)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert [line["status"] for line in lines[:-1]] == ["done", "done", "failed"]
+    assert lines[-1]["summary"]["done"] == 2
+    assert [json.loads(line) for line in report.read_text().splitlines()] == lines[:-1]
+    assert err.count("\n") == 1  # --quiet: what failed, no more
+
+
+def test_options_reach_the_task(restore: Run, works: list[_Work], scans: Path, tmp_path: Path) -> None:
+    restore(
+        "denoise", scans / "a.png", "--out", tmp_path / "clean", "--noise-level", "25", "--strength", "0.5", "--weights", "x",
+        "--tile", "64", "--batch-size", "2", "--precision", "fp32", "--device", "cpu", "--preview", "auto",
+    )  # fmt: skip
+    arguments = works[0].arguments
+    assert arguments["options"] == {"noise_level": 25.0, "strength": 0.5}
+    assert (arguments["weights"], arguments["tile"], arguments["batch_size"]) == ("x", 64, 2)
+    assert arguments["runtime"].precision == "fp32"
+    assert (tmp_path / "clean-preview.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("extra", "word"),
+    [
+        (["--noise-level", "300"], "0 to 255"),
+        (["--noise-level", "much"], "auto"),
+        (["--strength", "2"], "strength"),
+        (["--tile", "-3"], "pixels"),
+        (["--precision", "fp8"], "bf16"),
+        (["--device", "abacus"], "abacus"),
+        (["--format", "exe"], "exe"),
+        (["--nonsense"], "nonsense"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_usage_errors_are_two_and_say_what_is_wrong(
+    restore: Run, works: list[_Work], scans: Path, extra: list[str], word: str
+) -> None:
+    clean = scans.parent / "clean"
+    code, out, err = restore("denoise", scans, "--out", clean, *extra)
+    assert (code, out) == (2, "")
+    assert word in err
+    assert "Traceback" not in err
+    assert not clean.exists()
+
+
+def test_out_in_the_input_is_a_usage_error(restore: Run, works: list[_Work], scans: Path) -> None:
+    code, _, err = restore("denoise", scans, "--out", scans / "clean")
+    assert code == 2
+    assert "inside the input folder" in err
+
+
+def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+
+    def train(method: str, dataset: Path, **rest: Any) -> Any:
+        told.update(rest, method=method, dataset=dataset)
+        rest["on_event"]("3 pictures")
+        rest["on_event"](
+            SimpleNamespace(step=5, steps=10, losses={"pixel": 0.25}, images_per_second=8.0, seconds_left=3.0)
+        )
+        return SimpleNamespace(folder=Path("runs/x"))
+
+    monkeypatch.setattr("restore.api.train", train)
+    code, _, err = restore(
+        "train", "denoise", "photos", "--steps", "10", "--seed", "3", "--set", "noise.sigma=1,2", "--dry-run"
+    )
+    assert code == 0
+    assert told["overrides"] == {"noise.sigma": "1,2", "loop.steps": "10", "seed": "3"}
+    assert (told["method"], told["dataset"], told["dry_run"], told["resume"]) == (
+        "denoise",
+        Path("photos"),
+        True,
+        False,
+    )
+    assert "3 pictures" in err
+    assert "pixel 0.25" in err
+
+
+@pytest.mark.parametrize("extra", [["--set", "nonsense"], ["--resume"]])
+def test_train_usage(restore: Run, extra: list[str]) -> None:
+    assert restore("train", "denoise", "photos", *extra)[0] == 2
+
+
+def test_unknown_weights_name_the_known_ones(restore: Run) -> None:
+    code, _, err = restore("weights", "show", "no-such-weights")
+    assert code == 2
+    assert "no-such-weights" in err
+
+
+def test_doctor_says_what_will_be_used(restore: Run) -> None:
+    _, out, _ = restore("doctor", "--json")
+    findings = {finding["what"]: finding for finding in map(json.loads, out.splitlines())}
+    assert findings["restore will use"]["state"] == "ok"
+    assert {"memory", "torch", "device cpu", "DICOM JPEG 2000"} <= findings.keys()
+
+
+def test_version_and_help_need_no_torch() -> None:
+    code = (
+        "import sys; from restore_cli import main\ntry: main([sys.argv[1]])\nfinally: assert 'torch' not in sys.modules"
+    )
+    for option, word in (("--version", "restore 0"), ("--help", "denoise")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, option], capture_output=True, text=True, timeout=300, check=True
+        )
+        assert word in done.stdout
+
+
+_PROGRAM = """
+import sys, time
+from types import SimpleNamespace
+import restore.tasks, restore_cli
+class Work:
+    name = "denoise"
+    def settings(self): return {}
+    def restore(self, frame, picture):
+        if picture.path.name == "b.png":
+            print("in the network", flush=True)
+            for _ in range(1200): time.sleep(0.05)
+        return frame.shown(), {}
+restore.tasks.TASKS = {"denoise": SimpleNamespace(work=lambda **_: Work())}
+restore_cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("number", [2, 15], ids=["SIGINT", "SIGTERM"])
+def test_stopped_by_a_signal(scans: Path, tmp_path: Path, number: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, "denoise", str(scans), "--out", str(tmp_path / "clean")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert "in the network" in process.stdout.readline()
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=50)  # the picture alone takes 60 seconds
+    assert process.returncode == 128 + number
+    assert "not reached" in err
+    assert "Traceback" not in err
