@@ -1,1 +1,35 @@
-"""To be described by its room."""
+"""How good a result is: one file a family, one table `METRICS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from restore.metrics.distortion import psnr, ssim
+from restore.metrics.perceptual import lpips
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One full-reference metric of arrays (H, W, C) in nominal [0, 1].
+
+    Attributes:
+        function: (result, reference) -> number.
+        better: "higher" or "lower".
+        unit: what to print behind it.
+    """
+
+    function: Callable[[np.ndarray, np.ndarray], float]
+    better: str
+    unit: str = ""
+
+
+METRICS: Mapping[str, Metric] = {
+    "psnr": Metric(psnr, "higher", "dB"),
+    "ssim": Metric(ssim, "higher"),
+    "lpips": Metric(lpips, "lower"),
+}
+
+__all__ = ["METRICS", "Metric", "lpips", "psnr", "ssim"]

@@ -56,7 +56,7 @@ class DenoiseConfig:
         default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
-    pixel_loss: Literal["l1", "l2", "charbonnier"] = field(default="l1", metadata={"help": "the loss on pixels"})
+    pixel_loss: Literal["l1", "l2", "charbonnier", "psnr"] = field(default="l1", metadata={"help": "the loss on pixels"})
     pixel_weight: float = field(default=1.0, metadata={"help": "what multiplies it"})
     start_from: str | None = field(
         default=None, metadata={"help": "weights (name or file) to start from, gray or colour alike"}
