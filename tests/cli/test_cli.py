@@ -116,6 +116,7 @@ def test_options_reach_the_task(restore: Run, works: list[_Work], scans: Path, t
     assert (tmp_path / "clean-preview.png").is_file()
 
 
+@pytest.mark.usefixtures("works")
 @pytest.mark.parametrize(
     ("extra", "word"),
     [
@@ -130,9 +131,7 @@ def test_options_reach_the_task(restore: Run, works: list[_Work], scans: Path, t
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_usage_errors_are_two_and_say_what_is_wrong(
-    restore: Run, works: list[_Work], scans: Path, extra: list[str], word: str
-) -> None:
+def test_usage_errors_are_two_and_say_what_is_wrong(restore: Run, scans: Path, extra: list[str], word: str) -> None:
     clean = scans.parent / "clean"
     code, out, err = restore("denoise", scans, "--out", clean, *extra)
     assert (code, out) == (2, "")
