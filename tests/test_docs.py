@@ -1,0 +1,47 @@
+"""Every command line of docs/ runs as it stands, in a folder that holds nothing but data/."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from restore_cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+def commands(page: Path) -> list[str]:
+    """The indented lines of a page that call restore."""
+    return re.findall(r"^    (restore .+?)(?:  +#.*)?$", page.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
+def test_the_commands_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "xray").mkdir(parents=True)
+    # the smaller pictures only: the commands are what is tested, not the machine
+    for folder in ("low-dose", "chest"):
+        for path in sorted((ROOT / "data/xray" / folder).iterdir())[:2]:
+            target = tmp_path / "data/xray" / folder / path.name
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target)
+    for command in commands(page):
+        result = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception}"
+
+
+def test_the_pages_name_commands() -> None:
+    assert sum(len(commands(page)) for page in PAGES) >= 5
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
