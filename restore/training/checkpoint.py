@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,25 @@ def load(folder: Path) -> dict[str, Any]:
         if not path.is_file():
             continue
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state = _read(path)
         except Exception as error:  # torch raises whatever its readers meet in a damaged file
             reasons.append(f"{path}: {error}")
             continue
         set_random_state(state.pop("random"))
         return state
     raise ValueError(f"no checkpoint to resume from in {folder}" + (f" ({'; '.join(reasons)})" if reasons else ""))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of one checkpoint, its checksums compared, which torch itself does not do."""
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken:
+        raise ValueError(f"{broken} does not match its checksum")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if "random" not in state:
+        raise ValueError("no checkpoint of this suite")
+    return state
 
 
 def random_state() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import tomllib
 import types
 import typing
@@ -106,8 +107,9 @@ def _convert(name: str, hint: Any, value: Any) -> Any:
             return None
         return _convert(name, next(entry for entry in inner if entry is not type(None)), value)
     if origin is typing.Literal:
-        if value in inner:
-            return str(value) if isinstance(value, str) else value
+        for allowed in inner:
+            if str(allowed) == value if isinstance(value, _Text) else (type(allowed), allowed) == (type(value), value):
+                return allowed
         raise ValueError(f"{name!r} must be one of {', '.join(map(str, inner))}, not {value!r}")
     if origin is tuple:
         return _convert_tuple(name, inner, value)
@@ -170,6 +172,5 @@ def _literal(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_literal(entry) for entry in value) + "]"
     if isinstance(value, str | Path):
-        escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML's escapes are JSON's
     return repr(value)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,8 +101,9 @@ def run(
         if step == 0 and preview_batch is not None:
             save_grid(folder / "previews" / "000000.png", trainer.preview(preview_batch))
         for batch in _batches(dataset, config, step):
-            losses = trainer.step(batch)
-            step += 1
+            with _undivided():
+                losses = trainer.step(batch)
+                step += 1
             if step % config.log_every == 0 or step == config.steps:
                 progress = meter.read(step, _finite(losses, step, folder))
                 journal.write(progress)
@@ -108,6 +112,7 @@ def run(
             if preview_batch is not None and (step % config.preview_every == 0 or step == config.steps):
                 save_grid(folder / "previews" / f"{step:06d}.png", trainer.preview(preview_batch))
             if step % config.checkpoint_every == 0 or step == config.steps:
+                _finite(losses, step, folder)
                 checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
                 saved = step
     except KeyboardInterrupt:
@@ -118,6 +123,26 @@ def run(
     finally:
         journal.close()
     return step
+
+
+@contextmanager
+def _undivided() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block is done, for half a step is nothing to resume from."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[tuple[int, Any]] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    python = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in python:
+        signal.signal(number, lambda *arguments: held.append(arguments))
+    try:
+        yield
+    finally:
+        for number, handler in python.items():
+            signal.signal(number, handler)
+        for number, frame in held[:1]:
+            python[signal.Signals(number)](number, frame)
 
 
 def _resume(trainer: Trainer, folder: Path) -> int:
@@ -149,7 +174,8 @@ def _finite(losses: Mapping[str, Tensor], step: int, folder: Path) -> dict[str, 
     bad = [name for name, value in values.items() if not math.isfinite(value)]
     if bad:
         raise ValueError(
-            f"the loss {', '.join(bad)} is no longer finite at step {step}: resume {folder} from its last checkpoint with a lower learning rate"
+            f"the loss {', '.join(bad)} is no longer finite at step {step}: resume {folder} from its last checkpoint "
+            "with a lower learning rate"
         )
     return values
 
@@ -182,7 +208,7 @@ class _Journal:
         )
         path.write_text("".join(line + "\n" for line in kept))
         self.file = path.open("a")
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
     def write(self, progress: Progress) -> None:
         row = {"step": progress.step, **progress.losses, "images_per_second": round(progress.images_per_second, 2)}

@@ -1,0 +1,105 @@
+"""Tiny pictures and tiny networks for every room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restore import networks, weights
+from restore.runtime import Runtime
+
+TINY: dict[str, dict[str, Any]] = {"unet": {"widths": (8, 12), "blocks": (1, 1)}}
+"""A tiny variant of every row of NETWORKS."""
+
+
+@pytest.fixture
+def fp32() -> Runtime:
+    """The CPU in float32, where results are exact."""
+    return Runtime(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture
+def tiny() -> Callable[..., torch.nn.Module]:
+    """Makes a tiny network; its correction is about a tenth of white, so that mistakes show."""
+
+    def make(name: str = "unet", channels: int = 1, seed: int = 0) -> torch.nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = networks.build(name, channels=channels, **TINY[name])
+            side = 16 * network.multiple
+            picture, noise = torch.rand(1, channels, side, side), torch.full((1, 1, side, side), 0.1)
+            with torch.no_grad():
+                last = [parameter for parameter in network.parameters() if parameter.dim() == 4][-1]
+                last.mul_(0.1 / network(picture, noise).std())
+        return network.eval()
+
+    return make
+
+
+@pytest.fixture
+def smooth() -> Callable[..., np.ndarray]:
+    """Makes a smooth picture (H, W, C) float32 between 0.1 and 0.9."""
+
+    def make(height: int = 64, width: int = 64, channels: int = 1, seed: int = 0) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[:height, :width] / 64
+        planes = []
+        for _ in range(channels):
+            waves = [
+                np.cos(rng.uniform(-2, 2) * y + rng.uniform(-2, 2) * x + rng.uniform(0, 6)) + 0 * x for _ in range(3)
+            ]
+            planes.append(0.5 + 0.4 * sum(waves) / 3)
+        return np.stack(planes, axis=2).astype(np.float32)
+
+    return make
+
+
+@pytest.fixture
+def photos(smooth: Callable[..., np.ndarray]) -> Callable[..., Path]:
+    """Fills a folder with small PNG pictures, 8-bit gray or colour."""
+
+    def make(folder: Path, count: int = 3, size: tuple[int, int] = (40, 48), channels: int = 1) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            noisy = smooth(*size, channels, seed=index) + np.random.default_rng(index).normal(
+                0, 0.03, (*size, channels)
+            )
+            pixels = np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
+            Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(folder / f"{index}.png")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def weights_file(tiny: Callable[..., torch.nn.Module]) -> Callable[..., Path]:
+    """Writes the weights file of a tiny network."""
+
+    def make(path: Path, channels: int = 1, seed: int = 0, **recipe: Any) -> Path:
+        settings = {"channels": channels, "widths": [8, 12], "blocks": [1, 1]}
+        weights.save(
+            path,
+            tiny(channels=channels, seed=seed).state_dict(),
+            {"task": "denoise", "network": "unet", "settings": settings, **recipe},
+        )
+        return path
+
+    return make
+
+
+@pytest.fixture
+def own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folder of weights, empty, in a working directory without runs."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    monkeypatch.setenv("RESTORE_WEIGHTS", str(folder))
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return folder

@@ -1,0 +1,104 @@
+"""The contract of every row of NETWORKS, on its tiny variant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from restore import networks, weights
+from restore.apply.restorer import Restorer
+from restore.networks import NETWORKS
+from restore.runtime import Runtime
+
+Make = Callable[..., torch.nn.Module]
+every_network = pytest.mark.parametrize("name", sorted(NETWORKS))
+
+
+def _inputs(network: torch.nn.Module, side: int = 32) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    channels, conditions = int(network.channels), int(network.condition_channels)
+    inputs = [torch.rand(2, channels, side, side, generator=generator)]
+    return inputs + ([0.1 * torch.rand(2, conditions, side, side, generator=generator)] if conditions else [])
+
+
+@every_network
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_correction_has_the_pictures_shape(tiny: Make, name: str, channels: int) -> None:
+    network = tiny(name, channels)
+    inputs = _inputs(network)
+    assert network(*inputs).shape == inputs[0].shape
+
+
+@every_network
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 33), (35, 9), (64, 50)])
+def test_odd_sizes_keep_their_shape(tiny: Make, fp32: Runtime, name: str, height: int, width: int) -> None:
+    picture = np.random.default_rng(0).random((height, width, 1), np.float32)
+    restored, _ = Restorer(tiny(name), place=fp32).restore(picture, 25.0)
+    assert restored.shape == picture.shape
+    assert np.isfinite(restored).all()
+
+
+@every_network
+def test_gradients_reach_every_parameter(tiny: Make, name: str) -> None:
+    network = tiny(name).train()
+    network(*_inputs(network)).square().mean().backward()
+    for key, parameter in network.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.abs().max() > 0, key
+
+
+@every_network
+def test_saved_and_loaded_it_answers_the_same(tiny: Make, name: str, tmp_path: Path) -> None:
+    first, second = tiny(name, seed=0), tiny(name, seed=1)
+    weights.save(
+        tmp_path / "a.safetensors",
+        first.state_dict(),
+        {"task": "denoise", "network": name, "settings": {}},
+        dtype=torch.float32,
+    )
+    second.load_state_dict(weights.load(tmp_path / "a.safetensors")[0])
+    assert torch.equal(first(*_inputs(first)), second(*_inputs(first)))
+
+
+@every_network
+def test_one_pixel_reaches_no_further_than_the_receptive_field(tiny: Make, name: str) -> None:
+    network = tiny(name)
+    reach, multiple = int(network.receptive_field), int(network.multiple)
+    side = -(-(2 * reach + 3 * multiple) // multiple) * multiple
+    picture = torch.rand(1, 1, side, side, requires_grad=True)
+    middle = side // 2
+    network(picture, torch.full((1, 1, side, side), 0.1))[0, 0, middle, middle].backward()
+    assert picture.grad is not None
+    touched = picture.grad[0, 0].nonzero()
+    assert (touched - middle).abs().max() <= reach
+    assert (touched - middle).abs().max() > reach // 3
+
+
+def test_the_unet_is_homogeneous(tiny: Make) -> None:
+    network = tiny("unet")
+    picture, noise = _inputs(network)
+    torch.testing.assert_close(network(3 * picture, 3 * noise), 3 * network(picture, noise), rtol=1e-4, atol=1e-5)
+
+
+def test_the_unet_starts_without_a_checkerboard() -> None:
+    torch.manual_seed(0)
+    network = networks.build("unet", channels=1, widths=(8, 12), blocks=(1, 1))
+    with torch.inference_mode():
+        answer = network(torch.full((1, 1, 96, 96), 0.5), torch.full((1, 1, 96, 96), 0.1))[..., 40:56, 40:56]
+    assert answer.abs().max() > 0
+    torch.testing.assert_close(answer, answer[..., :1, :1].expand_as(answer), rtol=1e-3, atol=1e-6)
+
+
+def test_an_unknown_network_names_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"no-such.*unet"):
+        networks.build("no-such")
+
+
+@pytest.mark.parametrize("settings", [{"depth": 3}, {"widths": (8, 12), "blocks": (1,)}])
+def test_unusable_settings_are_a_value_error(settings: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"depth|same length"):
+        networks.build("unet", **settings)

@@ -1,0 +1,84 @@
+"""Checkpoints: written whole, the previous kept, damage survived."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from restore.training import checkpoint
+
+
+def _draw() -> tuple[float, float, float]:
+    return random.random(), float(np.random.random()), float(torch.rand(1))
+
+
+def test_the_random_generators_go_on_where_they_were(tmp_path: Path) -> None:
+    random.seed(1)
+    np.random.seed(2)
+    torch.manual_seed(3)
+    _draw()
+    checkpoint.save(tmp_path, {"step": 4})
+    expected = [_draw() for _ in range(3)]
+    assert checkpoint.load(tmp_path) == {"step": 4}
+    assert [_draw() for _ in range(3)] == expected
+
+
+def test_the_previous_one_is_kept_and_nothing_else(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, {"step": step})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.PREVIOUS, checkpoint.NAME]
+    (tmp_path / checkpoint.NAME).unlink()
+    assert checkpoint.load(tmp_path)["step"] == 2
+
+
+def _truncate(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _flip(content: bytes) -> bytes:
+    middle = content.index(np.full(64, 7.0, np.float32).tobytes()) + 128
+    return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [_truncate, _flip, lambda content: b"", lambda content: b"no checkpoint"],
+    ids=["cut", "flip", "empty", "text"],
+)
+def test_a_damaged_newest_falls_back_to_the_previous(tmp_path: Path, harm: object) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, {"step": step, "tensor": torch.full((64,), 7.0)})
+    newest = tmp_path / checkpoint.NAME
+    newest.write_bytes(harm(newest.read_bytes()))  # type: ignore[operator]
+    assert checkpoint.load(tmp_path)["step"] == 1
+
+
+def test_a_foreign_file_falls_back_too(tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, {"step": step})
+    torch.save({"model": torch.zeros(1)}, tmp_path / checkpoint.NAME)
+    assert checkpoint.load(tmp_path)["step"] == 1
+
+
+class _Evil:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_a_strangers_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    torch.save({"step": 1, "random": _Evil(tmp_path / "touched")}, tmp_path / checkpoint.NAME)
+    with pytest.raises(ValueError, match="no checkpoint to resume from"):
+        checkpoint.load(tmp_path)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_none_is_a_value_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no checkpoint to resume from"):
+        checkpoint.load(tmp_path)

@@ -1,0 +1,176 @@
+"""The loop, with a trainer that is one number: order of the data, logs, checkpoints, resuming, stopping."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from restore.training import checkpoint, loop
+from restore.training.loop import LoopConfig, Progress
+
+
+class Numbers(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """Item i is i."""
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"index": torch.tensor(float(index))}
+
+
+class Sum:
+    """Adds up what it sees, in two halves, so that an interruption between them would show; `during` is called there."""
+
+    def __init__(self, during: Callable[[int], object] = lambda step: None) -> None:
+        self.seen: list[list[float]] = []
+        self.first = self.second = self.noise = 0.0
+        self.during = during
+
+    def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        self.seen.append(batch["index"].tolist())
+        self.first += float(batch["index"].sum())
+        self.during(len(self.seen))
+        self.second += float(batch["index"].sum())
+        self.noise += float(torch.rand(1))
+        return {"pixel": torch.tensor(self.first)}
+
+    def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"all": torch.zeros(1, 1, 4, 4)}
+
+    def networks(self) -> dict[str, torch.nn.Module]:
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"first": self.first, "second": self.second, "noise": self.noise}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.first, self.second, self.noise = state["first"], state["second"], state["noise"]
+
+
+def _config(steps: int, **rest: int) -> LoopConfig:
+    return LoopConfig(**{"steps": steps, "batch_size": 3, "log_every": 2, "checkpoint_every": 4, **rest})
+
+
+def _straight(folder: Path, steps: int = 10) -> dict[str, Any]:
+    torch.manual_seed(0)
+    trainer = Sum()
+    assert loop.run(trainer, Numbers(), _config(steps), folder) == steps
+    return trainer.state_dict()
+
+
+def _steps(folder: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_step_k_takes_the_items_of_its_place(tmp_path: Path) -> None:
+    trainer = Sum()
+    loop.run(trainer, Numbers(), _config(3), tmp_path)
+    assert trainer.seen == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+def test_the_run_is_told_logged_and_shown(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    loop.run(
+        Sum(), Numbers(), _config(5, preview_every=4), tmp_path, preview_batch={"index": torch.zeros(1)},
+        on_progress=told.append,
+    )  # fmt: skip
+    assert [entry.step for entry in told] == _steps(tmp_path) == [2, 4, 5]
+    assert told[-1].losses == {"pixel": sum(range(15))}
+    assert told[-1].seconds_left == 0
+    assert sorted(path.name for path in (tmp_path / "previews").iterdir()) == ["000000.png", "000004.png", "000005.png"]
+    assert [path.name[:6] for path in (tmp_path / "tensorboard").iterdir()] == ["events"]
+
+
+@pytest.mark.parametrize("half", [4, 5])
+def test_resumed_equals_straight(tmp_path: Path, half: int) -> None:
+    expected = _straight(tmp_path / "straight")
+    torch.manual_seed(0)
+    loop.run(Sum(), Numbers(), _config(half), tmp_path / "halves")
+    torch.manual_seed(99)
+    resumed = Sum()
+    loop.run(resumed, Numbers(), _config(10), tmp_path / "halves", resume=True)
+    assert resumed.state_dict() == expected
+    assert resumed.seen[0] == [3.0 * half, 3.0 * half + 1, 3.0 * half + 2]
+
+
+def test_resuming_what_is_finished_changes_nothing(tmp_path: Path) -> None:
+    expected = _straight(tmp_path)
+    trainer = Sum()
+    assert loop.run(trainer, Numbers(), _config(10), tmp_path, resume=True) == 10
+    assert (trainer.state_dict(), trainer.seen) == (expected, [])
+
+
+def test_lines_past_the_checkpoint_are_written_once(tmp_path: Path) -> None:
+    def die(step: int) -> None:
+        if step == 8:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        loop.run(Sum(die), Numbers(), _config(10, checkpoint_every=5), tmp_path)
+    assert _steps(tmp_path) == [2, 4, 6]
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"step": 7, "pix')
+    loop.run(Sum(), Numbers(), _config(10, checkpoint_every=5), tmp_path, resume=True)
+    assert _steps(tmp_path) == [2, 4, 6, 8, 10]
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own answer to SIGINT, which a test run in the background lacks."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("way", ["between steps", "within a step"])
+def test_interrupted_and_resumed_equals_straight(tmp_path: Path, way: str) -> None:
+    expected = _straight(tmp_path / "straight")
+
+    def interrupt(step: int) -> None:
+        if way == "within a step" and step == 6:
+            signal.raise_signal(signal.SIGINT)
+
+    def told(progress: Progress) -> None:
+        if way == "between steps" and progress.step == 6:
+            raise KeyboardInterrupt
+
+    torch.manual_seed(0)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(Sum(interrupt), Numbers(), _config(10), tmp_path / "stopped", on_progress=told)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert checkpoint.load(tmp_path / "stopped")["step"] == 6
+    resumed = Sum()
+    loop.run(resumed, Numbers(), _config(10), tmp_path / "stopped", resume=True)
+    assert resumed.state_dict() == expected
+
+
+def test_a_damaged_newest_checkpoint_costs_only_its_steps(tmp_path: Path) -> None:
+    expected = _straight(tmp_path)
+    newest = tmp_path / checkpoint.NAME
+    newest.write_bytes(newest.read_bytes()[:300])
+    resumed = Sum()
+    loop.run(resumed, Numbers(), _config(10), tmp_path, resume=True)
+    assert resumed.seen[0] == [24, 25, 26]
+    assert resumed.state_dict() == expected
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_before_it_spoils_a_checkpoint(tmp_path: Path) -> None:
+    class Exploding(Sum):
+        def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return super().step(batch) | ({"pixel": torch.tensor(float("nan"))} if len(self.seen) >= 6 else {})
+
+    with pytest.raises(ValueError, match=r"pixel is no longer finite at step \d+.*lower learning rate"):
+        loop.run(Exploding(), Numbers(), _config(100, log_every=50, checkpoint_every=4), tmp_path)
+    assert checkpoint.load(tmp_path)["step"] == 4
+
+
+@pytest.mark.parametrize("name", ["steps", "batch_size", "log_every", "preview_every", "checkpoint_every"])
+def test_numbers_below_one_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        LoopConfig(**{name: 0})

@@ -1,0 +1,109 @@
+"""The supervised trainer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from restore.runtime import Runtime
+from restore.training.supervised import PIXEL_LOSSES, OptimizerConfig, SupervisedTrainer, schedule
+
+Make = Callable[..., torch.nn.Module]
+
+
+def _batch(channels: int = 1) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(2, channels, 16, 16, generator=generator)
+    damaged = clean + 0.1 * torch.randn(clean.shape, generator=generator)
+    return {"clean": clean, "damaged": damaged, "noise": torch.full((2, 1, 16, 16), 0.1)}
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adam"])
+def test_two_steps_change_every_weight(tiny: Make, fp32: Runtime, optimizer: str) -> None:
+    network = tiny()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    trainer = SupervisedTrainer(network, OptimizerConfig(optimizer, 1e-3), fp32)  # type: ignore[arg-type]
+    for _ in range(2):
+        assert trainer.step(_batch())["pixel"].isfinite()
+    for moved in (trainer.network, trainer.networks()["restorer"]):
+        for key, value in moved.state_dict().items():
+            assert not torch.equal(value, before[key]), key
+
+
+@pytest.mark.parametrize("loss", sorted(PIXEL_LOSSES))
+def test_every_pixel_loss_falls(tiny: Make, fp32: Runtime, loss: str) -> None:
+    trainer = SupervisedTrainer(tiny(), OptimizerConfig("adam", 2e-3, warmup_steps=1), fp32, pixel_loss=loss)
+    losses = [float(trainer.step(_batch())["pixel"]) for _ in range(20)]
+    assert losses[-1] < losses[0]
+
+
+def test_the_weight_multiplies_the_loss(tiny: Make, fp32: Runtime) -> None:
+    first, second = (
+        float(SupervisedTrainer(tiny(), OptimizerConfig(), fp32, pixel_weight=weight).step(_batch())["pixel"])
+        for weight in (1.0, 3.0)
+    )
+    assert second == pytest.approx(3 * first, rel=1e-5)
+
+
+def test_pixel_losses_by_hand() -> None:
+    prediction, clean = torch.full((1, 1, 2, 2), 0.75), torch.full((1, 1, 2, 2), 0.5)
+    values = {name: float(loss(prediction, clean)) for name, loss in PIXEL_LOSSES.items()}
+    expected = {"l1": 0.25, "l2": 0.0625, "charbonnier": 0.250002, "psnr": -1.38621}
+    assert values == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adam"])
+def test_the_state_is_all_that_the_next_step_depends_on(tiny: Make, fp32: Runtime, optimizer: str) -> None:
+    config = OptimizerConfig(optimizer, 1e-3)  # type: ignore[arg-type]
+    first, second = (SupervisedTrainer(tiny(seed=seed), config, fp32) for seed in (0, 1))
+    for _ in range(2):
+        first.step(_batch())
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for trainer in (first, second):
+        trainer.step(_batch())
+    for name in ("network", "average"):
+        for key, value in first.state_dict()[name].items():
+            assert torch.equal(value, second.state_dict()[name][key]), (name, key)
+
+
+def test_half_precision_adds_the_correction_in_float32(tiny: Make) -> None:
+    trainer = SupervisedTrainer(tiny(), OptimizerConfig(), Runtime(torch.device("cpu"), torch.bfloat16))
+    prediction = trainer.preview(_batch())["prediction"]
+    assert prediction.dtype == torch.float32
+    residual = prediction - _batch()["damaged"]
+    assert residual.abs().max() > 0
+    assert trainer.step(_batch())["pixel"].isfinite()
+
+
+def test_the_average_lags_behind(tiny: Make, fp32: Runtime) -> None:
+    trainer = SupervisedTrainer(tiny(), OptimizerConfig("adam", 1e-2, ema=0.5, warmup_steps=1), fp32)
+    before = {key: value.clone() for key, value in trainer.average.state_dict().items()}
+    trainer.step(_batch())
+    decay = min(0.5, 2 / 11)
+    for key, value in trainer.average.state_dict().items():
+        expected = decay * before[key] + (1 - decay) * trainer.network.state_dict()[key]
+        torch.testing.assert_close(value, expected)
+
+
+def test_the_schedule_rises_and_falls() -> None:
+    config = OptimizerConfig(warmup_steps=10, decay_steps=100, floor=0.1)
+    rates = [schedule(config, step) for step in range(120)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9]
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[100] == rates[-1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_an_impossible_rate_is_refused(tiny: Make, fp32: Runtime, rate: float) -> None:
+    with pytest.raises(ValueError, match="learning_rate"):
+        SupervisedTrainer(tiny(), OptimizerConfig("adam", rate), fp32)
+
+
+def test_an_unknown_loss_is_refused(tiny: Make, fp32: Runtime) -> None:
+    with pytest.raises(ValueError, match=r"no-such.*l1"):
+        SupervisedTrainer(tiny(), OptimizerConfig(), fp32, pixel_loss="no-such")
