@@ -1,7 +1,7 @@
 """BMP: 1 to 32 bits a pixel, palettes and alpha included.
 
 Kept when the pixels change: channels, depth (1 bit, 8-bit gray, 24 and 32 bits), alpha, resolution.
-Not kept then: run-length coding, 16-bit packing (written with 24 bits), a coloured palette (24 bits), an embedded ICC
+Not kept then: run-length coding, 16- and 32-bit packing without alpha (written with 24 bits), a coloured palette (24 bits), an embedded ICC
 profile and the version of the header. An unchanged picture is the same file.
 """
 
@@ -19,6 +19,16 @@ from restore.images.errors import check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain, whole
 from restore.images.picture import Carry, Head, Note, first, refuse
+
+
+def _with_alpha(stored: np.ndarray, dpi: tuple[float, float]) -> bytes:
+    """A BMP with a version 4 header, whose masks say where the alpha is (Pillow writes none, and loses it)."""
+    height, width = stored.shape[:2]
+    pixels = np.ascontiguousarray(stored[::-1, :, [2, 1, 0, 3]]).tobytes()
+    x, y = (int(v / 0.0254 + 0.5) for v in dpi)
+    head = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, len(pixels), x, y, 0, 0)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(48)
+    return b"BM" + struct.pack("<IHHI", 122 + len(pixels), 0, 0, 122) + head + masks + pixels
 
 
 def sniff(start: bytes) -> bool:
@@ -65,6 +75,9 @@ class BmpSource:
 
 def write(path: Path, stored: np.ndarray, *, bilevel: bool = False, dpi: tuple[float, float] | None = None) -> None:
     """Write (H, W), (H, W, 3) or (H, W, 4) uint8 (or 0/1 if `bilevel`) as a BMP."""
+    if stored.ndim == 3 and stored.shape[-1] == 4:
+        path.write_bytes(_with_alpha(stored, dpi or (0, 0)))
+        return
     image = Image.fromarray(stored.astype(bool) if bilevel else np.ascontiguousarray(stored))
     extra: dict[str, Any] = {"dpi": dpi} if dpi else {}
     with path.open("wb") as file:

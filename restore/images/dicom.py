@@ -24,7 +24,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from restore.images import dicom_write
 from restore.images.dicom_colour import PaletteIndices, YbrFull
-from restore.images.dicom_shown import Field, build, chain, padding_range
+from restore.images.dicom_shown import build, chain, field_of, padding_range
 from restore.images.errors import check_size, damaged, quiet
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Linear, whole
@@ -129,6 +129,8 @@ class DicomSource:
     def _decoded(self, ds: FileDataset, index: int) -> tuple[np.ndarray, str]:
         """(H, W[, 3]) stored samples, and the colour model they are in after decoding."""
         syntax = ds.file_meta.TransferSyntaxUID
+        if not syntax.is_encapsulated and int(ds.get("SamplesPerPixel", 1)) == 1:
+            return self._words(ds, index), str(ds.PhotometricInterpretation)
         out = Dataset()
         try:
             decoder = get_decoder(syntax)
@@ -154,6 +156,20 @@ class DicomSource:
         native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
         return native, str(out.get("PhotometricInterpretation", ds.PhotometricInterpretation))
 
+    def _words(self, ds: FileDataset, index: int) -> np.ndarray:
+        """(H, W) words of one uncompressed gray frame with all their bits, which pydicom would mask."""
+        order = ">" if ds.file_meta.TransferSyntaxUID == ExplicitVRBigEndian else "<"
+        kind = "i" if int(ds.get("PixelRepresentation", 0)) == 1 else "u"
+        dtype = np.dtype(f"{order}{kind}{int(ds.BitsAllocated) // 8}")
+        count = self.head.size[0] * self.head.size[1]
+        data = ds.PixelData
+        if len(data) < self.head.frames * count * dtype.itemsize:
+            raise refuse(self.path, "truncated DICOM (pixels are missing at its end); copy it again")
+        if dtype.itemsize == 1 and order == ">" and ds["PixelData"].VR == "OW":
+            data = np.frombuffer(data[: len(data) // 2 * 2], np.uint16).byteswap().tobytes()
+        words = np.frombuffer(data, dtype, count, index * count * dtype.itemsize).reshape(self.head.size)
+        return words.astype(dtype.newbyteorder("="))
+
     def _rescued(self, ds: FileDataset, index: int) -> np.ndarray | None:
         """A gray 12-bit frame whose scan header is off, which pydicom's plugins refuse and libjpeg-turbo takes."""
         frame = next(islice(generate_frames(ds.PixelData, number_of_frames=self.head.frames), index, None), b"")
@@ -175,19 +191,12 @@ class DicomSource:
             return PaletteIndices((colours / np.iinfo(colours.dtype).max).astype(np.float32))
         if bits > 16:
             return self._wide(ds, index)
-        return build(self._field(ds), ds, index, self._range(ds))
-
-    def _field(self, ds: FileDataset) -> Field:
-        bits = int(ds.BitsStored)
-        high = int(ds.get("HighBit", bits - 1))
-        # encoded frames are decoded into the low bits, whatever HighBit says
-        shift = 0 if ds.file_meta.TransferSyntaxUID.is_encapsulated else max(0, high - bits + 1)
-        return Field(bits, shift, int(ds.get("PixelRepresentation", 0)) == 1)
+        return build(field_of(ds), ds, index, self._range(ds))
 
     def _range(self, ds: FileDataset) -> tuple[int, int]:
         """Lowest and highest value in (up to five of) the frames, padding left out."""
         if self._extent is None:
-            field = self._field(ds)
+            field = field_of(ds)
             padding = padding_range(ds, field)
             ends: list[int] = []
             for index in sorted({round(i) for i in np.linspace(0, self.head.frames - 1, 5)}):

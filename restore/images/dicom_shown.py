@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 
 from restore.images.mappings import SHOWN_HIGH, SHOWN_LOW
 
@@ -54,6 +54,15 @@ class Field:
         if self.shift == 0 and self.signed:
             placed = np.where(word == self.values(stored), values.astype(np.int64), placed)
         return placed.astype(stored.dtype)
+
+
+def field_of(ds: FileDataset) -> Field:
+    """Where the samples of a dataset, as it was read, lie."""
+    bits = int(ds.BitsStored)
+    high = int(ds.get("HighBit", bits - 1))
+    # encoded frames are decoded into the low bits, whatever HighBit says
+    shift = 0 if ds.file_meta.TransferSyntaxUID.is_encapsulated else max(0, high - bits + 1)
+    return Field(bits, shift, int(ds.get("PixelRepresentation", 0)) == 1)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from restore.images.dicom_shown import field_of
 from restore.images.picture import Note
 
 _LOSSY = (JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
@@ -41,8 +42,11 @@ _VOID = ("DigitalSignaturesSequence", "MACParametersSequence", "ExtendedOffsetTa
 def write(path: Path, ds: FileDataset, frames: Iterator[np.ndarray], note: Note, photometric: str) -> None:
     """Turn the source's dataset `ds` into the derived object and write it; `photometric` is that of the frames."""
     source = ds.file_meta.TransferSyntaxUID
-    implicit = ds.original_encoding[0]  # what the file is, which some compressed ones misstate
-    syntax = source if source in _KEPT_SYNTAXES else ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    syntax = source if source in _KEPT_SYNTAXES else ExplicitVRLittleEndian
+    raw = (ds.get_item(tag) for tag in ds.keys())  # noqa: SIM118 (iterating gives elements, and decodes them)
+    if not syntax.is_implicit_VR and any(e is not None and e.is_raw and e.VR is None for e in raw):
+        for _ in ds.iterall():  # a compressed file that leaves out the types it should give: look them up
+            pass
     if ds.preamble is not None and ds.preamble[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         ds.preamble = b"\0" * 128  # a TIFF header whose offsets would now point astray
     if source in _LOSSY and not ds.get("LossyImageCompression"):
@@ -66,12 +70,14 @@ def _set_pixels(ds: FileDataset, frames: Iterator[np.ndarray], photometric: str,
     native = not ds.file_meta.TransferSyntaxUID.is_encapsulated
     planar = colour and native and int(ds.get("PlanarConfiguration", 0)) == 1
     packed = native and str(ds.PhotometricInterpretation) == "YBR_FULL_422"
+    field = field_of(ds)
     for frame in frames:
-        ends += [int(frame.min()), int(frame.max())]
+        values = field.values(frame) if field.bits <= 16 else frame
+        ends += [int(values.min()), int(values.max())]
         samples = _packed(frame) if packed else np.moveaxis(frame, -1, 0) if planar else frame
         parts.append(samples.astype(samples.dtype.newbyteorder(">" if big else "<"), copy=False).tobytes())
     if colour:
-        model = "YBR_FULL" if photometric == "YBR_FULL_422" else photometric
+        model = {"YBR_FULL_422": "YBR_FULL", "YBR_RCT": "RGB", "YBR_ICT": "RGB"}.get(photometric, photometric)
         ds.PhotometricInterpretation = "YBR_FULL_422" if packed else model
         ds.PlanarConfiguration = int(planar)
     data = b"".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import struct
 import threading
 import warnings
@@ -15,10 +16,11 @@ MAX_PIXELS = 500_000_000
 
 
 _COMPLAINTS = (
-    *(OSError, ValueError, TypeError, LookupError, RuntimeError, SyntaxError),
+    *(ValueError, TypeError, LookupError, RuntimeError, SyntaxError),
     *(ArithmeticError, AttributeError, EOFError, struct.error, zlib.error),
 )
 """What decoders throw at broken files."""
+_NOT_THE_FILES_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 class ImageError(ValueError):
@@ -49,12 +51,20 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
         yield
     except (ImageError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise ImageError(f"{path.name}: there is no such file") from None
-    except PermissionError:
-        raise ImageError(f"{path.name}: no permission to read it") from None
+    except OSError as error:
+        if error.errno in _NOT_THE_FILES_FAULT:
+            raise
+        raise _blamed(path, kind, error) from error
     except _COMPLAINTS as error:
-        raise ImageError(f"{path.name}: damaged or unsupported {kind} ({reason(error)}); export it again") from error
+        raise _blamed(path, kind, error) from error
+
+
+def _blamed(path: Path, kind: str, error: BaseException) -> ImageError:
+    if isinstance(error, FileNotFoundError):
+        return ImageError(f"{path.name}: there is no such file")
+    if isinstance(error, PermissionError):
+        return ImageError(f"{path.name}: no permission to read it")
+    return ImageError(f"{path.name}: damaged or unsupported {kind} ({reason(error)}); export it again")
 
 
 class _Quiet:

@@ -1,7 +1,7 @@
 """JPEG: gray, YCbCr, RGB, CMYK and YCCK, 8 bits a sample.
 
 Kept: an unchanged, upright picture is the same file. A changed one is coded with the same quantisation tables, chroma
-subsampling, colour space and kind (baseline or progressive), and carries every application and comment segment (EXIF
+subsampling, colour space and kind (baseline, or progressive where Pillow can), and carries every application and comment segment (EXIF
 with maker notes and thumbnail, ICC, XMP, IPTC, JFIF resolution) byte for byte, the orientation being applied and reset.
 Not kept then: the thumbnail shows the picture as it was; further pictures of a multi-picture file (MPO) and data after
 the end; restart intervals. 12-bit, lossless and arithmetic JPEG outside DICOM are refused.
@@ -138,6 +138,8 @@ class JpegSource:
         parts = self._header.components
         options: dict[str, Any] = {"progressive": self._header.progressive, "optimize": self._header.progressive}
         order = [tables[p[2]] for p in parts if p[2] in tables]
+        while len(order) > 1 and order[-1] is order[-2]:  # Pillow lets the last table serve the rest
+            order.pop()
         if len(parts) == 3 and self._is_rgb():
             options["keep_rgb"] = True
         elif len(parts) == 3:
@@ -146,7 +148,7 @@ class JpegSource:
             ratio = ((first_sampling >> 4) // max(1, chroma >> 4), (first_sampling & 15) // max(1, chroma & 15))
             options["subsampling"] = {(1, 1): "4:4:4", (2, 1): "4:2:2"}.get(ratio, "4:2:0")
         if order:
-            options["qtables"] = [order[0], order[min(1, len(order) - 1)]] if len(order) == 3 else [order[0]]
+            options["qtables"] = order
         return options
 
     def _is_rgb(self) -> bool:
@@ -174,10 +176,18 @@ def _icc(header: Header) -> bytes | None:
 
 
 def _coded(stored: np.ndarray, options: dict[str, Any]) -> bytes:
-    """A JPEG stream of (H, W[, 3|4]) uint8; quality 100 scales given tables by one and sizes Pillow's buffer safely."""
-    mode = {2: "L", 3: "RGB"}[stored.ndim] if stored.ndim == 2 or stored.shape[-1] == 3 else "CMYK"
+    """A JPEG stream of (H, W[, 3|4]) uint8."""
+    whole = np.ascontiguousarray(stored)
+    inks = stored.ndim == 3 and stored.shape[-1] == 4
+    image = Image.frombytes("CMYK", whole.shape[1::-1], whole.tobytes()) if inks else Image.fromarray(whole)
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(stored), mode).save(buffer, "JPEG", **{"quality": 100, **options})
+    try:
+        image.save(buffer, "JPEG", **options)
+    except OSError:  # Pillow sizes a progressive stream's buffer too small for noise at the highest qualities
+        if not options.get("progressive"):
+            raise
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", **{**options, "progressive": False, "optimize": False})
     return buffer.getvalue()
 
 

@@ -152,7 +152,8 @@ def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: 
     sample = sample[np.isfinite(sample)]
     low, high = 0.0, 1.0
     if sample.size and (stored.dtype.kind != "f" or sample.min() < 0 or sample.max() > 1):
-        low, high = (float(v) for v in np.percentile(sample, (0.1, 99.9)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = (float(v) for v in np.percentile(sample, (0.1, 99.9)))
         if high <= low:
             low, high = float(sample.min()), float(sample.max())
     return Linear(low, high, channels, inverted, alpha_channel)

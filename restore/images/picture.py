@@ -118,12 +118,17 @@ class Picture:
         ImageError if the target can't hold the samples; ValueError if the number of frames is wrong.
         """
         counted = _Counted(frames, self._seen, self.frames)
-        if format is not None and format != self.format:
-            from restore.images.convert import convert
+        try:
+            if format is not None and format != self.format:
+                from restore.images.convert import convert
 
-            convert(self._source, path, iter(counted), format)
-        else:
-            self._source.write(path, iter(counted), Note(description, settings))
+                convert(self._source, path, iter(counted), format)
+            else:
+                self._source.write(path, iter(counted), Note(description, settings))
+        except Exception:
+            if counted.error is not None:  # the frames failed, not the writing of them
+                raise counted.error from None
+            raise
         if counted.count != self.frames:
             raise ValueError(f"{self.path.name} has {self.frames} frame(s), got {counted.count}")
         if counted.unchanged and format in (None, self.format) and self._source.head.upright and self._source.copies:
@@ -137,11 +142,20 @@ class _Counted:
         self._frames, self._seen, self._expected = frames, seen, expected
         self.count = 0
         self.unchanged = True
+        self.error: Exception | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for array in self._frames:
-            if self.count >= self._expected:
-                raise ValueError(f"the picture has {self._expected} frame(s), got more")
+        frames = iter(self._frames)
+        while True:
+            try:
+                array = next(frames)
+                if self.count >= self._expected:
+                    raise ValueError(f"the picture has {self._expected} frame(s), got more")
+            except StopIteration:
+                return
+            except Exception as error:
+                self.error = error
+                raise
             self.unchanged = self.unchanged and self._seen.get(self.count) == _digest(array)
             self.count += 1
             yield array

@@ -24,7 +24,7 @@ from restore.images import png_chunks
 from restore.images.errors import check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, plain
-from restore.images.orientation import orientation, turns, upright, upright_exif
+from restore.images.orientation import orientation, turns, upright, upright_exif, upright_xmp
 from restore.images.picture import Carry, Head, Note, first
 from restore.images.png_chunks import GRAY, PALETTE, RGB, Chunk, Layout
 
@@ -128,6 +128,8 @@ class PngSource:
         """The chunk, with an applied orientation taken out of it."""
         if self._tag != 1 and kept.name == b"eXIf":
             return Chunk(kept.name, upright_exif(kept.data))
+        if self._tag != 1 and kept.name == b"iTXt" and kept.data.startswith(b"XML:com.adobe.xmp\0"):
+            return Chunk(kept.name, upright_xmp(kept.data))
         if turns(self._tag) and kept.name == b"pHYs" and len(kept.data) == 9:
             return Chunk(kept.name, kept.data[4:8] + kept.data[:4] + kept.data[8:])
         return kept

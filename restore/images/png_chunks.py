@@ -125,7 +125,7 @@ def encoded_idat(samples: np.ndarray, depth: int, level: int) -> bytes:
     else:
         # Pillow packs low depths for palette pictures only; the compressed stream of a gray picture is the same
         buffer = io.BytesIO()
-        image = Image.fromarray(np.ascontiguousarray(samples), "L")
+        image = Image.fromarray(np.ascontiguousarray(samples))
         image.putpalette(bytes(3 * 2**depth))
         image.save(buffer, "PNG", bits=depth, compress_level=level)
         stream = buffer.getvalue()

@@ -31,7 +31,6 @@ _STRUCTURE = {
 def patch(source: Path, path: Path, frames: Iterator[np.ndarray]) -> None:
     """Copy `source` to `path` and replace every page's pixels by the (upright) frames."""
     shutil.copyfile(source, path)
-    path.chmod(0o644)
     with TiffFile(path, mode="r+b") as file:
         for index, page in enumerate(file.pages):
             stored = next(frames, None)
@@ -120,7 +119,7 @@ def _coding(page: TiffPage) -> dict[str, Any]:
         options["compression"] = 7
         options["compressionargs"] = {"level": jpeg_quality(page)}
         if page.photometric == PHOTOMETRIC.YCBCR:
-            options["photometric"] = "ycbcr"
+            options["photometric"] = "rgb"  # what goes in; subsampling makes YCbCr of it
             options["subsampling"] = page.subsampling or (2, 2)
         elif page.photometric == PHOTOMETRIC.RGB:
             options["photometric"] = "rgb"

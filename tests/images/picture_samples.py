@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from restore.images import Picture, read
+from restore.images import Picture, bmp, png_chunks, read
 
 HEIGHT, WIDTH = 19, 30
 _random = np.random.default_rng(7)
@@ -24,6 +24,11 @@ def noise(*channels: int, dtype: type = np.uint8) -> np.ndarray:
 
 G8, LA8, RGB8, RGBA8 = noise(), noise(2), noise(3), noise(4)
 G16, RGB16, RGBA16 = noise(dtype=np.uint16), noise(3, dtype=np.uint16), noise(4, dtype=np.uint16)
+G8[4, 4] = 7  # the transparent colour of some
+_slope = np.add.outer(np.arange(HEIGHT) * 5, np.arange(WIDTH) * 4).astype(np.uint8)
+SMOOTH = np.stack([_slope, 255 - _slope, _slope // 2], -1)
+"""What lossy codings keep about right."""
+PLANES = np.moveaxis(RGB8, -1, 0).copy()
 LA16 = noise(2, dtype=np.uint16)
 FLOAT = _random.normal(0.5, 0.1, (HEIGHT, WIDTH)).astype(np.float32)
 HOT = _random.normal(500, 200, (HEIGHT, WIDTH)).astype(np.float32)
@@ -65,8 +70,6 @@ def gray_png(depth: int) -> Callable[[Path], None]:
     """A gray PNG of 2 or 4 bits, which Pillow reads but doesn't write."""
 
     def make(path: Path) -> None:
-        from restore.images import png_chunks
-
         layout = png_chunks.Layout(WIDTH, HEIGHT, depth, png_chunks.GRAY, interlaced=False)
         png_chunks.write(path, layout, G8 >> (8 - depth))
 
@@ -100,7 +103,7 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
     "gray1.bmp": pillow(G8 > 127),
     "gray8.bmp": pillow(G8),
     "rgb8.bmp": pillow(RGB8, dpi=(96, 96)),
-    "rgba8.bmp": pillow(RGBA8),
+    "rgba8.bmp": lambda path: bmp.write(path, RGBA8),
     "palette.bmp": pillow(RGB8, "P"),
     "lossless.webp": pillow(RGB8, lossless=True),
     "lossless-alpha.webp": pillow(RGBA8, lossless=True, exact=True),
@@ -111,12 +114,13 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
     "p5.pgm": raw(_header(5, 255) + G8.tobytes()),
     "p5-12bit.pgm": raw(_header(5, 4095) + (G16 >> 4).astype(">u2").tobytes()),
     "p6-16bit.ppm": raw(_header(6, 65535) + RGB16.astype(">u2").tobytes()),
-    **{f"gray8-{c}.tif": tiff(G8, compression=c, rowsperstrip=5) for c in ("none", "lzw", "deflate", "zstd", "packbits")},
+    **{f"gray8-{c}.tif": tiff(G8, compression=c, rowsperstrip=5) for c in ("lzw", "deflate", "zstd", "packbits")},
+    "gray8.tif": tiff(G8, rowsperstrip=5),
     "gray16-be.tif": tiff(G16, byteorder=">", rowsperstrip=4),
     "gray16-predictor.tif": tiff(G16, compression="lzw", predictor=True),
     "rgb16-predictor.tif": tiff(RGB16, photometric="rgb", compression="deflate", predictor=True, byteorder=">"),
     "rgb8-tiled.tif": tiff(RGB8, photometric="rgb", tile=(16, 16), compression="deflate"),
-    "rgb8-planar.tif": tiff(np.moveaxis(RGB8, -1, 0).copy(), photometric="rgb", planarconfig="separate", compression="lzw"),
+    "rgb8-planar.tif": tiff(PLANES, photometric="rgb", planarconfig="separate", compression="lzw"),
     "rgba8.tif": tiff(RGBA8, photometric="rgb", extrasamples=["unassalpha"]),
     "cmyk8.tif": tiff(RGBA8, photometric="separated"),
     "white8.tif": tiff(G8, photometric="miniswhite"),
@@ -144,10 +148,11 @@ LOSSY: dict[str, Callable[[Path], None]] = {
     "lossy.webp": pillow(RGB8),
     "lossy-alpha.webp": pillow(RGBA8),
     "group4.tif": pillow(G8 > 127, compression="group4"),
-    "jpeg.tif": tiff(G8, compression="jpeg", compressionargs={"level": 80}),
+    "jpeg.tif": tiff(SMOOTH[..., 0], compression="jpeg", compressionargs={"level": 80}),
     "jpeg-ycbcr.tif": tiff(
-        RGB8, compression="jpeg", compressionargs={"level": 80}, photometric="ycbcr", subsampling=(2, 2), tile=(16, 16)
+        SMOOTH, compression="jpeg", compressionargs={"level": 80}, photometric="rgb", subsampling=(2, 2), tile=(16, 16)
     ),
+    "jpeg-rgb.tif": tiff(SMOOTH, compression="jpeg", compressionargs={"level": 80}, photometric="rgb", rowsperstrip=8),
 }
 """Kinds whose identity is exact, and whose changed pixels come back about right."""
 

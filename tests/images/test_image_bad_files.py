@@ -98,8 +98,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_truncated_file_is_an_error(name: str, tmp_path: Path) -> None:
-    source, path = tmp_path / "source", tmp_path / name
-    source = tmp_path / f"whole-{name}"
+    source, path = tmp_path / f"whole-{name}", tmp_path / name
     ALL[name](source)
     whole = source.read_bytes()
     for length in sorted({1, 10, len(whole) // 10, len(whole) // 3, len(whole) // 2, len(whole) * 9 // 10}):

@@ -27,7 +27,7 @@ from restore.images import ImageError, read
 from restore.images.errors import quiet
 
 _random = np.random.default_rng(3)
-ROWS, COLUMNS = 12, 17
+ROWS, COLUMNS = 33, 41
 
 
 def make(path: Path, *, bits: int = 12, signed: bool = False, syntax: Any = ExplicitVRLittleEndian, **tags: Any) -> np.ndarray:
@@ -76,9 +76,10 @@ def check_derived(source: Path, out: Path, given: list[np.ndarray]) -> Dataset:
         assert new.SourceImageSequence[0].ReferencedSOPInstanceUID == old.SOPInstanceUID
     told = {"SOPInstanceUID", "ImageType", "DerivationDescription", "SourceImageSequence", "PixelData", "PlanarConfiguration"}
     told |= {"PhotometricInterpretation", "LossyImageCompression", "SmallestImagePixelValue", "LargestImagePixelValue"}
-    for element in old:
-        if element.keyword not in told:
-            assert element.tag in new, element
+    with quiet:
+        for element in old:
+            if element.keyword not in told:
+                assert element.tag in new, element
     return new
 
 
@@ -264,5 +265,6 @@ def test_real_files(name: str, dicoms: Path, tmp_path: Path) -> None:
     picture = read(source)
     given = passed(picture, out)
     new = check_derived(source, out, given)
-    assert new.PhotometricInterpretation == pydicom.dcmread(source).PhotometricInterpretation
+    with quiet:
+        assert new.PhotometricInterpretation == pydicom.dcmread(source).PhotometricInterpretation
     assert picture.radiograph is True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydicom.dataset import Dataset
@@ -15,7 +16,7 @@ from restore.images.mappings import Inks, Linear, plain, ranged
 from restore.images.orientation import orientation, upright, upright_exif
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 INTEGERS = st.sampled_from([np.uint8, np.uint16, np.int8, np.int16, np.uint32, np.int32])
 FLOATS = st.sampled_from([np.float16, np.float32, np.float64])
 
@@ -109,7 +110,7 @@ def test_full_black_hides_its_inks() -> None:
     assert np.allclose(Frame(brighter, Inks(255)).shown(), 0.5, atol=0.005)
 
 
-@given(st.integers(2, 8))
+@pytest.mark.parametrize("tag", range(2, 9))
 def test_orientations_agree_with_pillow(tag: int) -> None:
     from PIL import Image, ImageOps
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,17 @@ def test_a_transparent_colour_stays_and_nothing_else_becomes_it(tmp_path: Path) 
     before, after = read(source).frame(0), read(out).frame(0)
     assert np.array_equal(before.stored == 7, after.stored == 7)
     assert before.alpha is not None and (before.alpha == 0).any()
+
+
+def test_an_error_in_the_frames_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    def failing() -> Iterator[np.ndarray]:
+        raise RuntimeError("out of memory")
+        yield
+
+    for name in ("gray8.png", "gray8.tif", "gray.jpg"):
+        ALL[name](tmp_path / name)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            read(tmp_path / name).save(tmp_path / "out", failing())
 
 
 def test_too_few_or_too_many_frames_are_an_error(tmp_path: Path) -> None:
