@@ -24,7 +24,8 @@ from restore.runtime import Runtime
 log = logging.getLogger(__name__)
 
 
-LARGEST_TILE = {"cpu": 1024, "cuda": 2048, "mps": 1024}
+# on a CPU the feature maps of a larger tile leave the caches and the allocator's reach
+LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
 OVERLAP = 64
 FALLBACKS = {"fp16": ("bf16", "fp32"), "bf16": ("fp32",), "fp32": ()}
 
@@ -119,9 +120,13 @@ class Restorer:
             ValueError: a shape or type that is no picture.
         """
         if isinstance(picture, Tensor):
-            if picture.dim() != 4:
-                raise ValueError(f"a tensor must be (B, C, H, W), not {tuple(picture.shape)}")
-            restored = [self(item.permute(1, 2, 0).float().cpu().numpy(), noise_level, strength) for item in picture]
+            if picture.dim() != 4 or not picture.is_floating_point():
+                raise ValueError(
+                    f"a tensor must be (B, C, H, W) of floats, not {tuple(picture.shape)} of {picture.dtype}"
+                )
+            restored = [
+                self(item.detach().permute(1, 2, 0).float().cpu().numpy(), noise_level, strength) for item in picture
+            ]
             return torch.stack([torch.from_numpy(item).permute(2, 0, 1) for item in restored]).to(picture)
         return self._array(picture, noise_level, strength)
 
@@ -186,7 +191,7 @@ class Restorer:
         height, width, _ = shown.shape
         result = shown.copy()
         trace.tiles = 0
-        for rows, columns in tiling.grid(height, width, tile, OVERLAP):
+        for rows, columns in tiling.grid(height, width, tile, OVERLAP, self.multiple):
             piece = shown[rows.start : rows.stop, columns.start : columns.stop]
             correction = self._checked(piece, level, trace)
             correction *= np.float32(strength)
@@ -198,14 +203,15 @@ class Restorer:
 
     def _checked(self, piece: np.ndarray, level: NoiseLevel, trace: Trace) -> np.ndarray:
         """The correction of one tile, redone in higher precision where half precision made it NaN, infinite or constant."""
-        correction = self._correct(piece, level, self.place.precision)
-        for precision in FALLBACKS[self.place.precision]:
+        used = self.place.precision
+        correction = self._correct(piece, level, used)
+        for precision in FALLBACKS[used]:
             fault = _fault(piece, correction)
             if fault is None:
                 return correction
-            trace.redone.append(f"{fault} in {trace.precision}: tile {trace.tiles} in {precision}")
+            trace.redone.append(f"{fault} in {used}: tile {trace.tiles} in {precision}")
             log.warning("%s", trace.redone[-1])
-            correction = self._correct(piece, level, precision)
+            used, correction = precision, self._correct(piece, level, precision)
         if not np.isfinite(correction).all():
             raise ValueError(
                 "the network's result is not finite even in fp32: the weights or the picture's values are unusable"

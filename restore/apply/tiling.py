@@ -9,6 +9,8 @@ import numpy as np
 
 SMALLEST = 64
 STEP = 64
+ALIGNMENT = 16
+"""Tiles start at multiples of this, so that a network that works on cells of pixels cuts the same cells as on the whole."""
 
 
 @dataclass(frozen=True)
@@ -26,27 +28,29 @@ class Span:
     weight: np.ndarray
 
 
-def spans(length: int, tile: int, overlap: int) -> list[Span]:
-    """Divide one side into equal spans of at most `tile` pixels that overlap by at least `overlap`.
+def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]:
+    """Divide one side into spans of at most `tile` pixels that start at a multiple of `multiple`.
 
-    In an overlap the outer quarter at either end gets no weight, since there a tile knows its surroundings least; between them
-    the weights cross over linearly.
+    Only so does a network that halves its resolution see the same grid in every tile as in the whole picture. The spans are of
+    one length, but for the last; they overlap by at least `overlap` pixels or half a tile.
+    Of the smallest overlap the outer quarter at either end gets no weight, since there a tile knows its surroundings least;
+    the weights cross over linearly in its inner half.
     """
     if length <= tile:
         return [Span(0, length, np.ones(length, np.float32))]
-    overlap = min(overlap, tile // 2)
-    count = -(-(length - overlap) // (tile - overlap))
-    starts = [round(index * (length - tile) / (count - 1)) for index in range(count)]
-    cuts = [((starts[i] + tile + starts[i + 1]) / 2, (starts[i] + tile - starts[i + 1]) / 4) for i in range(count - 1)]
+    stride = max(1, (tile - min(overlap, tile // 2)) // multiple) * multiple
+    count = 1 + -(-(length - tile) // stride)
+    starts = [-(-index * (length - tile) // ((count - 1) * multiple)) * multiple for index in range(count)]
+    stops = [min(start + tile, length) for start in starts]
+    overlaps = list(zip(starts[1:], stops[:-1], strict=True))
+    reach = min(stop - start for start, stop in overlaps) / 4
+    middles = [-np.inf, *((start + stop) / 2 for start, stop in overlaps), np.inf]
     result = []
-    for index, start in enumerate(starts):
-        position = np.arange(start, start + tile, dtype=np.float32) + 0.5
-        weight = np.ones(tile, np.float32)
-        if index > 0:
-            weight *= _rise(position, *cuts[index - 1])
-        if index < count - 1:
-            weight *= 1 - _rise(position, *cuts[index])
-        result.append(Span(start, start + tile, weight))
+    for index, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+        position = np.arange(start, stop, dtype=np.float32) + 0.5
+        # what has risen and not yet risen again: over all spans the differences sum to 1, however many lie over one pixel
+        weight = _rise(position, middles[index], reach) - _rise(position, middles[index + 1], reach)
+        result.append(Span(start, stop, weight))
     return result
 
 
@@ -55,10 +59,10 @@ def _rise(position: np.ndarray, middle: float, reach: float) -> np.ndarray:
     return np.clip((position - middle) / max(2 * reach, 1e-6) + 0.5, 0, 1).astype(np.float32)
 
 
-def grid(height: int, width: int, tile: int, overlap: int) -> Iterator[tuple[Span, Span]]:
+def grid(height: int, width: int, tile: int, overlap: int, multiple: int = 1) -> Iterator[tuple[Span, Span]]:
     """Every tile of a picture, row by row: (rows, columns)."""
-    columns = spans(width, tile, overlap)
-    for rows in spans(height, tile, overlap):
+    columns = spans(width, tile, overlap, multiple)
+    for rows in spans(height, tile, overlap, multiple):
         for column in columns:
             yield rows, column
 
