@@ -6,7 +6,7 @@
 DATASETS is the folder with test/, photos/, xray/ and real_noise/. Protocols, printed beside each number:
   float   noise is float and unclipped, sigma told to every method (non-blind), PSNR over all pixels, no border cut
   8-bit   noisy pictures rounded and clipped to 8 bits, results rounded to 8 bits, ours blind, the others told sigma
-  xray    Poisson of N counts at white and readout sigma 2 of 255, float, 768 x 768 centre crops; ours blind; BM3D and NLM on
+  xray    Poisson of N counts at white and readout sigma 2 of 255, float, 512 x 512 centre crops; ours blind; BM3D and NLM on
           the generalised Anscombe transform with the exact unbiased inverse's closed form, told counts and readout
 BM3D needs `pip install 'restore-suite[benchmarks]'`; it takes most of the time.
 """
@@ -116,7 +116,7 @@ def xray_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, n
     """Suite xray: the test X-rays under quantum noise."""
     for path in sorted((root / "xray/test").glob("*"))[:limit]:
         whole = picture(path, cv2.IMREAD_GRAYSCALE)
-        side = min(768, *whole.shape[:2])
+        side = min(512, *whole.shape[:2])
         top, left = ((length - side) // 2 for length in whole.shape[:2])
         clean = whole[top : top + side, left : left + side]
         for counts in (20, 50, 200):
@@ -156,8 +156,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--lpips", action="store_true", help="LPIPS too (alex), with --backbones or torchvision's download")
     parser.add_argument("--json", type=Path)
-    for name in DEFAULTS:
-        parser.add_argument(f"--weights-{name}", default=DEFAULTS[name])
+    for name, default in DEFAULTS.items():
+        parser.add_argument(f"--weights-{name}", default=default)
     options = parser.parse_args()
     perceptual = None
     if options.lpips:

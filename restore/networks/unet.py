@@ -9,6 +9,7 @@ do not.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -29,7 +30,8 @@ class ResidualBlock(nn.Module):
             )  # a block starts near the identity, which trains deep stacks without normalisation
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(x), inplace=True))
+        # in place on the convolution's own result, which nothing else needs: a fresh one costs its page faults
+        return self.second(F.relu(self.first(x), inplace=True)).add_(x)
 
 
 class RestorationUNet(nn.Module):
@@ -53,7 +55,7 @@ class RestorationUNet(nn.Module):
         self.channels = channels
         self.multiple = 2 ** len(widths)
         self.condition_channels = 1
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(itertools.pairwise(widths))
         self.head = nn.Conv2d((channels + 1) * 4, widths[0], 3, padding=1, bias=False)
         self.encoders = nn.ModuleList(_stage(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in pairs)
@@ -97,7 +99,7 @@ class RestorationUNet(nn.Module):
             hidden = down(hidden)
         hidden = self.bottom(hidden)
         for up, decoder, skip in zip(reversed(self.ups), reversed(self.decoders), reversed(skips), strict=True):
-            hidden = decoder(up(hidden) + skip)
+            hidden = decoder(up(hidden).add_(skip))
         return F.pixel_shuffle(self.tail(hidden + first), 2)
 
 

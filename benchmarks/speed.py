@@ -1,0 +1,154 @@
+"""Speed and memory of `restore denoise`, as ratios within one run.
+
+    python benchmarks/speed.py network                       our precision against the same network in float32 NCHW
+    python benchmarks/speed.py folder XRAYS [--count 200]    a folder of X-rays against the network alone on the same pictures
+    python benchmarks/speed.py memory [--megapixels 100]     peak resident memory on a 16-bit gray TIFF, and tiled against whole
+
+Ratios are of medians over alternating repetitions in fresh processes, since machines drift and allocators remember.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+
+def network(side: int, repetitions: int) -> None:
+    """Images a second of the network as restore runs it, against plain PyTorch in float32 NCHW: fresh processes in turn."""
+    for name in ("denoise-gray", "denoise-color"):
+        seconds: dict[str, list[float]] = {"restore": [], "plain": []}
+        for _ in range(repetitions):
+            for how, found in seconds.items():
+                command = [sys.executable, __file__, how, name, "--side", str(side)]
+                found.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        ours, plain = (statistics.median(seconds[how]) for how in ("restore", "plain"))
+        print(
+            f"{name}, {side} x {side}: {1 / ours:.3f} images/s, plain float32 NCHW {1 / plain:.3f} images/s, ratio {plain / ours:.2f}"
+        )
+
+
+def one(how: str, name: str, side: int) -> None:
+    """Print the median seconds of one way in this process."""
+    import torch
+
+    from restore import networks, weights
+
+    picture = np.random.default_rng(0).random((side, side, 3), dtype=np.float32)
+    if how == "restore":
+        import restore
+        from restore.images.noise import NoiseLevel
+
+        restorer, level = restore.load(name), NoiseLevel.gaussian(25)
+        picture = picture[:, :, : restorer.channels]
+        print(repeated(lambda: restorer.restore(picture, level)))
+        return
+    tensors, recipe = weights.load(weights.find(name).path)
+    plain = networks.build(recipe["network"], **recipe["settings"]).eval()
+    plain.load_state_dict(tensors)
+    batch = torch.from_numpy(picture.transpose(2, 0, 1)[None, : recipe["settings"]["channels"]].copy())
+    noise = torch.full((1, 1, side, side), 25 / 255)
+    with torch.inference_mode():
+        print(repeated(lambda: batch + plain(batch, noise)))
+
+
+def repeated(function: Callable[[], object], times: int = 5) -> float:
+    """Median seconds of a function after one warm-up."""
+    function()
+    return statistics.median(_timed(function) for _ in range(times))
+
+
+def folder(source: Path, count: int) -> None:
+    """A folder's wall time against the network alone."""
+    import restore
+    from restore.images import read
+
+    with tempfile.TemporaryDirectory() as scratch:
+        scans, out = Path(scratch) / "scans", Path(scratch) / "out"
+        scans.mkdir()
+        files = sorted(path for path in source.iterdir() if path.suffix.lower() in {".jpeg", ".jpg", ".png", ".dcm"})
+        for index in range(count):
+            path = files[index % len(files)]
+            shutil.copyfile(path, scans / f"{index:04d}{path.suffix}")
+        restorer = restore.load("denoise-xray")
+        shown = [read(path).frame(0).shown() for path in files[: min(len(files), count)]]
+        levels = [restorer.noise_level(picture, None) for picture in shown]
+        for picture, level in zip(shown, levels, strict=True):
+            restorer.restore(picture, level)
+
+        def alone() -> None:
+            for picture, level in zip(shown, levels, strict=True):
+                restorer.restore(picture, level)
+
+        before = _timed(alone)
+        since = time.perf_counter()
+        report = restore.run("denoise", [scans], out)
+        wall = time.perf_counter() - since
+        after = _timed(alone)
+        pace = len(shown) / ((before + after) / 2)
+        print(f"{count} pictures in {wall:.1f} s: {count / wall:.3f} images/s")
+        print(f"the network alone: {pace:.3f} images/s; share {count / wall / pace:.3f}")
+        print(report)
+
+
+def memory(megapixels: int) -> None:
+    """Peak memory of one large picture, in a process of its own, and the tiled against the whole result of a smaller one."""
+    import tifffile
+
+    side = round((megapixels * 1e6) ** 0.5)
+    with tempfile.TemporaryDirectory() as scratch:
+        path, out = Path(scratch) / "large.tif", Path(scratch) / "out"
+        y, x = np.ogrid[:side, :side]
+        picture = (30000 + 20000 * np.sin(x / 97) * np.cos(y / 131)).astype(np.float32)
+        picture += 1500 * np.random.default_rng(0).standard_normal(picture.shape, np.float32)
+        tifffile.imwrite(path, picture.clip(0, 65535).astype(np.uint16), compression="zlib")
+        del picture
+        since = time.perf_counter()
+        command = [sys.executable, "-m", "restore_cli", "denoise", str(path), "--out", str(out), "--quiet"]
+        subprocess.run(command, check=True)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+        print(f"{megapixels} megapixels, 16-bit gray TIFF: peak {peak:.2f} GiB, {time.perf_counter() - since:.0f} s")
+    import restore
+
+    piece = np.random.default_rng(1).random((1024, 1408, 1), dtype=np.float32) * 0.2 + 0.4
+    for name in ("denoise-gray", "denoise-xray"):
+        whole, tiled = (restore.load(name, tile=tile).restore(piece, 25.0)[0] for tile in (0, 512))
+        print(f"{name}: max |tiled - whole| = {np.abs(whole - tiled).max() * 255:.3f} / 255")
+
+
+def _timed(function: Callable[[], object]) -> float:
+    since = time.perf_counter()
+    function()
+    return time.perf_counter() - since
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("network", "folder", "memory", "restore", "plain"))
+    parser.add_argument("source", nargs="?", help="folder: the X-rays")
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--side", type=int, default=1024)
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--megapixels", type=int, default=100)
+    options = parser.parse_args()
+    if options.what == "network":
+        network(options.side, options.repetitions)
+    elif options.what == "folder":
+        folder(Path(options.source or "data/xray/chest"), options.count)
+    elif options.what in {"restore", "plain"}:
+        one(options.what, options.source, options.side)
+    else:
+        memory(options.megapixels)
+
+
+if __name__ == "__main__":
+    main()

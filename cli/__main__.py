@@ -1,0 +1,5 @@
+"""`python -m restore_cli`."""
+
+from . import main
+
+main()
