@@ -140,9 +140,9 @@ def _draw(samples: Sequence[Sample], title: str) -> Image.Image:
         for left, cell in zip(columns, cells, strict=True):
             sheet.paste(_picture(cell), (left, top + _LINE))
         scale = max(sample.size) / CELL if max(sample.size) > CELL else 1.0
-        left, upper, right, lower = (edge / scale for edge in sample.box)
-        corner = (columns[0] + left, top + _LINE + upper)
-        pen.rectangle((*corner, columns[0] + max(left, right - 1), top + _LINE + max(upper, lower - 1)), outline=_MARK)
+        west, north, east, south = (edge / scale for edge in sample.box)
+        corner = (columns[0] + west, top + _LINE + north)
+        pen.rectangle((*corner, columns[0] + max(west, east - 1), top + _LINE + max(north, south - 1)), outline=_MARK)
     return sheet
 
 

@@ -118,7 +118,7 @@ class Passage:
         limit = {} if self.line.max_pixels is None else {"max_pixels": self.line.max_pixels}
         picture = images.read(self.job.source, **limit)
         row = self.row
-        row.size, row.frames, row.bits, row.format = tuple(picture.size), picture.frames, picture.bits, picture.format
+        row.size, row.frames, row.bits, row.format = (picture.size[0], picture.size[1]), picture.frames, picture.bits, picture.format
         self._picture = picture
         self._size = max(SMALLEST, picture.size[0] * picture.size[1] * min(picture.frames, 1 + FRAMES_AHEAD))
 
@@ -151,6 +151,7 @@ class Passage:
         with self._guard():
             for index in range(self._picture.frames):
                 frame, self._first = self._first, None
+                assert frame is not None
                 ahead = self._ahead(index + 1)
                 with self._timed("network"):
                     image, facts = self.line.work.restore(frame, self._picture)

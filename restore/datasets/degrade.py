@@ -67,9 +67,8 @@ def poisson_gaussian(picture: np.ndarray, counts: float, readout: float, rng: np
 def correlated(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> Damaged:
     """Blurred noise of standard deviation `sigma`: what demosaicing and a camera's own smoothing leave."""
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.3, 1.0))).reshape(picture.shape)
-    noise *= np.float32(sigma) / max(float(noise.std()), 1e-6)
-    return picture + noise, NoiseLevel(0.0, sigma**2)
+    blurred = np.asarray(cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.3, 1.0))), np.float32).reshape(picture.shape)
+    return picture + blurred * np.float32(sigma / max(float(blurred.std()), 1e-6)), NoiseLevel(0.0, sigma**2)
 
 
 def to_8_bits(picture: np.ndarray) -> np.ndarray:
@@ -81,7 +80,7 @@ def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     """Through an 8-bit JPEG file of `quality` (1..100) and back."""
     stored = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED))
     return decoded.reshape(picture.shape).astype(np.float32) / np.float32(255)
 
 

@@ -15,8 +15,10 @@ BAND = 1 << 20
 class Mapping(Protocol):
     """Stored samples <-> shown values, for one band of rows; stateless, so bands and threads don't matter."""
 
-    channels: int
-    """Channels a network sees: 1 (gray) or 3 (RGB)."""
+    @property
+    def channels(self) -> int:
+        """Channels a network sees: 1 (gray) or 3 (RGB)."""
+        ...
 
     def shown(self, stored: np.ndarray) -> np.ndarray:
         """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]; finite everywhere."""

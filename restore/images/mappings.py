@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,9 +48,9 @@ class Linear:
 
     def _raw(self, colour: np.ndarray) -> np.ndarray:
         """Shown values before the clip to [-1, 2]; NaN and infinity stay."""
-        wide = np.float32 if colour.dtype in (np.uint8, np.uint16, np.bool_) else np.float64
+        wide: type[np.floating[Any]] = np.float32 if colour.dtype in (np.uint8, np.uint16, np.bool_) else np.float64
         with np.errstate(invalid="ignore", over="ignore"):
-            values = (colour.astype(wide) - wide(self.low)) / wide(self.span)
+            values: np.ndarray = (colour.astype(wide) - np.asarray(self.low, wide)) / np.asarray(self.span, wide)
         return 1 - values if self.inverted else values
 
     def shown(self, stored: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ def _check_page(page: TiffPage, path: Path) -> None:
         raise refuse(path, f"{where} has the colour model {kind}, which restore can't map to RGB; export it as RGB")
     if page.imagedepth > 1 or page.dtype is None or page.dtype.kind not in "buif":
         raise refuse(path, f"{where} holds a volume, or samples that restore doesn't know; export it as gray or RGB")
-    if page.samplesperpixel < _COLOURS[page.photometric]:
+    if page.samplesperpixel < _COLOURS[PHOTOMETRIC(page.photometric)]:
         raise refuse(path, f"{where} has too few samples for its colour model; export it again")
     size = page.parent.filehandle.size
     if not page.dataoffsets or any(o + n > size for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)):
@@ -181,7 +181,7 @@ def expanded(page: TiffPage, indices: np.ndarray) -> np.ndarray:
 def _mapping(page: TiffPage, samples: np.ndarray) -> Mapping:
     if page.photometric == PHOTOMETRIC.PALETTE:
         return whole(int(np.iinfo(samples.dtype).max), 3)
-    colours = _COLOURS[page.photometric]
+    colours = _COLOURS[PHOTOMETRIC(page.photometric)]
     alphas = [i for i, kind in enumerate(page.extrasamples) if kind in (1, 2)]
     alpha = colours + alphas[0] if alphas and samples.ndim == 3 else None
     bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]

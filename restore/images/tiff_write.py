@@ -31,7 +31,7 @@ _STRUCTURE = {
 def patch(source: Path, path: Path, frames: Iterator[np.ndarray]) -> None:
     """Copy `source` to `path` and replace every page's pixels by the (upright) frames."""
     shutil.copyfile(source, path)
-    with TiffFile(path, mode="r+b") as file:
+    with TiffFile(path, mode="r+") as file:
         for index, page in enumerate(file.pages):
             stored = next(frames, None)
             if stored is None:
@@ -235,4 +235,3 @@ def write(path: Path, frames: Iterator[np.ndarray], carry: Carry) -> None:
             if stored.dtype.kind in "ui" and stored.dtype.itemsize <= 2:
                 options["predictor"] = True
             write_page(writer, stored, options)
-

@@ -68,7 +68,7 @@ class RestorationUNet(nn.Module):
     def _start_without_checkerboard(self) -> None:
         """Start every upsampling as nearest-neighbour (ICNR, Aitken et al. 2017): the taps of one 2x2 cell begin equal."""
         with torch.no_grad():
-            for up in self.ups:
+            for up in (module for module in self.ups if isinstance(module, nn.ConvTranspose2d)):
                 up.weight.copy_(up.weight[:, :, :1, :1].expand_as(up.weight))
             self.tail.weight.copy_(0.1 * self.tail.weight[::4].repeat_interleave(4, 0))
 

@@ -71,7 +71,7 @@ def train(
     folder = out or Path("runs") / f"{method}-{root.resolve().name}"
     if resume and config_file is None:
         config_file = folder / "config.toml"
-    config = configuration.resolve(METHODS[method].config, _config_path(config_file), overrides)
+    config: Any = configuration.resolve(METHODS[method].config, _config_path(config_file), overrides)
     if not resume and not dry_run and (folder / "config.toml").exists():
         raise ValueError(f"{folder} holds a run already: give --resume to go on with it, or another --out")
     prepared = METHODS[method].prepare(root, config)

@@ -141,8 +141,8 @@ def _undivided() -> Iterator[None]:
     finally:
         for number, handler in python.items():
             signal.signal(number, handler)
-        for number, frame in held[:1]:
-            python[signal.Signals(number)](number, frame)
+        for received, frame in held[:1]:
+            python[signal.Signals(received)](received, frame)
 
 
 def _resume(trainer: Trainer, folder: Path) -> int:
