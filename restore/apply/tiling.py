@@ -9,8 +9,6 @@ import numpy as np
 
 SMALLEST = 64
 STEP = 64
-ALIGNMENT = 16
-"""Tiles start at multiples of this, so that a network that works on cells of pixels cuts the same cells as on the whole."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,12 @@ def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]
     """
     if length <= tile:
         return [Span(0, length, np.ones(length, np.float32))]
-    stride = max(1, (tile - min(overlap, tile // 2)) // multiple) * multiple
+    overlap = min(overlap, tile // 2)
+    stride = max(1, (tile - overlap) // multiple) * multiple
     count = 1 + -(-(length - tile) // stride)
+    # no larger than so many tiles need: what lies in two tiles is paid for twice
+    needed = -(-(length + (count - 1) * overlap) // count) + multiple
+    tile = min(tile, -(-needed // multiple) * multiple)
     starts = [-(-index * (length - tile) // ((count - 1) * multiple)) * multiple for index in range(count)]
     stops = [min(start + tile, length) for start in starts]
     overlaps = list(zip(starts[1:], stops[:-1], strict=True))
