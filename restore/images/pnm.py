@@ -98,7 +98,6 @@ class PnmSource:
         write(path, first(frames, self.path), self._kind, self._maxval, self._header)
 
 
-
 def write(path: Path, stored: np.ndarray, kind: int, maxval: int, header: bytes | None = None) -> None:
     """Write (H, W[, 3]) samples as P1 to P6; `header` verbatim if given."""
     height, width = stored.shape[:2]

@@ -91,7 +91,12 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").mkdir()
     (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
-    for name, why in (("a.jpg", "directory"), ("dangling.png", "no such file"), ("loop.png", "loop"), ("b.png", "no such")):
+    for name, why in (
+        ("a.jpg", "directory"),
+        ("dangling.png", "no such file"),
+        ("loop.png", "loop"),
+        ("b.png", "no such"),
+    ):
         with pytest.raises(ImageError, match=why):
             read(tmp_path / name)
 

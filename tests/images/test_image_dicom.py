@@ -30,7 +30,9 @@ _random = np.random.default_rng(3)
 ROWS, COLUMNS = 33, 41
 
 
-def make(path: Path, *, bits: int = 12, signed: bool = False, syntax: Any = ExplicitVRLittleEndian, **tags: Any) -> np.ndarray:
+def make(
+    path: Path, *, bits: int = 12, signed: bool = False, syntax: Any = ExplicitVRLittleEndian, **tags: Any
+) -> np.ndarray:
     """Write a small gray object; its (ROWS, COLUMNS) samples."""
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     dtype = np.dtype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2}")
@@ -44,7 +46,12 @@ def make(path: Path, *, bits: int = 12, signed: bool = False, syntax: Any = Expl
     ds.SpecificCharacterSet = "ISO_IR 100"
     ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     ds.Rows, ds.Columns, ds.SamplesPerPixel, ds.PhotometricInterpretation = ROWS, COLUMNS, 1, "MONOCHROME2"
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = dtype.itemsize * 8, bits, bits - 1, int(signed)
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = (
+        dtype.itemsize * 8,
+        bits,
+        bits - 1,
+        int(signed),
+    )
     block = ds.private_block(0x0009, "RESTORE TEST", create=True)
     block.add_new(1, "LO", "private")
     for keyword, value in tags.items():
@@ -64,7 +71,15 @@ def check_derived(source: Path, out: Path, given: list[np.ndarray]) -> Dataset:
     with quiet:
         old, new = pydicom.dcmread(source, force=True), pydicom.dcmread(out)
         pixels = pixel_array(new, raw=True)
-    for keyword in ("Rows", "Columns", "BitsStored", "BitsAllocated", "HighBit", "PixelRepresentation", "NumberOfFrames"):
+    for keyword in (
+        "Rows",
+        "Columns",
+        "BitsStored",
+        "BitsAllocated",
+        "HighBit",
+        "PixelRepresentation",
+        "NumberOfFrames",
+    ):
         assert new.get(keyword) == old.get(keyword), keyword
     assert np.array_equal(pixels.reshape(np.stack(given).shape), np.stack(given))
     assert new.SOPInstanceUID != old.get("SOPInstanceUID") and new.SOPInstanceUID.is_valid
@@ -74,7 +89,14 @@ def check_derived(source: Path, out: Path, given: list[np.ndarray]) -> Dataset:
     assert "made in a test" in new.DerivationDescription and "strength=1" in new.DerivationDescription
     if old.get("SOPInstanceUID") and old.get("SOPClassUID"):
         assert new.SourceImageSequence[0].ReferencedSOPInstanceUID == old.SOPInstanceUID
-    told = {"SOPInstanceUID", "ImageType", "DerivationDescription", "SourceImageSequence", "PixelData", "PlanarConfiguration"}
+    told = {
+        "SOPInstanceUID",
+        "ImageType",
+        "DerivationDescription",
+        "SourceImageSequence",
+        "PixelData",
+        "PlanarConfiguration",
+    }
     told |= {"PhotometricInterpretation", "LossyImageCompression", "SmallestImagePixelValue", "LargestImagePixelValue"}
     with quiet:
         for element in old:
@@ -105,7 +127,12 @@ def test_made_files(kind: str, tmp_path: Path) -> None:
     source, out = tmp_path / "source.dcm", tmp_path / "out"
     pixels = make(source, **KINDS[kind])
     picture = read(source)
-    assert (picture.format, picture.size, picture.modality, picture.radiograph) == ("dicom", (ROWS, COLUMNS), "DX", True)
+    assert (picture.format, picture.size, picture.modality, picture.radiograph) == (
+        "dicom",
+        (ROWS, COLUMNS),
+        "DX",
+        True,
+    )
     assert picture.bits == KINDS[kind].get("bits", 12)
     given = passed(picture, out)
     assert np.array_equal(given[0], pixels) and given[0].dtype == pixels.dtype
@@ -252,7 +279,12 @@ def test_bundled_files_that_are_refused(name: str) -> None:
         read(Path(str(found))).frame(0)
 
 
-SMALL = ("1.2.276.0.7230010.3.1.4.8323329.6904.1517875201.850819.dcm", "XA1_JLSN.dcm", "XA1_JPLY.dcm", "RI6XDosiGap.dcm")
+SMALL = (
+    "1.2.276.0.7230010.3.1.4.8323329.6904.1517875201.850819.dcm",
+    "XA1_JLSN.dcm",
+    "XA1_JPLY.dcm",
+    "RI6XDosiGap.dcm",
+)
 LARGE = (
     "CR-ModalitySequenceLUT.dcm", "HasFragmentSequence.dcm", "RG2_J2KI.dcm", "RG2_JLSL.dcm", "RG3_J2KI.dcm",
     "RG3_JLSL.dcm", "RG3_JPLL.dcm", "RG3_RLE.dcm", "XA1_J2KR.dcm",

@@ -73,7 +73,14 @@ def test_a_gray_palette_stays_gray(tmp_path: Path) -> None:
 def test_jpeg_segments_tables_and_sampling_stay(tmp_path: Path) -> None:
     source, out = tmp_path / "a.jpg", tmp_path / "out"
     Image.fromarray(RGB8).save(
-        source, quality=63, subsampling="4:2:2", exif=exif(), icc_profile=PROFILE, dpi=(300, 200), comment=b"hello", xmp=b"<x/>"
+        source,
+        quality=63,
+        subsampling="4:2:2",
+        exif=exif(),
+        icc_profile=PROFILE,
+        dpi=(300, 200),
+        comment=b"hello",
+        xmp=b"<x/>",
     )
     passed(read(source), out, half)
     with Image.open(source) as old, Image.open(out) as new:
@@ -125,7 +132,13 @@ def test_tiff_orientation(tag: int, tile: tuple[int, int] | None, tmp_path: Path
     source, out = tmp_path / "a.tif", tmp_path / "out"
     strips = {"tile": tile} if tile else {"rowsperstrip": 8}
     tifffile.imwrite(
-        source, RGB8, photometric="rgb", compression="deflate", extratags=[(274, 3, 1, tag, True)], resolution=(300, 200), **strips
+        source,
+        RGB8,
+        photometric="rgb",
+        compression="deflate",
+        extratags=[(274, 3, 1, tag, True)],
+        resolution=(300, 200),
+        **strips,
     )
     picture = read(source)
     given = passed(picture, out, half)
@@ -184,7 +197,9 @@ def test_lossy_and_fax_tiff(name: str, tmp_path: Path) -> None:
 def test_webp_metadata_and_kind(tmp_path: Path) -> None:
     for lossless in (True, False):
         source, out = tmp_path / "a.webp", tmp_path / "out"
-        Image.fromarray(RGBA8).save(source, lossless=lossless, exact=True, icc_profile=PROFILE, exif=exif(), xmp=b"<x/>")
+        Image.fromarray(RGBA8).save(
+            source, lossless=lossless, exact=True, icc_profile=PROFILE, exif=exif(), xmp=b"<x/>"
+        )
         passed(read(source), out, half)
         assert (b"VP8L" in out.read_bytes()) == lossless
         with Image.open(source) as old, Image.open(out) as new:
@@ -202,7 +217,9 @@ def test_animations_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["png", "tiff"])
-@pytest.mark.parametrize("name", ["gray8.png", "gray16.png", "rgba8.png", "rgb16-predictor.tif", "rgb.jpg", "p2.pgm", "white16.tif"])
+@pytest.mark.parametrize(
+    "name", ["gray8.png", "gray16.png", "rgba8.png", "rgb16-predictor.tif", "rgb.jpg", "p2.pgm", "white16.tif"]
+)
 def test_conversion_keeps_samples(name: str, target: str, tmp_path: Path) -> None:
     source, out = tmp_path / name, tmp_path / "out"
     ALL[name](source)
