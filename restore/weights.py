@@ -88,7 +88,18 @@ def entry(path: Path) -> Entry:
     if "recipe" not in metadata:
         raise ValueError(f"{path} carries no recipe: it was not made by this suite; train or convert it with `restore`")
     card = path.with_suffix(".md")
-    return Entry(path.stem, path, json.loads(metadata["recipe"]), card if card.is_file() else None)
+    return Entry(path.stem, path, _recipe(path, metadata["recipe"]), card if card.is_file() else None)
+
+
+def _recipe(path: Path, text: str) -> dict[str, Any]:
+    try:
+        recipe = json.loads(text)
+    except ValueError:
+        recipe = None
+    kinds = {"task": str, "network": str, "settings": dict}
+    if not isinstance(recipe, dict) or not all(isinstance(recipe.get(key), kind) for key, kind in kinds.items()):
+        raise ValueError(f"{path} has a recipe that lacks {', '.join(kinds)}: it was not made by this suite")
+    return recipe
 
 
 def find(name: str | Path) -> Entry:
@@ -164,9 +175,11 @@ def digest(tensors: dict[str, Tensor]) -> str:
 def verify() -> list[tuple[Entry, str | None]]:
     """Check every known file; the second of each pair is what is wrong, or None."""
     results: list[tuple[Entry, str | None]] = []
-    for item in catalogue():
+    for path in (path for folder in folders() for path in sorted(folder.glob(f"*{SUFFIX}"))):
+        item = Entry(path.stem, path, {}, None)
         try:
-            load(item.path)
+            item = entry(path)
+            load(path)
             results.append((item, None))
         except ValueError as error:
             results.append((item, str(error)))

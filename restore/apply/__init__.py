@@ -1,1 +1,1 @@
-"""To be described by its room."""
+"""How a trained network is used: the Restorer and its tiles, blind noise estimation, batches over folders."""

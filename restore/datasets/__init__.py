@@ -1,1 +1,1 @@
-"""To be described by its room."""
+"""Which pictures a network learns from: folders and their split, seeded crops, seeded damage."""

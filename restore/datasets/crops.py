@@ -7,7 +7,6 @@ a run therefore need no state beside the step number, and are the same with any 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -99,7 +98,6 @@ class Pictures:
         self.files, self.channels, self.budget = list(files), channels, budget
         self.bad: dict[Path, str] = {}
         self._kept: dict[Path, np.ndarray] = {}
-        self._lock = threading.Lock()
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """A picture drawn by `rng`: (H, W, C), uint8 or uint16 or float32.
@@ -125,10 +123,9 @@ class Pictures:
         if kept is not None:
             return kept
         picture = compact(in_channels(read(path).frame(0).shown(), self.channels))
-        with self._lock:
-            if picture.nbytes <= self.budget:
-                self.budget -= picture.nbytes
-                self._kept[path] = picture
+        if picture.nbytes <= self.budget:
+            self.budget -= picture.nbytes
+            self._kept[path] = picture
         return picture
 
 

@@ -67,7 +67,9 @@ def poisson_gaussian(picture: np.ndarray, counts: float, readout: float, rng: np
 def correlated(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> Damaged:
     """Blurred noise of standard deviation `sigma`: what demosaicing and a camera's own smoothing leave."""
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
-    blurred = np.asarray(cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.3, 1.0))), np.float32).reshape(picture.shape)
+    blurred = np.asarray(cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.3, 1.0))), np.float32).reshape(
+        picture.shape
+    )
     return picture + blurred * np.float32(sigma / max(float(blurred.std()), 1e-6)), NoiseLevel(0.0, sigma**2)
 
 
@@ -78,10 +80,10 @@ def to_8_bits(picture: np.ndarray) -> np.ndarray:
 
 def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     """Through an 8-bit JPEG file of `quality` (1..100) and back."""
-    stored = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    stored = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)[:, :, ::-1]  # OpenCV has blue first
     encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED))
-    return decoded.reshape(picture.shape).astype(np.float32) / np.float32(255)
+    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)).reshape(picture.shape)[:, :, ::-1]
+    return decoded.astype(np.float32) / np.float32(255)
 
 
 def damage(picture: np.ndarray, rng: np.random.Generator, config: NoiseConfig) -> tuple[np.ndarray, np.ndarray]:

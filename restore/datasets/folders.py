@@ -51,7 +51,8 @@ def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
 def split(files: Sequence[Path], root: Path, *, share: float, seed: int) -> tuple[list[Path], list[Path]]:
     """Divide files into training and test: by `train/` and `test/` folders under `root` if both are there, else by a seeded draw.
 
-    A file's side in the draw depends on its own name and the seed only, so that adding pictures moves none across.
+    A file's side in the draw depends on its own name and the seed only, so that adding pictures moves none across. One at least is left
+    to train on.
 
     Args:
         share: share of the files that goes to the test side, 0..1.
@@ -67,6 +68,8 @@ def split(files: Sequence[Path], root: Path, *, share: float, seed: int) -> tupl
     test = [path for path in files if draw(path) < share]
     if not test and share > 0 and len(files) > 1:
         test = [min(files, key=draw)]
+    if len(test) == len(files):
+        test.remove(max(files, key=draw))
     held = set(test)
     return [path for path in files if path not in held], test
 

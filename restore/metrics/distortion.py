@@ -14,7 +14,7 @@ def psnr(result: np.ndarray, reference: np.ndarray, *, border: int = 0) -> float
         border: pixels left out on every side.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or the border leaves nothing.
     """
     first, second = _pair(result, reference, border)
     error = float(np.mean(np.square(first - second)))
@@ -51,5 +51,9 @@ def ssim(result: np.ndarray, reference: np.ndarray, *, border: int = 0) -> float
 def _pair(result: np.ndarray, reference: np.ndarray, border: int) -> tuple[np.ndarray, np.ndarray]:
     if result.shape != reference.shape:
         raise ValueError(f"the pictures differ in shape: {result.shape} against {reference.shape}")
+    if min(result.shape[:2]) <= 2 * border:
+        raise ValueError(
+            f"nothing is left of {result.shape[0]} x {result.shape[1]} pixels without a border of {border}"
+        )
     inner = (slice(border, -border or None),) * 2
     return result[inner].astype(np.float64), reference[inner].astype(np.float64)

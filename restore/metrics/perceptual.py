@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 BACKBONES = "RESTORE_BACKBONES"
 """Environment variable: a folder with alexnet_features.safetensors (torchvision's names); else torchvision downloads it."""
 
+SMALLEST = 32  # pixels; AlexNet's poolings leave nothing of less
+
 
 def lpips(result: np.ndarray, reference: np.ndarray) -> float:
     """LPIPS (alex, version 0.1) of two pictures; 0 is equal, higher is worse.
@@ -22,10 +24,15 @@ def lpips(result: np.ndarray, reference: np.ndarray) -> float:
         result, reference: (H, W) or (H, W, C) float, C 1 or 3, nominal [0, 1]; gray is repeated.
 
     Raises:
-        ValueError: shapes differ, or the `lpips` package or AlexNet's weights are not to be had; the text says how to get them.
+        ValueError: shapes differ or are too small, or the `lpips` package or AlexNet's weights are not to be had; the text
+            says how to get them.
     """
     if result.shape != reference.shape:
         raise ValueError(f"the pictures differ in shape: {result.shape} against {reference.shape}")
+    if min(result.shape[:2]) < SMALLEST:
+        raise ValueError(
+            f"LPIPS needs at least {SMALLEST} x {SMALLEST} pixels, not {result.shape[0]} x {result.shape[1]}"
+        )
     with torch.inference_mode():
         return float(_network()(_tensor(result), _tensor(reference)))
 

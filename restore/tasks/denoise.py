@@ -103,7 +103,10 @@ def _entries(chosen: str | Path | None) -> dict[str, weights.Entry]:
     Raises:
         ValueError: weights of another task.
     """
-    found = {Path(name).stem if chosen else str(name): weights.find(name) for name in ([chosen] if chosen else [XRAY, GRAY, COLOUR])}
+    found = {
+        Path(name).stem if chosen else str(name): weights.find(name)
+        for name in ([chosen] if chosen else [XRAY, GRAY, COLOUR])
+    }
     for name, entry in found.items():
         if entry.recipe.get("task") != "denoise":
             raise ValueError(f"the weights {name!r} are made to {entry.recipe.get('task')}, not to denoise")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -56,7 +57,9 @@ class DenoiseConfig:
         default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
-    pixel_loss: Literal["l1", "l2", "charbonnier", "psnr"] = field(default="l1", metadata={"help": "the loss on pixels"})
+    pixel_loss: Literal["l1", "l2", "charbonnier", "psnr"] = field(
+        default="l1", metadata={"help": "the loss on pixels"}
+    )
     pixel_weight: float = field(default=1.0, metadata={"help": "what multiplies it"})
     start_from: str | None = field(
         default=None, metadata={"help": "weights (name or file) to start from, gray or colour alike"}
@@ -77,6 +80,8 @@ class Prepared:
     preview_batch: dict[str, Any] | None
     recipe: dict[str, Any]
     facts: dict[str, Any]
+    bad: Callable[[], Mapping[Path, str]] = dict
+    """The pictures that could not be read so far, each with its reason; those that workers met are theirs to know."""
 
 
 def prepare(root: Path, config: DenoiseConfig) -> Prepared:
@@ -108,7 +113,7 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     )
     make = partial(_crops, config=config)
     recipe = {"task": "denoise", "network": config.network.name, "settings": settings, "training": as_dict(config)}
-    preview = make(test or train, seed=config.seed + 1, length=4)
+    dataset = make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     facts = {
         "training pictures": len(train),
         "held-out pictures": len(test),
@@ -116,13 +121,19 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
         "device": str(place.device),
         "precision": place.precision,
     }
-    return Prepared(
-        trainer,
-        make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size),
-        default_collate([preview[index] for index in range(4)]),
-        recipe,
-        facts,
-    )
+    preview = partial(make, seed=config.seed + 1, length=4)
+    return Prepared(trainer, dataset, _preview(preview, test, train), recipe, facts, lambda: dataset.pictures.bad)
+
+
+def _preview(make: Callable[[list[Path]], crops.DamagedCrops], test: list[Path], train: list[Path]) -> dict[str, Any]:
+    """Four samples of the held-out pictures, or of the training pictures where none of those can be read."""
+    try:
+        samples = make(test or train)
+        return dict(default_collate([samples[index] for index in range(4)]))
+    except ValueError:
+        if not test:
+            raise
+        return _preview(make, [], train)
 
 
 def _crops(files: list[Path], *, config: DenoiseConfig, seed: int, length: int) -> crops.DamagedCrops:
@@ -134,6 +145,8 @@ def _crops(files: list[Path], *, config: DenoiseConfig, seed: int, length: int) 
 
 
 def _check(config: DenoiseConfig) -> None:
+    if config.seed < 0:
+        raise ValueError(f"seed must not be negative, not {config.seed}")
     multiple = 2 ** len(config.network.widths)
     if config.data.crop < multiple or config.data.crop % multiple:
         raise ValueError(

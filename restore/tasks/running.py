@@ -15,8 +15,8 @@ import torch
 from restore import runtime, weights
 from restore.datasets import folders
 from restore.tasks import METHODS
+from restore.training import checkpoint, loop
 from restore.training import config as configuration
-from restore.training import loop
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +69,12 @@ def train(
     tell = on_event or (lambda event: None)
     root = folders.locate(dataset)
     folder = out or Path("runs") / f"{method}-{root.resolve().name}"
+    if resume and not checkpoint.exists(folder):
+        raise ValueError(f"{folder} holds no checkpoint to resume from: leave --resume out, or name the run with --out")
     if resume and config_file is None:
         config_file = folder / "config.toml"
     config: Any = configuration.resolve(METHODS[method].config, _config_path(config_file), overrides)
-    if not resume and not dry_run and (folder / "config.toml").exists():
+    if not resume and not dry_run and (checkpoint.exists(folder) or any(folder.glob(f"*{weights.SUFFIX}"))):
         raise ValueError(f"{folder} holds a run already: give --resume to go on with it, or another --out")
     prepared = METHODS[method].prepare(root, config)
     tell(", ".join(f"{name} {value}" for name, value in prepared.facts.items()))
@@ -86,7 +88,9 @@ def train(
         prepared.trainer, prepared.dataset, config.loop, folder,
         preview_batch=prepared.preview_batch, resume=resume, on_progress=tell,
     )  # fmt: skip
-    return Run(folder, steps, _publish(folder, prepared, method, dataset, config), prepared.facts)
+    published = _publish(folder, prepared, method, dataset, config)
+    skipped = {"skipped pictures": len(bad)} if (bad := prepared.bad()) else {}
+    return Run(folder, steps, published, {**prepared.facts, **skipped})
 
 
 def _config_path(given: str | Path | None) -> Path | None:
@@ -127,7 +131,9 @@ def made_with() -> str:
     """The hardware and the library that a run ran on."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     features = ", ".join(sorted(runtime.cpu_features()))
-    return f"{device} ({torch.get_num_threads()} threads{', ' + features if features else ''}), torch {torch.__version__}"
+    return (
+        f"{device} ({torch.get_num_threads()} threads{', ' + features if features else ''}), torch {torch.__version__}"
+    )
 
 
 def _card(name: str, method: str, dataset: str | Path, prepared: Any, config: Any) -> str:

@@ -1,1 +1,1 @@
-"""To be described by its room."""
+"""How a run runs: configuration, loop, checkpoints, previews, and the supervised trainer. It knows no opponent and no dataset."""

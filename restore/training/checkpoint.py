@@ -26,6 +26,11 @@ def save(folder: Path, state: dict[str, Any]) -> Path:
     return path
 
 
+def exists(folder: Path) -> bool:
+    """Whether there is anything to resume from."""
+    return any((folder / name).is_file() for name in (NAME, PREVIOUS))
+
+
 def load(folder: Path) -> dict[str, Any]:
     """Read the newest readable checkpoint and set the random generators as they were.
 

@@ -117,7 +117,10 @@ class SupervisedTrainer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Undo `state_dict`."""
-        self.network.load_state_dict(state["network"])
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise ValueError(f"a run can only be resumed with the network it began with: {error}") from error
         self.average.load_state_dict(state["average"])
         for entry, saved in zip(self.optimizers, state["optimizers"], strict=True):
             entry.load_state_dict(saved)

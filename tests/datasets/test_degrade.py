@@ -1,0 +1,98 @@
+"""Synthetic damage: seeded, and with the statistics it claims."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restore.datasets import degrade
+from restore.datasets.degrade import NoiseConfig
+
+Smooth = Callable[..., np.ndarray]
+FLAT = np.ones((256, 256, 1), np.float32)
+
+
+def _rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("brightness", [0.05, 0.3, 0.9])
+def test_poisson_gaussian_variance_is_a_x_plus_b(brightness: float) -> None:
+    noisy, level = degrade.poisson_gaussian(brightness * FLAT, 80.0, 5 / 255, _rng())
+    assert (level.slope, level.constant) == pytest.approx((1 / 80, (5 / 255) ** 2))
+    assert noisy.dtype == np.float32
+    assert noisy.mean() == pytest.approx(brightness, rel=0.02)
+    assert noisy.var() == pytest.approx(level.slope * brightness + level.constant, rel=0.03)
+
+
+def test_gaussian_has_its_sigma_and_is_not_clipped() -> None:
+    noisy, level = degrade.gaussian(FLAT, 25 / 255, _rng())
+    assert level.sigma() == pytest.approx(25)
+    assert noisy.std() == pytest.approx(25 / 255, rel=0.02)
+    assert noisy.max() > 1
+
+
+def test_correlated_noise_has_its_sigma_and_neighbours_alike() -> None:
+    noisy, level = degrade.correlated(0.5 * FLAT, 20 / 255, _rng(3))
+    noise = noisy[:, :, 0] - 0.5
+    assert noise.std() == pytest.approx(level.sigma() / 255, rel=0.02)
+    white = degrade.gaussian(0.5 * FLAT, 20 / 255, _rng(3))[0][:, :, 0] - 0.5
+    alike = [np.corrcoef(values[:, 1:].ravel(), values[:, :-1].ravel())[0, 1] for values in (noise, white)]
+    assert alike[0] > alike[1] + 0.1
+
+
+def test_eight_bits() -> None:
+    rounded = degrade.to_8_bits(np.array([-0.5, 0.1234, 0.5, 2.0], np.float32))
+    np.testing.assert_allclose(rounded, np.array([0, 31, 128, 255], np.float32) / 255)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_is_what_a_file_would_hold(smooth: Smooth, channels: int) -> None:
+    picture = smooth(48, 64, channels)
+    stored = np.rint(picture * 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(stored[:, :, 0] if channels == 1 else stored).save(file, "JPEG", quality=40)
+    expected = np.asarray(Image.open(file)).reshape(picture.shape) / np.float32(255)
+    assert np.abs(degrade.jpeg(picture, 40) - expected).max() <= 2 / 255
+
+
+EVERYTHING = NoiseConfig(
+    poisson_share=0.4, correlated_share=0.4, round_share=0.5, jpeg_share=0.4, map_error=0.2
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_same_seed_gives_the_same_damage(smooth: Smooth, channels: int) -> None:
+    picture = smooth(32, 40, channels)
+    results = [[degrade.damage(picture, _rng(seed), EVERYTHING) for seed in range(12)] for _ in range(2)]
+    for first, second in zip(*results, strict=True):
+        assert np.array_equal(first[0], second[0])
+        assert np.array_equal(first[1], second[1])
+    assert len({float(noisy.sum()) for noisy, _ in results[0]}) == 12
+    for noisy, level in results[0]:
+        assert noisy.shape == picture.shape
+        assert level.shape == (32, 40, 1)
+        assert noisy.dtype == level.dtype == np.float32
+        assert np.isfinite(noisy).all()
+        assert level.min() >= 0
+
+
+def test_the_shares_are_chances(smooth: Smooth) -> None:
+    always = NoiseConfig(sigma=(10.0, 10.0), poisson_share=1.0, counts=(50.0, 50.0), readout=(0.0, 0.0))
+    _, level = degrade.damage(np.full((32, 32, 1), 0.5, np.float32), _rng(), always)
+    assert level.mean() == pytest.approx((0.5 / 50) ** 0.5, rel=0.1)
+    never = NoiseConfig(sigma=(10.0, 10.0), round_share=1.0)
+    noisy, level = degrade.damage(smooth(32, 32), _rng(), never)
+    assert level.mean() == pytest.approx(10 / 255)
+    np.testing.assert_array_equal(noisy, degrade.to_8_bits(noisy))
+
+
+def test_the_map_errs_as_told(smooth: Smooth) -> None:
+    config = NoiseConfig(sigma=(20.0, 20.0), map_error=0.1)
+    levels = [float(degrade.damage(smooth(8, 8), _rng(seed), config)[1].mean()) * 255 for seed in range(300)]
+    assert np.std(np.log(levels)) == pytest.approx(0.1, rel=0.15)
+    assert np.exp(np.mean(np.log(levels))) == pytest.approx(20, rel=0.03)

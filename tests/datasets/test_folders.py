@@ -1,0 +1,83 @@
+"""Which files a dataset holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from restore.datasets import folders
+
+Photos = Callable[..., Path]
+
+
+def _names(root: Path, files: list[Path]) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in files]
+
+
+@pytest.fixture
+def root(photos: Photos, tmp_path: Path) -> Path:
+    photos(tmp_path / "set" / "b", 2)
+    photos(tmp_path / "set" / "a", 1)
+    (tmp_path / "set" / "notes.txt").write_text("none")
+    (tmp_path / "set" / ".hidden.png").write_bytes(b"")
+    (tmp_path / "set" / "folder.png").mkdir()
+    return tmp_path / "set"
+
+
+def test_every_picture_in_order(root: Path) -> None:
+    assert _names(root, folders.pictures(root)) == ["a/0.png", "b/0.png", "b/1.png"]
+
+
+def test_patterns_choose(root: Path) -> None:
+    assert _names(root, folders.pictures(root, ["b/1.*", "a/*"])) == ["a/0.png", "b/1.png"]
+
+
+@pytest.mark.parametrize(("include", "word"), [(["c/*"], "c/\\*"), (["a/*", "*.txt"], "txt")])
+def test_a_pattern_without_a_match_is_named(root: Path, include: list[str], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        folders.pictures(root, include)
+
+
+def test_no_picture_says_what_would_be_one(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no picture.*\.png"):
+        folders.pictures(tmp_path)
+
+
+def test_a_dataset_by_path_or_name(root: Path, tmp_path: Path) -> None:
+    assert folders.locate(root) == root
+    assert folders.locate("set", roots=[tmp_path]) == root
+    with pytest.raises(ValueError, match=r"other.*set"):
+        folders.locate("other", roots=[tmp_path])
+
+
+def test_train_and_test_folders_are_the_split(photos: Photos, tmp_path: Path) -> None:
+    for side in ("train", "test"):
+        photos(tmp_path / side, 2)
+    train, test = folders.split(folders.pictures(tmp_path), tmp_path, share=0.9, seed=0)
+    assert _names(tmp_path, train) == ["train/0.png", "train/1.png"]
+    assert _names(tmp_path, test) == ["test/0.png", "test/1.png"]
+
+
+def test_a_drawn_split_moves_none_when_pictures_are_added(tmp_path: Path) -> None:
+    files = [tmp_path / f"{index}.png" for index in range(200)]
+    train, test = folders.split(files[:150], tmp_path, share=0.2, seed=3)
+    assert sorted(train + test) == sorted(files[:150])
+    assert 15 <= len(test) <= 45
+    more_train, more_test = folders.split(files, tmp_path, share=0.2, seed=3)
+    assert set(train) <= set(more_train)
+    assert set(test) <= set(more_test)
+    assert folders.split(files[:150], tmp_path, share=0.2, seed=4) != (train, test)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.99])
+def test_something_is_left_to_train_on(tmp_path: Path, count: int, share: float) -> None:
+    for seed in range(10):
+        train, test = folders.split(
+            [tmp_path / f"{index}.png" for index in range(count)], tmp_path, share=share, seed=seed
+        )
+        assert train
+        assert len(train) + len(test) == count
+        assert bool(test) == (share > 0 and count > 1)

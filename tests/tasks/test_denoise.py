@@ -1,0 +1,113 @@
+"""The work of denoising: which weights a picture gets, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from restore.apply.restorer import Restorer
+from restore.runtime import Runtime
+from restore.tasks.denoise import COLOUR, GRAY, XRAY, Denoise
+
+Smooth = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def three(own_weights: Path, weights_file: Callable[..., Path]) -> Path:
+    """Tiny weights under the names of those that ship."""
+    weights_file(own_weights / f"{GRAY}.safetensors", seed=0)
+    weights_file(own_weights / f"{COLOUR}.safetensors", channels=3, seed=1)
+    weights_file(own_weights / f"{XRAY}.safetensors", seed=2, training={"noise": {"poisson_share": 0.9}})
+    return own_weights
+
+
+@pytest.fixture
+def make(fp32: Runtime) -> Callable[..., Denoise]:
+    """Makes the work."""
+    return lambda weights=None, **options: Denoise(weights=weights, options=options, runtime=fp32)
+
+
+def _restore(work: Denoise, shown: np.ndarray, radiograph: bool | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    frame: Any = SimpleNamespace(shown=lambda: shown)
+    picture: Any = SimpleNamespace(radiograph=radiograph)
+    return work.restore(frame, picture)
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("channels", "radiograph", "name"),
+    [(3, None, COLOUR), (1, False, GRAY), (1, True, XRAY), (1, None, GRAY), (3, True, COLOUR)],
+)
+def test_the_content_chooses_the_weights(
+    make: Callable[..., Denoise], smooth: Smooth, channels: int, radiograph: bool | None, name: str
+) -> None:
+    restored, facts = _restore(make(), smooth(40, 50, channels), radiograph)
+    assert restored.shape == (40, 50, channels)
+    assert facts["weights"] == name
+
+
+@pytest.mark.usefixtures("three")
+def test_gray_stored_as_colour_is_restored_as_gray(make: Callable[..., Denoise], smooth: Smooth) -> None:
+    work, gray = make(), smooth(40, 50)
+    restored, facts = _restore(work, np.repeat(gray, 3, axis=2), False)
+    assert facts["weights"] == GRAY
+    assert restored.shape == (40, 50, 3)
+    np.testing.assert_array_equal(restored, np.repeat(_restore(work, gray, False)[0], 3, axis=2))
+
+
+@pytest.mark.usefixtures("three")
+def test_the_level_is_told_and_steered(make: Callable[..., Denoise], smooth: Smooth) -> None:
+    noisy = smooth(80, 80) + np.random.default_rng(0).normal(0, 20 / 255, (80, 80, 1)).astype(np.float32)
+    assert _restore(make(), noisy, False)[1]["noise_level"] == pytest.approx(20, rel=0.2)
+    assert _restore(make(noise_level=7), noisy, False)[1]["noise_level"] == 7
+    assert _restore(make(), noisy, True)[1]["noise"].startswith("sigma")
+    np.testing.assert_array_equal(_restore(make(strength=0.0), noisy, False)[0], noisy)
+
+
+def test_chosen_weights_are_used_for_everything(
+    make: Callable[..., Denoise], three: Path, smooth: Smooth, fp32: Runtime
+) -> None:
+    path = three / f"{COLOUR}.safetensors"
+    for given in (COLOUR, str(path), path):
+        restored, facts = _restore(make(given, noise_level=25.0), smooth(24, 24), True)
+        assert facts["weights"] == COLOUR
+        expected = Restorer.load(path, place=fp32).restore(smooth(24, 24), 25.0)[0]
+        np.testing.assert_allclose(restored, expected, atol=1e-6)
+
+
+@pytest.mark.usefixtures("three")
+def test_the_settings_tell_what_decides_the_result(make: Callable[..., Denoise]) -> None:
+    variants = [make(), make(GRAY), make(XRAY), make(strength=0.5), make(noise_level=5)]
+    assert len({repr(work.settings()) for work in variants}) == len(variants)
+    assert make().settings() == make().settings()
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strength": 1.5},
+        {"strength": -0.1},
+        {"noise_level": 256},
+        {"noise_level": -1},
+        {"noise_level": "much"},
+        {"colour": 1},
+    ],
+    ids=str,
+)
+def test_options_that_make_no_sense_are_refused(make: Callable[..., Denoise], options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"strength|noise_level|much|colour"):
+        make(**options)
+
+
+def test_weights_of_another_task_are_refused(
+    make: Callable[..., Denoise], own_weights: Path, weights_file: Callable[..., Path]
+) -> None:
+    weights_file(own_weights / "large.safetensors", task="upscale")
+    with pytest.raises(ValueError, match=r"large.*upscale"):
+        make("large")

@@ -1,0 +1,62 @@
+"""Each table equals its folder, so that a new network, task or metric is one file and one row."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from types import ModuleType
+
+from conftest import TINY
+
+from restore.metrics import METRICS
+from restore.networks import NETWORKS
+from restore.tasks import METHODS, TASKS
+
+ROOT = Path(__file__).resolve().parents[1] / "restore"
+HELPERS = {
+    "networks": {"adapt"},
+    "tasks": {"running", "denoise_training"},
+    "metrics": {"report"},
+}
+"""Files of a room that hold no row of its table."""
+
+
+def _files(room: str) -> set[str]:
+    return {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"} - HELPERS[room]
+
+
+def _modules(rows: object) -> set[str]:
+    return {module.__name__.rpartition(".")[2] for row in rows if (module := inspect.getmodule(row))}  # type: ignore[attr-defined]
+
+
+def test_networks() -> None:
+    assert _modules(NETWORKS.values()) == _files("networks")
+    assert TINY.keys() == NETWORKS.keys(), "tests/conftest.py needs a tiny variant of every network"
+
+
+def test_tasks() -> None:
+    assert _modules(task.work for task in TASKS.values()) == _files("tasks")
+    assert {task.work.name for task in TASKS.values()} == set(TASKS)  # type: ignore[attr-defined]
+
+
+def test_methods() -> None:
+    assert {f"{name}_training" for name in METHODS} <= HELPERS["tasks"]
+    assert _modules(method.prepare for method in METHODS.values()) == {f"{name}_training" for name in METHODS}
+
+
+def test_metrics() -> None:
+    assert _modules(metric.function for metric in METRICS.values()) == _files("metrics")
+
+
+def _rooms() -> list[ModuleType]:
+    names = [
+        ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in sorted(ROOT.rglob("*.py"))
+    ]
+    return [importlib.import_module(name) for name in names]
+
+
+def test_every_file_says_what_it_is() -> None:
+    undescribed = [room.__name__ for room in _rooms() if not room.__doc__ or "To be described" in room.__doc__]
+    assert not undescribed

@@ -1,0 +1,49 @@
+"""Device and precision: what is asked for becomes what will be done, or an answer that helps."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from restore import runtime
+from restore.runtime import Runtime
+
+
+def test_the_cpu_is_always_there() -> None:
+    place = runtime.choose("cpu", "fp32")
+    assert (place.device.type, place.precision, place.memory_format) == ("cpu", "fp32", torch.contiguous_format)
+    assert runtime.available_devices()[-1] == "cpu"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_network_is_placed(precision: str) -> None:
+    place = Runtime(torch.device("cpu"), torch.float32).in_precision(precision)
+    network = place.place(torch.nn.Conv2d(4, 4, 3))
+    assert network.weight.dtype == runtime.PRECISIONS[precision]
+    assert network.weight.is_contiguous(memory_format=place.memory_format)
+    assert place.precision == precision
+
+
+def test_auto_is_bf16_only_where_the_hardware_has_it() -> None:
+    place = runtime.choose("cpu")
+    assert place.precision == ("bf16" if runtime.fast_bf16(place.device) else "fp32")
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "word"),
+    [("abacus", "auto", "cpu"), ("cpu", "fp8", "bf16"), ("cuda:99", "auto", "not available")],
+)
+def test_what_is_not_here_is_named(device: str, precision: str, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        runtime.choose(device, precision)
+
+
+def test_one_seed_for_all() -> None:
+    def draw() -> tuple[float, float, float]:
+        runtime.seed_everything(5)
+        return random.random(), float(np.random.random()), float(torch.rand(1))
+
+    assert draw() == draw()

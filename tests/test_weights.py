@@ -1,0 +1,176 @@
+"""Weights: by name, verified, and a stranger's file runs no code."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from restore import weights
+
+File = Callable[..., Path]
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 0xFF
+    path.write_bytes(content)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def _names() -> list[str]:
+    shipped = {path.stem for path in weights.shipped_folder().glob("*.safetensors")}
+    return [entry.name for entry in weights.catalogue() if entry.name not in shipped]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_saved_is_loaded(tmp_path: Path, dtype: torch.dtype) -> None:
+    tensors = {
+        "a": torch.randn(3, 4).T, "count": torch.tensor(7), "scale": torch.tensor(0.5),
+        "channels-last": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last), "empty": torch.zeros(0, 3),
+    }  # fmt: skip
+    recipe = {"task": "denoise", "network": "unet", "settings": {}, "note": "käse"}
+    weights.save(tmp_path / "new" / "a.safetensors", tensors, recipe, dtype=dtype)
+    loaded, read = weights.load(tmp_path / "new" / "a.safetensors")
+    assert read == recipe
+    for key, value in tensors.items():
+        expected = value.to(dtype) if value.is_floating_point() else value
+        assert loaded[key].dtype == expected.dtype
+        assert torch.equal(loaded[key], expected)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.safetensors"]
+
+
+def test_the_digest_tells_names_types_shapes_and_values_apart() -> None:
+    variants = [
+        {"a": torch.zeros(2, 3)}, {"b": torch.zeros(2, 3)}, {"a": torch.zeros(3, 2)}, {"a": torch.zeros(2, 3).half()},
+        {"a": torch.ones(2, 3)}, {"a": torch.zeros(2, 3), "b": torch.zeros(1)},
+    ]  # fmt: skip
+    assert len({weights.digest(variant) for variant in variants}) == len(variants)
+
+
+@pytest.mark.parametrize("harm", [_flip, _cut])
+def test_a_damaged_file_is_detected(tmp_path: Path, weights_file: File, harm: Callable[[Path], None]) -> None:
+    path = weights_file(tmp_path / "a.safetensors")
+    harm(path)
+    with pytest.raises(ValueError, match=r"a\.safetensors"):
+        weights.load(path)
+
+
+@pytest.mark.parametrize("harm", [_flip, _cut])
+def test_verify_names_every_damaged_file(own_weights: Path, weights_file: File, harm: Callable[[Path], None]) -> None:
+    weights_file(own_weights / "fine.safetensors")
+    harm(weights_file(own_weights / "harmed.safetensors"))
+    found = {entry.name: problem for entry, problem in weights.verify()}
+    assert found["fine"] is None
+    assert "harmed.safetensors" in (found["harmed"] or "")
+    assert "fine" in _names()
+
+
+class _Evil:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_renamed_runs_no_code(tmp_path: Path) -> None:
+    evil = _Evil(tmp_path / "touched")
+    (tmp_path / "plain.safetensors").write_bytes(pickle.dumps(evil))
+    torch.save({"weight": evil}, tmp_path / "torch.safetensors")
+    for name in ("plain", "torch"):
+        with pytest.raises(ValueError, match="not a weights file"):
+            weights.load(tmp_path / f"{name}.safetensors")
+    assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "word"),
+    [
+        (None, "no recipe"),
+        ("nonsense", "recipe"),
+        ("[1, 2]", "recipe"),
+        ('{"task": "denoise"}', "recipe"),
+        ('{"task": "denoise", "network": "unet", "settings": 3}', "recipe"),
+    ],
+)
+def test_a_file_without_a_usable_recipe_is_refused(tmp_path: Path, recipe: str | None, word: str) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"a": torch.zeros(1)}, path, {"recipe": recipe} if recipe else None)
+    with pytest.raises(ValueError, match=rf"a\.safetensors.*{word}"):
+        weights.entry(path)
+
+
+def test_found_by_name_file_run_and_folder(own_weights: Path, weights_file: File, tmp_path: Path) -> None:
+    named = weights_file(own_weights / "mine.safetensors")
+    run = weights_file(Path("runs") / "first" / "first.safetensors", seed=1)
+    assert weights.find("mine").path == named
+    assert weights.find(named).name == "mine"
+    assert weights.find("first").path.resolve() == run.resolve()
+    assert weights.find(Path("runs") / "first").path == run
+    assert _names() == ["first", "mine"]
+    with pytest.raises(ValueError, match=r"'other'.*first.*mine"):
+        weights.find("other")
+
+
+def test_the_users_own_come_first(own_weights: Path, weights_file: File) -> None:
+    own = weights_file(own_weights / "same.safetensors")
+    weights_file(Path("runs") / "same" / "same.safetensors", seed=1)
+    assert weights.find("same").path == own
+    assert [entry.path for entry in weights.catalogue() if entry.name == "same"] == [own]
+
+
+def test_a_folder_with_several_is_ambiguous(own_weights: Path, weights_file: File) -> None:
+    for name in ("a", "b"):
+        weights_file(own_weights / f"{name}.safetensors")
+    with pytest.raises(ValueError, match="holds 2 weights files"):
+        weights.find(own_weights)
+
+
+def test_added_with_its_card_under_a_name(own_weights: Path, weights_file: File, tmp_path: Path) -> None:
+    path = weights_file(tmp_path / "downloaded.safetensors")
+    path.with_suffix(".md").write_text("# card")
+    entry = weights.add(path, "mine")
+    assert entry.path == own_weights / "mine.safetensors"
+    assert entry.card is not None
+    assert entry.card.read_text() == "# card"
+    assert weights.fingerprint(weights.find("mine")) == weights.fingerprint(weights.entry(path)) != ""
+    with pytest.raises(ValueError, match="taken"):
+        weights.add(path, "mine")
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "a\\b", "a:b", "../a"])
+def test_unusable_names_are_refused(own_weights: Path, weights_file: File, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be a weights name"):
+        weights.add(weights_file(tmp_path / "a.safetensors"), name)
+    assert not list(own_weights.iterdir())
+
+
+def test_what_is_damaged_is_not_added(own_weights: Path, weights_file: File, tmp_path: Path) -> None:
+    path = weights_file(tmp_path / "a.safetensors")
+    _flip(path)
+    with pytest.raises(ValueError, match="damaged"):
+        weights.add(path, "a")
+    assert not list(own_weights.iterdir())
+
+
+SHIPPED = sorted((Path(__file__).resolve().parents[1] / "weights").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_what_ships_is_whole_and_has_its_card(path: Path) -> None:
+    _, recipe = weights.load(path)
+    assert json.dumps(recipe)
+    assert weights.entry(path).card is not None
+
+
+def test_what_ships_is_small() -> None:
+    assert sum(path.stat().st_size for path in SHIPPED) <= 12e6
