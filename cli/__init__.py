@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import denoise, doctor, train, weights
+from . import denoise, doctor, evaluate, train, weights
 from .common import INTERRUPTED, say
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command("denoise")(denoise.denoise)
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.doctor)
 

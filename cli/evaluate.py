@@ -1,0 +1,88 @@
+"""`restore evaluate`: how near results come to what they should be."""
+
+from __future__ import annotations
+
+import json as json_module
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .common import SOME_FAILED, say
+
+
+def evaluate(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder of restored pictures, or one picture.")],
+    reference: Annotated[
+        Path, typer.Argument(metavar="REFERENCE", help="Folder of what they should be, or one picture.")
+    ],
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as a web page.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a picture on standard output.")] = False,
+) -> None:
+    """Score results against references of the same names: PSNR, SSIM and LPIPS of each picture, and their means.
+
+    Exit code 1 where a picture has no partner or cannot be compared.
+
+    restore evaluate clean/ reference/ --report report.html
+    """
+    from restore.metrics import METRICS
+    from restore.metrics import report as comparing
+
+    found = comparing.compare(results, reference, on_event=_tell_json if json else None)
+    if json:
+        _write_json(
+            {"summary": {"compared": len(found.rows), "mean": _plain(found.means()), "left_out": found.left_out}}
+        )
+    elif found.rows:
+        texts = [
+            [row.name, *(comparing.text(row.scores.get(name), METRICS[name]) for name in found.metrics)]
+            for row in found.rows
+        ]
+        means = found.means()
+        mean = [
+            f"mean of {len(found.rows)}",
+            *(comparing.text(means.get(name), METRICS[name]) for name in found.metrics),
+        ]
+        _table([["picture", *found.metrics], *texts, mean])
+    for name, why in found.left_out.items():
+        say(f"{name} is left out: {why}")
+    for problem in found.problems:
+        say(f"not compared: {_line(problem.name)}: {problem.reason}")
+    if report is not None:
+        comparing.write_html(report, found, f"{results} against {reference}")
+        say(f"report: {report}")
+    if found.problems:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _table(lines: list[list[str]]) -> None:
+    lines = [[_line(line[0]), *line[1:]] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [
+            line[0].ljust(widths[0]),
+            *(text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True)),
+        ]
+        typer.echo("  ".join(cells))
+
+
+def _line(name: str) -> str:
+    """A file's name on one line, whatever characters it holds."""
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def _tell_json(event: Any) -> None:
+    if hasattr(event, "scores"):
+        _write_json({"picture": event.name, "scores": _plain(event.scores)})
+    else:
+        _write_json({"picture": event.name, "error": event.reason})
+
+
+def _plain(scores: dict[str, float]) -> dict[str, float | None]:
+    """JSON knows no infinity: the PSNR of identical pictures is null."""
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
+
+def _write_json(thing: dict[str, Any]) -> None:
+    typer.echo(json_module.dumps(thing))

@@ -1,0 +1,232 @@
+"""Results against references, file by file: which belong together, their scores, and the page that shows them."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from restore.images import SUFFIXES, Picture, read, sniff
+from restore.metrics import METRICS, Metric
+
+PROTOCOL = (
+    "Result and reference belong together by their path under their folders, the suffix aside. Pixels as a network sees them: "
+    "upright, without alpha, DICOM after its lookup tables, in nominal 0..1 (16-bit pictures are not reduced to 8). Every pixel "
+    "counts, no border is cut. Gray against colour is compared as colour. Several frames: the mean over the frames. Means are "
+    "over the pictures."
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A result, the reference it belongs to, and the name of both."""
+
+    name: str
+    result: Path
+    reference: Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that could not be compared, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """The scores of one picture by metric; a metric that the picture is too small for is left out."""
+
+    name: str
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison came to.
+
+    Attributes:
+        metrics: those computed.
+        rows: one a picture, in the order of the names.
+        problems: missing partners, unreadable files, different sizes.
+        left_out: metric -> why it could not be had.
+    """
+
+    metrics: tuple[str, ...]
+    rows: list[Row] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def means(self) -> dict[str, float]:
+        """The mean of each metric over the pictures that have it."""
+        columns = {name: [row.scores[name] for row in self.rows if name in row.scores] for name in self.metrics}
+        return {name: float(np.mean(column)) for name, column in columns.items() if column}
+
+
+def compare(
+    results: Path,
+    reference: Path,
+    *,
+    metrics: Mapping[str, Metric] = METRICS,
+    on_event: Callable[[Row | Problem], None] | None = None,
+) -> Comparison:
+    """Score every picture of `results` against its partner in `reference`; two files are compared with each other.
+
+    Args:
+        results: a folder of restored pictures, or one picture.
+        reference: a folder of what they should be, or one picture.
+        metrics: which to compute; those whose weights are missing are left out and told in `left_out`.
+        on_event: told each row and each problem as it comes.
+
+    Raises:
+        ValueError: nothing to compare, or a file against a folder.
+    """
+    pairs, problems = pair(results, reference)
+    left_out = {name: why for name, metric in metrics.items() if (why := _missing(metric)) is not None}
+    usable = {name: metric for name, metric in metrics.items() if name not in left_out}
+    found = Comparison(tuple(usable), left_out=left_out)
+    for event in (*problems, *_scored(pairs, usable)):
+        (found.rows if isinstance(event, Row) else found.problems).append(event)  # type: ignore[attr-defined]
+        if on_event:
+            on_event(event)
+    return found
+
+
+def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
+    """Find each result's partner: the same path under its folder, the suffix aside.
+
+    Raises:
+        ValueError: no such file or folder, a file against a folder, or no picture at all.
+    """
+    for path in (results, reference):
+        if not path.exists():
+            raise ValueError(f"{path}: no such file or folder")
+    if results.is_dir() != reference.is_dir():
+        raise ValueError(f"{results} and {reference} must both be folders, or both be files")
+    if not results.is_dir():
+        return [Pair(results.name, results, reference)], []
+    ours, theirs = _by_stem(results), _by_stem(reference)
+    for folder, found in ((results, ours), (reference, theirs)):
+        if not found:
+            raise ValueError(f"{folder} holds no picture")
+    pairs, problems = [], []
+    for stem in sorted(ours.keys() | theirs.keys()):
+        first, second = ours.get(stem, []), theirs.get(stem, [])
+        if not first:
+            problems += [
+                Problem(path.relative_to(reference).as_posix(), "no result for this reference") for path in second
+            ]
+        for path in first:
+            name = path.relative_to(results).as_posix()
+            partners = [other for other in second if other.name == path.name] or second
+            if len(partners) == 1:
+                pairs.append(Pair(name, path, partners[0]))
+            else:
+                rivals = ", ".join(other.relative_to(reference).as_posix() for other in partners)
+                problems.append(
+                    Problem(name, f"several references could be meant: {rivals}" if rivals else "no reference")
+                )
+    return pairs, problems
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    """The pictures under a folder by their path without suffix; hidden files and folders (a run's own) are none."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        if any(part.startswith(".") for part in inner.parts) or not path.is_file():
+            continue
+        named = path.suffix.lower() in SUFFIXES
+        if named or sniff(path) == "dicom":  # whose files often have no suffix, or one that is part of a number
+            stem = inner.with_suffix("") if named else inner
+            found.setdefault(stem.as_posix(), []).append(path)
+    return found
+
+
+def _missing(metric: Metric) -> str | None:
+    """Why a metric cannot be had here, or None."""
+    try:
+        metric.function(np.zeros((64, 64, 1), np.float32), np.zeros((64, 64, 1), np.float32))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _scored(pairs: Sequence[Pair], metrics: Mapping[str, Metric]) -> Iterator[Row | Problem]:
+    """The scores of each pair; one that cannot be compared stops none of the others."""
+    for entry in pairs:
+        try:
+            yield Row(entry.name, _scores(read(entry.result), read(entry.reference), metrics))
+        except (ValueError, OSError) as error:
+            yield Problem(entry.name, str(error))
+
+
+def _scores(result: Picture, reference: Picture, metrics: Mapping[str, Metric]) -> dict[str, float]:
+    if result.frames != reference.frames:
+        raise ValueError(f"{result.frames} frames against {reference.frames} of the reference")
+    columns: dict[str, list[float]] = {name: [] for name in metrics}
+    for index in range(result.frames):
+        first, second = result.frame(index).shown(), reference.frame(index).shown()
+        if first.shape[:2] != second.shape[:2]:
+            sizes = [f"{shown.shape[1]} x {shown.shape[0]}" for shown in (first, second)]
+            raise ValueError(f"{sizes[0]} pixels against {sizes[1]} of the reference")
+        channels = max(first.shape[2], second.shape[2])
+        first, second = (np.repeat(shown, channels // shown.shape[2], axis=2) for shown in (first, second))
+        for name, metric in metrics.items():
+            try:
+                columns[name].append(metric.function(first, second))
+            except ValueError:  # the shapes agree and the metric is at hand, so the picture is too small for it
+                continue
+    return {name: float(np.mean(column)) for name, column in columns.items() if len(column) == result.frames}
+
+
+def text(value: float | None, metric: Metric) -> str:
+    """A score as people read it."""
+    if value is None:
+        return "-"
+    return "identical" if np.isinf(value) else f"{value:.2f} {metric.unit}" if metric.unit else f"{value:.4f}"
+
+
+def write_html(path: Path, comparison: Comparison, title: str, metrics: Mapping[str, Metric] = METRICS) -> None:
+    """Write the comparison as one page that needs nothing beside it, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(_page(comparison, title, metrics), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _page(comparison: Comparison, title: str, metrics: Mapping[str, Metric]) -> str:
+    names = comparison.metrics
+    means = comparison.means()
+    head = _cells("th", ["picture", *(f"{name} ({metrics[name].better} is better)" for name in names)])
+    body = "".join(
+        _cells("td", [row.name, *(text(row.scores.get(name), metrics[name]) for name in names)])
+        for row in comparison.rows
+    )
+    mean = _cells("th", [f"mean of {len(comparison.rows)}", *(text(means.get(name), metrics[name]) for name in names)])
+    problems = "".join(_cells("td", [problem.name, problem.reason]) for problem in comparison.problems)
+    said = {name: (metrics[name].function.__doc__ or "").strip().splitlines()[0] for name in names}
+    said |= {name: f"left out: {why}" for name, why in comparison.left_out.items()}
+    notes = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(note)}</li>" for name, note in said.items())
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
+        f"</head><body><h1>{html.escape(title)}</h1>\n<table><thead>{head}</thead><tbody>{body}</tbody><tfoot>{mean}</tfoot>"
+        f"</table>\n" + (f"<h2>Not compared</h2><table>{problems}</table>\n" if problems else "")
+        + f"<h2>Protocol</h2><p>{PROTOCOL}</p><ul>{notes}</ul></body></html>\n"
+    )  # fmt: skip
+
+
+def _cells(tag: str, values: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(value)}</{tag}>" for value in values) + "</tr>\n"
+
+
+_STYLE = (
+    "body{font:15px system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse}td,th{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:right}"
+    "td:first-child,th:first-child{text-align:left}tfoot th{border-top:2px solid #222}"
+)

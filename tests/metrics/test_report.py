@@ -1,0 +1,195 @@
+"""Results against references: partners, scores, and the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from restore_cli import main
+
+from restore.metrics import METRICS, psnr, report, ssim
+from restore.metrics.perceptual import BACKBONES
+
+Smooth = Callable[..., np.ndarray]
+PLAIN = {name: METRICS[name] for name in ("psnr", "ssim")}
+
+
+@pytest.fixture(autouse=True)
+def no_backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LPIPS' weights are nowhere, whatever the machine has."""
+    from restore.metrics import perceptual
+
+    monkeypatch.setenv(BACKBONES, str(tmp_path))
+    perceptual._network.cache_clear()
+
+
+def _save(path: Path, picture: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path: Path, smooth: Smooth) -> tuple[Path, Path]:
+    """Results and references: two pairs, one of them of another format, and one identical."""
+    results, reference = tmp_path / "results", tmp_path / "reference"
+    for index, (mine, theirs) in enumerate(
+        [("a.png", "a.png"), ("deep/b.bmp", "deep/b.png"), ("same.png", "same.png")]
+    ):
+        picture = smooth(24, 30, 3 if index else 1, seed=index)
+        _save(reference / theirs, picture)
+        _save(results / mine, picture + (0.1 if index < 2 else 0))
+    return results, reference
+
+
+def test_the_scores_are_those_of_the_metrics(folders: tuple[Path, Path], smooth: Smooth) -> None:
+    found = report.compare(*folders, metrics=PLAIN)
+    assert [row.name for row in found.rows] == ["a.png", "deep/b.bmp", "same.png"]
+    stored = [np.rint(np.clip(smooth(24, 30) + offset, 0, 1) * 255) / 255 for offset in (0.1, 0)]
+    assert found.rows[0].scores == pytest.approx({"psnr": psnr(*stored), "ssim": ssim(*stored)}, rel=1e-4)
+    assert found.rows[2].scores == {"psnr": float("inf"), "ssim": pytest.approx(1)}
+    assert found.means()["ssim"] == pytest.approx(np.mean([row.scores["ssim"] for row in found.rows]))
+    assert not found.problems
+
+
+def test_missing_partners_and_bad_files_stop_nothing(folders: tuple[Path, Path], smooth: Smooth) -> None:
+    results, reference = folders
+    _save(results / "extra.png", smooth(12, 12))
+    _save(reference / "lacking.png", smooth(12, 12))
+    _save(results / "small.png", smooth(12, 12))
+    _save(reference / "small.png", smooth(12, 13))
+    (results / "broken.png").write_text("no picture")
+    _save(reference / "broken.png", smooth(12, 12))
+    _save(results / "two.bmp", smooth(12, 12))
+    for name in ("two.png", "two.tif"):
+        _save(reference / name, smooth(12, 12))
+    _save(results / ".restore" / "own.png", smooth(12, 12))
+    told: list[object] = []
+    found = report.compare(results, reference, metrics=PLAIN, on_event=told.append)
+    reasons = {problem.name: problem.reason for problem in found.problems}
+    assert reasons.keys() == {"extra.png", "lacking.png", "small.png", "broken.png", "two.bmp"}
+    assert reasons["extra.png"] == "no reference"
+    assert reasons["lacking.png"] == "no result for this reference"
+    assert reasons["small.png"] == "12 x 12 pixels against 13 x 12 of the reference"
+    assert "two.png, two.tif" in reasons["two.bmp"]
+    assert len(found.rows) == 3
+    assert len(told) == 8
+
+
+def test_the_same_name_goes_before_another_suffix(folders: tuple[Path, Path], smooth: Smooth) -> None:
+    results, reference = folders
+    _save(reference / "a.bmp", smooth(9, 9))
+    pairs, problems = report.pair(results, reference)
+    assert {entry.name: entry.reference.name for entry in pairs}["a.png"] == "a.png"
+    assert not problems
+
+
+def test_gray_against_colour_and_frames(tmp_path: Path, smooth: Smooth) -> None:
+    gray = smooth(20, 20)
+    first, second = _save(tmp_path / "a.png", gray), _save(tmp_path / "b.png", np.repeat(gray, 3, axis=2))
+    assert report.compare(first, second, metrics=PLAIN).rows[0].scores["psnr"] == float("inf")
+    pages = np.stack([np.full((16, 16), 100, np.uint8), np.full((16, 16), 200, np.uint8)])
+    for name, stack in (("c.tif", pages), ("d.tif", pages + np.uint8(51)), ("e.tif", pages[:1])):
+        tifffile.imwrite(tmp_path / name, stack, photometric="minisblack")
+    (row,) = report.compare(tmp_path / "c.tif", tmp_path / "d.tif", metrics=PLAIN).rows
+    assert row.scores["psnr"] == pytest.approx(20 * np.log10(5), abs=1e-3)
+    (problem,) = report.compare(tmp_path / "c.tif", tmp_path / "e.tif", metrics=PLAIN).problems
+    assert "2 frames against 1" in problem.reason
+
+
+def test_too_small_for_a_metric_leaves_that_one_out(tmp_path: Path, smooth: Smooth) -> None:
+    first, second = _save(tmp_path / "a.png", smooth(8, 8)), _save(tmp_path / "b.png", smooth(8, 8) + 0.1)
+    found = report.compare(first, second, metrics=PLAIN)
+    assert found.rows[0].scores.keys() == {"psnr"}
+    assert found.means().keys() == {"psnr"}
+
+
+@pytest.mark.parametrize("case", ["nowhere", "mixed", "empty"])
+def test_nothing_to_compare_is_a_value_error(tmp_path: Path, smooth: Smooth, case: str) -> None:
+    picture, empty = _save(tmp_path / "set" / "a.png", smooth(8, 8)), tmp_path / "empty"
+    empty.mkdir()
+    pairs = {"nowhere": (tmp_path / "no", picture), "mixed": (picture, empty), "empty": (empty, tmp_path / "set")}
+    with pytest.raises(ValueError, match=r"no such|must both be|holds no picture"):
+        report.compare(*pairs[case])
+
+
+def test_metrics_without_their_weights_are_left_out(folders: tuple[Path, Path]) -> None:
+    found = report.compare(*folders)
+    assert found.metrics == ("psnr", "ssim")
+    assert "lpips" in found.left_out
+
+
+def test_the_page_shows_rows_means_problems_and_protocol(
+    folders: tuple[Path, Path], tmp_path: Path, smooth: Smooth
+) -> None:
+    results, reference = folders
+    _save(results / "<b>&.png", smooth(8, 8))
+    page = tmp_path / "new" / "report.html"
+    report.write_html(page, report.compare(results, reference), "results < reference")
+    content = page.read_text()
+    assert [path.name for path in page.parent.iterdir()] == ["report.html"]
+    assert content.count("<tr>") == 1 + 3 + 1 + 1
+    for word in (
+        "deep/b.bmp",
+        "20.",
+        "identical",
+        "mean of 3",
+        "&lt;b&gt;&amp;.png",
+        "no border is cut",
+        "left out",
+        "higher",
+    ):
+        assert word in content, word
+    assert "<b>&.png" not in content
+    assert not re.search(r"(src|href)=", content)
+
+
+# the command
+
+
+def _call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", *map(str, arguments)])
+    return int(stop.value.code or 0), *capsys.readouterr()
+
+
+def test_the_command_prints_a_table(
+    capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    code, out, err = _call(capsys, *folders, "--report", tmp_path / "report.html")
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0].split() == ["picture", "psnr", "ssim"]
+    assert lines[1].startswith("a.png ")
+    assert " dB " in lines[1]
+    assert lines[-1].startswith("mean of 3 ")
+    assert len({len(line) for line in lines}) == 1
+    assert "lpips is left out" in err
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_the_command_speaks_json(
+    capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], smooth: Smooth
+) -> None:
+    _save(folders[0] / "extra.png", smooth(8, 8))
+    code, out, err = _call(capsys, *folders, "--json")
+    lines = {line.get("picture", "summary"): line for line in map(json.loads, out.splitlines())}
+    assert code == 1
+    assert lines["same.png"]["scores"]["psnr"] is None
+    assert lines["a.png"]["scores"]["psnr"] == pytest.approx(20, abs=0.5)
+    assert lines["extra.png"]["error"] == "no reference"
+    assert lines["summary"]["summary"]["compared"] == 3
+    assert "not compared: extra.png" in err
+
+
+def test_the_command_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = _call(capsys, tmp_path / "no", tmp_path)
+    assert (code, out) == (2, "")
+    assert "no such file" in err
