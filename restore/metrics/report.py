@@ -91,7 +91,10 @@ def compare(
     usable = {name: metric for name, metric in metrics.items() if name not in left_out}
     found = Comparison(tuple(usable), left_out=left_out)
     for event in (*problems, *_scored(pairs, usable)):
-        (found.rows if isinstance(event, Row) else found.problems).append(event)  # type: ignore[attr-defined]
+        if isinstance(event, Row):
+            found.rows.append(event)
+        else:
+            found.problems.append(event)
         if on_event:
             on_event(event)
     return found
