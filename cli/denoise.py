@@ -35,6 +35,12 @@ def denoise(
     strength: Annotated[
         float, typer.Option(min=0.0, max=1.0, metavar="0..1", help="How much of the noise to take away.")
     ] = 1.0,
+    ensemble: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|1|2|4|8", help="Views averaged: finer, and so many times the work. auto: 2, X-rays 1."
+        ),
+    ] = "auto",
     *,
     common: Common,
 ) -> None:
@@ -43,4 +49,4 @@ def denoise(
     restore denoise scans/ --out clean/
     """
     level = noise_level if noise_level == "auto" else float(noise_level)
-    restore_pictures("denoise", inputs, {"noise_level": level, "strength": strength}, common)
+    restore_pictures("denoise", inputs, {"noise_level": level, "strength": strength, "ensemble": ensemble}, common)

@@ -61,7 +61,13 @@ def run(
 
 
 def load(
-    name: str | PathLike[str], *, device: str = "auto", precision: str = "auto", tile: int | str = "auto", batch_size: int = 1
+    name: str | PathLike[str],
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int | str = "auto",
+    batch_size: int = 1,
+    ensemble: int = 1,
 ) -> Restorer:
     """A network ready to use: ``load("denoise-xray")(picture)``; see `Restorer` for what it takes.
 
@@ -70,11 +76,14 @@ def load(
         device, precision: see `restore.runtime.choose`.
         tile: see `run`.
         batch_size: tiles that run together.
+        ensemble: views averaged, 1, 2, 4 or 8; see `Restorer`.
 
     Raises:
         ValueError: no such weights, device or precision.
     """
-    return Restorer.load(Path(name), place=runtime.choose(device, precision), tile=tile, batch_size=batch_size)
+    return Restorer.load(
+        Path(name), place=runtime.choose(device, precision), tile=tile, batch_size=batch_size, ensemble=ensemble
+    )
 
 
 def train(

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from restore import networks, runtime, weights
 from restore.apply import tiling
 from restore.apply.noise import estimate
+from restore.apply.views import VIEWS, turned, unturned
 from restore.images.noise import NoiseLevel
 from restore.runtime import Runtime
 
@@ -55,6 +56,8 @@ class Restorer:
         place: device and precision; by default the best of this machine.
         tile: auto, 0 (never cut) or the largest side of a tile in pixels.
         batch_size: tiles that run together.
+        ensemble: 1, 2, 4 or 8 turned and mirrored views of every tile are restored and averaged, for as many times the work
+            (Timofte et al. 2016, "Seven ways to improve example-based single image super resolution", section 3.3).
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Restorer:
         place: Runtime | None = None,
         tile: str | int = "auto",
         batch_size: int = 1,
+        ensemble: int = 1,
     ) -> None:
         self.recipe = recipe or {}
         self.place = place or runtime.choose()
@@ -72,6 +76,9 @@ class Restorer:
         self.multiple = int(getattr(network, "multiple", 1))
         self.takes_noise = int(getattr(network, "condition_channels", 0)) > 0
         self.batch_size = batch_size
+        if ensemble not in {1, 2, 4, 8}:
+            raise ValueError(f"ensemble must be 1, 2, 4 or 8, not {ensemble}")
+        self.views = VIEWS[:ensemble]
         self._master = copy.deepcopy(network).float().eval().requires_grad_(False)
         self._placed: dict[str, nn.Module] = {}
         self._lock = threading.Lock()
@@ -92,7 +99,7 @@ class Restorer:
     @property
     def signal_dependent(self) -> bool:
         """Whether these weights were made for noise that grows with the signal (X-rays)."""
-        return bool(self.recipe.get("training", {}).get("noise", {}).get("poisson_share", 0) > 0.5)
+        return signal_dependent(self.recipe)
 
     @overload
     def __call__(
@@ -191,52 +198,55 @@ class Restorer:
         height, width, _ = shown.shape
         result = shown.copy()
         trace.tiles = 0
-        for rows, columns in tiling.grid(height, width, tile, OVERLAP, self.multiple):
-            piece = shown[rows.start : rows.stop, columns.start : columns.stop]
-            correction = self._checked(piece, level, trace)
-            correction *= np.float32(strength)
-            if rows.weight.min() < 1 or columns.weight.min() < 1:
-                correction *= (rows.weight[:, None] * columns.weight[None])[:, :, None]
-            result[rows.start : rows.stop, columns.start : columns.stop] += correction
-            trace.tiles += 1
+        for batch in tiling.batches(tiling.grid(height, width, tile, OVERLAP, self.multiple), self.batch_size):
+            pieces = [shown[rows.start : rows.stop, columns.start : columns.stop] for rows, columns in batch]
+            for (rows, columns), correction in zip(batch, self._checked(pieces, level, trace), strict=True):
+                correction *= np.float32(strength)
+                if rows.weight.min() < 1 or columns.weight.min() < 1:
+                    correction *= (rows.weight[:, None] * columns.weight[None])[:, :, None]
+                result[rows.start : rows.stop, columns.start : columns.stop] += correction
+            trace.tiles += len(batch)
         return result
 
-    def _checked(self, piece: np.ndarray, level: NoiseLevel, trace: Trace) -> np.ndarray:
-        """The correction of one tile, redone in higher precision where half precision made it NaN, infinite or constant."""
+    def _checked(self, pieces: list[np.ndarray], level: NoiseLevel, trace: Trace) -> list[np.ndarray]:
+        """The corrections of some tiles, redone in higher precision where half precision made one NaN, infinite or constant."""
         used = self.place.precision
-        correction = self._correct(piece, level, used)
+        corrections = self._correct(pieces, level, used)
         for precision in FALLBACKS[used]:
-            fault = _fault(piece, correction)
+            fault = next(filter(None, map(_fault, pieces, corrections)), None)
             if fault is None:
-                return correction
+                return corrections
             trace.redone.append(f"{fault} in {used}: tile {trace.tiles} in {precision}")
             log.warning("%s", trace.redone[-1])
-            used, correction = precision, self._correct(piece, level, precision)
-        if not np.isfinite(correction).all():
+            used, corrections = precision, self._correct(pieces, level, precision)
+        if not all(np.isfinite(correction).all() for correction in corrections):
             raise ValueError(
                 "the network's result is not finite even in fp32: the weights or the picture's values are unusable"
             )
-        return correction
+        return corrections
 
     @torch.inference_mode()
-    def _correct(self, piece: np.ndarray, level: NoiseLevel, precision: str) -> np.ndarray:
-        """Run the network on one tile: (H, W, C) -> correction (H, W, C) float32."""
+    def _correct(self, pieces: list[np.ndarray], level: NoiseLevel, precision: str) -> list[np.ndarray]:
+        """Run the network on tiles of one shape together: each (H, W, C) -> correction (H, W, C) float32."""
         network, place = self._network(precision), self.place.in_precision(precision)
-        height, width, colours = piece.shape
-        picture = _tensor(piece)
-        noise = _tensor(level.map(piece)) if self.takes_noise else None
+        height, width, colours = pieces[0].shape
+        picture = _tensor(pieces)
+        noise = _tensor([level.map(piece) for piece in pieces]) if self.takes_noise else None
         if self.channels == 1 and colours == 3:  # a gray network takes the three colours as three pictures
-            picture = picture.transpose(0, 1)
-            noise = noise.expand(3, -1, -1, -1) if noise is not None else None
+            picture = picture.flatten(0, 1)[:, None]
+            noise = noise.repeat_interleave(3, 0) if noise is not None else None
         elif self.channels == 3 and colours == 1:
             picture = picture.expand(-1, 3, -1, -1)
         inputs = [self._prepare(tensor, place) for tensor in (picture, noise) if tensor is not None]
-        correction = network(*inputs)[..., :height, :width].float().cpu()
+        views = [
+            unturned(network(*(turned(tensor, view, place) for tensor in inputs)).float(), view) for view in self.views
+        ]
+        correction = torch.stack(views).mean(0)[..., :height, :width].cpu()
         if self.channels == 1 and colours == 3:
-            correction = correction.transpose(0, 1)
+            correction = correction.unflatten(0, (-1, 3))[:, :, 0]
         elif self.channels == 3 and colours == 1:
             correction = correction.mean(1, keepdim=True)
-        return np.ascontiguousarray(correction[0].permute(1, 2, 0).numpy())
+        return [np.ascontiguousarray(item.permute(1, 2, 0).numpy()) for item in correction]
 
     def _prepare(self, tensor: Tensor, place: Runtime) -> Tensor:
         """Pad by mirroring to the network's multiple and move to the device."""
@@ -267,6 +277,11 @@ class Restorer:
         return tiling.largest(free, bytes_per_pixel, most=LARGEST_TILE.get(device.type, 1024))
 
 
+def signal_dependent(recipe: dict[str, Any]) -> bool:
+    """Whether a recipe trained mostly on noise that grows with the signal, as X-rays'."""
+    return bool(recipe.get("training", {}).get("noise", {}).get("poisson_share", 0) > 0.5)
+
+
 def _parse_tile(tile: str | int) -> int | None:
     if tile == "auto":
         return None
@@ -279,8 +294,8 @@ def _parse_tile(tile: str | int) -> int | None:
     return side
 
 
-def _tensor(piece: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(piece.transpose(2, 0, 1), dtype=np.float32))[None]
+def _tensor(pieces: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack([piece.transpose(2, 0, 1) for piece in pieces]).astype(np.float32, copy=False))
 
 
 def _halve(tile: int) -> int | None:

@@ -26,6 +26,10 @@ class Span:
     weight: np.ndarray
 
 
+Tile = tuple[Span, Span]
+"""Rows and columns."""
+
+
 def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]:
     """Divide one side into spans of at most `tile` pixels that start at a multiple of `multiple`.
 
@@ -61,12 +65,26 @@ def _rise(position: np.ndarray, middle: float, reach: float) -> np.ndarray:
     return np.clip((position - middle) / max(2 * reach, 1e-6) + 0.5, 0, 1).astype(np.float32)
 
 
-def grid(height: int, width: int, tile: int, overlap: int, multiple: int = 1) -> Iterator[tuple[Span, Span]]:
+def grid(height: int, width: int, tile: int, overlap: int, multiple: int = 1) -> Iterator[Tile]:
     """Every tile of a picture, row by row: (rows, columns)."""
     columns = spans(width, tile, overlap, multiple)
     for rows in spans(height, tile, overlap, multiple):
         for column in columns:
             yield rows, column
+
+
+def batches(tiles: Iterator[Tile], size: int) -> Iterator[list[Tile]]:
+    """Up to `size` neighbours of one shape at a time."""
+    batch: list[Tile] = []
+    for tile in tiles:
+        if batch and (
+            len(batch) >= size or any(a.weight.shape != b.weight.shape for a, b in zip(tile, batch[0], strict=True))
+        ):
+            yield batch
+            batch = []
+        batch.append(tile)
+    if batch:
+        yield batch
 
 
 def largest(free_bytes: int, bytes_per_pixel: float, *, most: int) -> int:

@@ -10,12 +10,13 @@ import numpy as np
 
 from restore import weights
 from restore.apply import radiograph
-from restore.apply.restorer import Restorer
+from restore.apply.restorer import Restorer, signal_dependent
 from restore.images import Frame, Picture
 from restore.images.noise import NoiseLevel
 from restore.runtime import Runtime
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
+PHOTOGRAPH_VIEWS = 2
 
 
 class Denoise:
@@ -23,7 +24,8 @@ class Denoise:
 
     Args:
         weights: a name, a file or a run's folder; None chooses for each picture by its content.
-        options: `noise_level` ("auto" or a standard deviation on the 0..255 scale) and `strength` (0..1).
+        options: `noise_level` ("auto" or a standard deviation on the 0..255 scale), `strength` (0..1) and `ensemble` ("auto", 1,
+            2, 4 or 8 views averaged; auto is 2 for photographs and 1 for X-rays, which gain nothing visible by it).
         runtime: device and precision.
         tile: auto, 0 or pixels.
         batch_size: tiles that run together.
@@ -43,14 +45,17 @@ class Denoise:
         tile: str | int = "auto",
         batch_size: int | None = None,
     ) -> None:
-        unknown = options.keys() - {"noise_level", "strength"}
+        unknown = options.keys() - {"noise_level", "strength", "ensemble"}
         if unknown:
-            raise ValueError(f"denoise has no option {', '.join(sorted(unknown))}: there are noise_level and strength")
+            raise ValueError(
+                f"denoise has no option {', '.join(sorted(unknown))}: there are noise_level, strength and ensemble"
+            )
         self.chosen, self.runtime, self.tile, self.batch_size = weights, runtime, tile, batch_size or 1
         self.noise_level = _noise_level(options.get("noise_level", "auto"))
         self.strength = float(options.get("strength", 1.0))
         if not 0 <= self.strength <= 1:
             raise ValueError(f"strength must be from 0 to 1, not {self.strength}")
+        self.ensemble = _ensemble(options.get("ensemble", "auto"))
         self._entries = _entries(weights)
         self._restorers: dict[str, Restorer] = {}
         self._lock = threading.Lock()
@@ -61,6 +66,7 @@ class Denoise:
             "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()},
             "noise_level": self.noise_level,
             "strength": self.strength,
+            "ensemble": self.ensemble or "auto",
             "precision": self.runtime.precision,
             "tile": self.tile,
         }
@@ -82,8 +88,10 @@ class Denoise:
         """The network called `name`, loaded at its first use."""
         with self._lock:
             if name not in self._restorers:
+                entry = self._entries[name]
+                views = self.ensemble or (1 if signal_dependent(entry.recipe) else PHOTOGRAPH_VIEWS)
                 self._restorers[name] = Restorer.load(
-                    self._entries[name].path, place=self.runtime, tile=self.tile, batch_size=self.batch_size
+                    entry.path, place=self.runtime, tile=self.tile, batch_size=self.batch_size, ensemble=views
                 )
             return self._restorers[name]
 
@@ -111,6 +119,14 @@ def _entries(chosen: str | Path | None) -> dict[str, weights.Entry]:
         if entry.recipe.get("task") != "denoise":
             raise ValueError(f"the weights {name!r} are made to {entry.recipe.get('task')}, not to denoise")
     return found
+
+
+def _ensemble(value: Any) -> int | None:
+    if value is None or value == "auto":
+        return None
+    if str(value) not in {"1", "2", "4", "8"}:
+        raise ValueError(f"ensemble must be auto, 1, 2, 4 or 8, not {value}")
+    return int(value)
 
 
 def _noise_level(value: Any) -> float | None:

@@ -76,8 +76,16 @@ def test_chosen_weights_are_used_for_everything(
     for given in (COLOUR, str(path), path):
         restored, facts = _restore(make(given, noise_level=25.0), smooth(24, 24), True)
         assert facts["weights"] == COLOUR
-        expected = Restorer.load(path, place=fp32).restore(smooth(24, 24), 25.0)[0]
+        expected = Restorer.load(path, place=fp32, ensemble=2).restore(smooth(24, 24), 25.0)[0]
         np.testing.assert_allclose(restored, expected, atol=1e-6)
+
+
+@pytest.mark.usefixtures("three")
+def test_photographs_get_two_views_and_x_rays_one(make: Callable[..., Denoise]) -> None:
+    assert [len(make().restorer(name).views) for name in (XRAY, GRAY, COLOUR)] == [1, 2, 2]
+    assert [len(make(ensemble=4).restorer(name).views) for name in (XRAY, GRAY, COLOUR)] == [4, 4, 4]
+    with pytest.raises(ValueError, match="ensemble must be auto, 1, 2, 4 or 8"):
+        make(ensemble=3)
 
 
 @pytest.mark.usefixtures("three")
