@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 import zlib
 from collections import defaultdict
@@ -83,10 +84,12 @@ def anscombe(inner: Method) -> Method:
 
 
 class Ours:
-    """Our weights by picture; blind where told so."""
+    """Our weights as the command line runs them: two views for photographs, one for X-rays; blind where told so."""
 
     def __init__(self, name: str, *, blind: bool) -> None:
         self.restorer, self.blind = restore.load(name), blind
+        if not self.restorer.signal_dependent:
+            self.restorer = restore.load(name, ensemble=2)
 
     def __call__(self, noisy: np.ndarray, level: NoiseLevel) -> np.ndarray:
         return self.restorer.restore(noisy, None if self.blind else level)[0]
@@ -128,9 +131,9 @@ def real_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, n
     """Suite real: the PolyU pairs; the level is unknown, NLM gets our estimate."""
     from restore.apply.noise import estimate
 
-    for path in sorted((root / "real_noise/polyu").glob("*_Real*"))[:limit]:
+    for path in sorted((root / "real_noise/polyu").glob("*_[Rr]eal.*"))[:limit]:
         noisy = picture(path, cv2.IMREAD_COLOR)
-        clean = picture(next(path.parent.glob(path.name.replace("_Real", "_mean").rsplit(".", 1)[0] + ".*")), cv2.IMREAD_COLOR)
+        clean = picture(path.with_name(re.sub("_[Rr]eal", "_mean", path.name)), cv2.IMREAD_COLOR)
         yield "polyu", "8-bit", clean, noisy, estimate(noisy)
 
 

@@ -110,7 +110,7 @@ def test_options_reach_the_task(restore: Run, works: list[_Work], scans: Path, t
         "--tile", "64", "--batch-size", "2", "--precision", "fp32", "--device", "cpu", "--preview", "auto",
     )  # fmt: skip
     arguments = works[0].arguments
-    assert arguments["options"] == {"noise_level": 25.0, "strength": 0.5}
+    assert arguments["options"] == {"noise_level": 25.0, "strength": 0.5, "ensemble": "auto"}
     assert (arguments["weights"], arguments["tile"], arguments["batch_size"]) == ("x", 64, 2)
     assert arguments["runtime"].precision == "fp32"
     assert (tmp_path / "clean-preview.png").is_file()
