@@ -19,6 +19,12 @@ TINY: dict[str, dict[str, Any]] = {"unet": {"widths": (8, 12), "blocks": (1, 1)}
 
 
 @pytest.fixture
+def tiny_variants() -> dict[str, dict[str, Any]]:
+    """The settings of each row's tiny variant."""
+    return TINY
+
+
+@pytest.fixture
 def fp32() -> Runtime:
     """The CPU in float32, where results are exact."""
     return Runtime(torch.device("cpu"), torch.float32)

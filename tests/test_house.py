@@ -6,8 +6,7 @@ import importlib
 import inspect
 from pathlib import Path
 from types import ModuleType
-
-from conftest import TINY
+from typing import Any
 
 from restore.metrics import METRICS
 from restore.networks import NETWORKS
@@ -30,9 +29,9 @@ def _modules(rows: object) -> set[str]:
     return {module.__name__.rpartition(".")[2] for row in rows if (module := inspect.getmodule(row))}  # type: ignore[attr-defined]
 
 
-def test_networks() -> None:
+def test_networks(tiny_variants: dict[str, dict[str, Any]]) -> None:
     assert _modules(NETWORKS.values()) == _files("networks")
-    assert TINY.keys() == NETWORKS.keys(), "tests/conftest.py needs a tiny variant of every network"
+    assert tiny_variants.keys() == NETWORKS.keys(), "tests/conftest.py needs a tiny variant of every network"
 
 
 def test_tasks() -> None:
