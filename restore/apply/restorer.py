@@ -82,7 +82,7 @@ class Restorer:
         self._master = copy.deepcopy(network).float().eval().requires_grad_(False)
         self._placed: dict[str, nn.Module] = {}
         self._lock = threading.Lock()
-        self._tile = _parse_tile(tile)
+        self._tile = tiling.parse(tile)
 
     @classmethod
     def load(cls, name: str | Path, **settings: Any) -> Restorer:
@@ -176,7 +176,7 @@ class Restorer:
             try:
                 return self._tiles(shown, level, strength, tile, trace), trace
             except (RuntimeError, MemoryError) as error:
-                smaller = _halve(min(tile, max(shown.shape[:2])))
+                smaller = tiling.halved(min(tile, max(shown.shape[:2])))
                 if not _out_of_memory(error) or smaller is None:
                     raise
                 log.warning("out of memory with tiles of %d pixels: going on with %d", tile, smaller)
@@ -268,12 +268,8 @@ class Restorer:
             return self._tile or max(shape[:2])
         device = self.place.device
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-        widest = max(
-            (parameter.shape[0] for parameter in self._master.parameters() if parameter.dim() == 4), default=64
-        )
-        bytes_per_pixel = (
-            4.0 * widest * runtime.PRECISIONS[precision].itemsize
-        )  # what few U-Net feature maps at once take
+        widest = max((weight.shape[0] for weight in self._master.parameters() if weight.dim() == 4), default=64)
+        bytes_per_pixel = 4.0 * widest * runtime.PRECISIONS[precision].itemsize  # a few U-Net feature maps at once
         return tiling.largest(free, bytes_per_pixel, most=LARGEST_TILE.get(device.type, 1024))
 
 
@@ -282,25 +278,8 @@ def signal_dependent(recipe: dict[str, Any]) -> bool:
     return bool(recipe.get("training", {}).get("noise", {}).get("poisson_share", 0) > 0.5)
 
 
-def _parse_tile(tile: str | int) -> int | None:
-    if tile == "auto":
-        return None
-    try:
-        side = int(tile)
-    except ValueError:
-        raise ValueError(f"tile must be auto, 0 or a number of pixels, not {tile!r}") from None
-    if side != 0 and side < tiling.SMALLEST:
-        raise ValueError(f"tile must be 0 (never cut) or at least {tiling.SMALLEST} pixels, not {side}")
-    return side
-
-
 def _tensor(pieces: list[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack([piece.transpose(2, 0, 1) for piece in pieces]).astype(np.float32, copy=False))
-
-
-def _halve(tile: int) -> int | None:
-    smaller = tile // 2 // tiling.STEP * tiling.STEP
-    return smaller if smaller >= tiling.SMALLEST else None
 
 
 def _out_of_memory(error: BaseException) -> bool:
