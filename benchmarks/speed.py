@@ -119,9 +119,9 @@ def memory(megapixels: int) -> None:
         print(f"{megapixels} megapixels, 16-bit gray TIFF: peak {peak:.2f} GiB, {time.perf_counter() - since:.0f} s")
     import restore
 
-    piece = np.random.default_rng(1).random((1024, 1408, 1), dtype=np.float32) * 0.2 + 0.4
-    for name in ("denoise-gray", "denoise-xray"):
-        whole, tiled = (restore.load(name, tile=tile).restore(piece, 25.0)[0] for tile in (0, 512))
+    piece = np.random.default_rng(1).random((1024, 1408, 3), dtype=np.float32) * 0.2 + 0.4
+    for name, channels in (("denoise-gray", 1), ("denoise-xray", 1), ("denoise-color", 3)):
+        whole, tiled = (restore.load(name, tile=tile).restore(piece[:, :, :channels], 25.0)[0] for tile in (0, 512))
         print(f"{name}: max |tiled - whole| = {np.abs(whole - tiled).max() * 255:.3f} / 255")
 
 

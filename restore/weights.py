@@ -109,17 +109,18 @@ def find(name: str | Path) -> Entry:
         ValueError: there is no such name or file; the text lists the names there are.
     """
     path = Path(name)
-    if path.is_dir():
-        published = sorted(path.glob(f"*{SUFFIX}"))
-        if len(published) == 1:
-            return entry(published[0])
-        raise ValueError(f"{path} holds {len(published)} weights files; name one of them")
     if path.is_file():
         return entry(path)
+    published = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
+    if len(published) == 1:
+        return entry(published[0])
+    # a folder that only happens to be called like the weights (`denoise-xray/` with pictures in it) must not hide them
     for folder in folders():
         candidate = folder / f"{name}{SUFFIX}"
-        if candidate.is_file():
+        if candidate.is_file() and not published:
             return entry(candidate)
+    if path.is_dir():
+        raise ValueError(f"{path} holds {len(published)} weights files; name one of them")
     names = ", ".join(item.name for item in catalogue()) or "none"
     raise ValueError(f"no weights called {str(name)!r}: neither a file nor one of the known names ({names})")
 

@@ -188,7 +188,7 @@ def test_another_architecture_is_not_resumed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "word"),
     [
-        ({"data.crop": "18"}, "multiple of 4"),
+        ({"data.crop": "17"}, "multiple of 2"),
         ({"data.channels": "2"}, "1, 3"),
         ({"data.scales": "0,1"}, "data.scales"),
         ({"data.test_share": "1"}, "test_share"),

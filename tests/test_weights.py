@@ -121,6 +121,12 @@ def test_found_by_name_file_run_and_folder(own_weights: Path, weights_file: File
         weights.find("other")
 
 
+def test_a_folder_of_pictures_does_not_hide_weights_of_its_name(own_weights: Path, weights_file: File) -> None:
+    named = weights_file(own_weights / "mine.safetensors")
+    Path("mine").mkdir()
+    assert weights.find("mine").path == named
+
+
 def test_the_users_own_come_first(own_weights: Path, weights_file: File) -> None:
     own = weights_file(own_weights / "same.safetensors")
     weights_file(Path("runs") / "same" / "same.safetensors", seed=1)

@@ -9,21 +9,16 @@ Foi et al. 2008 is fitted through the groups' variances.
 from __future__ import annotations
 
 import numpy as np
-from scipy.fft import dctn
 from scipy.optimize import nnls
 
-from restore.images.noise import NoiseLevel
+from restore.images.noise import BLOCK, ORDER, NoiseLevel, dct, fine_variance
 
-BLOCK = 8
 MOST_BLOCKS = 40_000  # a channel; more tell nothing new and cost time
 FLATTEST = 0.05  # share of a picture's blocks that is used
 FLATTEST_OF_GROUP = 0.5  # of a brightness group: fewer would be its darkest, which are its least noisy too
 FEWEST = 64
 GROUPS = 16
-
-_ORDER = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
-LOW = (_ORDER > 0) & (_ORDER <= 3)
-HIGH = _ORDER >= 6
+LOW = (ORDER > 0) & (ORDER <= 3)
 
 
 def estimate(picture: np.ndarray, *, signal_dependent: bool = False) -> NoiseLevel:
@@ -41,12 +36,7 @@ def estimate(picture: np.ndarray, *, signal_dependent: bool = False) -> NoiseLev
         return NoiseLevel()
     if signal_dependent:
         return _fit(np.concatenate(found))
-    return NoiseLevel(0.0, float(np.mean([variance(_flattest(blocks, FLATTEST)) for blocks in found])))
-
-
-def variance(blocks: np.ndarray) -> float:
-    """The noise variance that flat (N, 8, 8) DCT blocks show."""
-    return float(np.median(np.square(blocks[:, HIGH]).mean(axis=0)))
+    return NoiseLevel(0.0, float(np.mean([fine_variance(_flattest(blocks, FLATTEST)) for blocks in found])))
 
 
 def _flattest(blocks: np.ndarray, share: float) -> np.ndarray:
@@ -70,7 +60,7 @@ def _blocks(channel: np.ndarray) -> np.ndarray:
     inside = ((pixels == channel.min()) | (pixels == channel.max())).sum(axis=(1, 2)) <= 1
     if inside.sum() >= 8 * FEWEST:
         pixels = pixels[inside]
-    return np.asarray(dctn(pixels, axes=(1, 2), norm="ortho"), np.float32)
+    return dct(pixels)
 
 
 def _fit(blocks: np.ndarray) -> NoiseLevel:
@@ -80,9 +70,9 @@ def _fit(blocks: np.ndarray) -> NoiseLevel:
         _flattest(blocks[group], FLATTEST_OF_GROUP) for group in np.array_split(order, GROUPS) if len(group) >= FEWEST
     ]
     if not groups:
-        return NoiseLevel(0.0, variance(blocks))
+        return NoiseLevel(0.0, fine_variance(blocks))
     x = np.array([group[:, 0, 0].mean() / BLOCK for group in groups]).clip(0)
-    y = np.array([variance(group) for group in groups])
+    y = np.array([fine_variance(group) for group in groups])
     weight = 1 / np.maximum(y, 1e-8)
     for _ in range(5):
         system = np.stack([x, np.ones_like(x)], axis=1) * weight[:, None]

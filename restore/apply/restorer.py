@@ -24,7 +24,6 @@ from restore.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-
 # on a CPU the feature maps of a larger tile leave the caches and the allocator's reach
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
 OVERLAP = 64

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from restore.images import FORMATS, SUFFIXES
+from restore.images import FORMATS, SUFFIXES, by_name, is_dicom
 
 PRIVATE = ".restore"
 """The folder under `out` that a run keeps for itself."""
@@ -134,18 +134,15 @@ def _walk(root: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
 
 def _verdict(path: Path, kind: str) -> str | None:
     """What to do with an entry of a walked folder: see `_walk`. `kind` is "" for a hidden entry."""
-    suffix = path.suffix.lower()
-    if not kind:
+    named = by_name(path)
+    if not kind or named is False:
         return None
-    if suffix in SUFFIXES:
+    if named:
         return "" if kind == "file" else kind
-    if (suffix and not suffix[1:].isdigit()) or path.name.upper() == "DICOMDIR":  # UIDs as names end in a number
-        return None
     if kind != "file":
         return kind if "link" in kind else None
     try:
-        with path.open("rb") as file:
-            return "" if file.read(132)[128:] == b"DICM" else None
+        return "" if is_dicom(path) else None
     except OSError as error:
         return (error.strerror or str(error)).lower()
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from restore.images import SUFFIXES
+from restore.images import SUFFIXES, by_name, is_dicom
 
 
 def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path:
@@ -75,5 +75,10 @@ def split(files: Sequence[Path], root: Path, *, share: float, seed: int) -> tupl
 
 
 def _is_picture(path: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts[-1:])
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not hidden
+    named = by_name(path)
+    if named is False or path.name.startswith(".") or not path.is_file():
+        return False
+    try:
+        return named or is_dicom(path)
+    except OSError:
+        return False

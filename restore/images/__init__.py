@@ -8,7 +8,18 @@ Knows files, not networks: numpy arrays go in and out. One format family a file;
 
 from restore.images.errors import MAX_PIXELS, ImageError
 from restore.images.frame import Frame
-from restore.images.opening import FORMATS, SUFFIXES, read, sniff
+from restore.images.opening import FORMATS, SUFFIXES, by_name, is_dicom, read, sniff
 from restore.images.picture import Picture
 
-__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "Frame", "ImageError", "Picture", "read", "sniff"]
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "Frame",
+    "ImageError",
+    "Picture",
+    "by_name",
+    "is_dicom",
+    "read",
+    "sniff",
+]

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.fft import dctn
 
+BLOCK = 8
+ORDER = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
+HIGH = ORDER >= 6
 SMOOTHING = 2.0  # px; the brightness that sets the variance is read off the noisy picture, smoothed by this much
 
 
@@ -34,6 +38,16 @@ class NoiseLevel:
     def gaussian(cls, sigma: float) -> NoiseLevel:
         """White Gaussian noise of standard deviation `sigma` on the 0..255 scale."""
         return cls(0.0, (sigma / 255) ** 2)
+
+    @classmethod
+    def of(cls, noise: np.ndarray) -> NoiseLevel:
+        """The level at which the blind estimate would see a field of noise (H, W, C), picture units: of its finest detail only.
+
+        For white noise that is its standard deviation; for noise that is alike in neighbouring pixels it is less.
+        """
+        height, width = (length // BLOCK * BLOCK for length in noise.shape[:2])
+        cells = noise[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK, -1)
+        return cls(0.0, fine_variance(dct(cells.transpose(0, 2, 4, 1, 3).reshape(-1, BLOCK, BLOCK))))
 
     def sigma(self, brightness: float = 0.5) -> float:
         """Standard deviation at `brightness` (0..1), on the 0..255 scale."""
@@ -63,3 +77,13 @@ class NoiseLevel:
         if self.slope == 0:
             return f"sigma {self.sigma():.1f} of 255"
         return f"sigma {self.sigma(0.1):.1f} in the dark to {self.sigma(0.9):.1f} in the light, of 255"
+
+
+def dct(blocks: np.ndarray) -> np.ndarray:
+    """(N, 8, 8) pixels -> (N, 8, 8) float32 coefficients of the orthonormal DCT."""
+    return np.asarray(dctn(blocks, axes=(1, 2), norm="ortho"), np.float32)
+
+
+def fine_variance(coefficients: np.ndarray) -> float:
+    """The noise variance that the high frequencies of (N, 8, 8) flat DCT blocks show; 0 without blocks."""
+    return float(np.median(np.square(coefficients[:, HIGH]).mean(axis=0))) if len(coefficients) else 0.0

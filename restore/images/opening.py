@@ -61,6 +61,27 @@ def sniff(path: Path) -> str | None:
     return _format(start)
 
 
+def by_name(path: Path) -> bool | None:
+    """Whether a file's name says that it is a picture: yes by its suffix, no, or None where only the content can tell.
+
+    DICOM files often have no suffix, or a UID for a name, which ends in a number.
+    """
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return True
+    return False if (suffix and not suffix[1:].isdigit()) or path.name.upper() == "DICOMDIR" else None
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file carries DICOM's mark after the preamble.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
 def _format(start: bytes) -> str | None:
     return next((name for name, row in FORMATS.items() if row.sniff(start)), None)
 

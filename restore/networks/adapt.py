@@ -30,7 +30,7 @@ def transfer(tensors: Mapping[str, Tensor], network: nn.Module) -> None:
 def _fit(key: str, value: Tensor, shape: torch.Size, network: nn.Module) -> Tensor:
     if value.shape == shape:
         return value
-    cell = 4  # pixels of a pixel-unshuffled 2x2 cell, whose channels lie together
+    cell = int(getattr(network, "unshuffle", 1)) ** 2  # pixels of an unshuffled cell, whose channels lie together
     if key == "head.weight" and value.shape[0] == shape[0]:
         picture, noise = value[:, :-cell], value[:, -cell:]
         before, after = picture.shape[1] // cell, shape[1] // cell - 1

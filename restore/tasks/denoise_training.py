@@ -25,9 +25,16 @@ class NetworkConfig:
 
     name: str = field(default="unet", metadata={"help": "a key of restore.networks.NETWORKS"})
     widths: tuple[int, ...] = field(
-        default=(64, 96, 128), metadata={"help": "channels at 1/2, 1/4, 1/8 of the resolution"}
+        default=(32, 64, 128, 192),
+        metadata={"help": "channels at the first resolution, at half of it, at a quarter ..."},
     )
-    blocks: tuple[int, ...] = field(default=(3, 2, 2), metadata={"help": "residual blocks at each of these"})
+    blocks: tuple[int, ...] = field(default=(1, 1, 1, 1), metadata={"help": "residual blocks at each of these"})
+    unshuffle: int = field(default=1, metadata={"help": "the first resolution is the picture's divided by this"})
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of a crop must be multiples of."""
+        return self.unshuffle * 2 ** (len(self.widths) - 1)
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
         "channels": config.data.channels,
         "widths": list(config.network.widths),
         "blocks": list(config.network.blocks),
+        "unshuffle": config.network.unshuffle,
     }
     network = networks.build(config.network.name, **settings)
     if config.start_from:
@@ -147,11 +155,9 @@ def _crops(files: list[Path], *, config: DenoiseConfig, seed: int, length: int) 
 def _check(config: DenoiseConfig) -> None:
     if config.seed < 0:
         raise ValueError(f"seed must not be negative, not {config.seed}")
-    multiple = 2 ** len(config.network.widths)
+    multiple = config.network.multiple
     if config.data.crop < multiple or config.data.crop % multiple:
-        raise ValueError(
-            f"data.crop must be a multiple of {multiple} for {len(config.network.widths)} widths, not {config.data.crop}"
-        )
+        raise ValueError(f"data.crop must be a multiple of {multiple} for this network, not {config.data.crop}")
     for name in ("scales", "gain"):
         low, high = getattr(config.data, name)
         if not 0 < low <= high:

@@ -17,10 +17,10 @@ from restore.training.muon import Muon
 PIXEL_LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": lambda prediction, clean: (prediction - clean).abs().mean(),
     "l2": lambda prediction, clean: (prediction - clean).square().mean(),
-    # Charbonnier et al. 1994: a smooth L1, with epsilon 1e-3 as in Lai et al. 2017
     # half the logarithm of each picture's squared error, so that every noise level counts alike: the mean PSNR itself
     # (Chen et al. 2022, NAFNet); 1e-5 (50 dB) keeps nearly clean pictures from ruling
     "psnr": lambda prediction, clean: ((prediction - clean).square().mean((1, 2, 3)) + 1e-5).log().mean() / 2,
+    # Charbonnier et al. 1994: a smooth L1, with epsilon 1e-3 as in Lai et al. 2017
     "charbonnier": lambda prediction, clean: ((prediction - clean).square() + 1e-6).sqrt().mean(),
 }
 

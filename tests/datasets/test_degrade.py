@@ -11,6 +11,7 @@ from PIL import Image
 
 from restore.datasets import degrade
 from restore.datasets.degrade import NoiseConfig
+from restore.images.noise import NoiseLevel
 
 Smooth = Callable[..., np.ndarray]
 FLAT = np.ones((256, 256, 1), np.float32)
@@ -36,13 +37,15 @@ def test_gaussian_has_its_sigma_and_is_not_clipped() -> None:
     assert noisy.max() > 1
 
 
-def test_correlated_noise_has_its_sigma_and_neighbours_alike() -> None:
-    noisy, level = degrade.correlated(0.5 * FLAT, 20 / 255, _rng(3))
-    noise = noisy[:, :, 0] - 0.5
-    assert noise.std() == pytest.approx(level.sigma() / 255, rel=0.02)
-    white = degrade.gaussian(0.5 * FLAT, 20 / 255, _rng(3))[0][:, :, 0] - 0.5
-    alike = [np.corrcoef(values[:, 1:].ravel(), values[:, :-1].ravel())[0, 1] for values in (noise, white)]
+@pytest.mark.parametrize("channels", [1, 3])
+def test_correlated_noise_has_its_sigma_and_neighbours_alike(channels: int) -> None:
+    noisy, level = degrade.correlated(np.repeat(0.5 * FLAT, channels, 2), 20 / 255, _rng(3))
+    noise = noisy - 0.5
+    assert noise.std() == pytest.approx(20 / 255, rel=0.01)
+    white = degrade.gaussian(0.5 * FLAT, 20 / 255, _rng(3))[0] - 0.5
+    alike = [np.corrcoef(values[:, 1:, 0].ravel(), values[:, :-1, 0].ravel())[0, 1] for values in (noise, white)]
     assert alike[0] > alike[1] + 0.1
+    assert 0 < level.sigma() < 18  # its fine detail only, as a blind estimate would read it
 
 
 def test_eight_bits() -> None:
@@ -89,6 +92,14 @@ def test_the_shares_are_chances(smooth: Smooth) -> None:
     noisy, level = degrade.damage(smooth(32, 32), _rng(), never)
     assert level.mean() == pytest.approx(10 / 255)
     np.testing.assert_array_equal(noisy, degrade.to_8_bits(noisy))
+
+
+def test_after_jpeg_the_level_told_is_what_is_left_to_see(smooth: Smooth) -> None:
+    config = NoiseConfig(sigma=(8.0, 8.0), jpeg_share=1.0, jpeg_quality=(50, 50))
+    picture = smooth(64, 64)
+    noisy, level = degrade.damage(picture, _rng(), config)
+    assert level.mean() == pytest.approx(NoiseLevel.of(noisy - picture).sigma() / 255)
+    assert level.mean() < 4 / 255
 
 
 def test_the_map_errs_as_told(smooth: Smooth) -> None:

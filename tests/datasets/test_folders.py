@@ -30,6 +30,13 @@ def test_every_picture_in_order(root: Path) -> None:
     assert _names(root, folders.pictures(root)) == ["a/0.png", "b/0.png", "b/1.png"]
 
 
+def test_a_dicom_file_needs_no_suffix(root: Path) -> None:
+    for name in ("IM0001", "1.2.840.7"):
+        (root / name).write_bytes(b"\0" * 128 + b"DICM")
+    (root / "README").write_text("none")
+    assert _names(root, folders.pictures(root)) == ["1.2.840.7", "IM0001", "a/0.png", "b/0.png", "b/1.png"]
+
+
 def test_patterns_choose(root: Path) -> None:
     assert _names(root, folders.pictures(root, ["b/1.*", "a/*"])) == ["a/0.png", "b/1.png"]
 

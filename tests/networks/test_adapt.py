@@ -22,6 +22,14 @@ def test_a_colour_network_from_a_gray_one_answers_gray_the_same(tiny: Make) -> N
     torch.testing.assert_close(colour(PICTURE.expand(-1, 3, -1, -1), NOISE), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_unshuffled_cells_are_spread_colour_by_colour() -> None:
+    settings = {"widths": (8, 12), "blocks": (1, 1), "unshuffle": 2}
+    gray, colour = (networks.build("unet", channels=channels, **settings) for channels in (1, 3))
+    transfer(gray.state_dict(), colour)
+    expected = gray(PICTURE, NOISE).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(colour(PICTURE.expand(-1, 3, -1, -1), NOISE), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_gray_network_from_a_colour_one_answers_the_mean(tiny: Make) -> None:
     gray, colour = tiny(channels=1, seed=0), tiny(channels=3, seed=1)
     transfer(colour.state_dict(), gray)

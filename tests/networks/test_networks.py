@@ -78,15 +78,27 @@ def test_one_pixel_reaches_no_further_than_the_receptive_field(tiny: Make, name:
     assert (touched - middle).abs().max() > reach // 3
 
 
+@pytest.mark.parametrize("unshuffle", [1, 2, 4])
+def test_the_unet_works_at_a_fraction_of_the_resolution(unshuffle: int) -> None:
+    network = networks.build("unet", channels=3, widths=(8, 12), blocks=(1, 1), unshuffle=unshuffle)
+    assert network.multiple == 2 * unshuffle
+    picture, noise = torch.rand(1, 3, 24, 40), torch.rand(1, 1, 24, 40)
+    hidden = []
+    network.head.register_forward_hook(lambda module, inputs, output: hidden.append(output.shape[-2:]))
+    assert network(picture, noise).shape == picture.shape
+    assert hidden == [(24 // unshuffle, 40 // unshuffle)]
+
+
 def test_the_unet_is_homogeneous(tiny: Make) -> None:
     network = tiny("unet")
     picture, noise = _inputs(network)
     torch.testing.assert_close(network(3 * picture, 3 * noise), 3 * network(picture, noise), rtol=1e-4, atol=1e-5)
 
 
-def test_the_unet_starts_without_a_checkerboard() -> None:
+@pytest.mark.parametrize("unshuffle", [1, 2])
+def test_the_unet_starts_without_a_checkerboard(unshuffle: int) -> None:
     torch.manual_seed(0)
-    network = networks.build("unet", channels=1, widths=(8, 12), blocks=(1, 1))
+    network = networks.build("unet", channels=1, widths=(8, 12), blocks=(1, 1), unshuffle=unshuffle)
     with torch.inference_mode():
         answer = network(torch.full((1, 1, 96, 96), 0.5), torch.full((1, 1, 96, 96), 0.1))[..., 40:56, 40:56]
     assert answer.abs().max() > 0
@@ -98,7 +110,7 @@ def test_an_unknown_network_names_those_there_are() -> None:
         networks.build("no-such")
 
 
-@pytest.mark.parametrize("settings", [{"depth": 3}, {"widths": (8, 12), "blocks": (1,)}])
+@pytest.mark.parametrize("settings", [{"depth": 3}, {"widths": (8, 12), "blocks": (1,)}, {"unshuffle": 3}])
 def test_unusable_settings_are_a_value_error(settings: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"depth|same length"):
+    with pytest.raises(ValueError, match=r"depth|same length|unshuffle"):
         networks.build("unet", **settings)
