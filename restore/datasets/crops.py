@@ -36,6 +36,7 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         seed: of everything random.
         length: number of items.
         scales: a crop is taken from the picture shrunk by a factor drawn from this range (1 = as it is), area-averaged.
+        scaled_share: share of the crops that are shrunk; the others are taken as they are.
         gain: a crop's contrast is multiplied by a factor drawn from this range.
     """
 
@@ -49,11 +50,12 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         seed: int,
         length: int,
         scales: tuple[float, float] = (1.0, 1.0),
+        scaled_share: float = 1.0,
         gain: tuple[float, float] = (1.0, 1.0),
     ) -> None:
         self.pictures = Pictures(files, channels)
         self.crop, self.damage, self.seed, self.length = crop, damage, seed, length
-        self.scales, self.gain = scales, gain
+        self.scales, self.scaled_share, self.gain = scales, scaled_share, gain
 
     def __len__(self) -> int:
         return self.length
@@ -67,7 +69,7 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
 
     def _crop(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One square crop, (S, S, C) float32 in [0, 1]."""
-        factor = rng.uniform(*self.scales)
+        factor = rng.uniform(*self.scales) if rng.random() < self.scaled_share else 1.0
         side = round(self.crop / factor)
         shortage = [max(0, side - length) for length in picture.shape[:2]]
         if any(shortage):

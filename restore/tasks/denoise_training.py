@@ -52,6 +52,7 @@ class DataConfig:
     scales: tuple[float, float] = field(
         default=(1.0, 1.0), metadata={"help": "range of the factor a picture is shrunk by first"}
     )
+    scaled_share: float = field(default=1.0, metadata={"help": "share of the crops that are shrunk"})
     gain: tuple[float, float] = field(default=(1.0, 1.0), metadata={"help": "range of the factor on a crop's contrast"})
     test_share: float = field(
         default=0.05, metadata={"help": "share of the pictures kept for previews, where no split is given"}
@@ -148,7 +149,7 @@ def _crops(files: list[Path], *, config: DenoiseConfig, seed: int, length: int) 
     data = config.data
     return crops.DamagedCrops(
         files, crop=data.crop, channels=data.channels, damage=partial(degrade.damage, config=config.noise), seed=seed,
-        length=length, scales=data.scales, gain=data.gain,
+        length=length, scales=data.scales, scaled_share=data.scaled_share, gain=data.gain,
     )  # fmt: skip
 
 
@@ -162,6 +163,8 @@ def _check(config: DenoiseConfig) -> None:
         low, high = getattr(config.data, name)
         if not 0 < low <= high:
             raise ValueError(f"data.{name} must be two rising numbers above 0, not {low}, {high}")
+    if not 0 <= config.data.scaled_share <= 1:
+        raise ValueError(f"data.scaled_share must be in 0..1, not {config.data.scaled_share}")
     if not 0 <= config.data.test_share < 1:
         raise ValueError(f"data.test_share must be in 0..1, not {config.data.test_share}")
 

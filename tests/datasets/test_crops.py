@@ -97,6 +97,18 @@ def test_plain_crops_are_pieces_of_the_picture(
     assert len(turns) > 3
 
 
+def test_the_scaled_share_is_shrunk_and_the_rest_is_not(photos: Photos, tmp_path: Path) -> None:
+    files = sorted(photos(tmp_path, count=1).iterdir())
+    windows = np.lib.stride_tricks.sliding_window_view(crops.read(files[0]).frame(0).shown()[:, :, 0], (16, 16))
+    dataset = _dataset(files, scales=(0.5, 0.6), scaled_share=0.5, gain=(1.0, 1.0), length=40)
+    exact = 0
+    for index in range(40):
+        clean = dataset[index]["clean"][0].numpy()
+        views = [np.rot90(view, turn) for view in (clean, clean[:, ::-1]) for turn in range(4)]
+        exact += any((np.abs(windows - view).max(axis=(2, 3)) < 1e-5).any() for view in views)
+    assert 10 < exact < 30
+
+
 def test_a_bad_picture_is_named_skipped_and_counted(
     photos: Photos, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
