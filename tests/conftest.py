@@ -14,7 +14,11 @@ from PIL import Image
 from restore import networks, weights
 from restore.runtime import Runtime
 
-TINY: dict[str, dict[str, Any]] = {"unet": {"widths": (8, 12), "blocks": (1, 1)}}
+TINY: dict[str, dict[str, Any]] = {
+    "unet": {"widths": (8, 12), "blocks": (1, 1)},
+    "resnet": {"width": 4, "blocks": 1, "norm": "none"},
+    "pix2pix_unet": {"width": 4, "levels": 3, "norm": "none"},
+}
 """A tiny variant of every row of NETWORKS."""
 
 

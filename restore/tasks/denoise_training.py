@@ -18,6 +18,7 @@ from restore.gan.core import GAME, OptimizerConfig
 from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
 from restore.networks.adapt import transfer
+from restore.tasks.prepared import Prepared, count
 from restore.training.config import as_dict
 from restore.training.loop import LoopConfig
 
@@ -80,19 +81,6 @@ class DenoiseConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A run that is ready for the loop."""
-
-    trainer: PairedTrainer
-    dataset: Dataset[Any]
-    preview_batch: dict[str, Any] | None
-    recipe: dict[str, Any]
-    facts: dict[str, Any]
-    bad: Callable[[], Mapping[Path, str]] = dict
-    """The pictures that could not be read so far, each with its reason; those that workers met are theirs to know."""
-
-
 def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     """Find the pictures, build the network and the trainer.
 
@@ -126,7 +114,7 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     facts = {
         "training pictures": len(train),
         "held-out pictures": len(test),
-        "parameters": _count(network),
+        "parameters": count(network),
         "device": str(place.device),
         "precision": place.precision,
     }
@@ -168,6 +156,3 @@ def _check(config: DenoiseConfig) -> None:
     if not 0 <= config.data.test_share < 1:
         raise ValueError(f"data.test_share must be in 0..1, not {config.data.test_share}")
 
-
-def _count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from restore.metrics import METRICS, lpips, psnr, ssim
-from restore.metrics.perceptual import BACKBONES
+from restore.networks.backbones import FOLDER as BACKBONES
 
 Smooth = Callable[..., np.ndarray]
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "backbones"
