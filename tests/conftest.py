@@ -44,9 +44,10 @@ def tiny() -> Callable[..., torch.nn.Module]:
             network = networks.build(name, channels=channels, **TINY[name])
             side = 16 * network.multiple
             picture, noise = torch.rand(1, channels, side, side), torch.full((1, 1, side, side), 0.1)
-            with torch.no_grad():
-                last = [parameter for parameter in network.parameters() if parameter.dim() == 4][-1]
-                last.mul_(0.1 / network(picture, noise).std())
+            if network.condition_channels:  # the others answer with a picture, whatever the size of their weights
+                with torch.no_grad():
+                    last = [parameter for parameter in network.parameters() if parameter.dim() == 4][-1]
+                    last.mul_(0.1 / network(picture, noise).std())
         return network.eval()
 
     return make

@@ -64,6 +64,7 @@ class Player:
         network: what learns.
         average: its exponential moving average, buffers included.
         steps: updates so far.
+        softened: multiplies the rate; below 1 after a collapse was rolled back.
         gradient_norm: of the last update, before clipping.
     """
 
@@ -74,6 +75,7 @@ class Player:
         self.optimizers = _optimizers(self.network, config)
         self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.dtype == torch.float16)
         self.steps = 0
+        self.softened = 1.0
         self.gradient_norm = torch.zeros(())
 
     def gather(self, loss: Tensor) -> None:
@@ -87,7 +89,7 @@ class Player:
 
     def move(self) -> None:
         """`follow` for players of one common loss, who share a scaler: whoever moved them updates it once."""
-        rate = schedule(self.config, self.steps)
+        rate = self.softened * schedule(self.config, self.steps)
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         parameters = [parameter for parameter in self.network.parameters() if parameter.grad is not None]
@@ -113,6 +115,7 @@ class Player:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.scaler.state_dict(),
             "steps": self.steps,
+            "softened": self.softened,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -130,7 +133,7 @@ class Player:
             optimizer.load_state_dict(saved)
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-        self.steps = int(state["steps"])
+        self.steps, self.softened = int(state["steps"]), float(state["softened"])
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -176,6 +179,17 @@ def frozen(*networks: nn.Module) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Within, `network` is in evaluation mode: no dropout, and its normalisations learn nothing."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
 
 
 class Pool:

@@ -10,16 +10,25 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from restore.gan.core import Player
+from restore.gan.opponent import Opponent
 
 
 @dataclass(frozen=True)
 class HealthConfig:
     """When a measure is an illness."""
 
+    on_collapse: Literal["warn", "stop", "rollback"] = field(
+        default="warn",
+        metadata={"help": "after a collapse: say so, stop, or go on from the last checkpoint with half of the rates"},
+    )
+    every: int = field(default=100, metadata={"help": "steps between two looks"})
     patience: int = field(default=5, metadata={"help": "looks in a row that must be bad before anything is said"})
     collapse: float = field(default=0.35, metadata={"help": "diversity of made pictures, of that of real ones, below which they are alike"})
     won: float = field(default=0.98, metadata={"help": "share of pictures known above which the discriminator has won"})
@@ -38,11 +47,16 @@ class Verdict:
         kind: collapse, won, lost, vanishing, exploding, checkerboard, inversion or nan.
         step: when.
         text: what it is and what can be done.
+        action: what the run should do: warn, stop or rollback.
     """
 
     kind: str
     step: int
     text: str
+    action: str = "warn"
+
+    def __str__(self) -> str:
+        return f"step {self.step}: {self.text}"
 
 
 MENDS: Mapping[str, str] = {
@@ -57,6 +71,13 @@ MENDS: Mapping[str, str] = {
     "inversion": "bright has become dark in the translation: raise identity_weight",
     "nan": "a loss is no longer a number: resume from the last checkpoint with lower rates, or in fp32",
 }
+
+
+class Examined(Protocol):
+    """A trainer as the watch sees it."""
+
+    def measures(self) -> Mapping[str, float]:
+        """What `HealthWatch.look` takes."""
 
 
 class HealthWatch:
@@ -91,10 +112,27 @@ class HealthWatch:
             needed = 1 if kind in {"nan", "exploding"} else self.config.patience
             if self.bad[kind] >= needed and kind not in self.told:
                 self.told.add(kind)
-                verdicts.append(Verdict(kind, step, MENDS[kind]))
+                action = self.config.on_collapse if kind == "collapse" else "warn"
+                verdicts.append(Verdict(kind, step, MENDS[kind], action))
             elif self.bad[kind] == 0:
                 self.told.discard(kind)
         return verdicts
+
+    def examine(self, step: int, trainer: Examined) -> list[Verdict]:
+        """Look at a trainer every so many steps."""
+        return self.look(step, trainer.measures()) if step % self.config.every == 0 else []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen so far."""
+        return {"bad": dict(self.bad), "told": sorted(self.told), "norms": {name: list(past) for name, past in self.norms.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`."""
+        self.bad = defaultdict(int, state["bad"])
+        self.told = set(state["told"])
+        self.norms.clear()
+        for name, past in state["norms"].items():
+            self.norms[name].extend(past)
 
     def _ill(self, measures: Mapping[str, float]) -> set[str]:
         config, found = self.config, set()
@@ -130,6 +168,23 @@ class HealthWatch:
             return {"vanishing"}
         past.append(norm)
         return set()
+
+
+def of_player(generator: Player, opponent: Opponent) -> dict[str, float]:
+    """The measures of a game: what the discriminator knew, and the length of both gradients."""
+    found = {name: float(value) for name, value in opponent.told.items() if name.startswith("knew")}
+    found["gradient generator"] = float(generator.gradient_norm)
+    found["gradient discriminator"] = float(opponent.player.gradient_norm)
+    return found
+
+
+def of_pictures(made: Tensor, real: Tensor, source: Tensor | None = None) -> dict[str, float]:
+    """The measures of a probe batch, all (B, C, H, W): made pictures, real ones of the same kind, and what was translated."""
+    measures = {
+        "diversity": diversity(made) / max(diversity(real), 1e-6),
+        "checkerboard": checkerboard(made) / max(checkerboard(real), 1e-6),
+    }
+    return measures | ({"likeness": likeness(source, made)} if source is not None else {})
 
 
 def diversity(pictures: Tensor) -> float:

@@ -13,7 +13,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from restore.gan.core import OptimizerConfig, Player
+from restore.gan import health
+from restore.gan.core import OptimizerConfig, Player, evaluating
+from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.losses import PIXEL_LOSSES, Lpips, Perceptual
 from restore.gan.opponent import Opponent
 from restore.runtime import Runtime
@@ -52,17 +54,21 @@ class PairedTrainer:
         opponent: needed where `adversarial_weight` is above 0.
         conditional: the opponent sees the input beside the picture (pix2pix).
         names: the batch's keys of input and wanted.
+        health_config: what counts as an illness of a game.
+        probe: a batch whose predictions are looked at for it.
     """
 
     def __init__(
         self, network: nn.Module, optimizer: OptimizerConfig, runtime: Runtime, *, losses: LossConfig | None = None,
         opponent: Opponent | None = None, conditional: bool = False, names: tuple[str, str] = ("damaged", "clean"),
+        health_config: HealthConfig | None = None, probe: Mapping[str, Tensor] | None = None,
     ) -> None:  # fmt: skip
         self.runtime, self.losses, self.names = runtime, losses or LossConfig(), names
         if (self.losses.adversarial_weight > 0) != (opponent is not None):
             raise ValueError("an opponent and an adversarial_weight above 0 belong together")
         self.generator = Player(network, optimizer, runtime)
-        self.opponent, self.conditional = opponent, conditional
+        self.opponent, self.conditional, self.probe = opponent, conditional, probe
+        self.watch = HealthWatch(health_config)
         self.pixel = PIXEL_LOSSES[self.losses.pixel]
         self.deep: dict[str, tuple[float, nn.Module]] = {}
         for name, weight, kind in (
@@ -106,9 +112,29 @@ class PairedTrainer:
         """Everybody who learns, by name."""
         return {"generator": self.generator} | ({"discriminator": self.opponent.player} if self.opponent else {})
 
+    def examine(self, step: int) -> list[Verdict]:
+        """What is ill, if anything, told once each; without an opponent there is nothing to look at."""
+        return self.watch.examine(step, self) if self.opponent else []
+
+    @torch.no_grad()
+    def measures(self) -> dict[str, float]:
+        """What the health watch looks at."""
+        assert self.opponent is not None
+        found = health.of_player(self.generator, self.opponent)
+        if self.probe is not None:
+            with evaluating(self.generator.network):
+                prediction = self.predict(self.generator.network, self.probe)
+            found |= health.of_pictures(prediction, self._here(self.probe[self.names[1]]))
+        return found
+
+    def soften(self) -> None:
+        """Half of every rate from now on."""
+        for player in self.players().values():
+            player.softened /= 2
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
-        state = {"generator": self.generator.state_dict()}
+        state = {"generator": self.generator.state_dict(), "watch": self.watch.state_dict()}
         return state | ({"opponent": self.opponent.state_dict()} if self.opponent else {})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -120,6 +146,7 @@ class PairedTrainer:
         if ("opponent" in state) != (self.opponent is not None):
             raise ValueError("a run can only be resumed with an opponent if it began with one: keep its adversarial_weight")
         self.generator.load_state_dict(state["generator"])
+        self.watch.load_state_dict(state["watch"])
         if self.opponent:
             self.opponent.load_state_dict(state["opponent"])
 

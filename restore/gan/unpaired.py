@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restore.gan.core import OptimizerConfig, Player, Pool
+from restore.gan import health
+from restore.gan.core import OptimizerConfig, Player, Pool, evaluating
+from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.opponent import Opponent
 from restore.runtime import Runtime
 
@@ -80,11 +82,17 @@ class CycleTrainer:
         forward, backward: source to target and back.
         config: weights of the terms.
         runtime: device and precision.
+        health_config: what counts as an illness.
+        probe: a batch whose translations are looked at for it.
     """
 
-    def __init__(self, forward: Direction, backward: Direction, config: CycleConfig, runtime: Runtime) -> None:
+    def __init__(
+        self, forward: Direction, backward: Direction, config: CycleConfig, runtime: Runtime, *,
+        health_config: HealthConfig | None = None, probe: Mapping[str, Tensor] | None = None,
+    ) -> None:  # fmt: skip
         self.forward, self.backward = forward, backward
-        self.config, self.runtime = config, runtime
+        self.config, self.runtime, self.probe = config, runtime, probe
+        self.watch = HealthWatch(health_config)
         backward.generator.scaler = forward.generator.scaler  # of one common loss
 
     def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -135,14 +143,40 @@ class CycleTrainer:
             for role, player in (("generator", way.generator), ("discriminator", way.opponent.player))
         }
 
+    def examine(self, step: int) -> list[Verdict]:
+        """What is ill, if anything, told once each."""
+        return self.watch.examine(step, self)
+
+    @torch.no_grad()
+    def measures(self) -> dict[str, float]:
+        """What the health watch looks at, of both directions."""
+        found: dict[str, float] = {}
+        for name, way, own, other in (
+            ("forward", self.forward, "source", "target"),
+            ("backward", self.backward, "target", "source"),
+        ):
+            mine = health.of_player(way.generator, way.opponent)
+            if self.probe is not None:
+                source = self._here(self.probe[own])
+                with evaluating(way.generator.network):
+                    mine |= health.of_pictures(way.translate(source), self._here(self.probe[other]), source)
+            found |= {f"{name} {measure}": value for measure, value in mine.items()}
+        return found
+
+    def soften(self) -> None:
+        """Half of every rate from now on."""
+        for player in self.players().values():
+            player.softened /= 2
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
-        return {"forward": self.forward.state_dict(), "backward": self.backward.state_dict()}
+        return {way: getattr(self, way).state_dict() for way in ("forward", "backward")} | {"watch": self.watch.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Undo `state_dict`."""
         self.forward.load_state_dict(state["forward"])
         self.backward.load_state_dict(state["backward"])
+        self.watch.load_state_dict(state["watch"])
 
     def _terms(self, way: Direction, back: Direction, own: Tensor, other: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The weighted terms of one direction and its translations: Zhu et al. 2017, eq. 1, 2 and section 5.2 (identity)."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import nn
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import default_collate
 
 from restore import networks, runtime, weights
 from restore.datasets import crops, degrade, folders
 from restore.gan import opponent as opponents
 from restore.gan.core import GAME, OptimizerConfig
+from restore.gan.health import HealthConfig
 from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
 from restore.networks.adapt import transfer
@@ -77,7 +77,10 @@ class DenoiseConfig:
     noise: degrade.NoiseConfig = field(default_factory=degrade.NoiseConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     losses: LossConfig = field(default_factory=LossConfig)
-    opponent: OpponentConfig = field(default=OpponentConfig(network="unet", objective="vanilla", optimizer=replace(GAME, learning_rate=1e-4)))
+    opponent: OpponentConfig = field(
+        default=OpponentConfig(network="unet", objective="vanilla", optimizer=replace(GAME, learning_rate=1e-4))
+    )
+    health: HealthConfig = field(default_factory=HealthConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -107,7 +110,7 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], network)
     opponent = opponents.build(config.data.channels, config.opponent, place) if config.losses.adversarial_weight else None
-    trainer = PairedTrainer(network, config.optimizer, place, losses=config.losses, opponent=opponent)
+    trainer = PairedTrainer(network, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health)
     make = partial(_crops, config=config)
     recipe = {"task": "denoise", "network": config.network.name, "settings": settings, "training": as_dict(config)}
     dataset = make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size)

@@ -13,6 +13,7 @@ from restore import networks, runtime
 from restore.datasets import domains
 from restore.gan import opponent as opponents
 from restore.gan.core import GAME, OptimizerConfig
+from restore.gan.health import HealthConfig
 from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
 from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
@@ -67,6 +68,7 @@ class CycleGanConfig:
     losses: CycleConfig = field(default_factory=CycleConfig)
     opponent: OpponentConfig = field(default_factory=OpponentConfig)
     optimizer: OptimizerConfig = field(default=GAME)
+    health: HealthConfig = field(default_factory=HealthConfig)
     loop: LoopConfig = field(default=LoopConfig(steps=200_000, batch_size=1))
 
 
@@ -82,6 +84,7 @@ class Pix2PixConfig:
     losses: LossConfig = field(default=LossConfig(pixel_weight=100.0, adversarial_weight=1.0))
     opponent: OpponentConfig = field(default=OpponentConfig(objective="vanilla"))
     optimizer: OptimizerConfig = field(default=GAME)
+    health: HealthConfig = field(default_factory=HealthConfig)
     loop: LoopConfig = field(default=LoopConfig(steps=80_000, batch_size=1))
 
 
@@ -104,7 +107,7 @@ def cyclegan(root: Path, config: CycleGanConfig) -> Prepared:
         )
         for number in range(2)
     ]  # fmt: skip
-    trainer = CycleTrainer(ways[0], ways[1], config.losses, place)
+    trainer = CycleTrainer(ways[0], ways[1], config.losses, place, health_config=config.health)
     return _prepared(config, found, trainer, place, paired=False)
 
 
@@ -116,7 +119,7 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
         opponent = opponents.build(2 * config.data.channels, config.opponent, place)
     trainer = PairedTrainer(
         _generator(config), config.optimizer, place, losses=config.losses, opponent=opponent, conditional=True,
-        names=("source", "target"),
+        names=("source", "target"), health_config=config.health,
     )  # fmt: skip
     return _prepared(config, found, trainer, place, paired=True)
 
@@ -164,4 +167,6 @@ def _prepared(
         "directions": list(trainer.networks()) if len(trainer.networks()) > 1 else [], "training": as_dict(config),
     }  # fmt: skip
     preview = dict(default_collate([shown[index] for index in range(4)]))
+    probes = crops(found.train, seed=config.seed + 2, flip=False, length=8)
+    trainer.probe = dict(default_collate([probes[index] for index in range(8)]))
     return Prepared(trainer, dataset, preview, recipe, facts, lambda: dataset.bad)

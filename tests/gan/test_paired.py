@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from restore.runtime import Runtime
 from restore.gan.core import OptimizerConfig, schedule
 from restore.gan.losses import PIXEL_LOSSES
 from restore.gan.paired import LossConfig, PairedTrainer
+from restore.runtime import Runtime
 
 Make = Callable[..., torch.nn.Module]
 
