@@ -1,7 +1,7 @@
 """Two domains of pictures, paired or not: which layouts a DATASET may have, and its seeded training crops.
 
-Unpaired: `source/ target/` or `trainA/ trainB/`. Paired: `source/ target/`, `damaged/ clean/`, `labels/ photo/` or `A/ B/` with equal names, or one
-folder of pictures that hold both side by side (A|B). Each may lie under `train/` and `test/`.
+Unpaired: `source/ target/` or `trainA/ trainB/`. Paired: `source/ target/`, `damaged/ clean/`, `labels/ photo/` or `A/ B/` with
+equal names, or one folder of pictures that hold both side by side (A|B). Each may lie under `train/` and `test/`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from restore.datasets.folders import pictures, split
 from restore.images import ImageError, read
 
 SIDES = (("source", "target"), ("damaged", "clean"), ("labels", "photo"), ("A", "B"))
-LAYOUT = "source/ and target/ (or damaged/ and clean/, labels/ and photo/, A/ and B/, trainA/ and trainB/), each perhaps under train/ and test/"
+LAYOUT = (
+    "source/ and target/ (or damaged/ and clean/, labels/ and photo/, A/ and B/, trainA/ and trainB/), each perhaps "
+    "under train/ and test/"
+)
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,16 @@ def _sides(folders: tuple[Path, Path], paired: bool) -> tuple[list[Path], list[P
     first, second = (pictures(folder) for folder in folders)
     if not paired:
         return first, second
-    keys = [{path.relative_to(folder).with_suffix(""): path for path in files} for folder, files in zip(folders, (first, second), strict=True)]
+    keys = [
+        {path.relative_to(folder).with_suffix(""): path for path in files}
+        for folder, files in zip(folders, (first, second), strict=True)
+    ]
     lonely = sorted(str(name) for name in keys[0].keys() ^ keys[1].keys())
     if lonely:
         more = f" and {len(lonely) - 3} more" if len(lonely) > 3 else ""
         raise ValueError(
-            f"{folders[0].parent}: {', '.join(lonely[:3])}{more} have no partner of the same name in {folders[0].name}/ and {folders[1].name}/"
+            f"{folders[0].parent}: {', '.join(lonely[:3])}{more} have no partner of the same name in "
+            f"{folders[0].name}/ and {folders[1].name}/"
         )
     names = sorted(keys[0])
     return [keys[0][name] for name in names], [keys[1][name] for name in names]

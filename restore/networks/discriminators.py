@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {
-    "instance": lambda channels: nn.InstanceNorm2d(channels),
-    "batch": lambda channels: nn.BatchNorm2d(channels),
-    "none": lambda channels: nn.Identity(),
+    "instance": nn.InstanceNorm2d,
+    "batch": nn.BatchNorm2d,
+    "none": nn.Identity,
 }
 
 

@@ -26,7 +26,7 @@ class Level(nn.Module):
     """
 
     def __init__(
-        self, outer: int, inner: int, below: Level | None, norm: str, upsample: str, dropout: float, out: int | None = None
+        self, outer: int, inner: int, below: Level | None, *, norm: str, upsample: str, dropout: float, out: int | None = None
     ) -> None:
         super().__init__()
         bias, outermost = norm != "batch", out is not None
@@ -66,7 +66,7 @@ class Pix2PixUNet(nn.Module):
     condition_channels = 0
 
     def __init__(
-        self, channels: int = 3, width: int = 64, levels: int = 8, norm: Literal["instance", "batch", "none"] = "batch",
+        self, channels: int = 3, width: int = 64, levels: int = 8, *, norm: Literal["instance", "batch", "none"] = "batch",
         upsample: Literal["resize", "transposed"] = "resize", dropout: float = 0.5,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -82,8 +82,10 @@ class Pix2PixUNet(nn.Module):
         below: Level | None = None
         for level in range(levels - 1, 0, -1):
             inner_dropout = dropout if levels - 4 <= level < levels - 1 and level >= 4 else 0.0
-            below = Level(widths[level - 1], widths[level], below, norm, upsample, inner_dropout)
-        self.outermost = Level(channels, widths[0], below, norm, upsample, 0.0, out=channels)
+            below = Level(
+                widths[level - 1], widths[level], below, norm=norm, upsample=upsample, dropout=inner_dropout
+            )
+        self.outermost = Level(channels, widths[0], below, norm=norm, upsample=upsample, dropout=0.0, out=channels)
         initialise(self)
 
     @property

@@ -67,7 +67,7 @@ class ResnetGenerator(nn.Module):
     multiple = 4
 
     def __init__(
-        self, channels: int = 3, width: int = 64, blocks: int = 9, norm: Literal["instance", "batch", "none"] = "instance",
+        self, channels: int = 3, width: int = 64, blocks: int = 9, *, norm: Literal["instance", "batch", "none"] = "instance",
         upsample: Literal["resize", "transposed"] = "resize", dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
