@@ -35,7 +35,7 @@ class Level(nn.Module):
         # one pixel has no deviation to normalise by
         plain = outermost or below is None
         self.down = nn.Sequential(
-            *activation, nn.Conv2d(outer, inner, 4, 2, 1, bias=bias or plain), nn.Identity() if plain else NORMS[norm](inner)
+            *activation, nn.Conv2d(outer, inner, 4, 2, 1, bias=bias), nn.Identity() if plain else NORMS[norm](inner)
         )
         self.below = below
         wide = inner if below is None else 2 * inner
