@@ -2,8 +2,8 @@
 
     python benchmarks/cyclegan.py [--side 256] [--blocks 9] [--width 64] [--batch 1] [--repetitions 3] [--device auto]
 
-The plain step is the one of the paper's reference: float32 (on a GPU without TF32), NCHW, the same losses, Adam. On a GPU plain bf16 autocast
-is timed as well. Ratios are of medians over alternating repetitions.
+The plain step is that of the reference code: float32 (on a GPU without TF32), NCHW, the same losses, Adam. On a GPU plain bf16
+autocast is timed as well. Ratios are of medians over alternating repetitions.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
         ways["plain autocast"] = (trainer(ours, options, plain_layout=True), ours)
     batch = {name: torch.rand(options.batch, 3, options.side, options.side) for name in ("source", "target")}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for name, (made, place) in ways.items():
+    for made, place in ways.values():
         step(made, batch, place)
     for _ in range(options.repetitions):
         for name, (made, place) in ways.items():
@@ -74,7 +74,8 @@ def main() -> None:
     ours_took = statistics.median(seconds["restore"])
     for name, took in seconds.items():
         middle = statistics.median(took)
-        print(f"{name:15} {middle:7.3f} s a step, {options.batch / middle:7.3f} images/s, restore is {middle / ours_took:.2f} times as fast")
+        pace = options.batch / middle
+        print(f"{name:15} {middle:7.3f} s a step, {pace:7.3f} images/s, restore is {middle / ours_took:.2f} times as fast")
 
 
 if __name__ == "__main__":
