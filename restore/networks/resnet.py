@@ -64,7 +64,7 @@ class ResnetGenerator(nn.Module):
     """
 
     condition_channels = 0
-    multiple = 4
+    multiple = 8  # a quarter of the resolution must leave two pixels to mirror
 
     def __init__(
         self, channels: int = 3, width: int = 64, blocks: int = 9, *, norm: Literal["instance", "batch", "none"] = "instance",
@@ -102,7 +102,7 @@ class ResnetGenerator(nn.Module):
         return self.reach + self.multiple
 
     def forward(self, picture: Tensor) -> Tensor:
-        """(B, C, H, W), nominal [0, 1], sides multiples of 4 -> what has to be added to it to get its translation."""
+        """(B, C, H, W), nominal [0, 1], sides multiples of 8 -> what has to be added to it to get its translation."""
         hidden = self.ups(self.blocks(self.downs(self.head(2 * picture - 1))))
         # half precision would band the result: from here on float32
         return (torch.tanh(self.tail(hidden).float()) + 1) / 2 - picture.float()

@@ -17,6 +17,7 @@ from restore.gan.health import HealthConfig
 from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
 from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
+from restore.networks.resnet import ResnetGenerator
 from restore.runtime import Runtime
 from restore.tasks.prepared import Prepared, count
 from restore.training.config import as_dict
@@ -125,7 +126,7 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
 
 
 def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) -> tuple[Runtime, domains.Domains]:
-    multiple = 4 if config.generator.name == "resnet" else 2**config.generator.levels
+    multiple = ResnetGenerator.multiple if config.generator.name == "resnet" else 2**config.generator.levels
     if config.data.crop < multiple or config.data.crop % multiple:
         raise ValueError(f"data.crop must be a multiple of {multiple} for this generator, not {config.data.crop}")
     low, high = config.data.sides
