@@ -46,7 +46,7 @@ class Augmentation:
 
     def _apply(self, parts: list[nn.Module], pictures: Tensor) -> Tensor:
         for part in parts:
-            part.p = self.chance
+            part.p = self.chance  # type: ignore[assignment]
             pictures = part(pictures)
         return pictures
 

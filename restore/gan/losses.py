@@ -38,8 +38,8 @@ def ms_ssim(prediction: Tensor, wanted: Tensor) -> Tensor:
     scales = [index for index in range(len(MS_SSIM_WEIGHTS)) if min(first.shape[-2:]) >> index >= 11]
     if not scales:
         raise ValueError(f"MS-SSIM needs at least 11 x 11 pixels, not {first.shape[-2]} x {first.shape[-1]}")
-    weights = torch.tensor(MS_SSIM_WEIGHTS[: len(scales)])
-    weights = (weights / weights.sum()).tolist()
+    whole = sum(MS_SSIM_WEIGHTS[: len(scales)])
+    weights = [weight / whole for weight in MS_SSIM_WEIGHTS[: len(scales)]]
     product = torch.ones(first.shape[:2], device=first.device)
     for index, weight in zip(scales, weights, strict=True):
         luminance, structure = _ssim_terms(first, second)

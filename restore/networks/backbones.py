@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -71,7 +72,7 @@ def lpips() -> nn.Module:
                 network: nn.Module = package.LPIPS(net="alex", verbose=False)
         else:
             network = package.LPIPS(net="alex", pretrained=True, pnet_rand=True, verbose=False)
-            _fill(network.net, named / "alexnet_features.safetensors")
+            _fill(cast(nn.Module, network.net), named / "alexnet_features.safetensors")
     return network.eval().requires_grad_(False)
 
 

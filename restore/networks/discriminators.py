@@ -145,10 +145,11 @@ def initialise(network: nn.Module, deviation: float = 0.02) -> None:
     """Weights from N(0, deviation), as DCGAN, pix2pix and CycleGAN start (Isola et al. 2017, appendix 6.2); biases 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            weight = module.parametrizations.weight.original if hasattr(module, "parametrizations") else module.weight
-            nn.init.normal_(weight, 0.0, deviation)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+            for name, parameter in module.named_parameters():  # under a spectral norm the weight has another name
+                if name == "bias":
+                    nn.init.zeros_(parameter)
+                else:
+                    nn.init.normal_(parameter, 0.0, deviation)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, deviation)
             nn.init.zeros_(module.bias)
