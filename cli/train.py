@@ -11,11 +11,9 @@ import typer
 
 from .common import say, stoppable
 
-_METHODS = "denoise"
-
 
 def train(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="What to learn: denoise.", show_default=False)],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="What to learn: denoise, cyclegan or pix2pix.", show_default=False)],
     dataset: Annotated[
         Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)
     ],
@@ -39,6 +37,8 @@ def train(
     """Train a network on your own pictures.
 
     restore train denoise photos/ --out runs/mine --steps 20000
+
+    restore train cyclegan photo2paint
     """
     if resume and out is None:
         raise typer.BadParameter("--resume needs --out RUN, the folder of the run to go on with")

@@ -57,11 +57,19 @@ def verify() -> None:
 
 @app.command()
 def add(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A weights file (safetensors).", show_default=False)],
-    name: Annotated[str | None, typer.Option(help="The name to use it by; else the file's.")] = None,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A weights file (safetensors), or a generator of CycleGAN's reference code (.pth).", show_default=False
+        ),
+    ],
+    name: Annotated[str | None, typer.Option("--as", "--name", help="The name to use it by; else the file's.")] = None,
 ) -> None:
-    """Keep a copy of a weights file, usable by name from then on."""
-    from restore import weights
+    """Keep a copy of a weights file, usable by name from then on.
 
-    entry = weights.add(file, name or file.stem)
-    typer.echo(f"added {entry.name} ({entry.path}); use it with --weights {entry.name}")
+    restore weights add latest_net_G.pth --as horse2zebra
+    """
+    from restore.api import add_weights
+
+    path = add_weights(file, name)
+    typer.echo(f"added {path.stem} ({path}); use it with --weights {path.stem}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from restore import runtime
+from restore import weights as catalogue
 from restore.apply.batch import BatchOptions, Event, Report
 from restore.apply.batch import run as run_batch
 from restore.apply.restorer import Restorer
@@ -104,3 +105,23 @@ def train(
         method, Path(dataset), config_file=Path(config_file) if config_file else None, overrides=overrides,
         out=Path(out) if out else None, resume=resume, dry_run=dry_run, on_event=on_event,
     )  # fmt: skip
+
+
+def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:
+    """Keep a copy of a weights file, so that `weights=name` finds it; also a generator of CycleGAN's and pix2pix's reference code.
+
+    Args:
+        file: a safetensors file of this suite, or a `.pth` that the reference code wrote (read with `weights_only`: no code of
+            a stranger's file is run).
+        name: what to call it; the file's name otherwise.
+
+    Returns:
+        Where it is kept.
+
+    Raises:
+        ValueError: neither of these, or the name is taken or unusable.
+    """
+    from restore.tasks.converting import converted
+
+    with converted(Path(file)) as path:
+        return catalogue.add(path, name or Path(file).stem).path

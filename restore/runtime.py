@@ -43,6 +43,10 @@ class Runtime:
         """Move `network` here, in this precision and memory format."""
         return network.to(self.device, self.dtype).to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
+    def autocast(self) -> torch.autocast:
+        """The context in which a float32 network computes in this precision."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
     def in_precision(self, precision: str) -> Runtime:
         """The same device in another precision."""
         return Runtime(self.device, PRECISIONS[precision])

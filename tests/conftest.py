@@ -14,7 +14,11 @@ from PIL import Image
 from restore import networks, weights
 from restore.runtime import Runtime
 
-TINY: dict[str, dict[str, Any]] = {"unet": {"widths": (8, 12), "blocks": (1, 1)}}
+TINY: dict[str, dict[str, Any]] = {
+    "unet": {"widths": (8, 12), "blocks": (1, 1)},
+    "resnet": {"width": 4, "blocks": 1, "norm": "none"},
+    "pix2pix_unet": {"width": 4, "levels": 3, "norm": "none"},
+}
 """A tiny variant of every row of NETWORKS."""
 
 
@@ -40,9 +44,10 @@ def tiny() -> Callable[..., torch.nn.Module]:
             network = networks.build(name, channels=channels, **TINY[name])
             side = 16 * network.multiple
             picture, noise = torch.rand(1, channels, side, side), torch.full((1, 1, side, side), 0.1)
-            with torch.no_grad():
-                last = [parameter for parameter in network.parameters() if parameter.dim() == 4][-1]
-                last.mul_(0.1 / network(picture, noise).std())
+            if network.condition_channels:  # the others answer with a picture, whatever the size of their weights
+                with torch.no_grad():
+                    last = [parameter for parameter in network.parameters() if parameter.dim() == 4][-1]
+                    last.mul_(0.1 / network(picture, noise).std())
         return network.eval()
 
     return make

@@ -23,12 +23,11 @@ def commands(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
 def test_the_commands_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data" / "xray").mkdir(parents=True)
-    # the smaller pictures only: the commands are what is tested, not the machine
-    for folder in ("low-dose", "chest"):
-        for path in sorted((ROOT / "data/xray" / folder).iterdir())[:2]:
-            target = tmp_path / "data/xray" / folder / path.name
-            target.parent.mkdir(exist_ok=True)
+    # a few of the pictures only: the commands are what is tested, not the machine
+    for folder in ("xray/low-dose", "xray/chest", "photo2paint/source", "photo2paint/target"):
+        for path in sorted((ROOT / "data" / folder).iterdir())[:2]:
+            target = tmp_path / "data" / folder / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
     for command in commands(page):
         result = CliRunner().invoke(app, shlex.split(command)[1:])

@@ -10,12 +10,13 @@ from typing import Any
 
 from restore.metrics import METRICS
 from restore.networks import NETWORKS
+from restore.networks.discriminators import DISCRIMINATORS
 from restore.tasks import METHODS, TASKS
 
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
-    "networks": {"adapt"},
-    "tasks": {"running", "denoise_training"},
+    "networks": {"adapt", "backbones", "discriminators", "reference"},
+    "tasks": {"running", "prepared", "converting", "denoise_training", "translate_training"},
     "metrics": {"report"},
 }
 """Files of a room that hold no row of its table."""
@@ -40,8 +41,11 @@ def test_tasks() -> None:
 
 
 def test_methods() -> None:
-    assert {f"{name}_training" for name in METHODS} <= HELPERS["tasks"]
-    assert _modules(method.prepare for method in METHODS.values()) == {f"{name}_training" for name in METHODS}
+    assert _modules(method.prepare for method in METHODS.values()) == {name for name in HELPERS["tasks"] if "_training" in name}
+
+
+def test_discriminators() -> None:
+    assert _modules(DISCRIMINATORS.values()) == {"discriminators"}
 
 
 def test_metrics() -> None:

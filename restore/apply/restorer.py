@@ -84,13 +84,22 @@ class Restorer:
         self._tile = tiling.parse(tile)
 
     @classmethod
-    def load(cls, name: str | Path, **settings: Any) -> Restorer:
+    def load(cls, name: str | Path, *, direction: str | None = None, **settings: Any) -> Restorer:
         """A restorer from weights given by name, file or run folder; `settings` go to the constructor.
 
+        Args:
+            direction: which network of a file that holds several (`forward`, `backward`); the first unless told.
+
         Raises:
-            ValueError: no such weights, or a file that is none.
+            ValueError: no such weights or direction, or a file that is none.
         """
         tensors, recipe = weights.load(weights.find(name).path)
+        directions = recipe.get("directions") or []
+        if direction is not None and direction not in directions:
+            raise ValueError(f"the weights {str(name)!r} have no direction {direction!r}: there are {', '.join(directions) or 'none'}")
+        if directions:
+            prefix = f"{direction or directions[0]}."
+            tensors = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         network = networks.build(recipe["network"], **recipe["settings"])
         network.load_state_dict(tensors)
         return cls(network, recipe, **settings)

@@ -108,17 +108,28 @@ class Pictures:
             ValueError: none of the pictures can be read.
         """
         for _ in range(100 + len(self.files)):
-            path = self.files[int(rng.integers(len(self.files)))]
-            if path in self.bad:
-                continue
-            try:
-                return self._get(path)
-            except (ImageError, OSError) as error:
-                self.bad[path] = str(error)
-                log.warning("skipped for training: %s", error)
+            picture = self.get(int(rng.integers(len(self.files))))
+            if picture is not None:
+                return picture
         raise ValueError(
             f"none of the {len(self.files)} training pictures can be read; the last said: {[*self.bad.values()][-1]}"
         )
+
+    def get(self, number: int) -> np.ndarray | None:
+        """The picture of that number, (H, W, C), or None where it cannot be read."""
+        path = self.files[number]
+        if path in self.bad:
+            return None
+        try:
+            return self._get(path)
+        except (ImageError, OSError) as error:
+            self.refuse(path, str(error))
+            return None
+
+    def refuse(self, path: Path, reason: str) -> None:
+        """Leave a picture out from now on, and say why."""
+        self.bad[path] = reason
+        log.warning("skipped for training: %s", reason)
 
     def _get(self, path: Path) -> np.ndarray:
         kept = self._kept.get(path)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from restore.tasks import denoise_training
+from restore.tasks import denoise_training, translate_training
 from restore.tasks.denoise import Denoise
+from restore.tasks.prepared import Prepared
+from restore.tasks.translate import Translate
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,18 @@ class Method:
 
     summary: str
     config: type
-    prepare: Callable[[Path, Any], denoise_training.Prepared]
+    prepare: Callable[[Path, Any], Prepared]
 
 
 TASKS: Mapping[str, Task] = {
     "denoise": Task("take the noise out of pictures", Denoise, "denoise-gray"),
+    "translate": Task("turn pictures of one kind into another", Translate, "photo2paint"),
 }
 
 METHODS: Mapping[str, Method] = {
     "denoise": Method("denoising, from clean pictures", denoise_training.DenoiseConfig, denoise_training.prepare),
+    "cyclegan": Method(
+        "translating between two heaps of pictures, both ways", translate_training.CycleGanConfig, translate_training.cyclegan
+    ),
+    "pix2pix": Method("translating, from pairs of pictures", translate_training.Pix2PixConfig, translate_training.pix2pix),
 }

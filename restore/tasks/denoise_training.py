@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import nn
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import default_collate
 
 from restore import networks, runtime, weights
 from restore.datasets import crops, degrade, folders
+from restore.gan import opponent as opponents
+from restore.gan.core import GAME, OptimizerConfig
+from restore.gan.health import HealthConfig
+from restore.gan.opponent import OpponentConfig
+from restore.gan.paired import LossConfig, PairedTrainer
 from restore.networks.adapt import transfer
+from restore.tasks.prepared import Prepared, count
 from restore.training.config import as_dict
 from restore.training.loop import LoopConfig
-from restore.training.supervised import OptimizerConfig, SupervisedTrainer
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,6 @@ class DenoiseConfig:
         default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
-    pixel_loss: Literal["l1", "l2", "charbonnier", "psnr"] = field(
-        default="l1", metadata={"help": "the loss on pixels"}
-    )
-    pixel_weight: float = field(default=1.0, metadata={"help": "what multiplies it"})
     start_from: str | None = field(
         default=None, metadata={"help": "weights (name or file) to start from, gray or colour alike"}
     )
@@ -76,20 +76,12 @@ class DenoiseConfig:
     data: DataConfig = field(default_factory=DataConfig)
     noise: degrade.NoiseConfig = field(default_factory=degrade.NoiseConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+    opponent: OpponentConfig = field(
+        default=OpponentConfig(network="unet", objective="vanilla", optimizer=replace(GAME, learning_rate=1e-4))
+    )
+    health: HealthConfig = field(default_factory=HealthConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run that is ready for the loop."""
-
-    trainer: SupervisedTrainer
-    dataset: Dataset[Any]
-    preview_batch: dict[str, Any] | None
-    recipe: dict[str, Any]
-    facts: dict[str, Any]
-    bad: Callable[[], Mapping[Path, str]] = dict
-    """The pictures that could not be read so far, each with its reason; those that workers met are theirs to know."""
 
 
 def prepare(root: Path, config: DenoiseConfig) -> Prepared:
@@ -117,16 +109,15 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     network = networks.build(config.network.name, **settings)
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], network)
-    trainer = SupervisedTrainer(
-        network, config.optimizer, place, pixel_loss=config.pixel_loss, pixel_weight=config.pixel_weight
-    )
+    opponent = opponents.build(config.data.channels, config.opponent, place) if config.losses.adversarial_weight else None
+    trainer = PairedTrainer(network, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health)
     make = partial(_crops, config=config)
     recipe = {"task": "denoise", "network": config.network.name, "settings": settings, "training": as_dict(config)}
     dataset = make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     facts = {
         "training pictures": len(train),
         "held-out pictures": len(test),
-        "parameters": _count(network),
+        "parameters": count(network),
         "device": str(place.device),
         "precision": place.precision,
     }
@@ -168,6 +159,3 @@ def _check(config: DenoiseConfig) -> None:
     if not 0 <= config.data.test_share < 1:
         raise ValueError(f"data.test_share must be in 0..1, not {config.data.test_share}")
 
-
-def _count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -122,7 +122,11 @@ def _publish(folder: Path, prepared: Any, method: str, dataset: str | Path, conf
     path = folder / f"{name}{weights.SUFFIX}"
     networks = prepared.trainer.networks()
     recipe = {**prepared.recipe, "method": method, "made with": made_with()}
-    weights.save(path, next(iter(networks.values())).state_dict(), recipe)
+    if len(networks) == 1:
+        tensors = next(iter(networks.values())).state_dict()
+    else:  # several in one file, each key behind its network's name: see `Restorer.load`
+        tensors = {f"{part}.{key}": value for part, network in networks.items() for key, value in network.state_dict().items()}
+    weights.save(path, tensors, recipe)
     path.with_suffix(".md").write_text(_card(name, method, dataset, prepared, config))
     return path
 

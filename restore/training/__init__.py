@@ -1,1 +1,1 @@
-"""How a run runs: configuration, loop, checkpoints, previews, and the supervised trainer. It knows no opponent and no dataset."""
+"""How a run runs: configuration, loop, checkpoints, previews. It knows no loss, no opponent and no dataset."""

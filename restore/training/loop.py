@@ -100,7 +100,9 @@ def run(
     try:
         if step == 0 and preview_batch is not None:
             save_grid(folder / "previews" / "000000.png", trainer.preview(preview_batch))
-        for batch in _batches(dataset, config, step):
+        batches = _batches(dataset, config, step)
+        while step < config.steps:
+            batch = next(batches)
             with _undivided():
                 losses = trainer.step(batch)
                 step += 1
@@ -111,10 +113,17 @@ def run(
                     on_progress(progress)
             if preview_batch is not None and (step % config.preview_every == 0 or step == config.steps):
                 save_grid(folder / "previews" / f"{step:06d}.png", trainer.preview(preview_batch))
-            if step % config.checkpoint_every == 0 or step == config.steps:
+            actions = _examined(trainer, step, journal, on_progress)
+            if "rollback" in actions:
+                step = saved = _roll_back(trainer, folder)
+                batches = _batches(dataset, config, step)
+                continue
+            if step % config.checkpoint_every == 0 or step == config.steps or "stop" in actions:
                 _finite(losses, step, folder)
                 checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
                 saved = step
+            if "stop" in actions:
+                raise ValueError(f"stopped at step {step}, as the run was told to: {actions['stop']}")
     except KeyboardInterrupt:
         if step > saved:
             checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
@@ -150,6 +159,30 @@ def _resume(trainer: Trainer, folder: Path) -> int:
     trainer.load_state_dict(state["trainer"])
     log.info("resumed %s after step %d", folder, state["step"])
     return int(state["step"])
+
+
+def _examined(
+    trainer: Trainer, step: int, journal: _Journal, tell: Callable[[Any], None] | None
+) -> dict[str, str]:
+    """What the trainer says of its health, logged and told: what is to be done -> why. Not every trainer has something to say."""
+    examine = getattr(trainer, "examine", None)
+    verdicts = examine(step) if examine else []
+    for verdict in verdicts:
+        log.warning("%s", verdict)
+        journal.note(step, verdict.kind, verdict.text)
+        if tell:
+            tell(str(verdict))
+    return {verdict.action: verdict.text for verdict in verdicts}
+
+
+def _roll_back(trainer: Trainer, folder: Path) -> int:
+    """Go back to the last checkpoint and on from there more softly; returns its step."""
+    if not checkpoint.exists(folder):
+        raise ValueError(f"{folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
+    step = _resume(trainer, folder)
+    trainer.soften()  # type: ignore[attr-defined]
+    checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
+    return step
 
 
 def _batches(dataset: Dataset[dict[str, Tensor]], config: LoopConfig, start: int) -> Iterator[dict[str, Tensor]]:
@@ -216,6 +249,12 @@ class _Journal:
         self.file.flush()
         for name, value in progress.losses.items():
             self.board.add_scalar(name, value, progress.step)
+
+    def note(self, step: int, kind: str, text: str) -> None:
+        """A verdict on the run's health."""
+        self.file.write(json.dumps({"step": step, "verdict": kind, "text": text}) + "\n")
+        self.file.flush()
+        self.board.add_text(f"health/{kind}", text, step)
 
     def close(self) -> None:
         self.file.close()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from restore.metrics import METRICS, lpips, psnr, ssim
-from restore.metrics.perceptual import BACKBONES
+from restore.networks.backbones import FOLDER as BACKBONES
 
 Smooth = Callable[..., np.ndarray]
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "backbones"
@@ -92,10 +92,10 @@ def test_lpips_of_equal_pictures_is_zero(smooth: Smooth) -> None:
 def test_lpips_without_its_weights_says_how_to_get_them(
     smooth: Smooth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from restore.metrics import perceptual
+    from restore.networks import backbones
 
     monkeypatch.setenv(BACKBONES, str(tmp_path))
-    perceptual._network.cache_clear()
+    backbones.lpips.cache_clear()
     with pytest.raises(ValueError, match=r"lpips|alexnet_features"):
         lpips(smooth(64, 64), smooth(64, 64))
 

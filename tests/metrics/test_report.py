@@ -14,7 +14,7 @@ from PIL import Image
 from restore_cli import main
 
 from restore.metrics import METRICS, psnr, report, ssim
-from restore.metrics.perceptual import BACKBONES
+from restore.networks.backbones import FOLDER as BACKBONES
 
 Smooth = Callable[..., np.ndarray]
 PLAIN = {name: METRICS[name] for name in ("psnr", "ssim")}
@@ -23,10 +23,10 @@ PLAIN = {name: METRICS[name] for name in ("psnr", "ssim")}
 @pytest.fixture(autouse=True)
 def no_backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """LPIPS' weights are nowhere, whatever the machine has."""
-    from restore.metrics import perceptual
+    from restore.networks import backbones
 
     monkeypatch.setenv(BACKBONES, str(tmp_path))
-    perceptual._network.cache_clear()
+    backbones.lpips.cache_clear()
 
 
 def _save(path: Path, picture: np.ndarray) -> Path:

@@ -139,8 +139,9 @@ def test_every_setting_has_its_help(method: str) -> None:
     def lacking(kind: Any, prefix: str = "") -> list[str]:
         found = []
         for entry in dataclasses.fields(kind):
-            if dataclasses.is_dataclass(entry.default_factory):
-                found += lacking(entry.default_factory, f"{prefix}{entry.name}.")
+            nested = next(filter(dataclasses.is_dataclass, (entry.default_factory, entry.default)), None)
+            if nested is not None:
+                found += lacking(nested, f"{prefix}{entry.name}.")
             elif not entry.metadata.get("help"):
                 found.append(prefix + entry.name)
         return found

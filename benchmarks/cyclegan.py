@@ -1,0 +1,82 @@
+"""Speed of CycleGAN's step: ours against the same networks in float32 and the plain memory layout, side by side in one run.
+
+    python benchmarks/cyclegan.py [--side 256] [--blocks 9] [--width 64] [--batch 1] [--repetitions 3] [--device auto]
+
+The plain step is that of the reference code: float32 (on a GPU without TF32), NCHW, the same losses, Adam. On a GPU plain bf16
+autocast is timed as well. Ratios are of medians over alternating repetitions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import torch
+
+from restore import runtime
+from restore.gan import opponent as opponents
+from restore.gan.core import GAME
+from restore.gan.opponent import OpponentConfig
+from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
+from restore.networks.resnet import ResnetGenerator
+from restore.runtime import Runtime
+
+
+def trainer(place: Runtime, options: argparse.Namespace, *, plain_layout: bool) -> CycleTrainer:
+    """A fresh trainer; `plain_layout` undoes channels-last."""
+    torch.manual_seed(0)
+    ways = [
+        Direction(
+            ResnetGenerator(width=options.width, blocks=options.blocks), opponents.build(3, OpponentConfig(width=options.width), place),
+            GAME, place, pool=50, seed=index,
+        )
+        for index in range(2)
+    ]  # fmt: skip
+    made = CycleTrainer(ways[0], ways[1], CycleConfig(), place)
+    if plain_layout:
+        for player in made.players().values():
+            player.network.to(memory_format=torch.contiguous_format)
+    return made
+
+
+def step(made: CycleTrainer, batch: dict[str, torch.Tensor], place: Runtime) -> float:
+    """Seconds of one step."""
+    since = time.perf_counter()
+    made.step(batch)
+    if place.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - since
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, value in (("side", 256), ("blocks", 9), ("width", 64), ("batch", 1), ("repetitions", 3)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    ours = runtime.choose(options.device)
+    plain = Runtime(ours.device, torch.float32)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    ways: dict[str, tuple[CycleTrainer, Runtime]] = {
+        "restore": (trainer(ours, options, plain_layout=False), ours),
+        "plain float32": (trainer(plain, options, plain_layout=True), plain),
+    }
+    if ours.device.type == "cuda":
+        ways["plain autocast"] = (trainer(ours, options, plain_layout=True), ours)
+    batch = {name: torch.rand(options.batch, 3, options.side, options.side) for name in ("source", "target")}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for made, place in ways.values():
+        step(made, batch, place)
+    for _ in range(options.repetitions):
+        for name, (made, place) in ways.items():
+            seconds[name].append(step(made, batch, place))
+    ours_took = statistics.median(seconds["restore"])
+    for name, took in seconds.items():
+        middle = statistics.median(took)
+        pace = options.batch / middle
+        print(f"{name:15} {middle:7.3f} s a step, {pace:7.3f} images/s, restore is {middle / ours_took:.2f} times as fast")
+
+
+if __name__ == "__main__":
+    main()

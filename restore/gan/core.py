@@ -1,0 +1,235 @@
+"""What every adversarial trainer is made of: `Player` (a network that learns), `frozen`, and the pool of past pictures."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from restore.gan.muon import Muon
+from restore.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How a network's weights move."""
+
+    name: Literal["muon", "adam"] = field(
+        default="muon", metadata={"help": "muon for hidden convolutions with Adam for the rest, or adam for all"}
+    )
+    learning_rate: float = field(default=0.02, metadata={"help": "muon's rate (0.02), or adam's (1e-3; 2e-4 in a game)"})
+    adam_rate: float = field(default=1e-3, metadata={"help": "under muon: Adam's rate for the first and last layer"})
+    beta1: float = field(default=0.9, metadata={"help": "Adam's decay of the mean (0.5 in a game: Radford et al. 2016)"})
+    beta2: float = field(default=0.98, metadata={"help": "Adam's decay of the square"})
+    warmup_steps: int = field(default=50, metadata={"help": "steps in which the rate rises linearly from zero"})
+    decay_start: int = field(default=0, metadata={"help": "the step from which the rate falls linearly to `floor`"})
+    decay_steps: int = field(default=20_000, metadata={"help": "steps in which it falls, whatever `steps` says"})
+    floor: float = field(default=0.01, metadata={"help": "the share of the rate that remains at the end"})
+    clip: float = field(default=0.0, metadata={"help": "longest gradient allowed; 0 is any"})
+    ema: float = field(default=0.995, metadata={"help": "decay a step of the averaged weights, which are published"})
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "adam_rate"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("beta1", "beta2", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in 0..1 and below 1, not {getattr(self, name)}")
+        for name in ("clip", "warmup_steps", "decay_start", "decay_steps"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+
+
+GAME = OptimizerConfig(
+    "adam", 2e-4, beta1=0.5, beta2=0.999, warmup_steps=0, decay_start=100_000, decay_steps=100_000, floor=0.0, ema=0.999
+)
+"""The optimizer of the literature's games: Radford et al. 2016, section 4; the schedule of Zhu et al. 2017, section 7.1."""
+
+
+class Player:
+    """A network that learns, with its optimizers, its schedule and its average.
+
+    Args:
+        network: trained in float32 and channels-last; whoever calls it chooses the autocast.
+        config: rates and averaging.
+        runtime: device and precision.
+
+    Attributes:
+        network: what learns.
+        average: its exponential moving average, buffers included.
+        steps: updates so far.
+        softened: multiplies the rate; below 1 after a collapse was rolled back.
+        gradient_norm: of the last update, before clipping.
+    """
+
+    def __init__(self, network: nn.Module, config: OptimizerConfig, runtime: Runtime) -> None:
+        self.config, self.runtime = config, runtime
+        self.network = network.to(runtime.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+        self.optimizers = _optimizers(self.network, config)
+        self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.dtype == torch.float16)
+        self.steps = 0
+        self.softened = 1.0
+        self.gradient_norm = torch.zeros(())
+
+    def gather(self, loss: Tensor) -> None:
+        """Add the gradient of `loss` to what was gathered since the last update."""
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def follow(self) -> None:
+        """Move along the gathered gradient, and the average behind."""
+        self.move()
+        self.scaler.update()
+
+    def move(self) -> None:
+        """`follow` for players of one common loss, who share a scaler: whoever moved them updates it once."""
+        rate = self.softened * schedule(self.config, self.steps)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
+        parameters = [parameter for parameter in self.network.parameters() if parameter.grad is not None]
+        self.gradient_norm = nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf).detach()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["full_rate"] * rate
+            self.scaler.step(optimizer)
+            optimizer.zero_grad(set_to_none=True)
+        self.steps += 1
+        self._average()
+
+    def update(self, loss: Tensor) -> None:
+        """Move along the gradient of one loss."""
+        self.gather(loss)
+        self.follow()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next update depends on."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "scaler": self.scaler.state_dict(),
+            "steps": self.steps,
+            "softened": self.softened,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`.
+
+        Raises:
+            ValueError: the state is of another network.
+        """
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+        except RuntimeError as error:
+            raise ValueError(f"a run can only be resumed with the networks it began with: {error}") from error
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self.steps, self.softened = int(state["steps"]), float(state["softened"])
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # young averages follow faster, so that the first random weights are soon forgotten
+        decay = min(self.config.ema, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_([*self.average.parameters()], [*self.network.parameters()], 1 - decay)
+        for average, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            average.copy_(buffer)
+
+
+def schedule(config: OptimizerConfig, step: int) -> float:
+    """The share of the full rate at `step`: linear up, level, linear down to `floor`. How long the run is does not matter."""
+    up = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    down = (step - config.decay_start) / max(1, config.decay_steps)
+    return up * (1 - (1 - config.floor) * min(1.0, max(0.0, down)))
+
+
+def _optimizers(network: nn.Module, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices and Adam for the first and last layer and all vectors; or Adam for all."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in parameters if parameter.dim() >= 2]
+    hidden = [] if config.name == "adam" else matrices[1:-1]
+    chosen = {id(parameter) for parameter in hidden}
+    rest = [parameter for parameter in parameters if id(parameter) not in chosen]
+    adam_rate = config.learning_rate if config.name == "adam" else config.adam_rate
+    made: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, adam_rate, betas=(config.beta1, config.beta2))]
+    if hidden:
+        made.append(Muon(hidden, config.learning_rate))
+    for entry in made:
+        for group in entry.param_groups:
+            group["full_rate"] = group["lr"]
+    return made
+
+
+@contextmanager
+def frozen(*networks: nn.Module) -> Iterator[None]:
+    """Within, no parameter of `networks` gathers a gradient, though gradients pass through them; afterwards all is as before."""
+    parameters = [parameter for network in networks for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Within, `network` is in evaluation mode: no dropout, and its normalisations learn nothing."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
+class Pool:
+    """Made pictures of the past, shown to the discriminator in place of half of the new ones (Shrivastava et al. 2017, section 2.3).
+
+    Args:
+        size: pictures kept; 0 gives back what comes.
+        seed: of the draws; the generator's state is part of `state_dict`.
+    """
+
+    def __init__(self, size: int, seed: int = 0) -> None:
+        if size < 0:
+            raise ValueError(f"a pool cannot hold {size} pictures")
+        self.size = size
+        self.kept: list[Tensor] = []
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def exchange(self, made: Tensor) -> Tensor:
+        """(B, C, H, W), detached -> as many: each either itself or, with a chance of a half once the pool is full, an older one,
+        whose place it takes."""
+        if self.size == 0:
+            return made
+        given = []
+        for picture in made.detach():
+            if len(self.kept) < self.size:
+                self.kept.append(picture.clone())
+                given.append(picture)
+            elif torch.rand((), generator=self.generator) < 0.5:
+                index = int(torch.randint(self.size, (), generator=self.generator))
+                given.append(self.kept[index])
+                self.kept[index] = picture.clone()
+            else:
+                given.append(picture)
+        return torch.stack(given)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The pictures and the state of the draws."""
+        return {"kept": [picture.cpu() for picture in self.kept], "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device | None = None) -> None:
+        """Undo `state_dict`."""
+        self.kept = [picture.to(device) for picture in state["kept"]]
+        self.generator.set_state(state["generator"])

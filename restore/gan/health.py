@@ -1,0 +1,225 @@
+"""What every introduction to adversarial training warns of, measured while it runs and told in plain English.
+
+Each measure is a small function; `HealthWatch` remembers their course and says when one has been bad for long enough to matter. It
+stays silent on a healthy run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from restore.gan.core import Player
+from restore.gan.opponent import Opponent
+
+
+@dataclass(frozen=True)
+class HealthConfig:
+    """When a measure is an illness."""
+
+    on_collapse: Literal["warn", "stop", "rollback"] = field(
+        default="warn",
+        metadata={"help": "after a collapse: say so, stop, or go on from the last checkpoint with half of the rates"},
+    )
+    every: int = field(default=100, metadata={"help": "steps between two looks"})
+    patience: int = field(default=5, metadata={"help": "looks in a row that must be bad before anything is said"})
+    collapse: float = field(default=0.35, metadata={"help": "diversity of made pictures, of that of real ones, below which they are alike"})
+    won: float = field(default=0.98, metadata={"help": "share of pictures known above which the discriminator has won"})
+    lost: float = field(default=0.52, metadata={"help": "share of pictures known below which it has lost"})
+    vanishing: float = field(default=1e-4, metadata={"help": "generator's gradient, of its own past, below which it has vanished"})
+    exploding: float = field(default=1e3, metadata={"help": "any gradient, of its own past, above which it has exploded"})
+    checkerboard: float = field(default=3.0, metadata={"help": "energy at the finest pattern, of real pictures', that shows"})
+    inversion: float = field(default=-0.3, metadata={"help": "correlation with the source below which bright became dark"})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One illness, told once.
+
+    Attributes:
+        kind: collapse, won, lost, vanishing, exploding, checkerboard, inversion or nan.
+        step: when.
+        text: what it is and what can be done.
+        action: what the run should do: warn, stop or rollback.
+    """
+
+    kind: str
+    step: int
+    text: str
+    action: str = "warn"
+
+    def __str__(self) -> str:
+        return f"step {self.step}: {self.text}"
+
+
+MENDS: Mapping[str, str] = {
+    "collapse": "the made pictures are nearly all alike (mode collapse): lower the generator's rate, add r1 or label noise, or "
+    "take the wasserstein objective with a gradient penalty",
+    "won": "the discriminator tells every picture apart and the generator learns nothing more from it: lower its rate, add label "
+    "smoothing or r1, or augment what it sees",
+    "lost": "the discriminator can no longer tell made from real: raise its rate or its width, or give it more steps",
+    "vanishing": "the generator's gradient has all but vanished: take the non-saturating, hinge or wasserstein objective",
+    "exploding": "a gradient has exploded: lower the rates or set `clip`",
+    "checkerboard": "the made pictures carry a checkerboard: use upsample = resize",
+    "inversion": "bright has become dark in the translation: raise identity_weight",
+    "nan": "a loss is no longer a number: resume from the last checkpoint with lower rates, or in fp32",
+}
+
+
+class Examined(Protocol):
+    """A trainer as the watch sees it."""
+
+    def measures(self) -> Mapping[str, float]:
+        """What `HealthWatch.look` takes."""
+
+
+class HealthWatch:
+    """Remembers measures and tells illnesses.
+
+    Args:
+        config: the thresholds.
+    """
+
+    def __init__(self, config: HealthConfig | None = None) -> None:
+        self.config = config or HealthConfig()
+        self.bad: dict[str, int] = defaultdict(int)
+        self.told: set[str] = set()
+        self.norms: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=200))
+
+    def look(self, step: int, measures: Mapping[str, float]) -> list[Verdict]:
+        """Take one look.
+
+        Args:
+            step: when.
+            measures: any of "diversity" (of made, as a share of real), "knew real", "knew made", "gradient generator",
+                "gradient discriminator", "checkerboard" (as a multiple of real), "likeness" (correlation with the source) and
+                "loss"; several players' with a prefix ("forward knew real").
+
+        Returns:
+            The illnesses that were found now and not told before; one that has passed may be told again.
+        """
+        found = self._ill(measures)
+        verdicts = []
+        for kind in MENDS:
+            self.bad[kind] = self.bad[kind] + 1 if kind in found else 0
+            needed = 1 if kind in {"nan", "exploding"} else self.config.patience
+            if self.bad[kind] >= needed and kind not in self.told:
+                self.told.add(kind)
+                action = self.config.on_collapse if kind == "collapse" else "warn"
+                verdicts.append(Verdict(kind, step, MENDS[kind], action))
+            elif self.bad[kind] == 0:
+                self.told.discard(kind)
+        return verdicts
+
+    def examine(self, step: int, trainer: Examined) -> list[Verdict]:
+        """Look at a trainer every so many steps."""
+        return self.look(step, trainer.measures()) if step % self.config.every == 0 else []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen so far."""
+        return {"bad": dict(self.bad), "told": sorted(self.told), "norms": {name: list(past) for name, past in self.norms.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`."""
+        self.bad = defaultdict(int, state["bad"])
+        self.told = set(state["told"])
+        self.norms.clear()
+        for name, past in state["norms"].items():
+            self.norms[name].extend(past)
+
+    def _ill(self, measures: Mapping[str, float]) -> set[str]:
+        config, found = self.config, set()
+        for name, value in measures.items():
+            if name.endswith("loss") and not math.isfinite(value):
+                found.add("nan")
+            if name.endswith("diversity") and value < config.collapse:
+                found.add("collapse")
+            if name.endswith("checkerboard") and value > config.checkerboard:
+                found.add("checkerboard")
+            if name.endswith("likeness") and value < config.inversion:
+                found.add("inversion")
+            if name.endswith("knew real"):
+                both = (value, measures.get(name.removesuffix("real") + "made", value))
+                found |= {"won"} if min(both) > config.won else set()
+                found |= {"lost"} if sum(both) / 2 < config.lost else set()
+            if "gradient" in name:
+                found |= self._course(name, value)
+        return found
+
+    def _course(self, name: str, norm: float) -> set[str]:
+        """What a gradient's length says beside its own past's median."""
+        past = self.norms[name]
+        usual = sorted(past)[len(past) // 2] if len(past) >= 20 else None
+        if not math.isfinite(norm):
+            return {"exploding"}
+        if usual is None or usual == 0:
+            past.append(norm)
+            return set()
+        if norm > self.config.exploding * usual:
+            return {"exploding"}
+        if norm < self.config.vanishing * usual and "generator" in name:
+            return {"vanishing"}
+        past.append(norm)
+        return set()
+
+
+def of_player(generator: Player, opponent: Opponent) -> dict[str, float]:
+    """The measures of a game: what the discriminator knew, and the length of both gradients."""
+    found = {name: float(value) for name, value in opponent.told.items() if name.startswith("knew")}
+    found["gradient generator"] = float(generator.gradient_norm)
+    found["gradient discriminator"] = float(opponent.player.gradient_norm)
+    return found
+
+
+def of_pictures(made: Tensor, real: Tensor, source: Tensor | None = None) -> dict[str, float]:
+    """The measures of a probe batch, all (B, C, H, W): made pictures, real ones of the same kind, and what was translated."""
+    measures = {
+        "diversity": diversity(made) / max(diversity(real), 1e-6),
+        "checkerboard": checkerboard(made) / max(checkerboard(real), 1e-6),
+    }
+    return measures | ({"likeness": likeness(source, made)} if source is not None else {})
+
+
+def diversity(pictures: Tensor) -> float:
+    """How much a batch's pictures differ: the mean distance of two of them, (B, C, H, W), shrunk to 16 x 16 at most."""
+    side = (min(16, pictures.shape[-2]), min(16, pictures.shape[-1]))
+    points = F.adaptive_avg_pool2d(pictures.float(), side).flatten(1)
+    return float(torch.pdist(points).mean()) if len(points) > 1 else 0.0
+
+
+def checkerboard(pictures: Tensor) -> float:
+    """Energy at the finest patterns (Nyquist across, along and both), beside that of their neighbourhood in the spectrum.
+
+    Odena et al. 2016: the mark of transposed convolutions. About 1 for noise; the largest of the three is given.
+    """
+    gray = pictures.float().mean(1)
+    height, width = (length // 2 * 2 for length in gray.shape[1:])
+    spectrum = torch.fft.fft2(gray[:, :height, :width]).abs().square().mean(0)
+    # roll so that the neighbourhoods of the frequencies 0 and Nyquist are whole
+    rolled = torch.roll(spectrum, (4, 4), (0, 1))
+    ratios = []
+    for row, column in ((height // 2, 0), (0, width // 2), (height // 2, width // 2)):
+        around = rolled[row % height : row % height + 9, column % width : column % width + 9].clone()
+        peak = float(around[4, 4])
+        around[4, 4] = 0
+        # the lines through frequency 0 hold the picture itself
+        if column == 0:
+            around = around[:, [0, 1, 2, 6, 7, 8]]
+        if row == 0:
+            around = around[[0, 1, 2, 6, 7, 8]]
+        ratios.append(peak / max(float(around.mean()), 1e-12))
+    return max(ratios)
+
+
+def likeness(source: Tensor, made: Tensor) -> float:
+    """Correlation of the brightness of pictures and of their translations, mean over the batch; -1..1."""
+    first, second = (F.adaptive_avg_pool2d(x.float().mean(1, keepdim=True), 16).flatten(1) for x in (source, made))
+    first, second = (x - x.mean(1, keepdim=True) for x in (first, second))
+    return float(F.cosine_similarity(first, second, dim=1).mean())

@@ -1,0 +1,154 @@
+"""`Opponent`: a discriminator that learns, with its objective, its handicaps and its penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from restore.gan import objectives, penalties
+from restore.gan.augment import Augmentation
+from restore.gan.core import GAME, OptimizerConfig, Player, frozen
+from restore.networks import discriminators
+from restore.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class OpponentConfig:
+    """The discriminator and how it plays."""
+
+    network: str = field(default="patchgan", metadata={"help": "a key of restore.networks.discriminators.DISCRIMINATORS"})
+    width: int = field(default=64, metadata={"help": "channels of its first layer"})
+    norm: str = field(default="instance", metadata={"help": "patchgan and multiscale: instance, batch or none"})
+    spectral: bool = field(default=False, metadata={"help": "patchgan and multiscale: spectral normalisation"})
+    objective: str = field(
+        default="least_squares",
+        metadata={"help": "vanilla, least_squares, hinge, wasserstein or relativistic"},
+    )
+    label_smoothing: float = field(default=0.0, metadata={"help": "real pictures are called 1 less this"})
+    label_noise: float = field(default=0.0, metadata={"help": "share of the pairs whose labels are exchanged"})
+    gradient_penalty: float = field(default=0.0, metadata={"help": "weight of (slope - 1)^2 (10 for wasserstein)"})
+    r1: float = field(default=0.0, metadata={"help": "weight of the squared slope on real pictures, halved"})
+    penalty_every: int = field(
+        default=1, metadata={"help": "steps between two penalties, each then counted as often (Karras et al. 2020, section 3.1)"}
+    )
+    steps: int = field(default=1, metadata={"help": "its updates for one of the generator (5 for wasserstein)"})
+    augment: float = field(default=0.0, metadata={"help": "chance of each augmentation of what it sees; for small data sets"})
+    adaptive: float = field(
+        default=0.0,
+        metadata={"help": "above 0: the chance adapts until this share more real pictures are known than not (0.6: ADA)"},
+    )
+    optimizer: OptimizerConfig = field(default=GAME)
+
+    def __post_init__(self) -> None:
+        objectives.find(self.objective, target=1 - self.label_smoothing)
+        for name in ("gradient_penalty", "r1"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+        for name in ("label_noise", "augment", "adaptive"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in 0..1, not {getattr(self, name)}")
+        if min(self.steps, self.penalty_every, self.width) < 1:
+            raise ValueError("steps, penalty_every and width must be at least 1")
+
+
+class Opponent:
+    """Learns to tell real pictures from made ones, and gives the generator its loss.
+
+    Args:
+        network: pictures (B, C, H, W) in nominal [0, 1] -> logits; with a condition, both concatenated.
+        config: how it plays.
+        runtime: device and precision.
+
+    Attributes:
+        player: the discriminator.
+        told: what the last `learn` saw: mean logits of real and of made pictures, and the share of each that it knew.
+    """
+
+    def __init__(self, network: nn.Module, config: OpponentConfig, runtime: Runtime) -> None:
+        self.config, self.runtime = config, runtime
+        self.player = Player(network, config.optimizer, runtime)
+        self.objective = objectives.find(config.objective, target=1 - config.label_smoothing)
+        self.augmentation = Augmentation(config.augment, target=config.adaptive)
+        self.told: dict[str, Tensor] = {}
+
+    def learn(self, real: Tensor, made: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """One update on real and made pictures, both (B, C, H, W); returns its losses."""
+        losses: dict[str, Tensor] = {}
+        with self.runtime.autocast():
+            answers = [self._answers(x.detach(), condition) for x in (real, made)]
+        first, second = objectives.exchange(answers[0], answers[1], self.config.label_noise)
+        losses["discriminator"] = self.objective.discriminator(first, second, 1 - self.config.label_smoothing)
+        self.player.gather(losses["discriminator"])
+        if self.player.steps % self.config.penalty_every == 0:
+            losses |= self._penalties(real, made, condition)
+        self.player.follow()
+        self._note(*answers)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def verdict(self, real: Tensor | None, made: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The generator's loss. `real` is looked at by relativistic objectives only; no gradient reaches the discriminator."""
+        with frozen(self.player.network), self.runtime.autocast():
+            answer = self._answers(made, condition)
+            others = answer.detach()
+            if self.objective.relative:
+                if real is None:
+                    raise ValueError("a relativistic objective needs real pictures beside the made ones")
+                others = self._answers(real.detach(), condition).detach()
+        return self.objective.generator(others, answer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next update depends on."""
+        return {"player": self.player.state_dict(), "augmentation": self.augmentation.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`."""
+        self.player.load_state_dict(state["player"])
+        self.augmentation.load_state_dict(state["augmentation"])
+
+    def _answers(self, pictures: Tensor, condition: Tensor | None) -> Tensor:
+        answers: Tensor = self.player.network(self.augmentation(pictures, condition))
+        return answers
+
+    def _penalties(self, real: Tensor, made: Tensor, condition: Tensor | None) -> dict[str, Tensor]:
+        losses = {}
+
+        def answers(pictures: Tensor) -> Tensor:
+            plain = pictures if condition is None else torch.cat([condition.float(), pictures], 1)
+            slope_of: Tensor = self.player.network(plain)
+            return slope_of
+
+        if self.config.gradient_penalty:
+            losses["gradient penalty"] = self.config.gradient_penalty * penalties.gradient_penalty(answers, real, made)
+        if self.config.r1:
+            losses["r1"] = self.config.r1 * penalties.r1(answers, real)
+        for loss in losses.values():
+            self.player.gather(loss * self.config.penalty_every)
+        return losses
+
+    @torch.no_grad()
+    def _note(self, real: Tensor, made: Tensor) -> None:
+        real, made = real.float().flatten(1).mean(1), made.float().flatten(1).mean(1)
+        middle = 0.5 if self.config.objective == "least_squares" else 0.0
+        if self.objective.relative or self.config.objective == "wasserstein":
+            middle = float((real.mean() + made.mean()) / 2)
+        self.told = {
+            "real": real.mean(), "made": made.mean(),
+            "knew real": (real > middle).float().mean(), "knew made": (made < middle).float().mean(),
+        }  # fmt: skip
+        self.augmentation.adapt(real - middle)
+
+
+def build(channels: int, config: OpponentConfig, runtime: Runtime) -> Opponent:
+    """An opponent for pictures (with their condition) of so many channels.
+
+    Raises:
+        ValueError: an unknown discriminator or norm.
+    """
+    settings: dict[str, Any] = {"channels": channels, "width": config.width}
+    if config.network != "unet":
+        settings |= {"norm": config.norm, "spectral": config.spectral}
+    return Opponent(discriminators.build(config.network, **settings), config, runtime)

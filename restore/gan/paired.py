@@ -1,0 +1,165 @@
+"""The trainer of one network on pairs: pixel losses, and where wanted distances of deep features and an opponent.
+
+Without an opponent it is plain supervised training; with one and a condition it is pix2pix (Isola et al. 2017); with all three terms
+it is adversarial restoration (Ledig et al. 2017, SRGAN; Wang et al. 2018, ESRGAN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from restore.gan import health
+from restore.gan.core import OptimizerConfig, Player, evaluating
+from restore.gan.health import HealthConfig, HealthWatch, Verdict
+from restore.gan.losses import PIXEL_LOSSES, Lpips, Perceptual
+from restore.gan.opponent import Opponent
+from restore.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What the generator minimises: each weight multiplies its term, and a weight of 0 leaves the term out."""
+
+    pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim"] = field(
+        default="l1", metadata={"help": "the loss on pixels"}
+    )
+    pixel_weight: float = field(default=1.0, metadata={"help": "what multiplies it"})
+    perceptual_weight: float = field(default=0.0, metadata={"help": "what multiplies the distance of VGG16's features"})
+    lpips_weight: float = field(default=0.0, metadata={"help": "what multiplies LPIPS (alex)"})
+    adversarial_weight: float = field(default=0.0, metadata={"help": "what multiplies the opponent's verdict"})
+
+    def __post_init__(self) -> None:
+        if self.pixel not in PIXEL_LOSSES:
+            raise ValueError(f"unknown pixel loss {self.pixel!r}: there are {', '.join(PIXEL_LOSSES)}")
+        weights = (self.pixel_weight, self.perceptual_weight, self.lpips_weight, self.adversarial_weight)
+        if min(weights) < 0 or max(weights) <= 0:
+            raise ValueError("no weight of a loss may be negative, and one at least must be above 0")
+
+
+class PairedTrainer:
+    """Trains `network` so that input + network(input[, noise]) comes near what is wanted.
+
+    A batch is {input: (B, C, S, S), wanted: (B, C, S, S)} and, for a network that takes one, {"noise": (B, 1, S, S)}.
+
+    Args:
+        network: the correction network; trained in float32 with autocast in `runtime`'s precision.
+        optimizer: rates, schedule and averaging.
+        runtime: device and precision.
+        losses: the weights of the terms.
+        opponent: needed where `adversarial_weight` is above 0.
+        conditional: the opponent sees the input beside the picture (pix2pix).
+        names: the batch's keys of input and wanted.
+        health_config: what counts as an illness of a game.
+        probe: a batch whose predictions are looked at for it.
+    """
+
+    def __init__(
+        self, network: nn.Module, optimizer: OptimizerConfig, runtime: Runtime, *, losses: LossConfig | None = None,
+        opponent: Opponent | None = None, conditional: bool = False, names: tuple[str, str] = ("damaged", "clean"),
+        health_config: HealthConfig | None = None, probe: Mapping[str, Tensor] | None = None,
+    ) -> None:  # fmt: skip
+        self.runtime, self.losses, self.names = runtime, losses or LossConfig(), names
+        if (self.losses.adversarial_weight > 0) != (opponent is not None):
+            raise ValueError("an opponent and an adversarial_weight above 0 belong together")
+        self.generator = Player(network, optimizer, runtime)
+        self.opponent, self.conditional, self.probe = opponent, conditional, probe
+        self.watch = HealthWatch(health_config)
+        self.pixel = PIXEL_LOSSES[self.losses.pixel]
+        self.deep: dict[str, tuple[float, nn.Module]] = {}
+        for name, weight, kind in (
+            ("perceptual", self.losses.perceptual_weight, Perceptual),
+            ("lpips", self.losses.lpips_weight, Lpips),
+        ):
+            if weight:
+                self.deep[name] = (weight, kind().to(runtime.device))
+
+    def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One round: the opponent's updates, then the generator's; returns the losses."""
+        source, wanted = (self._here(batch[name]) for name in self.names)
+        prediction = self.predict(self.generator.network, batch)
+        condition = source if self.conditional else None
+        told: dict[str, Tensor] = {}
+        if self.opponent is not None:
+            for _ in range(self.opponent.config.steps):
+                told = self.opponent.learn(wanted, prediction.detach(), condition)
+        terms = self._terms(prediction, wanted, condition)
+        self.generator.update(torch.stack(list(terms.values())).sum())
+        return {name: term.detach() for name, term in terms.items()} | told
+
+    def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """The prediction, (B, C, S, S) float32: the correction is added in float32."""
+        inputs = [self._here(batch[name]) for name in (self.names[0], "noise") if name in batch]
+        with self.runtime.autocast():
+            correction = network(*inputs)
+        return inputs[0] + correction.float()
+
+    @torch.no_grad()
+    def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the averaged network makes of a batch: {input, prediction, wanted}."""
+        source, wanted = self.names
+        return {source: batch[source], "prediction": self.predict(self.generator.average, batch), wanted: batch[wanted]}
+
+    def networks(self) -> dict[str, nn.Module]:
+        """What gets published: the averaged network."""
+        return {"restorer": self.generator.average}
+
+    def players(self) -> dict[str, Player]:
+        """Everybody who learns, by name."""
+        return {"generator": self.generator} | ({"discriminator": self.opponent.player} if self.opponent else {})
+
+    def examine(self, step: int) -> list[Verdict]:
+        """What is ill, if anything, told once each; without an opponent there is nothing to look at."""
+        return self.watch.examine(step, self) if self.opponent else []
+
+    @torch.no_grad()
+    def measures(self) -> dict[str, float]:
+        """What the health watch looks at."""
+        assert self.opponent is not None
+        found = health.of_player(self.generator, self.opponent)
+        if self.probe is not None:
+            with evaluating(self.generator.network):
+                prediction = self.predict(self.generator.network, self.probe)
+            found |= health.of_pictures(prediction, self._here(self.probe[self.names[1]]))
+        return found
+
+    def soften(self) -> None:
+        """Half of every rate from now on."""
+        for player in self.players().values():
+            player.softened /= 2
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        state = {"generator": self.generator.state_dict(), "watch": self.watch.state_dict()}
+        return state | ({"opponent": self.opponent.state_dict()} if self.opponent else {})
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`.
+
+        Raises:
+            ValueError: the state is of another network, or of a run with (or without) an opponent.
+        """
+        if ("opponent" in state) != (self.opponent is not None):
+            raise ValueError("a run can only be resumed with an opponent if it began with one: keep its adversarial_weight")
+        self.generator.load_state_dict(state["generator"])
+        self.watch.load_state_dict(state["watch"])
+        if self.opponent:
+            self.opponent.load_state_dict(state["opponent"])
+
+    def _terms(self, prediction: Tensor, wanted: Tensor, condition: Tensor | None) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        if self.losses.pixel_weight:
+            terms["pixel"] = self.losses.pixel_weight * self.pixel(prediction, wanted)
+        for name, (weight, distance) in self.deep.items():
+            with self.runtime.autocast():
+                terms[name] = weight * distance(prediction, wanted)
+        if self.opponent is not None:
+            terms["adversarial"] = self.losses.adversarial_weight * self.opponent.verdict(wanted, prediction, condition)
+        return terms
+
+    def _here(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.runtime.device, non_blocking=True)

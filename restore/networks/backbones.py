@@ -1,0 +1,119 @@
+"""ImageNet backbones for perceptual distances: from a folder named in $RESTORE_BACKBONES, else by torchvision's own download.
+
+Simonyan and Zisserman 2015 (VGG16), Krizhevsky et al. 2012 (AlexNet, in LPIPS).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+FOLDER = "RESTORE_BACKBONES"
+"""Environment variable: a folder with vgg16_features.safetensors and alexnet_features.safetensors (torchvision's names)."""
+
+VGG16_LAYERS: Mapping[str, int] = {"relu1_2": 3, "relu2_2": 8, "relu3_3": 15, "relu4_3": 22}
+"""Where in torchvision's `vgg16().features` these activations are."""
+
+
+def folder() -> Path | None:
+    """The folder of backbones that the user named, or None."""
+    named = os.environ.get(FOLDER)
+    return Path(named) if named else None
+
+
+def vgg16(through: str = "relu4_3") -> nn.Sequential:
+    """VGG16's features up to a key of VGG16_LAYERS, frozen, in float32; takes (B, 3, H, W) normalised as ImageNet was.
+
+    Raises:
+        ValueError: the weights are not to be had; the text says how to get them.
+    """
+    import torchvision
+
+    named = folder()
+    if named is None:
+        with _explained("VGG16's", "vgg16_features.safetensors"):
+            full = torchvision.models.vgg16(weights=torchvision.models.VGG16_Weights.IMAGENET1K_V1)
+        features = full.features[: VGG16_LAYERS[through] + 1]
+    else:
+        features = torchvision.models.vgg16(weights=None).features[: VGG16_LAYERS[through] + 1]
+        _fill(features, named / "vgg16_features.safetensors")
+    # in place, the rectifiers would overwrite the features that are compared
+    for module in features:
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    return features.float().eval().requires_grad_(False)
+
+
+@cache
+def lpips() -> nn.Module:
+    """LPIPS (alex, version 0.1; Zhang et al. 2018): takes two (B, 3, H, W) in [-1, 1], gives (B, 1, 1, 1).
+
+    Raises:
+        ValueError: the `lpips` package or AlexNet's weights are not to be had; the text says how to get them.
+    """
+    try:
+        import lpips as package
+    except ImportError as error:
+        raise ValueError("LPIPS needs the package lpips: pip install 'restore-suite[metrics]'") from error
+    named = folder()
+    with warnings.catch_warnings():  # lpips calls torchvision in a way that it calls deprecated
+        warnings.simplefilter("ignore")
+        if named is None:
+            with _explained("AlexNet's", "alexnet_features.safetensors"):
+                network: nn.Module = package.LPIPS(net="alex", verbose=False)
+        else:
+            network = package.LPIPS(net="alex", pretrained=True, pnet_rand=True, verbose=False)
+            _fill(cast(nn.Module, network.net), named / "alexnet_features.safetensors")
+    return network.eval().requires_grad_(False)
+
+
+def _fill(network: nn.Module, path: Path) -> None:
+    """Put a file's convolutions into a network's, in their order."""
+    if not path.is_file():
+        raise ValueError(f"{FOLDER} names {path.parent}, which holds no {path.name}")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    names = sorted((key for key in tensors if key.endswith(".weight")), key=lambda key: int(key.split(".")[1]))
+    if len(names) < len(convolutions):
+        raise ValueError(f"{path} holds {len(names)} convolutions, {len(convolutions)} are needed")
+    with torch.no_grad():
+        for convolution, name in zip(convolutions, names, strict=False):
+            convolution.weight.copy_(tensors[name])
+            assert convolution.bias is not None
+            convolution.bias.copy_(tensors[name.replace(".weight", ".bias")])
+
+
+class _explained:
+    """Turns a failed download into a ValueError that says what else can be done."""
+
+    def __init__(self, whose: str, name: str) -> None:
+        self.whose, self.name = whose, name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise ValueError(
+                f"{self.whose} weights are needed, which torchvision could not download ({error}); "
+                f"set {FOLDER} to a folder with {self.name}"
+            ) from error
+
+
+def normalised(pictures: Tensor) -> Tensor:
+    """(B, 1|3, H, W) in nominal [0, 1] -> (B, 3, H, W) with ImageNet's mean and deviation; gray is repeated."""
+    mean = torch.tensor([0.485, 0.456, 0.406], device=pictures.device, dtype=pictures.dtype)[:, None, None]
+    deviation = torch.tensor([0.229, 0.224, 0.225], device=pictures.device, dtype=pictures.dtype)[:, None, None]
+    return (pictures.expand(-1, 3, -1, -1) - mean) / deviation

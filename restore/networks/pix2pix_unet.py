@@ -1,0 +1,107 @@
+"""The generator of pix2pix: an encoder to one pixel and a decoder back, with a skip at every level.
+
+Isola et al. 2017, section 3.2.1 and appendix 6.1.1 (C64-C128-C256-C512-C512-C512-C512-C512 and back, dropout in the three
+innermost of the decoder in place of a noise vector).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from restore.networks.discriminators import NORMS, initialise
+from restore.networks.resnet import Up
+
+
+class Level(nn.Module):
+    """One level with all below it: down, the next level, up; (B, C, H, W) -> (B, 2 C or `out`, H, W).
+
+    Args:
+        outer: channels that come in.
+        inner: channels at half the resolution.
+        below: the next level, or None for the innermost.
+        out: channels of the outermost level's result, None for the others, which add what came in.
+    """
+
+    def __init__(
+        self, outer: int, inner: int, below: Level | None, *, norm: str, upsample: str, dropout: float, out: int | None = None
+    ) -> None:
+        super().__init__()
+        bias, outermost = norm != "batch", out is not None
+        self.outermost = outermost
+        activation = [] if outermost else [nn.LeakyReLU(0.2)]
+        # one pixel has no deviation to normalise by
+        plain = outermost or below is None
+        self.down = nn.Sequential(
+            *activation, nn.Conv2d(outer, inner, 4, 2, 1, bias=bias), nn.Identity() if plain else NORMS[norm](inner)
+        )
+        self.below = below
+        wide = inner if below is None else 2 * inner
+        after = [] if outermost else [NORMS[norm](outer), *([nn.Dropout(dropout)] if dropout else [])]
+        up = _up(wide, outer if out is None else out, upsample, bias or outermost)
+        self.up = nn.Sequential(nn.ReLU(), up, *after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.down(x)
+        if self.below is not None:
+            hidden = self.below(hidden)
+        hidden = self.up(hidden)
+        return hidden if self.outermost else torch.cat([x, hidden], 1)
+
+
+class Pix2PixUNet(nn.Module):
+    """Translate a picture; the correction that leads to the translation is returned, as by every network here.
+
+    Args:
+        channels: of the picture and of its translation, 1 or 3.
+        width: channels after the first layer (64 in the paper).
+        levels: halvings; 8 bring 256 pixels down to 1.
+        norm: "batch" (the paper), "instance" or "none".
+        upsample: "resize", or "transposed" as in the reference code.
+        dropout: in the innermost levels of the decoder, while training.
+    """
+
+    condition_channels = 0
+
+    def __init__(
+        self, channels: int = 3, width: int = 64, levels: int = 8, *, norm: Literal["instance", "batch", "none"] = "batch",
+        upsample: Literal["resize", "transposed"] = "resize", dropout: float = 0.5,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if norm not in NORMS:
+            raise ValueError(f"unknown norm {norm!r}: there are {', '.join(NORMS)}")
+        if upsample not in {"resize", "transposed"}:
+            raise ValueError(f"upsample must be resize or transposed, not {upsample!r}")
+        if levels < 2:
+            raise ValueError(f"a U-Net needs at least 2 levels, not {levels}")
+        self.channels = channels
+        self.multiple = 2**levels
+        widths = [min(8 * width, width * 2**level) for level in range(levels)]
+        below: Level | None = None
+        for level in range(levels - 1, 0, -1):
+            inner_dropout = dropout if levels - 4 <= level < levels - 1 and level >= 4 else 0.0
+            below = Level(
+                widths[level - 1], widths[level], below, norm=norm, upsample=upsample, dropout=inner_dropout
+            )
+        self.outermost = Level(channels, widths[0], below, norm=norm, upsample=upsample, dropout=0.0, out=channels)
+        initialise(self)
+
+    @property
+    def receptive_field(self) -> int:
+        """Half-width in pixels of what can influence one output pixel."""
+        return 3 * self.multiple
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """(B, C, H, W), nominal [0, 1], sides multiples of `multiple` -> what has to be added to get its translation."""
+        return (torch.tanh(self.outermost(2 * picture - 1).float()) + 1) / 2 - picture.float()
+
+
+def _up(before: int, after: int, how: str, bias: bool) -> nn.Module:
+    if how == "transposed":
+        return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
+    up = Up(before, after, "resize", bias)
+    assert isinstance(up.convolution, nn.Conv2d)
+    up.convolution.padding_mode = "zeros"  # nothing to mirror at 1 x 1
+    return up

@@ -1,0 +1,108 @@
+"""The generator of CycleGAN: down twice, residual blocks at a quarter of the resolution, up twice.
+
+Johnson et al. 2016 (the shape), Ulyanov et al. 2016 (instance normalisation), Zhu et al. 2017, appendix 7.2 (c7s1-64, d128, d256,
+R256 x 6 or 9, u128, u64, c7s1-3); Odena et al. 2016 (resize, then convolve: transposed convolutions leave checkerboards).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from restore.networks.discriminators import NORMS, initialise
+
+
+class ResnetBlock(nn.Module):
+    """x + norm(conv(relu(norm(conv(x))))), mirrored at the borders, (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, channels: int, norm: str, dropout: float) -> None:
+        super().__init__()
+        bias = norm != "batch"
+        parts: list[nn.Module] = [
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
+            NORMS[norm](channels),
+            nn.ReLU(inplace=True),
+        ]
+        if dropout:
+            parts.append(nn.Dropout(dropout))
+        parts += [nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias), NORMS[norm](channels)]
+        self.layers = nn.Sequential(*parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class Up(nn.Module):
+    """Twice the resolution: nearest neighbour, then a convolution; or a transposed convolution as in the reference code."""
+
+    def __init__(self, before: int, after: int, how: str, bias: bool) -> None:
+        super().__init__()
+        self.convolution: nn.Module
+        if how == "resize":
+            self.resize: nn.Module = nn.Upsample(scale_factor=2, mode="nearest")
+            self.convolution = nn.Conv2d(before, after, 3, padding=1, padding_mode="reflect", bias=bias)
+        else:
+            self.resize = nn.Identity()
+            self.convolution = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolution(self.resize(x))  # type: ignore[no-any-return]
+
+
+class ResnetGenerator(nn.Module):
+    """Translate a picture; the correction that leads to the translation is returned, as by every network here.
+
+    Args:
+        channels: of the picture and of its translation, 1 or 3.
+        width: channels after the first layer (64 in the paper).
+        blocks: residual blocks (9 for 256 x 256, 6 for 128 x 128 in the paper).
+        norm: "instance", "batch" or "none".
+        upsample: "resize", or "transposed" as in the reference code.
+        dropout: within the blocks, 0..1.
+    """
+
+    condition_channels = 0
+    multiple = 8  # a quarter of the resolution must leave two pixels to mirror
+
+    def __init__(
+        self, channels: int = 3, width: int = 64, blocks: int = 9, *, norm: Literal["instance", "batch", "none"] = "instance",
+        upsample: Literal["resize", "transposed"] = "resize", dropout: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if norm not in NORMS:
+            raise ValueError(f"unknown norm {norm!r}: there are {', '.join(NORMS)}")
+        if upsample not in {"resize", "transposed"}:
+            raise ValueError(f"upsample must be resize or transposed, not {upsample!r}")
+        self.channels = channels
+        bias = norm != "batch"
+
+        def block(convolution: nn.Module, wide: int) -> list[nn.Module]:
+            return [convolution, NORMS[norm](wide), nn.ReLU(inplace=True)]
+
+        head = nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect", bias=bias)
+        self.head = nn.Sequential(*block(head, width))
+        self.downs = nn.Sequential(
+            *block(nn.Conv2d(width, 2 * width, 3, 2, 1, bias=bias), 2 * width),
+            *block(nn.Conv2d(2 * width, 4 * width, 3, 2, 1, bias=bias), 4 * width),
+        )
+        self.blocks = nn.Sequential(*(ResnetBlock(4 * width, norm, dropout) for _ in range(blocks)))
+        self.ups = nn.Sequential(
+            *block(Up(4 * width, 2 * width, upsample, bias), 2 * width),
+            *block(Up(2 * width, width, upsample, bias), width),
+        )
+        self.tail = nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")
+        self.reach = 3 + 1 + 2 + 4 * 2 * blocks + 4 + 2 + 3
+        initialise(self)
+
+    @property
+    def receptive_field(self) -> int:
+        """Half-width in pixels of what can influence one output pixel, normalisations (which see the whole picture) apart."""
+        return self.reach + self.multiple
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """(B, C, H, W), nominal [0, 1], sides multiples of 8 -> what has to be added to it to get its translation."""
+        hidden = self.ups(self.blocks(self.downs(self.head(2 * picture - 1))))
+        # half precision would band the result: from here on float32
+        return (torch.tanh(self.tail(hidden).float()) + 1) / 2 - picture.float()

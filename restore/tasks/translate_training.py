@@ -1,0 +1,173 @@
+"""`restore train cyclegan` and `restore train pix2pix`: two domains of pictures, generators, opponents and their trainers, introduced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+from torch.utils.data import default_collate
+
+from restore import networks, runtime
+from restore.datasets import domains
+from restore.gan import opponent as opponents
+from restore.gan.core import GAME, OptimizerConfig
+from restore.gan.health import HealthConfig
+from restore.gan.opponent import OpponentConfig
+from restore.gan.paired import LossConfig, PairedTrainer
+from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
+from restore.networks.resnet import ResnetGenerator
+from restore.runtime import Runtime
+from restore.tasks.prepared import Prepared, count
+from restore.training.config import as_dict
+from restore.training.loop import LoopConfig
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """What is trained."""
+
+    name: Literal["resnet", "pix2pix_unet"] = field(default="resnet", metadata={"help": "a translator of restore.networks.NETWORKS"})
+    width: int = field(default=64, metadata={"help": "channels after the first layer"})
+    blocks: int = field(default=9, metadata={"help": "resnet: residual blocks"})
+    levels: int = field(default=8, metadata={"help": "pix2pix_unet: halvings; 2 to this power is the smallest crop"})
+    norm: Literal["instance", "batch", "none"] = field(default="instance", metadata={"help": "normalisation"})
+    upsample: Literal["resize", "transposed"] = field(
+        default="resize", metadata={"help": "resize leaves no checkerboard; transposed is the reference code's"}
+    )
+    dropout: float = field(default=0.0, metadata={"help": "share of the activations dropped while training"})
+
+    def settings(self, channels: int) -> dict[str, Any]:
+        """What `networks.build` takes."""
+        shared = {"channels": channels, "width": self.width, "norm": self.norm, "upsample": self.upsample, "dropout": self.dropout}
+        return shared | ({"blocks": self.blocks} if self.name == "resnet" else {"levels": self.levels})
+
+
+@dataclass(frozen=True)
+class DomainConfig:
+    """What it is trained on."""
+
+    channels: Literal[1, 3] = field(default=3, metadata={"help": "1 gray or 3 colour"})
+    crop: int = field(default=256, metadata={"help": "side of a training crop in pixels"})
+    sides: tuple[int, int] = field(
+        default=(286, 286), metadata={"help": "range of the shorter side that a picture is brought to first; 0, 0 leaves it"}
+    )
+    flip: bool = field(default=True, metadata={"help": "mirror half of the crops"})
+    test_share: float = field(default=0.05, metadata={"help": "share kept for previews, where no split is given"})
+
+
+@dataclass(frozen=True)
+class CycleGanConfig:
+    """Everything that decides a CycleGAN run (defaults: Zhu et al. 2017, section 4 and appendix 7)."""
+
+    seed: int = field(default=0, metadata={"help": "of the crops and the first weights"})
+    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    data: DomainConfig = field(default_factory=DomainConfig)
+    losses: CycleConfig = field(default_factory=CycleConfig)
+    opponent: OpponentConfig = field(default_factory=OpponentConfig)
+    optimizer: OptimizerConfig = field(default=GAME)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    loop: LoopConfig = field(default=LoopConfig(steps=200_000, batch_size=1))
+
+
+@dataclass(frozen=True)
+class Pix2PixConfig:
+    """Everything that decides a pix2pix run (defaults: Isola et al. 2017, section 3 and appendix 6)."""
+
+    seed: int = field(default=0, metadata={"help": "of the crops and the first weights"})
+    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
+    generator: GeneratorConfig = field(default=GeneratorConfig("pix2pix_unet", dropout=0.5))
+    data: DomainConfig = field(default_factory=DomainConfig)
+    losses: LossConfig = field(default=LossConfig(pixel_weight=100.0, adversarial_weight=1.0))
+    opponent: OpponentConfig = field(default=OpponentConfig(objective="vanilla"))
+    optimizer: OptimizerConfig = field(default=GAME)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    loop: LoopConfig = field(default=LoopConfig(steps=80_000, batch_size=1))
+
+
+def cyclegan(root: Path, config: CycleGanConfig) -> Prepared:
+    """Find both domains, build two directions and their trainer.
+
+    Args:
+        root: the dataset's folder.
+        config: the resolved configuration.
+
+    Raises:
+        ValueError: an unknown layout, an empty domain, or unusable settings.
+    """
+    place, found = _begin(root, config, paired=False)
+    data = config.data
+    ways = [
+        Direction(
+            _generator(config), opponents.build(data.channels, config.opponent, place), config.optimizer, place,
+            pool=config.losses.pool, seed=config.seed + number,
+        )
+        for number in range(2)
+    ]  # fmt: skip
+    trainer = CycleTrainer(ways[0], ways[1], config.losses, place, health_config=config.health)
+    return _prepared(config, found, trainer, place, paired=False)
+
+
+def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
+    """Find the pairs, build the generator, its opponent and their trainer; see `cyclegan`."""
+    place, found = _begin(root, config, paired=True)
+    opponent = None
+    if config.losses.adversarial_weight:
+        opponent = opponents.build(2 * config.data.channels, config.opponent, place)
+    trainer = PairedTrainer(
+        _generator(config), config.optimizer, place, losses=config.losses, opponent=opponent, conditional=True,
+        names=("source", "target"), health_config=config.health,
+    )  # fmt: skip
+    return _prepared(config, found, trainer, place, paired=True)
+
+
+def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) -> tuple[Runtime, domains.Domains]:
+    multiple = ResnetGenerator.multiple if config.generator.name == "resnet" else 2**config.generator.levels
+    if config.data.crop < multiple or config.data.crop % multiple:
+        raise ValueError(f"data.crop must be a multiple of {multiple} for this generator, not {config.data.crop}")
+    low, high = config.data.sides
+    if low > high or (high and low < config.data.crop):
+        raise ValueError(f"data.sides must be two rising numbers not below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
+    place = runtime.choose(config.device, config.precision)
+    runtime.seed_everything(config.seed)
+    return place, domains.find(root, paired=paired, share=config.data.test_share, seed=config.seed)
+
+
+def _generator(config: CycleGanConfig | Pix2PixConfig) -> nn.Module:
+    return networks.build(config.generator.name, **config.generator.settings(config.data.channels))
+
+
+def _prepared(
+    config: CycleGanConfig | Pix2PixConfig, found: domains.Domains, trainer: CycleTrainer | PairedTrainer, place: Runtime, *, paired: bool
+) -> Prepared:
+    data = config.data
+
+    def crops(files: tuple[list[Path], list[Path]], **rest: Any) -> domains.DomainCrops:
+        settings: dict[str, Any] = {
+            "paired": paired, "joined": found.joined, "crop": data.crop, "channels": data.channels, "sides": data.sides,
+            "flip": data.flip, "seed": config.seed, "length": config.loop.steps * config.loop.batch_size,
+        }  # fmt: skip
+        return domains.DomainCrops(*files, **(settings | rest))
+
+    dataset = crops(found.train)
+    held = found.test if all(found.test) else found.train
+    shown = crops(held, seed=config.seed + 1, flip=False, length=4)
+    facts = {
+        "source pictures": len(found.train[0]), "target pictures": len(found.train[1]),
+        "held-out pictures": len(found.test[0]) + len(found.test[1]),
+        "parameters": count(*trainer.networks().values()),
+        "discriminator parameters": count(*(player.network for name, player in trainer.players().items() if "discriminator" in name)),
+        "device": str(place.device), "precision": place.precision,
+    }  # fmt: skip
+    recipe = {
+        "task": "translate", "network": config.generator.name, "settings": config.generator.settings(data.channels),
+        "directions": list(trainer.networks()) if len(trainer.networks()) > 1 else [], "training": as_dict(config),
+    }  # fmt: skip
+    preview = dict(default_collate([shown[index] for index in range(4)]))
+    probes = crops(found.train, seed=config.seed + 2, flip=False, length=8)
+    trainer.probe = dict(default_collate([probes[index] for index in range(8)]))
+    return Prepared(trainer, dataset, preview, recipe, facts, lambda: dataset.bad)

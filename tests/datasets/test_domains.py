@@ -1,0 +1,139 @@
+"""Two domains of pictures: layouts and crops."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restore.datasets import domains
+
+Photos = Callable[..., Path]
+
+
+def _crops(found: domains.Domains, **rest: object) -> domains.DomainCrops:
+    settings: dict[str, object] = {"paired": False, "crop": 16, "channels": 1, "seed": 3, "length": 8, "joined": found.joined}
+    return domains.DomainCrops(*found.train, **(settings | rest))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("names", [("source", "target"), ("damaged", "clean"), ("labels", "photo"), ("A", "B"), ("trainA", "trainB")])
+@pytest.mark.parametrize("paired", [True, False])
+def test_every_layout_is_known(photos: Photos, tmp_path: Path, names: tuple[str, str], paired: bool) -> None:
+    for name in names:
+        photos(tmp_path / name, 6)
+    found = domains.find(tmp_path, paired=paired, share=0.2)
+    for side, name in enumerate(names):
+        assert {path.parent.name for path in found.train[side] + found.test[side]} == {name}
+        assert len(found.train[side]) + len(found.test[side]) == 6
+        assert found.train[side]
+        assert found.test[side]
+    if paired:
+        for first, second in (found.train, found.test):
+            assert [path.name for path in first] == [path.name for path in second]
+
+
+@pytest.mark.parametrize("layout", ["train/A", "trainA"])
+def test_named_splits_are_kept(photos: Photos, tmp_path: Path, layout: str) -> None:
+    for part in ("train", "test"):
+        for side in "AB":
+            photos(tmp_path / layout.replace("train", part).replace("A", side), 2 if part == "train" else 1)
+    found = domains.find(tmp_path, paired=True)
+    assert [len(files) for files in (*found.train, *found.test)] == [2, 2, 1, 1]
+
+
+def test_side_by_side_pairs(photos: Photos, tmp_path: Path) -> None:
+    photos(tmp_path, 6, size=(24, 48))
+    found = domains.find(tmp_path, paired=True, share=0.2)
+    assert found.joined
+    item = _crops(found, paired=True, crop=24, flip=False)[0]
+    halves = [np.asarray(Image.open(path)).astype(np.float32) / 255 for path in found.train[0]]
+    assert any(
+        np.allclose(item["source"][0], both[:, :24]) and np.allclose(item["target"][0], both[:, 24:]) for both in halves
+    )
+
+
+def test_a_bad_layout_says_what_was_found_and_expected(photos: Photos, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"holds nothing; expected source/ and target/"):
+        domains.find(tmp_path, paired=False)
+    photos(tmp_path / "photos", 1)
+    with pytest.raises(ValueError, match=r"holds photos/; expected"):
+        domains.find(tmp_path, paired=False)
+    photos(tmp_path / "source", 1)
+    with pytest.raises(ValueError, match=r"holds source/ but no target/"):
+        domains.find(tmp_path, paired=False)
+    (tmp_path / "target").mkdir()
+    with pytest.raises(ValueError, match=r"target holds no picture"):
+        domains.find(tmp_path, paired=False)
+
+
+def test_pairs_without_a_partner_are_named(photos: Photos, tmp_path: Path) -> None:
+    photos(tmp_path / "source", 3)
+    photos(tmp_path / "target", 5)
+    with pytest.raises(ValueError, match=r"3, 4 have no partner"):
+        domains.find(tmp_path, paired=True)
+    assert domains.find(tmp_path, paired=False)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_items_depend_on_seed_and_index_alone(photos: Photos, tmp_path: Path, paired: bool) -> None:
+    for name in ("source", "target"):
+        photos(tmp_path / name, 3, channels=3)
+    found = domains.find(tmp_path, paired=paired, share=0)
+    first, second = (_crops(found, paired=paired, channels=3, sides=(20, 30)) for _ in range(2))
+    second[5]
+    for index in range(8):
+        for name in ("source", "target"):
+            assert first[index][name].shape == (3, 16, 16)
+            assert torch.equal(first[index][name], second[index][name])
+    assert len({float(first[index]["source"].sum()) for index in range(8)}) > 4
+
+
+def test_a_pair_is_cropped_and_flipped_alike(photos: Photos, tmp_path: Path) -> None:
+    photos(tmp_path / "source", 3)
+    shutil.copytree(tmp_path / "source", tmp_path / "target")
+    dataset = _crops(domains.find(tmp_path, paired=True, share=0), paired=True, sides=(18, 30))
+    for index in range(8):
+        assert torch.equal(dataset[index]["source"], dataset[index]["target"])
+
+
+def test_what_is_smaller_than_the_crop_is_mirrored_outwards(photos: Photos, tmp_path: Path) -> None:
+    for name in ("source", "target"):
+        photos(tmp_path / name, 2, size=(10, 40))
+    item = _crops(domains.find(tmp_path, paired=False, share=0), crop=32)[0]
+    assert item["source"].shape == (1, 32, 32)
+    assert torch.isfinite(item["source"]).all()
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_corrupt_file_is_named_skipped_and_counted(photos: Photos, tmp_path: Path, paired: bool) -> None:
+    for name in ("source", "target"):
+        photos(tmp_path / name, 3)
+    broken = tmp_path / "source" / "1.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    dataset = _crops(domains.find(tmp_path, paired=paired, share=0), paired=paired, length=30)
+    for index in range(30):
+        dataset[index]
+    assert list(dataset.bad) == [broken]
+
+
+def test_pairs_of_unequal_size_are_left_out(photos: Photos, tmp_path: Path) -> None:
+    photos(tmp_path / "source", 3)
+    photos(tmp_path / "target", 3)
+    Image.new("L", (30, 30)).save(tmp_path / "target" / "2.png")
+    dataset = _crops(domains.find(tmp_path, paired=True, share=0), paired=True, length=30)
+    for index in range(30):
+        dataset[index]
+    assert [path.name for path in dataset.bad] == ["2.png"]
+    assert "differ in size" in next(iter(dataset.bad.values()))
+
+
+def test_gray_and_colour_may_be_mixed(photos: Photos, tmp_path: Path) -> None:
+    photos(tmp_path / "source", 3, channels=1)
+    photos(tmp_path / "target", 3, channels=3)
+    item = _crops(domains.find(tmp_path, paired=False, share=0), channels=3)[0]
+    assert item["source"].shape == item["target"].shape == (3, 16, 16)

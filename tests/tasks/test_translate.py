@@ -1,0 +1,123 @@
+"""Training cyclegan and pix2pix, and translating with what they learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import restore
+from restore import weights
+from restore.training import checkpoint
+
+Photos = Callable[..., Path]
+SMALL = {
+    "generator.width": "4", "data.crop": "32", "data.sides": "32,40", "opponent.width": "4", "loop.log_every": "2",
+    "loop.checkpoint_every": "2", "precision": "fp32", "device": "cpu", "opponent.label_noise": "0.2",
+    "opponent.label_smoothing": "0.1", "opponent.r1": "0.01", "health.every": "2",
+}  # fmt: skip
+METHODS: dict[str, dict[str, str]] = {
+    "cyclegan": {"generator.blocks": "1", "losses.pool": "2"},
+    "pix2pix": {"generator.levels": "3", "generator.norm": "batch", "loop.batch_size": "2"},
+}
+every_method = pytest.mark.parametrize("method", sorted(METHODS))
+
+
+@pytest.fixture
+def pairs(photos: Photos, own_weights: Path) -> Path:
+    """Two domains of a few pictures, in a working directory of the test's own."""
+    assert own_weights.is_dir()
+    for number, name in enumerate(("source", "target")):
+        photos(Path("pairs") / name, 4, size=(48 + 0 * number, 60), channels=3)
+    return Path("pairs")
+
+
+def _train(method: str, folder: Path, steps: int, out: str, **rest: Any) -> Any:
+    overrides = {**SMALL, **METHODS[method], "loop.steps": str(steps), **rest.pop("overrides", {})}
+    return restore.train(method, folder, overrides=overrides, out=out, **rest)
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_same(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(_same, first, second))
+    return bool(first == second)
+
+
+@every_method
+def test_straight_is_half_and_resumed(pairs: Path, method: str) -> None:
+    _train(method, pairs, 4, "straight")
+    _train(method, pairs, 2, "halves")
+    restore.train(method, pairs, out="halves", resume=True, overrides={"loop.steps": "4"})
+    states = [torch.load(Path(run) / checkpoint.NAME, weights_only=True) for run in ("straight", "halves")]
+    assert _same(*states)
+    first, second = (weights.load(Path(run) / f"{run}.safetensors")[0] for run in ("straight", "halves"))
+    assert _same(first, second)
+
+
+@every_method
+def test_a_run_folder_is_complete_and_its_weights_translate(pairs: Path, method: str) -> None:
+    told: list[Any] = []
+    run = _train(method, pairs, 2, "run", on_event=told.append)
+    assert {path.name for path in run.folder.iterdir()} >= {
+        "config.toml", "log.jsonl", "checkpoint.pt", "previews", "run.safetensors", "run.md"
+    }  # fmt: skip
+    assert told
+    report = restore.run("translate", pairs / "source", "out", weights="run", precision="fp32")
+    assert {row.status for row in report.rows} == {"done"}
+    for path in sorted((pairs / "source").iterdir()):
+        before, after = Image.open(path), Image.open(Path("out") / path.name)
+        assert before.size == after.size
+        assert not np.array_equal(np.asarray(before), np.asarray(after))
+
+
+def test_the_way_back_is_another_network(pairs: Path) -> None:
+    _train("cyclegan", pairs, 2, "run")
+    for name, reverse in (("there", False), ("back", True)):
+        restore.run("translate", pairs / "source", name, weights="run", precision="fp32", options={"reverse": reverse})
+    first, second = (np.asarray(Image.open(next(Path(name).glob("*.png")))) for name in ("there", "back"))
+    assert not np.array_equal(first, second)
+
+
+def test_weights_of_one_direction_have_no_way_back(pairs: Path) -> None:
+    _train("pix2pix", pairs, 2, "run")
+    with pytest.raises(ValueError, match="one direction only"):
+        restore.run("translate", pairs, "out", weights="run", options={"reverse": True})
+
+
+@pytest.mark.usefixtures("pairs")
+def test_weights_of_another_task_are_refused(weights_file: Callable[..., Path]) -> None:
+    weights_file(Path("denoiser.safetensors"))
+    with pytest.raises(ValueError, match="made to denoise, not to translate"):
+        restore.run("translate", "pairs", "out", weights="denoiser.safetensors")
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("overrides", "word"),
+    [({"data.crop": "30"}, "multiple"), ({"data.sides": "16,20"}, "data.sides"), ({"opponent.objective": "gan"}, "wasserstein"),
+     ({"generator.norm": "layer"}, "instance"), ({"opponent.wdith": "3"}, "opponent.width")],
+)  # fmt: skip
+def test_what_cannot_work_is_said_at_once(pairs: Path, method: str, overrides: dict[str, str], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        _train(method, pairs, 2, "run", overrides=overrides)
+    assert not Path("run").exists()
+
+
+def test_a_collapse_is_told_stopped_or_rolled_back(pairs: Path) -> None:
+    ill = {"health.collapse": "1e9", "health.patience": "1"}
+    told: list[Any] = []
+    _train("cyclegan", pairs, 4, "warned", overrides=ill, on_event=told.append)
+    assert [line for line in told if "mode collapse" in str(line)]
+    assert '"verdict": "collapse"' in (Path("warned") / "log.jsonl").read_text()
+    with pytest.raises(ValueError, match="mode collapse"):
+        _train("cyclegan", pairs, 4, "stopped", overrides=ill | {"health.on_collapse": "stop"})
+    assert checkpoint.exists(Path("stopped"))
