@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from restore import networks, runtime, weights
 from restore.apply import tiling
-from restore.apply.noise import estimate
+from restore.apply.noise import confidence, estimate
 from restore.apply.views import VIEWS, turned, unturned
 from restore.images.noise import NoiseLevel
 from restore.runtime import Runtime
@@ -177,6 +177,7 @@ class Restorer:
             (H, W, 1|3) float32 and how it went.
         """
         level = self.noise_level(shown, noise_level)
+        strength *= self.confidence(level) if noise_level is None else 1.0
         precision = self.place.precision
         tile = self._choose_tile(shown.shape, precision)
         trace = Trace(precision, tile)
@@ -201,6 +202,10 @@ class Restorer:
         if noise_level is None:
             return estimate(shown, signal_dependent=self.signal_dependent)
         return noise_level if isinstance(noise_level, NoiseLevel) else NoiseLevel.gaussian(float(noise_level))
+
+    def confidence(self, level: NoiseLevel) -> float:
+        """The share of the correction to take where `level` is the picture's own estimate: see `apply.noise.confidence`."""
+        return confidence(level) if self.takes_noise and not self.signal_dependent else 1.0
 
     def _tiles(self, shown: np.ndarray, level: NoiseLevel, strength: float, tile: int, trace: Trace) -> np.ndarray:
         height, width, _ = shown.shape

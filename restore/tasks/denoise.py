@@ -79,7 +79,8 @@ class Denoise:
         restorer = self.restorer(name)
         seen = shown[:, :, :1] if gray else shown
         level = restorer.noise_level(seen, self.noise_level)
-        restored, trace = restorer.restore(seen, level, self.strength)
+        strength = self.strength * (restorer.confidence(level) if self.noise_level is None else 1.0)
+        restored, trace = restorer.restore(seen, level, strength)
         if gray and shown.shape[2] == 3:
             restored = np.repeat(restored, 3, axis=2)
         return restored, {"weights": name, **_facts(level), **trace.facts()}

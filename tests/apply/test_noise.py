@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from restore.apply.noise import estimate
+from restore.apply.noise import confidence, estimate
 from restore.datasets.degrade import gaussian, poisson_gaussian
 from restore.images.noise import NoiseLevel
 
@@ -45,3 +45,10 @@ def test_clipped_borders_do_not_hide_the_noise(smooth: Smooth) -> None:
     noisy, _ = gaussian(smooth(256, 256), 20 / 255, np.random.default_rng(2))
     noisy[:, :90] = 0  # a collimator's black
     assert estimate(noisy).sigma() == pytest.approx(20, rel=0.1)
+
+
+def test_a_blind_estimate_of_little_noise_is_trusted_less() -> None:
+    shares = [confidence(NoiseLevel.gaussian(sigma)) for sigma in (0.0, 3.0, 5.0, 8.0, 50.0)]
+    assert shares == sorted(shares)
+    assert shares[0] == shares[1] == 0.6
+    assert shares[3] == shares[4] == 1
