@@ -73,6 +73,10 @@ MENDS: Mapping[str, str] = {
 }
 
 
+SOFTEST = 1 / 16
+"""The share of the rates below which no rollback is tried again."""
+
+
 class Examined(Protocol):
     """A trainer as the watch sees it."""
 
@@ -168,6 +172,17 @@ class HealthWatch:
             return {"vanishing"}
         past.append(norm)
         return set()
+
+
+def soften(player: Player) -> None:
+    """Halve a player's rate after a collapse.
+
+    Raises:
+        ValueError: it has been halved so often that the run cannot be saved so.
+    """
+    if player.softened <= SOFTEST:
+        raise ValueError(f"the run collapses again and again, at {player.softened:g} of its rates too: {MENDS['collapse']}")
+    player.softened /= 2
 
 
 def of_player(generator: Player, opponent: Opponent) -> dict[str, float]:

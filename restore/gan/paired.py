@@ -128,9 +128,14 @@ class PairedTrainer:
         return found
 
     def soften(self) -> None:
-        """Half of every rate from now on."""
+        """Half of every rate from now on, and a fresh look at the run's health.
+
+        Raises:
+            ValueError: that has been done too often to help.
+        """
         for player in self.players().values():
-            player.softened /= 2
+            health.soften(player)
+        self.watch.bad.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""

@@ -121,3 +121,12 @@ def test_a_collapse_is_told_stopped_or_rolled_back(pairs: Path) -> None:
     with pytest.raises(ValueError, match="mode collapse"):
         _train("cyclegan", pairs, 4, "stopped", overrides=ill | {"health.on_collapse": "stop"})
     assert checkpoint.exists(Path("stopped"))
+
+
+def test_a_collapse_is_rolled_back_to_the_last_checkpoint_more_softly_but_not_for_ever(pairs: Path) -> None:
+    ill = {"health.collapse": "1e9", "health.patience": "2", "health.on_collapse": "rollback", "loop.checkpoint_every": "3"}
+    with pytest.raises(ValueError, match=r"again and again, at 0\.0625"):
+        _train("cyclegan", pairs, 8, "run", overrides=ill)
+    state = torch.load(Path("run") / checkpoint.NAME, weights_only=True)
+    assert state["step"] == 3
+    assert {state["trainer"][way]["generator"]["softened"] for way in ("forward", "backward")} == {0.0625}
