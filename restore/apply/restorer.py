@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from restore import networks, runtime, weights
 from restore.apply import tiling
+from restore.apply.faults import FALLBACKS, fault_of, out_of_memory
 from restore.apply.noise import confidence, estimate
 from restore.apply.views import VIEWS, turned, unturned
 from restore.images.noise import NoiseLevel
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 # on a CPU the feature maps of a larger tile leave the caches and the allocator's reach
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
 OVERLAP = 64
-FALLBACKS = {"fp16": ("bf16", "fp32"), "bf16": ("fp32",), "fp32": ()}
 
 
 @dataclass
@@ -186,7 +186,7 @@ class Restorer:
                 return self._tiles(shown, level, strength, tile, trace), trace
             except (RuntimeError, MemoryError) as error:
                 smaller = tiling.halved(min(tile, max(shown.shape[:2])))
-                if not _out_of_memory(error) or smaller is None:
+                if not out_of_memory(error) or smaller is None:
                     raise
                 log.warning("out of memory with tiles of %d pixels: going on with %d", tile, smaller)
                 tile = smaller
@@ -226,7 +226,7 @@ class Restorer:
         used = self.place.precision
         corrections = self._correct(pieces, level, used)
         for precision in FALLBACKS[used]:
-            fault = next(filter(None, map(_fault, pieces, corrections)), None)
+            fault = next(filter(None, map(fault_of, pieces, corrections)), None)
             if fault is None:
                 return corrections
             trace.redone.append(f"{fault} in {used}: tile {trace.tiles} in {precision}")
@@ -293,22 +293,3 @@ def signal_dependent(recipe: dict[str, Any]) -> bool:
 
 def _tensor(pieces: list[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack([piece.transpose(2, 0, 1) for piece in pieces]).astype(np.float32, copy=False))
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text
-    )
-
-
-def _fault(piece: np.ndarray, correction: np.ndarray) -> str | None:
-    """What is wrong with a correction, or None."""
-    if not np.isfinite(correction).all():
-        return "not finite"
-    restored = piece + correction
-    if float(np.ptp(restored)) == 0 and float(np.ptp(piece)) > 0:
-        return "constant"
-    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -69,7 +69,7 @@ MENDS: Mapping[str, str] = {
     "exploding": "a gradient has exploded: lower the rates or set `clip`",
     "checkerboard": "the made pictures carry a checkerboard: use upsample = resize",
     "inversion": "bright has become dark in the translation: raise identity_weight",
-    "nan": "a loss is no longer a number: resume from the last checkpoint with lower rates, or in fp32",
+    "nan": "a gradient is no longer a number: resume from the last checkpoint with lower rates, or in fp32",
 }
 
 
@@ -103,8 +103,8 @@ class HealthWatch:
         Args:
             step: when.
             measures: any of "diversity" (of made, as a share of real), "knew real", "knew made", "gradient generator",
-                "gradient discriminator", "checkerboard" (as a multiple of real), "likeness" (correlation with the source) and
-                "loss"; several players' with a prefix ("forward knew real").
+                "gradient discriminator", "checkerboard" (as a multiple of real) and "likeness" (correlation with the source);
+                several players' with a prefix ("forward knew real").
 
         Returns:
             The illnesses that were found now and not told before; one that has passed may be told again.
@@ -113,7 +113,7 @@ class HealthWatch:
         verdicts = []
         for kind in MENDS:
             self.bad[kind] = self.bad[kind] + 1 if kind in found else 0
-            needed = 1 if kind in {"nan", "exploding"} else self.config.patience
+            needed = 1 if kind == "exploding" else self.config.patience  # fp16 skips a step with a broken gradient now and then
             if self.bad[kind] >= needed and kind not in self.told:
                 self.told.add(kind)
                 action = self.config.on_collapse if kind == "collapse" else "warn"
@@ -125,6 +125,20 @@ class HealthWatch:
     def examine(self, step: int, trainer: Examined) -> list[Verdict]:
         """Look at a trainer every so many steps."""
         return self.look(step, trainer.measures()) if step % self.config.every == 0 else []
+
+    def soften(self, players: Iterable[Player]) -> None:
+        """After a collapse: halve every player's rate, and look afresh.
+
+        Raises:
+            ValueError: it has been halved so often that the run cannot be saved so.
+        """
+        for player in players:
+            if player.softened <= SOFTEST:
+                raise ValueError(
+                    f"the run collapses again and again, at {player.softened:g} of its rates too: {MENDS['collapse']}"
+                )
+            player.softened /= 2
+        self.bad.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """What was seen so far."""
@@ -141,8 +155,6 @@ class HealthWatch:
     def _ill(self, measures: Mapping[str, float]) -> set[str]:
         config, found = self.config, set()
         for name, value in measures.items():
-            if name.endswith("loss") and not math.isfinite(value):
-                found.add("nan")
             if name.endswith("diversity") and value < config.collapse:
                 found.add("collapse")
             if name.endswith("checkerboard") and value > config.checkerboard:
@@ -162,7 +174,7 @@ class HealthWatch:
         past = self.norms[name]
         usual = sorted(past)[len(past) // 2] if len(past) >= 20 else None
         if not math.isfinite(norm):
-            return {"exploding"}
+            return {"nan"}
         if usual is None or usual == 0:
             past.append(norm)
             return set()
@@ -172,17 +184,6 @@ class HealthWatch:
             return {"vanishing"}
         past.append(norm)
         return set()
-
-
-def soften(player: Player) -> None:
-    """Halve a player's rate after a collapse.
-
-    Raises:
-        ValueError: it has been halved so often that the run cannot be saved so.
-    """
-    if player.softened <= SOFTEST:
-        raise ValueError(f"the run collapses again and again, at {player.softened:g} of its rates too: {MENDS['collapse']}")
-    player.softened /= 2
 
 
 def of_player(generator: Player, opponent: Opponent) -> dict[str, float]:

@@ -169,9 +169,7 @@ class CycleTrainer:
         Raises:
             ValueError: that has been done too often to help.
         """
-        for player in self.players().values():
-            health.soften(player)
-        self.watch.bad.clear()
+        self.watch.soften(self.players().values())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""

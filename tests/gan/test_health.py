@@ -14,7 +14,7 @@ from restore.gan.health import HealthConfig, HealthWatch
 
 WELL = {
     "diversity": 0.9, "knew real": 0.75, "knew made": 0.7, "gradient generator": 1.0, "gradient discriminator": 1.0,
-    "checkerboard": 1.1, "likeness": 0.6, "loss": 0.4,
+    "checkerboard": 1.1, "likeness": 0.6,
 }  # fmt: skip
 ILL = {
     "collapse": {"diversity": 0.1},
@@ -24,7 +24,7 @@ ILL = {
     "exploding": {"gradient discriminator": 1e5},
     "checkerboard": {"checkerboard": 8.0},
     "inversion": {"likeness": -0.8},
-    "nan": {"loss": math.nan},
+    "nan": {"gradient generator": math.nan},
 }
 
 

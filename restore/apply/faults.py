@@ -1,0 +1,29 @@
+"""What can go wrong with a tile, and what is tried then."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+FALLBACKS = {"fp16": ("bf16", "fp32"), "bf16": ("fp32",), "fp32": ()}
+"""Precision -> those that a faulty tile is redone in, in this order."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on the device or on the machine."""
+    text = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )
+
+
+def fault_of(piece: np.ndarray, correction: np.ndarray) -> str | None:
+    """What is wrong with a correction, or None."""
+    if not np.isfinite(correction).all():
+        return "not finite"
+    restored = piece + correction
+    if float(np.ptp(restored)) == 0 and float(np.ptp(piece)) > 0:
+        return "constant"
+    return None
