@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,7 +45,9 @@ def train(
         raise typer.BadParameter("--resume needs --out RUN, the folder of the run to go on with")
     overrides = _overrides(settings or [])
     overrides |= {key: str(value) for key, value in (("loop.steps", steps), ("seed", seed)) if value is not None}
-    show = _Progress(quiet, json)
+    # of several processes (torchrun) only the first speaks
+    first = os.environ.get("RANK", "0") == "0"
+    show = _Progress(quiet or not first, json and first)
     with stoppable():
         show.note("getting ready")
         from restore.api import train as run

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import random
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -22,10 +24,12 @@ class Runtime:
     Attributes:
         device: the torch device.
         dtype: the type that the network's weights and activations take (float32, bfloat16 or float16).
+        compile: whether networks that learn are compiled (torch.compile).
     """
 
     device: torch.device
     dtype: torch.dtype
+    compile: bool = False
 
     @property
     def precision(self) -> str:
@@ -49,14 +53,15 @@ class Runtime:
 
     def in_precision(self, precision: str) -> Runtime:
         """The same device in another precision."""
-        return Runtime(self.device, PRECISIONS[precision])
+        return replace(self, dtype=PRECISIONS[precision])
 
 
-def choose(device: str = "auto", precision: str = "auto") -> Runtime:
+def choose(device: str = "auto", precision: str = "auto", *, compiled: bool = False) -> Runtime:
     """Turn what the user asked for into what this machine will do.
 
     Args:
         device: auto, cpu, cuda, cuda:N or mps. auto prefers cuda, then mps, then cpu.
+        compiled: whether networks that learn are compiled.
         precision: auto, fp32, bf16 or fp16. auto is bf16 where the hardware computes in it, else fp32.
 
     Raises:
@@ -66,10 +71,10 @@ def choose(device: str = "auto", precision: str = "auto") -> Runtime:
     if where.type == "cpu":
         keep_freed_memory()
     if precision == "auto":
-        return Runtime(where, torch.bfloat16 if fast_bf16(where) else torch.float32)
+        return Runtime(where, torch.bfloat16 if fast_bf16(where) else torch.float32, compiled)
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}: use auto, {', '.join(PRECISIONS)}")
-    return Runtime(where, PRECISIONS[precision])
+    return Runtime(where, PRECISIONS[precision], compiled)
 
 
 @cache
@@ -104,7 +109,10 @@ def available_devices() -> list[str]:
 def _device(name: str) -> torch.device:
     available = available_devices()
     if name == "auto":
-        return torch.device(available[0])
+        name = available[0].split(":")[0]
+    if name == "cuda":
+        # a launcher starts one process for each of the machine's devices
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
         wanted = torch.device(name)
     except RuntimeError:
@@ -138,6 +146,19 @@ def cpu_features() -> frozenset[str]:
         if line.lower().startswith(("flags", "features")):
             return frozenset(line.split(":", 1)[1].split()) & wanted
     return frozenset()
+
+
+def peak_memory() -> int:
+    """The most memory, in bytes, that this process has taken so far: of the GPU where it uses one, else of the machine."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_reserved():
+        return torch.cuda.max_memory_reserved()
+    info = psutil.Process().memory_info()
+    if sys.platform == "win32":
+        return int(info.peak_wset)
+    import resource
+
+    # kilobytes on Linux, bytes on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def seed_everything(seed: int) -> None:

@@ -51,10 +51,10 @@ class Augmentation:
         return pictures
 
     @torch.no_grad()
-    def adapt(self, answers: Tensor) -> None:
-        """Move the chance, by the discriminator's answers to real pictures (0 is undecided)."""
+    def adapt(self, overfitting: Tensor) -> None:
+        """Move the chance, by the mean sign of the discriminator's answers to real pictures, -1..1."""
         if self.target > 0:
-            excess = float(answers.sign().mean()) - self.target
+            excess = float(overfitting) - self.target
             self.chance = min(0.9, max(0.0, self.chance + SPEED * (1 if excess > 0 else -1)))
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from restore import processes
 from restore.gan.muon import Muon
 from restore.runtime import Runtime
 
@@ -72,6 +73,8 @@ class Player:
         self.config, self.runtime = config, runtime
         self.network = network.to(runtime.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+        if runtime.compile:
+            self.network.compile()
         self.optimizers = _optimizers(self.network, config)
         self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.dtype == torch.float16)
         self.steps = 0
@@ -90,9 +93,11 @@ class Player:
     def move(self) -> None:
         """`follow` for players of one common loss, who share a scaler: whoever moved them updates it once."""
         rate = self.softened * schedule(self.config, self.steps)
+        parameters = [parameter for parameter in self.network.parameters() if parameter.grad is not None]
+        # before the scaler looks for infinite ones, so that all processes find the same
+        processes.current().average([parameter.grad for parameter in parameters if parameter.grad is not None])
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
-        parameters = [parameter for parameter in self.network.parameters() if parameter.grad is not None]
         self.gradient_norm = nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf).detach()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -138,6 +143,7 @@ class Player:
     @torch.no_grad()
     def _average(self) -> None:
         # young averages follow faster, so that the first random weights are soon forgotten
+        processes.current().average([buffer for buffer in self.network.buffers() if buffer.is_floating_point()])
         decay = min(self.config.ema, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_([*self.average.parameters()], [*self.network.parameters()], 1 - decay)
         for average, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
@@ -190,6 +196,24 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network.train(training)
+
+
+def split(batch: Mapping[str, Tensor], parts: int) -> list[dict[str, Tensor]]:
+    """A batch (tensors of equal length B) as `parts` equal ones, whose gradients are gathered one after the other, to save memory.
+
+    Raises:
+        ValueError: B is no multiple of `parts`.
+    """
+    length = len(next(iter(batch.values())))
+    if length % parts:
+        raise ValueError(f"{length} pictures a step and process cannot go through in {parts} equal parts (loop.accumulate)")
+    chunks = {name: tensor.chunk(parts) for name, tensor in batch.items()}
+    return [{name: pieces[index] for name, pieces in chunks.items()} for index in range(parts)]
+
+
+def mean(told: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each loss over the parts of a batch."""
+    return {name: torch.stack([losses[name].detach() for losses in told]).mean() for name in told[0]}
 
 
 class Pool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from restore import processes
 from restore.gan import objectives, penalties
 from restore.gan.augment import Augmentation
-from restore.gan.core import GAME, OptimizerConfig, Player, frozen
+from restore.gan.core import GAME, OptimizerConfig, Player, frozen, mean, split
 from restore.networks import discriminators
 from restore.runtime import Runtime
 
@@ -65,29 +66,30 @@ class Opponent:
 
     Attributes:
         player: the discriminator.
-        told: what the last `learn` saw: mean logits of real and of made pictures, and the share of each that it knew.
+        told: what the last `learn` saw: mean logits of real and of made pictures, the share of each that it knew, and the mean sign
+            of its answers to real ones.
     """
 
     def __init__(self, network: nn.Module, config: OpponentConfig, runtime: Runtime) -> None:
         self.config, self.runtime = config, runtime
-        self.player = Player(network, config.optimizer, runtime)
+        # compiled networks know no gradients of gradients
+        plain = replace(runtime, compile=runtime.compile and not (config.gradient_penalty or config.r1))
+        self.player = Player(network, config.optimizer, plain)
         self.objective = objectives.find(config.objective, target=1 - config.label_smoothing)
         self.augmentation = Augmentation(config.augment, target=config.adaptive)
         self.told: dict[str, Tensor] = {}
 
-    def learn(self, real: Tensor, made: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
-        """One update on real and made pictures, both (B, C, H, W); returns its losses."""
-        losses: dict[str, Tensor] = {}
-        with self.runtime.autocast():
-            answers = [self._answers(x.detach(), condition) for x in (real, made)]
-        first, second = objectives.exchange(answers[0], answers[1], self.config.label_noise)
-        losses["discriminator"] = self.objective.discriminator(first, second, 1 - self.config.label_smoothing)
-        self.player.gather(losses["discriminator"])
-        if self.player.steps % self.config.penalty_every == 0:
-            losses |= self._penalties(real, made, condition)
+    def learn(self, real: Tensor, made: Tensor, condition: Tensor | None = None, *, parts: int = 1) -> dict[str, Tensor]:
+        """One update on real and made pictures, both (B, C, H, W); returns its losses.
+
+        Args:
+            parts: how many parts of the batch go through the network, one after the other; see `core.split`.
+        """
+        told = []
+        for share in split({"real": real, "made": made} | ({} if condition is None else {"condition": condition}), parts):
+            told.append(self._study(share["real"].detach(), share["made"].detach(), share.get("condition"), 1 / parts))
         self.player.follow()
-        self._note(*answers)
-        return {name: loss.detach() for name, loss in losses.items()}
+        return mean(told)
 
     def verdict(self, real: Tensor | None, made: Tensor, condition: Tensor | None = None) -> Tensor:
         """The generator's loss. `real` is looked at by relativistic objectives only; no gradient reaches the discriminator."""
@@ -113,7 +115,20 @@ class Opponent:
         answers: Tensor = self.player.network(self.augmentation(pictures, condition))
         return answers
 
-    def _penalties(self, real: Tensor, made: Tensor, condition: Tensor | None) -> dict[str, Tensor]:
+    def _study(self, real: Tensor, made: Tensor, condition: Tensor | None, share: float) -> dict[str, Tensor]:
+        """Gather the gradient of one part of a batch, which is `share` of the whole; returns its losses."""
+        losses: dict[str, Tensor] = {}
+        with self.runtime.autocast():
+            answers = [self._answers(x, condition) for x in (real, made)]
+        first, second = objectives.exchange(answers[0], answers[1], self.config.label_noise)
+        losses["discriminator"] = self.objective.discriminator(first, second, 1 - self.config.label_smoothing)
+        self.player.gather(share * losses["discriminator"])
+        if self.player.steps % self.config.penalty_every == 0:
+            losses |= self._penalties(real, made, condition, share)
+        self._note(*answers)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _penalties(self, real: Tensor, made: Tensor, condition: Tensor | None, share: float) -> dict[str, Tensor]:
         losses = {}
 
         def answers(pictures: Tensor) -> Tensor:
@@ -126,7 +141,7 @@ class Opponent:
         if self.config.r1:
             losses["r1"] = self.config.r1 * penalties.r1(answers, real)
         for loss in losses.values():
-            self.player.gather(loss * self.config.penalty_every)
+            self.player.gather(share * loss * self.config.penalty_every)
         return losses
 
     @torch.no_grad()
@@ -136,10 +151,11 @@ class Opponent:
         if self.objective.relative or self.config.objective == "wasserstein":
             middle = float((real.mean() + made.mean()) / 2)
         self.told = {
-            "real": real.mean(), "made": made.mean(),
+            "real": real.mean(), "made": made.mean(), "overfitting": (real - middle).sign().mean(),
             "knew real": (real > middle).float().mean(), "knew made": (made < middle).float().mean(),
         }  # fmt: skip
-        self.augmentation.adapt(real - middle)
+        processes.current().average(list(self.told.values()))
+        self.augmentation.adapt(self.told["overfitting"])
 
 
 def build(channels: int, config: OpponentConfig, runtime: Runtime) -> Opponent:

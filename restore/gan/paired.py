@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.gan import health
-from restore.gan.core import OptimizerConfig, Player, evaluating
+from restore.gan.core import OptimizerConfig, Player, evaluating, mean, split
 from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.losses import PIXEL_LOSSES, Lpips, Perceptual
 from restore.gan.opponent import Opponent
@@ -56,18 +56,19 @@ class PairedTrainer:
         names: the batch's keys of input and wanted.
         health_config: what counts as an illness of a game.
         probe: a batch whose predictions are looked at for it.
+        parts: how many parts of a batch go through the networks, one after the other; see `core.split`.
     """
 
     def __init__(
         self, network: nn.Module, optimizer: OptimizerConfig, runtime: Runtime, *, losses: LossConfig | None = None,
         opponent: Opponent | None = None, conditional: bool = False, names: tuple[str, str] = ("damaged", "clean"),
-        health_config: HealthConfig | None = None, probe: Mapping[str, Tensor] | None = None,
+        health_config: HealthConfig | None = None, probe: Mapping[str, Tensor] | None = None, parts: int = 1,
     ) -> None:  # fmt: skip
         self.runtime, self.losses, self.names = runtime, losses or LossConfig(), names
         if (self.losses.adversarial_weight > 0) != (opponent is not None):
             raise ValueError("an opponent and an adversarial_weight above 0 belong together")
         self.generator = Player(network, optimizer, runtime)
-        self.opponent, self.conditional, self.probe = opponent, conditional, probe
+        self.opponent, self.conditional, self.probe, self.parts = opponent, conditional, probe, parts
         self.watch = HealthWatch(health_config)
         self.pixel = PIXEL_LOSSES[self.losses.pixel]
         self.deep: dict[str, tuple[float, nn.Module]] = {}
@@ -79,17 +80,23 @@ class PairedTrainer:
                 self.deep[name] = (weight, kind().to(runtime.device))
 
     def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One round: the opponent's updates, then the generator's; returns the losses."""
-        source, wanted = (self._here(batch[name]) for name in self.names)
-        prediction = self.predict(self.generator.network, batch)
-        condition = source if self.conditional else None
-        told: dict[str, Tensor] = {}
+        """One round: the generator's update, then the opponent's; returns the losses."""
+        source, wanted = self.names
+        batch = {name: self._here(batch[name]) for name in (*self.names, "noise") if name in batch}
+        made, told = [], []
+        for part in split(batch, self.parts):
+            prediction = self.predict(self.generator.network, part)
+            terms = self._terms(prediction, part[wanted], part[source] if self.conditional else None)
+            self.generator.gather(torch.stack(list(terms.values())).sum() / self.parts)
+            made.append(prediction.detach())
+            told.append(terms)
+        self.generator.follow()
+        losses = mean(told)
         if self.opponent is not None:
+            condition = batch[source] if self.conditional else None
             for _ in range(self.opponent.config.steps):
-                told = self.opponent.learn(wanted, prediction.detach(), condition)
-        terms = self._terms(prediction, wanted, condition)
-        self.generator.update(torch.stack(list(terms.values())).sum())
-        return {name: term.detach() for name, term in terms.items()} | told
+                losses |= self.opponent.learn(batch[wanted], torch.cat(made), condition, parts=self.parts)
+        return losses
 
     def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """The prediction, (B, C, S, S) float32: the correction is added in float32."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.gan import health
-from restore.gan.core import OptimizerConfig, Player, Pool, evaluating
+from restore.gan.core import OptimizerConfig, Player, Pool, evaluating, mean, split
 from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.opponent import Opponent
 from restore.runtime import Runtime
@@ -84,42 +84,33 @@ class CycleTrainer:
         runtime: device and precision.
         health_config: what counts as an illness.
         probe: a batch whose translations are looked at for it.
+        parts: how many parts of a batch go through the networks, one after the other; see `core.split`.
     """
 
     def __init__(
         self, forward: Direction, backward: Direction, config: CycleConfig, runtime: Runtime, *,
-        health_config: HealthConfig | None = None, probe: Mapping[str, Tensor] | None = None,
+        health_config: HealthConfig | None = None, probe: Mapping[str, Tensor] | None = None, parts: int = 1,
     ) -> None:  # fmt: skip
         self.forward, self.backward = forward, backward
         self.config, self.runtime, self.probe = config, runtime, probe
+        self.parts = parts
         self.watch = HealthWatch(health_config)
         backward.generator.scaler = forward.generator.scaler  # of one common loss
 
     def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One round: both generators on their common loss, then each opponent; returns the losses."""
-        source, target = self._here(batch["source"]), self._here(batch["target"])
-        made: list[Tensor] = []
-        losses: dict[str, Tensor] = {}
-        for name, way, back, own, other in (
-            ("forward", self.forward, self.backward, source, target),
-            ("backward", self.backward, self.forward, target, source),
-        ):
-            terms, translated = self._terms(way, back, own, other)
-            made.append(translated)
-            losses |= {f"{name} {term}": value for term, value in terms.items()}
-            # the gradient of each half reaches both generators; at once, so that only one half's activations are in memory
-            way.generator.gather(torch.stack(list(terms.values())).sum())
+        batch = {domain: self._here(batch[domain]) for domain in ("source", "target")}
+        made: dict[str, list[Tensor]] = {"forward": [], "backward": []}
+        told = [self._gather(part, made) for part in split(batch, self.parts)]
         for way in (self.forward, self.backward):
             way.generator.move()
         self.forward.generator.scaler.update()
-        for name, way, real, translated in (
-            ("forward", self.forward, target, made[0]),
-            ("backward", self.backward, source, made[1]),
-        ):
+        losses = mean(told)
+        for name, way, real in (("forward", self.forward, batch["target"]), ("backward", self.backward, batch["source"])):
             for _ in range(way.opponent.config.steps):
-                told = way.opponent.learn(real, way.pool.exchange(translated))
-            losses |= {f"{name} {term}": value for term, value in told.items()}
-        return {name: value.detach() for name, value in losses.items()}
+                learnt = way.opponent.learn(real, way.pool.exchange(torch.cat(made[name])), parts=self.parts)
+            losses |= {f"{name} {term}": value for term, value in learnt.items()}
+        return losses
 
     @torch.no_grad()
     def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -180,6 +171,20 @@ class CycleTrainer:
         self.forward.load_state_dict(state["forward"])
         self.backward.load_state_dict(state["backward"])
         self.watch.load_state_dict(state["watch"])
+
+    def _gather(self, part: Mapping[str, Tensor], made: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
+        """Gather both generators' gradients on a part of the batch and keep what they made; returns the losses."""
+        losses: dict[str, Tensor] = {}
+        for name, way, back, own, other in (
+            ("forward", self.forward, self.backward, "source", "target"),
+            ("backward", self.backward, self.forward, "target", "source"),
+        ):
+            terms, translated = self._terms(way, back, part[own], part[other])
+            made[name].append(translated)
+            losses |= {f"{name} {term}": value for term, value in terms.items()}
+            # the gradient of each half reaches both generators; at once, so that only one half's activations are in memory
+            way.generator.gather(torch.stack(list(terms.values())).sum() / self.parts)
+        return losses
 
     def _terms(self, way: Direction, back: Direction, own: Tensor, other: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The weighted terms of one direction and its translations: Zhu et al. 2017, eq. 1, 2 and section 5.2 (identity)."""

@@ -69,6 +69,7 @@ class DenoiseConfig:
         default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
+    compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
     start_from: str | None = field(
         default=None, metadata={"help": "weights (name or file) to start from, gray or colour alike"}
     )
@@ -95,7 +96,7 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
         ValueError: no pictures, an unknown network, device or precision, or unusable settings.
     """
     _check(config)
-    place = runtime.choose(config.device, config.precision)
+    place = runtime.choose(config.device, config.precision, compiled=config.compile)
     runtime.seed_everything(config.seed)
     train, test = folders.split(
         folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed
@@ -110,7 +111,10 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], network)
     opponent = opponents.build(config.data.channels, config.opponent, place) if config.losses.adversarial_weight else None
-    trainer = PairedTrainer(network, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health)
+    trainer = PairedTrainer(
+        network, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health,
+        parts=config.loop.accumulate,
+    )  # fmt: skip
     make = partial(_crops, config=config)
     recipe = {"task": "denoise", "network": config.network.name, "settings": settings, "training": as_dict(config)}
     dataset = make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from restore import runtime, weights
+from restore import processes, runtime, weights
 from restore.datasets import folders
 from restore.tasks import METHODS
 from restore.training import checkpoint, loop
@@ -28,8 +28,8 @@ class Run:
     Attributes:
         folder: its folder.
         steps: the step reached.
-        weights: the published weights, usable as `--weights`; None for a dry run.
-        facts: the data found, parameters, device, and for a dry run the steps a second.
+        weights: the published weights, usable as `--weights`; None for a dry run, and in all processes but the first.
+        facts: the data found, parameters, device, and for a dry run the steps a second and the most memory taken.
     """
 
     folder: Path
@@ -66,7 +66,8 @@ def train(
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
-    tell = on_event or (lambda event: None)
+    team = processes.current()
+    tell = on_event if on_event and team.first else _silent
     root = folders.locate(dataset)
     folder = out or Path("runs") / f"{method}-{root.resolve().name}"
     if resume and not checkpoint.exists(folder):
@@ -80,15 +81,15 @@ def train(
     tell(", ".join(f"{name} {value}" for name, value in prepared.facts.items()))
     if dry_run:
         tell(configuration.to_toml(config))
-        pace = _pace(prepared, config.loop.batch_size)
-        return Run(folder, 0, None, {**prepared.facts, "steps per second": round(pace, 2)})
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.toml").write_text(configuration.to_toml(config))
+        return Run(folder, 0, None, {**prepared.facts, **_tried(prepared, config.loop.batch_size // team.count)})
+    if team.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.toml").write_text(configuration.to_toml(config))
     steps = loop.run(
         prepared.trainer, prepared.dataset, config.loop, folder,
         preview_batch=prepared.preview_batch, resume=resume, on_progress=tell,
     )  # fmt: skip
-    published = _publish(folder, prepared, method, dataset, config)
+    published = _publish(folder, prepared, method, dataset, config) if team.first else None
     skipped = {"skipped pictures": len(bad)} if (bad := prepared.bad()) else {}
     return Run(folder, steps, published, {**prepared.facts, **skipped})
 
@@ -104,8 +105,12 @@ def _config_path(given: str | Path | None) -> Path | None:
     raise ValueError(f"no configuration {str(given)!r}: neither a file nor one of the recipes that ship ({names})")
 
 
-def _pace(prepared: Any, batch_size: int) -> float:
-    """Steps a second, over three real steps after one to warm up."""
+def _silent(event: Any) -> None:
+    """Nobody listens, or another process speaks."""
+
+
+def _tried(prepared: Any, batch_size: int) -> dict[str, Any]:
+    """Steps a second over three real steps after one to warm up, and the most memory that these took."""
     from torch.utils.data import default_collate
 
     batch = default_collate([prepared.dataset[index] for index in range(batch_size)])
@@ -113,7 +118,8 @@ def _pace(prepared: Any, batch_size: int) -> float:
     since = time.perf_counter()
     for _ in range(3):
         prepared.trainer.step(batch)
-    return 3 / (time.perf_counter() - since)
+    seconds = time.perf_counter() - since
+    return {"steps per second": round(3 / seconds, 2), "memory": f"{runtime.peak_memory() / 1e9:.1f} GB"}
 
 
 def _publish(folder: Path, prepared: Any, method: str, dataset: str | Path, config: Any) -> Path:

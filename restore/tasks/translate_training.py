@@ -64,6 +64,7 @@ class CycleGanConfig:
     seed: int = field(default=0, metadata={"help": "of the crops and the first weights"})
     precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
+    compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: CycleConfig = field(default_factory=CycleConfig)
@@ -80,6 +81,7 @@ class Pix2PixConfig:
     seed: int = field(default=0, metadata={"help": "of the crops and the first weights"})
     precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
+    compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
     generator: GeneratorConfig = field(default=GeneratorConfig("pix2pix_unet", dropout=0.5))
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: LossConfig = field(default=LossConfig(pixel_weight=100.0, adversarial_weight=1.0))
@@ -108,7 +110,7 @@ def cyclegan(root: Path, config: CycleGanConfig) -> Prepared:
         )
         for number in range(2)
     ]  # fmt: skip
-    trainer = CycleTrainer(ways[0], ways[1], config.losses, place, health_config=config.health)
+    trainer = CycleTrainer(ways[0], ways[1], config.losses, place, health_config=config.health, parts=config.loop.accumulate)
     return _prepared(config, found, trainer, place, paired=False)
 
 
@@ -120,7 +122,7 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
         opponent = opponents.build(2 * config.data.channels, config.opponent, place)
     trainer = PairedTrainer(
         _generator(config), config.optimizer, place, losses=config.losses, opponent=opponent, conditional=True,
-        names=("source", "target"), health_config=config.health,
+        names=("source", "target"), health_config=config.health, parts=config.loop.accumulate,
     )  # fmt: skip
     return _prepared(config, found, trainer, place, paired=True)
 
@@ -132,7 +134,7 @@ def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) 
     low, high = config.data.sides
     if low > high or (high and low < config.data.crop):
         raise ValueError(f"data.sides must be two rising numbers not below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
-    place = runtime.choose(config.device, config.precision)
+    place = runtime.choose(config.device, config.precision, compiled=config.compile)
     runtime.seed_everything(config.seed)
     return place, domains.find(root, paired=paired, share=config.data.test_share, seed=config.seed)
 

@@ -16,10 +16,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.tensorboard import SummaryWriter
 
+from restore import processes
 from restore.training import checkpoint
+from restore.training.charts import contact_sheet, loss_plot
 from restore.training.previews import save_grid
 
 log = logging.getLogger(__name__)
@@ -49,14 +51,15 @@ class LoopConfig:
     """How long a run runs and what it writes on the way."""
 
     steps: int = field(default=20_000, metadata={"help": "stop after this many steps in all"})
-    batch_size: int = field(default=16, metadata={"help": "crops a step"})
+    batch_size: int = field(default=16, metadata={"help": "crops a step, of all processes together"})
+    accumulate: int = field(default=1, metadata={"help": "equal parts in which a batch goes through the networks, to save memory"})
     workers: int = field(default=0, metadata={"help": "processes that prepare crops; 0: the training process itself"})
     log_every: int = field(default=50, metadata={"help": "steps between two lines of the log"})
     preview_every: int = field(default=1000, metadata={"help": "steps between two preview grids"})
     checkpoint_every: int = field(default=500, metadata={"help": "steps between two checkpoints"})
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "log_every", "preview_every", "checkpoint_every"):
+        for name in ("steps", "batch_size", "accumulate", "log_every", "preview_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
@@ -90,16 +93,22 @@ def run(
     Returns:
         The step reached.
 
+    Of several processes (`restore.processes`) each takes its share of every batch, and the first writes the files.
+
     Raises:
-        ValueError: nothing to resume from, or a loss that is no longer finite.
+        ValueError: nothing to resume from, a loss that is no longer finite, or a batch that the processes cannot divide.
     """
+    team = processes.current()
+    team.share(config.batch_size, "loop.batch_size")
     step = _resume(trainer, folder) if resume else 0
-    journal = _Journal(folder, step)
+    team.part_ways()
+    journal: _Journal | _Silence = _Journal(folder, step) if team.first else _Silence()
+    shown = preview_batch if team.first else None
     meter = _Meter(step, config)
     saved = step
     try:
-        if step == 0 and preview_batch is not None:
-            save_grid(folder / "previews" / "000000.png", trainer.preview(preview_batch))
+        if step == 0 and shown is not None:
+            save_grid(folder / "previews" / "000000.png", trainer.preview(shown))
         batches = _batches(dataset, config, step)
         while step < config.steps:
             batch = next(batches)
@@ -111,8 +120,9 @@ def run(
                 journal.write(progress)
                 if on_progress:
                     on_progress(progress)
-            if preview_batch is not None and (step % config.preview_every == 0 or step == config.steps):
-                save_grid(folder / "previews" / f"{step:06d}.png", trainer.preview(preview_batch))
+            if shown is not None and (step % config.preview_every == 0 or step == config.steps):
+                save_grid(folder / "previews" / f"{step:06d}.png", trainer.preview(shown))
+                contact_sheet(folder)
             actions = _examined(trainer, step, journal, on_progress)
             if "rollback" in actions:
                 step = saved = _roll_back(trainer, folder)
@@ -120,17 +130,19 @@ def run(
                 continue
             if step % config.checkpoint_every == 0 or step == config.steps or "stop" in actions:
                 _finite(losses, step, folder)
-                checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
+                _save(trainer, step, folder)
                 saved = step
             if "stop" in actions:
                 raise ValueError(f"stopped at step {step}, as the run was told to: {actions['stop']}")
     except KeyboardInterrupt:
         if step > saved:
-            checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
+            _save(trainer, step, folder)
         log.warning("interrupted after step %d; go on with --resume", step)
         raise
     finally:
         journal.close()
+        if team.first:
+            loss_plot(folder)
     return step
 
 
@@ -154,6 +166,12 @@ def _undivided() -> Iterator[None]:
             python[signal.Signals(received)](received, frame)
 
 
+def _save(trainer: Trainer, step: int, folder: Path) -> None:
+    """Write a checkpoint, of several processes the first one's."""
+    if processes.current().first:
+        checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
+
+
 def _resume(trainer: Trainer, folder: Path) -> int:
     state = checkpoint.load(folder)
     trainer.load_state_dict(state["trainer"])
@@ -162,7 +180,7 @@ def _resume(trainer: Trainer, folder: Path) -> int:
 
 
 def _examined(
-    trainer: Trainer, step: int, journal: _Journal, tell: Callable[[Any], None] | None
+    trainer: Trainer, step: int, journal: _Journal | _Silence, tell: Callable[[Any], None] | None
 ) -> dict[str, str]:
     """What the trainer says of its health, logged and told: what is to be done -> why. Not every trainer has something to say."""
     examine = getattr(trainer, "examine", None)
@@ -181,17 +199,20 @@ def _roll_back(trainer: Trainer, folder: Path) -> int:
         raise ValueError(f"{folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
     step = _resume(trainer, folder)
     trainer.soften()  # type: ignore[attr-defined]
-    checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
+    processes.current().wait()  # until everybody has read the checkpoint that is now replaced
+    _save(trainer, step, folder)
+    processes.current().part_ways()
     return step
 
 
 def _batches(dataset: Dataset[dict[str, Tensor]], config: LoopConfig, start: int) -> Iterator[dict[str, Tensor]]:
-    indices = range(start * config.batch_size, config.steps * config.batch_size)
-    if not indices:
+    if start >= config.steps:
         return
+    indices = _Places(start, config)
+    count = processes.current().count
     loader = DataLoader(
         dataset,
-        config.batch_size,
+        config.batch_size // count,
         sampler=indices,
         num_workers=config.workers,
         pin_memory=torch.cuda.is_available(),
@@ -202,7 +223,22 @@ def _batches(dataset: Dataset[dict[str, Tensor]], config: LoopConfig, start: int
     yield from loader
 
 
+class _Places(Sampler[int]):
+    """The items of each step from `start` on that are this process's."""
+
+    def __init__(self, start: int, config: LoopConfig) -> None:
+        self.start, self.config = start, config
+
+    def __iter__(self) -> Iterator[int]:
+        team, size = processes.current(), self.config.batch_size
+        own = size // team.count
+        for step in range(self.start, self.config.steps):
+            first = step * size + team.index * own
+            yield from range(first, first + own)
+
+
 def _finite(losses: Mapping[str, Tensor], step: int, folder: Path) -> dict[str, float]:
+    processes.current().average(list(losses.values()))
     values = {name: float(value) for name, value in losses.items()}
     bad = [name for name, value in values.items() if not math.isfinite(value)]
     if bad:
@@ -259,6 +295,19 @@ class _Journal:
     def close(self) -> None:
         self.file.close()
         self.board.close()
+
+
+class _Silence:
+    """The journal of the processes that write none."""
+
+    def write(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def note(self, step: int, kind: str, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 def _step_of(line: str) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 MARGIN = 16
@@ -32,6 +33,14 @@ def save_grid(path: Path, images: Mapping[str, Tensor], *, rows: int = 4) -> Non
             pixels = (image * 255).round().to(torch.uint8).expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
             sheet.paste(Image.fromarray(pixels), (column * (width + 2), MARGIN + row * (height + 2)))
     path.parent.mkdir(parents=True, exist_ok=True)
+    # how high a row is, for `one_row`
+    told = PngInfo()
+    told.add_text("row", str(height))
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    sheet.save(temporary, "PNG")
+    sheet.save(temporary, "PNG", pnginfo=told)
     temporary.replace(path)
+
+
+def one_row(grid: Image.Image) -> Image.Image:
+    """The first row of a grid that `save_grid` wrote, without the titles."""
+    return grid.convert("RGB").crop((0, MARGIN, grid.width, MARGIN + int(grid.info.get("row", grid.height - MARGIN))))

@@ -96,10 +96,10 @@ def test_augmentation_moves_a_condition_with_its_picture_and_lets_gradients_thro
 def test_the_chance_adapts_to_overfitting() -> None:
     augmentation = Augmentation(0.0, target=0.6)
     for _ in range(50):
-        augmentation.adapt(torch.ones(8))
+        augmentation.adapt(torch.tensor(1.0))
     assert augmentation.chance == pytest.approx(0.05)
     for _ in range(100):
-        augmentation.adapt(-torch.ones(8))
+        augmentation.adapt(torch.tensor(-1.0))
     assert augmentation.chance == 0
 
 

@@ -9,12 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from restore.gan import opponent as opponents
 from restore.gan.core import OptimizerConfig, schedule
 from restore.gan.losses import PIXEL_LOSSES
+from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
 from restore.runtime import Runtime
 
 Make = Callable[..., torch.nn.Module]
+PLAIN = OptimizerConfig("adam", 1e-3, warmup_steps=0)
 
 
 def _batch(channels: int = 1) -> dict[str, Tensor]:
@@ -121,3 +124,25 @@ def test_an_impossible_rate_is_refused(tiny: Make, fp32: Runtime, rate: float) -
 def test_an_unknown_loss_is_refused(tiny: Make, fp32: Runtime) -> None:
     with pytest.raises(ValueError, match=r"no-such.*l1"):
         PairedTrainer(tiny(), OptimizerConfig(), fp32, losses=LossConfig("no-such"))
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole(tiny: Make, fp32: Runtime, conditional: bool) -> None:
+    after = []
+    for parts in (1, 2):
+        torch.manual_seed(0)
+        opponent = opponents.build(2 if conditional else 1, OpponentConfig(width=4, optimizer=PLAIN), fp32)
+        trainer = PairedTrainer(
+            tiny(), PLAIN, fp32, losses=LossConfig(adversarial_weight=0.1), opponent=opponent, conditional=conditional, parts=parts
+        )
+        generator = torch.Generator().manual_seed(1)
+        batch = {name: torch.rand(4, 1, 32, 32, generator=generator) for name in ("damaged", "clean", "noise")}
+        told = trainer.step(batch)
+        after.append([told["discriminator"], trainer.generator.gradient_norm, opponent.player.gradient_norm])
+    assert [float(x) for x in after[1]] == pytest.approx([float(x) for x in after[0]], rel=1e-4)
+
+
+def test_a_batch_that_has_no_equal_parts_is_refused(tiny: Make, fp32: Runtime) -> None:
+    trainer = PairedTrainer(tiny(), PLAIN, fp32, parts=2)
+    with pytest.raises(ValueError, match=r"loop\.accumulate"):
+        trainer.step({name: torch.rand(3, 1, 32, 32) for name in ("damaged", "clean", "noise")})

@@ -68,7 +68,7 @@ def test_a_run_folder_is_complete_and_its_weights_translate(pairs: Path, method:
     told: list[Any] = []
     run = _train(method, pairs, 2, "run", on_event=told.append)
     assert {path.name for path in run.folder.iterdir()} >= {
-        "config.toml", "log.jsonl", "checkpoint.pt", "previews", "run.safetensors", "run.md"
+        "config.toml", "log.jsonl", "checkpoint.pt", "previews", "losses.png", "contact_sheet.png", "run.safetensors", "run.md"
     }  # fmt: skip
     assert told
     report = restore.run("translate", pairs / "source", "out", weights="run", precision="fp32")

@@ -1,0 +1,51 @@
+"""A training run for `test_together`: started once, or by torchrun as one of several processes; leaves what this process holds.
+
+    python train_together.py METHOD DATASET OUT STEPS
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+from restore import processes
+from restore.tasks import METHODS, running
+from restore.tasks.prepared import Prepared
+
+COMMON = {
+    "device": "cpu", "precision": "fp32", "loop.batch_size": "4", "loop.log_every": "1", "loop.checkpoint_every": "2",
+    "opponent.width": "4", "health.every": "2",
+}  # fmt: skip
+OWN = {
+    "cyclegan": {"generator.width": "4", "generator.blocks": "1", "data.crop": "32", "data.sides": "32,40"},
+    "pix2pix": {"generator.width": "4", "generator.levels": "3", "generator.dropout": "0", "data.crop": "32", "data.sides": "32,40"},
+    "denoise": {"network.widths": "4,8", "network.blocks": "1,1", "data.crop": "32", "losses.adversarial_weight": "0.01",
+                "opponent.optimizer.beta1": "0.5"},
+}  # fmt: skip
+
+
+def train(method: str, dataset: Path, out: Path, steps: int, *, resume: bool = False) -> None:
+    """Train and write `OUT/process-N.pt`."""
+    kept: list[Prepared] = []
+    known = METHODS[method]
+
+    def prepare(root: Path, config: object) -> Prepared:
+        kept.append(known.prepare(root, config))
+        return kept[-1]
+
+    overrides = {"loop.steps": str(steps)} | ({} if resume else COMMON | OWN[method])
+    with patch.object(running, "METHODS", {method: replace(known, prepare=prepare)}):
+        run = running.train(method, dataset, overrides=overrides, out=out, resume=resume)
+    index = processes.current().index
+    assert (run.weights is not None) == (index == 0)
+    torch.save(kept[0].trainer.state_dict(), out / f"process-{index}.pt")
+    (out / f"process-{index}.json").write_text(json.dumps({"steps": run.steps, "count": processes.current().count}))
+
+
+if __name__ == "__main__":
+    train(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
