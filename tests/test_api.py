@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def test_a_run_leaves_what_was_promised(folder: Path) -> None:
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         "config.toml", "log.jsonl", "tensorboard", "previews", checkpoint.NAME, checkpoint.PREVIOUS, "run.safetensors",
-        "run.md",
+        "run.md", "losses.png", "contact_sheet.png",
     }  # fmt: skip
     assert [event.step for event in told if isinstance(event, Progress)] == [2, 4]
     assert "parameters" in told[0]
@@ -84,9 +85,15 @@ def test_the_published_weights_are_the_averaged_ones(folder: Path) -> None:
     assert (restored.shape, restored.dtype) == ((20, 30), np.uint8)
 
 
-@pytest.mark.parametrize("optimizer", ["muon", "adam"])
-def test_resumed_equals_straight_bit_for_bit(folder: Path, optimizer: str) -> None:
-    overrides = {"optimizer.name": optimizer, "optimizer.learning_rate": "0.002"}
+GAME = {
+    "losses.adversarial_weight": "0.01", "opponent.width": "4", "opponent.label_noise": "0.2", "opponent.augment": "0.3",
+    "health.every": "2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [{"optimizer.name": "muon"}, {"optimizer.name": "adam"}, GAME], ids=["muon", "adam", "game"])
+def test_resumed_equals_straight_bit_for_bit(folder: Path, settings: dict[str, str]) -> None:
+    overrides = {"optimizer.learning_rate": "0.002", "data.crop": "32", **settings}
     _train(folder, 6, "straight/run", overrides=overrides)
     _train(folder, 3, "halves/run", overrides=overrides)
     torch.manual_seed(99)
@@ -230,6 +237,8 @@ def test_every_recipe_that_ships_is_a_configuration(path: Path) -> None:
     from restore.tasks import METHODS
     from restore.training import config
 
-    made = config.resolve(METHODS[path.stem.split("-")[0]].config, path)
+    # its first lines name its command
+    method = re.findall(r"restore train (\w+) ", path.read_text())[0]
+    made = config.resolve(METHODS[method].config, path)
     # the rate falls to nothing exactly at the end, or not at all
     assert made.optimizer.floor == 1 or made.loop.steps == made.optimizer.decay_start + made.optimizer.decay_steps

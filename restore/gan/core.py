@@ -161,7 +161,8 @@ def _optimizers(network: nn.Module, config: OptimizerConfig) -> list[torch.optim
     """Muon for the hidden matrices and Adam for the first and last layer and all vectors; or Adam for all."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in parameters if parameter.dim() >= 2]
-    hidden = [] if config.name == "adam" else matrices[1:-1]
+    # layers that meet pictures are no matrices of many directions, wherever they stand
+    hidden = [] if config.name == "adam" else [matrix for matrix in matrices[1:-1] if min(matrix.shape[:2]) > 4]
     chosen = {id(parameter) for parameter in hidden}
     rest = [parameter for parameter in parameters if id(parameter) not in chosen]
     adam_rate = config.learning_rate if config.name == "adam" else config.adam_rate

@@ -11,12 +11,14 @@ from typing import Any
 
 from torch import nn
 
+from restore.networks.opponent_unet import OpponentUNet
 from restore.networks.pix2pix_unet import Pix2PixUNet
 from restore.networks.resnet import ResnetGenerator
 from restore.networks.unet import RestorationUNet
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "unet": RestorationUNet,
+    "opponent_unet": OpponentUNet,
     "resnet": ResnetGenerator,
     "pix2pix_unet": Pix2PixUNet,
 }

@@ -12,11 +12,14 @@ def transfer(tensors: Mapping[str, Tensor], network: nn.Module) -> None:
     """Copy `tensors` into `network`; a first or last layer for another number of colours is spread or averaged over them.
 
     A gray network's first layer, spread over the three colours with a third each, answers a gray picture as before; its last
-    layer, repeated, gives every colour the same correction.
+    layer, repeated, gives every colour the same correction. A network with a part for the luminance takes a gray one's as that.
 
     Raises:
         ValueError: another architecture: keys or inner shapes differ.
     """
+    inner = getattr(network, "luminance", None)
+    if isinstance(inner, nn.Module) and inner.state_dict().keys() == tensors.keys():
+        network = inner
     own = network.state_dict()
     if own.keys() != tensors.keys():
         odd = sorted(own.keys() ^ tensors.keys())

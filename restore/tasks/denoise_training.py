@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -34,11 +35,20 @@ class NetworkConfig:
     )
     blocks: tuple[int, ...] = field(default=(1, 1, 1, 1), metadata={"help": "residual blocks at each of these"})
     unshuffle: int = field(default=1, metadata={"help": "the first resolution is the picture's divided by this"})
+    chroma_widths: tuple[int, ...] = field(
+        default=(48, 96, 128), metadata={"help": "opponent_unet: channels of its network for the colour differences"}
+    )
 
     @property
     def multiple(self) -> int:
         """What the sides of a crop must be multiples of."""
-        return self.unshuffle * 2 ** (len(self.widths) - 1)
+        own = self.unshuffle * 2 ** (len(self.widths) - 1)
+        return math.lcm(own, 2 ** len(self.chroma_widths)) if self.name == "opponent_unet" else own
+
+    def settings(self, channels: int) -> dict[str, Any]:
+        """What `networks.build` takes."""
+        shared = {"channels": channels, "widths": list(self.widths), "blocks": list(self.blocks), "unshuffle": self.unshuffle}
+        return shared | ({"chroma_widths": list(self.chroma_widths)} if self.name == "opponent_unet" else {})
 
 
 @dataclass(frozen=True)
@@ -101,12 +111,7 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     train, test = folders.split(
         folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed
     )
-    settings = {
-        "channels": config.data.channels,
-        "widths": list(config.network.widths),
-        "blocks": list(config.network.blocks),
-        "unshuffle": config.network.unshuffle,
-    }
+    settings = config.network.settings(config.data.channels)
     network = networks.build(config.network.name, **settings)
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], network)

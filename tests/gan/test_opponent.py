@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from restore.gan import health
 from restore.gan import opponent as opponents
 from restore.gan.augment import Augmentation
-from restore.gan.core import GAME, OptimizerConfig, Player
+from restore.gan.core import OptimizerConfig, Player
+from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.objectives import OBJECTIVES
 from restore.gan.opponent import Opponent, OpponentConfig
 from restore.runtime import Runtime
@@ -112,21 +114,53 @@ class _Toy(nn.Sequential):
         )
 
 
-@pytest.mark.slow
-def test_the_grid_of_25_gaussians_is_found(fp32: Runtime) -> None:
-    """Srivastava et al. 2017 (VEEGAN), section 5.1: a 5 x 5 grid; a mode counts as found with a picture within three deviations."""
-    torch.manual_seed(0)
-    centres = torch.cartesian_prod(torch.arange(-2.0, 3), torch.arange(-2.0, 3))
+class _Grid:
+    """A game over the 5 x 5 grid of Srivastava et al. 2017 (VEEGAN), section 5.1, with the watch over its health."""
+
     optimizer = OptimizerConfig("adam", 1e-3, beta1=0.5, beta2=0.99, warmup_steps=0, decay_start=2000, decay_steps=2000, ema=0.99)
-    generator = Player(_Toy(8, 2), GAME if optimizer is None else optimizer, fp32)
-    opponent = Opponent(_Toy(2, 1), OpponentConfig(objective="vanilla", r1=0.1, optimizer=optimizer), fp32)
-    for _ in range(4000):
-        real = (centres[torch.randint(25, (256,))] + 0.05 * torch.randn(256, 2))[..., None, None]
-        made = generator.network(torch.randn(256, 8, 1, 1))
-        opponent.learn(real, made.detach())
-        generator.update(opponent.verdict(None, made))
+
+    def __init__(self, fp32: Runtime, batch: int = 256, width: int = 128) -> None:
+        torch.manual_seed(0)
+        self.batch = batch
+        self.centres = torch.cartesian_prod(torch.arange(-2.0, 3), torch.arange(-2.0, 3))
+        self.generator = Player(_Toy(8, 2, width), self.optimizer, fp32)
+        self.opponent = Opponent(_Toy(2, 1, width), OpponentConfig(objective="vanilla", r1=0.1, optimizer=self.optimizer), fp32)
+        self.watch = HealthWatch(HealthConfig(every=20))
+        self.verdicts: list[Verdict] = []
+        self.last = (torch.zeros(1), torch.zeros(1))
+
+    def play(self, steps: int) -> None:
+        for _ in range(steps):
+            real = (self.centres[torch.randint(25, (self.batch,))] + 0.05 * torch.randn(self.batch, 2))[..., None, None]
+            made = self.generator.network(torch.randn(self.batch, 8, 1, 1))
+            self.opponent.learn(real, made.detach())
+            self.generator.update(self.opponent.verdict(None, made))
+            self.last = (made.detach(), real)
+            self.verdicts += self.watch.examine(self.generator.steps, self)
+
+    def measures(self) -> dict[str, float]:
+        made, real = self.last
+        return health.of_player(self.generator, self.opponent) | {"diversity": health.diversity(made) / health.diversity(real)}
+
+
+@pytest.mark.slow
+def test_the_grid_of_25_gaussians_is_found_and_the_watch_is_silent(fp32: Runtime) -> None:
+    """A mode counts as found with a picture within three deviations."""
+    game = _Grid(fp32)
+    game.play(4000)
     with torch.no_grad():
-        points = generator.average(torch.randn(2500, 8, 1, 1)).flatten(1)
-    near = torch.cdist(points, centres).min(1)
+        points = game.generator.average(torch.randn(2500, 8, 1, 1)).flatten(1)
+    near = torch.cdist(points, game.centres).min(1)
     found = near.indices[near.values < 0.15].unique()
     assert len(found) >= 23, sorted(found.tolist())
+    assert not game.verdicts
+
+
+def test_a_planted_collapse_is_told_within_500_steps_and_not_before(fp32: Runtime) -> None:
+    game = _Grid(fp32, batch=64, width=64)
+    game.play(500)
+    assert not game.verdicts
+    # an opponent who has stopped learning: the generator goes where it is fooled best, with everything it makes
+    game.opponent.player.softened = 0.0
+    game.play(500)
+    assert "collapse" in {verdict.kind for verdict in game.verdicts}
