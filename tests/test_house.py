@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from restore.metrics import METRICS
+from restore.metrics import METRICS, SET_METRICS
 from restore.networks import NETWORKS
 from restore.networks.discriminators import DISCRIMINATORS
 from restore.tasks import METHODS, TASKS
@@ -49,7 +49,8 @@ def test_discriminators() -> None:
 
 
 def test_metrics() -> None:
-    assert _modules(metric.function for metric in METRICS.values()) == _files("metrics")
+    rows = [*(metric.function for metric in METRICS.values()), *SET_METRICS.values()]
+    assert _modules(rows) == _files("metrics")
 
 
 def _rooms() -> list[ModuleType]:

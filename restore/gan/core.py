@@ -42,6 +42,8 @@ class OptimizerConfig:
         for name in ("beta1", "beta2", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in 0..1 and below 1, not {getattr(self, name)}")
+        if not 0 <= self.floor <= 1:
+            raise ValueError(f"floor must be in 0..1, not {self.floor}")
         for name in ("clip", "warmup_steps", "decay_start", "decay_steps"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")

@@ -1,4 +1,4 @@
-"""How good a result is: one file a family, one table `METRICS`."""
+"""How good a result is: one file a family, a table `METRICS` for pictures and their references and `SET_METRICS` for sets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from restore.metrics.distortion import psnr, ssim
+from restore.metrics.distribution import fid, kid
 from restore.metrics.perceptual import lpips
 
 
@@ -32,4 +33,7 @@ METRICS: Mapping[str, Metric] = {
     "lpips": Metric(lpips, "lower"),
 }
 
-__all__ = ["METRICS", "Metric", "lpips", "psnr", "ssim"]
+SET_METRICS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {"fid": fid, "kid": kid}
+"""Distances of two sets of features (N, D), (M, D)."""
+
+__all__ = ["METRICS", "SET_METRICS", "Metric", "fid", "kid", "lpips", "psnr", "ssim"]
