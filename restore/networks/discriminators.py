@@ -21,6 +21,17 @@ NORMS: Mapping[str, Callable[[int], nn.Module]] = {
 }
 
 
+def normalisation(name: str, channels: int) -> nn.Module:
+    """A layer of NORMS.
+
+    Raises:
+        ValueError: there is no such.
+    """
+    if name not in NORMS:
+        raise ValueError(f"unknown norm {name!r}: there are {', '.join(NORMS)}")
+    return NORMS[name](channels)
+
+
 class PatchGAN(nn.Module):
     """Says of each patch whether it is real (Isola et al. 2017, section 3.2.2; appendix 6.1.2: C64-C128-C256-C512).
 
@@ -38,8 +49,6 @@ class PatchGAN(nn.Module):
         self, channels: int = 3, width: int = 64, layers: int = 3, norm: str = "instance", spectral: bool = False
     ) -> None:
         super().__init__()
-        if norm not in NORMS:
-            raise ValueError(f"unknown norm {norm!r}: there are {', '.join(NORMS)}")
         self.channels = channels
         wrap: Callable[[nn.Module], nn.Module] = spectral_norm if spectral else _same
         parts: list[nn.Module] = [wrap(nn.Conv2d(channels, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
@@ -49,7 +58,7 @@ class PatchGAN(nn.Module):
             stride = 2 if index < layers else 1
             # a bias before a normalisation does nothing
             convolution = nn.Conv2d(before, wide, 4, stride, 1, bias=norm != "batch")
-            parts += [wrap(convolution), NORMS[norm](wide), nn.LeakyReLU(0.2)]
+            parts += [wrap(convolution), normalisation(norm, wide), nn.LeakyReLU(0.2)]
         parts.append(wrap(nn.Conv2d(wide, 1, 4, 1, 1)))
         self.layers = nn.Sequential(*parts)
         initialise(self)

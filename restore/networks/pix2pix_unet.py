@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from restore.networks.discriminators import NORMS, initialise
+from restore.networks.discriminators import initialise, normalisation
 from restore.networks.resnet import Up
 
 
@@ -35,11 +35,11 @@ class Level(nn.Module):
         # one pixel has no deviation to normalise by
         plain = outermost or below is None
         self.down = nn.Sequential(
-            *activation, nn.Conv2d(outer, inner, 4, 2, 1, bias=bias), nn.Identity() if plain else NORMS[norm](inner)
+            *activation, nn.Conv2d(outer, inner, 4, 2, 1, bias=bias), nn.Identity() if plain else normalisation(norm, inner)
         )
         self.below = below
         wide = inner if below is None else 2 * inner
-        after = [] if outermost else [NORMS[norm](outer), *([nn.Dropout(dropout)] if dropout else [])]
+        after = [] if outermost else [normalisation(norm, outer), *([nn.Dropout(dropout)] if dropout else [])]
         up = _up(wide, outer if out is None else out, upsample, bias or outermost)
         self.up = nn.Sequential(nn.ReLU(), up, *after)
 
@@ -70,10 +70,6 @@ class Pix2PixUNet(nn.Module):
         upsample: Literal["resize", "transposed"] = "resize", dropout: float = 0.5,
     ) -> None:  # fmt: skip
         super().__init__()
-        if norm not in NORMS:
-            raise ValueError(f"unknown norm {norm!r}: there are {', '.join(NORMS)}")
-        if upsample not in {"resize", "transposed"}:
-            raise ValueError(f"upsample must be resize or transposed, not {upsample!r}")
         if levels < 2:
             raise ValueError(f"a U-Net needs at least 2 levels, not {levels}")
         self.channels = channels
@@ -101,7 +97,7 @@ class Pix2PixUNet(nn.Module):
 def _up(before: int, after: int, how: str, bias: bool) -> nn.Module:
     if how == "transposed":
         return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
-    up = Up(before, after, "resize", bias)
+    up = Up(before, after, how, bias)
     assert isinstance(up.convolution, nn.Conv2d)
     up.convolution.padding_mode = "zeros"  # nothing to mirror at 1 x 1
     return up

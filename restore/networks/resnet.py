@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from restore.networks.discriminators import NORMS, initialise
+from restore.networks.discriminators import initialise, normalisation
 
 
 class ResnetBlock(nn.Module):
@@ -22,12 +22,12 @@ class ResnetBlock(nn.Module):
         bias = norm != "batch"
         parts: list[nn.Module] = [
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
-            NORMS[norm](channels),
+            normalisation(norm, channels),
             nn.ReLU(inplace=True),
         ]
         if dropout:
             parts.append(nn.Dropout(dropout))
-        parts += [nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias), NORMS[norm](channels)]
+        parts += [nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias), normalisation(norm, channels)]
         self.layers = nn.Sequential(*parts)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,9 +43,11 @@ class Up(nn.Module):
         if how == "resize":
             self.resize: nn.Module = nn.Upsample(scale_factor=2, mode="nearest")
             self.convolution = nn.Conv2d(before, after, 3, padding=1, padding_mode="reflect", bias=bias)
-        else:
+        elif how == "transposed":
             self.resize = nn.Identity()
             self.convolution = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=bias)
+        else:
+            raise ValueError(f"upsample must be resize or transposed, not {how!r}")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.convolution(self.resize(x))  # type: ignore[no-any-return]
@@ -61,6 +63,7 @@ class ResnetGenerator(nn.Module):
         norm: "instance", "batch" or "none".
         upsample: "resize", or "transposed" as in the reference code.
         dropout: within the blocks, 0..1.
+        residual: learn what has to be changed, beginning with nothing, instead of the whole picture: for changes of style.
     """
 
     condition_channels = 0
@@ -69,17 +72,14 @@ class ResnetGenerator(nn.Module):
     def __init__(
         self, channels: int = 3, width: int = 64, blocks: int = 9, *, norm: Literal["instance", "batch", "none"] = "instance",
         upsample: Literal["resize", "transposed"] = "resize", dropout: float = 0.0,
+        residual: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        if norm not in NORMS:
-            raise ValueError(f"unknown norm {norm!r}: there are {', '.join(NORMS)}")
-        if upsample not in {"resize", "transposed"}:
-            raise ValueError(f"upsample must be resize or transposed, not {upsample!r}")
         self.channels = channels
         bias = norm != "batch"
 
         def block(convolution: nn.Module, wide: int) -> list[nn.Module]:
-            return [convolution, NORMS[norm](wide), nn.ReLU(inplace=True)]
+            return [convolution, normalisation(norm, wide), nn.ReLU(inplace=True)]
 
         head = nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect", bias=bias)
         self.head = nn.Sequential(*block(head, width))
@@ -95,6 +95,10 @@ class ResnetGenerator(nn.Module):
         self.tail = nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")
         self.reach = 3 + 1 + 2 + 4 * 2 * blocks + 4 + 2 + 3
         initialise(self)
+        self.residual = residual
+        if residual:
+            with torch.no_grad():
+                self.tail.weight.mul_(0.1)
 
     @property
     def receptive_field(self) -> int:
@@ -105,4 +109,6 @@ class ResnetGenerator(nn.Module):
         """(B, C, H, W), nominal [0, 1], sides multiples of 8 -> what has to be added to it to get its translation."""
         hidden = self.ups(self.blocks(self.downs(self.head(2 * picture - 1))))
         # half precision would band the result: from here on float32
+        if self.residual:
+            return torch.tanh(self.tail(hidden).float())
         return (torch.tanh(self.tail(hidden).float()) + 1) / 2 - picture.float()

@@ -37,11 +37,12 @@ class GeneratorConfig:
         default="resize", metadata={"help": "resize leaves no checkerboard; transposed is the reference code's"}
     )
     dropout: float = field(default=0.0, metadata={"help": "share of the activations dropped while training"})
+    residual: bool = field(default=False, metadata={"help": "resnet: learn the change, beginning with none, instead of the whole picture"})
 
     def settings(self, channels: int) -> dict[str, Any]:
         """What `networks.build` takes."""
         shared = {"channels": channels, "width": self.width, "norm": self.norm, "upsample": self.upsample, "dropout": self.dropout}
-        return shared | ({"blocks": self.blocks} if self.name == "resnet" else {"levels": self.levels})
+        return shared | ({"blocks": self.blocks, "residual": self.residual} if self.name == "resnet" else {"levels": self.levels})
 
 
 @dataclass(frozen=True)

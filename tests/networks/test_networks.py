@@ -12,6 +12,7 @@ import torch
 from restore import networks, weights
 from restore.apply.restorer import Restorer
 from restore.networks import NETWORKS
+from restore.networks.resnet import ResnetGenerator
 from restore.runtime import Runtime
 
 Make = Callable[..., torch.nn.Module]
@@ -115,3 +116,10 @@ def test_an_unknown_network_names_those_there_are() -> None:
 def test_unusable_settings_are_a_value_error(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"depth|same length|unshuffle"):
         networks.build("unet", **settings)
+
+
+def test_a_residual_translator_begins_near_the_identity() -> None:
+    torch.manual_seed(0)
+    picture = torch.rand(1, 3, 32, 32)
+    changes = [ResnetGenerator(width=8, blocks=1, residual=residual)(picture).abs().mean() for residual in (False, True)]
+    assert changes[1] < 0.3 * changes[0]
