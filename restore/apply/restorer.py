@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore import networks, runtime, weights
-from restore.apply import tiling
+from restore.apply import statistics, tiling
 from restore.apply.faults import FALLBACKS, fault_of, out_of_memory
 from restore.apply.noise import confidence, estimate
+from restore.apply.statistics import Statistics
 from restore.apply.views import VIEWS, turned, unturned
 from restore.images.noise import NoiseLevel
 from restore.runtime import Runtime
@@ -79,6 +81,8 @@ class Restorer:
             raise ValueError(f"ensemble must be 1, 2, 4 or 8, not {ensemble}")
         self.views = VIEWS[:ensemble]
         self._master = copy.deepcopy(network).float().eval().requires_grad_(False)
+        self._sees_all = statistics.pool(self._master)
+        self._overlap = int(getattr(network, "overlap", OVERLAP))
         self._placed: dict[str, nn.Module] = {}
         self._lock = threading.Lock()
         self._tile = tiling.parse(tile)
@@ -211,9 +215,10 @@ class Restorer:
         height, width, _ = shown.shape
         result = shown.copy()
         trace.tiles = 0
-        for batch in tiling.batches(tiling.grid(height, width, tile, OVERLAP, self.multiple), self.batch_size):
+        common = self._statistics(shown, level, tile)
+        for batch in tiling.batches(tiling.grid(height, width, tile, self._overlap, self.multiple), self.batch_size):
             pieces = [shown[rows.start : rows.stop, columns.start : columns.stop] for rows, columns in batch]
-            for (rows, columns), correction in zip(batch, self._checked(pieces, level, trace), strict=True):
+            for (rows, columns), correction in zip(batch, self._checked(pieces, level, trace, common), strict=True):
                 correction *= np.float32(strength)
                 if rows.weight.min() < 1 or columns.weight.min() < 1:
                     correction *= (rows.weight[:, None] * columns.weight[None])[:, :, None]
@@ -221,17 +226,28 @@ class Restorer:
             trace.tiles += len(batch)
         return result
 
-    def _checked(self, pieces: list[np.ndarray], level: NoiseLevel, trace: Trace) -> list[np.ndarray]:
+    def _statistics(self, shown: np.ndarray, level: NoiseLevel, tile: int) -> Statistics | None:
+        """What the normalisations of a network that sees the whole picture find in a picture too large for one tile."""
+        if not self._sees_all or max(shown.shape[:2]) <= tile:
+            return None
+        common = Statistics(planes=3 if self.channels == 1 and shown.shape[2] == 3 else 1)
+        # a float32 pass: an overflow in half precision must not reach every tile
+        self._correct(list(statistics.sample(shown, tile, self.multiple)), level, "fp32", common)
+        return common
+
+    def _checked(
+        self, pieces: list[np.ndarray], level: NoiseLevel, trace: Trace, common: Statistics | None
+    ) -> list[np.ndarray]:
         """The corrections of some tiles, redone in higher precision where half precision made one NaN, infinite or constant."""
         used = self.place.precision
-        corrections = self._correct(pieces, level, used)
+        corrections = self._correct(pieces, level, used, common)
         for precision in FALLBACKS[used]:
             fault = next(filter(None, map(fault_of, pieces, corrections)), None)
             if fault is None:
                 return corrections
             trace.redone.append(f"{fault} in {used}: tile {trace.tiles} in {precision}")
             log.warning("%s", trace.redone[-1])
-            used, corrections = precision, self._correct(pieces, level, precision)
+            used, corrections = precision, self._correct(pieces, level, precision, common)
         if not all(np.isfinite(correction).all() for correction in corrections):
             raise ValueError(
                 "the network's result is not finite even in fp32: the weights or the picture's values are unusable"
@@ -239,7 +255,9 @@ class Restorer:
         return corrections
 
     @torch.inference_mode()
-    def _correct(self, pieces: list[np.ndarray], level: NoiseLevel, precision: str) -> list[np.ndarray]:
+    def _correct(
+        self, pieces: list[np.ndarray], level: NoiseLevel, precision: str, common: Statistics | None = None
+    ) -> list[np.ndarray]:
         """Run the network on tiles of one shape together: each (H, W, C) -> correction (H, W, C) float32."""
         network, place = self._network(precision), self.place.in_precision(precision)
         height, width, colours = pieces[0].shape
@@ -251,9 +269,10 @@ class Restorer:
         elif self.channels == 3 and colours == 1:
             picture = picture.expand(-1, 3, -1, -1)
         inputs = [self._prepare(tensor, place) for tensor in (picture, noise) if tensor is not None]
-        views = [
-            unturned(network(*(turned(tensor, view, place) for tensor in inputs)).float(), view) for view in self.views
-        ]
+        views = []
+        for number, view in enumerate(self.views):
+            with nullcontext() if common is None else common.at(number):
+                views.append(unturned(network(*(turned(tensor, view, place) for tensor in inputs)).float(), view))
         correction = torch.stack(views).mean(0)[..., :height, :width].cpu()
         if self.channels == 1 and colours == 3:
             correction = correction.unflatten(0, (-1, 3))[:, :, 0]

@@ -74,6 +74,7 @@ class Pix2PixUNet(nn.Module):
             raise ValueError(f"a U-Net needs at least 2 levels, not {levels}")
         self.channels = channels
         self.multiple = 2**levels
+        self.overlap = 2 * self.multiple  # of tiles: what is further off matters little
         widths = [min(8 * width, width * 2**level) for level in range(levels)]
         below: Level | None = None
         for level in range(levels - 1, 0, -1):
