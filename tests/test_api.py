@@ -131,12 +131,17 @@ def test_a_damaged_checkpoint_costs_only_its_steps(folder: Path) -> None:
     _assert_same_run(Path("straight/run"), Path("harmed/run"))
 
 
-def test_a_bad_picture_is_named_skipped_and_counted(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_bad_picture_is_named_skipped_and_counted(folder: Path, capfd: pytest.CaptureFixture[str], workers: int) -> None:
     (folder / "broken.png").write_bytes((folder / "0.png").read_bytes()[:200])
-    with caplog.at_level(logging.WARNING):
-        run = _train(folder, 10, overrides={"data.test_share": "0"})
+    handler = logging.StreamHandler()  # the worker processes have it too, which pytest's own log does not reach
+    logging.getLogger("restore").addHandler(handler)
+    try:
+        run = _train(folder, 10, overrides={"data.test_share": "0", "loop.workers": str(workers)})
+    finally:
+        logging.getLogger("restore").removeHandler(handler)
     assert run.steps == 10
-    assert any("broken.png" in message for message in caplog.messages)
+    assert "broken.png" in capfd.readouterr().err
     assert run.facts["skipped pictures"] == 1
 
 

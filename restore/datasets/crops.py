@@ -92,14 +92,24 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
 
 
 class Pictures:
-    """Decoded pictures in memory, as many as fit; a file that cannot be read is named once, skipped and counted."""
+    """Decoded pictures in memory, as many as fit; a file that cannot be read is named once, skipped and counted.
+
+    Worker processes that share it know of each other's bad files; their reasons stay where they were logged.
+    """
 
     def __init__(self, files: Sequence[Path], channels: int, *, budget: int = 4 * 2**30) -> None:
         if channels not in {1, 3}:
             raise ValueError(f"channels must be 1 or 3, not {channels}")
         self.files, self.channels, self.budget = list(files), channels, budget
-        self.bad: dict[Path, str] = {}
+        self._reasons: dict[Path, str] = {}
+        self._refused = torch.zeros(len(self.files), dtype=torch.uint8).share_memory_()
         self._kept: dict[Path, np.ndarray] = {}
+
+    @property
+    def bad(self) -> dict[Path, str]:
+        """The pictures that could not be read so far, in any process, each with its reason."""
+        refused = [self.files[number] for number in self._refused.nonzero().flatten().tolist()]
+        return {path: self._reasons.get(path, f"{path}: skipped by a loading process, which logged why") for path in refused}
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """A picture drawn by `rng`: (H, W, C), uint8 or uint16 or float32.
@@ -118,17 +128,18 @@ class Pictures:
     def get(self, number: int) -> np.ndarray | None:
         """The picture of that number, (H, W, C), or None where it cannot be read."""
         path = self.files[number]
-        if path in self.bad:
+        if self._refused[number]:
             return None
         try:
             return self._get(path)
         except (ImageError, OSError) as error:
-            self.refuse(path, str(error))
+            self.refuse(number, str(error))
             return None
 
-    def refuse(self, path: Path, reason: str) -> None:
-        """Leave a picture out from now on, and say why."""
-        self.bad[path] = reason
+    def refuse(self, number: int, reason: str) -> None:
+        """Leave the picture of that number out from now on, and say why."""
+        self._reasons[self.files[number]] = reason
+        self._refused[number] = 1
         log.warning("skipped for training: %s", reason)
 
     def _get(self, path: Path) -> np.ndarray:

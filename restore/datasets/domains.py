@@ -183,7 +183,7 @@ class DomainCrops(Dataset[dict[str, Tensor]]):
                 continue
             if first.shape[:2] != second.shape[:2]:
                 paths = [heap.files[number] for heap in self.heaps]
-                self.heaps[0].refuse(paths[0], f"{paths[0]} and {paths[1]} differ in size: {first.shape[:2]} and {second.shape[:2]}")
+                self.heaps[0].refuse(number, f"{paths[0]} and {paths[1]} differ in size: {first.shape[:2]} and {second.shape[:2]}")
                 continue
             return first, second
         raise ValueError(f"none of the {len(self.heaps[0].files)} pairs can be used; the last said: {[*self.bad.values()][-1]}")

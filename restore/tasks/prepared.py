@@ -23,7 +23,7 @@ class Prepared:
     recipe: dict[str, Any]
     facts: dict[str, Any]
     bad: Callable[[], Mapping[Path, str]] = dict
-    """The pictures that could not be read so far, each with its reason; those that workers met are theirs to know."""
+    """The pictures that could not be read so far, each with its reason."""
 
 
 def count(*networks: nn.Module) -> int:
