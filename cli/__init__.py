@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import denoise, doctor, evaluate, train, translate, weights
+from . import denoise, doctor, evaluate, train, translate, upscale, weights
 from .common import INTERRUPTED, say
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("denoise")(denoise.denoise)
+app.command("upscale")(upscale.upscale)
 app.command("translate")(translate.translate)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

@@ -14,7 +14,9 @@ from .common import say, stoppable
 
 
 def train(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="What to learn: denoise, cyclegan or pix2pix.", show_default=False)],
+    method: Annotated[
+        str, typer.Argument(metavar="METHOD", help="What to learn: denoise, upscale, cyclegan or pix2pix.", show_default=False)
+    ],
     dataset: Annotated[
         Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)
     ],

@@ -19,6 +19,7 @@ TINY: dict[str, dict[str, Any]] = {
     "opponent_unet": {"widths": (8, 12), "blocks": (1, 1), "chroma_widths": (8, 12)},
     "resnet": {"width": 4, "blocks": 1, "norm": "none"},
     "pix2pix_unet": {"width": 4, "levels": 3, "norm": "none"},
+    "upscaler": {"width": 8, "blocks": 1, "scale": 2},
 }
 """A tiny variant of every row of NETWORKS."""
 

@@ -15,8 +15,8 @@ from restore.tasks import METHODS, TASKS
 
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
-    "networks": {"adapt", "backbones", "discriminators", "reference"},
-    "tasks": {"running", "prepared", "converting", "denoise_training", "translate_training"},
+    "networks": {"adapt", "backbones", "discriminators", "reference", "resample"},
+    "tasks": {"running", "prepared", "converting", "restoration", "denoise_training", "translate_training", "upscale_training"},
     "metrics": {"report"},
 }
 """Files of a room that hold no row of its table."""

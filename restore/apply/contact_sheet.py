@@ -68,7 +68,7 @@ def write(path: Path, rows: Sequence[Row], title: str) -> bool:
 
 
 def _sample(row: Row) -> Sample | None:
-    """None where a file cannot be read again, or has no result of the same size."""
+    """None where a file cannot be read again; before is enlarged to the size of a larger result."""
     assert row.output is not None
     try:
         before = images.read(row.input).frame(0).shown()
@@ -77,7 +77,7 @@ def _sample(row: Row) -> Sample | None:
         log.warning("%s: left out of the preview, it cannot be read back", row.output)
         return None
     if before.shape[:2] != after.shape[:2]:
-        return None
+        before = _enlarged(before, *after.shape[:2])
     box = most_detailed(after)
     left, top, right, bottom = box
     crop = np.s_[top:bottom, left:right]
@@ -151,6 +151,13 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
         middle = len(text) // 2
         text = f"{text[: middle - 4]}...{text[middle + 4 :]}"
     return text
+
+
+def _enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(H, W, C) float32 -> (height, width, C) by the cubic kernel."""
+    planes = [np.ascontiguousarray(plane) for plane in picture.transpose(2, 0, 1)]
+    larger = [Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC) for plane in planes]
+    return np.stack([np.asarray(plane) for plane in larger], axis=2)
 
 
 def _fit(picture: np.ndarray) -> np.ndarray:

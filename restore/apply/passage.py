@@ -44,12 +44,14 @@ class Work(Protocol):
     """What is done to each picture: a task with its network and options."""
 
     name: str
+    scale: float
+    """How many times as high and wide the restored picture is."""
 
     def settings(self) -> dict[str, Any]:
         """All that decides the result beside the input (hash of the weights, options), JSON-able. Loads no network."""
 
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        """The restored frame, float32 (H, W, 1 or 3) like `frame.shown()`, and facts for the report."""
+        """The restored frame, float32 (H, W, 1 or 3) like `frame.shown()` but for its size, and facts for the report."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ class Passage:
         row = self.row
         row.size, row.frames, row.bits, row.format = (picture.size[0], picture.size[1]), picture.frames, picture.bits, picture.format
         self._picture = picture
-        self._size = max(SMALLEST, picture.size[0] * picture.size[1] * min(picture.frames, 1 + FRAMES_AHEAD))
+        pixels = round(picture.size[0] * picture.size[1] * max(1.0, self.line.work.scale) ** 2)
+        self._size = max(SMALLEST, pixels * min(picture.frames, 1 + FRAMES_AHEAD))
 
     def _entered(self) -> None:
         if self._picture is None:
@@ -193,6 +196,7 @@ class Passage:
                 description=f"restore {self.line.work.name}",
                 settings=self.line.settings,
                 format=self.line.format,
+                scale=self.line.work.scale,
             )
             if self.line.stopped.is_set():
                 raise Stopped
@@ -211,7 +215,7 @@ class Passage:
             self.row.seconds["encode"] -= time.perf_counter() - waited
             if not np.isfinite(image).all():
                 raise ValueError("the network's result holds values that are no numbers (NaN or infinite)")
-            yield frame.back(image)
+            yield frame.resized(*image.shape[:2]).back(image)
             del frame, image
             waited = time.perf_counter()
         self.row.seconds["encode"] -= time.perf_counter() - waited

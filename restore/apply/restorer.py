@@ -23,6 +23,7 @@ from restore.apply.noise import confidence, estimate
 from restore.apply.statistics import Statistics
 from restore.apply.views import VIEWS, turned, unturned
 from restore.images.noise import NoiseLevel
+from restore.networks.resample import enlarge
 from restore.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Restorer:
         self.place = place or runtime.choose()
         self.channels = int(getattr(network, "channels", 1))
         self.multiple = int(getattr(network, "multiple", 1))
+        self.scale = int(getattr(network, "scale", 1))
         self.takes_noise = int(getattr(network, "condition_channels", 0)) > 0
         self.batch_size = batch_size
         if ensemble not in {1, 2, 4, 8}:
@@ -133,7 +135,8 @@ class Restorer:
             strength: share of the correction that is applied, 0..1.
 
         Returns:
-            The same kind, shape and type; integers clamped to their range, alpha as it was.
+            The same kind and type; integers clamped to their range, alpha as it was. The same shape, too, or `scale` times the
+            height and width where the network enlarges, alpha enlarged by the cubic kernel.
 
         Raises:
             ValueError: a shape or type that is no picture.
@@ -158,14 +161,13 @@ class Restorer:
         if picture.dtype.kind not in "uif":
             raise ValueError(f"a picture must hold integers or floats, not {picture.dtype}")
         colours = 1 if picture.shape[2] < 3 else 3
-        white = np.float32(np.iinfo(picture.dtype).max if picture.dtype.kind in "ui" else 1)
-        restored, _ = self.restore(picture[:, :, :colours].astype(np.float32) / white, noise_level, strength)
-        if picture.dtype.kind in "ui":
-            limits = np.iinfo(picture.dtype)
-            restored = np.rint(np.clip(restored * white, limits.min, limits.max))
-        out = picture.copy()
-        out[:, :, :colours] = restored.astype(picture.dtype)
-        return out.reshape(shape)
+        restored, _ = self.restore(_floats(picture[:, :, :colours]), noise_level, strength)
+        out = np.empty((*restored.shape[:2], picture.shape[2]), picture.dtype)
+        out[:, :, :colours] = _stored(restored, picture.dtype)
+        alpha = picture[:, :, colours:]
+        if alpha.size:
+            out[:, :, colours:] = alpha if self.scale == 1 else _stored(enlarged(_floats(alpha), self.scale), picture.dtype)
+        return out[:, :, 0] if len(shape) == 2 else out
 
     def restore(
         self, shown: np.ndarray, noise_level: NoiseLevel | float | None = None, strength: float = 1.0
@@ -178,7 +180,7 @@ class Restorer:
             strength: see `__call__`.
 
         Returns:
-            (H, W, 1|3) float32 and how it went.
+            (H, W, 1|3) float32, or `scale` times as high and wide, and how it went.
         """
         level = self.noise_level(shown, noise_level)
         strength *= self.confidence(level) if noise_level is None else 1.0
@@ -212,17 +214,21 @@ class Restorer:
         return confidence(level) if self.takes_noise and not self.signal_dependent else 1.0
 
     def _tiles(self, shown: np.ndarray, level: NoiseLevel, strength: float, tile: int, trace: Trace) -> np.ndarray:
-        height, width, _ = shown.shape
-        result = shown.copy()
+        height, width, colours = shown.shape
+        scale = self.scale
+        result = shown.copy() if scale == 1 else np.zeros((scale * height, scale * width, colours), np.float32)
         trace.tiles = 0
         common = self._statistics(shown, level, tile)
         for batch in tiling.batches(tiling.grid(height, width, tile, self._overlap, self.multiple), self.batch_size):
             pieces = [shown[rows.start : rows.stop, columns.start : columns.stop] for rows, columns in batch]
             for (rows, columns), correction in zip(batch, self._checked(pieces, level, trace, common), strict=True):
                 correction *= np.float32(strength)
+                if scale > 1:
+                    correction += enlarged(shown[rows.start : rows.stop, columns.start : columns.stop], scale)
                 if rows.weight.min() < 1 or columns.weight.min() < 1:
-                    correction *= (rows.weight[:, None] * columns.weight[None])[:, :, None]
-                result[rows.start : rows.stop, columns.start : columns.stop] += correction
+                    down, across = (tiling.stretched(span.weight, scale) for span in (rows, columns))
+                    correction *= (down[:, None] * across[None])[:, :, None]
+                result[scale * rows.start : scale * rows.stop, scale * columns.start : scale * columns.stop] += correction
             trace.tiles += len(batch)
         return result
 
@@ -273,7 +279,7 @@ class Restorer:
         for number, view in enumerate(self.views):
             with nullcontext() if common is None else common.at(number):
                 views.append(unturned(network(*(turned(tensor, view, place) for tensor in inputs)).float(), view))
-        correction = torch.stack(views).mean(0)[..., :height, :width].cpu()
+        correction = torch.stack(views).mean(0)[..., : self.scale * height, : self.scale * width].cpu()
         if self.channels == 1 and colours == 3:
             correction = correction.unflatten(0, (-1, 3))[:, :, 0]
         elif self.channels == 3 and colours == 1:
@@ -308,6 +314,25 @@ class Restorer:
 def signal_dependent(recipe: dict[str, Any]) -> bool:
     """Whether a recipe trained mostly on noise that grows with the signal, as X-rays'."""
     return bool(recipe.get("training", {}).get("noise", {}).get("poisson_share", 0) > 0.5)
+
+
+def enlarged(picture: np.ndarray, scale: int) -> np.ndarray:
+    """(H, W, C) float32 -> (scale H, scale W, C) by the cubic kernel."""
+    return np.ascontiguousarray(enlarge(_tensor([picture]), scale)[0].permute(1, 2, 0).numpy())
+
+
+def _floats(picture: np.ndarray) -> np.ndarray:
+    """Integers over their full range, or floats, as float32 in nominal [0, 1]."""
+    white = np.iinfo(picture.dtype).max if picture.dtype.kind in "ui" else 1
+    return picture.astype(np.float32) / np.float32(white)
+
+
+def _stored(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Undo `_floats`; integers are rounded and clamped."""
+    if dtype.kind not in "ui":
+        return picture.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.rint(np.clip(picture * np.float32(limits.max), limits.min, limits.max)).astype(dtype)
 
 
 def _tensor(pieces: list[np.ndarray]) -> Tensor:

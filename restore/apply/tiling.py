@@ -65,6 +65,11 @@ def _rise(position: np.ndarray, middle: float, reach: float) -> np.ndarray:
     return np.clip((position - middle) / max(2 * reach, 1e-6) + 0.5, 0, 1).astype(np.float32)
 
 
+def stretched(weight: np.ndarray, scale: int) -> np.ndarray:
+    """A span's weights, (n,), for a result `scale` times as fine, (scale n,): still 1 in sum over all spans."""
+    return np.repeat(weight, scale)
+
+
 def grid(height: int, width: int, tile: int, overlap: int, multiple: int = 1) -> Iterator[Tile]:
     """Every tile of a picture, row by row: (rows, columns)."""
     columns = spans(width, tile, overlap, multiple)

@@ -20,19 +20,20 @@ from restore.images import ImageError, read
 
 log = logging.getLogger(__name__)
 
-Damage = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+Damage = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray | None]]
 
 
 class DamagedCrops(Dataset[dict[str, Tensor]]):
     """Crops of clean pictures with damage made on the fly.
 
-    Each item is {"damaged": (C, S, S), "clean": (C, S, S), "noise": (1, S, S)}, float32, nominal [0, 1].
+    Each item is {"damaged": (C, S, S), "clean": (C, S, S), "noise": (1, S, S)}, float32, nominal [0, 1]; there is no noise where the damage
+    tells none, and what is damaged may be smaller than what is clean.
 
     Args:
         files: the clean pictures.
         crop: side S in pixels; smaller pictures are mirrored outwards.
         channels: 1 (colour pictures become luma, ITU-R BT.601) or 3 (gray pictures are repeated).
-        damage: what harms a crop (H, W, C) and tells the noise level (H, W, 1).
+        damage: what harms a crop (H, W, C) and tells the noise level (H, W, 1), or None.
         seed: of everything random.
         length: number of items.
         scales: a crop is taken from the picture shrunk by a factor drawn from this range (1 = as it is), area-averaged.
@@ -65,7 +66,8 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         picture = self.pictures.draw(rng)
         clean = self._augment(self._crop(picture, rng), rng)
         damaged, noise = self.damage(clean, rng)
-        return {"damaged": _tensor(damaged), "clean": _tensor(clean), "noise": _tensor(noise)}
+        item = {"damaged": _tensor(damaged), "clean": _tensor(clean)}
+        return item if noise is None else item | {"noise": _tensor(noise)}
 
     def _crop(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One square crop, (S, S, C) float32 in [0, 1]."""

@@ -18,6 +18,7 @@ from restore.gan.core import OptimizerConfig, Player, evaluating, mean, split
 from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.losses import PIXEL_LOSSES, Lpips, Perceptual
 from restore.gan.opponent import Opponent
+from restore.networks.resample import baseline
 from restore.runtime import Runtime
 
 
@@ -44,7 +45,8 @@ class LossConfig:
 class PairedTrainer:
     """Trains `network` so that input + network(input[, noise]) comes near what is wanted.
 
-    A batch is {input: (B, C, S, S), wanted: (B, C, S, S)} and, for a network that takes one, {"noise": (B, 1, S, S)}.
+    A batch is {input: (B, C, S, S), wanted: (B, C, S, S)} and, for a network that takes one, {"noise": (B, 1, S, S)}. For a network
+    that enlarges k times, the wanted are (B, C, kS, kS), and the network's answer is added to the input as `resample.enlarge` enlarges it.
 
     Args:
         network: the correction network; trained in float32 with autocast in `runtime`'s precision.
@@ -103,13 +105,14 @@ class PairedTrainer:
         inputs = [self._here(batch[name]) for name in (self.names[0], "noise") if name in batch]
         with self.runtime.autocast():
             correction = network(*inputs)
-        return inputs[0] + correction.float()
+        return baseline(network, inputs[0]) + correction.float()
 
     @torch.no_grad()
     def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the averaged network makes of a batch: {input, prediction, wanted}."""
         source, wanted = self.names
-        return {source: batch[source], "prediction": self.predict(self.generator.average, batch), wanted: batch[wanted]}
+        shown = baseline(self.generator.average, self._here(batch[source]))
+        return {source: shown, "prediction": self.predict(self.generator.average, batch), wanted: batch[wanted]}
 
     def networks(self) -> dict[str, nn.Module]:
         """What gets published: the averaged network."""

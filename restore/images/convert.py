@@ -25,14 +25,14 @@ from restore.images.png_chunks import Chunk
 TARGETS = ("png", "jpeg", "tiff", "webp", "bmp", "pgm")
 
 
-def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: str) -> None:
-    """Write `frames` (stored samples of `source`) as `target`. ImageError names what the target can't hold."""
+def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: str, scale: float = 1.0) -> None:
+    """Write `frames` (stored samples of `source`, `scale` times as fine) as `target`. ImageError names what the target can't hold."""
     if target not in TARGETS:
         raise ImageError(f"can't write the format {target!r}; choose one of {', '.join(TARGETS)}")
     if source.head.frames > 1 and target != "tiff":
         raise ImageError(f"{target} holds one frame, this picture has {source.head.frames}; choose tiff")
     made = (_samples(source, i, stored, target) for i, stored in enumerate(frames))
-    carry = _fitting(source.head.carry)
+    carry = _fitting(source.head.carry).finer(scale)
     if target == "tiff":
         tiff_write.write(path, made, carry)
         return

@@ -3,7 +3,8 @@
 Every element is kept, private ones included, but for: the pixels; SOPInstanceUID (new, derived from the source's and the
 settings, so that a rerun gives the same file); ImageType (DERIVED, SECONDARY, then as before); DerivationDescription and
 SourceImageSequence (added to); Smallest/LargestImagePixelValue where present; digital signatures (void now, dropped);
-IconImageSequence and series are as before. Rows, columns, depth, representation and frames never change.
+IconImageSequence and series are as before. Depth, representation and frames never change; rows, columns and the spacing of the pixels
+only where the picture was enlarged, and overlay planes and the pixels' place in the body go with them.
 Uncompressed sources keep their transfer syntax; compressed ones become Explicit VR Little Endian. Coloured frames that a
 codec transformed are written in the colour model that decoding gives: YBR_RCT and YBR_ICT as RGB, YBR_FULL_422 as
 YBR_FULL; uncompressed files can't hold the first two, and halving the third's chroma again would lose some.
@@ -30,6 +31,7 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     SecondaryCaptureImageStorage,
 )
+from pydicom.valuerep import DSfloat
 
 from restore.images.dicom_shown import field_of
 from restore.images.picture import Note
@@ -51,6 +53,8 @@ def write(path: Path, ds: FileDataset, frames: Iterator[np.ndarray], note: Note,
         ds.preamble = b"\0" * 128  # a TIFF header whose offsets would now point astray
     if source in _LOSSY and not ds.get("LossyImageCompression"):
         ds.LossyImageCompression = "01"
+    if note.scale != 1:
+        _refine(ds, note.scale)
     _set_pixels(ds, frames, photometric, big=syntax == ExplicitVRBigEndian, implicit=syntax == ImplicitVRLittleEndian)
     _derive(ds, note)
     for keyword in _VOID:
@@ -74,6 +78,7 @@ def _set_pixels(ds: FileDataset, frames: Iterator[np.ndarray], photometric: str,
     for frame in frames:
         values = field.values(frame) if field.bits <= 16 else frame
         ends += [int(values.min()), int(values.max())]
+        ds.Rows, ds.Columns = frame.shape[:2]
         samples = _packed(frame) if packed else np.moveaxis(frame, -1, 0) if planar else frame
         parts.append(samples.astype(samples.dtype.newbyteorder(">" if big else "<"), copy=False).tobytes())
     if colour:
@@ -87,6 +92,44 @@ def _set_pixels(ds: FileDataset, frames: Iterator[np.ndarray], photometric: str,
     for keyword, value in (("SmallestImagePixelValue", min(ends)), ("LargestImagePixelValue", max(ends))):
         if keyword in ds and ds[keyword].VR in ("US", "SS"):
             ds[keyword].value = value
+
+
+def _refine(ds: FileDataset, scale: float) -> None:
+    """Bring in line with pixels `scale` times as fine what is said of their size (PS3.3, 10.7.1.3) and of places among them."""
+    groups = [*(ds.get("SharedFunctionalGroupsSequence") or []), *(ds.get("PerFrameFunctionalGroupsSequence") or [])]
+    measures = [item for group in groups for item in group.get("PixelMeasuresSequence") or []]
+    for part in [ds, *measures]:
+        for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+            if part.get(keyword):
+                part[keyword].value = [DSfloat(float(value) / scale, auto_format=True) for value in part[keyword].value]
+    if ds.get("ImagePositionPatient") and ds.get("ImageOrientationPatient") and ds.get("PixelSpacing"):
+        # it is the centre of the first pixel that is told: that of a smaller pixel lies nearer to the picture's corner
+        along, down = np.reshape([float(v) for v in ds.ImageOrientationPatient], (2, 3))
+        rows, columns = (float(v) for v in ds.PixelSpacing)  # of the finer pixels, already
+        moved = np.array([float(v) for v in ds.ImagePositionPatient]) - (scale - 1) / 2 * (along * columns + down * rows)
+        ds.ImagePositionPatient = [DSfloat(float(value), auto_format=True) for value in moved]
+    for group in {element.tag.group for element in ds if 0x6000 <= element.tag.group <= 0x601E}:
+        _refine_overlay(ds, group, scale)
+
+
+def _refine_overlay(ds: FileDataset, group: int, scale: float) -> None:
+    """Enlarge one overlay plane (PS3.3, C.9.2) by the nearest bit; one whose bits lie elsewhere is left as it is."""
+    rows, columns, data = (ds.get((group, number)) for number in (0x0010, 0x0011, 0x3000))
+    if rows is None or columns is None or data is None:
+        return
+    height, width = int(rows.value), int(columns.value)
+    bits = np.unpackbits(np.frombuffer(data.value, np.uint8), bitorder="little")
+    frames = int(ds[group, 0x0015].value) if (group, 0x0015) in ds else 1
+    if len(bits) < frames * height * width:
+        return
+    planes = bits[: frames * height * width].reshape(frames, height, width)
+    size = round(height * scale), round(width * scale)
+    at = [((np.arange(new) + 0.5) * old / new).astype(np.intp) for new, old in zip(size, (height, width), strict=True)]
+    packed = np.packbits(planes[:, at[0][:, None], at[1]], bitorder="little").tobytes()
+    rows.value, columns.value = size
+    data.value = packed + b"\0" * (len(packed) % 2)
+    if (group, 0x0050) in ds:  # the plane's first place, counted from 1
+        ds[group, 0x0050].value = [round((value - 1) * scale) + 1 for value in ds[group, 0x0050].value]
 
 
 def _packed(frame: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 BAND = 1 << 20
 """Pixels handled at a time: bounds what `shown` and `back` need beside their result."""
@@ -43,6 +44,14 @@ def bands(shape: tuple[int, ...]) -> Iterator[slice]:
         yield slice(top, min(shape[0], top + rows))
 
 
+def _resampled(plane: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(H, W) of any real type -> (height, width) of the same, within the values it had."""
+    low, high = plane.min(), plane.max()
+    made = np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
+    made = np.clip(made, low, high)
+    return (np.rint(made) if plane.dtype.kind in "ui" else made).astype(plane.dtype)
+
+
 @dataclass(frozen=True)
 class Frame:
     """One page of a TIFF, one frame of a DICOM, or the whole of any other picture."""
@@ -62,6 +71,24 @@ class Frame:
         for rows in bands(self.stored.shape):
             out[rows] = self.mapping.shown(self.stored[rows])
         return out
+
+    def resized(self, height: int, width: int) -> Frame:
+        """The frame with other numbers of samples: what `back` then takes is a picture of that size.
+
+        Alpha is resampled by the cubic kernel, antialiased; all else is the nearest sample, to be replaced by what is restored: only what
+        no network sees (a transparent colour, padding) stays so.
+        """
+        if self.stored.shape[:2] == (height, width):
+            return self
+        rows, columns = (
+            ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+            for old, new in zip(self.stored.shape[:2], (height, width), strict=True)
+        )
+        stored = self.stored[rows[:, None], columns]
+        channel = getattr(self.mapping, "alpha_channel", None)
+        if channel is not None:
+            stored[..., channel] = _resampled(self.stored[..., channel], height, width)
+        return Frame(stored, self.mapping)
 
     def back(self, restored: np.ndarray) -> np.ndarray:
         """Float32 (H, W, 1|3) -> the stored shape and dtype, rounded and clipped to what the file can hold.

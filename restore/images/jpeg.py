@@ -22,7 +22,7 @@ from PIL import Image, JpegImagePlugin
 from restore.images.errors import check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import Inks, plain
-from restore.images.orientation import orientation, turns, upright, upright_exif, upright_xmp
+from restore.images.orientation import finer_exif, orientation, turns, upright, upright_exif, upright_xmp
 from restore.images.picture import Carry, Head, Note, first, refuse
 
 EXIF, XMP, ICC, MPF, JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"MPF\0", b"JFIF\0"
@@ -132,7 +132,7 @@ class JpegSource:
         with damaged(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(self.path) as image:
             tables = image.quantization
         coded = _coded(stored, self._options(tables))
-        path.write_bytes(_spliced(coded, [self._reset(m, p) for m, p in self._header.kept]))
+        path.write_bytes(_spliced(coded, [_finer(*self._reset(m, p), note.scale) for m, p in self._header.kept]))
 
     def _options(self, tables: dict[int, list[int]]) -> dict[str, Any]:
         parts = self._header.components
@@ -168,6 +168,16 @@ class JpegSource:
         if turns(self._tag) and marker == _APP0 and payload.startswith(JFIF) and len(payload) >= 12:
             return marker, payload[:8] + payload[10:12] + payload[8:10] + payload[12:]
         return marker, payload
+
+
+def _finer(marker: int, payload: bytes, scale: float) -> tuple[int, bytes]:
+    """The segment for pixels `scale` times as fine."""
+    if scale != 1 and marker == _APP1 and payload.startswith(EXIF):
+        return marker, EXIF + finer_exif(payload[len(EXIF) :], scale)
+    if scale != 1 and marker == _APP0 and payload.startswith(JFIF) and len(payload) >= 12 and payload[7]:
+        densities = (max(1, min(65535, round(v * scale))) for v in struct.unpack_from(">HH", payload, 8))
+        return marker, payload[:8] + struct.pack(">HH", *densities) + payload[12:]
+    return marker, payload
 
 
 def _icc(header: Header) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The orientation tag of EXIF and XMP: applied once to the pixels, then reset where it stands.
+"""Tags of EXIF and XMP that speak of the pixels: the orientation, applied once and then reset where it stands, and the resolution.
 
 The tag is changed in place, byte for byte: maker notes hold offsets into the EXIF block and must not move.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import struct
+from fractions import Fraction
 
 import numpy as np
 
-_ORIENTATION = 0x0112
+_ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION = 0x0112, 0x011A, 0x011B
 _XMP = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])")
 
 
@@ -19,11 +20,7 @@ def _entry(exif: bytes) -> tuple[str, int] | None:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None or len(exif) < 8:
         return None
-    (start,) = struct.unpack_from(order + "I", exif, 4)
-    if start + 2 > len(exif):
-        return None
-    (count,) = struct.unpack_from(order + "H", exif, start)
-    for entry in range(start + 2, min(start + 2 + 12 * count, len(exif) - 11), 12):
+    for entry in _entries(exif, order):
         tag, kind, number = struct.unpack_from(order + "HHI", exif, entry)
         if tag == _ORIENTATION and kind == 3 and number == 1:
             return order, entry + 8
@@ -45,6 +42,31 @@ def upright_exif(exif: bytes) -> bytes:
     if found is None:
         return exif
     return exif[: found[1]] + struct.pack(found[0] + "H", 1) + exif[found[1] + 2 :]
+
+
+def finer_exif(exif: bytes, scale: float) -> bytes:
+    """The same block with IFD0's resolution multiplied, nothing moved."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None or len(exif) < 8:
+        return exif
+    made = bytearray(exif)
+    for entry in _entries(exif, order):
+        tag, kind, number, at = struct.unpack_from(order + "HHII", exif, entry)
+        if tag in (_X_RESOLUTION, _Y_RESOLUTION) and kind == 5 and number == 1 and at + 8 <= len(exif):
+            above, below = struct.unpack_from(order + "II", exif, at)
+            found = Fraction(above, below or 1) * Fraction(scale).limit_denominator(10**4)
+            found = found if max(found.numerator, found.denominator) < 2**32 else found.limit_denominator(10**4)
+            struct.pack_into(order + "II", made, at, found.numerator, found.denominator)
+    return bytes(made)
+
+
+def _entries(exif: bytes, order: str) -> range:
+    """Where IFD0's entries begin."""
+    (start,) = struct.unpack_from(order + "I", exif, 4)
+    if start + 2 > len(exif):
+        return range(0)
+    (count,) = struct.unpack_from(order + "H", exif, start)
+    return range(start + 2, min(start + 2 + 12 * count, len(exif) - 11), 12)
 
 
 def upright_xmp(xmp: bytes) -> bytes:

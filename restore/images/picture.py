@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from restore.images.errors import ImageError
 from restore.images.frame import Frame
+from restore.images.orientation import finer_exif
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,13 @@ class Carry:
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     """Horizontal, vertical."""
+
+    def finer(self, scale: float) -> Carry:
+        """What travels with pixels `scale` times as fine."""
+        if scale == 1:
+            return self
+        dpi = (self.dpi[0] * scale, self.dpi[1] * scale) if self.dpi else None
+        return replace(self, dpi=dpi, exif=finer_exif(self.exif, scale) if self.exif else None)
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class Note:
 
     description: str = ""
     settings: str = ""
+    scale: float = 1.0
+    """How many times finer the written pixels are than those read: what is said of their size on paper or in the body follows."""
 
 
 class Source(Protocol):
@@ -107,13 +117,15 @@ class Picture:
         description: str = "",
         settings: str = "",
         format: str | None = None,
+        scale: float = 1.0,
     ) -> None:
         """Write a complete file at `path` with this picture's format, compression and metadata.
 
-        `frames` are arrays as `Frame.back` returns them, as many as `self.frames`; they are consumed one by one.
-        `path`'s suffix means nothing; the caller renames. `description` and `settings` (what was done, and with which
-        options) go into formats that record them. The same inputs give byte-identical files. Where every frame equals
-        what was read, the original bytes are copied (never for DICOM, nor where an orientation tag was applied).
+        `frames` are arrays as `Frame.back` returns them, as many as `self.frames`; they are consumed one by one. They may be
+        `scale` times as high and wide as those read. `path`'s suffix means nothing; the caller renames. `description` and
+        `settings` (what was done, and with which options) go into formats that record them. The same inputs give byte-identical
+        files. Where every frame equals what was read, the original bytes are copied (never for DICOM, nor where an orientation
+        tag was applied).
         `format` converts to another format ("png", "jpeg", "tiff", "webp", "bmp", "pgm").
         ImageError if the target can't hold the samples; ValueError if the number of frames is wrong.
         """
@@ -122,9 +134,9 @@ class Picture:
             if format is not None and format != self.format:
                 from restore.images.convert import convert
 
-                convert(self._source, path, iter(counted), format)
+                convert(self._source, path, iter(counted), format, scale)
             else:
-                self._source.write(path, iter(counted), Note(description, settings))
+                self._source.write(path, iter(counted), Note(description, settings, scale))
         except Exception:
             if counted.error is not None:  # the frames failed, not the writing of them
                 raise counted.error from None

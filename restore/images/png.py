@@ -24,7 +24,7 @@ from restore.images import png_chunks
 from restore.images.errors import check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, plain
-from restore.images.orientation import orientation, turns, upright, upright_exif, upright_xmp
+from restore.images.orientation import finer_exif, orientation, turns, upright, upright_exif, upright_xmp
 from restore.images.picture import Carry, Head, Note, first
 from restore.images.png_chunks import GRAY, PALETTE, RGB, Chunk, Layout
 
@@ -120,8 +120,8 @@ class PngSource:
                 stored = samples
             else:
                 _without_palette(layout, stored)
-        layout.before = [self._reset(c) for c in layout.before]
-        layout.after = [self._reset(c) for c in layout.after]
+        layout.before = [_finer(self._reset(c), note.scale) for c in layout.before]
+        layout.after = [_finer(self._reset(c), note.scale) for c in layout.after]
         png_chunks.write(path, layout, stored)
 
     def _reset(self, kept: Chunk) -> Chunk:
@@ -133,6 +133,16 @@ class PngSource:
         if turns(self._tag) and kept.name == b"pHYs" and len(kept.data) == 9:
             return Chunk(kept.name, kept.data[4:8] + kept.data[:4] + kept.data[8:])
         return kept
+
+
+def _finer(kept: Chunk, scale: float) -> Chunk:
+    """The chunk for pixels `scale` times as fine."""
+    if scale != 1 and kept.name == b"eXIf":
+        return Chunk(kept.name, finer_exif(kept.data, scale))
+    if scale != 1 and kept.name == b"pHYs" and len(kept.data) == 9:
+        x, y, unit = struct.unpack(">IIB", kept.data)
+        return Chunk(kept.name, struct.pack(">IIB", *(min(round(v * scale), 2**31 - 1) for v in (x, y)), unit))
+    return kept
 
 
 def _without_palette(layout: Layout, stored: np.ndarray) -> None:

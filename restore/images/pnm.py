@@ -95,7 +95,8 @@ class PnmSource:
         return values.astype(self._dtype.newbyteorder("=")).reshape(self._shape)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        write(path, first(frames, self.path), self._kind, self._maxval, self._header)
+        stored = first(frames, self.path)
+        write(path, stored, self._kind, self._maxval, self._header if stored.shape == self._shape else None)
 
 
 def write(path: Path, stored: np.ndarray, kind: int, maxval: int, header: bytes | None = None) -> None:

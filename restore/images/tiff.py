@@ -157,9 +157,9 @@ class TiffSource:
             with TiffFile(self.path) as file:
                 palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))
             if palette:
-                tiff_write.rewrite(self.path, path, frames)
+                tiff_write.rewrite(self.path, path, frames, note.scale)
             else:
-                tiff_write.patch(self.path, path, frames)
+                tiff_write.patch(self.path, path, frames, note.scale)
 
 
 def page_shape(page: TiffPage) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ _STRUCTURE = {
 }  # fmt: skip
 
 
-def patch(source: Path, path: Path, frames: Iterator[np.ndarray]) -> None:
-    """Copy `source` to `path` and replace every page's pixels by the (upright) frames."""
+def patch(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0) -> None:
+    """Copy `source` to `path` and replace every page's pixels by the (upright) frames, `scale` times as fine."""
     shutil.copyfile(source, path)
     with TiffFile(path, mode="r+") as file:
         for index, page in enumerate(file.pages):
@@ -37,19 +38,22 @@ def patch(source: Path, path: Path, frames: Iterator[np.ndarray]) -> None:
             if stored is None:
                 return
             assert isinstance(page, TiffPage)
-            _replace(page, stored, source.name, index)
+            _replace(page, stored, source.name, index, scale)
     next(frames, None)
 
 
-def _replace(page: TiffPage, stored: np.ndarray, name: str, index: int) -> None:
+def _replace(page: TiffPage, stored: np.ndarray, name: str, index: int, scale: float) -> None:
     """Write one page's segments and bring its tags in line."""
     segments, changes = _segments(page, stored)
     tag = page.tags.valueof(274, default=1)
     if tag != 1:
         changes[274] = 1
-        changes[256], changes[257] = stored.shape[1], stored.shape[0]
         if turns(int(tag)) and 282 in page.tags and 283 in page.tags:
             changes[282], changes[283] = page.tags[283].value, page.tags[282].value
+    if (page.imagelength, page.imagewidth) != stored.shape[:2]:
+        changes[256], changes[257] = stored.shape[1], stored.shape[0]
+    if scale != 1:
+        changes |= {code: finer(changes.get(code, page.tags[code].value), scale) for code in (282, 283) if code in page.tags}
     offsets = _placed(page, segments)
     tiled = 324 in page.tags
     changes[324 if tiled else 273] = offsets
@@ -185,7 +189,15 @@ def jpeg_quality(page: TiffPage) -> int:
     return int(min(100, max(1, round(5000 / scale if scale > 100 else (200 - scale) / 2))))
 
 
-def rewrite(source: Path, path: Path, frames: Iterator[np.ndarray]) -> None:
+def finer(resolution: tuple[int, int], scale: float) -> tuple[int, int]:
+    """A rational resolution for pixels `scale` times as fine."""
+    found = Fraction(resolution[0], resolution[1] or 1) * Fraction(scale).limit_denominator(10**4)
+    if max(found.numerator, found.denominator) > 2**32 - 1:
+        found = found.limit_denominator(10**4)
+    return found.numerator, found.denominator
+
+
+def rewrite(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0) -> None:
     """A plain new TIFF with the source's simple tags, for pages whose structure changes (palette to RGB)."""
     with TiffFile(source) as file, TiffWriter(path, bigtiff=file.is_bigtiff, byteorder=file.byteorder) as writer:
         for page, stored in zip(file.pages, frames, strict=False):
@@ -197,7 +209,7 @@ def rewrite(source: Path, path: Path, frames: Iterator[np.ndarray]) -> None:
             ]
             options: dict[str, Any] = {"compression": _safe_compression(page), "extratags": simple}
             if 282 in page.tags and 283 in page.tags:
-                x, y = page.tags[282].value, page.tags[283].value
+                x, y = (finer(page.tags[code].value, scale) for code in (282, 283))
                 options["resolution"] = (y, x) if turns(int(page.tags.valueof(274, default=1))) else (x, y)
                 options["resolutionunit"] = int(page.tags.valueof(296, default=2))
             for name, code in (("description", 270), ("software", 305), ("datetime", 306), ("iccprofile", 34675)):

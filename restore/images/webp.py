@@ -92,7 +92,7 @@ class WebpSource:
             return Frame(stored, plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        write(path, first(frames, self.path), self.head.carry, lossless=self._lossless)
+        write(path, first(frames, self.path), self.head.carry.finer(note.scale), lossless=self._lossless)
 
 
 def write(path: Path, stored: np.ndarray, carry: Carry, *, lossless: bool) -> None:

@@ -2,6 +2,7 @@
 
 A network takes a picture (B, C, H, W) in nominal [0, 1] and, where `condition_channels` > 0, maps (B, K, H, W); it returns the
 correction to be added to the picture. It tells `channels`, `multiple` (sides must be multiples of it) and `receptive_field`.
+One with a `scale` above 1 returns (B, C, scale H, scale W), to be added to the picture as `resample.enlarge` enlarges it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from restore.networks.opponent_unet import OpponentUNet
 from restore.networks.pix2pix_unet import Pix2PixUNet
 from restore.networks.resnet import ResnetGenerator
 from restore.networks.unet import RestorationUNet
+from restore.networks.upscaler import Upscaler
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "unet": RestorationUNet,
     "opponent_unet": OpponentUNet,
     "resnet": ResnetGenerator,
     "pix2pix_unet": Pix2PixUNet,
+    "upscaler": Upscaler,
 }
 
 

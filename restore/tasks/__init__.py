@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from restore.tasks import denoise_training, translate_training
+from restore.tasks import denoise_training, translate_training, upscale_training
 from restore.tasks.denoise import Denoise
 from restore.tasks.prepared import Prepared
 from restore.tasks.translate import Translate
+from restore.tasks.upscale import Upscale
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,13 @@ class Method:
 
 TASKS: Mapping[str, Task] = {
     "denoise": Task("take the noise out of pictures", Denoise, "denoise-gray"),
+    "upscale": Task("enlarge pictures", Upscale, "upscale-x4"),
     "translate": Task("turn pictures of one kind into another", Translate, "photo2paint"),
 }
 
 METHODS: Mapping[str, Method] = {
     "denoise": Method("denoising, from clean pictures", denoise_training.DenoiseConfig, denoise_training.prepare),
+    "upscale": Method("super-resolution, from clean pictures", upscale_training.UpscaleConfig, upscale_training.prepare),
     "cyclegan": Method(
         "translating between two heaps of pictures, both ways", translate_training.CycleGanConfig, translate_training.cyclegan
     ),

@@ -35,6 +35,7 @@ class Denoise:
     """
 
     name = "denoise"
+    scale = 1.0
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ class Translate:
     """
 
     name = "translate"
+    scale = 1.0
 
     def __init__(
         self, *, weights: str | Path | None, options: dict[str, Any], runtime: Runtime, tile: str | int = "auto",

@@ -16,6 +16,7 @@ class Identity:
     """Gives back what it is shown; remembers which pictures came by."""
 
     name = "identity"
+    scale = 1.0
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings

@@ -31,11 +31,11 @@ class Halving(nn.Module):
 
     def __init__(self, fault: Callable[[Tensor, Tensor], Tensor] = lambda picture, correction: correction) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.tensor(-0.5))
+        self.factor = nn.Parameter(torch.tensor(-0.5))
         self.fault = fault
 
     def forward(self, picture: Tensor) -> Tensor:
-        return self.fault(picture, picture * self.scale)
+        return self.fault(picture, picture * self.factor)
 
 
 def _stored(picture: np.ndarray, dtype: str) -> np.ndarray:

@@ -23,6 +23,7 @@ class _Work:
     """Turns black to white."""
 
     name = "denoise"
+    scale = 1.0
 
     def __init__(self, **arguments: Any) -> None:
         self.arguments = arguments
@@ -208,6 +209,7 @@ from types import SimpleNamespace
 import restore.tasks, restore_cli
 class Work:
     name = "denoise"
+    scale = 1.0
     def settings(self): return {}
     def restore(self, frame, picture):
         if picture.path.name == "b.png":

@@ -26,20 +26,25 @@ def _inputs(network: torch.nn.Module, side: int = 32) -> list[torch.Tensor]:
     return inputs + ([0.1 * torch.rand(2, conditions, side, side, generator=generator)] if conditions else [])
 
 
+def _scale(network: torch.nn.Module) -> int:
+    return int(getattr(network, "scale", 1))
+
+
 @every_network
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_correction_has_the_pictures_shape(tiny: Make, name: str, channels: int) -> None:
     network = tiny(name, channels)
     inputs = _inputs(network)
-    assert network(*inputs).shape == inputs[0].shape
+    assert network(*inputs).shape == (*inputs[0].shape[:2], *(_scale(network) * side for side in inputs[0].shape[2:]))
 
 
 @every_network
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 33), (35, 9), (64, 50)])
 def test_odd_sizes_keep_their_shape(tiny: Make, fp32: Runtime, name: str, height: int, width: int) -> None:
     picture = np.random.default_rng(0).random((height, width, 1), np.float32)
-    restored, _ = Restorer(tiny(name), place=fp32).restore(picture, 25.0)
-    assert restored.shape == picture.shape
+    network = tiny(name)
+    restored, _ = Restorer(network, place=fp32).restore(picture, 25.0)
+    assert restored.shape == (_scale(network) * height, _scale(network) * width, 1)
     assert np.isfinite(restored).all()
 
 
@@ -73,7 +78,7 @@ def test_one_pixel_reaches_no_further_than_the_receptive_field(tiny: Make, name:
     picture = torch.rand(1, 1, side, side, requires_grad=True)
     middle = side // 2
     inputs = [picture, torch.full((1, 1, side, side), 0.1)][: 1 + int(network.condition_channels > 0)]
-    network(*inputs)[0, 0, middle, middle].backward()
+    network(*inputs)[0, 0, _scale(network) * middle, _scale(network) * middle].backward()
     assert picture.grad is not None
     touched = picture.grad[0, 0].nonzero()
     assert (touched - middle).abs().max() <= reach

@@ -1,0 +1,160 @@
+"""Super-resolution end to end: sizes, scales, formats, what travels along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+import tifffile
+import torch
+from PIL import Image
+from pydicom.data import get_testdata_file
+
+import restore
+from restore import images, weights
+from restore.tasks.upscale import Upscale, _name
+
+Make = Callable[..., torch.nn.Module]
+Smooth = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def twice(tiny: Make, tmp_path: Path, tiny_variants: dict[str, dict[str, Any]]) -> Path:
+    """Weights that enlarge a gray or colour picture twice."""
+    path = tmp_path / "twice.safetensors"
+    settings = {"channels": 3, **tiny_variants["upscaler"]}
+    weights.save(path, tiny("upscaler", 3).state_dict(), {"task": "upscale", "network": "upscaler", "settings": settings})
+    return path
+
+
+def _upscale(source: Path, out: Path, file: Path, **options: Any) -> Path:
+    report = restore.run("upscale", source, out, weights=file, options=options, precision="fp32")
+    assert not report.failed, [row.error for row in report.rows]
+    (row,) = report.rows
+    assert row.output is not None
+    return row.output
+
+
+def _eight(picture: np.ndarray) -> np.ndarray:
+    return (picture * 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("scale", [None, 2, 1.5, 1.01])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P"])
+def test_a_png_grows_and_keeps_its_kind(twice: Path, tmp_path: Path, smooth: Smooth, scale: float | None, mode: str) -> None:
+    size = round(21 * (scale or 2)), round(33 * (scale or 2))
+    image = Image.fromarray(_eight(smooth(21, 33, 3))).convert(mode)
+    if mode in {"RGBA", "LA"}:
+        image.putalpha(Image.fromarray(_eight(smooth(21, 33, 1, seed=3)[:, :, 0])))
+    image.save(tmp_path / "a.png", dpi=(300, 300))
+    with Image.open(_upscale(tmp_path / "a.png", tmp_path / "out", twice, **({"scale": scale} if scale else {}))) as made:
+        assert made.size == size[::-1]
+        assert made.mode == ("RGB" if mode == "P" else mode)
+        assert made.info["dpi"][0] == pytest.approx(300 * (scale or 2), rel=1e-3)
+        plain = image.resize(size[::-1], Image.Resampling.BICUBIC) if mode != "P" else None
+        if mode in {"RGBA", "LA"} and plain is not None:
+            apart = np.abs(np.asarray(made)[..., -1].astype(int) - np.asarray(plain)[..., -1])
+            assert apart.max() <= 1  # alpha by the cubic kernel
+
+
+def test_strength_0_is_the_cubic_kernel(twice: Path, tmp_path: Path, smooth: Smooth) -> None:
+    Image.fromarray(_eight(smooth(40, 40, 1)[:, :, 0])).save(tmp_path / "a.png")
+    with Image.open(_upscale(tmp_path / "a.png", tmp_path / "out", twice, strength=0)) as made, Image.open(tmp_path / "a.png") as given:
+        expected = np.asarray(given.resize((80, 80), Image.Resampling.BICUBIC)).astype(int)
+        assert np.abs(np.asarray(made) - expected)[4:-4, 4:-4].max() <= 1
+
+
+def test_a_jpeg_says_how_fine_it_is(twice: Path, tmp_path: Path, smooth: Smooth) -> None:
+    exif = Image.Exif()
+    exif[0x011A], exif[0x011B], exif[0x010F] = 72.0, 72.0, "maker"
+    Image.fromarray(_eight(smooth(20, 30, 3))).save(tmp_path / "a.jpg", dpi=(72, 72), exif=exif)
+    with Image.open(_upscale(tmp_path / "a.jpg", tmp_path / "out", twice)) as made:
+        assert made.size == (60, 40)
+        assert made.info["dpi"] == (144, 144)
+        assert float(made.getexif()[0x011A]) == 144
+        assert made.getexif()[0x010F] == "maker"
+
+
+@pytest.mark.parametrize("layout", [{}, {"compression": "deflate", "predictor": 2}, {"tile": (16, 16)}, {"planarconfig": "separate"}])
+def test_a_tiff_of_16_bits_grows_page_by_page(twice: Path, tmp_path: Path, smooth: Smooth, layout: dict[str, Any]) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for seed in range(2):
+            page = (smooth(37, 50, 3, seed=seed) * 65535).astype(np.uint16)
+            writer.write(page, photometric="rgb", resolution=(200, 100), resolutionunit=2, metadata=None, **layout)
+    with tifffile.TiffFile(_upscale(tmp_path / "a.tif", tmp_path / "out", twice)) as file:
+        assert len(file.pages) == 2
+        for page in file.pages:
+            assert page.shape == (74, 100, 3) if "planarconfig" not in layout else (3, 74, 100)
+            assert page.dtype == np.uint16
+            assert [page.tags[code].value[0] / page.tags[code].value[1] for code in (282, 283)] == [400, 200]
+    shown = images.read(tmp_path / "out" / "a.tif").frame(1).shown()
+    plain = images.read(tmp_path / "a.tif").frame(1).shown()
+    assert np.corrcoef(shown[::2, ::2].ravel(), plain.ravel())[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "pgm", "webp"])
+def test_the_other_formats_grow(twice: Path, tmp_path: Path, smooth: Smooth, suffix: str) -> None:
+    picture = _eight(smooth(20, 30, 1)[:, :, 0])
+    Image.fromarray(picture if suffix != "webp" else np.repeat(picture[:, :, None], 3, 2)).save(tmp_path / f"a.{suffix}", lossless=True)
+    with Image.open(_upscale(tmp_path / f"a.{suffix}", tmp_path / "out", twice)) as made:
+        assert made.size == (60, 40)
+
+
+def test_dicom_keeps_its_size_in_the_body(twice: Path, tmp_path: Path) -> None:
+    source = Path(str(get_testdata_file("CT_small.dcm")))
+    before, after = pydicom.dcmread(source), pydicom.dcmread(_upscale(source, tmp_path / "out", twice))
+    assert (after.Rows, after.Columns) == (2 * before.Rows, 2 * before.Columns)
+    assert after.pixel_array.shape == (after.Rows, after.Columns)
+    assert [float(v) for v in after.PixelSpacing] == pytest.approx([float(v) / 2 for v in before.PixelSpacing])
+    # the picture's corner stays where it was: half an old pixel before the first old centre, half a new one before the first new
+    spacing, finer = float(before.PixelSpacing[0]), float(after.PixelSpacing[0])
+    for axis in range(2):
+        old, new = float(before.ImagePositionPatient[axis]), float(after.ImagePositionPatient[axis])
+        assert new - finer / 2 == pytest.approx(old - spacing / 2, abs=1e-4)
+    assert after.ImageType[0] == "DERIVED"
+    assert after.SOPInstanceUID != before.SOPInstanceUID
+
+
+def test_the_preview_shows_before_and_after_at_one_size(twice: Path, tmp_path: Path, smooth: Smooth) -> None:
+    Image.fromarray(_eight(smooth(20, 30, 3))).save(tmp_path / "a.png")
+    options = restore.apply.batch.BatchOptions(preview=tmp_path / "sheet.png")
+    restore.run("upscale", tmp_path / "a.png", tmp_path / "out", weights=twice, batch=options)
+    assert (tmp_path / "sheet.png").is_file()
+
+
+def test_the_api_enlarges_arrays_with_their_alpha(twice: Path, smooth: Smooth) -> None:
+    restorer = restore.load(twice, precision="fp32")
+    picture = _eight(smooth(21, 34, 4))
+    made = restorer(picture)
+    assert (made.shape, made.dtype) == ((42, 68, 4), np.uint8)
+    assert restorer(picture[:, :, 0]).shape == (42, 68)
+    assert restorer(torch.rand(2, 3, 8, 9)).shape == (2, 3, 16, 18)
+
+
+def test_tiled_is_whole(twice: Path, smooth: Smooth) -> None:
+    picture = smooth(300, 200, 3) + 0.05 * np.random.default_rng(0).standard_normal((300, 200, 3)).astype(np.float32)
+    whole, tiled = (restore.load(twice, precision="fp32", tile=tile).restore(picture)[0] for tile in (0, 128))
+    assert np.abs(whole - tiled).max() <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("asked", "scale", "name"),
+    [(None, 2.0, "upscale-x2"), (None, 1.3, "upscale-x2"), (None, 3.0, "upscale-x4"), ("faithful", 4.0, "upscale-x4"),
+     ("photo", 2.0, "upscale-x4-photo"), ("mine.safetensors", 2.0, "mine.safetensors")],
+)  # fmt: skip
+def test_the_smallest_network_that_reaches_the_scale_is_taken(asked: str | None, scale: float, name: str) -> None:
+    assert _name(asked, scale) == name
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"scale": 1}, "above 1"), ({"scale": 8}, "at most 4"), ({"scale": 3}, "enlarge 2 times"), ({"strength": 2}, "strength"),
+     ({"colour": 1}, "no option colour")],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_at_once(twice: Path, options: dict[str, Any], word: str, fp32: Any) -> None:
+    with pytest.raises(ValueError, match=word):
+        Upscale(weights=twice, options=options, runtime=fp32)
