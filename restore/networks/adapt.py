@@ -1,4 +1,4 @@
-"""Start one network from another's weights, between gray and colour too."""
+"""Start one network from another's weights, between gray and colour and from one scale of enlargement to another too."""
 
 from __future__ import annotations
 
@@ -33,6 +33,9 @@ def transfer(tensors: Mapping[str, Tensor], network: nn.Module) -> None:
 def _fit(key: str, value: Tensor, shape: torch.Size, network: nn.Module) -> Tensor:
     if value.shape == shape:
         return value
+    scale = int(getattr(network, "scale", 1))
+    if scale > 1 and key.startswith("tail."):  # another number of sub-pixels: each colour's start equal, as in a fresh network
+        return value.unflatten(0, (int(network.channels), -1)).mean(1).repeat_interleave(scale**2, 0)  # type: ignore[arg-type]
     cell = int(getattr(network, "unshuffle", 1)) ** 2  # pixels of an unshuffled cell, whose channels lie together
     if key == "head.weight" and value.shape[0] == shape[0]:
         picture, noise = value[:, :-cell], value[:, -cell:]

@@ -12,6 +12,7 @@ import torch
 from restore import networks, weights
 from restore.apply.restorer import Restorer
 from restore.networks import NETWORKS
+from restore.networks.adapt import transfer
 from restore.networks.resnet import ResnetGenerator
 from restore.runtime import Runtime
 
@@ -128,3 +129,24 @@ def test_a_residual_translator_begins_near_the_identity() -> None:
     picture = torch.rand(1, 3, 32, 32)
     changes = [ResnetGenerator(width=8, blocks=1, residual=residual)(picture).abs().mean() for residual in (False, True)]
     assert changes[1] < 0.3 * changes[0]
+
+
+def test_an_upscaler_starts_at_the_cubic_kernel_and_without_a_checkerboard() -> None:
+    torch.manual_seed(0)
+    network = networks.build("upscaler", channels=3, scale=4, width=8, blocks=1)
+    answer = network(torch.rand(1, 3, 12, 12))
+    assert 0 < answer.abs().mean() < 0.1
+    cells = torch.nn.functional.pixel_unshuffle(answer, 4).unflatten(1, (3, 16))
+    torch.testing.assert_close(cells, cells[:, :, :1].expand_as(cells))
+
+
+def test_an_upscaler_starts_from_one_of_another_scale() -> None:
+    first, second = (networks.build("upscaler", channels=3, scale=scale, width=8, blocks=1) for scale in (2, 4))
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.normal_()
+    transfer(first.state_dict(), second)
+    picture = torch.rand(1, 3, 12, 12)
+    torch.testing.assert_close(
+        torch.nn.functional.avg_pool2d(second(picture), 4), torch.nn.functional.avg_pool2d(first(picture), 2), rtol=1e-4, atol=1e-4
+    )
