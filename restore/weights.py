@@ -74,6 +74,15 @@ def catalogue() -> list[Entry]:
     return [found[name] for name in sorted(found)]
 
 
+def has_recipe(path: Path) -> bool:
+    """Whether a file is a weights file of this suite, rather than another program's or none."""
+    try:
+        entry(path)
+    except ValueError as error:
+        return "carries no recipe" not in str(error)
+    return True
+
+
 def entry(path: Path) -> Entry:
     """Read the header of one file.
 

@@ -15,6 +15,7 @@ from torch import nn
 from restore.networks.opponent_unet import OpponentUNet
 from restore.networks.pix2pix_unet import Pix2PixUNet
 from restore.networks.resnet import ResnetGenerator
+from restore.networks.rrdb import RRDBNet
 from restore.networks.unet import RestorationUNet
 from restore.networks.upscaler import Upscaler
 
@@ -24,6 +25,7 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "resnet": ResnetGenerator,
     "pix2pix_unet": Pix2PixUNet,
     "upscaler": Upscaler,
+    "rrdb": RRDBNet,
 }
 
 
@@ -33,6 +35,10 @@ def build(name: str, **settings: Any) -> nn.Module:
     Raises:
         ValueError: no such network, or a setting it does not know; the text names what there is.
     """
+    if name == "foreign":  # no architecture of its own: what it is, its tensors say
+        from restore.networks.foreign import Foreign
+
+        return Foreign(**settings)
     if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}: there are {', '.join(sorted(NETWORKS))}")
     try:

@@ -6,14 +6,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from restore import weights
-from restore.networks import reference
+from restore.networks import esrgan, foreign, reference
 
-FOREIGN = {".pth", ".pt", ".ckpt"}
+FOREIGN = {".pth", ".pt", ".ckpt", weights.SUFFIX}
+WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+"""Under which of a file's entries other programs keep the tensors, the best first."""
 
 
 @contextmanager
@@ -23,27 +27,50 @@ def converted(path: Path) -> Iterator[Path]:
     Raises:
         ValueError: a file that is neither.
     """
-    if path.suffix.lower() not in FOREIGN:
+    if path.suffix.lower() not in FOREIGN or (path.suffix == weights.SUFFIX and weights.has_recipe(path)):
         yield path
         return
-    name, settings, tensors = reference.recognise(_state(path))
+    recipe, tensors = _recognised(_state(path))
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / f"{path.stem}{weights.SUFFIX}"
-        recipe = {
-            "task": "translate", "network": name, "settings": settings, "directions": [],
-            "converted": f"{path.name}, a generator of the reference code of CycleGAN and pix2pix",
-        }  # fmt: skip
-        weights.save(target, tensors, recipe, dtype=torch.float32)
+        weights.save(target, tensors, {**recipe, "directions": [], "converted": f"{path.name}, {recipe['converted']}"}, dtype=torch.float32)
         yield target
+
+
+def _recognised(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The recipe of other programs' tensors, and the tensors under our names.
+
+    Raises:
+        ValueError: nobody knows them.
+    """
+    found = esrgan.recognise(tensors)
+    if found is not None:
+        name, settings, tensors = found
+        return _recipe("upscale", name, settings, "a generator in ESRGAN's layout"), tensors
+    try:
+        name, settings, known = reference.recognise(tensors)
+        return _recipe("translate", name, settings, "a generator of the reference code of CycleGAN and pix2pix"), known
+    except ValueError as unknown:
+        try:
+            name, settings, tensors = foreign.recognise(tensors)
+        except ValueError as error:
+            raise ValueError(f"{unknown}; and of other networks: {error}") from None
+    return _recipe("upscale" if settings["scale"] > 1 else "denoise", name, settings, "run through spandrel"), tensors
+
+
+def _recipe(task: str, network: str, settings: dict[str, Any], whence: str) -> dict[str, Any]:
+    return {"task": task, "network": network, "settings": settings, "converted": whence}
 
 
 def _state(path: Path) -> dict[str, Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_file(path) if path.suffix == weights.SUFFIX else torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path} is not there") from None
-    except Exception as error:  # torch raises whatever its readers meet in a damaged or foreign file
+    except Exception as error:  # the readers raise whatever they meet in a damaged or foreign file
         raise ValueError(f"{path} is no state dict that can be read without running its code: {error}") from error
+    if isinstance(state, dict):
+        state = next((state[name] for name in WRAPPERS if isinstance(state.get(name), dict)), state)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no state dict (names and tensors only): save `network.state_dict()`")
     return state

@@ -34,7 +34,7 @@ def resolve(kind: type[Config], file: Path | None = None, overrides: Mapping[str
             raise ValueError(f"cannot read the configuration {file}: {error}") from error
     for key, text in (overrides or {}).items():
         _place(values, key, text)
-    return _build(kind, values, "")
+    return _build(kind, kind(), values, "")
 
 
 def as_dict(config: Any) -> dict[str, Any]:
@@ -76,7 +76,8 @@ class _Text(str):
     """A value typed on the command line, whose type is the field's to decide."""
 
 
-def _build(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:
+def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> Any:
+    """`default` with some of its values replaced: what a group is by default may differ from place to place."""
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in hints:
@@ -91,11 +92,11 @@ def _build(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{name!r} is a group of settings; set one of {', '.join(keys(hint, name + '.'))}")  # type: ignore[arg-type]
-            arguments[key] = _build(hint, value, name + ".")
+            arguments[key] = _build(hint, getattr(default, key), value, name + ".")
         else:
             arguments[key] = _convert(name, hint, value)
     try:
-        return kind(**arguments)
+        return dataclasses.replace(default, **arguments)
     except ValueError as error:
         raise ValueError(f"{prefix.rstrip('.') or 'configuration'}: {error}") from error
 

@@ -50,6 +50,27 @@ def test_defaults_file_and_overrides_in_this_order(tmp_path: Path) -> None:
     assert isinstance(made.inner.rate, float)
 
 
+@dataclass(frozen=True)
+class Special:
+    inner: Inner = field(default=Inner(rate=3.0, sizes=(9,)))
+    nested: Outer = field(default_factory=lambda: Outer(inner=Inner(rate=4.0)))
+
+
+def test_one_setting_leaves_its_neighbours_at_the_defaults_of_the_whole(tmp_path: Path) -> None:
+    made = config.resolve(Special, _file(tmp_path, "[inner]\nrange = [0.0, 2.0]\n"), {"nested.inner.sizes": "5"})
+    assert made.inner == Inner(3.0, (9,), (0.0, 2.0))
+    assert made.nested.inner == Inner(4.0, (5,))
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_setting_what_is_so_already_changes_nothing(method: str) -> None:
+    default = config.resolve(METHODS[method].config)
+    for group, values in config.as_dict(default).items():
+        for key, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                assert config.resolve(METHODS[method].config, None, {f"{group}.{key}": str(value)}) == default, f"{group}.{key}"
+
+
 @pytest.mark.parametrize(
     ("key", "text", "expected"),
     [
