@@ -71,7 +71,8 @@ def check_derived(source: Path, out: Path, given: list[np.ndarray]) -> Dataset:
     with quiet:
         old, new = pydicom.dcmread(source, force=True), pydicom.dcmread(out)
         pixels = pixel_array(new, raw=True)
-        list(old.iterall())  # decodes every element here, where the oddities of real files do not warn
+        for dataset in (old, new):  # decodes every element here, where the oddities of real files do not warn
+            list(dataset.iterall())
     for keyword in (
         "Rows",
         "Columns",
