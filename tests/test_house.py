@@ -15,7 +15,7 @@ from restore.tasks import METHODS, TASKS
 
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
-    "networks": {"adapt", "backbones", "discriminators", "esrgan", "foreign", "reference", "resample"},
+    "networks": {"adapt", "backbones", "discriminators", "esrgan", "foreign", "normalisation", "reference", "resample"},
     "tasks": {"running", "prepared", "converting", "restoration", "denoise_training", "translate_training", "upscale_training"},
     "metrics": {"report"},
 }

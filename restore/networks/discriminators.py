@@ -14,22 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-NORMS: Mapping[str, Callable[[int], nn.Module]] = {
-    "instance": nn.InstanceNorm2d,
-    "batch": nn.BatchNorm2d,
-    "none": nn.Identity,
-}
-
-
-def normalisation(name: str, channels: int) -> nn.Module:
-    """A layer of NORMS.
-
-    Raises:
-        ValueError: there is no such.
-    """
-    if name not in NORMS:
-        raise ValueError(f"unknown norm {name!r}: there are {', '.join(NORMS)}")
-    return NORMS[name](channels)
+from restore.networks.normalisation import normalisation
 
 
 class PatchGAN(nn.Module):

@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from restore.networks.discriminators import initialise, normalisation
+from restore.networks.discriminators import initialise
+from restore.networks.normalisation import normalisation
 
 
 class ResnetBlock(nn.Module):
