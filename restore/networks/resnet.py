@@ -96,10 +96,22 @@ class ResnetGenerator(nn.Module):
         self.tail = nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")
         self.reach = 3 + 1 + 2 + 4 * 2 * blocks + 4 + 2 + 3
         initialise(self)
+        if norm == "none":
+            self._keep_size()
         self.residual = residual
         if residual:
             with torch.no_grad():
                 self.tail.weight.mul_(0.1)
+
+    def _keep_size(self) -> None:
+        """Weights with which no layer makes the signal larger or smaller (He et al. 2015), and blocks that begin near the identity."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module is not self.tail:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        with torch.no_grad():
+            for block in self.blocks:
+                last = [part for part in block.layers if isinstance(part, nn.Conv2d)][-1]  # type: ignore[union-attr, operator]
+                last.weight.mul_(0.1)
 
     @property
     def receptive_field(self) -> int:

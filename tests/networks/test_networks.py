@@ -150,3 +150,13 @@ def test_an_upscaler_starts_from_one_of_another_scale() -> None:
     torch.testing.assert_close(
         torch.nn.functional.avg_pool2d(second(picture), 4), torch.nn.functional.avg_pool2d(first(picture), 2), rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("upsample", ["resize", "transposed"])
+def test_a_translator_without_normalisations_keeps_the_signals_size(upsample: str) -> None:
+    torch.manual_seed(0)
+    network = networks.build("resnet", width=16, blocks=9, norm="none", upsample=upsample)
+    sizes = []
+    network.tail.register_forward_pre_hook(lambda module, inputs: sizes.append(inputs[0].square().mean().sqrt()))
+    network(torch.rand(1, 3, 64, 64))
+    assert 0.1 < sizes[0] < 5
