@@ -110,7 +110,8 @@ def main() -> None:
                 found[method].append((*score(luma(made), luma(picture), scale), took, apart))
         for method, rows in found.items():
             means = np.mean(rows, 0)
-            print(f"  {method:24} {means[0]:6.2f} dB  SSIM {means[1]:.4f}  LPIPS {means[3]:.4f}  {means[2]:6.3f} s/megapixel  n={len(rows)}")
+            quality = f"{means[0]:6.2f} dB  SSIM {means[1]:.4f}  LPIPS {means[3]:.4f}"
+            print(f"  {method:24} {quality}  {means[2]:6.3f} s/megapixel  n={len(rows)}")
 
 
 if __name__ == "__main__":
