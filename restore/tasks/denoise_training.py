@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from restore.datasets import degrade
-from restore.gan.core import GAME, OptimizerConfig
-from restore.gan.health import HealthConfig
-from restore.gan.opponent import OpponentConfig
-from restore.gan.paired import LossConfig
 from restore.tasks import restoration
 from restore.tasks.prepared import Prepared
-from restore.tasks.restoration import DataConfig
-from restore.training.loop import LoopConfig
+from restore.tasks.restoration import RestorationConfig
 
 
 @dataclass(frozen=True)
@@ -46,29 +41,12 @@ class NetworkConfig:
         return shared | ({"chroma_widths": list(self.chroma_widths)} if self.name == "opponent_unet" else {})
 
 
-@dataclass(frozen=True)
-class DenoiseConfig:
+@dataclass(frozen=True, kw_only=True)
+class DenoiseConfig(RestorationConfig):
     """Everything that decides a denoising run."""
 
-    seed: int = field(default=0, metadata={"help": "of the crops, the noise and the first weights"})
-    precision: str = field(
-        default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
-    )
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
-    compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
-    start_from: str | None = field(
-        default=None, metadata={"help": "weights (name or file) to start from, gray or colour alike"}
-    )
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    data: DataConfig = field(default_factory=DataConfig)
     noise: degrade.NoiseConfig = field(default_factory=degrade.NoiseConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    losses: LossConfig = field(default_factory=LossConfig)
-    opponent: OpponentConfig = field(
-        default=OpponentConfig(network="unet", objective="vanilla", optimizer=replace(GAME, learning_rate=1e-4))
-    )
-    health: HealthConfig = field(default_factory=HealthConfig)
-    loop: LoopConfig = field(default_factory=LoopConfig)
 
 
 def prepare(root: Path, config: DenoiseConfig) -> Prepared:
@@ -82,6 +60,6 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
         ValueError: no pictures, an unknown network, device or precision, or unusable settings.
     """
     return restoration.prepare(
-        root, config, task="denoise", settings=config.network.settings(config.data.channels),
+        root, config, task="denoise", network=(config.network.name, config.network.settings(config.data.channels)),
         damage=partial(degrade.damage, config=config.noise), multiple=config.network.multiple,
     )  # fmt: skip

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from torch.utils.data import default_collate
 
 from restore import networks, runtime, weights
 from restore.datasets import crops, folders
 from restore.gan import opponent as opponents
-from restore.gan.core import OptimizerConfig
+from restore.gan.core import GAME, OptimizerConfig
 from restore.gan.health import HealthConfig
 from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
@@ -42,44 +42,31 @@ class DataConfig:
     )
 
 
-class Named(Protocol):
-    """A network's settings."""
+@dataclass(frozen=True, kw_only=True)
+class RestorationConfig:
+    """What decides every such run, whatever the damage."""
 
-    @property
-    def name(self) -> str: ...
-
-
-class RestorationConfig(Protocol):
-    """What every configuration of such a run has."""
-
-    @property
-    def seed(self) -> int: ...
-    @property
-    def precision(self) -> str: ...
-    @property
-    def device(self) -> str: ...
-    @property
-    def compile(self) -> bool: ...
-    @property
-    def start_from(self) -> str | None: ...
-    @property
-    def network(self) -> Named: ...
-    @property
-    def data(self) -> DataConfig: ...
-    @property
-    def losses(self) -> LossConfig: ...
-    @property
-    def opponent(self) -> OpponentConfig: ...
-    @property
-    def optimizer(self) -> OptimizerConfig: ...
-    @property
-    def health(self) -> HealthConfig: ...
-    @property
-    def loop(self) -> LoopConfig: ...
+    seed: int = field(default=0, metadata={"help": "of the crops, their damage and the first weights"})
+    precision: str = field(
+        default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
+    )
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
+    compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
+    start_from: str | None = field(
+        default=None, metadata={"help": "weights (name or file) to start from, gray or colour and of any scale alike"}
+    )
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+    opponent: OpponentConfig = field(
+        default=OpponentConfig(network="unet", objective="vanilla", optimizer=replace(GAME, learning_rate=1e-4))
+    )
+    health: HealthConfig = field(default_factory=HealthConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
 
 
 def prepare(
-    root: Path, config: RestorationConfig, *, task: str, settings: dict[str, Any], damage: crops.Damage, multiple: int
+    root: Path, config: RestorationConfig, *, task: str, network: tuple[str, dict[str, Any]], damage: crops.Damage, multiple: int
 ) -> Prepared:
     """Find the pictures, build the network and the trainer.
 
@@ -87,7 +74,7 @@ def prepare(
         root: the dataset's folder.
         config: the resolved configuration.
         task: what the weights will be for.
-        settings: of the network.
+        network: its name and its settings, for `networks.build`.
         damage: what is to be undone.
         multiple: what the sides of a crop must be multiples of.
 
@@ -100,21 +87,22 @@ def prepare(
     train, test = folders.split(
         folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed
     )
-    network = networks.build(config.network.name, **settings)
+    name, settings = network
+    restorer = networks.build(name, **settings)
     if config.start_from:
-        transfer(weights.load(weights.find(config.start_from).path)[0], network)
+        transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
     opponent = opponents.build(config.data.channels, config.opponent, place) if config.losses.adversarial_weight else None
     trainer = PairedTrainer(
-        network, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health,
+        restorer, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health,
         parts=config.loop.accumulate,
     )  # fmt: skip
     make = partial(_crops, data=config.data, damage=damage)
-    recipe = {"task": task, "network": config.network.name, "settings": settings, "training": as_dict(config)}
+    recipe = {"task": task, "network": name, "settings": settings, "training": as_dict(config)}
     dataset = make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     facts = {
         "training pictures": len(train),
         "held-out pictures": len(test),
-        "parameters": count(network),
+        "parameters": count(restorer),
         "device": str(place.device),
         "precision": place.precision,
     }
