@@ -15,6 +15,10 @@ from restore.networks.discriminators import initialise
 from restore.networks.normalisation import normalisation
 
 
+EDGE = 1 / 255
+"""Distance from black and white at which the logit of a residual translator ends."""
+
+
 class ResnetBlock(nn.Module):
     """x + norm(conv(relu(norm(conv(x))))), mirrored at the borders, (B, C, H, W) -> (B, C, H, W)."""
 
@@ -123,5 +127,7 @@ class ResnetGenerator(nn.Module):
         hidden = self.ups(self.blocks(self.downs(self.head(2 * picture - 1))))
         # half precision would band the result: from here on float32
         if self.residual:
-            return torch.tanh(self.tail(hidden).float())
+            # the change is one of the logit: however large, it never leaves [0, 1], where a game would else find what no picture can hold
+            inner = picture.float().clamp(EDGE, 1 - EDGE)
+            return torch.sigmoid(torch.logit(inner) + 2 * self.tail(hidden).float()) - inner
         return (torch.tanh(self.tail(hidden).float()) + 1) / 2 - picture.float()

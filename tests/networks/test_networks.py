@@ -160,3 +160,13 @@ def test_a_translator_without_normalisations_keeps_the_signals_size(upsample: st
     network.tail.register_forward_pre_hook(lambda module, inputs: sizes.append(inputs[0].square().mean().sqrt()))
     network(torch.rand(1, 3, 64, 64))
     assert 0.1 < sizes[0] < 5
+
+
+def test_a_residual_translator_stays_within_black_and_white() -> None:
+    network = ResnetGenerator(width=8, blocks=1, residual=True)
+    picture = torch.rand(1, 3, 32, 32)
+    for push in (-100.0, 100.0):
+        torch.nn.init.constant_(network.tail.bias, push)
+        made = picture + network(picture)
+        assert made.min() > -0.01
+        assert made.max() < 1.01
