@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from restore.networks.discriminators import initialise
 from restore.networks.normalisation import normalisation
 
-
 EDGE = 1 / 255
 """Distance from black and white at which the logit of a residual translator ends."""
 
