@@ -77,10 +77,17 @@ def catalogue() -> list[Entry]:
 def has_recipe(path: Path) -> bool:
     """Whether a file is a weights file of this suite, rather than another program's or none."""
     try:
-        entry(path)
-    except ValueError as error:
-        return "carries no recipe" not in str(error)
-    return True
+        return "recipe" in _metadata(path)
+    except ValueError:  # whoever opens it as ours says best what is wrong with it
+        return True
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            return opened.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a weights file (safetensors): {error}") from error
 
 
 def entry(path: Path) -> Entry:
@@ -89,11 +96,7 @@ def entry(path: Path) -> Entry:
     Raises:
         ValueError: the file is no weights file of this suite.
     """
-    try:
-        with safe_open(str(path), framework="pt") as opened:
-            metadata = opened.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a weights file (safetensors): {error}") from error
+    metadata = _metadata(path)
     if "recipe" not in metadata:
         raise ValueError(f"{path} carries no recipe: it was not made by this suite; train or convert it with `restore`")
     card = path.with_suffix(".md")

@@ -20,11 +20,9 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def fault_of(piece: np.ndarray, correction: np.ndarray) -> str | None:
-    """What is wrong with a correction, or None."""
+    """What is wrong with a correction to `piece` (enlarged already, where the network enlarges), or None."""
     if not np.isfinite(correction).all():
         return "not finite"
-    if piece.shape != correction.shape:  # a network that enlarges: what it adds to is the picture enlarged
-        return None
     restored = piece + correction
     if float(np.ptp(restored)) == 0 and float(np.ptp(piece)) > 0:
         return "constant"

@@ -221,10 +221,12 @@ class Restorer:
         common = self._statistics(shown, level, tile)
         for batch in tiling.batches(tiling.grid(height, width, tile, self._overlap, self.multiple), self.batch_size):
             pieces = [shown[rows.start : rows.stop, columns.start : columns.stop] for rows, columns in batch]
-            for (rows, columns), correction in zip(batch, self._checked(pieces, level, trace, common), strict=True):
+            bases = pieces if scale == 1 else [enlarged(piece, scale) for piece in pieces]
+            corrections = self._checked(pieces, bases, level, trace, common)
+            for (rows, columns), base, correction in zip(batch, bases, corrections, strict=True):
                 correction *= np.float32(strength)
                 if scale > 1:
-                    correction += enlarged(shown[rows.start : rows.stop, columns.start : columns.stop], scale)
+                    correction += base
                 if rows.weight.min() < 1 or columns.weight.min() < 1:
                     down, across = (tiling.stretched(span.weight, scale) for span in (rows, columns))
                     correction *= (down[:, None] * across[None])[:, :, None]
@@ -242,13 +244,13 @@ class Restorer:
         return common
 
     def _checked(
-        self, pieces: list[np.ndarray], level: NoiseLevel, trace: Trace, common: Statistics | None
+        self, pieces: list[np.ndarray], bases: list[np.ndarray], level: NoiseLevel, trace: Trace, common: Statistics | None
     ) -> list[np.ndarray]:
         """The corrections of some tiles, redone in higher precision where half precision made one NaN, infinite or constant."""
         used = self.place.precision
         corrections = self._correct(pieces, level, used, common)
         for precision in FALLBACKS[used]:
-            fault = next(filter(None, map(fault_of, pieces, corrections)), None)
+            fault = next(filter(None, map(fault_of, bases, corrections)), None)
             if fault is None:
                 return corrections
             trace.redone.append(f"{fault} in {used}: tile {trace.tiles} in {precision}")

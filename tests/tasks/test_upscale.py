@@ -16,6 +16,9 @@ from pydicom.data import get_testdata_file
 
 import restore
 from restore import images, weights
+from restore.apply.restorer import Restorer
+from restore.networks.resample import enlarge
+from restore.runtime import Runtime
 from restore.tasks.upscale import Upscale, _name
 
 Make = Callable[..., torch.nn.Module]
@@ -158,3 +161,22 @@ def test_the_smallest_network_that_reaches_the_scale_is_taken(asked: str | None,
 def test_what_cannot_be_is_refused_at_once(twice: Path, options: dict[str, Any], word: str, fp32: Any) -> None:
     with pytest.raises(ValueError, match=word):
         Upscale(weights=twice, options=options, runtime=fp32)
+
+
+class _Blank(torch.nn.Module):
+    """Enlarges twice; in half precision everything comes out gray."""
+
+    channels, multiple, scale = 1, 1, 2
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        larger = enlarge(picture.float(), 2)
+        return 0.5 - larger if picture.dtype != torch.float32 else torch.zeros_like(larger)
+
+
+def test_a_constant_enlargement_in_half_precision_is_redone() -> None:
+    place = Runtime(torch.device("cpu"), torch.bfloat16)
+    flat = np.zeros((16, 16, 1), np.float32)
+    flat[4:12, 4:12] = 1  # exact in half precision, so that the answer there is constant to the bit
+    made, trace = Restorer(_Blank(), place=place, tile=0).restore(flat)
+    assert made.std() > 0.1
+    assert any("constant" in text for text in trace.redone)
