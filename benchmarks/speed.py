@@ -97,7 +97,7 @@ def folder(source: Path, count: int) -> None:
         pace = len(shown) / ((before + after) / 2)
         print(f"{count} pictures in {wall:.1f} s: {count / wall:.3f} images/s")
         print(f"the network alone: {pace:.3f} images/s; share {count / wall / pace:.3f}")
-        print(report)
+        print(report.summary())
 
 
 def memory(megapixels: int) -> None:

@@ -213,24 +213,28 @@ def diversity(pictures: Tensor) -> float:
 def checkerboard(pictures: Tensor) -> float:
     """Energy at the finest patterns (Nyquist across, along and both), beside that of their neighbourhood in the spectrum.
 
-    Odena et al. 2016: the mark of transposed convolutions. About 1 for noise; the largest of the three is given.
+    Odena et al. 2016: the mark of transposed convolutions. About 1 for noise; the largest of the three is given. The pictures fade out
+    towards their borders (Hann's window), where the jump from one side to the other would else count as fine pattern.
     """
-    gray = pictures.float().mean(1)
-    height, width = (length // 2 * 2 for length in gray.shape[1:])
-    spectrum = torch.fft.fft2(gray[:, :height, :width]).abs().square().mean(0)
+    height, width = (length // 2 * 2 for length in pictures.shape[2:])
+    gray = pictures.float().mean(1)[:, :height, :width]
+    gray = gray - gray.mean((1, 2), keepdim=True)
+    window = [torch.hann_window(length, device=gray.device) for length in (height, width)]
+    spectrum = torch.fft.fft2(gray * torch.outer(*window)).abs().square().mean(0)
     # roll so that the neighbourhoods of the frequencies 0 and Nyquist are whole
     rolled = torch.roll(spectrum, (4, 4), (0, 1))
     ratios = []
     for row, column in ((height // 2, 0), (0, width // 2), (height // 2, width // 2)):
-        around = rolled[row % height : row % height + 9, column % width : column % width + 9].clone()
-        peak = float(around[4, 4])
-        around[4, 4] = 0
-        # the lines through frequency 0 hold the picture itself
+        around = rolled[row % height : row % height + 9, column % width : column % width + 9]
+        middle = torch.zeros_like(around, dtype=torch.bool)
+        middle[3:6, 3:6] = True  # so far the window spreads a peak
+        beside = ~middle
+        # the lines through frequency 0 hold the picture itself: there a line is compared with its own course
         if column == 0:
-            around = around[:, [0, 1, 2, 6, 7, 8]]
+            beside[:, [0, 1, 2, 6, 7, 8]] = False
         if row == 0:
-            around = around[[0, 1, 2, 6, 7, 8]]
-        ratios.append(peak / max(float(around.mean()), 1e-12))
+            beside[[0, 1, 2, 6, 7, 8]] = False
+        ratios.append(float(around[middle].mean()) / max(float(around[beside].mean()), 1e-12))
     return max(ratios)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from restore.gan import health
 from restore.gan.core import OptimizerConfig, Player, Pool, evaluating, mean, split
 from restore.gan.health import HealthConfig, HealthWatch, Verdict
+from restore.gan.losses import PIXEL_LOSSES
 from restore.gan.opponent import Opponent
 from restore.runtime import Runtime
 
@@ -25,13 +26,19 @@ class CycleConfig:
     """What the two generators minimise: each weight multiplies its term."""
 
     adversarial_weight: float = field(default=1.0, metadata={"help": "of the opponents' verdicts"})
-    cycle_weight: float = field(default=10.0, metadata={"help": "of the L1 distance after going there and back"})
+    pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim"] = field(
+        default="l1",
+        metadata={"help": "how both distances are measured; l2 lets a residual generator leave the identity, where l1 has an edge"},
+    )
+    cycle_weight: float = field(default=10.0, metadata={"help": "of the distance after going there and back"})
     identity_weight: float = field(
-        default=5.0, metadata={"help": "of the L1 distance of a target picture from its own translation; keeps the colours"}
+        default=5.0, metadata={"help": "of the distance of a target picture from its own translation; keeps the colours"}
     )
     pool: int = field(default=50, metadata={"help": "past pictures kept for each opponent"})
 
     def __post_init__(self) -> None:
+        if self.pixel not in PIXEL_LOSSES:
+            raise ValueError(f"unknown pixel loss {self.pixel!r}: there are {', '.join(PIXEL_LOSSES)}")
         if min(self.adversarial_weight, self.cycle_weight, self.identity_weight) < 0 or self.pool < 0:
             raise ValueError("no weight of a loss and no pool may be negative")
 
@@ -94,6 +101,7 @@ class CycleTrainer:
         self.forward, self.backward = forward, backward
         self.config, self.runtime, self.probe = config, runtime, probe
         self.parts = parts
+        self.pixel = PIXEL_LOSSES[config.pixel]
         self.watch = HealthWatch(health_config)
         backward.generator.scaler = forward.generator.scaler  # of one common loss
 
@@ -192,11 +200,11 @@ class CycleTrainer:
         if self.config.identity_weight:
             # one pass for both: the normalisations look at each picture apart
             translated, same = way.translate(torch.cat([own, other])).chunk(2)
-            terms["identity"] = self.config.identity_weight * (same - other).abs().mean()
+            terms["identity"] = self.config.identity_weight * self.pixel(same, other)
         else:
             translated = way.translate(own)
         if self.config.cycle_weight:
-            terms["cycle"] = self.config.cycle_weight * (back.translate(translated) - own).abs().mean()
+            terms["cycle"] = self.config.cycle_weight * self.pixel(back.translate(translated), own)
         if self.config.adversarial_weight:
             terms["adversarial"] = self.config.adversarial_weight * way.opponent.verdict(other, translated)
         return terms, translated.detach()

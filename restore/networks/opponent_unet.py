@@ -12,10 +12,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from restore.networks.unet import RestorationUNet
 
-ROOT2, ROOT6, ROOT18 = math.sqrt(2), math.sqrt(6), math.sqrt(18)
+ROOT6, ROOT18 = math.sqrt(6), math.sqrt(18)
+TO_OPPONENT = ((1 / ROOT6, 0.0, -1 / ROOT6), (1 / ROOT18, -2 / ROOT18, 1 / ROOT18), (1 / 3, 1 / 3, 1 / 3))
+"""RGB -> red - blue, green against both, and luminance (the mean), in which white noise stays white: an orthogonal transform divided by
+the root of three, so that each of the three has that share of the noise's standard deviation."""
 
 
 class OpponentUNet(nn.Module):
@@ -46,31 +50,20 @@ class OpponentUNet(nn.Module):
             self.chroma = RestorationUNet(3, chroma_widths, [1] * len(chroma_widths), 2)
             self.multiple = math.lcm(self.multiple, self.chroma.multiple)
             self.receptive_field += self.chroma.receptive_field
+            there = torch.tensor(TO_OPPONENT)
+            # the noise map comes last, behind the luminance: together they are what the first network sees
+            seen = torch.block_diag(there, torch.tensor(1 / math.sqrt(3)))
+            self.register_buffer("there", seen[:, :, None, None], persistent=False)
+            self.register_buffer("back", torch.linalg.inv(there)[:, :, None, None], persistent=False)
 
     def forward(self, picture: Tensor, noise: Tensor) -> Tensor:
         """(B, C, H, W) in nominal [0, 1] and (B, 1, H, W), its noise's standard deviation -> (B, C, H, W), to be added."""
         if self.channels == 1:
             correction: Tensor = self.luminance(picture, noise)
             return correction
-        colours = to_opponent(picture)
-        quiet = noise / math.sqrt(3)
-        first = self.luminance(colours[:, :1], quiet)
-        cleaned = torch.cat([colours[:, :1] + first, colours[:, 1:]], 1)
-        second = self.chroma(cleaned, quiet)
-        return from_opponent(torch.cat([first + second[:, :1], second[:, 1:]], 1))
-
-
-def to_opponent(picture: Tensor) -> Tensor:
-    """(B, 3, H, W) RGB -> luminance (the mean), red - blue and green against both, in which white noise stays white.
-
-    An orthogonal transform divided by the root of three: each of the three has that share of the noise's standard deviation.
-    """
-    red, green, blue = picture.unbind(1)
-    return torch.stack([(red + green + blue) / 3, (red - blue) / ROOT6, (red - 2 * green + blue) / ROOT18], 1)
-
-
-def from_opponent(colours: Tensor) -> Tensor:
-    """Undo `to_opponent`."""
-    light, across, green = colours.unbind(1)
-    half = light + green / ROOT2
-    return torch.stack([half + math.sqrt(1.5) * across, light - ROOT2 * green, half - math.sqrt(1.5) * across], 1)
+        # convolutions of one pixel: they keep the layout and sum in float32, which arithmetic on planes in half precision does not
+        seen = F.conv2d(torch.cat([picture, noise], 1), self.there)
+        first = self.luminance.correct(seen[:, 2:])
+        colours = torch.cat([seen[:, 2:3] + first, seen[:, :2], seen[:, 3:]], 1)
+        second = self.chroma.correct(colours)
+        return F.conv2d(torch.cat([second[:, 1:], first + second[:, :1]], 1), self.back)

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restore.networks.fused import residual
+
 
 class ResidualBlock(nn.Module):
     """x + conv(relu(conv(x))), (B, C, H, W) -> (B, C, H, W)."""
@@ -32,8 +34,7 @@ class ResidualBlock(nn.Module):
             )  # a block starts near the identity, which trains deep stacks without normalisation
 
     def forward(self, x: Tensor) -> Tensor:
-        # in place on the convolution's own result, which nothing else needs: a fresh one costs its page faults
-        return self.second(F.relu(self.first(x), inplace=True)).add_(x)
+        return residual(x, self.first, self.second)
 
 
 class RestorationUNet(nn.Module):
@@ -102,7 +103,11 @@ class RestorationUNet(nn.Module):
         Returns:
             (B, C, H, W), to be added to the picture.
         """
-        first = self.head(F.pixel_unshuffle(torch.cat([picture, noise], 1), self.unshuffle))
+        return self.correct(torch.cat([picture, noise], 1))
+
+    def correct(self, seen: Tensor) -> Tensor:
+        """The same of the picture and its noise map in one, (B, C + 1, H, W)."""
+        first = self.head(F.pixel_unshuffle(seen, self.unshuffle))
         hidden, skips = first, []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             hidden = encoder(hidden)

@@ -7,18 +7,31 @@ from collections.abc import Callable
 import torch
 
 from restore.networks.adapt import transfer
-from restore.networks.opponent_unet import from_opponent, to_opponent
+from restore.networks.opponent_unet import TO_OPPONENT
 
 Make = Callable[..., torch.nn.Module]
 
 
-def test_the_transform_is_undone_and_keeps_white_noise_white() -> None:
+def test_the_transform_is_undone_and_keeps_white_noise_white(tiny: Make) -> None:
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(1, 3, 200, 200, generator=generator, dtype=torch.float64)
-    colours = to_opponent(noise)
-    torch.testing.assert_close(from_opponent(colours), noise)
-    covariance = torch.cov(colours.flatten(2)[0])
+    noise = torch.randn(3, 40_000, generator=generator, dtype=torch.float64)
+    covariance = torch.cov(torch.tensor(TO_OPPONENT, dtype=torch.float64) @ noise)
     torch.testing.assert_close(covariance, torch.eye(3, dtype=torch.float64) / 3, atol=0.01, rtol=0)
+    network = tiny("opponent_unet", 3)
+    both = network.back[..., 0, 0] @ network.there[:3, :3, 0, 0]
+    torch.testing.assert_close(both, torch.eye(3))
+    assert not {"there", "back"} & network.state_dict().keys()
+
+
+def test_it_is_the_sum_of_both_corrections_in_opponent_colours(tiny: Make) -> None:
+    network, picture, noise = tiny("opponent_unet", 3), torch.rand(2, 3, 16, 24), torch.full((2, 1, 16, 24), 0.1)
+    across, green, light = torch.einsum("oc,bchw->obhw", torch.tensor(TO_OPPONENT), picture)
+    quiet = noise / 3**0.5
+    first = network.luminance(light[:, None], quiet)
+    second = network.chroma(torch.stack([light + first[:, 0], across, green], 1), quiet)
+    wanted = torch.stack([second[:, 1], second[:, 2], (first + second[:, :1])[:, 0]], 1)
+    expected = torch.einsum("oc,bchw->bohw", torch.linalg.inv(torch.tensor(TO_OPPONENT)), wanted)
+    torch.testing.assert_close(network(picture, noise), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_gray_networks_weights_are_the_luminances(tiny: Make) -> None:

@@ -1,0 +1,53 @@
+"""The residual block in fewer passes is the residual block."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from restore.networks import fused
+
+
+def _block(bias: bool) -> tuple[nn.Conv2d, nn.Conv2d]:
+    torch.manual_seed(0)
+    return nn.Conv2d(8, 8, 3, padding=1, bias=bias), nn.Conv2d(8, 8, 3, padding=1, bias=bias)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_it_equals_the_layers_one_after_the_other(bias: bool, dtype: torch.dtype, layout: torch.memory_format) -> None:
+    first, second = (layer.to(dtype).to(memory_format=layout) for layer in _block(bias))
+    x = torch.randn(2, 8, 13, 17).to(dtype).contiguous(memory_format=layout)
+    kept = x.clone()
+    with torch.inference_mode():
+        made, expected = fused.residual(x, first, second), x + second(F.relu(first(x)))
+    torch.testing.assert_close(made, expected, atol=0.03 if dtype == torch.bfloat16 else 1e-5, rtol=0.01)
+    assert torch.equal(x, kept)
+    assert made.is_contiguous(memory_format=layout)
+
+
+def test_gradients_take_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "_fused", None)
+    first, second = (layer.bfloat16() for layer in _block(True))
+    x = torch.randn(1, 8, 9, 9).bfloat16().contiguous(memory_format=torch.channels_last).requires_grad_()
+    fused.residual(x, first, second).sum().backward()
+    assert x.grad is not None and first.weight.grad is not None
+
+
+def test_without_the_operators_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object) -> None:
+        raise AttributeError("no such operator")
+
+    monkeypatch.setattr(fused, "_fused", absent)
+    fused._works.cache_clear()
+    try:
+        first, second = (layer.bfloat16().to(memory_format=torch.channels_last) for layer in _block(False))
+        x = torch.randn(1, 8, 9, 9).bfloat16().contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            torch.testing.assert_close(fused.residual(x, first, second), x + second(F.relu(first(x))))
+        assert not fused._works()
+    finally:
+        fused._works.cache_clear()
