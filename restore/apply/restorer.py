@@ -224,7 +224,8 @@ class Restorer:
             bases = pieces if scale == 1 else [enlarged(piece, scale) for piece in pieces]
             corrections = self._checked(pieces, bases, level, trace, common)
             for (rows, columns), base, correction in zip(batch, bases, corrections, strict=True):
-                correction *= np.float32(strength)
+                if strength != 1:
+                    correction *= np.float32(strength)
                 if scale > 1:
                     correction += base
                 if rows.weight.min() < 1 or columns.weight.min() < 1:
@@ -277,11 +278,15 @@ class Restorer:
         elif self.channels == 3 and colours == 1:
             picture = picture.expand(-1, 3, -1, -1)
         inputs = [self._prepare(tensor, place) for tensor in (picture, noise) if tensor is not None]
-        views = []
+        total = None
         for number, view in enumerate(self.views):
             with nullcontext() if common is None else common.at(number):
-                views.append(unturned(network(*(turned(tensor, view, place) for tensor in inputs)).float(), view))
-        correction = torch.stack(views).mean(0)[..., : self.scale * height, : self.scale * width].cpu()
+                seen = unturned(network(*(turned(tensor, view, place) for tensor in inputs)).float(), view)
+            total = seen if total is None else total + seen
+        assert total is not None
+        if len(self.views) > 1:
+            total = total / len(self.views)
+        correction = total[..., : self.scale * height, : self.scale * width].cpu()
         if self.channels == 1 and colours == 3:
             correction = correction.unflatten(0, (-1, 3))[:, :, 0]
         elif self.channels == 3 and colours == 1:

@@ -28,6 +28,9 @@ class ShrinkingConfig:
     kind: Literal["bicubic", "real"] = field(
         default="bicubic", metadata={"help": "bicubic (antialiased, MATLAB's), or real: blur, noise and JPEG, twice, too"}
     )
+    real_share: float = field(
+        default=1.0, metadata={"help": "real: share of the crops that are harmed so; the others are made small by the cubic kernel alone"}
+    )
     blur: tuple[float, float] = field(
         default=(0.2, 3.0), metadata={"help": "real: deviation of the first blur in pixels; half of it the second time"}
     )
@@ -44,13 +47,15 @@ class ShrinkingConfig:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ValueError(f"shrinking.{name} must be two rising numbers above 0, not {low}, {high}")
-        if not 0 <= self.strength <= 1:
-            raise ValueError(f"shrinking.strength must be in 0..1, not {self.strength}")
+        for name in ("strength", "real_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"shrinking.{name} must be in 0..1, not {getattr(self, name)}")
 
 
 def damage(picture: np.ndarray, rng: np.random.Generator, *, scale: int, config: ShrinkingConfig) -> tuple[np.ndarray, None]:
     """(H, W, C) float32, nominal [0, 1], sides multiples of `scale` -> (H / scale, W / scale, C) in 8 bits; and no noise level."""
-    small = bicubic(picture, scale) if config.kind == "bicubic" else real(picture, rng, scale, config)
+    harmed = config.kind == "real" and rng.random() < config.real_share
+    small = real(picture, rng, scale, config) if harmed else bicubic(picture, scale)
     return degrade.to_8_bits(small), None
 
 

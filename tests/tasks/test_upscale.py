@@ -122,6 +122,20 @@ def test_dicom_keeps_its_size_in_the_body(twice: Path, tmp_path: Path) -> None:
     assert after.SOPInstanceUID != before.SOPInstanceUID
 
 
+def test_a_dicom_overlay_grows_with_its_picture(twice: Path, tmp_path: Path) -> None:
+    ds = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
+    plane = np.zeros((ds.Rows, ds.Columns), np.uint8)
+    plane[10:30, 40:45] = 1
+    for number, kind, value in ((0x10, "US", ds.Rows), (0x11, "US", ds.Columns), (0x40, "CS", "G"), (0x50, "SS", [1, 1]),
+                                (0x100, "US", 1), (0x102, "US", 0)):  # fmt: skip
+        ds.add_new((0x6000, number), kind, value)
+    ds.add_new((0x6000, 0x3000), "OW", np.packbits(plane, bitorder="little").tobytes())
+    ds.save_as(tmp_path / "overlaid.dcm")
+    after = pydicom.dcmread(_upscale(tmp_path / "overlaid.dcm", tmp_path / "out", twice))
+    np.testing.assert_array_equal(after.overlay_array(0x6000), plane.repeat(2, 0).repeat(2, 1))
+    assert list(after[0x6000, 0x50].value) == [1, 1]
+
+
 def test_the_preview_shows_before_and_after_at_one_size(twice: Path, tmp_path: Path, smooth: Smooth) -> None:
     Image.fromarray(_eight(smooth(20, 30, 3))).save(tmp_path / "a.png")
     options = restore.apply.batch.BatchOptions(preview=tmp_path / "sheet.png")
