@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import denoise, doctor, evaluate, train, translate, upscale, weights
+from . import denoise, doctor, evaluate, inpaint, train, translate, upscale, weights
 from .common import INTERRUPTED, say
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command("denoise")(denoise.denoise)
 app.command("upscale")(upscale.upscale)
+app.command("inpaint")(inpaint.inpaint)
 app.command("translate")(translate.translate)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

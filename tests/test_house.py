@@ -15,10 +15,13 @@ from restore.tasks import METHODS, TASKS
 
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
-    "networks": {"adapt", "backbones", "discriminators", "esrgan", "foreign", "normalisation", "reference", "resample"},
-    "tasks": {"running", "prepared", "converting", "restoration", "denoise_training", "translate_training", "upscale_training"},
+    "networks": {"adapt", "backbones", "discriminators", "esrgan", "foreign", "fused", "normalisation", "reference", "resample"},
+    "tasks": {
+        "running", "prepared", "converting", "restoration",
+        "denoise_training", "inpaint_training", "translate_training", "upscale_training",
+    },
     "metrics": {"report"},
-}
+}  # fmt: skip
 """Files of a room that hold no row of its table."""
 
 

@@ -99,6 +99,8 @@ def run(
         tell = on_event or (lambda event: None)
         tell(Event("plan", report.planned))
         _drive(work, planned.jobs, ledger, options, _Teller(report, tell, rows))
+        notes = getattr(work, "notes", None)
+        report.notes.extend(notes() if notes else ())
         if options.preview and not report.interrupted:
             _preview(options.preview, report, f"restore {work.name}")
     if report.interrupted:

@@ -16,7 +16,7 @@ import numpy as np
 
 from restore import images
 from restore.apply.conveyor import Belt, Gate, Stopped, Workers
-from restore.apply.ledger import Ledger, digest_file
+from restore.apply.ledger import Ledger, digest, digest_file
 from restore.apply.report import Row, merged, reason
 from restore.apply.walk import Job
 from restore.images import Frame, Picture
@@ -111,6 +111,10 @@ class Passage:
         """Read enough of the file to know whether there is work, and how much."""
         ledger, target = self.line.ledger, self.job.target
         self._content = digest_file(self.job.source)
+        # files that decide the result beside the picture, such as its mask; not every work has some
+        companions = getattr(self.line.work, "companions", None)
+        for path in companions(self.job.source, self.job.relative) if companions else ():
+            self._content = digest(f"{self._content} {digest_file(path)}".encode())
         if not self.line.overwrite:
             if ledger.is_done(target, self._content):
                 self.row.status, self.row.output = "skipped", target

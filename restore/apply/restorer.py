@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,15 +19,20 @@ from torch.nn import functional as F
 
 from restore import networks, runtime, weights
 from restore.apply import statistics, tiling
+from restore.apply.arrays import enlarged, floats, stored
+from restore.apply.arrays import tensor as as_tensor
 from restore.apply.faults import FALLBACKS, fault_of, out_of_memory
 from restore.apply.noise import confidence, estimate
 from restore.apply.statistics import Statistics
 from restore.apply.views import VIEWS, turned, unturned
 from restore.images.noise import NoiseLevel
-from restore.networks.resample import enlarge
+from restore.networks.inpainter import HOLE
 from restore.runtime import Runtime
 
 log = logging.getLogger(__name__)
+
+Condition = Callable[[slice, slice], np.ndarray]
+"""Rows and columns -> the map (h, w, 1) float32 that a network takes beside that piece of the picture."""
 
 # on a CPU the feature maps of a larger tile leave the caches and the allocator's reach
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
@@ -56,7 +62,7 @@ class Restorer:
         network: maps (B, C, H, W) and, if it takes conditions, (B, K, H, W) to a correction of the picture's shape.
         recipe: the weights' recipe (`task`, `network`, `settings` ...).
         place: device and precision; by default the best of this machine.
-        tile: auto, 0 (never cut) or the largest side of a tile in pixels.
+        tile: auto, 0 (never cut) or the largest side of a tile in pixels; networks that see further take larger ones while memory lasts.
         batch_size: tiles that run together.
         ensemble: 1, 2, 4 or 8 turned and mirrored views of every tile are restored and averaged, for as many times the work
             (Timofte et al. 2016, "Seven ways to improve example-based single image super resolution", section 3.3).
@@ -77,7 +83,8 @@ class Restorer:
         self.channels = int(getattr(network, "channels", 1))
         self.multiple = int(getattr(network, "multiple", 1))
         self.scale = int(getattr(network, "scale", 1))
-        self.takes_noise = int(getattr(network, "condition_channels", 0)) > 0
+        self.takes_mask = getattr(network, "condition", "noise") == "mask"
+        self.takes_noise = int(getattr(network, "condition_channels", 0)) > 0 and not self.takes_mask
         self.batch_size = batch_size
         if ensemble not in {1, 2, 4, 8}:
             raise ValueError(f"ensemble must be 1, 2, 4 or 8, not {ensemble}")
@@ -161,16 +168,16 @@ class Restorer:
         if picture.dtype.kind not in "uif":
             raise ValueError(f"a picture must hold integers or floats, not {picture.dtype}")
         colours = 1 if picture.shape[2] < 3 else 3
-        restored, _ = self.restore(_floats(picture[:, :, :colours]), noise_level, strength)
+        restored, _ = self.restore(floats(picture[:, :, :colours]), noise_level, strength)
         out = np.empty((*restored.shape[:2], picture.shape[2]), picture.dtype)
-        out[:, :, :colours] = _stored(restored, picture.dtype)
+        out[:, :, :colours] = stored(restored, picture.dtype)
         alpha = picture[:, :, colours:]
         if alpha.size:
-            out[:, :, colours:] = alpha if self.scale == 1 else _stored(enlarged(_floats(alpha), self.scale), picture.dtype)
+            out[:, :, colours:] = alpha if self.scale == 1 else stored(enlarged(floats(alpha), self.scale), picture.dtype)
         return out[:, :, 0] if len(shape) == 2 else out
 
     def restore(
-        self, shown: np.ndarray, noise_level: NoiseLevel | float | None = None, strength: float = 1.0
+        self, shown: np.ndarray, noise_level: NoiseLevel | float | None = None, strength: float = 1.0, *, mask: np.ndarray | None = None
     ) -> tuple[np.ndarray, Trace]:
         """Restore what is shown of a picture, unclamped.
 
@@ -178,18 +185,26 @@ class Restorer:
             shown: (H, W, 1|3) float32, nominal [0, 1].
             noise_level: see `__call__`.
             strength: see `__call__`.
+            mask: (H, W) bool, true where the picture is missing; for networks that fill holes, who need one.
 
         Returns:
             (H, W, 1|3) float32, or `scale` times as high and wide, and how it went.
+
+        Raises:
+            ValueError: a network that fills holes without a mask of the picture's size, or a mask for another network.
         """
+        if self.takes_mask != (mask is not None) or (mask is not None and mask.shape != shown.shape[:2]):
+            raise ValueError("a mask of the picture's height and width belongs to networks that fill holes, and to them alone")
         level = self.noise_level(shown, noise_level)
+        if mask is not None:
+            shown = np.where(mask[:, :, None], np.float32(HOLE), shown)
         strength *= self.confidence(level) if noise_level is None else 1.0
         precision = self.place.precision
         tile = self._choose_tile(shown.shape, precision)
         trace = Trace(precision, tile)
         while True:
             try:
-                return self._tiles(shown, level, strength, tile, trace), trace
+                return self._tiles(shown, self._condition(shown, level, mask), strength, tile, trace), trace
             except (RuntimeError, MemoryError) as error:
                 smaller = tiling.halved(min(tile, max(shown.shape[:2])))
                 if not out_of_memory(error) or smaller is None:
@@ -200,6 +215,12 @@ class Restorer:
                 trace.tile = tile
                 if self.place.device.type == "cuda":
                     torch.cuda.empty_cache()
+
+    def _condition(self, shown: np.ndarray, level: NoiseLevel, mask: np.ndarray | None) -> Condition | None:
+        """The map that the network takes beside the picture, made piece by piece: a whole one would cost a large picture's memory."""
+        if mask is not None:
+            return lambda rows, columns: mask[rows, columns, None].astype(np.float32)
+        return (lambda rows, columns: level.map(shown[rows, columns])) if self.takes_noise else None
 
     def noise_level(self, shown: np.ndarray, noise_level: NoiseLevel | float | None) -> NoiseLevel:
         """The level to work with: the one given (a number is Gaussian sigma of 255), or the picture's own by estimate."""
@@ -213,16 +234,18 @@ class Restorer:
         """The share of the correction to take where `level` is the picture's own estimate: see `apply.noise.confidence`."""
         return confidence(level) if self.takes_noise and not self.signal_dependent else 1.0
 
-    def _tiles(self, shown: np.ndarray, level: NoiseLevel, strength: float, tile: int, trace: Trace) -> np.ndarray:
+    def _tiles(self, shown: np.ndarray, condition: Condition | None, strength: float, tile: int, trace: Trace) -> np.ndarray:
         height, width, colours = shown.shape
         scale = self.scale
         result = shown.copy() if scale == 1 else np.zeros((scale * height, scale * width, colours), np.float32)
         trace.tiles = 0
-        common = self._statistics(shown, level, tile)
+        common = self._statistics(shown, condition, tile)
         for batch in tiling.batches(tiling.grid(height, width, tile, self._overlap, self.multiple), self.batch_size):
-            pieces = [shown[rows.start : rows.stop, columns.start : columns.stop] for rows, columns in batch]
+            places = [(slice(rows.start, rows.stop), slice(columns.start, columns.stop)) for rows, columns in batch]
+            pieces = [shown[place] for place in places]
+            maps = [condition(*place) for place in places] if condition else None
             bases = pieces if scale == 1 else [enlarged(piece, scale) for piece in pieces]
-            corrections = self._checked(pieces, bases, level, trace, common)
+            corrections = self._checked(pieces, bases, maps, trace, common)
             for (rows, columns), base, correction in zip(batch, bases, corrections, strict=True):
                 if strength != 1:
                     correction *= np.float32(strength)
@@ -235,28 +258,32 @@ class Restorer:
             trace.tiles += len(batch)
         return result
 
-    def _statistics(self, shown: np.ndarray, level: NoiseLevel, tile: int) -> Statistics | None:
-        """What the normalisations of a network that sees the whole picture find in a picture too large for one tile."""
-        if not self._sees_all or max(shown.shape[:2]) <= tile:
+    def _statistics(self, shown: np.ndarray, condition: Condition | None, tile: int) -> Statistics | None:
+        """What the normalisations of a network that sees the whole picture find in one that is large, or is cut.
+
+        Of a large picture it is a sample's, cut or not, so that the tiles' size does not change what comes out.
+        """
+        if not self._sees_all or max(shown.shape[:2]) <= min(tile, statistics.SIDE):
             return None
         common = Statistics(planes=3 if self.channels == 1 and shown.shape[2] == 3 else 1)
         # a float32 pass: an overflow in half precision must not reach every tile
-        self._correct(list(statistics.sample(shown, tile, self.multiple)), level, "fp32", common)
+        places = statistics.places(shown.shape, self.multiple)
+        self._correct([shown[place] for place in places], [condition(*place) for place in places] if condition else None, "fp32", common)
         return common
 
     def _checked(
-        self, pieces: list[np.ndarray], bases: list[np.ndarray], level: NoiseLevel, trace: Trace, common: Statistics | None
+        self, pieces: list[np.ndarray], bases: list[np.ndarray], maps: list[np.ndarray] | None, trace: Trace, common: Statistics | None
     ) -> list[np.ndarray]:
         """The corrections of some tiles, redone in higher precision where half precision made one NaN, infinite or constant."""
         used = self.place.precision
-        corrections = self._correct(pieces, level, used, common)
+        corrections = self._correct(pieces, maps, used, common)
         for precision in FALLBACKS[used]:
             fault = next(filter(None, map(fault_of, bases, corrections)), None)
             if fault is None:
                 return corrections
             trace.redone.append(f"{fault} in {used}: tile {trace.tiles} in {precision}")
             log.warning("%s", trace.redone[-1])
-            used, corrections = precision, self._correct(pieces, level, precision, common)
+            used, corrections = precision, self._correct(pieces, maps, precision, common)
         if not all(np.isfinite(correction).all() for correction in corrections):
             raise ValueError(
                 "the network's result is not finite even in fp32: the weights or the picture's values are unusable"
@@ -265,19 +292,19 @@ class Restorer:
 
     @torch.inference_mode()
     def _correct(
-        self, pieces: list[np.ndarray], level: NoiseLevel, precision: str, common: Statistics | None = None
+        self, pieces: list[np.ndarray], maps: list[np.ndarray] | None, precision: str, common: Statistics | None = None
     ) -> list[np.ndarray]:
         """Run the network on tiles of one shape together: each (H, W, C) -> correction (H, W, C) float32."""
         network, place = self._network(precision), self.place.in_precision(precision)
         height, width, colours = pieces[0].shape
-        picture = _tensor(pieces)
-        noise = _tensor([level.map(piece) for piece in pieces]) if self.takes_noise else None
+        picture = as_tensor(pieces)
+        condition = None if maps is None else as_tensor(maps)
         if self.channels == 1 and colours == 3:  # a gray network takes the three colours as three pictures
             picture = picture.flatten(0, 1)[:, None]
-            noise = noise.repeat_interleave(3, 0) if noise is not None else None
+            condition = condition.repeat_interleave(3, 0) if condition is not None else None
         elif self.channels == 3 and colours == 1:
             picture = picture.expand(-1, 3, -1, -1)
-        inputs = [self._prepare(tensor, place) for tensor in (picture, noise) if tensor is not None]
+        inputs = [self._prepare(tensor, place) for tensor in (picture, condition) if tensor is not None]
         total = None
         for number, view in enumerate(self.views):
             with nullcontext() if common is None else common.at(number):
@@ -309,38 +336,17 @@ class Restorer:
             return self._placed[precision]
 
     def _choose_tile(self, shape: tuple[int, ...], precision: str) -> int:
+        # of a network that sees far, a small tile would be another picture: only a want of memory makes them smaller than this
+        least = 4 * self._overlap if self._overlap > OVERLAP else 0
         if self._tile is not None:
-            return self._tile or max(shape[:2])
+            return max(self._tile, least) if self._tile else max(shape[:2])
         device = self.place.device
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
         widest = max((weight.shape[0] for weight in self._master.parameters() if weight.dim() == 4), default=64)
         bytes_per_pixel = 4.0 * widest * runtime.PRECISIONS[precision].itemsize  # a few U-Net feature maps at once
-        return tiling.largest(free, bytes_per_pixel, most=LARGEST_TILE.get(device.type, 1024))
+        return max(least, tiling.largest(free, bytes_per_pixel, most=LARGEST_TILE.get(device.type, 1024)))
 
 
 def signal_dependent(recipe: dict[str, Any]) -> bool:
     """Whether a recipe trained mostly on noise that grows with the signal, as X-rays'."""
     return bool(recipe.get("training", {}).get("noise", {}).get("poisson_share", 0) > 0.5)
-
-
-def enlarged(picture: np.ndarray, scale: int) -> np.ndarray:
-    """(H, W, C) float32 -> (scale H, scale W, C) by the cubic kernel."""
-    return np.ascontiguousarray(enlarge(_tensor([picture]), scale)[0].permute(1, 2, 0).numpy())
-
-
-def _floats(picture: np.ndarray) -> np.ndarray:
-    """Integers over their full range, or floats, as float32 in nominal [0, 1]."""
-    white = np.iinfo(picture.dtype).max if picture.dtype.kind in "ui" else 1
-    return picture.astype(np.float32) / np.float32(white)
-
-
-def _stored(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Undo `_floats`; integers are rounded and clamped."""
-    if dtype.kind not in "ui":
-        return picture.astype(dtype)
-    limits = np.iinfo(dtype)
-    return np.rint(np.clip(picture * np.float32(limits.max), limits.min, limits.max)).astype(dtype)
-
-
-def _tensor(pieces: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack([piece.transpose(2, 0, 1) for piece in pieces]).astype(np.float32, copy=False))

@@ -8,15 +8,15 @@ style transfer via thumbnail instance normalization", take a thumbnail instead, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-CROPS = 16
+CROPS, SIDE = 16, 512
+"""Crops of a sample; the side in pixels of a picture as large as they are together. Up to it a picture is its own sample."""
 
 
 class Statistics:
@@ -90,18 +90,19 @@ def pool(network: nn.Module) -> bool:
     return bool(places)
 
 
-def sample(picture: np.ndarray, tile: int, multiple: int) -> Sequence[np.ndarray]:
-    """Up to CROPS crops of one size, spread evenly over a picture (H, W, C), together no larger than a tile.
+def places(shape: tuple[int, ...], multiple: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of crops of one size, spread evenly over a picture, together of SIDE x SIDE pixels; a small picture is one crop.
 
     Args:
-        picture: larger than a tile on one side at least.
-        tile: side of a tile in pixels.
+        shape: (H, W, ...) of the picture.
         multiple: what the crops' sides and places are multiples of, as far as the picture allows.
     """
+    if max(shape[:2]) <= SIDE:
+        return [(slice(0, shape[0]), slice(0, shape[1]))]
     across = round(CROPS**0.5)
-    side = max(multiple, tile // across // multiple * multiple)
-    rows, columns = (_starts(length, side, multiple, across) for length in picture.shape[:2])
-    return [picture[row : row + side, column : column + side] for row in rows for column in columns]
+    side = max(multiple, SIDE // across // multiple * multiple)
+    rows, columns = (_starts(length, side, multiple, across) for length in shape[:2])
+    return [(slice(row, row + side), slice(column, column + side)) for row in rows for column in columns]
 
 
 def _starts(length: int, side: int, multiple: int, most: int) -> list[int]:

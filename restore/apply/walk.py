@@ -27,6 +27,8 @@ class Job:
     source: Path
     target: Path
     error: str = ""
+    relative: Path = Path()
+    """The source's place below the input that it was found in; its name alone where it was named itself."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,14 @@ def _jobs(path: Path, out: Path, format: str | None) -> Iterator[Job | None]:
     """The jobs of one input; None for each file that is no picture."""
     kind = _kind(path)
     if kind != "folder":
-        yield Job(path, out / _named(path.name, format), "" if kind == "file" else kind)
+        yield Job(path, out / _named(path.name, format), "" if kind == "file" else kind, Path(path.name))
         return
     for source, error in _walk(path, Path(os.path.realpath(out))):
         if error is None:
             yield None
         else:
             relative = source.relative_to(path)
-            yield Job(source, out / relative.parent / _named(relative.name or path.name, format), error)
+            yield Job(source, out / relative.parent / _named(relative.name or path.name, format), error, relative)
 
 
 def _walk(root: Path, out: Path) -> Iterator[tuple[Path, str | None]]:

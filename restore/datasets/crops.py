@@ -26,14 +26,15 @@ Damage = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarra
 class DamagedCrops(Dataset[dict[str, Tensor]]):
     """Crops of clean pictures with damage made on the fly.
 
-    Each item is {"damaged": (C, S, S), "clean": (C, S, S), "noise": (1, S, S)}, float32, nominal [0, 1]; there is no noise where the damage
-    tells none, and what is damaged may be smaller than what is clean.
+    Each item is {"damaged": (C, S, S), "clean": (C, S, S), condition: (1, S, S)}, float32, nominal [0, 1]; there is no condition where the
+    damage tells none, and what is damaged may be smaller than what is clean.
 
     Args:
         files: the clean pictures.
         crop: side S in pixels; smaller pictures are mirrored outwards.
         channels: 1 (colour pictures become luma, ITU-R BT.601) or 3 (gray pictures are repeated).
-        damage: what harms a crop (H, W, C) and tells the noise level (H, W, 1), or None.
+        damage: what harms a crop (H, W, C) and tells where or how much (H, W, 1), or None.
+        condition: what that map is called: "noise" (its level) or "mask".
         seed: of everything random.
         length: number of items.
         scales: a crop is taken from the picture shrunk by a factor drawn from this range (1 = as it is), area-averaged.
@@ -53,7 +54,9 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         scales: tuple[float, float] = (1.0, 1.0),
         scaled_share: float = 1.0,
         gain: tuple[float, float] = (1.0, 1.0),
+        condition: str = "noise",
     ) -> None:
+        self.condition = condition
         self.pictures = Pictures(files, channels)
         self.crop, self.damage, self.seed, self.length = crop, damage, seed, length
         self.scales, self.scaled_share, self.gain = scales, scaled_share, gain
@@ -65,9 +68,9 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         rng = np.random.default_rng([self.seed, index])
         picture = self.pictures.draw(rng)
         clean = self._augment(self._crop(picture, rng), rng)
-        damaged, noise = self.damage(clean, rng)
+        damaged, told = self.damage(clean, rng)
         item = {"damaged": _tensor(damaged), "clean": _tensor(clean)}
-        return item if noise is None else item | {"noise": _tensor(noise)}
+        return item if told is None else item | {self.condition: _tensor(told)}
 
     def _crop(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One square crop, (S, S, C) float32 in [0, 1]."""

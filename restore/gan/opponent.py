@@ -102,6 +102,30 @@ class Opponent:
                 others = self._answers(real.detach(), condition).detach()
         return self.objective.generator(others, answer)
 
+    def matching(self, real: Tensor, made: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The mean L1 distance of the discriminator's own features of real and made pictures, layer by layer.
+
+        Wang et al. 2018, "pix2pixHD", eq. 4; the features are those behind every leaky rectifier that is a layer of its own. Without
+        augmentation, which would move the two apart. No gradient reaches the discriminator.
+
+        Raises:
+            ValueError: the discriminator has no such layers.
+        """
+        kept: list[Tensor] = []
+        layers = [module for module in self.player.network.modules() if isinstance(module, nn.LeakyReLU)]
+        if not layers:
+            raise ValueError("this discriminator shows no features: take patchgan or multiscale, or set matching_weight to 0")
+        hooks = [layer.register_forward_hook(lambda module, inputs, output: kept.append(output)) for layer in layers]
+        try:
+            with frozen(self.player.network), self.runtime.autocast():
+                pictures = torch.cat([real.detach(), made])
+                self.player.network(pictures if condition is None else torch.cat([condition.repeat(2, 1, 1, 1), pictures], 1))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        halves = [features.float().chunk(2) for features in kept]
+        return torch.stack([(first.detach() - second).abs().mean() for first, second in halves]).mean()
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next update depends on."""
         return {"player": self.player.state_dict(), "augmentation": self.augmentation.state_dict()}
@@ -165,6 +189,6 @@ def build(channels: int, config: OpponentConfig, runtime: Runtime) -> Opponent:
         ValueError: an unknown discriminator or norm.
     """
     settings: dict[str, Any] = {"channels": channels, "width": config.width}
-    if config.network != "unet":
+    if config.network in {"patchgan", "multiscale"}:
         settings |= {"norm": config.norm, "spectral": config.spectral}
     return Opponent(discriminators.build(config.network, **settings), config, runtime)

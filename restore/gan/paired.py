@@ -21,6 +21,9 @@ from restore.gan.opponent import Opponent
 from restore.networks.resample import baseline
 from restore.runtime import Runtime
 
+CONDITIONS = ("noise", "mask")
+"""Maps of a batch that a network takes beside its picture, where they are there."""
+
 
 @dataclass(frozen=True)
 class LossConfig:
@@ -33,20 +36,26 @@ class LossConfig:
     perceptual_weight: float = field(default=0.0, metadata={"help": "what multiplies the distance of VGG16's features"})
     lpips_weight: float = field(default=0.0, metadata={"help": "what multiplies LPIPS (alex)"})
     adversarial_weight: float = field(default=0.0, metadata={"help": "what multiplies the opponent's verdict"})
+    matching_weight: float = field(
+        default=0.0, metadata={"help": "what multiplies the distance of the opponent's own features; needs an adversarial_weight"}
+    )
 
     def __post_init__(self) -> None:
         if self.pixel not in PIXEL_LOSSES:
             raise ValueError(f"unknown pixel loss {self.pixel!r}: there are {', '.join(PIXEL_LOSSES)}")
         weights = (self.pixel_weight, self.perceptual_weight, self.lpips_weight, self.adversarial_weight)
-        if min(weights) < 0 or max(weights) <= 0:
+        if min(*weights, self.matching_weight) < 0 or max(weights) <= 0:
             raise ValueError("no weight of a loss may be negative, and one at least must be above 0")
+        if self.matching_weight and not self.adversarial_weight:
+            raise ValueError("a matching_weight needs an opponent whose features are compared: set adversarial_weight above 0")
 
 
 class PairedTrainer:
     """Trains `network` so that input + network(input[, noise]) comes near what is wanted.
 
-    A batch is {input: (B, C, S, S), wanted: (B, C, S, S)} and, for a network that takes one, {"noise": (B, 1, S, S)}. For a network
-    that enlarges k times, the wanted are (B, C, kS, kS), and the network's answer is added to the input as `resample.enlarge` enlarges it.
+    A batch is {input: (B, C, S, S), wanted: (B, C, S, S)} and, for a network that takes one, a condition {"noise" or "mask": (B, 1, S, S)}.
+    For a network that enlarges k times, the wanted are (B, C, kS, kS), and the network's answer is added to the input as
+    `resample.enlarge` enlarges it.
 
     Args:
         network: the correction network; trained in float32 with autocast in `runtime`'s precision.
@@ -84,7 +93,7 @@ class PairedTrainer:
     def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One round: the generator's update, then the opponent's; returns the losses."""
         source, wanted = self.names
-        batch = {name: self._here(batch[name]) for name in (*self.names, "noise") if name in batch}
+        batch = {name: self._here(batch[name]) for name in (*self.names, *CONDITIONS) if name in batch}
         made, told = [], []
         for part in split(batch, self.parts):
             prediction = self.predict(self.generator.network, part)
@@ -102,7 +111,7 @@ class PairedTrainer:
 
     def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """The prediction, (B, C, S, S) float32: the correction is added in float32."""
-        inputs = [self._here(batch[name]) for name in (self.names[0], "noise") if name in batch]
+        inputs = [self._here(batch[name]) for name in (self.names[0], *CONDITIONS) if name in batch]
         with self.runtime.autocast():
             correction = network(*inputs)
         return baseline(network, inputs[0]) + correction.float()
@@ -172,6 +181,8 @@ class PairedTrainer:
                 terms[name] = weight * distance(prediction, wanted)
         if self.opponent is not None:
             terms["adversarial"] = self.losses.adversarial_weight * self.opponent.verdict(wanted, prediction, condition)
+            if self.losses.matching_weight:
+                terms["matching"] = self.losses.matching_weight * self.opponent.matching(wanted, prediction, condition)
         return terms
 
     def _here(self, tensor: Tensor) -> Tensor:

@@ -93,12 +93,16 @@ class Frame:
     def back(self, restored: np.ndarray) -> np.ndarray:
         """Float32 (H, W, 1|3) -> the stored shape and dtype, rounded and clipped to what the file can hold.
 
+        A further channel tells where alpha becomes as opaque as the picture is anywhere (above 0) and where it stays.
         Alpha, and samples for which `restored` equals `shown()`, stay as stored, bit for bit; so do samples for which
         `restored` isn't finite. ValueError if the shape differs from `shown()`'s.
         """
         expected = (*self.stored.shape[:2], self.mapping.channels)
         if restored.ndim == 2:
             restored = restored[..., None]
+        opaque = None
+        if restored.shape[2] == expected[2] + 1 and self.alpha is not None:
+            restored, opaque = restored[..., :-1], restored[..., -1] > 0
         if restored.shape != expected:
             raise ValueError(f"the restored frame is {restored.shape}, expected {expected} like shown()")
         out = np.empty_like(self.stored, order="C")
@@ -108,4 +112,6 @@ class Frame:
             new = np.asarray(restored[rows], np.float32)
             new = np.where(np.isfinite(new), new, shown)
             out[rows] = self.mapping.back(stored, shown, new)
+        if opaque is not None and self.alpha is not None:
+            out[..., self.mapping.alpha_channel][opaque] = self.alpha.max()  # type: ignore[attr-defined, index]
         return out

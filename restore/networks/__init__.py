@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from restore.networks.inpainter import Inpainter
 from restore.networks.opponent_unet import OpponentUNet
 from restore.networks.pix2pix_unet import Pix2PixUNet
 from restore.networks.resnet import ResnetGenerator
@@ -26,6 +27,7 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "pix2pix_unet": Pix2PixUNet,
     "upscaler": Upscaler,
     "rrdb": RRDBNet,
+    "inpainter": Inpainter,
 }
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from restore.networks import backbones
 from restore.networks.normalisation import normalisation
 
 
@@ -114,10 +115,55 @@ class UNetDiscriminator(nn.Module):
         return self.tail(self.body(hidden))  # type: ignore[no-any-return]
 
 
+class Projected(nn.Module):
+    """Says of each place whether it is real, by what VGG16 sees there, at four depths (Sauer et al. 2021, "Projected GANs converge
+    faster").
+
+    A discriminator of pixels has to learn first what brush strokes are; with few pictures it never does. The features are frozen and no
+    part of the state; a head a depth learns to judge them.
+
+    Args:
+        channels: of the picture, 1 or 3; a condition it cannot take.
+        width: channels of the heads.
+    """
+
+    def __init__(self, channels: int = 3, width: int = 64) -> None:
+        super().__init__()
+        if channels not in {1, 3}:
+            raise ValueError("the projected discriminator looks at pictures only: it takes no condition beside them")
+        self.channels = channels
+        self._features = [backbones.vgg16("relu4_3")]  # in a list, so that it is none of the modules that are saved and averaged
+        self._taps = {backbones.VGG16_LAYERS[name]: depth for depth, name in enumerate(("relu1_2", "relu2_2", "relu3_3", "relu4_3"))}
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                spectral_norm(nn.Conv2d(before, width, 1)),
+                nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(width, width, 4, 2, 1)),
+                nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(width, 1, 3, padding=1)),
+            )
+            for before in (64, 128, 256, 512)
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, N): every answer of every head; each head counts alike."""
+        features = self._features[0] = self._features[0].to(pictures.device)
+        hidden, answers = backbones.normalised(pictures), []
+        for index, layer in enumerate(features):
+            hidden = layer(hidden)
+            if index in self._taps:
+                # of one length at every place, as in LPIPS: activations grow with the depth and with the contrast
+                seen = F.normalize(hidden.float(), dim=1) * hidden.shape[1] ** 0.5
+                answers.append(self.heads[self._taps[index]](seen).flatten(1))
+        most = max(answer.shape[1] for answer in answers)
+        return torch.cat([F.interpolate(answer[:, None], size=most)[:, 0] for answer in answers], 1)
+
+
 DISCRIMINATORS: Mapping[str, Callable[..., nn.Module]] = {
     "patchgan": PatchGAN,
     "multiscale": MultiScale,
     "unet": UNetDiscriminator,
+    "projected": Projected,
 }
 
 

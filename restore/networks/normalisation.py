@@ -26,9 +26,27 @@ class InstanceNorm(nn.InstanceNorm2d):
 MOST_APART = 16
 """Pictures of a batch that are normalised one after the other; with more of them (which are small) the calls would cost more."""
 
+
+class PixelNorm(nn.Module):
+    """Each pixel's channels to mean 0 and deviation 1, (B, C, H, W) -> the same: layer normalisation (Ba et al. 2016) as in ConvNeXt.
+
+    It looks no further than the pixel: a picture in tiles is the same picture, and there is no mean over the picture past which
+    brightness has to be smuggled as a bright blot (Karras et al. 2020, StyleGAN2, section 2; their cure is local, too).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):  # in whatever type comes; the sums are in float32 anyway
+            return F.layer_norm(x.permute(0, 2, 3, 1), (self.channels,)).permute(0, 3, 1, 2)
+
+
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {
     "instance": InstanceNorm,
     "batch": nn.BatchNorm2d,
+    "pixel": PixelNorm,
     "none": nn.Identity,
 }
 

@@ -31,6 +31,9 @@ class OpponentUNet(nn.Module):
         chroma_widths: of the other network, which works at half the resolution with one block at each of these.
     """
 
+    there: Tensor
+    back: Tensor
+
     def __init__(
         self,
         channels: int = 3,

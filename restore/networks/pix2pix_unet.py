@@ -59,7 +59,7 @@ class Pix2PixUNet(nn.Module):
         channels: of the picture and of its translation, 1 or 3.
         width: channels after the first layer (64 in the paper).
         levels: halvings; 8 bring 256 pixels down to 1.
-        norm: "batch" (the paper), "instance" or "none".
+        norm: "batch" (the paper), "instance", "pixel" or "none".
         upsample: "resize", or "transposed" as in the reference code.
         dropout: in the innermost levels of the decoder, while training.
     """
@@ -67,7 +67,7 @@ class Pix2PixUNet(nn.Module):
     condition_channels = 0
 
     def __init__(
-        self, channels: int = 3, width: int = 64, levels: int = 8, *, norm: Literal["instance", "batch", "none"] = "batch",
+        self, channels: int = 3, width: int = 64, levels: int = 8, *, norm: Literal["instance", "batch", "pixel", "none"] = "batch",
         upsample: Literal["resize", "transposed"] = "resize", dropout: float = 0.5,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -75,7 +75,7 @@ class Pix2PixUNet(nn.Module):
             raise ValueError(f"a U-Net needs at least 2 levels, not {levels}")
         self.channels = channels
         self.multiple = 2**levels
-        self.overlap = 2 * self.multiple  # of tiles: what is further off matters little
+        self.overlap = 3 * self.multiple  # of tiles: all that it sees
         widths = [min(8 * width, width * 2**level) for level in range(levels)]
         below: Level | None = None
         for level in range(levels - 1, 0, -1):

@@ -64,7 +64,7 @@ class ResnetGenerator(nn.Module):
         channels: of the picture and of its translation, 1 or 3.
         width: channels after the first layer (64 in the paper).
         blocks: residual blocks (9 for 256 x 256, 6 for 128 x 128 in the paper).
-        norm: "instance", "batch" or "none".
+        norm: "instance", "batch", "pixel" or "none".
         upsample: "resize", or "transposed" as in the reference code.
         dropout: within the blocks, 0..1.
         residual: learn what has to be changed, beginning with nothing, instead of the whole picture: for changes of style.
@@ -74,7 +74,7 @@ class ResnetGenerator(nn.Module):
     multiple = 8  # a quarter of the resolution must leave two pixels to mirror
 
     def __init__(
-        self, channels: int = 3, width: int = 64, blocks: int = 9, *, norm: Literal["instance", "batch", "none"] = "instance",
+        self, channels: int = 3, width: int = 64, blocks: int = 9, *, norm: Literal["instance", "batch", "pixel", "none"] = "instance",
         upsample: Literal["resize", "transposed"] = "resize", dropout: float = 0.0,
         residual: bool = False,
     ) -> None:  # fmt: skip

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from restore.tasks import denoise_training, translate_training, upscale_training
+from restore.tasks import denoise_training, inpaint_training, translate_training, upscale_training
 from restore.tasks.denoise import Denoise
+from restore.tasks.inpaint import Inpaint
 from restore.tasks.prepared import Prepared
 from restore.tasks.translate import Translate
 from restore.tasks.upscale import Upscale
@@ -47,12 +48,14 @@ class Method:
 TASKS: Mapping[str, Task] = {
     "denoise": Task("take the noise out of pictures", Denoise, "denoise-gray"),
     "upscale": Task("enlarge pictures", Upscale, "upscale-x4"),
+    "inpaint": Task("fill holes, scratches and unwanted objects", Inpaint, "inpaint"),
     "translate": Task("turn pictures of one kind into another", Translate, "photo2paint"),
 }
 
 METHODS: Mapping[str, Method] = {
     "denoise": Method("denoising, from clean pictures", denoise_training.DenoiseConfig, denoise_training.prepare),
     "upscale": Method("super-resolution, from clean pictures", upscale_training.UpscaleConfig, upscale_training.prepare),
+    "inpaint": Method("filling holes, from clean pictures", inpaint_training.InpaintConfig, inpaint_training.prepare),
     "cyclegan": Method(
         "translating between two heaps of pictures, both ways", translate_training.CycleGanConfig, translate_training.cyclegan
     ),

@@ -66,7 +66,8 @@ class RestorationConfig:
 
 
 def prepare(
-    root: Path, config: RestorationConfig, *, task: str, network: tuple[str, dict[str, Any]], damage: crops.Damage, multiple: int
+    root: Path, config: RestorationConfig, *, task: str, network: tuple[str, dict[str, Any]], damage: crops.Damage, multiple: int,
+    condition: str = "noise",
 ) -> Prepared:
     """Find the pictures, build the network and the trainer.
 
@@ -77,6 +78,7 @@ def prepare(
         network: its name and its settings, for `networks.build`.
         damage: what is to be undone.
         multiple: what the sides of a crop must be multiples of.
+        condition: what the map that `damage` tells is called.
 
     Raises:
         ValueError: no pictures, an unknown network, device or precision, or unusable settings.
@@ -96,7 +98,7 @@ def prepare(
         restorer, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health,
         parts=config.loop.accumulate,
     )  # fmt: skip
-    make = partial(_crops, data=config.data, damage=damage)
+    make = partial(_crops, data=config.data, damage=damage, condition=condition)
     recipe = {"task": task, "network": name, "settings": settings, "training": as_dict(config)}
     dataset = make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     facts = {
@@ -121,10 +123,10 @@ def _preview(make: Callable[[list[Path]], crops.DamagedCrops], test: list[Path],
         return _preview(make, [], train)
 
 
-def _crops(files: list[Path], *, data: DataConfig, damage: crops.Damage, seed: int, length: int) -> crops.DamagedCrops:
+def _crops(files: list[Path], *, data: DataConfig, damage: crops.Damage, condition: str, seed: int, length: int) -> crops.DamagedCrops:
     return crops.DamagedCrops(
         files, crop=data.crop, channels=data.channels, damage=damage, seed=seed,
-        length=length, scales=data.scales, scaled_share=data.scaled_share, gain=data.gain,
+        length=length, scales=data.scales, scaled_share=data.scaled_share, gain=data.gain, condition=condition,
     )  # fmt: skip
 
 

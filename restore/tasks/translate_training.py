@@ -32,7 +32,9 @@ class GeneratorConfig:
     width: int = field(default=64, metadata={"help": "channels after the first layer"})
     blocks: int = field(default=9, metadata={"help": "resnet: residual blocks"})
     levels: int = field(default=8, metadata={"help": "pix2pix_unet: halvings; 2 to this power is the smallest crop"})
-    norm: Literal["instance", "batch", "none"] = field(default="instance", metadata={"help": "normalisation"})
+    norm: Literal["instance", "batch", "pixel", "none"] = field(
+        default="instance", metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"}
+    )
     upsample: Literal["resize", "transposed"] = field(
         default="resize", metadata={"help": "resize leaves no checkerboard; transposed is the reference code's"}
     )

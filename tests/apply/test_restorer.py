@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,9 +139,11 @@ def test_the_noise_level_is_estimated_where_none_is_given(fp32: Runtime, tiny: M
 
 
 def _tiled_and_whole(restorer: Callable[..., Restorer], picture: np.ndarray, tile: int) -> tuple[np.ndarray, int]:
-    level = NoiseLevel(0.002, 0.005)
-    tiled, trace = restorer(tile=tile).restore(picture, level)
-    whole, whole_trace = restorer(tile=0).restore(picture, level)
+    told: dict[str, Any] = {"noise_level": NoiseLevel(0.002, 0.005)}
+    if restorer(tile=0).takes_mask:
+        told = {"mask": np.random.default_rng(1).random(picture.shape[:2]) < 0.1}
+    tiled, trace = restorer(tile=tile).restore(picture, **told)
+    whole, whole_trace = restorer(tile=0).restore(picture, **told)
     assert whole_trace.tiles == 1
     return np.abs(tiled - whole), trace.tiles
 
@@ -159,7 +162,9 @@ def test_tiled_equals_whole(fp32: Runtime, tiny: Make, smooth: Smooth, size: tup
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_shipped_weights_tiled_equal_whole(fp32: Runtime, smooth: Smooth, path: Path) -> None:
     channels = weights.entry(path).recipe["settings"]["channels"]
-    picture = smooth(331, 397, channels)
+    # networks that see far take larger tiles than they are told, and a larger picture to be cut at all
+    side = max(331, 5 * Restorer.load(path, place=fp32)._overlap)
+    picture = smooth(side, side + 66, channels)
     picture[100:230, 90:300] = 1 - picture[100:230, 90:300]  # edges
     picture += np.random.default_rng(0).normal(0, 0.1, picture.shape).astype(np.float32)
     difference, tiles = _tiled_and_whole(lambda **rest: Restorer.load(path, place=fp32, **rest), picture, 256)
@@ -171,6 +176,13 @@ def test_the_shipped_weights_tiled_equal_whole(fp32: Runtime, smooth: Smooth, pa
 def test_an_impossible_tile_is_refused(tile: str | int, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         Restorer(Halving(), tile=tile)
+
+
+def test_a_network_that_sees_far_is_cut_no_smaller_than_that(fp32: Runtime, smooth: Smooth) -> None:
+    network, picture = Halving(), smooth(64, 900)
+    network.overlap = 160  # type: ignore[assignment]
+    _, trace = Restorer(network, place=fp32, tile=64).restore(picture)
+    assert (trace.tile, trace.tiles) == (640, 2)
 
 
 def test_auto_chooses_a_tile(fp32: Runtime, smooth: Smooth) -> None:

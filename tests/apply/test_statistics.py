@@ -10,7 +10,7 @@ from torch import nn
 
 from restore import networks
 from restore.apply.restorer import Restorer
-from restore.apply.statistics import sample
+from restore.apply.statistics import places
 from restore.runtime import Runtime
 
 
@@ -45,6 +45,13 @@ def test_tiles_share_the_statistics_of_the_picture(fp32: Runtime, network_channe
     assert np.abs(cv2.blur(tiled - whole, (32, 32))).mean() < apart / 2.5
 
 
+def test_the_tiles_do_not_change_a_picture_larger_than_its_sample(fp32: Runtime) -> None:
+    picture = np.tile(_picture(3), (3, 2, 1))
+    results = [Restorer(_translator(), place=fp32, tile=tile).restore(picture)[0] for tile in (0, 640, 384)]
+    for other in results[1:]:
+        assert np.abs(other - results[0]).max() < 1 / 255
+
+
 def test_a_picture_that_fits_is_untouched_by_them(fp32: Runtime) -> None:
     network, picture = _translator(), _picture(3)
     restored, _ = Restorer(network, place=fp32, tile=512).restore(picture)
@@ -62,7 +69,8 @@ def test_the_given_network_keeps_its_layers() -> None:
 @pytest.mark.parametrize(("height", "width"), [(2000, 3000), (40, 3000), (513, 500), (512, 513)])
 def test_a_sample_is_of_one_size_spread_over_the_picture_and_no_larger_than_a_tile(height: int, width: int) -> None:
     rows, columns = np.mgrid[:height, :width]
-    crops = sample(np.stack([rows, columns], 2), 512, 8)
+    picture = np.stack([rows, columns], 2)
+    crops = [picture[place] for place in places(picture.shape, 8)]
     assert len({crop.shape for crop in crops}) == 1
     assert sum(crop.shape[0] * crop.shape[1] for crop in crops) <= 512 * 512
     assert all((crop[0, 0] % 8 == 0).all() for crop in crops)

@@ -1,0 +1,86 @@
+"""A network that fills holes: an encoder to an eighth of the resolution, dilated residual blocks there, a decoder with skips.
+
+Iizuka et al. 2017, "Globally and locally consistent image completion" (dilated convolutions, so that every pixel of a hole sees what lies
+around it); Ronneberger et al. 2015 (skips); Suvorov et al. 2022, "LaMa", section 2.1 (a receptive field as wide as the picture is what
+matters). Plain convolutions rather than LaMa's Fourier ones: the transforms know no bfloat16, and a CPU's matrix units do not help them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restore.networks.fused import residual
+
+HOLE = 0.5
+"""What a network sees where the picture is missing: medium gray, told apart from the picture's own by the mask."""
+
+
+class DilatedBlock(nn.Module):
+    """x + conv(relu(conv(x))), the first convolution reaching `dilation` pixels, (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        with torch.no_grad():
+            self.second.weight.mul_(0.3)  # near the identity at first, so that depth needs no normalisation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return residual(x, self.first, self.second)
+
+
+class Inpainter(nn.Module):
+    """Fill the holes of a picture; what is returned is to be added to the picture with its holes at `HOLE`, and is 0 outside them.
+
+    Args:
+        channels: of the picture, 1 or 3.
+        widths: channels at the full resolution, at half, a quarter and an eighth of it.
+        dilations: of the blocks at the lowest resolution, one after the other.
+    """
+
+    condition_channels = 1
+    condition = "mask"
+
+    def __init__(
+        self, channels: int = 3, widths: Sequence[int] = (32, 64, 128, 128), dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 8)
+    ) -> None:
+        super().__init__()
+        if len(widths) < 2 or not dilations or min(dilations) < 1:
+            raise ValueError(f"an inpainter needs two widths at least and dilations from 1, not {list(widths)} and {list(dilations)}")
+        self.channels, self.multiple, self.dilations = channels, 2 ** (len(widths) - 1), tuple(dilations)
+        pairs = list(itertools.pairwise(widths))
+        self.head = nn.Conv2d(channels + 1, widths[0], 3, padding=1)
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairs)
+        self.blocks = nn.Sequential(*(DilatedBlock(widths[-1], dilation) for dilation in dilations))
+        self.ups = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in pairs)
+        self.merges = nn.ModuleList(DilatedBlock(a, 1) for a, _ in pairs)
+        self.tail = nn.Conv2d(widths[0], channels, 3, padding=1)
+        with torch.no_grad():
+            self.tail.weight.mul_(0.1)
+            self.tail.bias.zero_()  # type: ignore[union-attr]
+
+    @property
+    def receptive_field(self) -> int:
+        """Half-width in pixels of what can influence one output pixel."""
+        return self.multiple * (sum(self.dilations) + len(self.dilations) + 4) + 2
+
+    @property
+    def overlap(self) -> int:
+        """Of tiles: what is further off than this matters little."""
+        return 16 * self.multiple
+
+    def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
+        """(B, C, H, W) in nominal [0, 1] with its holes at HOLE, and (B, 1, H, W), 1 in the holes -> (B, C, H, W), to be added."""
+        hidden, skips = F.relu(self.head(torch.cat([picture - HOLE, mask], 1))), []
+        for down in self.downs:
+            skips.append(hidden)
+            hidden = F.relu(down(hidden))
+        hidden = self.blocks(hidden)
+        for up, merge, skip in zip(reversed(self.ups), reversed(self.merges), reversed(skips), strict=True):
+            hidden = merge(up(F.interpolate(hidden, scale_factor=2, mode="nearest")) + skip)
+        return self.tail(hidden) * mask

@@ -1,0 +1,198 @@
+"""Inpainting: where a picture's holes are told from, and the work that the batch does for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from restore import images
+from restore import weights as catalogue
+from restore.apply import scratches
+from restore.apply.filling import METHODS, Filler, grown
+from restore.apply.restorer import Restorer
+from restore.images import SUFFIXES, Frame, Picture
+from restore.runtime import Runtime
+
+DEFAULT = "inpaint"
+SOURCES = ("masks", "mask_color", "alpha", "scratches")
+"""Options of which exactly one says where the holes are."""
+OPTIONS = {
+    "masks": None, "invert_masks": False, "mask_color": None, "mask_tolerance": 10.0, "alpha": False, "scratches": False,
+    "sensitivity": 0.5, "grow": None, "feather": 0, "method": "network", "save_masks": None,
+}  # fmt: skip
+GROW = {"masks": 0, "mask_color": 2, "alpha": 1, "scratches": 1}
+"""Pixels that holes are grown by unless told: what lies about a found one is rarely clean."""
+
+
+class Inpaint:
+    """The work of `restore inpaint`.
+
+    Args:
+        weights: a name, a file or a run's folder; None takes those that ship.
+        options: where the holes are, exactly one of `masks` (a picture for all, or a folder of them with the pictures' relative names and
+            any suffix; white is filled, `invert_masks` turns that about), `mask_color` ("#rrggbb", `mask_tolerance` on the 0..255
+            scale), `alpha` (what is transparent, which becomes opaque) or `scratches` (found in the picture; `sensitivity` 0..1);
+            `grow` and `feather` in pixels; `method` (network, telea, navier-stokes); `save_masks`, a folder for the masks used.
+        runtime: device and precision.
+        tile: auto, 0 or pixels.
+        batch_size: tiles that run together.
+
+    Raises:
+        ValueError: unknown weights or options, weights of another task, or not exactly one way to tell the holes.
+    """
+
+    name = "inpaint"
+    scale = 1.0
+
+    def __init__(
+        self, *, weights: str | Path | None, options: dict[str, Any], runtime: Runtime, tile: str | int = "auto",
+        batch_size: int | None = None,
+    ) -> None:  # fmt: skip
+        unknown = options.keys() - OPTIONS.keys()
+        if unknown:
+            raise ValueError(f"inpaint has no option {', '.join(sorted(unknown))}: there are {', '.join(OPTIONS)}")
+        self.options = OPTIONS | {name: value for name, value in options.items() if value is not None}
+        given = [name for name in SOURCES if self.options[name]]
+        if len(given) != 1:
+            told = " and ".join(given) or "none"
+            raise ValueError(f"say where the holes are by exactly one of masks, mask_color, alpha and scratches, not by {told}")
+        self.source = given[0]
+        self.masks = Path(self.options["masks"]) if self.options["masks"] else None
+        if self.masks is not None and not self.masks.exists():
+            raise ValueError(f"{self.masks}: no such mask or folder of masks")
+        self.colour = _colour(str(self.options["mask_color"])) if self.options["mask_color"] else None
+        self.grow = GROW[self.source] if self.options["grow"] is None else int(self.options["grow"])
+        self.feather, self.method = int(self.options["feather"]), str(self.options["method"])
+        if min(self.grow, self.feather) < 0:
+            raise ValueError("grow and feather must not be negative")
+        if self.method not in METHODS:
+            raise ValueError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
+        if not 0 <= float(self.options["sensitivity"]) <= 1:
+            raise ValueError(f"sensitivity must be from 0 to 1, not {self.options['sensitivity']}")
+        self.entry = catalogue.find(weights or DEFAULT) if self.method == "network" else None
+        if self.entry and self.entry.recipe.get("task") != "inpaint":
+            raise ValueError(f"the weights {self.entry.name!r} are made to {self.entry.recipe.get('task')}, not to inpaint")
+        self.runtime, self.tile, self.batch_size = runtime, tile, batch_size or 1
+        self._filler: Filler | None = None
+        self._lock = threading.Lock()
+        self._matched: dict[Path, tuple[Path, Path]] = {}
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result beside the mask, which is a companion of its picture."""
+        told = {name: self.options[name] for name in ("invert_masks", "mask_color", "mask_tolerance", "alpha", "scratches", "sensitivity")}
+        return told | {
+            "weights": catalogue.fingerprint(self.entry) if self.entry else self.method, "grow": self.grow, "feather": self.feather,
+            "method": self.method, "precision": self.runtime.precision, "tile": self.tile,
+        }  # fmt: skip
+
+    def companions(self, source: Path, relative: Path) -> Sequence[Path]:
+        """The mask of a picture, where masks are files: what it holds decides the result too.
+
+        Raises:
+            ValueError: there is none, or more than one.
+        """
+        mask = self.masks
+        if mask is not None and mask.is_dir():
+            mask = _match(mask, relative)
+        self._matched[source] = (mask or source, relative)
+        return [mask] if mask is not None else []
+
+    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
+        """Fill one frame: float32 (H, W, 1|3) like `frame.shown()`, behind it the opacity where alpha told the holes, and facts."""
+        shown = frame.shown()
+        hole = grown(self.hole(shown, frame, picture), self.grow)
+        if self.options["save_masks"]:
+            self._save(hole, picture.path)
+        if not hole.any():
+            return shown, {"holes": 0, "missing": 0.0}
+        restored, told = self.filler()(shown, hole)
+        if self.source == "alpha":
+            restored = np.concatenate([restored, hole[:, :, None].astype(np.float32)], 2)
+        return restored, {"method": self.entry.name if self.entry else self.method, **told.facts()}
+
+    def hole(self, shown: np.ndarray, frame: Frame, picture: Picture) -> np.ndarray:
+        """Where a picture is missing, (H, W) bool.
+
+        Raises:
+            ValueError: a mask file of another size, without a hole or without anything else; a picture without alpha.
+        """
+        if self.source == "masks":
+            return self._read(self._matched[picture.path][0], shown.shape[:2])
+        if self.source == "scratches":
+            return scratches.find(shown, float(self.options["sensitivity"]))
+        if self.source == "mask_color":
+            apart = np.abs(shown - self.colour)  # a gray picture's one value stands for all three
+            return np.asarray(apart.max(2) <= float(self.options["mask_tolerance"]) / 255 + 1e-6)
+        if frame.alpha is None:
+            raise ValueError("the picture has no alpha that could tell its holes")
+        alpha = np.asarray(frame.alpha)
+        return np.asarray(alpha < alpha.max() / 2) if alpha.max() > 0 else np.ones(alpha.shape, bool)
+
+    def filler(self) -> Filler:
+        """What fills, its network loaded at the first use."""
+        with self._lock:
+            if self._filler is None:
+                restorer = None
+                if self.entry:
+                    restorer = Restorer.load(self.entry.path, place=self.runtime, tile=self.tile, batch_size=self.batch_size)
+                self._filler = Filler(restorer, self.method, feather=self.feather)
+            return self._filler
+
+    def notes(self) -> list[str]:
+        """Masks that no picture of the run has asked for."""
+        if self.masks is None or not self.masks.is_dir():
+            return []
+        used = {mask for mask, _ in self._matched.values()}
+        left = sorted(path for path in self.masks.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES and path not in used)
+        shown = ", ".join(str(path.relative_to(self.masks)) for path in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        return [f"no picture for {len(left)} of the masks: {shown}"] if left else []
+
+    def _read(self, path: Path, size: tuple[int, ...]) -> np.ndarray:
+        mask = images.read(path).frame(0).shown().mean(2) > 0.5
+        if mask.shape != size:
+            raise ValueError(f"its mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, the picture {size[1]} x {size[0]}")
+        mask = ~mask if self.options["invert_masks"] else mask
+        if mask.all():
+            raise ValueError(f"its mask {path} covers the whole picture: nothing is left to fill it from (is it inverted? --invert-masks)")
+        if not mask.any():
+            raise ValueError(f"its mask {path} marks nothing: white is what is to be filled (is it inverted? --invert-masks)")
+        return np.asarray(mask)
+
+    def _save(self, hole: np.ndarray, source: Path) -> None:
+        relative = self._matched[source][1] if source in self._matched else Path(source.name)
+        target = Path(self.options["save_masks"]) / relative.with_name(relative.stem + ".png")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        Image.fromarray(hole.astype(np.uint8) * 255).save(temporary, "PNG")
+        temporary.replace(target)
+
+
+def _match(folder: Path, relative: Path) -> Path:
+    """The mask in `folder` for the picture of that relative path: of the same name, or else the same stem."""
+    place = folder / relative.parent
+    exact = place / relative.name
+    if exact.is_file() and relative.suffix.lower() in SUFFIXES:
+        return exact
+    # a folder may hold stems with brackets, which a glob would take for patterns
+    entries = sorted(place.iterdir()) if place.is_dir() else []
+    found = [path for path in entries if path.is_file() and path.stem == relative.stem and path.suffix.lower() in SUFFIXES]
+    if not found:
+        raise ValueError(f"no mask: {place} holds none called {relative.stem} with a picture's suffix")
+    if len(found) > 1:
+        raise ValueError(f"more than one mask: {', '.join(path.name for path in found)} in {place}")
+    return found[0]
+
+
+def _colour(text: str) -> np.ndarray:
+    """ "#rrggbb" -> three floats in [0, 1]."""
+    found = re.fullmatch(r"#?([0-9a-fA-F]{6})", text.strip())
+    if not found:
+        raise ValueError(f"mask_color must be like #ff00ff, not {text!r}")
+    return np.array([int(found[1][at : at + 2], 16) for at in (0, 2, 4)], np.float32) / 255

@@ -1,0 +1,85 @@
+"""Opponents that look through frozen features, and generators that match the opponent's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from restore.gan import opponent as opponents
+from restore.gan.opponent import Opponent, OpponentConfig
+from restore.networks import backbones
+from restore.networks.discriminators import Projected
+from restore.runtime import Runtime
+
+
+@pytest.fixture
+def random_vgg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """VGG16 with random weights: no download, and features all the same."""
+
+    def make(through: str = "relu4_3") -> nn.Sequential:
+        torch.manual_seed(0)
+        features = torchvision.models.vgg16(weights=None).features[: backbones.VGG16_LAYERS[through] + 1]
+        for module in features:
+            if isinstance(module, nn.ReLU):
+                module.inplace = False
+        return features.float().eval().requires_grad_(False)
+
+    monkeypatch.setattr(backbones, "vgg16", make)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_projected_opponent_learns_its_heads_alone_and_moves_the_generator(random_vgg: None, fp32: Runtime, channels: int) -> None:
+    opponent = opponents.build(channels, OpponentConfig(network="projected", objective="hinge", width=4), fp32)
+    assert isinstance(opponent.player.network, Projected)
+    assert all(key.startswith("heads.") for key in opponent.player.network.state_dict())
+    real, made = torch.rand(2, channels, 32, 32), torch.rand(2, channels, 32, 32, requires_grad=True)
+    opponent.verdict(real, made).backward()
+    assert made.grad is not None and made.grad.abs().max() > 0
+    before = [parameter.clone() for parameter in opponent.player.network.parameters()]
+    first = opponent.learn(real, made)["discriminator"]
+    for _ in range(15):
+        last = opponent.learn(real, made)["discriminator"]
+    assert last < first
+    assert any(not torch.equal(old, new) for old, new in zip(before, opponent.player.network.parameters(), strict=True))
+
+
+def test_a_projected_opponent_takes_no_condition() -> None:
+    with pytest.raises(ValueError, match="condition"):
+        Projected(6)
+
+
+def _opponent(fp32: Runtime, **settings: object) -> Opponent:
+    torch.manual_seed(0)
+    return opponents.build(3, OpponentConfig(width=4, norm="none", **settings), fp32)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("network", ["patchgan", "multiscale"])
+def test_matching_is_zero_for_equal_pictures_and_leads_towards_them(fp32: Runtime, network: str) -> None:
+    opponent, real = _opponent(fp32, network=network), torch.rand(1, 3, 128, 128)
+    assert float(opponent.matching(real, real.clone())) == 0
+    made = torch.rand(1, 3, 128, 128, requires_grad=True)
+    loss = opponent.matching(real, made)
+    loss.backward()
+    assert made.grad is not None
+    nearer = made.detach() - 1e-3 * made.grad / made.grad.abs().max()
+    assert opponent.matching(real, nearer) < loss
+    assert all(parameter.grad is None for parameter in opponent.player.network.parameters())
+    assert not any(module._forward_hooks for module in opponent.player.network.modules())
+
+
+def test_matching_is_the_mean_distance_of_the_layers_written_out(fp32: Runtime) -> None:
+    opponent, real, made = _opponent(fp32), torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    distances, first, second = [], 2 * real - 1, 2 * made - 1
+    for layer in opponent.player.network.layers:  # type: ignore[union-attr]
+        first, second = layer(first), layer(second)
+        if isinstance(layer, nn.LeakyReLU):
+            distances.append((first - second).abs().mean())
+    torch.testing.assert_close(opponent.matching(real, made), torch.stack(distances).mean())
+
+
+def test_an_opponent_without_features_of_its_own_is_refused(fp32: Runtime) -> None:
+    plain = Opponent(nn.Conv2d(3, 1, 3), OpponentConfig(), fp32)
+    with pytest.raises(ValueError, match="patchgan"):
+        plain.matching(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32))

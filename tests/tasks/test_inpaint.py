@@ -1,0 +1,211 @@
+"""Inpainting end to end: where holes are told from, what is left alone, what is refused, and its training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+import tifffile
+import torch
+from PIL import Image
+from pydicom.data import get_testdata_file
+
+import restore
+from restore import images, weights
+from restore.runtime import Runtime
+from restore.tasks.inpaint import Inpaint, _colour
+
+Make = Callable[..., torch.nn.Module]
+Smooth = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def filler(tiny: Make, tmp_path: Path, tiny_variants: dict[str, dict[str, Any]]) -> Path:
+    """Weights that fill holes of gray or colour pictures, with whatever."""
+    path = tmp_path / "filler.safetensors"
+    settings = {"channels": 3, **tiny_variants["inpainter"]}
+    weights.save(path, tiny("inpainter", 3).state_dict(), {"task": "inpaint", "network": "inpainter", "settings": settings})
+    return path
+
+
+def _eight(picture: np.ndarray) -> np.ndarray:
+    return (picture * 255).round().astype(np.uint8)
+
+
+def _save(path: Path, pixels: np.ndarray, **settings: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels).save(path, **settings)
+    return path
+
+
+def _hole(height: int = 40, width: int = 60) -> np.ndarray:
+    mask = np.zeros((height, width), np.uint8)
+    mask[10:20, 15:40] = 255
+    return mask
+
+
+def _run(source: Path, out: Path, file: Path, **options: Any) -> restore.apply.batch.Report:
+    return restore.run("inpaint", source, out, weights=file, options=options, precision="fp32")
+
+
+def _changed(before: Path, after: Path) -> np.ndarray:
+    first, second = (images.read(path).frame(0).stored for path in (before, after))
+    apart = first != second
+    return np.asarray(apart.any(2) if apart.ndim == 3 else apart)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "bmp", "pgm", "dcm", "16.png", "16.tif"])
+def test_outside_the_mask_every_format_keeps_its_bits(filler: Path, tmp_path: Path, smooth: Smooth, suffix: str) -> None:
+    source = tmp_path / "in" / f"a.{suffix}"
+    source.parent.mkdir()
+    size = (40, 60)
+    if suffix == "dcm":
+        ds = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
+        ds.save_as(source)
+        size = (ds.Rows, ds.Columns)
+    elif suffix.startswith("16"):
+        wide = (smooth(*size, 1)[:, :, 0] * 65535).astype(np.uint16)
+        if suffix.endswith("tif"):
+            tifffile.imwrite(source, wide)
+        else:
+            Image.fromarray(wide).save(source)
+    else:
+        _save(source, _eight(smooth(*size, 1 if suffix == "pgm" else 3)), **({"lossless": True} if suffix == "webp" else {}))
+    mask = _save(tmp_path / "mask.png", _hole(*size))
+    report = _run(source, tmp_path / "out", filler, masks=mask)
+    assert not report.failed, report.rows[0].error
+    changed = _changed(source, tmp_path / "out" / f"a.{suffix}")
+    assert changed.any()
+    assert not changed[_hole(*size) == 0].any()
+
+
+def test_masks_are_found_by_relative_path_and_stem(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
+    for name in ("x/a.png", "y/a.png", "b[1].png", "lost.png", "two.png"):
+        _save(tmp_path / "in" / name, _eight(smooth(40, 60, 3)))
+    for name in ("x/a.bmp", "y/a.png", "b[1].png", "two.png.bmp", "stray.png", "two.bmp", "two.pgm"):
+        _save(tmp_path / "masks" / name, _hole() if name != "y/a.png" else _hole()[:, ::-1])
+    (tmp_path / "masks" / "two.png.bmp").unlink()
+    report = _run(tmp_path / "in", tmp_path / "out", filler, masks=tmp_path / "masks")
+    status = {row.input.relative_to(tmp_path / "in").as_posix(): (row.status, row.error) for row in report.rows}
+    assert [status[name][0] for name in ("x/a.png", "y/a.png", "b[1].png")] == ["done"] * 3
+    assert "no mask" in status["lost.png"][1]
+    assert "more than one mask" in status["two.png"][1]
+    assert any("stray.png" in note for note in report.notes)
+    assert not _changed(tmp_path / "in/y/a.png", tmp_path / "out/y/a.png")[_hole()[:, ::-1] == 0].any()
+
+
+def test_another_mask_is_another_result_and_the_same_is_done_already(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
+    source, mask = _save(tmp_path / "in/a.png", _eight(smooth(40, 60, 3))), tmp_path / "mask.png"
+    _save(mask, _hole())
+    statuses = []
+    for content in (_hole(), _hole(), _hole()[::-1]):
+        _save(mask, content)
+        statuses.append(_run(source, tmp_path / "out", filler, masks=mask).rows[0].status)
+    assert statuses == ["done", "skipped", "done"]
+    assert not _changed(source, tmp_path / "out/a.png")[_hole()[::-1] == 0].any()
+
+
+@pytest.mark.parametrize(
+    ("mask", "options", "word"),
+    [(_hole(40, 61), {}, "61 x 40"), (0 * _hole(), {}, "marks nothing"), (0 * _hole() + 255, {}, "whole picture"),
+     (0 * _hole() + 255, {"invert_masks": True}, "marks nothing")],
+    ids=["size", "empty", "all", "inverted"],
+)  # fmt: skip
+def test_a_senseless_mask_is_one_line_and_the_others_go_on(
+    filler: Path, tmp_path: Path, smooth: Smooth, *, mask: np.ndarray, options: dict[str, Any], word: str
+) -> None:
+    for name in ("a.png", "b.png"):
+        _save(tmp_path / "in" / name, _eight(smooth(40, 60, 3)))
+    _save(tmp_path / "masks/a.png", mask)
+    _save(tmp_path / "masks/b.png", _hole() if not options else 255 - _hole())
+    report = _run(tmp_path / "in", tmp_path / "out", filler, masks=tmp_path / "masks", **options)
+    bad, good = report.rows
+    assert (bad.status, good.status) == ("failed", "done")
+    assert word in bad.error and "a.png" in bad.error
+    assert not (tmp_path / "out/a.png").exists()
+
+
+def test_a_colour_is_filled_with_its_margin(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
+    pixels = _eight(0.5 * smooth(40, 60, 3))
+    pixels[10:20, 15:40] = (255, 4, 250)
+    source = _save(tmp_path / "in/a.png", pixels)
+    assert not _run(source, tmp_path / "out", filler, mask_color="#ff00ff", grow=2).failed
+    changed = _changed(source, tmp_path / "out/a.png")
+    assert changed[10:20, 15:40].all()
+    around = np.zeros_like(changed)
+    around[8:22, 13:42] = True
+    assert not changed[~around].any()
+
+
+def test_what_is_transparent_is_filled_and_becomes_opaque(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
+    pixels = np.dstack([_eight(smooth(40, 60, 3)), 255 - _hole()])
+    source = _save(tmp_path / "in/a.png", pixels)
+    assert not _run(source, tmp_path / "out", filler, alpha=True, grow=0).failed
+    made = np.asarray(Image.open(tmp_path / "out/a.png"))
+    assert (made[:, :, 3] == 255).all()
+    np.testing.assert_array_equal(made[_hole() == 0], pixels[_hole() == 0])
+    opaque = _save(tmp_path / "in/b.png", pixels[:, :, :3].copy())
+    assert "no alpha" in _run(opaque, tmp_path / "out", filler, alpha=True).rows[0].error
+
+
+def test_found_masks_can_be_saved_and_given_back(filler: Path, tmp_path: Path) -> None:
+    pixels = np.full((200, 200, 3), 110, np.uint8)
+    pixels[20:180, 90:92] = 240  # a scratch
+    source = _save(tmp_path / "in/sub/a.png", pixels)
+    first = restore.run(
+        "inpaint", tmp_path / "in", tmp_path / "out", weights=filler, options={"scratches": True, "save_masks": tmp_path / "found"},
+        precision="fp32",
+    )  # fmt: skip
+    assert first.rows[0].facts["holes"] == 1
+    found = np.asarray(Image.open(tmp_path / "found/sub/a.png")) > 0
+    assert found[30:170, 90:92].all() and found.mean() < 0.05
+    _run(tmp_path / "in", tmp_path / "again", filler, masks=tmp_path / "found")
+    assert (tmp_path / "again/sub/a.png").read_bytes() == (tmp_path / "out/sub/a.png").read_bytes()
+    assert _changed(source, tmp_path / "out/sub/a.png")[found].any()
+
+
+def test_a_clean_picture_has_no_scratches_and_stays(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
+    source = _save(tmp_path / "in/a.png", _eight(smooth(100, 120, 3)))
+    report = _run(source, tmp_path / "out", filler, scratches=True)
+    assert report.rows[0].status == "done"
+    assert (tmp_path / "out/a.png").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({}, "exactly one"), ({"alpha": True, "scratches": True}, "alpha and scratches"), ({"masks": "nowhere"}, "no such mask"),
+     ({"mask_color": "pink"}, "ff00ff"), ({"alpha": True, "method": "magic"}, "telea"), ({"alpha": True, "grow": -1}, "negative"),
+     ({"alpha": True, "sensitivity": 2}, "sensitivity"), ({"alpha": True, "colour": 1}, "no option colour")],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_at_once(filler: Path, fp32: Runtime, options: dict[str, Any], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        Inpaint(weights=filler, options=options, runtime=fp32)
+
+
+def test_a_method_of_opencvs_needs_no_weights(tmp_path: Path, smooth: Smooth) -> None:
+    source, mask = _save(tmp_path / "in/a.png", _eight(smooth(40, 60, 3))), _save(tmp_path / "mask.png", _hole())
+    report = restore.run("inpaint", source, tmp_path / "out", options={"masks": mask, "method": "telea"})
+    assert not report.failed
+    assert report.rows[0].facts["method"] == "telea"
+
+
+def test_colours_are_read_as_on_the_web() -> None:
+    np.testing.assert_allclose(_colour("#ff8000"), [1, 128 / 255, 0], atol=1e-6)
+
+
+def test_it_learns_and_is_used_by_name(tmp_path: Path, photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = {
+        "network.widths": "8,8,12", "network.dilations": "1,2", "data.crop": "32", "loop.steps": "3", "loop.batch_size": "2",
+        "opponent.width": "4", "losses.perceptual_weight": "0", "loop.workers": "0", "precision": "fp32",
+    }  # fmt: skip
+    run = restore.train("inpaint", photos(tmp_path / "photos"), overrides=small, out=tmp_path / "runs/mine")
+    assert run.weights is not None
+    assert weights.entry(run.weights).recipe["task"] == "inpaint"
+    _save(tmp_path / "mask.png", _hole(*images.read(next((tmp_path / "photos").iterdir())).size))
+    report = restore.run("inpaint", tmp_path / "photos", tmp_path / "out", weights="mine", options={"masks": tmp_path / "mask.png"})
+    assert {row.status for row in report.rows} == {"done"}, [row.error for row in report.rows]
