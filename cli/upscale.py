@@ -28,8 +28,7 @@ def upscale(
 
     faithful stays with what the picture shows: it sharpens edges and invents next to nothing, at the price of smooth texture.
 
-    photo undoes blur, noise and JPEG too and invents plausible fine texture: for pictures to look at, not for evidence or diagnosis. (No
-    such weights ship yet.)
+    photo undoes blur, noise and JPEG too and invents plausible fine texture: for pictures to look at, not for evidence or diagnosis.
 
     restore upscale photos/ --out large/ --scale 2
     """

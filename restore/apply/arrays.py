@@ -11,7 +11,8 @@ from restore.networks.resample import enlarge
 
 def enlarged(picture: np.ndarray, scale: int) -> np.ndarray:
     """(H, W, C) float32 -> (scale H, scale W, C) by the cubic kernel."""
-    return np.ascontiguousarray(enlarge(tensor([picture]), scale)[0].permute(1, 2, 0).numpy())
+    planes = tensor([picture]).contiguous(memory_format=torch.channels_last)  # so that the result lies as an array does
+    return np.ascontiguousarray(enlarge(planes, scale)[0].permute(1, 2, 0).numpy())
 
 
 def floats(picture: np.ndarray) -> np.ndarray:

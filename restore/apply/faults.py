@@ -23,7 +23,7 @@ def fault_of(piece: np.ndarray, correction: np.ndarray) -> str | None:
     """What is wrong with a correction to `piece` (enlarged already, where the network enlarges), or None."""
     if not np.isfinite(correction).all():
         return "not finite"
-    restored = piece + correction
-    if float(np.ptp(restored)) == 0 and float(np.ptp(piece)) > 0:
-        return "constant"
-    return None
+    some = np.s_[::16, ::16]  # nearly always enough to see that a picture is not constant
+    if np.ptp(piece[some] + correction[some]) > 0:
+        return None
+    return "constant" if np.ptp(piece + correction) == 0 and np.ptp(piece) > 0 else None

@@ -246,6 +246,7 @@ class Restorer:
             maps = [condition(*place) for place in places] if condition else None
             bases = pieces if scale == 1 else [enlarged(piece, scale) for piece in pieces]
             corrections = self._checked(pieces, bases, maps, trace, common)
+            trace.tiles += len(batch)
             for (rows, columns), base, correction in zip(batch, bases, corrections, strict=True):
                 if strength != 1:
                     correction *= np.float32(strength)
@@ -254,8 +255,9 @@ class Restorer:
                 if rows.weight.min() < 1 or columns.weight.min() < 1:
                     down, across = (tiling.stretched(span.weight, scale) for span in (rows, columns))
                     correction *= (down[:, None] * across[None])[:, :, None]
+                elif scale > 1 and correction.shape == result.shape:
+                    return correction  # the only tile
                 result[scale * rows.start : scale * rows.stop, scale * columns.start : scale * columns.stop] += correction
-            trace.tiles += len(batch)
         return result
 
     def _statistics(self, shown: np.ndarray, condition: Condition | None, tile: int) -> Statistics | None:

@@ -26,4 +26,6 @@ def turned(tensor: Tensor, view: tuple[int, bool], place: Runtime) -> Tensor:
 def unturned(tensor: Tensor, view: tuple[int, bool]) -> Tensor:
     """Undo `turned`."""
     turns, mirrored = view
+    if not turns and not mirrored:
+        return tensor  # rot90 copies, even for no turn
     return torch.rot90(tensor.flip(3) if mirrored else tensor, -turns, (2, 3))

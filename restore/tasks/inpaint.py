@@ -76,7 +76,7 @@ class Inpaint:
             raise ValueError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
         if not 0 <= float(self.options["sensitivity"]) <= 1:
             raise ValueError(f"sensitivity must be from 0 to 1, not {self.options['sensitivity']}")
-        self.entry = catalogue.find(weights or DEFAULT) if self.method == "network" else None
+        self.entry = _find(weights) if self.method == "network" else None
         if self.entry and self.entry.recipe.get("task") != "inpaint":
             raise ValueError(f"the weights {self.entry.name!r} are made to {self.entry.recipe.get('task')}, not to inpaint")
         self.runtime, self.tile, self.batch_size = runtime, tile, batch_size or 1
@@ -172,6 +172,16 @@ class Inpaint:
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
         Image.fromarray(hole.astype(np.uint8) * 255).save(temporary, "PNG")
         temporary.replace(target)
+
+
+def _find(given: str | Path | None) -> catalogue.Entry:
+    try:
+        return catalogue.find(given or DEFAULT)
+    except ValueError as error:
+        if given:
+            raise
+        mend = "train them (restore train inpaint DATASETS --config inpaint --out runs/inpaint), or take --method telea"
+        raise ValueError(f"no weights that fill holes ship yet: {mend}") from error
 
 
 def _match(folder: Path, relative: Path) -> Path:
