@@ -23,6 +23,13 @@ def residual(x: Tensor, first: nn.Conv2d, second: nn.Conv2d) -> Tensor:
     return second(F.relu(first(x), inplace=True)).add_(x)  # type: ignore[no-any-return]
 
 
+def added(x: Tensor, layer: nn.Conv2d, other: Tensor) -> Tensor:
+    """layer(x) + other, the convolution's stride being 1, (B, C, H, W) -> (B, C', H, W)."""
+    if _applies(x, layer.weight) and _works():
+        return _convolved(x, layer, other)
+    return layer(x).add_(other)  # type: ignore[no-any-return]
+
+
 def _applies(x: Tensor, weight: Tensor) -> bool:
     return (
         x.device.type == "cpu"
@@ -36,7 +43,12 @@ def _applies(x: Tensor, weight: Tensor) -> bool:
 def _fused(x: Tensor, first: nn.Conv2d, second: nn.Conv2d) -> Tensor:
     run = torch.ops.mkldnn._convolution_pointwise
     hidden = run(x, first.weight, first.bias, *_places(first), "relu", [], "")
-    made: Tensor = run(hidden, x, second.weight, second.bias, *_places(second), "add", None, None, [], None)
+    return _convolved(hidden, second, x)
+
+
+def _convolved(x: Tensor, layer: nn.Conv2d, other: Tensor) -> Tensor:
+    run = torch.ops.mkldnn._convolution_pointwise
+    made: Tensor = run(x, other, layer.weight, layer.bias, *_places(layer), "add", None, None, [], None)
     return made
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.fused import residual
+from restore.networks.fused import added, residual
 
 
 class Block(nn.Module):
@@ -64,6 +64,6 @@ class Upscaler(nn.Module):
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1] -> (B, C, scale H, scale W)."""
         hidden = self.head(picture)
-        hidden = hidden + self.body(self.blocks(hidden))
+        hidden = added(self.blocks(hidden), self.body, hidden)
         return F.pixel_shuffle(self.tail(hidden), self.scale)
 

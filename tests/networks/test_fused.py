@@ -25,6 +25,10 @@ def test_it_equals_the_layers_one_after_the_other(bias: bool, dtype: torch.dtype
     with torch.inference_mode():
         made, expected = fused.residual(x, first, second), x + second(F.relu(first(x)))
     torch.testing.assert_close(made, expected, atol=0.03 if dtype == torch.bfloat16 else 1e-5, rtol=0.01)
+    other = torch.randn(2, 8, 13, 17).to(dtype).contiguous(memory_format=layout)
+    with torch.inference_mode():
+        more, sum_ = fused.added(x, first, other), first(x) + other
+    torch.testing.assert_close(more, sum_, atol=0.03 if dtype == torch.bfloat16 else 1e-5, rtol=0.01)
     assert torch.equal(x, kept)
     assert made.is_contiguous(memory_format=layout)
 
