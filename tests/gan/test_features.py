@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torchvision
 from torch import nn
 
 from restore.gan import opponent as opponents
+from restore.gan.core import GAME
 from restore.gan.opponent import Opponent, OpponentConfig
 from restore.networks import backbones
 from restore.networks.discriminators import Projected
@@ -31,17 +34,19 @@ def random_vgg(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_projected_opponent_learns_its_heads_alone_and_moves_the_generator(random_vgg: None, fp32: Runtime, channels: int) -> None:
-    opponent = opponents.build(channels, OpponentConfig(network="projected", objective="hinge", width=4), fp32)
+    torch.manual_seed(0)
+    quick = replace(GAME, learning_rate=0.01)
+    opponent = opponents.build(channels, OpponentConfig(network="projected", objective="hinge", width=4, optimizer=quick), fp32)
     assert isinstance(opponent.player.network, Projected)
     assert all(key.startswith("heads.") for key in opponent.player.network.state_dict())
-    real, made = torch.rand(2, channels, 32, 32), torch.rand(2, channels, 32, 32, requires_grad=True)
+    real, made = torch.rand(2, channels, 1, 1).expand(-1, -1, 32, 32), torch.rand(2, channels, 32, 32, requires_grad=True)
     opponent.verdict(real, made).backward()
     assert made.grad is not None and made.grad.abs().max() > 0
     before = [parameter.clone() for parameter in opponent.player.network.parameters()]
     first = opponent.learn(real, made)["discriminator"]
     for _ in range(15):
         last = opponent.learn(real, made)["discriminator"]
-    assert last < first
+    assert last < 0.9 * first
     assert any(not torch.equal(old, new) for old, new in zip(before, opponent.player.network.parameters(), strict=True))
 
 
