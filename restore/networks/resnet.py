@@ -117,6 +117,11 @@ class ResnetGenerator(nn.Module):
                 last.weight.mul_(0.1)
 
     @property
+    def overlap(self) -> int:
+        """Of tiles, whose outer quarter at either end counts for nothing: what is further off than half of the reach matters little."""
+        return max(64, 2 * self.reach)
+
+    @property
     def receptive_field(self) -> int:
         """Half-width in pixels of what can influence one output pixel, normalisations (which see the whole picture) apart."""
         return self.reach + self.multiple
