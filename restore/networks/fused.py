@@ -69,6 +69,6 @@ def _works() -> bool:
         expected = x + second(F.relu(first(x)))
         try:
             made = _fused(x, first, second)
-        except (RuntimeError, AttributeError, TypeError, NotImplementedError):
+        except (RuntimeError, AttributeError, TypeError):
             return False
     return made.shape == x.shape and bool((made - expected).abs().max() < 0.1)
