@@ -67,7 +67,7 @@ MENDS: Mapping[str, str] = {
     "lost": "the discriminator can no longer tell made from real: raise its rate or its width, or give it more steps",
     "vanishing": "the generator's gradient has all but vanished: take the non-saturating, hinge or wasserstein objective",
     "exploding": "a gradient has exploded: lower the rates or set `clip`",
-    "checkerboard": "the made pictures carry a checkerboard: use upsample = resize",
+    "checkerboard": "the made pictures carry a checkerboard: use upsample = resize or smooth",
     "inversion": "bright has become dark in the translation: raise identity_weight",
     "nan": "a gradient is no longer a number: resume from the last checkpoint with lower rates, or in fp32",
 }

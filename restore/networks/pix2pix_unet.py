@@ -60,22 +60,25 @@ class Pix2PixUNet(nn.Module):
         width: channels after the first layer (64 in the paper).
         levels: halvings; 8 bring 256 pixels down to 1.
         norm: "batch" (the paper), "instance", "pixel" or "none".
-        upsample: "resize", or "transposed" as in the reference code.
+        upsample: "resize", "smooth", or "transposed" as in the reference code.
         dropout: in the innermost levels of the decoder, while training.
+        refine: convolutions at the full size behind the last level, which see the source again: a decoder that ends in a doubled picture
+            has nothing to smooth its grid with.
     """
 
     condition_channels = 0
 
     def __init__(
         self, channels: int = 3, width: int = 64, levels: int = 8, *, norm: Literal["instance", "batch", "pixel", "none"] = "batch",
-        upsample: Literal["resize", "transposed"] = "resize", dropout: float = 0.5,
+        upsample: Literal["resize", "smooth", "transposed"] = "resize", dropout: float = 0.5, refine: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         if levels < 2:
             raise ValueError(f"a U-Net needs at least 2 levels, not {levels}")
         self.channels = channels
         self.multiple = 2**levels
-        self.overlap = 3 * self.multiple  # of tiles: all that it sees
+        self.reach = (5 if upsample == "smooth" else 3) * self.multiple + refine
+        self.overlap = self.reach  # of tiles: all that it sees
         widths = [min(8 * width, width * 2**level) for level in range(levels)]
         below: Level | None = None
         for level in range(levels - 1, 0, -1):
@@ -83,17 +86,32 @@ class Pix2PixUNet(nn.Module):
             below = Level(
                 widths[level - 1], widths[level], below, norm=norm, upsample=upsample, dropout=inner_dropout
             )
-        self.outermost = Level(channels, widths[0], below, norm=norm, upsample=upsample, dropout=0.0, out=channels)
+        out = width if refine else channels
+        self.outermost = Level(channels, widths[0], below, norm=norm, upsample=upsample, dropout=0.0, out=out)
+        self.refine = _refine(width, channels, refine) if refine else None
         initialise(self)
 
     @property
     def receptive_field(self) -> int:
         """Half-width in pixels of what can influence one output pixel."""
-        return 3 * self.multiple
+        return self.reach
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1], sides multiples of `multiple` -> what has to be added to get its translation."""
-        return (torch.tanh(self.outermost(2 * picture - 1).float()) + 1) / 2 - picture.float()
+        seen = 2 * picture - 1
+        made = self.outermost(seen)
+        if self.refine is not None:
+            made = self.refine(torch.cat([made, seen], 1))
+        return (torch.tanh(made.float()) + 1) / 2 - picture.float()
+
+
+def _refine(width: int, channels: int, count: int) -> nn.Sequential:
+    """(B, width + channels, H, W) -> (B, channels, H, W), by `count` convolutions."""
+    layers: list[nn.Module] = []
+    for number in range(count):
+        before, after = width if number else width + channels, channels if number == count - 1 else width
+        layers += [nn.LeakyReLU(0.2), nn.Conv2d(before, after, 3, padding=1, padding_mode="reflect")]
+    return nn.Sequential(*layers)
 
 
 def _up(before: int, after: int, how: str, bias: bool) -> nn.Module:

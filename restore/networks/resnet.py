@@ -39,19 +39,21 @@ class ResnetBlock(nn.Module):
 
 
 class Up(nn.Module):
-    """Twice the resolution: nearest neighbour, then a convolution; or a transposed convolution as in the reference code."""
+    """Twice the resolution: nearest neighbour ("resize") or bilinear ("smooth", whose answer has a zero where a checkerboard would
+    be), then a convolution; or a transposed convolution as in the reference code."""
 
     def __init__(self, before: int, after: int, how: str, bias: bool) -> None:
         super().__init__()
         self.convolution: nn.Module
-        if how == "resize":
-            self.resize: nn.Module = nn.Upsample(scale_factor=2, mode="nearest")
+        if how in {"resize", "smooth"}:
+            smooth = how == "smooth"
+            self.resize: nn.Module = nn.Upsample(scale_factor=2, mode="bilinear" if smooth else "nearest")
             self.convolution = nn.Conv2d(before, after, 3, padding=1, padding_mode="reflect", bias=bias)
         elif how == "transposed":
             self.resize = nn.Identity()
             self.convolution = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=bias)
         else:
-            raise ValueError(f"upsample must be resize or transposed, not {how!r}")
+            raise ValueError(f"upsample must be resize, smooth or transposed, not {how!r}")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.convolution(self.resize(x))  # type: ignore[no-any-return]
@@ -65,7 +67,7 @@ class ResnetGenerator(nn.Module):
         width: channels after the first layer (64 in the paper).
         blocks: residual blocks (9 for 256 x 256, 6 for 128 x 128 in the paper).
         norm: "instance", "batch", "pixel" or "none".
-        upsample: "resize", or "transposed" as in the reference code.
+        upsample: "resize", "smooth", or "transposed" as in the reference code.
         dropout: within the blocks, 0..1.
         residual: learn what has to be changed, beginning with nothing, instead of the whole picture: for changes of style.
     """
@@ -75,7 +77,7 @@ class ResnetGenerator(nn.Module):
 
     def __init__(
         self, channels: int = 3, width: int = 64, blocks: int = 9, *, norm: Literal["instance", "batch", "pixel", "none"] = "instance",
-        upsample: Literal["resize", "transposed"] = "resize", dropout: float = 0.0,
+        upsample: Literal["resize", "smooth", "transposed"] = "resize", dropout: float = 0.0,
         residual: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -97,7 +99,7 @@ class ResnetGenerator(nn.Module):
             *block(Up(2 * width, width, upsample, bias), width),
         )
         self.tail = nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")
-        self.reach = 3 + 1 + 2 + 4 * 2 * blocks + 4 + 2 + 3
+        self.reach = 3 + 1 + 2 + 4 * 2 * blocks + 4 + 2 + 3 + (6 if upsample == "smooth" else 0)
         initialise(self)
         if norm == "none":
             self._keep_size()

@@ -35,16 +35,20 @@ class GeneratorConfig:
     norm: Literal["instance", "batch", "pixel", "none"] = field(
         default="instance", metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"}
     )
-    upsample: Literal["resize", "transposed"] = field(
-        default="resize", metadata={"help": "resize leaves no checkerboard; transposed is the reference code's"}
+    upsample: Literal["resize", "smooth", "transposed"] = field(
+        default="resize",
+        metadata={"help": "resize (nearest neighbour) and smooth (bilinear), then a convolution; transposed is the reference code's"},
     )
+    refine: int = field(default=0, metadata={"help": "pix2pix_unet: convolutions at the full size behind the last level"})
     dropout: float = field(default=0.0, metadata={"help": "share of the activations dropped while training"})
     residual: bool = field(default=False, metadata={"help": "resnet: learn the change, beginning with none, instead of the whole picture"})
 
     def settings(self, channels: int) -> dict[str, Any]:
         """What `networks.build` takes."""
         shared = {"channels": channels, "width": self.width, "norm": self.norm, "upsample": self.upsample, "dropout": self.dropout}
-        return shared | ({"blocks": self.blocks, "residual": self.residual} if self.name == "resnet" else {"levels": self.levels})
+        of_resnet = self.name == "resnet"
+        own = {"blocks": self.blocks, "residual": self.residual} if of_resnet else {"levels": self.levels, "refine": self.refine}
+        return shared | own
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def test_an_upscaler_starts_from_one_of_another_scale() -> None:
     )
 
 
-@pytest.mark.parametrize("upsample", ["resize", "transposed"])
+@pytest.mark.parametrize("upsample", ["resize", "smooth", "transposed"])
 def test_a_translator_without_normalisations_keeps_the_signals_size(upsample: str) -> None:
     torch.manual_seed(0)
     network = networks.build("resnet", width=16, blocks=9, norm="none", upsample=upsample)
@@ -172,3 +172,20 @@ def test_a_residual_translator_stays_within_black_and_white() -> None:
         made = picture + network(picture)
         assert made.min() > -0.01
         assert made.max() < 1.01
+
+
+@pytest.mark.parametrize("upsample", ["resize", "smooth", "transposed"])
+@pytest.mark.parametrize("refine", [0, 2])
+def test_a_translating_unet_sees_no_further_than_it_tells(upsample: str, refine: int) -> None:
+    torch.manual_seed(0)
+    network = networks.build("pix2pix_unet", width=4, levels=2, norm="none", upsample=upsample, refine=refine).eval()
+    reach, side = network.receptive_field, 96
+    assert side > 2 * reach
+    picture = torch.rand(1, 3, side, side)
+    changed = picture.clone()
+    changed[:, :, 47:49, 47:49] = 1 - changed[:, :, 47:49, 47:49]
+    apart = (network(picture) + picture - network(changed) - changed).abs().amax((0, 1)) > 1e-7
+    assert apart.any()
+    far = torch.ones(side, side, dtype=torch.bool)
+    far[47 - reach : 49 + reach, 47 - reach : 49 + reach] = False
+    assert not (apart & far).any()
