@@ -1,8 +1,7 @@
-"""Finding scratches and dust in old photographs: thin light or dark marks that their surroundings do not explain.
+"""Finding scratches, cracks, dust and losses in old photographs: by a network that was taught on clean ones made old and worn.
 
-Classical: the picture against its openings and closings by lines (a mark is gone from all of those it does not lie along), a threshold by
-the picture's own spread, and a choice by shape: long and thin, or small and round and strong. Compare Buades et al. 2010 and Kokaram
-1998 on line scratches of film.
+The network (`restore train scratches`, `restore.datasets.wear`) tells each pixel's chance of being a mark; a pixel of some chance counts
+where it belongs to one of a high chance (hysteresis, Canny 1986).
 """
 
 from __future__ import annotations
@@ -10,45 +9,52 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-WIDEST = 7
-"""Width in pixels of the widest mark that is looked for, in a picture of REFERENCE pixels on its shorter side."""
-REFERENCE = 600
+from restore.apply.restorer import Restorer
+
+STRONG, WEAK = (0.98, 0.5), 0.5
+"""The chance that makes a mark at a sensitivity of 0 and of 1, and the share of it that belongs to one."""
+LARGE = 1000
+"""Pixels on the shorter side of a picture that is looked at in half its size too: its marks may be wider than any the network was shown."""
+LEAST = 4
+"""Pixels of the smallest mark."""
 
 
-def find(shown: np.ndarray, sensitivity: float = 0.5) -> np.ndarray:
-    """Where scratches and dust are.
+class Finder:
+    """Finds marks. It holds no picture, so threads may share one.
 
     Args:
-        shown: (H, W, 1|3) float32, nominal [0, 1].
-        sensitivity: 0..1; higher finds more, and more that is none.
-
-    Returns:
-        (H, W) bool.
+        restorer: of a network that translates a gray picture into the chance of a mark.
     """
-    gray = np.clip(shown.mean(2), 0, 1).astype(np.float32)
-    unit = max(1.0, min(gray.shape) / REFERENCE)
-    size = round(WIDEST * unit) | 1
-    marks = np.zeros(gray.shape, bool)
-    for sign in (1, -1):  # light marks, then dark ones
-        marks |= _marks(sign * gray, size, unit, 1.5 - sensitivity)
-    return marks
 
+    def __init__(self, restorer: Restorer) -> None:
+        self.restorer = restorer
 
-def _marks(gray: np.ndarray, size: int, unit: float, strictness: float) -> np.ndarray:
-    """Marks lighter than what is about them."""
-    smooth = cv2.GaussianBlur(gray, (0, 0), 0.6 * unit)
-    ridge = smooth - cv2.morphologyEx(smooth, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-    # texture is full of small ridges: a mark must stand out from those about it
-    usual = cv2.GaussianBlur(ridge, (0, 0), 4 * size)
-    strong, weak = strictness * (0.045 + 3.5 * usual), strictness * (0.025 + 1.8 * usual)
-    count, labels, found, _ = cv2.connectedComponentsWithStats((ridge > weak).astype(np.uint8), connectivity=8)
-    peaks = np.zeros(count, np.float32)
-    np.maximum.at(peaks, labels.ravel().astype(np.intp), (ridge / strong).ravel())
-    length = np.hypot(found[:, cv2.CC_STAT_WIDTH], found[:, cv2.CC_STAT_HEIGHT])
-    thickness = found[:, cv2.CC_STAT_AREA] / np.maximum(length, 1)
-    # a line is many times as long as it is thick; dust is small, and must be the stronger
-    line = (length > 18 * unit) & (thickness < 0.12 * length) & (thickness < size) & (peaks > 1)
-    speck = (length <= 14 * unit) & (found[:, cv2.CC_STAT_AREA] >= 4 * unit) & (peaks > 2.2)
-    chosen = line | speck
-    chosen[0] = False
-    return np.asarray(chosen[labels])
+    def __call__(self, shown: np.ndarray, sensitivity: float = 0.5) -> np.ndarray:
+        """Where scratches and dust are.
+
+        Args:
+            shown: (H, W, 1|3) float32, nominal [0, 1].
+            sensitivity: 0..1; higher finds more, and more that is none.
+
+        Returns:
+            (H, W) bool.
+        """
+        gray = np.clip(shown.mean(2, keepdims=True), 0, 1).astype(np.float32)
+        size = gray.shape[1], gray.shape[0]
+        found = self._marks(gray, sensitivity)
+        while min(gray.shape[:2]) > LARGE:
+            smaller = gray.shape[1] // 2, gray.shape[0] // 2
+            gray = cv2.resize(gray, smaller, interpolation=cv2.INTER_AREA)[:, :, None]
+            coarse = self._marks(gray, sensitivity).astype(np.uint8)
+            found |= cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST).astype(bool)
+        return found
+
+    def _marks(self, gray: np.ndarray, sensitivity: float) -> np.ndarray:
+        chance = self.restorer.restore(gray)[0][:, :, 0]
+        strong = STRONG[0] + sensitivity * (STRONG[1] - STRONG[0])
+        count, labels, sizes, _ = cv2.connectedComponentsWithStats((chance > WEAK * strong).astype(np.uint8), connectivity=8)
+        chosen = np.zeros(count, bool)
+        chosen[labels[chance > strong]] = True
+        chosen &= sizes[:, cv2.CC_STAT_AREA] >= LEAST
+        chosen[0] = False
+        return np.asarray(chosen[labels])

@@ -21,6 +21,8 @@ from restore.images import ImageError, read
 log = logging.getLogger(__name__)
 
 Damage = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray | None]]
+Ageing = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Wanted = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class DamagedCrops(Dataset[dict[str, Tensor]]):
@@ -35,6 +37,8 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         channels: 1 (colour pictures become luma, ITU-R BT.601) or 3 (gray pictures are repeated).
         damage: what harms a crop (H, W, C) and tells where or how much (H, W, 1), or None.
         condition: what that map is called: "noise" (its level) or "mask".
+        ageing: what is done to a clean crop (H, W, C) first, and not undone by the network.
+        wanted: what the network is to make, from the clean and the damaged crop, where it is not the clean one.
         seed: of everything random.
         length: number of items.
         scales: a crop is taken from the picture shrunk by a factor drawn from this range (1 = as it is), area-averaged.
@@ -55,8 +59,10 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         scaled_share: float = 1.0,
         gain: tuple[float, float] = (1.0, 1.0),
         condition: str = "noise",
+        ageing: Ageing | None = None,
+        wanted: Wanted | None = None,
     ) -> None:
-        self.condition = condition
+        self.condition, self.ageing, self.wanted = condition, ageing, wanted
         self.pictures = Pictures(files, channels)
         self.crop, self.damage, self.seed, self.length = crop, damage, seed, length
         self.scales, self.scaled_share, self.gain = scales, scaled_share, gain
@@ -68,8 +74,10 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         rng = np.random.default_rng([self.seed, index])
         picture = self.pictures.draw(rng)
         clean = self._augment(self._crop(picture, rng), rng)
+        if self.ageing is not None:
+            clean = self.ageing(clean, rng)
         damaged, told = self.damage(clean, rng)
-        item = {"damaged": _tensor(damaged), "clean": _tensor(clean)}
+        item = {"damaged": _tensor(damaged), "clean": _tensor(self.wanted(clean, damaged) if self.wanted else clean)}
         return item if told is None else item | {self.condition: _tensor(told)}
 
     def _crop(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:

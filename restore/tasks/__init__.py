@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from restore.tasks import denoise_training, inpaint_training, translate_training, upscale_training
+from restore.tasks import denoise_training, inpaint_training, scratches_training, translate_training, upscale_training
 from restore.tasks.denoise import Denoise
 from restore.tasks.inpaint import Inpaint
 from restore.tasks.prepared import Prepared
@@ -56,6 +56,7 @@ METHODS: Mapping[str, Method] = {
     "denoise": Method("denoising, from clean pictures", denoise_training.DenoiseConfig, denoise_training.prepare),
     "upscale": Method("super-resolution, from clean pictures", upscale_training.UpscaleConfig, upscale_training.prepare),
     "inpaint": Method("filling holes, from clean pictures", inpaint_training.InpaintConfig, inpaint_training.prepare),
+    "scratches": Method("finding scratches and dust, from clean pictures", scratches_training.ScratchesConfig, scratches_training.prepare),
     "cyclegan": Method(
         "translating between two heaps of pictures, both ways", translate_training.CycleGanConfig, translate_training.cyclegan
     ),

@@ -14,18 +14,18 @@ from PIL import Image
 
 from restore import images
 from restore import weights as catalogue
-from restore.apply import scratches
 from restore.apply.filling import METHODS, Filler, grown
 from restore.apply.restorer import Restorer
+from restore.apply.scratches import Finder
 from restore.images import SUFFIXES, Frame, Picture
 from restore.runtime import Runtime
 
-DEFAULT = "inpaint"
+DEFAULT, FINDER = "inpaint", "scratches"
 SOURCES = ("masks", "mask_color", "alpha", "scratches")
 """Options of which exactly one says where the holes are."""
 OPTIONS = {
     "masks": None, "invert_masks": False, "mask_color": None, "mask_tolerance": 10.0, "alpha": False, "scratches": False,
-    "sensitivity": 0.5, "grow": None, "feather": 0, "method": "network", "save_masks": None,
+    "sensitivity": 0.5, "grow": None, "feather": 0, "method": "network", "texture": True, "save_masks": None,
 }  # fmt: skip
 GROW = {"masks": 0, "mask_color": 2, "alpha": 1, "scratches": 1}
 """Pixels that holes are grown by unless told: what lies about a found one is rarely clean."""
@@ -39,7 +39,8 @@ class Inpaint:
         options: where the holes are, exactly one of `masks` (a picture for all, or a folder of them with the pictures' relative names and
             any suffix; white is filled, `invert_masks` turns that about), `mask_color` ("#rrggbb", `mask_tolerance` on the 0..255
             scale), `alpha` (what is transparent, which becomes opaque) or `scratches` (found in the picture; `sensitivity` 0..1);
-            `grow` and `feather` in pixels; `method` (network, telea, navier-stokes); `save_masks`, a folder for the masks used.
+            `grow` and `feather` in pixels; `method` (network, telea, navier-stokes); `texture` (copied into
+            wide holes); `save_masks`, a folder for the masks used.
         runtime: device and precision.
         tile: auto, 0 or pixels.
         batch_size: tiles that run together.
@@ -76,11 +77,13 @@ class Inpaint:
             raise ValueError(f"unknown method {self.method!r}: there are {', '.join(METHODS)}")
         if not 0 <= float(self.options["sensitivity"]) <= 1:
             raise ValueError(f"sensitivity must be from 0 to 1, not {self.options['sensitivity']}")
-        self.entry = _find(weights) if self.method == "network" else None
+        self.entry = catalogue.find(weights or DEFAULT) if self.method == "network" else None
         if self.entry and self.entry.recipe.get("task") != "inpaint":
             raise ValueError(f"the weights {self.entry.name!r} are made to {self.entry.recipe.get('task')}, not to inpaint")
+        self.finder = catalogue.find(FINDER) if self.source == "scratches" else None
         self.runtime, self.tile, self.batch_size = runtime, tile, batch_size or 1
         self._filler: Filler | None = None
+        self._finder: Finder | None = None
         self._lock = threading.Lock()
         self._matched: dict[Path, tuple[Path, Path]] = {}
 
@@ -89,7 +92,8 @@ class Inpaint:
         told = {name: self.options[name] for name in ("invert_masks", "mask_color", "mask_tolerance", "alpha", "scratches", "sensitivity")}
         return told | {
             "weights": catalogue.fingerprint(self.entry) if self.entry else self.method, "grow": self.grow, "feather": self.feather,
-            "method": self.method, "precision": self.runtime.precision, "tile": self.tile,
+            "method": self.method, "texture": bool(self.options["texture"]), "precision": self.runtime.precision, "tile": self.tile,
+            "finder": catalogue.fingerprint(self.finder) if self.finder else None,
         }  # fmt: skip
 
     def companions(self, source: Path, relative: Path) -> Sequence[Path]:
@@ -126,7 +130,7 @@ class Inpaint:
         if self.source == "masks":
             return self._read(self._matched[picture.path][0], shown.shape[:2])
         if self.source == "scratches":
-            return scratches.find(shown, float(self.options["sensitivity"]))
+            return self._find(shown)
         if self.source == "mask_color":
             apart = np.abs(shown - self.colour)  # a gray picture's one value stands for all three
             return np.asarray(apart.max(2) <= float(self.options["mask_tolerance"]) / 255 + 1e-6)
@@ -139,11 +143,19 @@ class Inpaint:
         """What fills, its network loaded at the first use."""
         with self._lock:
             if self._filler is None:
-                restorer = None
-                if self.entry:
-                    restorer = Restorer.load(self.entry.path, place=self.runtime, tile=self.tile, batch_size=self.batch_size)
-                self._filler = Filler(restorer, self.method, feather=self.feather)
+                restorer = self._load(self.entry) if self.entry else None
+                self._filler = Filler(restorer, self.method, feather=self.feather, texture=bool(self.options["texture"]))
             return self._filler
+
+    def _find(self, shown: np.ndarray) -> np.ndarray:
+        with self._lock:
+            if self._finder is None:
+                assert self.finder is not None
+                self._finder = Finder(self._load(self.finder))
+        return self._finder(shown, float(self.options["sensitivity"]))
+
+    def _load(self, entry: catalogue.Entry) -> Restorer:
+        return Restorer.load(entry.path, place=self.runtime, tile=self.tile, batch_size=self.batch_size)
 
     def notes(self) -> list[str]:
         """Masks that no picture of the run has asked for."""
@@ -172,16 +184,6 @@ class Inpaint:
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
         Image.fromarray(hole.astype(np.uint8) * 255).save(temporary, "PNG")
         temporary.replace(target)
-
-
-def _find(given: str | Path | None) -> catalogue.Entry:
-    try:
-        return catalogue.find(given or DEFAULT)
-    except ValueError as error:
-        if given:
-            raise
-        mend = "train them (restore train inpaint DATASETS --config inpaint --out runs/inpaint), or take --method telea"
-        raise ValueError(f"no weights that fill holes ship yet: {mend}") from error
 
 
 def _match(folder: Path, relative: Path) -> Path:

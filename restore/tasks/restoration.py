@@ -67,7 +67,7 @@ class RestorationConfig:
 
 def prepare(
     root: Path, config: RestorationConfig, *, task: str, network: tuple[str, dict[str, Any]], damage: crops.Damage, multiple: int,
-    condition: str = "noise",
+    condition: str = "noise", ageing: crops.Ageing | None = None, wanted: crops.Wanted | None = None,
 ) -> Prepared:
     """Find the pictures, build the network and the trainer.
 
@@ -79,6 +79,8 @@ def prepare(
         damage: what is to be undone.
         multiple: what the sides of a crop must be multiples of.
         condition: what the map that `damage` tells is called.
+        ageing: what is done to clean crops first, and not undone.
+        wanted: what is to be made of a clean and a damaged crop, where it is not the clean one.
 
     Raises:
         ValueError: no pictures, an unknown network, device or precision, or unusable settings.
@@ -98,7 +100,7 @@ def prepare(
         restorer, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health,
         parts=config.loop.accumulate,
     )  # fmt: skip
-    make = partial(_crops, data=config.data, damage=damage, condition=condition)
+    make = partial(_crops, data=config.data, damage=damage, condition=condition, more={"ageing": ageing, "wanted": wanted})
     recipe = {"task": task, "network": name, "settings": settings, "training": as_dict(config)}
     dataset = make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     facts = {
@@ -123,10 +125,13 @@ def _preview(make: Callable[[list[Path]], crops.DamagedCrops], test: list[Path],
         return _preview(make, [], train)
 
 
-def _crops(files: list[Path], *, data: DataConfig, damage: crops.Damage, condition: str, seed: int, length: int) -> crops.DamagedCrops:
+def _crops(
+    files: list[Path], *, data: DataConfig, damage: crops.Damage, condition: str, more: dict[str, Any], seed: int, length: int
+) -> crops.DamagedCrops:
     return crops.DamagedCrops(
         files, crop=data.crop, channels=data.channels, damage=damage, seed=seed,
         length=length, scales=data.scales, scaled_share=data.scaled_share, gain=data.gain, condition=condition,
+        **more,
     )  # fmt: skip
 
 
