@@ -33,6 +33,9 @@ def inpaint(
     ] = None,
     feather: Annotated[int, typer.Option(min=0, metavar="PIXELS", help="Fade the filling in behind its edge.")] = 0,
     method: Annotated[str, typer.Option(metavar="network|telea|navier-stokes", help="OpenCV's two are for tiny holes.")] = "network",
+    texture: Annotated[
+        bool, typer.Option("--texture/--no-texture", help="Copy fine detail into wide holes from where the picture looks alike.")
+    ] = True,
     save_masks: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the masks that were used, to be checked and edited.")
     ] = None,
@@ -46,6 +49,7 @@ def inpaint(
     """
     options = {
         "masks": masks, "invert_masks": invert_masks, "mask_color": mask_color, "mask_tolerance": mask_tolerance, "alpha": alpha,
-        "scratches": scratches, "sensitivity": sensitivity, "grow": grow, "feather": feather, "method": method, "save_masks": save_masks,
+        "scratches": scratches, "sensitivity": sensitivity, "grow": grow, "feather": feather, "method": method, "texture": texture,
+        "save_masks": save_masks,
     }  # fmt: skip
     restore_pictures("inpaint", inputs, options, common)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from restore.apply.restorer import Restorer
+from restore.apply.texture import textured
 
 WIDEST = 96
 """Width in pixels of the widest hole that is filled at full size alone: about what training showed."""
@@ -51,17 +52,19 @@ class Filler:
         restorer: whose network fills holes; None for the classical ways.
         method: "network", "telea" (Telea 2004) or "navier-stokes" (Bertalmio et al. 2001).
         feather: pixels over which a filling fades in behind its edge.
+        texture: whether wide holes get detail from where the picture is known, beside what the network makes; see `textured`.
 
     Raises:
         ValueError: an unknown method, or no network where one is needed.
     """
 
-    def __init__(self, restorer: Restorer | None, method: str = "network", *, feather: int = 0) -> None:
+    def __init__(self, restorer: Restorer | None, method: str = "network", *, feather: int = 0, texture: bool = True) -> None:
         if method not in METHODS:
             raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
         if method == "network" and restorer is None:
             raise ValueError("the method 'network' needs weights")
         self.restorer, self.method, self.feather = restorer, method, feather
+        self.texture = texture and method == "network"
 
     def __call__(self, shown: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, Filling]:
         """Fill a picture.
@@ -85,7 +88,8 @@ class Filler:
         for crop in crops(mask):
             told.holes += 1
             piece = shown[crop.place]
-            made = np.clip(self._filled(piece, mask[crop.place], told), 0, 1)
+            made = self._filled(piece, mask[crop.place], told)
+            made = np.clip(textured(made, mask[crop.place]) if self.texture else made, 0, 1)
             if self.feather:
                 made = piece + (made - piece) * fading(crop.own, self.feather)[:, :, None]
             result[crop.place][crop.own] = made[crop.own]

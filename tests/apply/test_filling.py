@@ -38,7 +38,7 @@ class Constant(torch.nn.Module):
 
 
 def _filler(network: torch.nn.Module, place: Runtime, **settings: int) -> Filler:
-    return Filler(Restorer(network, place=place), **settings)
+    return Filler(Restorer(network, place=place), texture=False, **settings)
 
 
 def _mask(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:

@@ -1,0 +1,64 @@
+"""Texture for wide holes: from the known parts alone, into wide holes alone, and the same every time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from restore.apply.texture import NEAR, RAMP, SIZE, textured
+
+
+def _scene(channels: int = 3, *, side: int = 160) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A textured picture, the same with a flat square in its middle, and where that is."""
+    rng = np.random.default_rng(0)
+    picture = (0.5 + 0.1 * rng.standard_normal((side, side, channels))).astype(np.float32)
+    hole = np.zeros((side, side), bool)
+    hole[50:110, 50:110] = True
+    return picture, np.where(hole[:, :, None], np.float32(0.5), picture), hole
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_wide_hole_gets_the_detail_of_its_surroundings(channels: int) -> None:
+    picture, filled, hole = _scene(channels)
+    made = textured(filled, hole)
+    assert made.shape == filled.shape
+    assert made.dtype == np.float32
+    np.testing.assert_array_equal(made[~hole], filled[~hole])
+    inner = np.s_[50 + NEAR + RAMP + 2 : 110 - NEAR - RAMP - 2, 50 + NEAR + RAMP + 2 : 110 - NEAR - RAMP - 2]
+    assert 0.5 < made[inner].std() / picture[inner].std() < 1.2
+    assert abs(made[inner].mean() - 0.5) < 0.02
+
+
+def test_the_same_picture_gets_the_same_texture() -> None:
+    _, filled, hole = _scene()
+    np.testing.assert_array_equal(textured(filled, hole), textured(filled, hole))
+
+
+def test_nothing_of_what_is_missing_is_copied() -> None:
+    _, filled, hole = _scene()
+    other, own = filled.copy(), np.random.default_rng(1).standard_normal((20, 20, 3)).astype(np.float32)
+    other[70:90, 70:90] += 0.3 * own
+    made = textured(other, hole)
+    apart = (made - textured(filled, hole))[70:90, 70:90]
+    assert abs(np.corrcoef(apart.ravel(), own.ravel())[0, 1]) < 0.4  # smoothed away; the coarse colours, which it changes a little, guide
+    np.testing.assert_array_equal(made[~hole], filled[~hole])
+
+
+def test_thin_holes_and_pictures_with_nothing_to_copy_stay() -> None:
+    _, filled, hole = _scene()
+    thin = np.zeros_like(hole)
+    thin[80:88] = True
+    np.testing.assert_array_equal(textured(filled, thin), filled)
+    nearly_all = np.ones_like(hole)
+    nearly_all[: SIZE // 2] = False
+    np.testing.assert_array_equal(textured(filled, nearly_all), filled)
+    small = np.s_[: SIZE - 4, : SIZE - 4]
+    np.testing.assert_array_equal(textured(filled[small], np.ones((SIZE - 4, SIZE - 4), bool)), filled[small])
+
+
+def test_a_hole_at_the_border_is_filled_too() -> None:
+    picture, _, _ = _scene()
+    hole = np.zeros(picture.shape[:2], bool)
+    hole[:60, :60] = True
+    flat = np.where(hole[:, :, None], np.float32(0.5), picture)
+    assert textured(flat, hole)[:30, :30].std() > 0.05
