@@ -1,9 +1,11 @@
 """Speed of CycleGAN's step: ours against the same networks in float32 and the plain memory layout, side by side in one run.
 
-    python benchmarks/cyclegan.py [--side 256] [--blocks 9] [--width 64] [--batch 1] [--repetitions 3] [--device auto]
+    python benchmarks/cyclegan.py [--side 256] [--blocks 9] [--width 64] [--batch 1] [--repetitions 3] [--device auto] [--compile]
+                                  [--wait FILE]
 
 The plain step is that of the reference code: float32 (on a GPU without TF32), NCHW, the same losses, Adam. On a GPU plain bf16
-autocast is timed as well. Ratios are of medians over alternating repetitions.
+autocast is timed as well, and with --compile ours compiled (`restore train ... --set compile=true`) and not. Ratios are of medians over
+alternating repetitions. With --wait the timing begins when FILE is there: compiling takes no time from others that way, nor they from it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -54,8 +58,11 @@ def main() -> None:
     for name, value in (("side", 256), ("blocks", 9), ("width", 64), ("batch", 1), ("repetitions", 3)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--wait", type=Path)
     options = parser.parse_args()
-    ours = runtime.choose(options.device)
+    ours = runtime.choose(options.device, compiled=options.compile)
+    eager = replace(ours, compile=False)
     plain = Runtime(ours.device, torch.float32)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     ways: dict[str, tuple[CycleTrainer, Runtime]] = {
@@ -63,11 +70,19 @@ def main() -> None:
         "plain float32": (trainer(plain, options, plain_layout=True), plain),
     }
     if ours.device.type == "cuda":
-        ways["plain autocast"] = (trainer(ours, options, plain_layout=True), ours)
+        ways["plain autocast"] = (trainer(eager, options, plain_layout=True), eager)
+    if options.compile:
+        ways["not compiled"] = (trainer(eager, options, plain_layout=False), eager)
+    torch.backends.cudnn.benchmark = True
     batch = {name: torch.rand(options.batch, 3, options.side, options.side) for name in ("source", "target")}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for made, place in ways.values():
-        step(made, batch, place)
+        for _ in range(3 if place.device.type == "cuda" else 1):
+            step(made, batch, place)
+    if options.wait:
+        print("READY", flush=True)
+    while options.wait and not options.wait.exists():
+        time.sleep(0.1)
     for _ in range(options.repetitions):
         for name, (made, place) in ways.items():
             seconds[name].append(step(made, batch, place))

@@ -1,7 +1,7 @@
 """Quality of denoising: the tables of the literature, ours beside OpenCV's non-local means and BM3D on the same noisy pictures.
 
     python benchmarks/denoise.py DATASETS [--suites gray,color,xray,real,clean] [--methods restore,nlm,bm3d] [--limit N]
-                                 [--weights-gray FILE] ... [--json FILE]
+                                 [--cases TEXT] [--protocols float,8-bit,xray] [--weights-gray FILE] ... [--json FILE]
 
 DATASETS is the folder with test/, photos/, xray/ and real_noise/. Protocols, printed beside each number:
   float   noise is float and unclipped, sigma told to every method (non-blind), PSNR over all pixels, no border cut
@@ -155,8 +155,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", type=Path)
     parser.add_argument("--suites", default=",".join(SUITES))
-    parser.add_argument("--methods", default="noisy,restore,nlm,bm3d")
+    parser.add_argument("--methods", default="noisy,restore,nlm,bm3d", help="beside these blind or told, for one of ours instead of both")
     parser.add_argument("--limit", type=int, default=None)
+    parser.add_argument("--cases", default="", help="a pattern: only what is called so, such as 'set12 sigma 25'")
+    parser.add_argument("--protocols", default="float,8-bit,xray")
     parser.add_argument("--lpips", action="store_true", help="LPIPS too (alex), with --backbones or torchvision's download")
     parser.add_argument("--json", type=Path)
     for name, default in DEFAULTS.items():
@@ -169,6 +171,8 @@ def main() -> None:
     for suite in options.suites.split(","):
         methods = _methods(options, suite)
         for case, protocol, clean, noisy, level in SUITES[suite](options.datasets, options.limit):
+            if not re.search(options.cases, case) or protocol not in options.protocols.split(","):
+                continue
             for name, method in methods.items():
                 since = time.perf_counter()
                 result = method(noisy, level)
@@ -192,8 +196,9 @@ def _methods(options: argparse.Namespace, suite: str) -> dict[str, Method]:
         methods["noisy"] = lambda noisy, level: noisy
     if "restore" in wanted:
         weights = {"gray": options.weights_gray, "xray": options.weights_xray}.get(suite, options.weights_color)
-        methods["restore, blind"] = Ours(weights, blind=True)
-        if suite in {"gray", "color"}:
+        if "told" not in wanted:
+            methods["restore, blind"] = Ours(weights, blind=True)
+        if suite in {"gray", "color"} and "blind" not in wanted:
             methods["restore"] = Ours(weights, blind=False)
     for name, method in (("nlm", nlm), ("bm3d", bm3d)):
         if name in wanted:

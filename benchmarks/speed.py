@@ -1,6 +1,7 @@
-"""Speed and memory of `restore denoise`, as ratios within one run.
+"""Speed and memory of `restore denoise` and `restore upscale`, as ratios within one run.
 
     python benchmarks/speed.py network                       our precision against the same network in float32 NCHW
+    python benchmarks/speed.py enlarge [--side 512]          the same of upscale-x4
     python benchmarks/speed.py folder XRAYS [--count 200]    a folder of X-rays against the network alone on the same pictures
     python benchmarks/speed.py memory [--megapixels 100]     peak resident memory on a 16-bit gray TIFF, and tiled against whole
 
@@ -17,15 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 
-def network(side: int, repetitions: int) -> None:
-    """Images a second of the network as restore runs it, against plain PyTorch in float32 NCHW: fresh processes in turn."""
-    for name in ("denoise-gray", "denoise-color"):
+def network(names: Sequence[str], side: int, repetitions: int) -> None:
+    """Images a second of each network as restore runs it, against plain PyTorch in float32 NCHW: fresh processes in turn."""
+    for name in names:
         seconds: dict[str, list[float]] = {"restore": [], "plain": []}
         for _ in range(repetitions):
             for how, found in seconds.items():
@@ -42,13 +43,15 @@ def one(how: str, name: str, side: int) -> None:
     import torch
 
     from restore import networks, weights
+    from restore.networks.resample import baseline
 
     picture = np.random.default_rng(0).random((side, side, 3), dtype=np.float32)
     if how == "restore":
         import restore
         from restore.images.noise import NoiseLevel
 
-        restorer, level = restore.load(name), NoiseLevel.gaussian(25)
+        restorer = restore.load(name)
+        level = NoiseLevel.gaussian(25) if restorer.takes_noise else None
         picture = picture[:, :, : restorer.channels]
         print(repeated(lambda: restorer.restore(picture, level)))
         return
@@ -56,9 +59,9 @@ def one(how: str, name: str, side: int) -> None:
     plain = networks.build(recipe["network"], **recipe["settings"]).eval()
     plain.load_state_dict(tensors)
     batch = torch.from_numpy(picture.transpose(2, 0, 1)[None, : recipe["settings"]["channels"]].copy())
-    noise = torch.full((1, 1, side, side), 25 / 255)
+    maps = [torch.full((1, 1, side, side), 25 / 255)] if plain.condition_channels else []
     with torch.inference_mode():
-        print(repeated(lambda: batch + plain(batch, noise)))
+        print(repeated(lambda: baseline(plain, batch) + plain(batch, *maps)))
 
 
 def repeated(function: Callable[[], object], times: int = 5) -> float:
@@ -133,19 +136,21 @@ def _timed(function: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("network", "folder", "memory", "restore", "plain"))
+    parser.add_argument("what", choices=("network", "enlarge", "folder", "memory", "restore", "plain"))
     parser.add_argument("source", nargs="?", help="folder: the X-rays")
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--side", type=int, default=1024)
+    parser.add_argument("--side", type=int, help="of the picture, 1024, or 512 to be enlarged")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--megapixels", type=int, default=100)
     options = parser.parse_args()
     if options.what == "network":
-        network(options.side, options.repetitions)
+        network(("denoise-gray", "denoise-color"), options.side or 1024, options.repetitions)
+    elif options.what == "enlarge":
+        network(("upscale-x4",), options.side or 512, options.repetitions)
     elif options.what == "folder":
         folder(Path(options.source or "data/xray/chest"), options.count)
     elif options.what in {"restore", "plain"}:
-        one(options.what, options.source, options.side)
+        one(options.what, options.source, options.side or 1024)
     else:
         memory(options.megapixels)
 

@@ -59,7 +59,7 @@ class Player:
     """A network that learns, with its optimizers, its schedule and its average.
 
     Args:
-        network: trained in float32 and channels-last; whoever calls it chooses the autocast.
+        network: trained in float32, in the memory format of `runtime`; whoever calls it chooses the autocast.
         config: rates and averaging.
         runtime: device and precision.
 
@@ -73,7 +73,7 @@ class Player:
 
     def __init__(self, network: nn.Module, config: OptimizerConfig, runtime: Runtime) -> None:
         self.config, self.runtime = config, runtime
-        self.network = network.to(runtime.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(runtime.device).to(memory_format=runtime.memory_format)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         if runtime.compile:
             self.network.compile()

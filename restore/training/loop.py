@@ -98,6 +98,8 @@ def run(
     Raises:
         ValueError: nothing to resume from, a loss that is no longer finite, or a batch that the processes cannot divide.
     """
+    # crops are all of one size: what the search for the fastest convolutions costs comes back soon (on a CPU it does nothing)
+    torch.backends.cudnn.benchmark = True
     team = processes.current()
     team.share(config.batch_size, "loop.batch_size")
     step = _resume(trainer, folder) if resume else 0
