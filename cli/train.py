@@ -15,7 +15,10 @@ from .common import say, stoppable
 
 def train(
     method: Annotated[
-        str, typer.Argument(metavar="METHOD", help="What to learn: denoise, upscale, cyclegan or pix2pix.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="METHOD", help="What to learn: denoise, upscale, inpaint, scratches, cyclegan or pix2pix.", show_default=False
+        ),
     ],
     dataset: Annotated[
         Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)

@@ -18,7 +18,7 @@ HELPERS = {
     "networks": {"adapt", "backbones", "discriminators", "esrgan", "foreign", "fused", "normalisation", "reference", "resample"},
     "tasks": {
         "running", "prepared", "converting", "restoration",
-        "denoise_training", "inpaint_training", "translate_training", "upscale_training",
+        "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
     "metrics": {"report"},
 }  # fmt: skip

@@ -38,7 +38,7 @@ def test_a_low_chance_counts_only_where_it_belongs_to_a_high_one() -> None:
 def test_more_is_found_the_higher_the_sensitivity() -> None:
     picture = np.zeros((40, 400, 1), np.float32)
     for number in range(10):  # marks of their own, each of another chance
-        picture[10:14, 40 * number : 40 * number + 20] = 0.05 + 0.1 * number
+        picture[10:14, 40 * number : 40 * number + 20] = 0.1 + 0.1 * number
     shares = [_found(picture, sensitivity).mean() for sensitivity in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert shares == sorted(shares)
     assert 0 < shares[0] < shares[2] < shares[4]

@@ -193,10 +193,13 @@ def test_a_method_of_opencvs_needs_no_weights(tmp_path: Path, smooth: Smooth) ->
     assert report.rows[0].facts["method"] == "telea"
 
 
-def test_without_weights_it_says_what_can_be_done(fp32: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_opencvs_methods_need_no_weights(fp32: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(weights, "folders", lambda: [tmp_path])
-    with pytest.raises(ValueError, match="train inpaint"):
+    Inpaint(weights=None, options={"alpha": True, "method": "telea"}, runtime=fp32)
+    with pytest.raises(ValueError, match="inpaint"):
         Inpaint(weights=None, options={"alpha": True}, runtime=fp32)
+    with pytest.raises(ValueError, match="scratches"):
+        Inpaint(weights=None, options={"scratches": True, "method": "telea"}, runtime=fp32)
 
 
 def test_colours_are_read_as_on_the_web() -> None:
