@@ -72,7 +72,7 @@ def _covered(picture: np.ndarray, cover: np.ndarray, rng: Generator, config: Wea
         cover = cv2.GaussianBlur(cover, (0, 0), rng.uniform(0.3, 0.9))
     dark = rng.random() < config.dark_share
     colour = np.float32(rng.uniform(0, 0.25) if dark else rng.uniform(0.65, 1.0))
-    opacity = np.float32(rng.uniform(0.35, 1.0)) * (1 - np.float32(rng.uniform(0, 0.6)) * _cloud(*cover.shape, rng, 6))
+    opacity = np.float32(rng.uniform(0.35, 1.0)) * (1 - np.float32(rng.uniform(0, 0.6)) * _cloud(cover.shape[0], cover.shape[1], rng, 6))
     texture = colour + np.float32(rng.uniform(0, 0.06)) * rng.standard_normal(cover.shape, dtype=np.float32)
     share = np.clip(cover * opacity, 0, 1)[:, :, None]
     return np.asarray(picture * (1 - share) + texture[:, :, None] * share, np.float32)
