@@ -72,7 +72,7 @@ class Inpainter(nn.Module):
     @property
     def overlap(self) -> int:
         """Of tiles: what is further off than this matters little."""
-        return 16 * self.multiple
+        return 48 * self.multiple
 
     def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
         """(B, C, H, W) in nominal [0, 1] with its holes at HOLE, and (B, 1, H, W), 1 in the holes -> (B, C, H, W), to be added."""

@@ -78,7 +78,7 @@ class Pix2PixUNet(nn.Module):
         self.channels = channels
         self.multiple = 2**levels
         self.reach = (5 if upsample == "smooth" else 3) * self.multiple + refine
-        self.overlap = self.reach  # of tiles: all that it sees
+        self.overlap = 2 * self.reach  # of tiles, whose outer quarter at either end counts for nothing
         widths = [min(8 * width, width * 2**level) for level in range(levels)]
         below: Level | None = None
         for level in range(levels - 1, 0, -1):
