@@ -1,11 +1,10 @@
 """Speed of CycleGAN's step: ours against the same networks in float32 and the plain memory layout, side by side in one run.
 
     python benchmarks/cyclegan.py [--side 256] [--blocks 9] [--width 64] [--batch 1] [--repetitions 3] [--device auto] [--compile]
-                                  [--wait FILE]
 
 The plain step is that of the reference code: float32 (on a GPU without TF32), NCHW, the same losses, Adam. On a GPU plain bf16
 autocast is timed as well, and with --compile ours compiled (`restore train ... --set compile=true`) and not. Ratios are of medians over
-alternating repetitions. With --wait the timing begins when FILE is there: compiling takes no time from others that way, nor they from it.
+alternating repetitions.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import argparse
 import statistics
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
@@ -59,7 +57,6 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--wait", type=Path)
     options = parser.parse_args()
     ours = runtime.choose(options.device, compiled=options.compile)
     eager = replace(ours, compile=False)
@@ -79,10 +76,6 @@ def main() -> None:
     for made, place in ways.values():
         for _ in range(3 if place.device.type == "cuda" else 1):
             step(made, batch, place)
-    if options.wait:
-        print("READY", flush=True)
-    while options.wait and not options.wait.exists():
-        time.sleep(0.1)
     for _ in range(options.repetitions):
         for name, (made, place) in ways.items():
             seconds[name].append(step(made, batch, place))

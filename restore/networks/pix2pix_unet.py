@@ -15,6 +15,9 @@ from restore.networks.discriminators import initialise
 from restore.networks.normalisation import normalisation
 from restore.networks.resnet import Up
 
+MOST_OVERLAP = 768
+"""Pixels by which tiles overlap at most: what the deepest levels of the paper's eight see beyond that matters little."""
+
 
 class Level(nn.Module):
     """One level with all below it: down, the next level, up; (B, C, H, W) -> (B, 2 C or `out`, H, W).
@@ -78,7 +81,8 @@ class Pix2PixUNet(nn.Module):
         self.channels = channels
         self.multiple = 2**levels
         self.reach = (5 if upsample == "smooth" else 3) * self.multiple + refine
-        self.overlap = 2 * self.reach  # of tiles, whose outer quarter at either end counts for nothing
+        # of tiles, whose outer quarter at either end counts for nothing; more than this would make them too large for the memory
+        self.overlap = min(2 * self.reach, MOST_OVERLAP)
         widths = [min(8 * width, width * 2**level) for level in range(levels)]
         below: Level | None = None
         for level in range(levels - 1, 0, -1):
