@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from restore.networks.resample import enlarge
 
@@ -32,3 +33,36 @@ def stored(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
 def tensor(pieces: list[np.ndarray]) -> Tensor:
     """Arrays (H, W, C) of one shape -> (B, C, H, W) float32."""
     return torch.from_numpy(np.stack([piece.transpose(2, 0, 1) for piece in pieces]).astype(np.float32, copy=False))
+
+
+def fitting(picture: Tensor, condition: Tensor | None, channels: int) -> list[Tensor]:
+    """Pictures (B, 1|3, H, W) and their condition, if any, for a network of so many channels.
+
+    A gray network takes three colours as three pictures, a colour network gray as three equal colours.
+    """
+    colours = picture.shape[1]
+    if channels == 1 and colours == 3:
+        picture = picture.flatten(0, 1)[:, None]
+        condition = condition.repeat_interleave(3, 0) if condition is not None else None
+    elif channels == 3 and colours == 1:
+        picture = picture.expand(-1, 3, -1, -1)
+    return [picture] if condition is None else [picture, condition]
+
+
+def fitted_back(answer: Tensor, colours: int) -> Tensor:
+    """What a network made of `fitting` pictures that had so many colours: (N, C, H, W) -> (B, colours, H, W)."""
+    channels = answer.shape[1]
+    if channels == 1 and colours == 3:
+        return answer.unflatten(0, (-1, 3))[:, :, 0]
+    if channels == 3 and colours == 1:
+        return answer.mean(1, keepdim=True)
+    return answer
+
+
+def padded(picture: Tensor, multiple: int) -> Tensor:
+    """(B, C, H, W) continued by mirroring at its lower and right edge until its sides are multiples of `multiple`."""
+    height, width = picture.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    if not bottom and not right:
+        return picture
+    return F.pad(picture, (0, right, 0, bottom), mode="reflect" if bottom < height and right < width else "replicate")

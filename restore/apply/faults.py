@@ -1,12 +1,31 @@
-"""What can go wrong with a tile, and what is tried then."""
+"""What can go wrong with a tile, what is tried then, and the record of it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
 FALLBACKS = {"fp16": ("bf16", "fp32"), "bf16": ("fp32",), "fp32": ()}
 """Precision -> those that a faulty tile is redone in, in this order."""
+
+
+@dataclass
+class Trace:
+    """What restoring one picture took: for the report."""
+
+    precision: str
+    tile: int = 0
+    tiles: int = 0
+    redone: list[str] = field(default_factory=list)
+
+    def facts(self) -> dict[str, Any]:
+        """The trace as report fields; `redone` only where something was."""
+        return {"precision": self.precision, "tile": self.tile, "tiles": self.tiles} | (
+            {"redone": self.redone} if self.redone else {}
+        )
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,13 +14,11 @@ import numpy as np
 import psutil
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from restore import networks, runtime, weights
 from restore.apply import statistics, tiling
-from restore.apply.arrays import enlarged, floats, stored
-from restore.apply.arrays import tensor as as_tensor
-from restore.apply.faults import FALLBACKS, fault_of, out_of_memory
+from restore.apply.arrays import enlarged, fitted_back, fitting, floats, padded, stored, tensor
+from restore.apply.faults import FALLBACKS, Trace, fault_of, out_of_memory
 from restore.apply.noise import confidence, estimate
 from restore.apply.statistics import Statistics
 from restore.apply.views import VIEWS, turned, unturned
@@ -37,22 +34,6 @@ Condition = Callable[[slice, slice], np.ndarray]
 # on a CPU the feature maps of a larger tile leave the caches and the allocator's reach
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
 OVERLAP = 64
-
-
-@dataclass
-class Trace:
-    """What restoring one picture took: for the report."""
-
-    precision: str
-    tile: int = 0
-    tiles: int = 0
-    redone: list[str] = field(default_factory=list)
-
-    def facts(self) -> dict[str, Any]:
-        """The trace as report fields; `redone` only where something was."""
-        return {"precision": self.precision, "tile": self.tile, "tiles": self.tiles} | (
-            {"redone": self.redone} if self.redone else {}
-        )
 
 
 class Restorer:
@@ -299,37 +280,20 @@ class Restorer:
         """Run the network on tiles of one shape together: each (H, W, C) -> correction (H, W, C) float32."""
         network, place = self._network(precision), self.place.in_precision(precision)
         height, width, colours = pieces[0].shape
-        picture = as_tensor(pieces)
-        condition = None if maps is None else as_tensor(maps)
-        if self.channels == 1 and colours == 3:  # a gray network takes the three colours as three pictures
-            picture = picture.flatten(0, 1)[:, None]
-            condition = condition.repeat_interleave(3, 0) if condition is not None else None
-        elif self.channels == 3 and colours == 1:
-            picture = picture.expand(-1, 3, -1, -1)
-        inputs = [self._prepare(tensor, place) for tensor in (picture, condition) if tensor is not None]
+        fitted = fitting(tensor(pieces), None if maps is None else tensor(maps), self.channels)
+        inputs = [
+            padded(one, self.multiple).to(place.device, place.dtype).contiguous(memory_format=place.memory_format) for one in fitted
+        ]
         total = None
         for number, view in enumerate(self.views):
             with nullcontext() if common is None else common.at(number):
-                seen = unturned(network(*(turned(tensor, view, place) for tensor in inputs)).float(), view)
+                seen = unturned(network(*(turned(one, view, place) for one in inputs)).float(), view)
             total = seen if total is None else total + seen
         assert total is not None
         if len(self.views) > 1:
             total = total / len(self.views)
-        correction = total[..., : self.scale * height, : self.scale * width].cpu()
-        if self.channels == 1 and colours == 3:
-            correction = correction.unflatten(0, (-1, 3))[:, :, 0]
-        elif self.channels == 3 and colours == 1:
-            correction = correction.mean(1, keepdim=True)
+        correction = fitted_back(total[..., : self.scale * height, : self.scale * width].cpu(), colours)
         return [np.ascontiguousarray(item.permute(1, 2, 0).numpy()) for item in correction]
-
-    def _prepare(self, tensor: Tensor, place: Runtime) -> Tensor:
-        """Pad by mirroring to the network's multiple and move to the device."""
-        height, width = tensor.shape[-2:]
-        bottom, right = -height % self.multiple, -width % self.multiple
-        if bottom or right:
-            mode = "reflect" if bottom < height and right < width else "replicate"
-            tensor = F.pad(tensor, (0, right, 0, bottom), mode=mode)
-        return tensor.to(place.device, place.dtype).contiguous(memory_format=place.memory_format)
 
     def _network(self, precision: str) -> nn.Module:
         with self._lock:

@@ -1,30 +1,32 @@
-"""Texture for wide holes, copied from where the picture is known and looks alike: what a small network cannot make up.
+"""Texture for wide holes, copied from where the picture is known and goes on likewise: what a small network cannot make up.
 
-A network that was not shown enough fills a wide hole with the right colours and no texture. Here its filling guides a copy, as by Criminisi
-et al. 2004 ("Region filling and object removal by exemplar-based image inpainting") and Yang et al. 2017 ("High-resolution image inpainting
-using multi-scale neural patch synthesis"): each patch of the hole takes the fine detail of the known patch whose coarse colours
-are nearest to those that the network made, and rather than any other the one that goes on where its neighbour's left off (coherence,
-Ashikhmin 2001, "Synthesizing natural textures"). Colours stay the network's.
+A network that was not shown enough fills a wide hole with the right colours and no texture. Here its filling guides a copy, patch by patch
+from the hole's edge inwards, as by Criminisi et al. 2004 ("Region filling and object removal by exemplar-based image inpainting") and
+Yang et al. 2017 ("High-resolution image inpainting using multi-scale neural patch synthesis"): each patch takes the detail of a known
+patch that agrees with what is there already, the picture about the hole or patches copied before, and whose coarse colours are near to
+those that the network made. Colours stay the network's.
 """
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
-SIZE, STEP = 24, 16
+SIZE, STEP = 16, 10
 """Side of a patch, and the way to the next, in pixels: neighbours overlap by the rest and fade into each other."""
-COARSE = 10.0
+COARSE = 16.0
 """Standard deviation in pixels of the Gaussian that parts colours from detail."""
 SMOOTH = 2.0
-"""The same of the Gaussian that takes the network's own detail from deep in a hole."""
-THIN = 8
+"""The same of the Gaussian that takes the network's own detail from a hole."""
+THIN = 5
 """Half the width in pixels up to which a hole is the network's own."""
-NEAR, RAMP = 4, 6
-"""How far from its edge a wider one is, too, and over how much that ends."""
-COHERENCE, CHOICES, POOL, MOST, STRENGTH = 0.8, 4, 200, 20_000, 0.85
-"""What counts the distance of a patch that goes on from its neighbour's; of how many nearest others one is drawn, that lie apart from what
-was taken nearby, out of how many; sources looked at; and the share of their detail that is taken."""
+RAMP = 3
+"""Pixels behind the edge of a wider one over which it fades in."""
+MOST, POOL, STRENGTH = 12_000, 2000, 0.8
+"""Sources looked at, those of them whose detail is compared, the nearest in colour; and the share of the detail that is taken."""
 
 
 def textured(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -39,23 +41,21 @@ def textured(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * THIN + 1, 2 * THIN + 1))
     wide = cv2.morphologyEx(hole.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
-    sources = _sources(wide)
-    if not wide.any() or len(sources) <= CHOICES:
+    sources = _sources(wide) if wide.any() else np.empty((0, 2), int)
+    if not len(sources):
         return filled
-    known = (~wide).astype(np.float32)
-    weight = cv2.GaussianBlur(known, (0, 0), COARSE)[:, :, None]
-    colours = _blurred(filled * known[:, :, None]) / np.maximum(weight, 1e-3)
-    detail = (filled - colours) * known[:, :, None]
+    known = (~wide).astype(np.float32)[:, :, None]
+    weight = cv2.GaussianBlur(known, (0, 0), COARSE).reshape(known.shape)
+    colours = _blurred(filled * known, COARSE) / np.maximum(weight, 1e-3)
+    copied = _Copy((filled - colours) * known, _blurred(filled, COARSE), sources, wide).made()
     depth = cv2.distanceTransform(wide.astype(np.uint8), cv2.DIST_L2, 5)
-    copied = _copied(detail, _Guide(_blurred(filled)), sources, depth)
-    share = np.clip((depth - NEAR) / RAMP, 0, 1)[:, :, None]
+    share = np.clip(depth / RAMP, 0, 1)[:, :, None]
     # what little texture the network makes so far in is a pattern of its own
-    smooth = cv2.GaussianBlur(filled, (0, 0), SMOOTH).reshape(filled.shape)
-    return np.asarray(filled + share * (smooth - filled + STRENGTH * copied), np.float32)
+    return np.asarray(filled + share * (_blurred(filled, SMOOTH) - filled + STRENGTH * copied), np.float32)
 
 
-def _blurred(picture: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur(picture, (0, 0), COARSE).reshape(picture.shape)
+def _blurred(picture: np.ndarray, deviation: float) -> np.ndarray:
+    return cv2.GaussianBlur(picture, (0, 0), deviation).reshape(picture.shape)
 
 
 def _sources(wide: np.ndarray) -> np.ndarray:
@@ -68,77 +68,95 @@ def _sources(wide: np.ndarray) -> np.ndarray:
     return places
 
 
-class _Guide:
-    """The coarse colours about a place, as one vector: what two patches are compared by."""
+class _Copy:
+    """A canvas onto which patches of detail are copied, those first of which most is known.
 
-    def __init__(self, coarse: np.ndarray) -> None:
-        self.coarse = coarse
-        reach = SIZE // 2 - 2
-        self.around = np.array([(down, across) for down in (-reach, 0, reach) for across in (-reach, 0, reach)])
+    Args:
+        detail: (H, W, C), 0 where it is missing.
+        colours: (H, W, C), the coarse colours of everything, the network's where it made them.
+        sources: middles (N, 2) of the patches to choose from.
+        wide: (H, W) bool, true where detail is missing.
+    """
 
-    def __call__(self, places: np.ndarray) -> np.ndarray:
-        """(N, 2) -> (N, 9 C)."""
-        at = np.clip(places[:, None] + self.around, 0, np.array(self.coarse.shape[:2]) - 1)
-        return self.coarse[at[:, :, 0], at[:, :, 1]].reshape(len(places), -1)
+    def __init__(self, detail: np.ndarray, colours: np.ndarray, sources: np.ndarray, wide: np.ndarray) -> None:
+        self.detail, self.colours, self.sources, self.wide = detail, colours, sources, wide
+        half = SIZE // 2
+        # every second pixel behind a low-pass tells two patches apart as well, in a quarter of the time
+        offsets = np.arange(-half, half, 2)
+        rows, columns = sources[:, :1] + offsets, sources[:, 1:] + offsets
+        self.looks = _blurred(detail, 1.0)[rows[:, :, None], columns[:, None, :]].reshape(len(sources), -1)
+        self.around = np.array([(down, across) for down in (2 - half, 0, half - 2) for across in (2 - half, 0, half - 2)])
+        self.hues = self._hues(sources)
+        self.squares = (self.hues**2).sum(1)
+        ramp = np.minimum(1, (np.arange(SIZE) + 0.5) / (SIZE - STEP))
+        ramp = np.minimum(ramp, ramp[::-1])
+        self.window = np.outer(ramp, ramp).astype(np.float32)[:, :, None]
+        # so much margin that a patch over the picture's border has all its pixels
+        self.margin = 2 * SIZE
+        margins = ((self.margin, self.margin), (self.margin, self.margin), (0, 0))
+        self.canvas = np.pad(detail, margins)
+        self.given = np.pad(~wide[:, :, None], margins)
+        self.there = self.given.astype(np.float32)
+        self.total = np.zeros_like(self.canvas)
+        self.weight = np.zeros_like(self.there)
 
+    def made(self) -> np.ndarray:
+        """The copied detail, (H, W, C); 0 far from the hole."""
+        for place in self._places():
+            patch = self._place(place)
+            source = self.sources[self._best(place)]
+            down, across = source - SIZE // 2
+            self.total[patch] += self.window * self.detail[down : down + SIZE, across : across + SIZE]
+            self.weight[patch] += self.window
+            together = self.total[patch] / np.maximum(self.weight[patch], 1e-4)
+            self.canvas[patch] = np.where(self.given[patch], self.canvas[patch], together)
+            self.there[patch] = 1
+        inner = np.s_[self.margin : self.margin + self.wide.shape[0], self.margin : self.margin + self.wide.shape[1]]
+        return np.asarray(self.total[inner] / np.maximum(self.weight[inner], 1e-4))
 
-def _copied(detail: np.ndarray, guide: _Guide, sources: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """The detail for every pixel that is deep enough in a hole, (H, W, C)."""
-    height, width = depth.shape
-    half, margin = SIZE // 2, 2 * SIZE
-    ramp = np.minimum(1, (np.arange(SIZE) + 0.5) / (SIZE - STEP))
-    window = np.outer(np.minimum(ramp, ramp[::-1]), np.minimum(ramp, ramp[::-1])).astype(np.float32)[:, :, None]
-    total = np.zeros((height + 2 * margin, width + 2 * margin, detail.shape[2]), np.float32)
-    weight = np.zeros((*total.shape[:2], 1), np.float32)
-    allowed = np.zeros((height, width), bool)
-    allowed[sources[:, 0], sources[:, 1]] = True
-    if len(sources) == MOST:  # a draw of many: what lies between them is as good
-        allowed = cv2.dilate(allowed.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-        allowed &= cv2.erode((depth == 0).astype(np.uint8), np.ones((SIZE, SIZE), np.uint8), borderValue=0) > 0
-        allowed[:half] = allowed[-half:] = False
-        allowed[:, :half] = allowed[:, -half:] = False
-    known = guide(sources)
-    squares = (known**2).sum(1)
-    wanted = cv2.dilate((depth > NEAR).astype(np.uint8), np.ones((SIZE, SIZE), np.uint8)) > 0
-    taken: dict[tuple[int, int], np.ndarray] = {}
-    rng = np.random.default_rng(0)
-    for row, down in enumerate(range(STEP // 2, height + STEP, STEP)):
-        for column, across in enumerate(range(STEP // 2, width + STEP, STEP)):
-            place = np.array([down, across])
-            if not wanted[min(down, height - 1), min(across, width - 1)]:
+    def _places(self) -> Iterator[tuple[int, int]]:
+        """Middles of the patches of a grid that touch the hole; each next one the one of which most is there by then."""
+        height, width = self.wide.shape
+        touched = cv2.dilate(self.wide.astype(np.uint8), np.ones((SIZE, SIZE), np.uint8)) > 0
+        left = {
+            (down, across)
+            for down in range(STEP // 2, height + STEP, STEP)
+            for across in range(STEP // 2, width + STEP, STEP)
+            if touched[min(down, height - 1), min(across, width - 1)]
+        }
+        queue = [(-float(self.there[self._place(place)].mean()), place) for place in left]
+        heapq.heapify(queue)
+        while queue:
+            _, place = heapq.heappop(queue)
+            if place not in left:  # an older entry of one that has had its turn
                 continue
-            target = guide(place[None])[0]
-            distances = squares - 2 * known @ target + target @ target
-            nearest = _other(distances, sources, [taken[at] for at in _about(row, column) if at in taken])
-            chosen, best = sources[nearest[int(rng.integers(len(nearest)))]], float(distances[nearest].max())
-            for above, before in ((0, -1), (-1, 0), (-1, -1), (-1, 1)):
-                neighbour = taken.get((row + above, column + before))
-                if neighbour is None:
-                    continue
-                onwards = neighbour - STEP * np.array([above, before])
-                if not (0 <= onwards[0] < height and 0 <= onwards[1] < width and allowed[onwards[0], onwards[1]]):
-                    continue
-                distance = COHERENCE * float(((guide(onwards[None])[0] - target) ** 2).sum())
-                if distance < best:
-                    chosen, best = onwards, distance
-            taken[row, column] = chosen
-            top, left = down + margin - half, across + margin - half
-            patch = detail[chosen[0] - half : chosen[0] + half, chosen[1] - half : chosen[1] + half]
-            total[top : top + SIZE, left : left + SIZE] += window * patch
-            weight[top : top + SIZE, left : left + SIZE] += window
-    inner = np.s_[margin : margin + height, margin : margin + width]
-    return np.asarray(total[inner] / np.maximum(weight[inner], 1e-4))
+            left.discard(place)
+            yield place
+            for down in (-STEP, 0, STEP):
+                for across in (-STEP, 0, STEP):
+                    near = place[0] + down, place[1] + across
+                    if near in left:
+                        heapq.heappush(queue, (-float(self.there[self._place(near)].mean()), near))
 
+    def _best(self, place: tuple[int, int]) -> int:
+        """The number of the source to copy from: near in colour, and alike where something is there."""
+        hue = self._hues(np.array([place]))[0]
+        off = self.squares - 2 * self.hues @ hue + hue @ hue
+        count = min(POOL, len(off))
+        nearest = np.argpartition(off, count - 1)[:count]
+        sampled = self._place(place, 2)
+        there = self.there[sampled]
+        seen = (self.canvas[sampled] * there).reshape(-1)
+        mask = np.repeat(there, self.canvas.shape[2], 2).reshape(-1)
+        unlike = ((self.looks[nearest] * mask - seen) ** 2).sum(1) / there.size
+        return int(nearest[int((unlike + off[nearest] / len(self.around)).argmin())])
 
-def _about(row: int, column: int) -> list[tuple[int, int]]:
-    """The patches nearby that may have been taken before."""
-    return [(above, across) for above in range(row - 3, row + 1) for across in range(column - 3, column + 4)]
+    def _hues(self, places: np.ndarray) -> np.ndarray:
+        """The coarse colours about places (N, 2), at nine points: (N, 9 C)."""
+        at = np.clip(places[:, None] + self.around, 0, np.array(self.wide.shape) - 1)
+        return self.colours[at[:, :, 0], at[:, :, 1]].reshape(len(places), -1)
 
-
-def _other(distances: np.ndarray, sources: np.ndarray, used: list[np.ndarray]) -> np.ndarray:
-    """Numbers of the nearest sources, those left out that would show again what is shown nearby, if others are left."""
-    pool = np.argpartition(distances, min(POOL, len(distances) - 1))[:POOL]
-    if used:
-        apart = np.abs(sources[pool][:, None] - np.array(used)[None]).max(2).min(1) >= SIZE // 2
-        pool = pool[apart] if apart.any() else pool
-    return pool[np.argsort(distances[pool])[:CHOICES]]
+    def _place(self, place: tuple[int, int], step: int = 1) -> tuple[slice, slice]:
+        """A patch on the canvas, every `step`-th pixel of it."""
+        top, left = (at + self.margin - SIZE // 2 for at in place)
+        return slice(top, top + SIZE, step), slice(left, left + SIZE, step)

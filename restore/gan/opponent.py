@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from restore import processes
 from restore.gan import objectives, penalties
@@ -15,6 +16,8 @@ from restore.gan.augment import Augmentation
 from restore.gan.core import GAME, OptimizerConfig, Player, frozen, mean, split
 from restore.networks import discriminators
 from restore.runtime import Runtime
+
+PLACE_BY_PLACE = ("patchgan", "unet")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class OpponentConfig:
     objective: str = field(
         default="least_squares",
         metadata={"help": "vanilla, least_squares, hinge, wasserstein or relativistic"},
+    )
+    within: bool = field(
+        default=False, metadata={"help": "inpainting: it judges the holes alone; patchgan and unet, which answer place by place"}
     )
     label_smoothing: float = field(default=0.0, metadata={"help": "real pictures are called 1 less this"})
     label_noise: float = field(default=0.0, metadata={"help": "share of the pairs whose labels are exchanged"})
@@ -52,6 +58,10 @@ class OpponentConfig:
         for name in ("label_noise", "augment", "adaptive"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in 0..1, not {getattr(self, name)}")
+        if self.within and self.network not in PLACE_BY_PLACE:
+            raise ValueError(f"within needs a discriminator that answers place by place: {', '.join(PLACE_BY_PLACE)}, not {self.network}")
+        if self.within and (self.augment or self.adaptive):
+            raise ValueError("within and augmentation, which moves the holes, do not go together")
         if min(self.steps, self.penalty_every, self.width) < 1:
             raise ValueError("steps, penalty_every and width must be at least 1")
 
@@ -79,20 +89,31 @@ class Opponent:
         self.augmentation = Augmentation(config.augment, target=config.adaptive)
         self.told: dict[str, Tensor] = {}
 
-    def learn(self, real: Tensor, made: Tensor, condition: Tensor | None = None, *, parts: int = 1) -> dict[str, Tensor]:
+    def learn(
+        self, real: Tensor, made: Tensor, condition: Tensor | None = None, *, where: Tensor | None = None, parts: int = 1
+    ) -> dict[str, Tensor]:
         """One update on real and made pictures, both (B, C, H, W); returns its losses.
 
         Args:
+            where: (B, 1, H, W), 1 where something was made, for an opponent that looks `within`. Elsewhere the two are alike, and
+                answers there would only teach it to say nothing (Suvorov et al. 2022, LaMa, section 2.3.2).
             parts: how many parts of the batch go through the network, one after the other; see `core.split`.
         """
         told = []
-        for share in split({"real": real, "made": made} | ({} if condition is None else {"condition": condition}), parts):
-            told.append(self._study(share["real"].detach(), share["made"].detach(), share.get("condition"), 1 / parts))
+        extra = {name: tensor for name, tensor in (("condition", condition), ("where", where)) if tensor is not None}
+        for share in split({"real": real, "made": made} | extra, parts):
+            told.append(self._study(share["real"].detach(), share["made"].detach(), share.get("condition"), share.get("where"), 1 / parts))
         self.player.follow()
         return mean(told)
 
-    def verdict(self, real: Tensor | None, made: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The generator's loss. `real` is looked at by relativistic objectives only; no gradient reaches the discriminator."""
+    def verdict(
+        self, real: Tensor | None, made: Tensor, condition: Tensor | None = None, *, where: Tensor | None = None
+    ) -> Tensor:
+        """The generator's loss. `real` is looked at by relativistic objectives only; no gradient reaches the discriminator.
+
+        Args:
+            where: see `learn`.
+        """
         with frozen(self.player.network), self.runtime.autocast():
             answer = self._answers(made, condition)
             others = answer.detach()
@@ -100,7 +121,8 @@ class Opponent:
                 if real is None:
                     raise ValueError("a relativistic objective needs real pictures beside the made ones")
                 others = self._answers(real.detach(), condition).detach()
-        return self.objective.generator(others, answer)
+        chosen = self._chosen(answer, where)
+        return self.objective.generator(_of(others, chosen), _of(answer, chosen))
 
     def matching(self, real: Tensor, made: Tensor, condition: Tensor | None = None) -> Tensor:
         """The mean L1 distance of the discriminator's own features of real and made pictures, layer by layer.
@@ -139,17 +161,26 @@ class Opponent:
         answers: Tensor = self.player.network(self.augmentation(pictures, condition))
         return answers
 
-    def _study(self, real: Tensor, made: Tensor, condition: Tensor | None, share: float) -> dict[str, Tensor]:
+    def _chosen(self, answers: Tensor, where: Tensor | None) -> Tensor | None:
+        """Which answers of a map (B, 1, h, w) count: those whose place holds something made; None for all."""
+        if not self.config.within or where is None:
+            return None
+        return F.adaptive_max_pool2d(where.float(), answers.shape[-2:]) > 0
+
+    def _study(
+        self, real: Tensor, made: Tensor, condition: Tensor | None, where: Tensor | None, share: float
+    ) -> dict[str, Tensor]:
         """Gather the gradient of one part of a batch, which is `share` of the whole; returns its losses."""
         losses: dict[str, Tensor] = {}
         with self.runtime.autocast():
             answers = [self._answers(x, condition) for x in (real, made)]
         first, second = objectives.exchange(answers[0], answers[1], self.config.label_noise)
-        losses["discriminator"] = self.objective.discriminator(first, second, 1 - self.config.label_smoothing)
+        chosen = self._chosen(first, where)
+        losses["discriminator"] = self.objective.discriminator(_of(first, chosen), _of(second, chosen), 1 - self.config.label_smoothing)
         self.player.gather(share * losses["discriminator"])
         if self.player.steps % self.config.penalty_every == 0:
             losses |= self._penalties(real, made, condition, share)
-        self._note(*answers)
+        self._note(answers[0], answers[1], chosen)
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _penalties(self, real: Tensor, made: Tensor, condition: Tensor | None, share: float) -> dict[str, Tensor]:
@@ -169,8 +200,8 @@ class Opponent:
         return losses
 
     @torch.no_grad()
-    def _note(self, real: Tensor, made: Tensor) -> None:
-        real, made = real.float().flatten(1).mean(1), made.float().flatten(1).mean(1)
+    def _note(self, real: Tensor, made: Tensor, chosen: Tensor | None) -> None:
+        real, made = (_means(answers.float(), chosen) for answers in (real, made))
         middle = 0.5 if self.config.objective == "least_squares" else 0.0
         if self.objective.relative or self.config.objective == "wasserstein":
             middle = float((real.mean() + made.mean()) / 2)
@@ -180,6 +211,17 @@ class Opponent:
         }  # fmt: skip
         processes.current().average(list(self.told.values()))
         self.augmentation.adapt(self.told["overfitting"])
+
+
+def _of(answers: Tensor, chosen: Tensor | None) -> Tensor:
+    return answers if chosen is None else answers[chosen]
+
+
+def _means(answers: Tensor, chosen: Tensor | None) -> Tensor:
+    """The mean answer of each sample, (B, ...) -> (B), over the chosen places where some are."""
+    if chosen is None:
+        return answers.flatten(1).mean(1)
+    return (answers * chosen).flatten(1).sum(1) / chosen.flatten(1).sum(1).clamp(min=1)
 
 
 def build(channels: int, config: OpponentConfig, runtime: Runtime) -> Opponent:

@@ -97,7 +97,7 @@ class PairedTrainer:
         made, told = [], []
         for part in split(batch, self.parts):
             prediction = self.predict(self.generator.network, part)
-            terms = self._terms(prediction, part[wanted], part[source] if self.conditional else None)
+            terms = self._terms(prediction, part[wanted], part[source] if self.conditional else None, part.get("mask"))
             self.generator.gather(torch.stack(list(terms.values())).sum() / self.parts)
             made.append(prediction.detach())
             told.append(terms)
@@ -106,7 +106,9 @@ class PairedTrainer:
         if self.opponent is not None:
             condition = batch[source] if self.conditional else None
             for _ in range(self.opponent.config.steps):
-                losses |= self.opponent.learn(batch[wanted], torch.cat(made), condition, parts=self.parts)
+                losses |= self.opponent.learn(
+                    batch[wanted], torch.cat(made), condition, where=batch.get("mask"), parts=self.parts
+                )
         return losses
 
     def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
@@ -172,7 +174,9 @@ class PairedTrainer:
         if self.opponent:
             self.opponent.load_state_dict(state["opponent"])
 
-    def _terms(self, prediction: Tensor, wanted: Tensor, condition: Tensor | None) -> dict[str, Tensor]:
+    def _terms(
+        self, prediction: Tensor, wanted: Tensor, condition: Tensor | None, where: Tensor | None
+    ) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
         if self.losses.pixel_weight:
             terms["pixel"] = self.losses.pixel_weight * self.pixel(prediction, wanted)
@@ -180,7 +184,9 @@ class PairedTrainer:
             with self.runtime.autocast():
                 terms[name] = weight * distance(prediction, wanted)
         if self.opponent is not None:
-            terms["adversarial"] = self.losses.adversarial_weight * self.opponent.verdict(wanted, prediction, condition)
+            terms["adversarial"] = self.losses.adversarial_weight * self.opponent.verdict(
+                wanted, prediction, condition, where=where
+            )
             if self.losses.matching_weight:
                 terms["matching"] = self.losses.matching_weight * self.opponent.matching(wanted, prediction, condition)
         return terms

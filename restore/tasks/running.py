@@ -59,7 +59,7 @@ def train(
         out: the run's folder; by default runs/METHOD-DATASET.
         resume: go on from the checkpoint in `out`, with the configuration saved there unless another is given.
         dry_run: check everything and time a few steps, but write nothing.
-        on_event: told lines of text and `loop.Progress`.
+        on_event: told lines of text and `journal.Progress`.
 
     Raises:
         ValueError: an unknown method, setting or dataset, a folder that holds another run, nothing to resume.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +15,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torch.utils.tensorboard import SummaryWriter
 
 from restore import processes
 from restore.training import checkpoint
 from restore.training.charts import contact_sheet, loss_plot
+from restore.training.journal import Journal, Meter, Progress, Silence
 from restore.training.previews import save_grid
 
 log = logging.getLogger(__name__)
@@ -64,17 +62,6 @@ class LoopConfig:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands, told every `log_every` steps."""
-
-    step: int
-    steps: int
-    losses: dict[str, float]
-    images_per_second: float
-    seconds_left: float
-
-
 def run(
     trainer: Trainer,
     dataset: Dataset[dict[str, Tensor]],
@@ -104,9 +91,9 @@ def run(
     team.share(config.batch_size, "loop.batch_size")
     step = _resume(trainer, folder) if resume else 0
     team.part_ways()
-    journal: _Journal | _Silence = _Journal(folder, step) if team.first else _Silence()
+    journal: Journal | Silence = Journal(folder, step) if team.first else Silence()
     shown = preview_batch if team.first else None
-    meter = _Meter(step, config)
+    meter = Meter(step, config.steps, config.batch_size)
     saved = step
     try:
         if step == 0 and shown is not None:
@@ -182,7 +169,7 @@ def _resume(trainer: Trainer, folder: Path) -> int:
 
 
 def _examined(
-    trainer: Trainer, step: int, journal: _Journal | _Silence, tell: Callable[[Any], None] | None
+    trainer: Trainer, step: int, journal: Journal | Silence, tell: Callable[[Any], None] | None
 ) -> dict[str, str]:
     """What the trainer says of its health, logged and told: what is to be done -> why. Not every trainer has something to say."""
     examine = getattr(trainer, "examine", None)
@@ -249,71 +236,3 @@ def _finite(losses: Mapping[str, Tensor], step: int, folder: Path) -> dict[str, 
             "with a lower learning rate"
         )
     return values
-
-
-class _Meter:
-    """Images a second and the time left, over the steps since the last reading."""
-
-    def __init__(self, step: int, config: LoopConfig) -> None:
-        self.config, self.step, self.since = config, step, time.perf_counter()
-
-    def read(self, step: int, losses: dict[str, float]) -> Progress:
-        now = time.perf_counter()
-        pace = (step - self.step) / max(now - self.since, 1e-9)
-        self.step, self.since = step, now
-        return Progress(
-            step, self.config.steps, losses, pace * self.config.batch_size, (self.config.steps - step) / max(pace, 1e-9)
-        )
-
-
-class _Journal:
-    """log.jsonl and TensorBoard; on resume, lines past the checkpoint are dropped, since those steps are run again."""
-
-    def __init__(self, folder: Path, step: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "log.jsonl"
-        kept = (
-            [line for line in path.read_text().splitlines() if _step_of(line) <= step]
-            if step and path.is_file()
-            else []
-        )
-        path.write_text("".join(line + "\n" for line in kept))
-        self.file = path.open("a")
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
-
-    def write(self, progress: Progress) -> None:
-        row = {"step": progress.step, **progress.losses, "images_per_second": round(progress.images_per_second, 2)}
-        self.file.write(json.dumps(row) + "\n")
-        self.file.flush()
-        for name, value in progress.losses.items():
-            self.board.add_scalar(name, value, progress.step)
-
-    def note(self, step: int, kind: str, text: str) -> None:
-        """A verdict on the run's health."""
-        self.file.write(json.dumps({"step": step, "verdict": kind, "text": text}) + "\n")
-        self.file.flush()
-        self.board.add_text(f"health/{kind}", text, step)
-
-    def close(self) -> None:
-        self.file.close()
-        self.board.close()
-
-
-class _Silence:
-    """The journal of the processes that write none."""
-
-    def write(self, progress: Progress) -> None:
-        """Nothing."""
-
-    def note(self, step: int, kind: str, text: str) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from restore.apply.texture import NEAR, RAMP, SIZE, textured
+from restore.apply.texture import RAMP, SIZE, textured
 
 
 def _scene(channels: int = 3, *, side: int = 160) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -24,9 +24,18 @@ def test_a_wide_hole_gets_the_detail_of_its_surroundings(channels: int) -> None:
     assert made.shape == filled.shape
     assert made.dtype == np.float32
     np.testing.assert_array_equal(made[~hole], filled[~hole])
-    inner = np.s_[50 + NEAR + RAMP + 2 : 110 - NEAR - RAMP - 2, 50 + NEAR + RAMP + 2 : 110 - NEAR - RAMP - 2]
+    inner = np.s_[50 + RAMP + 2 : 110 - RAMP - 2, 50 + RAMP + 2 : 110 - RAMP - 2]
     assert 0.5 < made[inner].std() / picture[inner].std() < 1.2
     assert abs(made[inner].mean() - 0.5) < 0.02
+
+
+def test_what_ends_at_the_edge_of_a_hole_goes_on_in_it() -> None:
+    across = np.arange(160)
+    stripes = np.broadcast_to((0.5 + 0.2 * np.sin(across * 2 * np.pi / 13))[None, :, None], (160, 160, 3)).astype(np.float32)
+    _, _, hole = _scene()
+    made = textured(np.where(hole[:, :, None], np.float32(0.5), stripes), hole)
+    inner = np.s_[60:100, 60:100]
+    assert np.corrcoef(made[inner].ravel(), stripes[inner].ravel())[0, 1] > 0.9
 
 
 def test_the_same_picture_gets_the_same_texture() -> None:

@@ -53,6 +53,38 @@ def test_the_condition_is_seen(fp32: Runtime) -> None:
     assert first != second
 
 
+def _alike(step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Real pictures, the same with one brighter corner, and where that is."""
+    real, where = _pictures(step, 0.3), torch.zeros(4, 1, 32, 32)
+    where[:, :, :6, :6] = 1
+    return real, torch.where(where > 0, real + 0.4, real), where
+
+
+def test_an_opponent_that_looks_within_learns_what_the_rest_of_the_picture_drowns(fp32: Runtime) -> None:
+    losses = {}
+    for within in (False, True):
+        torch.manual_seed(0)
+        config = OpponentConfig(
+            network="unet", width=4, objective="hinge", within=within, optimizer=OptimizerConfig("adam", 2e-3, warmup_steps=0)
+        )
+        opponent = opponents.build(1, config, fp32)
+        for step in range(40):
+            real, made, where = _alike(step)
+            losses[within] = float(opponent.learn(real, made, where=where, parts=2)["discriminator"])
+    assert losses[True] < 0.5 * losses[False]
+
+
+def test_a_verdict_within_pulls_at_what_was_made_alone(fp32: Runtime) -> None:
+    torch.manual_seed(0)
+    opponent = opponents.build(1, OpponentConfig(network="unet", width=4, within=True), fp32)
+    real, made, where = _alike(0)
+    whole, part = opponent.verdict(real, made), opponent.verdict(real, made, where=where)
+    opponent.player.network.eval()  # no further step of the spectral norm's power iteration
+    answers = opponent.player.network(made)
+    assert part.item() == pytest.approx((answers[:, :, :6, :6] - 1).square().mean().item(), rel=1e-4)
+    assert whole.item() == pytest.approx((answers - 1).square().mean().item(), rel=1e-4)
+
+
 def test_penalties_are_taken_every_so_often_and_then_count_as_often(fp32: Runtime) -> None:
     torch.manual_seed(0)
     lazy = opponents.build(1, OpponentConfig(width=4, r1=1.0, penalty_every=3), fp32)
@@ -63,7 +95,9 @@ def test_penalties_are_taken_every_so_often_and_then_count_as_often(fp32: Runtim
 @pytest.mark.parametrize(
     ("settings", "word"),
     [({"objective": "wgan"}, "wasserstein"), ({"label_smoothing": 0.1, "objective": "wasserstein"}, "labels"),
-     ({"r1": -1.0}, "r1"), ({"steps": 0}, "steps"), ({"augment": 2.0}, "augment")],
+     ({"r1": -1.0}, "r1"), ({"steps": 0}, "steps"), ({"augment": 2.0}, "augment"),
+     ({"within": True, "network": "projected"}, "place by place"),
+     ({"within": True, "augment": 0.1}, "augmentation")],
 )  # fmt: skip
 def test_impossible_settings_are_refused(settings: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=word):

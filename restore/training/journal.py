@@ -1,0 +1,92 @@
+"""What a run tells of itself: its progress, log.jsonl and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, told every `log_every` steps."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    images_per_second: float
+    seconds_left: float
+
+
+class Meter:
+    """Images a second and the time left, over the steps since the last reading."""
+
+    def __init__(self, step: int, steps: int, batch_size: int) -> None:
+        self.steps, self.batch_size = steps, batch_size
+        self.step, self.since = step, time.perf_counter()
+
+    def read(self, step: int, losses: dict[str, float]) -> Progress:
+        """Where the run stands at `step`."""
+        now = time.perf_counter()
+        pace = (step - self.step) / max(now - self.since, 1e-9)
+        self.step, self.since = step, now
+        return Progress(step, self.steps, losses, pace * self.batch_size, (self.steps - step) / max(pace, 1e-9))
+
+
+class Journal:
+    """log.jsonl and TensorBoard; on resume, lines past the checkpoint are dropped, since those steps are run again."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "log.jsonl"
+        kept = (
+            [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+            if step and path.is_file()
+            else []
+        )
+        path.write_text("".join(line + "\n" for line in kept))
+        self.file = path.open("a")
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+
+    def write(self, progress: Progress) -> None:
+        """A line of losses."""
+        row = {"step": progress.step, **progress.losses, "images_per_second": round(progress.images_per_second, 2)}
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+        for name, value in progress.losses.items():
+            self.board.add_scalar(name, value, progress.step)
+
+    def note(self, step: int, kind: str, text: str) -> None:
+        """A verdict on the run's health."""
+        self.file.write(json.dumps({"step": step, "verdict": kind, "text": text}) + "\n")
+        self.file.flush()
+        self.board.add_text(f"health/{kind}", text, step)
+
+    def close(self) -> None:
+        """Nothing more is to come."""
+        self.file.close()
+        self.board.close()
+
+
+class Silence:
+    """The journal of the processes that write none."""
+
+    def write(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def note(self, step: int, kind: str, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
