@@ -81,6 +81,10 @@ class Inpaint:
         if self.entry and self.entry.recipe.get("task") != "inpaint":
             raise ValueError(f"the weights {self.entry.name!r} are made to {self.entry.recipe.get('task')}, not to inpaint")
         self.finder = catalogue.find(FINDER) if self.source == "scratches" else None
+        if self.finder and self.finder.recipe.get("task") != FINDER:
+            raise ValueError(
+                f"{self.finder.path} is called {FINDER} and is not made to find them: give that run or file another name, or take it away"
+            )
         self.runtime, self.tile, self.batch_size = runtime, tile, batch_size or 1
         self._filler: Filler | None = None
         self._finder: Finder | None = None

@@ -202,6 +202,17 @@ def test_opencvs_methods_need_no_weights(fp32: Runtime, monkeypatch: pytest.Monk
         Inpaint(weights=None, options={"scratches": True, "method": "telea"}, runtime=fp32)
 
 
+def test_other_weights_called_scratches_are_not_taken_for_the_finder(
+    filler: Path, fp32: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "scratches.safetensors").write_bytes(filler.read_bytes())
+    monkeypatch.setattr(weights, "folders", lambda: [own])
+    with pytest.raises(ValueError, match="another name"):
+        Inpaint(weights=filler, options={"scratches": True}, runtime=fp32)
+
+
 def test_colours_are_read_as_on_the_web() -> None:
     np.testing.assert_allclose(_colour("#ff8000"), [1, 128 / 255, 0], atol=1e-6)
 
