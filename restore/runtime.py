@@ -6,6 +6,9 @@ import ctypes
 import os
 import random
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -87,15 +90,67 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether there was a glibc to tell.
     """
-    if not sys.platform.startswith("linux"):
-        return False
+    settings = ((_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 512 << 20), (_TOP_PAD, 16 << 20))
+    return [_told(name, value) for name, value in settings] == [True] * len(settings)
+
+
+@contextmanager
+def memory_reused(device: torch.device) -> Iterator[None]:
+    """While a network runs on a CPU, keep freed blocks of any size, which `keep_freed_memory` cannot: glibc's limit is 32 MB.
+
+    A tile's feature map at the full resolution is larger. What is taken for other ends meanwhile is kept in the same way, so this is
+    for the network alone; whole pictures go back when freed. On other devices, or without glibc, nothing happens.
+    """
+    if device.type != "cpu":
+        yield
+        return
+    with _reusing.lock:
+        _reusing.count += 1
+        _told(_MMAP_MAX, 0)
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        yield
+    finally:
+        with _reusing.lock:
+            _reusing.count -= 1
+            if not _reusing.count:
+                _told(_MMAP_MAX, _MAPPED_BLOCKS)
+
+
+def give_memory_back() -> None:
+    """Return to the system what was kept for feature maps: after a large picture, whose own memory is what counts."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+class _Reusing:
+    """How many networks run now."""
+
+    def __init__(self) -> None:
+        self.lock, self.count = threading.Lock(), 0
+
+
+_reusing = _Reusing()
+# M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_MAX of malloc.h, and the last one's default
+_MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _MAPPED_BLOCKS = -3, -1, -2, -4, 65536
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        library = ctypes.CDLL(None)
+        library.mallopt, library.malloc_trim  # noqa: B018 - musl has neither
     except (OSError, AttributeError):
-        return False
-    mmap_threshold, trim_threshold, top_pad = -3, -1, -2  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD of malloc.h
-    settings = ((mmap_threshold, 32 << 20), (trim_threshold, 512 << 20), (top_pad, 16 << 20))
-    return [mallopt(name, value) for name, value in settings] == [1] * len(settings)
+        return None
+    return library
+
+
+def _told(name: int, value: int) -> bool:
+    """Set one of the allocator's parameters; whether it was taken."""
+    library = _glibc()
+    return library is not None and library.mallopt(name, value) == 1
 
 
 def available_devices() -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import resource
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -47,3 +49,22 @@ def test_one_seed_for_all() -> None:
         return random.random(), float(np.random.random()), float(torch.rand(1))
 
     assert draw() == draw()
+
+
+@pytest.mark.skipif(not runtime.keep_freed_memory(), reason="there is no glibc here")
+def test_large_blocks_are_reused_while_a_network_runs_and_given_back_when_told() -> None:
+    pages = 15_625  # of 64 MB
+
+    def faults(times: int) -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(times):
+            torch.ones(16_000_000)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    cpu = torch.device("cpu")
+    with runtime.memory_reused(cpu), runtime.memory_reused(cpu):
+        faults(20)
+        assert faults(10) < pages
+    before = psutil.Process().memory_info().rss
+    runtime.give_memory_back()
+    assert psutil.Process().memory_info().rss < before - 32e6

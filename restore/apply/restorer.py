@@ -34,6 +34,8 @@ Condition = Callable[[slice, slice], np.ndarray]
 # on a CPU the feature maps of a larger tile leave the caches and the allocator's reach
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
 OVERLAP = 64
+LARGE = 16_000_000
+"""Values of a picture from which on the memory kept for feature maps is given back after it."""
 
 
 class Restorer:
@@ -239,6 +241,8 @@ class Restorer:
                 elif scale > 1 and correction.shape == result.shape:
                     return correction  # the only tile
                 result[scale * rows.start : scale * rows.stop, scale * columns.start : scale * columns.stop] += correction
+        if result.size > LARGE:
+            runtime.give_memory_back()
         return result
 
     def _statistics(self, shown: np.ndarray, condition: Condition | None, tile: int) -> Statistics | None:
@@ -286,7 +290,7 @@ class Restorer:
         ]
         total = None
         for number, view in enumerate(self.views):
-            with nullcontext() if common is None else common.at(number):
+            with runtime.memory_reused(place.device), nullcontext() if common is None else common.at(number):
                 seen = unturned(network(*(turned(one, view, place) for one in inputs)).float(), view)
             total = seen if total is None else total + seen
         assert total is not None

@@ -31,14 +31,16 @@ class InpainterConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class InpaintConfig(RestorationConfig):
-    """Everything that decides a run of inpainting (losses and opponent, which judges the holes alone: Suvorov et al. 2022, LaMa, section 2.3)."""
+    """Everything that decides a run of inpainting (losses, an opponent that judges the holes alone: Suvorov et al. 2022, section 2.3)."""
 
     network: InpainterConfig = field(default_factory=InpainterConfig)
     data: DataConfig = field(default=DataConfig(channels=3, crop=256))
     masks: MaskConfig = field(default_factory=MaskConfig)
     losses: LossConfig = field(default=LossConfig(pixel_weight=10.0, perceptual_weight=1.0, adversarial_weight=0.1, matching_weight=1.0))
     opponent: OpponentConfig = field(
-        default=OpponentConfig(objective="vanilla", norm="none", within=True, r1=0.001, penalty_every=4, optimizer=replace(GAME, learning_rate=1e-4))
+        default=OpponentConfig(
+            objective="vanilla", norm="none", within=True, r1=0.001, penalty_every=4, optimizer=replace(GAME, learning_rate=1e-4)
+        )
     )
 
 

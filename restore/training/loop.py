@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from restore import processes
+from restore.runtime import memory_reused
 from restore.training import checkpoint
 from restore.training.charts import contact_sheet, loss_plot
 from restore.training.journal import Journal, Meter, Progress, Silence
@@ -101,7 +102,7 @@ def run(
         batches = _batches(dataset, config, step)
         while step < config.steps:
             batch = next(batches)
-            with _undivided():
+            with _undivided(), memory_reused(torch.device("cpu")):
                 losses = trainer.step(batch)
                 step += 1
             if step % config.log_every == 0 or step == config.steps:
