@@ -23,9 +23,9 @@ SMOOTH = 2.0
 """The same of the Gaussian that takes the network's own detail from a hole."""
 THIN = 5
 """Half the width in pixels up to which a hole is the network's own."""
-RAMP = 3
+RAMP = 8
 """Pixels behind the edge of a wider one over which it fades in."""
-MOST, POOL, STRENGTH = 12_000, 2000, 0.8
+MOST, POOL, STRENGTH = 12_000, 2000, 0.7
 """Sources looked at, those of them whose detail is compared, the nearest in colour; and the share of the detail that is taken."""
 
 
