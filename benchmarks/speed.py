@@ -1,9 +1,11 @@
-"""Speed and memory of `restore denoise` and `restore upscale`, as ratios within one run.
+"""Speed and memory of `restore denoise`, `restore upscale` and `restore inpaint`, as ratios within one run.
 
     python benchmarks/speed.py network                       our precision against the same network in float32 NCHW
     python benchmarks/speed.py enlarge [--side 512]          the same of upscale-x4
     python benchmarks/speed.py folder XRAYS [--count 200]    a folder of X-rays against the network alone on the same pictures
     python benchmarks/speed.py memory [--megapixels 100]     peak resident memory on a 16-bit gray TIFF, and tiled against whole
+    python benchmarks/speed.py holes [--megapixels 40]       inpainting ten holes of 100 to 400 pixels: peak memory and seconds, against the
+                                                             same holes in a picture of a quarter of the size
 
 Ratios are of medians over alternating repetitions in fresh processes, since machines drift and allocators remember.
 """
@@ -128,6 +130,30 @@ def memory(megapixels: int) -> None:
         print(f"{name}: max |tiled - whole| = {np.abs(whole - tiled).max() * 255:.3f} / 255")
 
 
+def holes(megapixels: int) -> None:
+    """Peak memory and time of ten holes in a picture and in one of a quarter of its size."""
+    import cv2
+
+    for size in (megapixels / 4, megapixels):
+        side = round((size * 1e6) ** 0.5)
+        with tempfile.TemporaryDirectory() as scratch:
+            path, masks, out = (Path(scratch) / name for name in ("large.png", "mask.png", "out"))
+            y, x = np.ogrid[:side, :side]
+            waves = 128 + 60 * np.sin(x / 37) * np.cos(y / 53) + 20 * np.sin((x + y) / 3)
+            cv2.imwrite(str(path), np.stack([waves, waves[::-1], waves.T], 2).astype(np.uint8))
+            mask = np.zeros((side, side), np.uint8)
+            for number in range(10):
+                middle = (side // 10 + number % 5 * side // 5, side // 4 + number // 5 * side // 2)
+                cv2.circle(mask, middle, 50 + 150 * number // 9, 255, -1)
+            cv2.imwrite(str(masks), mask)
+            since = time.perf_counter()
+            command = [sys.executable, "-m", "restore_cli", "inpaint", str(path), "--masks", str(masks), "--out", str(out), "--quiet"]
+            subprocess.run(command, check=True)
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+            took, missing = time.perf_counter() - since, int((mask > 0).sum())
+            print(f"{size:g} megapixels, ten holes of {missing / 1e6:.2f} megapixels: peak {peak:.2f} GiB, {took:.0f} s")
+
+
 def _timed(function: Callable[[], object]) -> float:
     since = time.perf_counter()
     function()
@@ -136,12 +162,12 @@ def _timed(function: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("network", "enlarge", "folder", "memory", "restore", "plain"))
+    parser.add_argument("what", choices=("network", "enlarge", "folder", "memory", "holes", "restore", "plain"))
     parser.add_argument("source", nargs="?", help="folder: the X-rays")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--side", type=int, help="of the picture, 1024, or 512 to be enlarged")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--megapixels", type=int, default=100)
+    parser.add_argument("--megapixels", type=int)
     options = parser.parse_args()
     if options.what == "network":
         network(("denoise-gray", "denoise-color"), options.side or 1024, options.repetitions)
@@ -151,8 +177,10 @@ def main() -> None:
         folder(Path(options.source or "data/xray/chest"), options.count)
     elif options.what in {"restore", "plain"}:
         one(options.what, options.source, options.side or 1024)
+    elif options.what == "holes":
+        holes(options.megapixels or 40)
     else:
-        memory(options.megapixels)
+        memory(options.megapixels or 100)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,8 @@ class Filler:
         small, small_hole = smaller(piece, hole, size)
         coarse = enlarged(self._filled(small, small_hole, told), piece.shape)
         # the coarse filling as if it were known, but for what is fine in it: that the network makes at full size
-        fine = self._run(piece, hole, told)
+        fine, near = piece.copy(), around(hole, LEAST_CONTEXT)  # what lies further off has told the coarse filling
+        fine[near] = self._run(piece[near], hole[near], told)
         blur = 0.6 / scale
         shapes = np.where(hole[:, :, None], coarse, piece)
         texture = fine - cv2.GaussianBlur(fine, (0, 0), blur).reshape(fine.shape)
@@ -150,6 +151,13 @@ def crops(mask: np.ndarray) -> Iterator[Crop]:
         rows = slice(max(0, top - margin), min(mask.shape[0], top + height + margin))
         columns = slice(max(0, left - margin), min(mask.shape[1], left + width + margin))
         yield Crop((rows, columns), mask[rows, columns] & (labels[rows, columns] == label))
+
+
+def around(hole: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of the box about all of (H, W) bool that is true, with so many pixels more on every side where there are."""
+    spans = (np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0)))
+    rows, columns = (slice(max(0, int(span[0]) - margin), int(span[-1]) + 1 + margin) for span in spans)
+    return rows, columns
 
 
 def width_of(hole: np.ndarray) -> float:

@@ -34,8 +34,12 @@ Condition = Callable[[slice, slice], np.ndarray]
 # on a CPU the feature maps of a larger tile leave the caches and the allocator's reach
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
 OVERLAP = 64
+FAR = 1024
+"""Side of the tiles of networks that see further than OVERLAP; larger ones would take gigabytes."""
 LARGE = 16_000_000
 """Values of a picture from which on the memory kept for feature maps is given back after it."""
+REUSED = 1 << 20
+"""Pixels of a batch of tiles up to which their feature maps' memory is kept for the next."""
 
 
 class Restorer:
@@ -288,16 +292,21 @@ class Restorer:
         inputs = [
             padded(one, self.multiple).to(place.device, place.dtype).contiguous(memory_format=place.memory_format) for one in fitted
         ]
-        total = None
-        for number, view in enumerate(self.views):
-            with runtime.memory_reused(place.device), nullcontext() if common is None else common.at(number):
-                seen = unturned(network(*(turned(one, view, place) for one in inputs)).float(), view)
-            total = seen if total is None else total + seen
-        assert total is not None
-        if len(self.views) > 1:
-            total = total / len(self.views)
+        # of larger ones more would be kept than is used again
+        kept = runtime.memory_reused(place.device) if len(pieces) * height * width <= REUSED else nullcontext()
+        with kept:
+            total = self._averaged(network, inputs, place, common)
         correction = fitted_back(total[..., : self.scale * height, : self.scale * width].cpu(), colours)
         return [np.ascontiguousarray(item.permute(1, 2, 0).numpy()) for item in correction]
+
+    def _averaged(self, network: nn.Module, inputs: list[Tensor], place: Runtime, common: Statistics | None) -> Tensor:
+        """The network's answer, (B, C, H, W) float32, the mean over the views."""
+        total = torch.zeros(())
+        for number, view in enumerate(self.views):
+            with nullcontext() if common is None else common.at(number):
+                seen = unturned(network(*(turned(one, view, place) for one in inputs)).float(), view)
+            total = total + seen if number else seen
+        return total / len(self.views) if len(self.views) > 1 else total
 
     def _network(self, precision: str) -> nn.Module:
         with self._lock:
@@ -307,7 +316,7 @@ class Restorer:
 
     def _choose_tile(self, shape: tuple[int, ...], precision: str) -> int:
         # of a network that sees far, a small tile would be another picture: only a want of memory makes them smaller than this
-        least = 4 * self._overlap if self._overlap > OVERLAP else 0
+        least = max(FAR, 2 * self._overlap) if self._overlap > OVERLAP else 0
         if self._tile is not None:
             return max(self._tile, least) if self._tile else max(shape[:2])
         device = self.place.device
