@@ -35,7 +35,7 @@ Condition = Callable[[slice, slice], np.ndarray]
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
 OVERLAP = 64
 FAR = 1024
-"""Side of the tiles of networks that see further than OVERLAP; larger ones would take gigabytes."""
+"""Largest side that a network which sees further than OVERLAP claims for its tiles; larger ones would take gigabytes."""
 LARGE = 16_000_000
 """Values of a picture from which on the memory kept for feature maps is given back after it."""
 REUSED = 1 << 20
@@ -316,7 +316,7 @@ class Restorer:
 
     def _choose_tile(self, shape: tuple[int, ...], precision: str) -> int:
         # of a network that sees far, a small tile would be another picture: only a want of memory makes them smaller than this
-        least = max(FAR, 2 * self._overlap) if self._overlap > OVERLAP else 0
+        least = min(4 * self._overlap, max(FAR, 2 * self._overlap)) if self._overlap > OVERLAP else 0
         if self._tile is not None:
             return max(self._tile, least) if self._tile else max(shape[:2])
         device = self.place.device

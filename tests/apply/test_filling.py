@@ -85,6 +85,13 @@ def test_a_wide_hole_is_filled_coarsely_first(fp32: Runtime, smooth: Smooth) -> 
     assert np.abs(made[300:400, 300:400] - 0.4).max() < 0.05
 
 
+def test_at_full_size_a_wide_hole_is_seen_with_its_neighbourhood_alone(fp32: Runtime, smooth: Smooth) -> None:
+    network, mask = Constant(), _mask(1000, 1000, (300, 700, 300, 700))
+    made, _ = _filler(network, fp32)(smooth(1000, 1000, 1), mask)
+    assert np.abs(made[450:550, 450:550] - 0.25).max() < 0.05
+    assert network.seen[-1] == (400 + 2 * filling.LEAST_CONTEXT,) * 2
+
+
 @pytest.mark.parametrize("method", ["telea", "navier-stokes"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_classical_methods_continue_what_is_smooth(smooth: Smooth, method: str, channels: int) -> None:
