@@ -6,7 +6,7 @@ import copy
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, overload
 
@@ -37,9 +37,7 @@ OVERLAP = 64
 FAR = 1024
 """Largest side that a network which sees further than OVERLAP claims for its tiles; larger ones would take gigabytes."""
 LARGE = 16_000_000
-"""Values of a picture from which on the memory kept for feature maps is given back after it."""
-REUSED = 1 << 20
-"""Pixels of a batch of tiles up to which their feature maps' memory is kept for the next."""
+"""Values of a result from which on no memory is kept for feature maps beside it."""
 
 
 class Restorer:
@@ -191,7 +189,8 @@ class Restorer:
         trace = Trace(precision, tile)
         while True:
             try:
-                return self._tiles(shown, self._condition(shown, level, mask), strength, tile, trace), trace
+                with self._memory(shown, tile):
+                    return self._tiles(shown, self._condition(shown, level, mask), strength, tile, trace), trace
             except (RuntimeError, MemoryError) as error:
                 smaller = tiling.halved(min(tile, max(shown.shape[:2])))
                 if not out_of_memory(error) or smaller is None:
@@ -245,8 +244,6 @@ class Restorer:
                 elif scale > 1 and correction.shape == result.shape:
                     return correction  # the only tile
                 result[scale * rows.start : scale * rows.stop, scale * columns.start : scale * columns.stop] += correction
-        if result.size > LARGE:
-            runtime.give_memory_back()
         return result
 
     def _statistics(self, shown: np.ndarray, condition: Condition | None, tile: int) -> Statistics | None:
@@ -292,10 +289,7 @@ class Restorer:
         inputs = [
             padded(one, self.multiple).to(place.device, place.dtype).contiguous(memory_format=place.memory_format) for one in fitted
         ]
-        # of larger ones more would be kept than is used again
-        kept = runtime.memory_reused(place.device) if len(pieces) * height * width <= REUSED else nullcontext()
-        with kept:
-            total = self._averaged(network, inputs, place, common)
+        total = self._averaged(network, inputs, place, common)
         correction = fitted_back(total[..., : self.scale * height, : self.scale * width].cpu(), colours)
         return [np.ascontiguousarray(item.permute(1, 2, 0).numpy()) for item in correction]
 
@@ -307,6 +301,13 @@ class Restorer:
                 seen = unturned(network(*(turned(one, view, place) for one in inputs)).float(), view)
             total = total + seen if number else seen
         return total / len(self.views) if len(self.views) > 1 else total
+
+    def _memory(self, shown: np.ndarray, tile: int) -> AbstractContextManager[None]:
+        """Keep feature maps' memory for the next ones, but beside a large picture, whose own is what counts."""
+        if shown.size * self.scale**2 > LARGE or tile > FAR:
+            runtime.give_memory_back()
+            return nullcontext()
+        return runtime.memory_reused(self.place.device)
 
     def _network(self, precision: str) -> nn.Module:
         with self._lock:
