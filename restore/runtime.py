@@ -116,10 +116,10 @@ def memory_reused(device: torch.device) -> Iterator[None]:
                 _told(_MMAP_MAX, _MAPPED_BLOCKS)
 
 
-def give_memory_back() -> None:
-    """Return to the system what was kept for feature maps: after a large picture, whose own memory is what counts."""
+def give_memory_back(device: torch.device) -> None:
+    """Return to the system what a CPU's networks left: before a large picture, whose own memory is what counts."""
     library = _glibc()
-    if library is not None:
+    if library is not None and device.type == "cpu":
         library.malloc_trim(0)
 
 

@@ -66,5 +66,5 @@ def test_large_blocks_are_reused_while_a_network_runs_and_given_back_when_told()
         faults(20)
         assert faults(10) < pages
     before = psutil.Process().memory_info().rss
-    runtime.give_memory_back()
+    runtime.give_memory_back(cpu)
     assert psutil.Process().memory_info().rss < before - 32e6

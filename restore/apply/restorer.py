@@ -304,8 +304,8 @@ class Restorer:
 
     def _memory(self, shown: np.ndarray, tile: int) -> AbstractContextManager[None]:
         """Keep feature maps' memory for the next ones, but beside a large picture, whose own is what counts."""
-        if shown.size * self.scale**2 > LARGE or tile > FAR:
-            runtime.give_memory_back()
+        if shown.size * self.scale**2 > LARGE or min(tile, max(shown.shape[:2])) > FAR:
+            runtime.give_memory_back(self.place.device)
             return nullcontext()
         return runtime.memory_reused(self.place.device)
 

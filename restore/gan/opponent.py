@@ -163,8 +163,10 @@ class Opponent:
 
     def _chosen(self, answers: Tensor, where: Tensor | None) -> Tensor | None:
         """Which answers of a map (B, 1, h, w) count: those whose place holds something made; None for all."""
-        if not self.config.within or where is None:
+        if not self.config.within:
             return None
+        if where is None:
+            raise ValueError("opponent.within is for inpainting, where there are holes to judge: set it to false")
         return F.adaptive_max_pool2d(where.float(), answers.shape[-2:]) > 0
 
     def _study(

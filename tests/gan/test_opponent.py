@@ -78,11 +78,13 @@ def test_a_verdict_within_pulls_at_what_was_made_alone(fp32: Runtime) -> None:
     torch.manual_seed(0)
     opponent = opponents.build(1, OpponentConfig(network="unet", width=4, within=True), fp32)
     real, made, where = _alike(0)
-    whole, part = opponent.verdict(real, made), opponent.verdict(real, made, where=where)
+    part = opponent.verdict(real, made, where=where)
     opponent.player.network.eval()  # no further step of the spectral norm's power iteration
     answers = opponent.player.network(made)
     assert part.item() == pytest.approx((answers[:, :, :6, :6] - 1).square().mean().item(), rel=1e-4)
-    assert whole.item() == pytest.approx((answers - 1).square().mean().item(), rel=1e-4)
+    assert part.item() != pytest.approx((answers - 1).square().mean().item(), rel=1e-4)
+    with pytest.raises(ValueError, match="holes to judge"):
+        opponent.verdict(real, made)
 
 
 def test_penalties_are_taken_every_so_often_and_then_count_as_often(fp32: Runtime) -> None:
