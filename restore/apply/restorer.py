@@ -6,17 +6,16 @@ import copy
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor, nn
 
 from restore import networks, runtime, weights
-from restore.apply import statistics, tiling
+from restore.apply import memory, statistics, tiling
 from restore.apply.arrays import enlarged, fitted_back, fitting, floats, padded, stored, tensor
 from restore.apply.faults import FALLBACKS, Trace, fault_of, out_of_memory
 from restore.apply.noise import confidence, estimate
@@ -30,14 +29,6 @@ log = logging.getLogger(__name__)
 
 Condition = Callable[[slice, slice], np.ndarray]
 """Rows and columns -> the map (h, w, 1) float32 that a network takes beside that piece of the picture."""
-
-# on a CPU the feature maps of a larger tile leave the caches and the allocator's reach
-LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
-OVERLAP = 64
-FAR = 1024
-"""Largest side that a network which sees further than OVERLAP claims for its tiles; larger ones would take gigabytes."""
-LARGE = 16_000_000
-"""Values of a result from which on no memory is kept for feature maps beside it."""
 
 
 class Restorer:
@@ -76,10 +67,10 @@ class Restorer:
         self.views = VIEWS[:ensemble]
         self._master = copy.deepcopy(network).float().eval().requires_grad_(False)
         self._sees_all = statistics.pool(self._master)
-        self._overlap = int(getattr(network, "overlap", OVERLAP))
+        self._overlap = int(getattr(network, "overlap", memory.OVERLAP))
         self._placed: dict[str, nn.Module] = {}
         self._lock = threading.Lock()
-        self._tile = tiling.parse(tile)
+        self._tile = memory.parse(tile)
 
     @classmethod
     def load(cls, name: str | Path, *, direction: str | None = None, **settings: Any) -> Restorer:
@@ -184,15 +175,15 @@ class Restorer:
         if mask is not None:
             shown = np.where(mask[:, :, None], np.float32(HOLE), shown)
         strength *= self.confidence(level) if noise_level is None else 1.0
-        precision = self.place.precision
-        tile = self._choose_tile(shown.shape, precision)
+        precision, longest = self.place.precision, max(shown.shape[:2])
+        tile = memory.tile_side(self._tile, shown.shape, self._master, self.place, self._overlap)
         trace = Trace(precision, tile)
         while True:
             try:
-                with self._memory(shown, tile):
+                with memory.kept(shown.size * self.scale**2, min(tile, longest), self.place.device):
                     return self._tiles(shown, self._condition(shown, level, mask), strength, tile, trace), trace
             except (RuntimeError, MemoryError) as error:
-                smaller = tiling.halved(min(tile, max(shown.shape[:2])))
+                smaller = memory.halved(min(tile, longest))
                 if not out_of_memory(error) or smaller is None:
                     raise
                 log.warning("out of memory with tiles of %d pixels: going on with %d", tile, smaller)
@@ -302,29 +293,11 @@ class Restorer:
             total = total + seen if number else seen
         return total / len(self.views) if len(self.views) > 1 else total
 
-    def _memory(self, shown: np.ndarray, tile: int) -> AbstractContextManager[None]:
-        """Keep feature maps' memory for the next ones, but beside a large picture, whose own is what counts."""
-        if shown.size * self.scale**2 > LARGE or min(tile, max(shown.shape[:2])) > FAR:
-            runtime.give_memory_back(self.place.device)
-            return nullcontext()
-        return runtime.memory_reused(self.place.device)
-
     def _network(self, precision: str) -> nn.Module:
         with self._lock:
             if precision not in self._placed:
                 self._placed[precision] = self.place.in_precision(precision).place(copy.deepcopy(self._master))
             return self._placed[precision]
-
-    def _choose_tile(self, shape: tuple[int, ...], precision: str) -> int:
-        # of a network that sees far, a small tile would be another picture: only a want of memory makes them smaller than this
-        least = min(4 * self._overlap, max(FAR, 2 * self._overlap)) if self._overlap > OVERLAP else 0
-        if self._tile is not None:
-            return max(self._tile, least) if self._tile else max(shape[:2])
-        device = self.place.device
-        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-        widest = max((weight.shape[0] for weight in self._master.parameters() if weight.dim() == 4), default=64)
-        bytes_per_pixel = 4.0 * widest * runtime.PRECISIONS[precision].itemsize  # a few U-Net feature maps at once
-        return max(least, tiling.largest(free, bytes_per_pixel, most=LARGEST_TILE.get(device.type, 1024)))
 
 
 def signal_dependent(recipe: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Cutting a picture into overlapping tiles whose results blend into one, and how large a tile may be."""
+"""Cutting a picture into overlapping tiles whose results blend into one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-
-SMALLEST = 64
-STEP = 64
 
 
 @dataclass(frozen=True)
@@ -90,28 +87,3 @@ def batches(tiles: Iterator[Tile], size: int) -> Iterator[list[Tile]]:
         batch.append(tile)
     if batch:
         yield batch
-
-
-def largest(free_bytes: int, bytes_per_pixel: float, *, most: int) -> int:
-    """The largest tile side, a multiple of 64 and at most `most`, whose work fits into half of the free memory."""
-    side = int((free_bytes / 2 / max(bytes_per_pixel, 1e-9)) ** 0.5)
-    return max(SMALLEST, min(most, side // STEP * STEP))
-
-
-def parse(tile: str | int) -> int | None:
-    """A tile side as users give it: None for auto, 0 for never cut. ValueError for anything else or a side under SMALLEST."""
-    if tile == "auto":
-        return None
-    try:
-        side = int(tile)
-    except ValueError:
-        raise ValueError(f"tile must be auto, 0 or a number of pixels, not {tile!r}") from None
-    if side != 0 and side < SMALLEST:
-        raise ValueError(f"tile must be 0 (never cut) or at least {SMALLEST} pixels, not {side}")
-    return side
-
-
-def halved(tile: int) -> int | None:
-    """Half the side, a multiple of STEP; None where that would be under SMALLEST."""
-    smaller = tile // 2 // STEP * STEP
-    return smaller if smaller >= SMALLEST else None

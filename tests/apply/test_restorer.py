@@ -185,13 +185,6 @@ def test_a_network_that_sees_far_is_cut_no_smaller_than_that(fp32: Runtime, smoo
     assert (trace.tile, trace.tiles) == (640, 2)
 
 
-def test_a_network_that_sees_very_far_is_cut_all_the_same(fp32: Runtime) -> None:
-    network = Halving()
-    network.overlap = 384  # type: ignore[assignment]
-    restorer = Restorer(network, place=fp32, tile=64)
-    assert restorer._choose_tile((5000, 5000, 3), "fp32") == 1024
-
-
 def test_auto_chooses_a_tile(fp32: Runtime, smooth: Smooth) -> None:
     _, trace = Restorer(Halving(), place=fp32).restore(smooth(32, 32))
     assert trace.facts() == {"precision": "fp32", "tile": trace.tile, "tiles": 1}

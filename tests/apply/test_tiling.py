@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,10 +66,3 @@ def test_the_grid_covers_a_picture() -> None:
         total[rows.start : rows.stop, columns.start : columns.stop] += rows.weight[:, None] * columns.weight
     np.testing.assert_allclose(total, 1, atol=1e-5)
     assert len(tiles) > 6
-
-
-@pytest.mark.parametrize(
-    ("free", "expected"), [(0, 64), (2 * 100 * 64**2, 64), (2 * 100 * 300**2, 256), (10**12, 1024)]
-)
-def test_the_largest_tile_fits_half_the_memory(free: int, expected: int) -> None:
-    assert tiling.largest(free, 100, most=1024) == expected

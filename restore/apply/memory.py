@@ -1,0 +1,81 @@
+"""What a picture's tiles may take of the machine's memory: how large they are, and whether feature maps' memory is kept between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import psutil
+import torch
+from torch import nn
+
+from restore import runtime
+from restore.runtime import Runtime
+
+SMALLEST = 64
+STEP = 64
+# on a CPU the feature maps of a larger tile leave the caches and the allocator's reach
+LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
+OVERLAP = 64
+"""Pixels by which tiles overlap unless a network says that it sees further."""
+FAR = 1024
+"""Largest side that a network which sees further than OVERLAP claims for its tiles; larger ones would take gigabytes."""
+LARGE = 16_000_000
+"""Values of a result from which on no memory is kept for feature maps beside it."""
+
+
+def parse(tile: str | int) -> int | None:
+    """A tile side as users give it: None for auto, 0 for never cut. ValueError for anything else or a side under SMALLEST."""
+    if tile == "auto":
+        return None
+    try:
+        side = int(tile)
+    except ValueError:
+        raise ValueError(f"tile must be auto, 0 or a number of pixels, not {tile!r}") from None
+    if side != 0 and side < SMALLEST:
+        raise ValueError(f"tile must be 0 (never cut) or at least {SMALLEST} pixels, not {side}")
+    return side
+
+
+def halved(tile: int) -> int | None:
+    """Half the side, a multiple of STEP; None where that would be under SMALLEST."""
+    smaller = tile // 2 // STEP * STEP
+    return smaller if smaller >= SMALLEST else None
+
+
+def largest(free_bytes: int, bytes_per_pixel: float, *, most: int) -> int:
+    """The largest tile side, a multiple of 64 and at most `most`, whose work fits into half of the free memory."""
+    side = int((free_bytes / 2 / max(bytes_per_pixel, 1e-9)) ** 0.5)
+    return max(SMALLEST, min(most, side // STEP * STEP))
+
+
+def tile_side(asked: int | None, shape: Sequence[int], network: nn.Module, place: Runtime, overlap: int) -> int:
+    """The side in pixels of the tiles that a picture of this shape is cut into.
+
+    Args:
+        asked: what `parse` made of the user's wish.
+        shape: the picture's, height and width first.
+        overlap: pixels by which its tiles must overlap. Of a network that sees far a small tile would be another picture, so
+            that only a want of memory makes its tiles smaller than a few times that.
+    """
+    least = min(4 * overlap, max(FAR, 2 * overlap)) if overlap > OVERLAP else 0
+    if asked is not None:
+        return max(asked, least) if asked else max(shape[:2])
+    device = place.device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    widest = max((weight.shape[0] for weight in network.parameters() if weight.dim() == 4), default=64)
+    bytes_per_pixel = 4.0 * widest * place.dtype.itemsize  # a few U-Net feature maps at once
+    return max(least, largest(free, bytes_per_pixel, most=LARGEST_TILE.get(device.type, 1024)))
+
+
+def kept(values: int, side: int, device: torch.device) -> AbstractContextManager[None]:
+    """Keep feature maps' memory for the next ones, but beside a large picture, whose own is what counts.
+
+    Args:
+        values: of the result.
+        side: the tiles', in pixels.
+    """
+    if values > LARGE or side > FAR:
+        runtime.give_memory_back(device)
+        return nullcontext()
+    return runtime.memory_reused(device)
