@@ -14,8 +14,9 @@ from restore.runtime import Runtime
 
 SMALLEST = 64
 STEP = 64
-# on a CPU the feature maps of a larger tile leave the caches and the allocator's reach
+# on a CPU the feature maps of a larger tile leave the allocator's reach; where they are kept, and half as large, their size is no matter
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
+LARGEST_TILE_KEPT = 1024
 OVERLAP = 64
 """Pixels by which tiles overlap unless a network says that it sees further."""
 FAR = 1024
@@ -49,12 +50,13 @@ def largest(free_bytes: int, bytes_per_pixel: float, *, most: int) -> int:
     return max(SMALLEST, min(most, side // STEP * STEP))
 
 
-def tile_side(asked: int | None, shape: Sequence[int], network: nn.Module, place: Runtime, overlap: int) -> int:
+def tile_side(asked: int | None, shape: Sequence[int], values: int, network: nn.Module, place: Runtime, *, overlap: int) -> int:
     """The side in pixels of the tiles that a picture of this shape is cut into.
 
     Args:
         asked: what `parse` made of the user's wish.
         shape: the picture's, height and width first.
+        values: of the result.
         overlap: pixels by which its tiles must overlap. Of a network that sees far a small tile would be another picture, so
             that only a want of memory makes its tiles smaller than a few times that.
     """
@@ -65,7 +67,10 @@ def tile_side(asked: int | None, shape: Sequence[int], network: nn.Module, place
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     widest = max((weight.shape[0] for weight in network.parameters() if weight.dim() == 4), default=64)
     bytes_per_pixel = 4.0 * widest * place.dtype.itemsize  # a few U-Net feature maps at once
-    return max(least, largest(free, bytes_per_pixel, most=LARGEST_TILE.get(device.type, 1024)))
+    most = LARGEST_TILE.get(device.type, 1024)
+    if device.type == "cpu" and values <= LARGE and place.dtype.itemsize == 2:
+        most = LARGEST_TILE_KEPT
+    return max(least, largest(free, bytes_per_pixel, most=most))
 
 
 def kept(values: int, side: int, device: torch.device) -> AbstractContextManager[None]:

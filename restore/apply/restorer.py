@@ -176,11 +176,12 @@ class Restorer:
             shown = np.where(mask[:, :, None], np.float32(HOLE), shown)
         strength *= self.confidence(level) if noise_level is None else 1.0
         precision, longest = self.place.precision, max(shown.shape[:2])
-        tile = memory.tile_side(self._tile, shown.shape, self._master, self.place, self._overlap)
+        values = shown.size * self.scale**2
+        tile = memory.tile_side(self._tile, shown.shape, values, self._master, self.place, overlap=self._overlap)
         trace = Trace(precision, tile)
         while True:
             try:
-                with memory.kept(shown.size * self.scale**2, min(tile, longest), self.place.device):
+                with memory.kept(values, min(tile, longest), self.place.device):
                     return self._tiles(shown, self._condition(shown, level, mask), strength, tile, trace), trace
             except (RuntimeError, MemoryError) as error:
                 smaller = memory.halved(min(tile, longest))

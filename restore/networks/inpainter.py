@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.fused import residual
+from restore.networks.fused import ResidualStack, residual
 
 HOLE = 0.5
 """What a network sees where the picture is missing: medium gray, told apart from the picture's own by the mask."""
@@ -30,8 +30,8 @@ class DilatedBlock(nn.Module):
         with torch.no_grad():
             self.second.weight.mul_(0.3)  # near the identity at first, so that depth needs no normalisation
 
-    def forward(self, x: Tensor) -> Tensor:
-        return residual(x, self.first, self.second)
+    def forward(self, x: Tensor, spent: bool = False) -> Tensor:
+        return residual(x, self.first, self.second, spent)
 
 
 class Inpainter(nn.Module):
@@ -56,7 +56,7 @@ class Inpainter(nn.Module):
         pairs = list(itertools.pairwise(widths))
         self.head = nn.Conv2d(channels + 1, widths[0], 3, padding=1)
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairs)
-        self.blocks = nn.Sequential(*(DilatedBlock(widths[-1], dilation) for dilation in dilations))
+        self.blocks = ResidualStack(*(DilatedBlock(widths[-1], dilation) for dilation in dilations))
         self.ups = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in pairs)
         self.merges = nn.ModuleList(DilatedBlock(a, 1) for a, _ in pairs)
         self.tail = nn.Conv2d(widths[0], channels, 3, padding=1)
@@ -80,7 +80,7 @@ class Inpainter(nn.Module):
         for down in self.downs:
             skips.append(hidden)
             hidden = F.relu(down(hidden))
-        hidden = self.blocks(hidden)
+        hidden = self.blocks(hidden, True)
         for up, merge, skip in zip(reversed(self.ups), reversed(self.merges), reversed(skips), strict=True):
-            hidden = merge(up(F.interpolate(hidden, scale_factor=2, mode="nearest")) + skip)
+            hidden = merge(up(F.interpolate(hidden, scale_factor=2, mode="nearest")) + skip, True)
         return self.tail(hidden) * mask

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.fused import residual
+from restore.networks.fused import ResidualStack, residual
 
 
 class ResidualBlock(nn.Module):
@@ -33,8 +33,8 @@ class ResidualBlock(nn.Module):
                 0.3
             )  # a block starts near the identity, which trains deep stacks without normalisation
 
-    def forward(self, x: Tensor) -> Tensor:
-        return residual(x, self.first, self.second)
+    def forward(self, x: Tensor, spent: bool = False) -> Tensor:
+        return residual(x, self.first, self.second, spent)
 
 
 class RestorationUNet(nn.Module):
@@ -110,14 +110,14 @@ class RestorationUNet(nn.Module):
         first = self.head(F.pixel_unshuffle(seen, self.unshuffle))
         hidden, skips = first, []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
-            hidden = encoder(hidden)
+            hidden = encoder(hidden, hidden is not first)
             skips.append(hidden)
             hidden = down(hidden)
-        hidden = self.bottom(hidden)
+        hidden = self.bottom(hidden, hidden is not first)
         for up, decoder, skip in zip(reversed(self.ups), reversed(self.decoders), reversed(skips), strict=True):
-            hidden = decoder(up(hidden).add_(skip))
+            hidden = decoder(up(hidden).add_(skip), True)
         return F.pixel_shuffle(self.tail(hidden + first), self.unshuffle)
 
 
-def _stage(channels: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
+def _stage(channels: int, blocks: int) -> ResidualStack:
+    return ResidualStack(*(ResidualBlock(channels) for _ in range(blocks)))

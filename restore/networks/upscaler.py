@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.fused import added, residual
+from restore.networks.fused import ResidualStack, added, residual
 
 
 class Block(nn.Module):
@@ -24,8 +24,8 @@ class Block(nn.Module):
         with torch.no_grad():
             self.second.weight.mul_(0.1)  # each block begins near the identity, so that depth needs no normalisation
 
-    def forward(self, x: Tensor) -> Tensor:
-        return residual(x, self.first, self.second)
+    def forward(self, x: Tensor, spent: bool = False) -> Tensor:
+        return residual(x, self.first, self.second, spent)
 
 
 class Upscaler(nn.Module):
@@ -47,7 +47,7 @@ class Upscaler(nn.Module):
             raise ValueError(f"scale must be 2, 3 or 4, not {scale}")
         self.channels, self.scale = channels, scale
         self.head = nn.Conv2d(channels, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(Block(width) for _ in range(blocks)))
+        self.blocks = ResidualStack(*(Block(width) for _ in range(blocks)))
         self.body = nn.Conv2d(width, width, 3, padding=1)
         self.tail = nn.Conv2d(width, channels * scale**2, 3, padding=1)
         with torch.no_grad():
@@ -64,6 +64,6 @@ class Upscaler(nn.Module):
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1] -> (B, C, scale H, scale W)."""
         hidden = self.head(picture)
-        hidden = added(self.blocks(hidden), self.body, hidden)
+        hidden = added(self.blocks(hidden), self.body, hidden, spent=True)
         return F.pixel_shuffle(self.tail(hidden), self.scale)
 

@@ -26,7 +26,13 @@ def test_the_largest_tile_fits_half_the_memory(free: int, expected: int) -> None
     [(64, 64, 64), (0, 64, 5000), (64, 160, 640), (1500, 160, 1500), (64, 384, FAR), (64, 768, 1536)],
 )
 def test_a_network_that_sees_far_is_cut_no_smaller_than_that(fp32: Runtime, asked: int, overlap: int, expected: int) -> None:
-    assert memory.tile_side(asked, (3000, 5000, 3), torch.nn.Conv2d(3, 3, 3), fp32, overlap) == expected
+    assert memory.tile_side(asked, (3000, 5000, 3), 45_000_000, torch.nn.Conv2d(3, 3, 3), fp32, overlap=overlap) == expected
+
+
+@pytest.mark.parametrize(("values", "precision", "expected"), [(LARGE, "bf16", 1024), (LARGE, "fp32", 768), (LARGE + 1, "bf16", 768)])
+def test_half_precision_takes_larger_tiles_where_memory_is_kept(fp32: Runtime, values: int, precision: str, expected: int) -> None:
+    network, place = torch.nn.Conv2d(3, 3, 3), fp32.in_precision(precision)
+    assert memory.tile_side(None, (3000, 3000, 1), values, network, place, overlap=64) == expected
 
 
 @pytest.mark.parametrize(("values", "side", "kept"), [(LARGE, FAR, True), (LARGE + 1, FAR, False), (LARGE, FAR + 1, False)])

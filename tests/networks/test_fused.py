@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.networks import fused
@@ -31,6 +31,36 @@ def test_it_equals_the_layers_one_after_the_other(bias: bool, dtype: torch.dtype
     torch.testing.assert_close(more, sum_, atol=0.03 if dtype == torch.bfloat16 else 1e-5, rtol=0.01)
     assert torch.equal(x, kept)
     assert made.is_contiguous(memory_format=layout)
+    with torch.inference_mode():
+        over, spent = fused.residual(x.clone(), first, second, spent=True), fused.added(x, first, other.clone(), spent=True)
+        alias = fused.added(x, first, x, spent=True), first(kept) + kept
+    torch.testing.assert_close((over, spent), (made, more), atol=0.03, rtol=0.01)
+    torch.testing.assert_close(*alias, atol=0.03, rtol=0.01)
+    assert torch.equal(x, kept)
+
+
+class _Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = _block(False)
+
+    def forward(self, x: Tensor, spent: bool = False) -> Tensor:
+        return fused.residual(x, self.first, self.second, spent)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_stack_leaves_its_input_alone_unless_that_is_spent(dtype: torch.dtype) -> None:
+    stack = fused.ResidualStack(_Block(), _Block(), _Block()).to(dtype).to(memory_format=torch.channels_last)
+    x = torch.randn(1, 8, 9, 11).to(dtype).contiguous(memory_format=torch.channels_last)
+    kept = x.clone()
+    with torch.inference_mode():
+        made = stack(x)
+        assert torch.equal(x, kept)
+        expected = x
+        for block in stack:
+            expected = expected + block.second(F.relu(block.first(expected)))
+        torch.testing.assert_close(made, expected, atol=0.1, rtol=0.02)
+        torch.testing.assert_close(stack(x, True), expected, atol=0.1, rtol=0.02)
 
 
 def test_gradients_take_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:
