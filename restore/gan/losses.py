@@ -92,14 +92,19 @@ class Perceptual(nn.Module):
 
     def forward(self, prediction: Tensor, wanted: Tensor) -> Tensor:
         """Two (B, 1|3, H, W) -> a scalar."""
-        both = torch.cat([backbones.normalised(prediction), backbones.normalised(wanted.detach())])
-        distances = []
-        for index, layer in enumerate(self.features):
-            both = layer(both)
-            if index in self.taps:
-                first, second = both.float().chunk(2)
-                distances.append((first - second).abs().mean())
+        with torch.no_grad():  # no gradient is wanted of these, and in one batch with the others they would get one
+            known = self._taken(wanted)
+        distances = [(first.float() - second.float()).abs().mean() for first, second in zip(self._taken(prediction), known, strict=True)]
         return torch.stack(distances).mean()
+
+    def _taken(self, picture: Tensor) -> list[Tensor]:
+        """The activations of the layers that count."""
+        taken, hidden = [], backbones.normalised(picture)
+        for index, layer in enumerate(self.features):
+            hidden = layer(hidden)
+            if index in self.taps:
+                taken.append(hidden)
+        return taken
 
 
 class Lpips(nn.Module):

@@ -11,6 +11,7 @@ from torch import nn
 
 from restore.gan import opponent as opponents
 from restore.gan.core import GAME
+from restore.gan.losses import Perceptual
 from restore.gan.opponent import Opponent, OpponentConfig
 from restore.networks import backbones
 from restore.networks.discriminators import Projected
@@ -48,6 +49,21 @@ def test_a_projected_opponent_learns_its_heads_alone_and_moves_the_generator(ran
         last = opponent.learn(real, made)["discriminator"]
     assert last < 0.9 * first
     assert any(not torch.equal(old, new) for old, new in zip(before, opponent.player.network.parameters(), strict=True))
+
+
+def test_features_are_compared_layer_by_layer_and_only_the_prediction_is_moved(random_vgg: None) -> None:
+    prediction, wanted = (torch.rand(2, 3, 32, 32, requires_grad=True) for _ in range(2))
+    loss = Perceptual(("relu1_2", "relu2_2"))
+    (made,) = torch.autograd.grad(loss(prediction, wanted), prediction)
+    first, distances = [backbones.normalised(x) for x in (prediction, wanted)], []
+    for index, layer in enumerate(backbones.vgg16("relu2_2")):
+        first = [layer(x) for x in first]
+        if index in {backbones.VGG16_LAYERS["relu1_2"], backbones.VGG16_LAYERS["relu2_2"]}:
+            distances.append((first[0] - first[1]).abs().mean())
+    expected = sum(distances) / 2
+    torch.testing.assert_close(loss(prediction, wanted), expected)
+    torch.testing.assert_close(made, torch.autograd.grad(expected, prediction)[0])
+    assert torch.autograd.grad(loss(prediction, wanted), wanted, allow_unused=True) == (None,)
 
 
 def test_a_projected_opponent_takes_no_condition() -> None:
