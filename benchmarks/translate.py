@@ -1,11 +1,13 @@
-"""Quality of translation on pairs: LPIPS, Fréchet and kernel distance, checkerboards, and a sheet to look at.
+"""Quality of translation: LPIPS, Fréchet and kernel distance, checkerboards, and a sheet to look at.
 
-    RESTORE_BACKBONES=FOLDER python benchmarks/translate.py SOURCE TARGET [--weights facades] [--sheet FILE.jpg] [--limit N]
+    RESTORE_BACKBONES=FOLDER python benchmarks/translate.py SOURCE TARGET [--weights facades] [--reverse] [--sheet FILE.jpg] [--limit N]
 
-SOURCE and TARGET hold pictures of equal names. Protocol: LPIPS (alex) at the pictures' own size against the target of the same name;
-FID and KID between all translations and all targets, on features of a stand-in (named beside the numbers): not comparable with
-published ones. "blurred" is the target behind a Gaussian of 4 pixels, for scale; "source" the untranslated picture. The checkerboard is
-the energy at the finest patterns beside that of its neighbourhood, as a multiple of the targets'.
+SOURCE and TARGET hold pictures of equal names, or of none: then four crops of each picture's corners (256 x 256, or as large as the
+smallest picture) stand for the sets, and there is no LPIPS and no sheet. Protocol: LPIPS (alex) at the pictures' own size against the
+target of the same name; FID and KID between all translations and all targets, on features of a stand-in (named beside the numbers): not
+comparable with published ones. "blurred" is the target behind a Gaussian of 4 pixels, for scale; "source" the untranslated picture. The
+checkerboard is the energy at the finest patterns beside that of its neighbourhood, as a multiple of the targets' and of the
+untranslated pictures'.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import cv2
 import numpy as np
 import torch
 
-import restore
+from restore.apply.restorer import Restorer
 from restore.gan.health import checkerboard
 from restore.metrics import SET_METRICS, lpips
 from restore.metrics.distribution import STAND_IN, features
@@ -33,30 +35,44 @@ def tensor(pictures: list[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2).copy())
 
 
+def corners(pictures: list[np.ndarray], side: int) -> list[np.ndarray]:
+    """Four crops of each picture, which overlap where it is smaller than two of them."""
+    return [one[rows, columns] for one in pictures for rows in (np.s_[:side], np.s_[-side:]) for columns in (np.s_[:side], np.s_[-side:])]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("--weights", default="facades")
+    parser.add_argument("--reverse", action="store_true", help="from TARGET to SOURCE, by weights that go both ways")
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--sheet", type=Path, help="JPEG: six rows of source | translation | target")
     options = parser.parse_args()
-    translator = restore.load(options.weights)
-    names = sorted(path.name for path in options.source.iterdir() if (options.target / path.name).is_file())[: options.limit]
-    source, target = ([picture(folder / name) for name in names] for folder in (options.source, options.target))
+    folders = (options.target, options.source) if options.reverse else (options.source, options.target)
+    translator = Restorer.load(options.weights, direction="backward" if options.reverse else None)
+    names = [sorted(path.name for path in folder.iterdir() if path.suffix != ".md") for folder in folders]
+    shared = sorted({*names[0]} & {*names[1]})[: options.limit]
+    if shared:
+        names = [shared, shared]
+    source, target = ([picture(folder / name) for name in found[: options.limit]] for folder, found in zip(folders, names, strict=True))
     made = [translator.restore(one)[0] for one in source]
-    real = features(target)
-    print(f"{len(names)} pictures; FID and KID on {STAND_IN}")
     rows = {"translated": made, "source": source, "blurred": [cv2.GaussianBlur(one, (0, 0), 4) for one in target]}
+    if not shared:
+        side = min(256, *(length for one in (*source, *target) for length in one.shape[:2]))
+        target, rows = corners(target, side), {name: corners(pictures, side) for name, pictures in rows.items()}
+    real = features(target)
+    print(f"{len(rows['translated'])} pictures and {len(target)} targets; FID and KID on {STAND_IN}")
     for name, pictures in rows.items():
         found = features(pictures)
-        distance = np.mean([lpips(one, other) for one, other in zip(pictures, target, strict=True)])
+        distance = f"LPIPS {np.mean([lpips(one, other) for one, other in zip(pictures, target, strict=True)]):.4f}  " if shared else ""
         sets = "  ".join(f"{key} {metric(found, real):9.4f}" for key, metric in SET_METRICS.items())
-        print(f"{name:12} LPIPS {distance:.4f}  {sets}")
-    print(f"checkerboard {checkerboard(tensor(made)) / checkerboard(tensor(target)):.2f} of the targets'")
-    if options.sheet:
-        step = max(1, len(names) // 6)
-        lines = [np.concatenate([source[i], np.clip(made[i], 0, 1), target[i]], 1) for i in range(0, len(names), step)][:6]
+        print(f"{name:12} {distance}{sets}")
+    fine, *others = (checkerboard(tensor(pictures)) for pictures in (rows["translated"], target, rows["source"]))
+    print("checkerboard {:.2f} of the targets', {:.2f} of the untranslated pictures'".format(*(fine / other for other in others)))
+    if options.sheet and shared:
+        step = max(1, len(shared) // 6)
+        lines = [np.concatenate([source[i], np.clip(made[i], 0, 1), target[i]], 1) for i in range(0, len(shared), step)][:6]
         sheet = (np.concatenate(lines)[:, :, ::-1] * 255).round().astype(np.uint8)
         cv2.imwrite(str(options.sheet), sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
 
