@@ -4,7 +4,8 @@ A network that was not shown enough fills a wide hole with the right colours and
 from the hole's edge inwards, as by Criminisi et al. 2004 ("Region filling and object removal by exemplar-based image inpainting") and
 Yang et al. 2017 ("High-resolution image inpainting using multi-scale neural patch synthesis"): each patch takes the detail of a known
 patch that agrees with what is there already, the picture about the hole or patches copied before, and whose coarse colours are near to
-those that the network made. Colours stay the network's.
+those that the network made. Among those to choose from are what goes on where its neighbours were copied from (Ashikhmin 2001,
+"Synthesizing natural textures"; Barnes et al. 2009, PatchMatch, section 3.2). Colours stay the network's.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ THIN = 5
 """Half the width in pixels up to which a hole is the network's own."""
 RAMP = 8
 """Pixels behind the edge of a wider one over which it fades in."""
-MOST, POOL, STRENGTH = 12_000, 2000, 0.7
+REACH = 3
+"""Pixels about the best source drawn in which a better one is sought."""
+MOST, POOL, STRENGTH = 12_000, 1000, 0.7
 """Sources looked at, those of them whose detail is compared, the nearest in colour; and the share of the detail that is taken."""
 
 
@@ -41,13 +44,13 @@ def textured(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * THIN + 1, 2 * THIN + 1))
     wide = cv2.morphologyEx(hole.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
-    sources = _sources(wide) if wide.any() else np.empty((0, 2), int)
-    if not len(sources):
+    whole = _whole(wide)
+    if not wide.any() or not whole.any():
         return filled
     known = (~wide).astype(np.float32)[:, :, None]
     weight = cv2.GaussianBlur(known, (0, 0), COARSE).reshape(known.shape)
     colours = _blurred(filled * known, COARSE) / np.maximum(weight, 1e-3)
-    copied = _Copy((filled - colours) * known, _blurred(filled, COARSE), sources, wide).made()
+    copied = _Copy((filled - colours) * known, _blurred(filled, COARSE), whole, wide).made()
     depth = cv2.distanceTransform(wide.astype(np.uint8), cv2.DIST_L2, 5)
     share = np.clip(depth / RAMP, 0, 1)[:, :, None]
     # what little texture the network makes so far in is a pattern of its own
@@ -58,14 +61,12 @@ def _blurred(picture: np.ndarray, deviation: float) -> np.ndarray:
     return cv2.GaussianBlur(picture, (0, 0), deviation).reshape(picture.shape)
 
 
-def _sources(wide: np.ndarray) -> np.ndarray:
-    """Middles (N, 2) of patches that are wholly known; a seeded draw where there are many."""
+def _whole(wide: np.ndarray) -> np.ndarray:
+    """(H, W) bool: true in the middle of a patch that is wholly known."""
     half = SIZE // 2
     whole = cv2.erode((~wide).astype(np.uint8), np.ones((SIZE, SIZE), np.uint8), borderValue=0) > 0
-    places = np.argwhere(whole[half:-half, half:-half]) + half
-    if len(places) > MOST:
-        places = places[np.random.default_rng(0).choice(len(places), MOST, replace=False)]
-    return places
+    whole[:half] = whole[-half:] = whole[:, :half] = whole[:, -half:] = False
+    return whole
 
 
 class _Copy:
@@ -74,17 +75,22 @@ class _Copy:
     Args:
         detail: (H, W, C), 0 where it is missing.
         colours: (H, W, C), the coarse colours of everything, the network's where it made them.
-        sources: middles (N, 2) of the patches to choose from.
+        whole: (H, W) bool, true in the middle of the patches to choose from.
         wide: (H, W) bool, true where detail is missing.
     """
 
-    def __init__(self, detail: np.ndarray, colours: np.ndarray, sources: np.ndarray, wide: np.ndarray) -> None:
-        self.detail, self.colours, self.sources, self.wide = detail, colours, sources, wide
+    def __init__(self, detail: np.ndarray, colours: np.ndarray, whole: np.ndarray, wide: np.ndarray) -> None:
+        self.detail, self.colours, self.whole, self.wide = detail, colours, whole, wide
+        sources = np.argwhere(whole)
+        if len(sources) > MOST:
+            sources = sources[np.random.default_rng(0).choice(len(sources), MOST, replace=False)]
+        self.sources = sources
         half = SIZE // 2
         # every second pixel behind a low-pass tells two patches apart as well, in a quarter of the time
-        offsets = np.arange(-half, half, 2)
-        rows, columns = sources[:, :1] + offsets, sources[:, 1:] + offsets
-        self.looks = _blurred(detail, 1.0)[rows[:, :, None], columns[:, None, :]].reshape(len(sources), -1)
+        self.offsets, self.soft = np.arange(-half, half, 2), _blurred(detail, 1.0)
+        self.looks = self._looks(sources)
+        self.shifts = np.array([(down, across) for down in range(-REACH, REACH + 1) for across in range(-REACH, REACH + 1)])
+        self.chosen: dict[tuple[int, int], np.ndarray] = {}
         self.around = np.array([(down, across) for down in (2 - half, 0, half - 2) for across in (2 - half, 0, half - 2)])
         self.hues = self._hues(sources)
         self.squares = (self.hues**2).sum(1)
@@ -104,7 +110,7 @@ class _Copy:
         """The copied detail, (H, W, C); 0 far from the hole."""
         for place in self._places():
             patch = self._place(place)
-            source = self.sources[self._best(place)]
+            source = self.chosen[place] = self._source(place)
             down, across = source - SIZE // 2
             self.total[patch] += self.window * self.detail[down : down + SIZE, across : across + SIZE]
             self.weight[patch] += self.window
@@ -138,8 +144,8 @@ class _Copy:
                     if near in left:
                         heapq.heappush(queue, (-float(self.there[self._place(near)].mean()), near))
 
-    def _best(self, place: tuple[int, int]) -> int:
-        """The number of the source to copy from: near in colour, and alike where something is there."""
+    def _source(self, place: tuple[int, int]) -> np.ndarray:
+        """The middle (2,) of the patch to copy from: near in colour, and alike where something is there."""
         hue = self._hues(np.array([place]))[0]
         off = self.squares - 2 * self.hues @ hue + hue @ hue
         count = min(POOL, len(off))
@@ -149,7 +155,29 @@ class _Copy:
         seen = (self.canvas[sampled] * there).reshape(-1)
         mask = np.repeat(there, self.canvas.shape[2], 2).reshape(-1)
         unlike = ((self.looks[nearest] * mask - seen) ** 2).sum(1) / there.size
-        return int(nearest[int((unlike + off[nearest] / len(self.around)).argmin())])
+        best = self.sources[nearest[int((unlike + off[nearest] / len(self.around)).argmin())]]
+        # the draw has missed most patches: its best one's neighbours, and what goes on where a patch beside this one was copied from
+        others = self._allowed(np.concatenate([best + self.shifts, self._continued(place)]))
+        off = ((self._hues(others) - hue) ** 2).sum(1)
+        unlike = ((self._looks(others) * mask - seen) ** 2).sum(1) / there.size
+        return others[int((unlike + off / len(self.around)).argmin())]
+
+    def _continued(self, place: tuple[int, int]) -> np.ndarray:
+        """The middles (N, 2) that lie to the neighbours' sources as `place` does to the neighbours."""
+        steps = [(down, across) for down in (-STEP, 0, STEP) for across in (-STEP, 0, STEP)]
+        near = [((down, across), self.chosen.get((place[0] + down, place[1] + across))) for down, across in steps]
+        return np.array([source - step for step, source in near if source is not None]).reshape(-1, 2).astype(int)
+
+    def _allowed(self, middles: np.ndarray) -> np.ndarray:
+        """Those of the middles (N, 2) about which all is known."""
+        inside = ((middles >= 0) & (middles < self.whole.shape)).all(1)
+        middles = middles[inside]
+        return middles[self.whole[middles[:, 0], middles[:, 1]]]
+
+    def _looks(self, middles: np.ndarray) -> np.ndarray:
+        """What patches look like, (N, D)."""
+        rows, columns = middles[:, :1] + self.offsets, middles[:, 1:] + self.offsets
+        return self.soft[rows[:, :, None], columns[:, None, :]].reshape(len(middles), -1)
 
     def _hues(self, places: np.ndarray) -> np.ndarray:
         """The coarse colours about places (N, 2), at nine points: (N, 9 C)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from restore.apply.texture import RAMP, SIZE, textured
+from restore.apply import texture
+from restore.apply.texture import RAMP, SIZE, STEP, textured
 
 
 def _scene(channels: int = 3, *, side: int = 160) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -36,6 +37,18 @@ def test_what_ends_at_the_edge_of_a_hole_goes_on_in_it() -> None:
     made = textured(np.where(hole[:, :, None], np.float32(0.5), stripes), hole)
     inner = np.s_[60:100, 60:100]
     assert np.corrcoef(made[inner].ravel(), stripes[inner].ravel())[0, 1] > 0.9
+
+
+def test_patches_go_on_where_their_neighbours_were_copied_from() -> None:
+    side = 300  # so many sources that a draw of them holds few that lie next to another
+    _, filled, _ = _scene(1, side=side)
+    hole = np.zeros((side, side), bool)
+    hole[100:200, 100:200] = True
+    copy = texture._Copy((filled - 0.5) * ~hole[:, :, None], np.full_like(filled, 0.5), texture._whole(hole), hole)
+    copy.made()
+    pairs = [(source, copy.chosen.get((down, across + STEP))) for (down, across), source in copy.chosen.items()]
+    together = [np.array_equal(other - source, (0, STEP)) for source, other in pairs if other is not None]
+    assert np.mean(together) > 0.05
 
 
 def test_the_same_picture_gets_the_same_texture() -> None:
