@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from restore.apply.restorer import Restorer
+from restore.apply.seams import joined
 from restore.apply.texture import textured
 
 WIDEST = 96
@@ -89,7 +90,11 @@ class Filler:
             told.holes += 1
             piece = shown[crop.place]
             made = self._filled(piece, mask[crop.place], told)
-            made = np.clip(textured(made, mask[crop.place]) if self.texture else made, 0, 1)
+            if self.texture:
+                made = textured(made, mask[crop.place])
+            if self.method == "network":
+                made = joined(made, mask[crop.place])
+            made = np.clip(made, 0, 1)
             if self.feather:
                 made = piece + (made - piece) * fading(crop.own, self.feather)[:, :, None]
             result[crop.place][crop.own] = made[crop.own]
