@@ -2,12 +2,12 @@
 
     RESTORE_BACKBONES=FOLDER python benchmarks/translate.py SOURCE TARGET [--weights facades] [--reverse] [--sheet FILE.jpg] [--limit N]
 
-SOURCE and TARGET hold pictures of equal names, or of none: then four crops of each picture's corners (256 x 256, or as large as the
-smallest picture) stand for the sets, and there is no LPIPS and no sheet. Protocol: LPIPS (alex) at the pictures' own size against the
-target of the same name; FID and KID between all translations and all targets, on features of a stand-in (named beside the numbers): not
-comparable with published ones. "blurred" is the target behind a Gaussian of 4 pixels, for scale; "source" the untranslated picture. The
-checkerboard is the energy at the finest patterns beside that of its neighbourhood, as a multiple of the targets' and of the
-untranslated pictures'.
+SOURCE and TARGET hold pictures of equal names, or of none: then one to four crops of each picture (256 x 256, or as large as the
+smallest picture) stand for the sets, and there is no LPIPS and no sheet; crops of one picture are alike, which biases KID, too.
+Protocol: LPIPS (alex) at the pictures' own size against the target of the same name; FID and KID between all translations and all
+targets, on features of a stand-in (named beside the numbers): not comparable with published ones. "blurred" is the target behind a
+Gaussian of 4 pixels, for scale; "source" the untranslated picture. The checkerboard is the energy at the finest patterns beside that of
+its neighbourhood, as a multiple of the targets' and of the untranslated pictures'.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 
 from restore.apply.restorer import Restorer
 from restore.gan.health import checkerboard
+from restore.images import SUFFIXES
 from restore.metrics import SET_METRICS, lpips
 from restore.metrics.distribution import STAND_IN, features
 
@@ -35,9 +36,13 @@ def tensor(pictures: list[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2).copy())
 
 
-def corners(pictures: list[np.ndarray], side: int) -> list[np.ndarray]:
-    """Four crops of each picture, which overlap where it is smaller than two of them."""
-    return [one[rows, columns] for one in pictures for rows in (np.s_[:side], np.s_[-side:]) for columns in (np.s_[:side], np.s_[-side:])]
+def crops(pictures: list[np.ndarray], side: int) -> list[np.ndarray]:
+    """Crops of the corners, or of the middle along a side too short for two that do not overlap."""
+
+    def spans(length: int) -> list[slice]:
+        return [slice(start, start + side) for start in ((0, length - side) if length >= 2 * side else ((length - side) // 2,))]
+
+    return [one[rows, columns] for one in pictures for rows in spans(one.shape[0]) for columns in spans(one.shape[1])]
 
 
 def main() -> None:
@@ -51,16 +56,16 @@ def main() -> None:
     options = parser.parse_args()
     folders = (options.target, options.source) if options.reverse else (options.source, options.target)
     translator = Restorer.load(options.weights, direction="backward" if options.reverse else None)
-    names = [sorted(path.name for path in folder.iterdir() if path.suffix != ".md") for folder in folders]
-    shared = sorted({*names[0]} & {*names[1]})[: options.limit]
-    if shared:
-        names = [shared, shared]
+    names = [sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) for folder in folders]
+    shared = names[0] == names[1]
+    if not shared and {*names[0]} & {*names[1]}:
+        parser.error("the folders share some names but not all: pairs, or two sets?")
     source, target = ([picture(folder / name) for name in found[: options.limit]] for folder, found in zip(folders, names, strict=True))
     made = [translator.restore(one)[0] for one in source]
     rows = {"translated": made, "source": source, "blurred": [cv2.GaussianBlur(one, (0, 0), 4) for one in target]}
     if not shared:
         side = min(256, *(length for one in (*source, *target) for length in one.shape[:2]))
-        target, rows = corners(target, side), {name: corners(pictures, side) for name, pictures in rows.items()}
+        target, rows = crops(target, side), {name: crops(pictures, side) for name, pictures in rows.items()}
     real = features(target)
     print(f"{len(rows['translated'])} pictures and {len(target)} targets; FID and KID on {STAND_IN}")
     for name, pictures in rows.items():
@@ -71,8 +76,8 @@ def main() -> None:
     fine, *others = (checkerboard(tensor(pictures)) for pictures in (rows["translated"], target, rows["source"]))
     print("checkerboard {:.2f} of the targets', {:.2f} of the untranslated pictures'".format(*(fine / other for other in others)))
     if options.sheet and shared:
-        step = max(1, len(shared) // 6)
-        lines = [np.concatenate([source[i], np.clip(made[i], 0, 1), target[i]], 1) for i in range(0, len(shared), step)][:6]
+        step = max(1, len(made) // 6)
+        lines = [np.concatenate([source[i], np.clip(made[i], 0, 1), target[i]], 1) for i in range(0, len(made), step)][:6]
         sheet = (np.concatenate(lines)[:, :, ::-1] * 255).round().astype(np.uint8)
         cv2.imwrite(str(options.sheet), sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
 

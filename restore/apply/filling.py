@@ -89,7 +89,8 @@ class Filler:
         for crop in crops(mask):
             told.holes += 1
             piece = shown[crop.place]
-            made = self._filled(piece, mask[crop.place], told)
+            # where the picture is known it is itself again: coarse fillings bleed, and texture and seams are taken from it
+            made = np.where(mask[crop.place][:, :, None], self._filled(piece, mask[crop.place], told), piece)
             if self.texture:
                 made = textured(made, mask[crop.place])
             if self.method == "network":

@@ -9,8 +9,12 @@ NEAR = 2.0
 """Standard deviation in pixels of the Gaussian whose colours are compared on both sides of an edge."""
 REACH = 4.0
 """Pixels into a hole over which its colours are moved: to 1/e there."""
+FURTHEST = 20
+"""Pixels into a hole beyond which they stay."""
 SHARE = 0.35
 """Of the step between both sides that is taken away; some of it is the picture's own."""
+ROWS, HALO = 256, 48
+"""A large picture is gone through in strips of so many rows, seen with so many more on either side: as far as its steps have a say."""
 
 
 def joined(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -26,14 +30,26 @@ def joined(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
     Returns:
         (H, W, C) float32, outside the hole the very values of `filled`.
     """
+    result = filled.copy()
+    for top in range(0, len(hole), ROWS):
+        strip, seen = slice(top, top + ROWS), slice(max(0, top - HALO), top + ROWS + HALO)
+        within = hole[seen]
+        if hole[strip].any() and not within.all():
+            result[strip] += _moves(filled[seen], within)[top - seen.start :][:ROWS]
+    return result
+
+
+def _moves(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """What is added to the colours, (H, W, C) float32, 0 outside the hole."""
     step = _averaged(filled, ~hole) - _averaged(filled, hole)
     depth, labels = cv2.distanceTransformWithLabels(hole.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    nearest = np.empty(int(labels.max()) + 1, np.int64)
-    nearest[labels[~hole]] = np.flatnonzero(~hole)
+    known = np.flatnonzero(~hole)
+    nearest = np.empty(int(labels.max()) + 1, np.int32)
+    nearest[labels.ravel()[known]] = known
     # along an edge a step is no rougher than the colours that it is made of
     step = _averaged(step.reshape(-1, step.shape[2])[nearest[labels]], hole)
-    share = np.where(hole, SHARE * np.exp((1 - depth) / REACH), 0).astype(np.float32)
-    return np.asarray(filled + share[:, :, None] * step, np.float32)
+    share = np.where(hole & (depth <= FURTHEST), SHARE * np.exp((1 - depth) / REACH), 0).astype(np.float32)
+    return np.asarray(share[:, :, None] * step)
 
 
 def _averaged(picture: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -44,8 +44,8 @@ def textured(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * THIN + 1, 2 * THIN + 1))
     wide = cv2.morphologyEx(hole.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
-    whole = _whole(wide)
-    if not wide.any() or not whole.any():
+    whole = _whole(wide) if wide.any() else wide
+    if not whole.any():
         return filled
     known = (~wide).astype(np.float32)[:, :, None]
     weight = cv2.GaussianBlur(known, (0, 0), COARSE).reshape(known.shape)

@@ -85,6 +85,14 @@ def test_a_wide_hole_is_filled_coarsely_first(fp32: Runtime, smooth: Smooth) -> 
     assert np.abs(made[300:400, 300:400] - 0.4).max() < 0.05
 
 
+def test_texture_and_seams_see_the_picture_itself_about_a_wide_hole(fp32: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, mask = np.full((700, 700, 1), 0.4, np.float32), _mask(700, 700, (150, 550, 150, 550))
+    seen = []
+    monkeypatch.setattr(filling, "joined", lambda made, hole: seen.append(made) or made)
+    _filler(Constant(0.9), fp32)(picture, mask)
+    np.testing.assert_array_equal(seen[0][~mask], picture[~mask])
+
+
 def test_at_full_size_a_wide_hole_is_seen_with_its_neighbourhood_alone(fp32: Runtime, smooth: Smooth) -> None:
     network, mask = Constant(), _mask(1000, 1000, (300, 700, 300, 700))
     made, _ = _filler(network, fp32)(smooth(1000, 1000, 1), mask)

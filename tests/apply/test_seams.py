@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
+from restore.apply import seams
 from restore.apply.seams import SHARE, joined
 
 
@@ -36,3 +38,24 @@ def test_fine_detail_stays() -> None:
     noise = np.random.default_rng(0).uniform(0.4, 0.6, (60, 60, 3)).astype(np.float32)
     moved = (joined(noise, hole) - noise)[hole]
     assert 0 < moved.std() < 0.1 * noise.std()
+
+
+@pytest.mark.parametrize("rows", [16, 37])
+def test_a_large_picture_in_strips_is_the_same(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    rng = np.random.default_rng(0)
+    filled = cv2.GaussianBlur(rng.random((240, 50, 3), dtype=np.float32), (0, 0), 3)
+    hole = cv2.GaussianBlur(rng.random((240, 50), dtype=np.float32), (0, 0), 8) > 0.5
+    hole[60:200, 5:40] = True
+    whole = joined(filled, hole)
+    monkeypatch.setattr(seams, "ROWS", rows)
+    np.testing.assert_allclose(joined(filled, hole), whole, atol=1e-6)
+
+
+def test_a_hole_wider_than_a_strip_and_all_that_it_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seams, "ROWS", 10)
+    hole = np.ones((300, 30), bool)
+    hole[:20] = False
+    filled = np.where(hole[:, :, None], np.float32(0.6), np.float32(0.4))
+    made = joined(filled, hole)
+    assert made[20, 15, 0] < 0.6
+    np.testing.assert_array_equal(made[60:], filled[60:])
