@@ -17,6 +17,8 @@ import numpy as np
 import psutil
 import torch
 
+LARGEST_BLOCK_KEPT = 32 << 20
+"""Bytes up to which glibc can be told to keep a freed block; see `keep_freed_memory`."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -90,7 +92,7 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether there was a glibc to tell.
     """
-    settings = ((_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 512 << 20), (_TOP_PAD, 16 << 20))
+    settings = ((_MMAP_THRESHOLD, LARGEST_BLOCK_KEPT), (_TRIM_THRESHOLD, 512 << 20), (_TOP_PAD, 16 << 20))
     return [_told(name, value) for name, value in settings] == [True] * len(settings)
 
 

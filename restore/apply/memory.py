@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import psutil
 import torch
@@ -14,9 +14,9 @@ from restore.runtime import Runtime
 
 SMALLEST = 64
 STEP = 64
-# on a CPU the feature maps of a larger tile leave the allocator's reach; where they are kept, and half as large, their size is no matter
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
-LARGEST_TILE_KEPT = 1024
+LARGEST_HALF_TILE = 1024
+"""The same on a CPU in half precision."""
 OVERLAP = 64
 """Pixels by which tiles overlap unless a network says that it sees further."""
 FAR = 1024
@@ -68,19 +68,34 @@ def tile_side(asked: int | None, shape: Sequence[int], values: int, network: nn.
     widest = max((weight.shape[0] for weight in network.parameters() if weight.dim() == 4), default=64)
     bytes_per_pixel = 4.0 * widest * place.dtype.itemsize  # a few U-Net feature maps at once
     most = LARGEST_TILE.get(device.type, 1024)
-    if device.type == "cpu" and values <= LARGE and place.dtype.itemsize == 2:
-        most = LARGEST_TILE_KEPT
+    if device.type == "cpu":
+        most = _largest_on_cpu(network, place, kept=values <= LARGE)
     return max(least, largest(free, bytes_per_pixel, most=most))
 
 
-def kept(values: int, side: int, device: torch.device) -> AbstractContextManager[None]:
+def _largest_on_cpu(network: nn.Module, place: Runtime, *, kept: bool) -> int:
+    if kept:
+        return LARGEST_HALF_TILE if place.dtype.itemsize == 2 else LARGEST_TILE["cpu"]
+    # larger feature maps would be fresh memory every time: float32 takes up to 1.8 times as long with tiles of 768 as with these
+    first = next((weight.shape[0] for weight in network.parameters() if weight.dim() == 4), 64)
+    side = int((0.99 * runtime.LARGEST_BLOCK_KEPT / (first * place.dtype.itemsize)) ** 0.5)
+    return max(SMALLEST, min(LARGEST_TILE["cpu"], side // 32 * 32))
+
+
+@contextmanager
+def kept(values: int, side: int, device: torch.device) -> Iterator[None]:
     """Keep feature maps' memory for the next ones, but beside a large picture, whose own is what counts.
 
     Args:
         values: of the result.
         side: the tiles', in pixels.
     """
-    if values > LARGE or side > FAR:
+    if values <= LARGE and side <= FAR:
+        with runtime.memory_reused(device):
+            yield
+        return
+    runtime.give_memory_back(device)
+    try:
+        yield
+    finally:
         runtime.give_memory_back(device)
-        return nullcontext()
-    return runtime.memory_reused(device)

@@ -20,6 +20,7 @@ from restore.apply.ledger import Ledger, digest, digest_file
 from restore.apply.report import Row, merged, reason
 from restore.apply.walk import Job
 from restore.images import Frame, Picture
+from restore.images.frame import bands
 
 log = logging.getLogger(__name__)
 
@@ -217,7 +218,7 @@ class Passage:
         waited = time.perf_counter()
         for frame, image in self._belt:
             self.row.seconds["encode"] -= time.perf_counter() - waited
-            if not np.isfinite(image).all():
+            if not all(np.isfinite(image[rows]).all() for rows in bands(image.shape)):
                 raise ValueError("the network's result holds values that are no numbers (NaN or infinite)")
             yield frame.resized(*image.shape[:2]).back(image)
             del frame, image

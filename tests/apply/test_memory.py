@@ -29,10 +29,18 @@ def test_a_network_that_sees_far_is_cut_no_smaller_than_that(fp32: Runtime, aske
     assert memory.tile_side(asked, (3000, 5000, 3), 45_000_000, torch.nn.Conv2d(3, 3, 3), fp32, overlap=overlap) == expected
 
 
-@pytest.mark.parametrize(("values", "precision", "expected"), [(LARGE, "bf16", 1024), (LARGE, "fp32", 768), (LARGE + 1, "bf16", 768)])
-def test_half_precision_takes_larger_tiles_where_memory_is_kept(fp32: Runtime, values: int, precision: str, expected: int) -> None:
-    network, place = torch.nn.Conv2d(3, 3, 3), fp32.in_precision(precision)
+@pytest.mark.parametrize(
+    ("values", "precision", "width", "expected"),
+    [
+        (LARGE, "bf16", 64, 1024), (LARGE, "fp32", 64, 768), (LARGE + 1, "fp32", 32, 480), (LARGE + 1, "bf16", 64, 480),
+        (LARGE + 1, "bf16", 8, 768),
+    ],
+)
+def test_tiles_are_as_large_as_pays(fp32: Runtime, values: int, precision: str, width: int, expected: int) -> None:
+    network, place = torch.nn.Conv2d(3, width, 3), fp32.in_precision(precision)
     assert memory.tile_side(None, (3000, 3000, 1), values, network, place, overlap=64) == expected
+    if values > LARGE and expected < 768:
+        assert expected**2 * width * place.dtype.itemsize < runtime.LARGEST_BLOCK_KEPT
 
 
 @pytest.mark.parametrize(("values", "side", "kept"), [(LARGE, FAR, True), (LARGE + 1, FAR, False), (LARGE, FAR + 1, False)])
@@ -49,5 +57,5 @@ def test_memory_is_kept_but_beside_large_pictures(
     monkeypatch.setattr(runtime, "memory_reused", reused)
     monkeypatch.setattr(runtime, "give_memory_back", lambda device: calls.append("given back"))
     with memory.kept(values, side, fp32.device):
-        pass
-    assert calls == (["reused"] if kept else ["given back"])
+        calls.append("work")
+    assert calls == (["reused", "work"] if kept else ["given back", "work", "given back"])
