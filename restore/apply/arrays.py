@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -66,3 +67,14 @@ def padded(picture: Tensor, multiple: int) -> Tensor:
     if not bottom and not right:
         return picture
     return F.pad(picture, (0, right, 0, bottom), mode="reflect" if bottom < height and right < width else "replicate")
+
+
+def local_mean(picture: np.ndarray, where: np.ndarray, deviation: float) -> np.ndarray:
+    """(H, W, C) float32 -> about each pixel the Gaussian mean over those where (H, W) is true; 0 far from all of them.
+
+    Args:
+        deviation: of the Gaussian, in pixels.
+    """
+    weight = where[:, :, None].astype(np.float32)
+    total, count = (cv2.GaussianBlur(x, (0, 0), deviation).reshape(x.shape) for x in (picture * weight, weight))
+    return np.asarray(total / np.maximum(count, 1e-3))

@@ -93,7 +93,7 @@ class Filler:
             made = np.where(mask[crop.place][:, :, None], self._filled(piece, mask[crop.place], told), piece)
             if self.texture:
                 made = textured(made, mask[crop.place])
-            if self.method == "network":
+            if self.method == "network" and not self.feather:  # which leaves no step
                 made = joined(made, mask[crop.place])
             made = np.clip(made, 0, 1)
             if self.feather:

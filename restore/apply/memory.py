@@ -45,7 +45,7 @@ def halved(tile: int) -> int | None:
 
 
 def largest(free_bytes: int, bytes_per_pixel: float, *, most: int) -> int:
-    """The largest tile side, a multiple of 64 and at most `most`, whose work fits into half of the free memory."""
+    """The largest tile side whose work fits into half of the free memory: `most`, or a smaller multiple of 64."""
     side = int((free_bytes / 2 / max(bytes_per_pixel, 1e-9)) ** 0.5)
     return max(SMALLEST, min(most, side // STEP * STEP))
 
@@ -65,19 +65,19 @@ def tile_side(asked: int | None, shape: Sequence[int], values: int, network: nn.
         return max(asked, least) if asked else max(shape[:2])
     device = place.device
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    widest = max((weight.shape[0] for weight in network.parameters() if weight.dim() == 4), default=64)
-    bytes_per_pixel = 4.0 * widest * place.dtype.itemsize  # a few U-Net feature maps at once
+    widths = [weight.shape[0] for weight in network.parameters() if weight.dim() == 4] or [64]
+    bytes_per_pixel = 4.0 * max(widths) * place.dtype.itemsize  # a few U-Net feature maps at once
     most = LARGEST_TILE.get(device.type, 1024)
     if device.type == "cpu":
-        most = _largest_on_cpu(network, place, kept=values <= LARGE)
+        most = _largest_on_cpu(widths[0], place, kept=values <= LARGE)
     return max(least, largest(free, bytes_per_pixel, most=most))
 
 
-def _largest_on_cpu(network: nn.Module, place: Runtime, *, kept: bool) -> int:
+def _largest_on_cpu(first: int, place: Runtime, *, kept: bool) -> int:
+    """For a network with `first` channels at the full resolution; `kept`: the memory of its feature maps is."""
     if kept:
         return LARGEST_HALF_TILE if place.dtype.itemsize == 2 else LARGEST_TILE["cpu"]
     # larger feature maps would be fresh memory every time: float32 takes up to 1.8 times as long with tiles of 768 as with these
-    first = next((weight.shape[0] for weight in network.parameters() if weight.dim() == 4), 64)
     side = int((0.99 * runtime.LARGEST_BLOCK_KEPT / (first * place.dtype.itemsize)) ** 0.5)
     return max(SMALLEST, min(LARGEST_TILE["cpu"], side // 32 * 32))
 

@@ -6,7 +6,6 @@ import copy
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, overload
 
@@ -20,7 +19,7 @@ from restore.apply.arrays import enlarged, fitted_back, fitting, floats, padded,
 from restore.apply.faults import FALLBACKS, Trace, fault_of, out_of_memory
 from restore.apply.noise import confidence, estimate
 from restore.apply.statistics import Statistics
-from restore.apply.views import VIEWS, turned, unturned
+from restore.apply.views import VIEWS, averaged
 from restore.images.noise import NoiseLevel
 from restore.networks.inpainter import HOLE
 from restore.runtime import Runtime
@@ -281,18 +280,9 @@ class Restorer:
         inputs = [
             padded(one, self.multiple).to(place.device, place.dtype).contiguous(memory_format=place.memory_format) for one in fitted
         ]
-        total = self._averaged(network, inputs, place, common)
+        total = averaged(network, inputs, self.views, place, common)
         correction = fitted_back(total[..., : self.scale * height, : self.scale * width].cpu(), colours)
         return [np.ascontiguousarray(item.permute(1, 2, 0).numpy()) for item in correction]
-
-    def _averaged(self, network: nn.Module, inputs: list[Tensor], place: Runtime, common: Statistics | None) -> Tensor:
-        """The network's answer, (B, C, H, W) float32, the mean over the views."""
-        total = torch.zeros(())
-        for number, view in enumerate(self.views):
-            with nullcontext() if common is None else common.at(number):
-                seen = unturned(network(*(turned(one, view, place) for one in inputs)).float(), view)
-            total = total + seen if number else seen
-        return total / len(self.views) if len(self.views) > 1 else total
 
     def _network(self, precision: str) -> nn.Module:
         with self._lock:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from restore.apply.arrays import local_mean
+
 NEAR = 2.0
 """Standard deviation in pixels of the Gaussian whose colours are compared on both sides of an edge."""
 REACH = 4.0
@@ -41,19 +43,12 @@ def joined(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 def _moves(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """What is added to the colours, (H, W, C) float32, 0 outside the hole."""
-    step = _averaged(filled, ~hole) - _averaged(filled, hole)
+    step = local_mean(filled, ~hole, NEAR) - local_mean(filled, hole, NEAR)
     depth, labels = cv2.distanceTransformWithLabels(hole.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     known = np.flatnonzero(~hole)
     nearest = np.empty(int(labels.max()) + 1, np.int32)
     nearest[labels.ravel()[known]] = known
     # along an edge a step is no rougher than the colours that it is made of
-    step = _averaged(step.reshape(-1, step.shape[2])[nearest[labels]], hole)
+    step = local_mean(step.reshape(-1, step.shape[2])[nearest[labels]], hole, NEAR)
     share = np.where(hole & (depth <= FURTHEST), SHARE * np.exp((1 - depth) / REACH), 0).astype(np.float32)
     return np.asarray(share[:, :, None] * step)
-
-
-def _averaged(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Local means over the pixels where (H, W) is true, (H, W, C)."""
-    weight = where[:, :, None].astype(np.float32)
-    total, count = (cv2.GaussianBlur(x, (0, 0), NEAR).reshape(x.shape) for x in (picture * weight, weight))
-    return np.asarray(total / np.maximum(count, 1e-3))

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from restore.apply.arrays import local_mean
+
 SIZE, STEP = 16, 10
 """Side of a patch, and the way to the next, in pixels: neighbours overlap by the rest and fade into each other."""
 COARSE = 16.0
@@ -44,13 +46,10 @@ def textured(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * THIN + 1, 2 * THIN + 1))
     wide = cv2.morphologyEx(hole.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
-    whole = _whole(wide) if wide.any() else wide
-    if not whole.any():
+    if not wide.any() or not (whole := _whole(wide)).any():
         return filled
-    known = (~wide).astype(np.float32)[:, :, None]
-    weight = cv2.GaussianBlur(known, (0, 0), COARSE).reshape(known.shape)
-    colours = _blurred(filled * known, COARSE) / np.maximum(weight, 1e-3)
-    copied = _Copy((filled - colours) * known, _blurred(filled, COARSE), whole, wide).made()
+    detail = (filled - local_mean(filled, ~wide, COARSE)) * ~wide[:, :, None]
+    copied = _Copy(detail, _blurred(filled, COARSE), whole, wide).made()
     depth = cv2.distanceTransform(wide.astype(np.uint8), cv2.DIST_L2, 5)
     share = np.clip(depth / RAMP, 0, 1)[:, :, None]
     # what little texture the network makes so far in is a pattern of its own

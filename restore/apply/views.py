@@ -5,9 +5,13 @@ Timofte et al. 2016, "Seven ways to improve example-based single image super res
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Sequence
+from contextlib import nullcontext
 
+import torch
+from torch import Tensor, nn
+
+from restore.apply.statistics import Statistics
 from restore.runtime import Runtime
 
 # (quarter turns, mirrored): half a turn first, which keeps a tile's shape and so costs no new set-up
@@ -29,3 +33,19 @@ def unturned(tensor: Tensor, view: tuple[int, bool]) -> Tensor:
     if not turns and not mirrored:
         return tensor  # rot90 copies, even for no turn
     return torch.rot90(tensor.flip(3) if mirrored else tensor, -turns, (2, 3))
+
+
+def averaged(
+    network: nn.Module, inputs: list[Tensor], views: Sequence[tuple[int, bool]], place: Runtime, common: Statistics | None
+) -> Tensor:
+    """The network's answer to inputs (B, C, H, W), (B, C', H', W') float32, the mean over the views.
+
+    Args:
+        common: what the network's normalisations find in the whole picture, if they are to be told.
+    """
+    total = torch.zeros(())
+    for number, view in enumerate(views):
+        with nullcontext() if common is None else common.at(number):
+            seen = unturned(network(*(turned(one, view, place) for one in inputs)).float(), view)
+        total = total + seen if number else seen
+    return total / len(views) if len(views) > 1 else total

@@ -15,8 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+class Residual(nn.Module):
+    """x + second(relu(first(x))), (B, C, H, W) -> (B, C, H, W), see `residual`; who extends it makes the two convolutions."""
+
+    first: nn.Conv2d
+    second: nn.Conv2d
+
+    def forward(self, x: Tensor, spent: bool = False) -> Tensor:
+        return residual(x, self.first, self.second, spent)
+
+
 class ResidualStack(nn.Sequential):
-    """Residual blocks, each called with (x, whether x may be overwritten), one after the other: all but the first may."""
+    """`Residual` blocks one after the other, of which all but the first overwrite what they are given."""
 
     def forward(self, x: Tensor, spent: bool = False) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W). `spent`: nobody needs `x` any more, so that the first block, too, may overwrite it."""

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.fused import ResidualStack, residual
+from restore.networks.fused import Residual, ResidualStack
 
 HOLE = 0.5
 """What a network sees where the picture is missing: medium gray, told apart from the picture's own by the mask."""
 
 
-class DilatedBlock(nn.Module):
+class DilatedBlock(Residual):
     """x + conv(relu(conv(x))), the first convolution reaching `dilation` pixels, (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, channels: int, dilation: int) -> None:
@@ -29,9 +29,6 @@ class DilatedBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         with torch.no_grad():
             self.second.weight.mul_(0.3)  # near the identity at first, so that depth needs no normalisation
-
-    def forward(self, x: Tensor, spent: bool = False) -> Tensor:
-        return residual(x, self.first, self.second, spent)
 
 
 class Inpainter(nn.Module):

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.fused import ResidualStack, residual
+from restore.networks.fused import Residual, ResidualStack
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(Residual):
     """x + conv(relu(conv(x))), (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, channels: int) -> None:
@@ -32,9 +32,6 @@ class ResidualBlock(nn.Module):
             self.second.weight.mul_(
                 0.3
             )  # a block starts near the identity, which trains deep stacks without normalisation
-
-    def forward(self, x: Tensor, spent: bool = False) -> Tensor:
-        return residual(x, self.first, self.second, spent)
 
 
 class RestorationUNet(nn.Module):

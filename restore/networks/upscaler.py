@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.fused import ResidualStack, added, residual
+from restore.networks.fused import Residual, ResidualStack, added
 
 
-class Block(nn.Module):
+class Block(Residual):
     """x + conv(relu(conv(x))), (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, width: int) -> None:
@@ -23,9 +23,6 @@ class Block(nn.Module):
             nn.init.kaiming_normal_(layer.weight)
         with torch.no_grad():
             self.second.weight.mul_(0.1)  # each block begins near the identity, so that depth needs no normalisation
-
-    def forward(self, x: Tensor, spent: bool = False) -> Tensor:
-        return residual(x, self.first, self.second, spent)
 
 
 class Upscaler(nn.Module):
