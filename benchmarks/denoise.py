@@ -14,6 +14,7 @@ BM3D needs `pip install 'restore-suite[benchmarks]'`; it takes most of the time.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import re
 import time
@@ -164,6 +165,8 @@ def main() -> None:
     for name, default in DEFAULTS.items():
         parser.add_argument(f"--weights-{name}", default=default)
     options = parser.parse_args()
+    if "bm3d" in options.methods.split(",") and importlib.util.find_spec("bm3d") is None:
+        parser.error("bm3d is not installed: pip install -e '.[benchmarks]', or leave it out with --methods noisy,restore,nlm")
     perceptual = None
     if options.lpips:
         from restore.metrics import lpips as perceptual

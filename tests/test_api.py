@@ -212,6 +212,7 @@ def test_another_architecture_is_not_resumed(folder: Path) -> None:
         ({"start_from": "no-such"}, "no-such"),
         ({"data.include": "*.tif"}, "tif"),
         ({"optimizer.learning_rate": "0"}, "learning_rate"),
+        ({"losses.adversarial_weight": "1", "opponent.within": "true"}, "holes to judge"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

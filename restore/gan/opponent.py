@@ -14,10 +14,12 @@ from restore import processes
 from restore.gan import objectives, penalties
 from restore.gan.augment import Augmentation
 from restore.gan.core import GAME, OptimizerConfig, Player, frozen, mean, split
+from restore.gan.losses import mean_distance
 from restore.networks import discriminators
 from restore.runtime import Runtime
 
-PLACE_BY_PLACE = ("patchgan", "unet")
+NO_HOLES = "opponent.within is for inpainting, where there are holes to judge: set it to false"
+PLACE_BY_PLACE = ("patchgan", "unet", "projected")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class OpponentConfig:
         metadata={"help": "vanilla, least_squares, hinge, wasserstein or relativistic"},
     )
     within: bool = field(
-        default=False, metadata={"help": "inpainting: it judges the holes alone; patchgan and unet, which answer place by place"}
+        default=False, metadata={"help": "inpainting: it judges the holes alone; patchgan, unet and projected, which answer place by place"}
     )
     label_smoothing: float = field(default=0.0, metadata={"help": "real pictures are called 1 less this"})
     label_noise: float = field(default=0.0, metadata={"help": "share of the pairs whose labels are exchanged"})
@@ -145,8 +147,8 @@ class Opponent:
         finally:
             for hook in hooks:
                 hook.remove()
-        halves = [features.float().chunk(2) for features in kept]
-        return torch.stack([(first.detach() - second).abs().mean() for first, second in halves]).mean()
+        halves = [features.chunk(2) for features in kept]
+        return torch.stack([mean_distance(made, known.detach()) for known, made in halves]).mean()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next update depends on."""
@@ -162,12 +164,12 @@ class Opponent:
         return answers
 
     def _chosen(self, answers: Tensor, where: Tensor | None) -> Tensor | None:
-        """Which answers of a map (B, 1, h, w) count: those whose place holds something made; None for all."""
+        """Which answers of maps (B, K, h, w) count: those whose place holds something made; None for all."""
         if not self.config.within:
             return None
         if where is None:
-            raise ValueError("opponent.within is for inpainting, where there are holes to judge: set it to false")
-        return F.adaptive_max_pool2d(where.float(), answers.shape[-2:]) > 0
+            raise ValueError(NO_HOLES)
+        return (F.adaptive_max_pool2d(where.float(), answers.shape[-2:]) > 0).expand_as(answers)
 
     def _study(
         self, real: Tensor, made: Tensor, condition: Tensor | None, where: Tensor | None, share: float

@@ -147,12 +147,13 @@ class Projected(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, N): every answer of every head; each head counts alike."""
+        """(B, C, H, W) -> (B, 3, H / 4, W / 4): the heads' answers place by place, the deeper ones' spread; each head counts alike."""
         features = self._features[0] = self._features[0].to(pictures.device)
         if self.training:
             # pooling sees every eighth pixel as another: a pattern that fits its grid would pass for texture if the grid always lay alike
             down, across = (int(shift) for shift in torch.randint(8, (2,)))
-            pictures = pictures[..., down:, across:]
+            height, width = (length - 7 for length in pictures.shape[-2:])  # whatever the shift, so that all answers lie alike
+            pictures = pictures[..., down : down + height, across : across + width]
         pictures = _halved(pictures)
         hidden, answers = backbones.normalised(pictures), []
         for index, layer in enumerate(features):
@@ -160,9 +161,9 @@ class Projected(nn.Module):
             if index in self._taps:
                 # of one length at every place, as in LPIPS: activations grow with the depth and with the contrast
                 seen = F.normalize(hidden.float(), dim=1) * hidden.shape[1] ** 0.5
-                answers.append(self.heads[self._taps[index]](seen).flatten(1))
-        most = max(answer.shape[1] for answer in answers)
-        return torch.cat([F.interpolate(answer[:, None], size=most)[:, 0] for answer in answers], 1)
+                answers.append(self.heads[self._taps[index]](seen))
+        finest = answers[0].shape[-2:]
+        return torch.cat([F.interpolate(answer, size=finest) for answer in answers], 1)
 
 
 def _halved(pictures: Tensor) -> Tensor:

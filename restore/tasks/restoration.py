@@ -86,6 +86,8 @@ def prepare(
         ValueError: no pictures, an unknown network, device or precision, or unusable settings.
     """
     _check(config, multiple)
+    if condition != "mask" and config.losses.adversarial_weight and config.opponent.within:
+        raise ValueError(opponents.NO_HOLES)
     place = runtime.choose(config.device, config.precision, compiled=config.compile)
     runtime.seed_everything(config.seed)
     train, test = folders.split(

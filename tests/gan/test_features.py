@@ -11,7 +11,7 @@ from torch import nn
 
 from restore.gan import opponent as opponents
 from restore.gan.core import GAME
-from restore.gan.losses import Perceptual
+from restore.gan.losses import Perceptual, mean_distance
 from restore.gan.opponent import Opponent, OpponentConfig
 from restore.networks import backbones
 from restore.networks.discriminators import Projected
@@ -64,6 +64,37 @@ def test_features_are_compared_layer_by_layer_and_only_the_prediction_is_moved(r
     torch.testing.assert_close(loss(prediction, wanted), expected)
     torch.testing.assert_close(made, torch.autograd.grad(expected, prediction)[0])
     assert torch.autograd.grad(loss(prediction, wanted), wanted, allow_unused=True) == (None,)
+
+
+def test_a_mean_distance_and_its_gradient_are_those_of_the_formula() -> None:
+    for precision in (torch.float32, torch.bfloat16):
+        made, known = (torch.randn(2, 3, 8, 8).to(precision).requires_grad_() for _ in range(2))
+        made.data[0, 0, 0] = known.data[0, 0, 0]  # where they are alike, nothing pulls
+        distance = mean_distance(made, known)
+        assert distance.dtype == torch.float32
+        torch.testing.assert_close(distance, (made.float() - known.float()).abs().mean(), rtol=2e-3, atol=0)
+        (gradient,) = torch.autograd.grad(3 * distance, made)
+        assert gradient.dtype == precision
+        expected = 3 * (made.detach() - known.detach()).float().sign() / made.numel()
+        torch.testing.assert_close(gradient.float(), expected, rtol=1e-2, atol=0)
+        assert torch.autograd.grad(mean_distance(made, known), known, allow_unused=True) == (None,)
+
+
+def test_a_projected_opponent_judges_the_holes_alone_where_it_is_told_to(random_vgg: None, fp32: Runtime) -> None:
+    torch.manual_seed(0)
+    opponent = opponents.build(3, OpponentConfig(network="projected", width=4, objective="hinge", within=True), fp32)
+    made, where = torch.rand(2, 3, 64, 64, requires_grad=True), torch.zeros(2, 1, 64, 64)
+    where[:, :, :8, :8] = 1
+    opponent.verdict(made.detach(), made, where=where).backward()
+    assert made.grad is not None
+    pulls = made.grad.abs().amax((0, 1))
+    far = pulls[-4:, -4:].max()  # further from the hole than the shallowest head sees, which pulls hardest at its own place
+    assert pulls[:8, :8].max() > 0 and far < 0.1 * pulls[:8, :8].max()
+    opponent.player.network.eval()
+    answers = opponent.player.network(made.detach())
+    assert answers.shape == (2, 3, 16, 16)
+    part = opponent.verdict(made.detach(), made, where=where)
+    assert part.item() == pytest.approx(-answers[:, :, :2, :2].mean().item(), rel=1e-4)
 
 
 def test_a_projected_opponent_takes_no_condition() -> None:

@@ -98,7 +98,7 @@ def test_penalties_are_taken_every_so_often_and_then_count_as_often(fp32: Runtim
     ("settings", "word"),
     [({"objective": "wgan"}, "wasserstein"), ({"label_smoothing": 0.1, "objective": "wasserstein"}, "labels"),
      ({"r1": -1.0}, "r1"), ({"steps": 0}, "steps"), ({"augment": 2.0}, "augment"),
-     ({"within": True, "network": "projected"}, "place by place"),
+     ({"within": True, "network": "multiscale"}, "place by place"),
      ({"within": True, "augment": 0.1}, "augmentation")],
 )  # fmt: skip
 def test_impossible_settings_are_refused(settings: dict[str, object], word: str) -> None:

@@ -104,7 +104,8 @@ def test_weights_of_another_task_are_refused(weights_file: Callable[..., Path]) 
 @pytest.mark.parametrize(
     ("overrides", "word"),
     [({"data.crop": "30"}, "multiple"), ({"data.sides": "16,20"}, "data.sides"), ({"opponent.objective": "gan"}, "wasserstein"),
-     ({"generator.norm": "layer"}, "instance"), ({"opponent.wdith": "3"}, "opponent.width")],
+     ({"generator.norm": "layer"}, "instance"), ({"opponent.wdith": "3"}, "opponent.width"),
+     ({"opponent.within": "true", "opponent.augment": "0"}, "holes to judge")],
 )  # fmt: skip
 def test_what_cannot_work_is_said_at_once(pairs: Path, method: str, overrides: dict[str, str], word: str) -> None:
     with pytest.raises(ValueError, match=word):
