@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.networks.discriminators import initialise
+from restore.networks.mirrored import MirroredConv2d
 from restore.networks.normalisation import normalisation
 from restore.networks.resnet import Up
 
@@ -114,7 +115,7 @@ def _refine(width: int, channels: int, count: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for number in range(count):
         before, after = width if number else width + channels, channels if number == count - 1 else width
-        layers += [nn.LeakyReLU(0.2), nn.Conv2d(before, after, 3, padding=1, padding_mode="reflect")]
+        layers += [nn.LeakyReLU(0.2), MirroredConv2d(before, after, 3)]
     return nn.Sequential(*layers)
 
 

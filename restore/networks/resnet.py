@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.networks.discriminators import initialise
+from restore.networks.mirrored import MirroredConv2d
 from restore.networks.normalisation import normalisation
 
 EDGE = 1 / 255
@@ -25,13 +26,13 @@ class ResnetBlock(nn.Module):
         super().__init__()
         bias = norm != "batch"
         parts: list[nn.Module] = [
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
+            MirroredConv2d(channels, channels, 3, bias=bias),
             normalisation(norm, channels),
             nn.ReLU(inplace=True),
         ]
         if dropout:
             parts.append(nn.Dropout(dropout))
-        parts += [nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias), normalisation(norm, channels)]
+        parts += [MirroredConv2d(channels, channels, 3, bias=bias), normalisation(norm, channels)]
         self.layers = nn.Sequential(*parts)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ class Up(nn.Module):
         if how in {"resize", "smooth"}:
             smooth = how == "smooth"
             self.resize: nn.Module = nn.Upsample(scale_factor=2, mode="bilinear" if smooth else "nearest")
-            self.convolution = nn.Conv2d(before, after, 3, padding=1, padding_mode="reflect", bias=bias)
+            self.convolution = MirroredConv2d(before, after, 3, bias=bias)
         elif how == "transposed":
             self.resize = nn.Identity()
             self.convolution = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=bias)
@@ -87,7 +88,7 @@ class ResnetGenerator(nn.Module):
         def block(convolution: nn.Module, wide: int) -> list[nn.Module]:
             return [convolution, normalisation(norm, wide), nn.ReLU(inplace=True)]
 
-        head = nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect", bias=bias)
+        head = MirroredConv2d(channels, width, 7, bias=bias)
         self.head = nn.Sequential(*block(head, width))
         self.downs = nn.Sequential(
             *block(nn.Conv2d(width, 2 * width, 3, 2, 1, bias=bias), 2 * width),
@@ -98,7 +99,7 @@ class ResnetGenerator(nn.Module):
             *block(Up(4 * width, 2 * width, upsample, bias), 2 * width),
             *block(Up(2 * width, width, upsample, bias), width),
         )
-        self.tail = nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")
+        self.tail = MirroredConv2d(width, channels, 7)
         self.reach = 3 + 1 + 2 + 4 * 2 * blocks + 4 + 2 + 3 + (6 if upsample == "smooth" else 0)
         initialise(self)
         if norm == "none":

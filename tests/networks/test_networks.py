@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from restore import networks, weights
 from restore.apply.restorer import Restorer
 from restore.networks import NETWORKS
 from restore.networks.adapt import transfer
+from restore.networks.mirrored import MirroredConv2d
 from restore.networks.resnet import ResnetGenerator
 from restore.runtime import Runtime
 
@@ -189,3 +192,21 @@ def test_a_translating_unet_sees_no_further_than_it_tells(upsample: str, refine:
     far = torch.ones(side, side, dtype=torch.bool)
     far[47 - reach : 49 + reach, 47 - reach : 49 + reach] = False
     assert not (apart & far).any()
+
+
+@pytest.mark.parametrize("size", [3, 7])
+def test_a_mirrored_convolution_is_torchs_own_without_the_detour(size: int) -> None:
+    torch.manual_seed(0)
+    ours, theirs = MirroredConv2d(4, 6, size), nn.Conv2d(4, 6, size, padding=size // 2, padding_mode="reflect")
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 4, 9, 11).contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(ours(x), theirs(x))
+    hidden, kept = x.bfloat16().requires_grad_(), []
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = theirs(hidden)
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.dtype) or tensor, lambda tensor: tensor):
+            answer = ours(hidden)
+    torch.testing.assert_close(answer, expected, rtol=0, atol=0)
+    assert set(kept) == {torch.bfloat16}
+    ours.padding_mode = "zeros"
+    torch.testing.assert_close(ours(x), F.conv2d(x, ours.weight, ours.bias, padding=size // 2))
