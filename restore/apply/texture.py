@@ -18,11 +18,12 @@ import numpy as np
 
 from restore.apply.arrays import local_mean
 
-SIZE, STEP = 16, 10
-"""Side of a patch, and the way to the next, in pixels: neighbours overlap by the rest and fade into each other."""
+SIZE, STEP, STEEP = 16, 12, 3
+"""Side of a patch, and the way to the next, in pixels: neighbours overlap by the rest and fade into each other, the steeper the larger the
+third. What is faded is blurred, and what hardly overlaps does not meet."""
 COARSE = 16.0
 """Standard deviation in pixels of the Gaussian that parts colours from detail."""
-SMOOTH = 2.0
+SMOOTH = 8.0
 """The same of the Gaussian that takes the network's own detail from a hole."""
 THIN = 5
 """Half the width in pixels up to which a hole is the network's own."""
@@ -30,6 +31,8 @@ RAMP = 8
 """Pixels behind the edge of a wider one over which it fades in."""
 REACH = 3
 """Pixels about the best source drawn in which a better one is sought."""
+LEAST = 1e-9
+"""Of a weight that is divided by: less than a patch's corner has."""
 MOST, POOL, STRENGTH = 12_000, 1000, 0.7
 """Sources looked at, those of them whose detail is compared, the nearest in colour; and the share of the detail that is taken."""
 
@@ -95,7 +98,7 @@ class _Copy:
         self.squares = (self.hues**2).sum(1)
         ramp = np.minimum(1, (np.arange(SIZE) + 0.5) / (SIZE - STEP))
         ramp = np.minimum(ramp, ramp[::-1])
-        self.window = np.outer(ramp, ramp).astype(np.float32)[:, :, None]
+        self.window = np.outer(ramp, ramp).astype(np.float32)[:, :, None] ** STEEP
         # so much margin that a patch over the picture's border has all its pixels
         self.margin = 2 * SIZE
         margins = ((self.margin, self.margin), (self.margin, self.margin), (0, 0))
@@ -113,11 +116,11 @@ class _Copy:
             down, across = source - SIZE // 2
             self.total[patch] += self.window * self.detail[down : down + SIZE, across : across + SIZE]
             self.weight[patch] += self.window
-            together = self.total[patch] / np.maximum(self.weight[patch], 1e-4)
+            together = self.total[patch] / np.maximum(self.weight[patch], LEAST)
             self.canvas[patch] = np.where(self.given[patch], self.canvas[patch], together)
             self.there[patch] = 1
         inner = np.s_[self.margin : self.margin + self.wide.shape[0], self.margin : self.margin + self.wide.shape[1]]
-        return np.asarray(self.total[inner] / np.maximum(self.weight[inner], 1e-4))
+        return np.asarray(self.total[inner] / np.maximum(self.weight[inner], LEAST))
 
     def _places(self) -> Iterator[tuple[int, int]]:
         """Middles of the patches of a grid that touch the hole; each next one the one of which most is there by then."""

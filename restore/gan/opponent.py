@@ -40,7 +40,7 @@ class OpponentConfig:
     label_smoothing: float = field(default=0.0, metadata={"help": "real pictures are called 1 less this"})
     label_noise: float = field(default=0.0, metadata={"help": "share of the pairs whose labels are exchanged"})
     gradient_penalty: float = field(default=0.0, metadata={"help": "weight of (slope - 1)^2 (10 for wasserstein)"})
-    r1: float = field(default=0.0, metadata={"help": "weight of the squared slope on real pictures, halved"})
+    r1: float = field(default=0.0, metadata={"help": "weight of the squared slope of a picture's answers, those to real ones, halved"})
     penalty_every: int = field(
         default=1, metadata={"help": "steps between two penalties, each then counted as often (Karras et al. 2020, section 3.1)"}
     )
