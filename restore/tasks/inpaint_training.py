@@ -36,7 +36,7 @@ class InpaintConfig(RestorationConfig):
     network: InpainterConfig = field(default_factory=InpainterConfig)
     data: DataConfig = field(default=DataConfig(channels=3, crop=256))
     masks: MaskConfig = field(default_factory=MaskConfig)
-    losses: LossConfig = field(default=LossConfig(pixel_weight=5.0, perceptual_weight=1.0, lpips_weight=2.0, adversarial_weight=0.2))
+    losses: LossConfig = field(default=LossConfig(pixel_weight=5.0, perceptual_weight=1.0, adversarial_weight=0.2))
     # within ten steps it knows a filling from a photograph; one of pixels takes hundreds, and under R1 of 0.001, whose slope is that of
     # all places' answers together, it never did
     opponent: OpponentConfig = field(
