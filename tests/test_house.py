@@ -15,7 +15,9 @@ from restore.tasks import METHODS, TASKS
 
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
-    "networks": {"adapt", "backbones", "discriminators", "esrgan", "foreign", "fused", "normalisation", "reference", "resample"},
+    "networks": {
+        "adapt", "backbones", "discriminators", "esrgan", "foreign", "fused", "mirrored", "normalisation", "reference", "resample",
+    },
     "tasks": {
         "running", "prepared", "converting", "restoration",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",

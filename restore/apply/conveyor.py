@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
+
+LAST = 10
+"""A helping thread's place among those that want the processor, as `nice` counts (19 is the last)."""
 
 
 class Stopped(Exception):
@@ -44,6 +50,7 @@ class Workers:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
+        _give_way()
         while (entry := self._tasks.get()) is not None:
             future, task = entry
             del entry
@@ -52,6 +59,18 @@ class Workers:
             except BaseException as error:
                 future.set_exception(error)
             del future, task  # a waiting thread must not keep its last picture alive
+
+
+def _give_way() -> None:
+    """Let the calling thread run when others, a network's, leave the processor to it.
+
+    A network's threads wait for each other after every layer: one that makes way for a file's decoding for a moment holds up all of them.
+    Only Linux knows threads that differ in this, and a picture is decoded while the one before it is in the network, so there is time.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, max(LAST, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 class Gate:
