@@ -13,7 +13,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-LAST = 10
+NICENESS = 10
 """A helping thread's place among those that want the processor, as `nice` counts (19 is the last)."""
 
 
@@ -70,7 +70,7 @@ def _give_way() -> None:
     if sys.platform == "linux":
         with suppress(OSError):
             thread = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, thread, max(LAST, os.getpriority(os.PRIO_PROCESS, thread)))
+            os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 class Gate:

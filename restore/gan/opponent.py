@@ -18,7 +18,6 @@ from restore.gan.losses import mean_distance
 from restore.networks import discriminators
 from restore.runtime import Runtime
 
-NO_HOLES = "opponent.within is for inpainting, where there are holes to judge: set it to false"
 PLACE_BY_PLACE = ("patchgan", "unet", "projected")
 
 
@@ -164,11 +163,14 @@ class Opponent:
         return answers
 
     def _chosen(self, answers: Tensor, where: Tensor | None) -> Tensor | None:
-        """Which answers of maps (B, K, h, w) count: those whose place holds something made; None for all."""
+        """Which answers of maps (B, K, h, w) count: those whose place holds something made; None for all.
+
+        A projected discriminator looks at the pictures shifted by up to seven pixels: at an edge its places are off by as much.
+        """
         if not self.config.within:
             return None
         if where is None:
-            raise ValueError(NO_HOLES)
+            raise ValueError("an opponent that looks within has no holes to judge: tell it where something was made")
         return (F.adaptive_max_pool2d(where.float(), answers.shape[-2:]) > 0).expand_as(answers)
 
     def _study(
@@ -228,12 +230,14 @@ def _means(answers: Tensor, chosen: Tensor | None) -> Tensor:
     return (answers * chosen).flatten(1).sum(1) / chosen.flatten(1).sum(1).clamp(min=1)
 
 
-def build(channels: int, config: OpponentConfig, runtime: Runtime) -> Opponent:
-    """An opponent for pictures (with their condition) of so many channels.
+def build(channels: int, config: OpponentConfig, runtime: Runtime, *, holes: bool = False) -> Opponent:
+    """An opponent for pictures (with their condition) of so many channels; `holes`: `learn` and `verdict` will be told where they are.
 
     Raises:
-        ValueError: an unknown discriminator or norm.
+        ValueError: an unknown discriminator or norm, or one that looks within where there are no holes.
     """
+    if config.within and not holes:
+        raise ValueError("opponent.within is for inpainting, where there are holes to judge: set it to false")
     settings: dict[str, Any] = {"channels": channels, "width": config.width}
     if config.network in {"patchgan", "multiscale"}:
         settings |= {"norm": config.norm, "spectral": config.spectral}

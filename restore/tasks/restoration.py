@@ -86,8 +86,6 @@ def prepare(
         ValueError: no pictures, an unknown network, device or precision, or unusable settings.
     """
     _check(config, multiple)
-    if condition != "mask" and config.losses.adversarial_weight and config.opponent.within:
-        raise ValueError(opponents.NO_HOLES)
     place = runtime.choose(config.device, config.precision, compiled=config.compile)
     runtime.seed_everything(config.seed)
     train, test = folders.split(
@@ -97,7 +95,9 @@ def prepare(
     restorer = networks.build(name, **settings)
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
-    opponent = opponents.build(config.data.channels, config.opponent, place) if config.losses.adversarial_weight else None
+    opponent = None
+    if config.losses.adversarial_weight:
+        opponent = opponents.build(config.data.channels, config.opponent, place, holes=condition == "mask")
     trainer = PairedTrainer(
         restorer, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health,
         parts=config.loop.accumulate,

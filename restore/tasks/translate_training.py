@@ -141,8 +141,6 @@ def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) 
     low, high = config.data.sides
     if low > high or (high and low < config.data.crop):
         raise ValueError(f"data.sides must be two rising numbers not below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
-    if config.losses.adversarial_weight and config.opponent.within:
-        raise ValueError(opponents.NO_HOLES)
     place = runtime.choose(config.device, config.precision, compiled=config.compile)
     runtime.seed_everything(config.seed)
     return place, domains.find(root, paired=paired, share=config.data.test_share, seed=config.seed)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from restore.apply.conveyor import LAST, Workers
+from restore.apply.conveyor import NICENESS, Workers
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows threads that differ in this")
@@ -17,5 +17,5 @@ def test_helping_threads_make_way_for_the_one_with_the_network() -> None:
     workers = Workers(1, "test")
     place = workers.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result(5)
     assert workers.stop(5)
-    assert place == max(own, LAST)
+    assert place == max(own, NICENESS)
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own

@@ -82,7 +82,7 @@ def test_a_mean_distance_and_its_gradient_are_those_of_the_formula() -> None:
 
 def test_a_projected_opponent_judges_the_holes_alone_where_it_is_told_to(random_vgg: None, fp32: Runtime) -> None:
     torch.manual_seed(0)
-    opponent = opponents.build(3, OpponentConfig(network="projected", width=4, objective="hinge", within=True), fp32)
+    opponent = opponents.build(3, OpponentConfig(network="projected", width=4, objective="hinge", within=True), fp32, holes=True)
     made, where = torch.rand(2, 3, 64, 64, requires_grad=True), torch.zeros(2, 1, 64, 64)
     where[:, :, :8, :8] = 1
     opponent.verdict(made.detach(), made, where=where).backward()

@@ -67,7 +67,7 @@ def test_an_opponent_that_looks_within_learns_what_the_rest_of_the_picture_drown
         config = OpponentConfig(
             network="unet", width=4, objective="hinge", within=within, optimizer=OptimizerConfig("adam", 2e-3, warmup_steps=0)
         )
-        opponent = opponents.build(1, config, fp32)
+        opponent = opponents.build(1, config, fp32, holes=True)
         for step in range(40):
             real, made, where = _alike(step)
             losses[within] = float(opponent.learn(real, made, where=where, parts=2)["discriminator"])
@@ -76,7 +76,7 @@ def test_an_opponent_that_looks_within_learns_what_the_rest_of_the_picture_drown
 
 def test_a_verdict_within_pulls_at_what_was_made_alone(fp32: Runtime) -> None:
     torch.manual_seed(0)
-    opponent = opponents.build(1, OpponentConfig(network="unet", width=4, within=True), fp32)
+    opponent = opponents.build(1, OpponentConfig(network="unet", width=4, within=True), fp32, holes=True)
     real, made, where = _alike(0)
     part = opponent.verdict(real, made, where=where)
     opponent.player.network.eval()  # no further step of the spectral norm's power iteration
