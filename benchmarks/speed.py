@@ -72,8 +72,8 @@ def repeated(function: Callable[[], object], times: int = 5) -> float:
     return statistics.median(_timed(function) for _ in range(times))
 
 
-def folder(source: Path, count: int) -> None:
-    """A folder's wall time against the network alone."""
+def folder(source: Path, count: int, repetitions: int) -> None:
+    """A folder's wall time against the network alone before and after it, several times in turn."""
     import restore
     from restore.images import read
 
@@ -90,19 +90,22 @@ def folder(source: Path, count: int) -> None:
         for picture, level in zip(shown, levels, strict=True):
             restorer.restore(picture, level)
 
-        def alone() -> None:
-            for picture, level in zip(shown, levels, strict=True):
+        def alone() -> float:
+            rounds = max(1, 24 // len(shown))
+            since = time.perf_counter()
+            for picture, level in rounds * list(zip(shown, levels, strict=True)):
                 restorer.restore(picture, level)
+            return rounds * len(shown) / (time.perf_counter() - since)
 
-        before = _timed(alone)
-        since = time.perf_counter()
-        report = restore.run("denoise", [scans], out)
-        wall = time.perf_counter() - since
-        after = _timed(alone)
-        pace = len(shown) / ((before + after) / 2)
-        print(f"{count} pictures in {wall:.1f} s: {count / wall:.3f} images/s")
-        print(f"the network alone: {pace:.3f} images/s; share {count / wall / pace:.3f}")
-        print(report.summary())
+        paces, shares = [alone()], []
+        for repetition in range(repetitions):
+            since = time.perf_counter()
+            report = restore.run("denoise", [scans], out / str(repetition))
+            wall = time.perf_counter() - since
+            paces.append(alone())
+            shares.append(count / wall * (1 / paces[-2] + 1 / paces[-1]) / 2)
+            print(f"{count} pictures in {wall:.1f} s: {count / wall:.3f} images/s; share {shares[-1]:.3f}; {report.summary()}")
+        print(f"the network alone: {', '.join(f'{pace:.3f}' for pace in paces)} images/s; median share {statistics.median(shares):.3f}")
 
 
 def memory(megapixels: int) -> None:
@@ -174,7 +177,7 @@ def main() -> None:
     elif options.what == "enlarge":
         network(("upscale-x4",), options.side or 512, options.repetitions)
     elif options.what == "folder":
-        folder(Path(options.source or "data/xray/chest"), options.count)
+        folder(Path(options.source or "data/xray/chest"), options.count, options.repetitions)
     elif options.what in {"restore", "plain"}:
         one(options.what, options.source, options.side or 1024)
     elif options.what == "holes":

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -35,14 +35,24 @@ class Decoded(Frame):
     """A frame that keeps what it shows, converted by the decoding thread rather than in the network's."""
 
     kept: np.ndarray
+    known: Any = None
+    """What the work's `look` found, in that thread too; None where the work has none."""
 
     def shown(self) -> np.ndarray:
         """Float32 (H, W, 1 or 3), the same array at each call."""
         return self.kept
 
+    def _shown(self, rows: slice) -> np.ndarray:
+        return self.kept[rows]
+
 
 class Work(Protocol):
-    """What is done to each picture: a task with its network and options."""
+    """What is done to each picture: a task with its network and options.
+
+    A work may have more: `look(frame, picture)`, what can be found out before its network runs, in the thread that decodes (and without
+    torch, whose threads wait less eagerly for each other once a second thread has had some of its own); `companions(source, relative)`,
+    the other files that decide a result; `notes()`, lines for the report.
+    """
 
     name: str
     scale: float
@@ -149,7 +159,10 @@ class Passage:
             raise Stopped
         assert self._picture is not None
         frame = self._picture.frame(index)
-        return Decoded(frame.stored, frame.mapping, frame.shown())
+        decoded = Decoded(frame.stored, frame.mapping, frame.shown())
+        # the network's thread must not do alone what a helper can do beside it
+        look = getattr(self.line.work, "look", None)
+        return replace(decoded, known=look(decoded, self._picture)) if look else decoded
 
     def restore(self) -> None:
         """Put every frame through the network, in the calling thread, and on towards the encoder."""

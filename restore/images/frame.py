@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-BAND = 1 << 20
+BAND = 1 << 21
 """Pixels handled at a time: bounds what `shown` and `back` need beside their result."""
 
 
@@ -67,10 +67,15 @@ class Frame:
 
     def shown(self) -> np.ndarray:
         """What a network sees: float32 (H, W, 1|3), RGB order, nominal [0, 1], finite, without alpha."""
+        if self.stored.shape[0] * self.stored.shape[1] <= BAND:
+            return np.ascontiguousarray(self._shown(slice(None)))
         out = np.empty((*self.stored.shape[:2], self.mapping.channels), np.float32)
         for rows in bands(self.stored.shape):
-            out[rows] = self.mapping.shown(self.stored[rows])
+            out[rows] = self._shown(rows)
         return out
+
+    def _shown(self, rows: slice) -> np.ndarray:
+        return self.mapping.shown(self.stored[rows])
 
     def resized(self, height: int, width: int) -> Frame:
         """The frame with other numbers of samples: what `back` then takes is a picture of that size.
@@ -108,9 +113,11 @@ class Frame:
         out = np.empty_like(self.stored, order="C")
         for rows in bands(self.stored.shape):
             stored = self.stored[rows]
-            shown = self.mapping.shown(stored)
+            shown = self._shown(rows)
             new = np.asarray(restored[rows], np.float32)
-            new = np.where(np.isfinite(new), new, shown)
+            finite = np.isfinite(new)
+            if not finite.all():
+                new = np.where(finite, new, shown)
             out[rows] = self.mapping.back(stored, shown, new)
         if opaque is not None and self.alpha is not None:
             out[..., self.mapping.alpha_channel][opaque] = self.alpha.max()  # type: ignore[attr-defined, index]

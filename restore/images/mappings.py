@@ -66,7 +66,7 @@ class Linear:
         colour = _split(stored, self.channels)
         table = self._table(colour.dtype)
         if table is not None:
-            return table[colour]
+            return table.take(colour)
         values = np.nan_to_num(self._raw(colour), nan=0.0, posinf=SHOWN_HIGH, neginf=SHOWN_LOW)
         return np.clip(values, SHOWN_LOW, SHOWN_HIGH).astype(np.float32)
 

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.fft import dctn
+from scipy.fft import dct as transform
 
 BLOCK = 8
 ORDER = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
 HIGH = ORDER >= 6
+_ROWS = transform(np.eye(BLOCK), axis=0, norm="ortho")
+BASIS = np.ascontiguousarray(np.kron(_ROWS, _ROWS).T, np.float32)
+"""(64, 64): a block's pixels in a row, times this, are its coefficients in a row."""
 SMOOTHING = 2.0  # px; the brightness that sets the variance is read off the noisy picture, smoothed by this much
 
 
@@ -81,7 +84,15 @@ class NoiseLevel:
 
 def dct(blocks: np.ndarray) -> np.ndarray:
     """(N, 8, 8) pixels -> (N, 8, 8) float32 coefficients of the orthonormal DCT."""
-    return np.asarray(dctn(blocks, axes=(1, 2), norm="ortho"), np.float32)
+    side = BLOCK * BLOCK
+    pixels = np.ascontiguousarray(blocks, np.float32).reshape(-1, side)
+    whole = len(pixels) // side * side
+    # three times as quick as fast transforms of so short rows; in small products, since large ones have BLAS start threads that go on
+    # spinning for a tenth of a second, beside a network
+    made = np.empty_like(pixels)
+    np.matmul(pixels[:whole].reshape(-1, side, side), BASIS, out=made[:whole].reshape(-1, side, side))
+    np.matmul(pixels[whole:], BASIS, out=made[whole:])
+    return made.reshape(-1, BLOCK, BLOCK)
 
 
 def fine_variance(coefficients: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from restore import weights
 from restore.apply import radiograph
+from restore.apply.noise import estimate
+from restore.apply.passage import Decoded
 from restore.apply.restorer import Restorer, signal_dependent
 from restore.images import Frame, Picture
 from restore.images.noise import NoiseLevel
@@ -17,6 +20,15 @@ from restore.runtime import Runtime
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
 PHOTOGRAPH_VIEWS = 2
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a frame shows: whether its channels are alike, the weights that it needs, and how noisy it is."""
+
+    gray: bool
+    weights: str
+    level: NoiseLevel
 
 
 class Denoise:
@@ -75,16 +87,28 @@ class Denoise:
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
         """Denoise one frame: float32 (H, W, 1|3) like `frame.shown()`, and facts for the report."""
         shown = frame.shown()
+        known = frame.known if isinstance(frame, Decoded) else None
+        seen = known if isinstance(known, Seen) else self.look(frame, picture)
+        restorer = self.restorer(seen.weights)
+        level = restorer.noise_level(shown, seen.level)
+        strength = self.strength * (restorer.confidence(level) if self.noise_level is None else 1.0)
+        restored, trace = restorer.restore(shown[:, :, :1] if seen.gray else shown, level, strength)
+        if seen.gray and shown.shape[2] == 3:
+            restored = np.repeat(restored, 3, axis=2)
+        return restored, {"weights": seen.weights, **_facts(level), **trace.facts()}
+
+    def look(self, frame: Frame, picture: Picture) -> Seen:
+        """What must be known of a frame before its network runs; the batch asks in the thread that decodes.
+
+        No network is touched: torch's threads wait less eagerly for each other once a second thread has had some of its own.
+        """
+        shown = frame.shown()
         gray = shown.shape[2] == 1 or radiograph.is_gray(shown)
         name = self._name(shown, gray, picture)
-        restorer = self.restorer(name)
-        seen = shown[:, :, :1] if gray else shown
-        level = restorer.noise_level(seen, self.noise_level)
-        strength = self.strength * (restorer.confidence(level) if self.noise_level is None else 1.0)
-        restored, trace = restorer.restore(seen, level, strength)
-        if gray and shown.shape[2] == 3:
-            restored = np.repeat(restored, 3, axis=2)
-        return restored, {"weights": name, **_facts(level), **trace.facts()}
+        if self.noise_level is not None:
+            return Seen(gray, name, NoiseLevel.gaussian(self.noise_level))
+        dependent = signal_dependent(self._entries[name].recipe)
+        return Seen(gray, name, estimate(shown[:, :, :1] if gray else shown, signal_dependent=dependent))
 
     def restorer(self, name: str) -> Restorer:
         """The network called `name`, loaded at its first use."""

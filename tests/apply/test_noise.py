@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.fft import dctn
 
 from restore.apply.noise import confidence, estimate
 from restore.datasets.degrade import gaussian, poisson_gaussian
-from restore.images.noise import NoiseLevel
+from restore.images.noise import NoiseLevel, dct
 
 Smooth = Callable[..., np.ndarray]
 
@@ -52,3 +53,10 @@ def test_a_blind_estimate_of_little_noise_is_trusted_less() -> None:
     assert shares == sorted(shares)
     assert shares[0] == shares[1] == 0.6
     assert shares[3] == shares[4] == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 64, 100])
+def test_the_coefficients_are_those_of_the_orthonormal_dct(count: int) -> None:
+    blocks = np.random.default_rng(0).random((count, 8, 8), np.float32)
+    expected = dctn(blocks, axes=(1, 2), norm="ortho") if count else blocks
+    np.testing.assert_allclose(dct(blocks), expected, atol=2e-6)

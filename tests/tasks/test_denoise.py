@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,10 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from restore import images
+from restore.apply import batch
 from restore.apply.restorer import Restorer
+from restore.images import Frame, Picture
 from restore.runtime import Runtime
-from restore.tasks.denoise import COLOUR, GRAY, XRAY, Denoise
+from restore.tasks.denoise import COLOUR, GRAY, XRAY, Denoise, Seen
 
 Smooth = Callable[..., np.ndarray]
 
@@ -119,3 +124,26 @@ def test_weights_of_another_task_are_refused(
     weights_file(own_weights / "large.safetensors", task="upscale")
     with pytest.raises(ValueError, match=r"large.*upscale"):
         make("large")
+
+
+@pytest.mark.usefixtures("three")
+def test_a_batch_looks_at_a_picture_where_it_is_decoded_and_restores_it_the_same(
+    make: Callable[..., Denoise], smooth: Smooth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "in" / "scan.png"
+    path.parent.mkdir()
+    Image.fromarray((smooth(60, 70)[:, :, 0] * 255).astype(np.uint8)).save(path)
+    work, threads = make(), []
+    look = Denoise.look
+
+    def watched(self: Denoise, frame: Frame, picture: Picture) -> Seen:
+        threads.append(threading.current_thread())
+        return look(self, frame, picture)
+
+    monkeypatch.setattr(Denoise, "look", watched)
+    report = batch.run(work, [path.parent], tmp_path / "out", batch.BatchOptions())
+    assert report.rows[0].facts["weights"] == GRAY
+    assert [thread is threading.main_thread() for thread in threads] == [False]
+    picture = images.read(path)
+    restored, _ = work.restore(picture.frame(0), picture)
+    np.testing.assert_array_equal(images.read(tmp_path / "out" / "scan.png").frame(0).stored, picture.frame(0).back(restored))
