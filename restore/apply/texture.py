@@ -4,8 +4,8 @@ A network that was not shown enough fills a wide hole with the right colours and
 from the hole's edge inwards, as by Criminisi et al. 2004 ("Region filling and object removal by exemplar-based image inpainting") and
 Yang et al. 2017 ("High-resolution image inpainting using multi-scale neural patch synthesis"): each patch takes the detail of a known
 patch that agrees with what is there already, the picture about the hole or patches copied before, and whose coarse colours are near to
-those that the network made. Among those to choose from are what goes on where its neighbours were copied from (Ashikhmin 2001,
-"Synthesizing natural textures"; Barnes et al. 2009, PatchMatch, section 3.2). Colours stay the network's.
+those that the network made; the nearer in the picture, the better. Among those to choose from are what goes on where its neighbours were
+copied from (Ashikhmin 2001, "Synthesizing natural textures"; Barnes et al. 2009, PatchMatch, section 3.2). Colours stay the network's.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ RAMP = 8
 """Pixels behind the edge of a wider one over which it fades in."""
 REACH = 3
 """Pixels about the best source drawn in which a better one is sought."""
+FAR = 1e-4
+"""How much worse a source is for each pixel that it lies further off, in squared difference: what is alike far off is of another thing."""
 LEAST = 1e-9
 """Of a weight that is divided by: less than a patch's corner has."""
 MOST, POOL, STRENGTH = 12_000, 1000, 0.7
-"""Sources looked at, those of them whose detail is compared, the nearest in colour; and the share of the detail that is taken."""
+"""Sources looked at, those of them whose detail is compared, the nearest in colour and place; and the share of the detail that is taken."""
 
 
 def textured(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -149,7 +151,7 @@ class _Copy:
     def _source(self, place: tuple[int, int]) -> np.ndarray:
         """The middle (2,) of the patch to copy from: near in colour, and alike where something is there."""
         hue = self._hues(np.array([place]))[0]
-        off = self.squares - 2 * self.hues @ hue + hue @ hue
+        off = self._distant(self.squares - 2 * self.hues @ hue + hue @ hue, self.sources, place)
         count = min(POOL, len(off))
         nearest = np.argpartition(off, count - 1)[:count]
         sampled = self._place(place, 2)
@@ -157,12 +159,16 @@ class _Copy:
         seen = (self.canvas[sampled] * there).reshape(-1)
         mask = np.repeat(there, self.canvas.shape[2], 2).reshape(-1)
         unlike = ((self.looks[nearest] * mask - seen) ** 2).sum(1) / there.size
-        best = self.sources[nearest[int((unlike + off[nearest] / len(self.around)).argmin())]]
+        best = self.sources[nearest[int((unlike + off[nearest]).argmin())]]
         # the draw has missed most patches: its best one's neighbours, and what goes on where a patch beside this one was copied from
         others = self._allowed(np.concatenate([best + self.shifts, self._continued(place)]))
-        off = ((self._hues(others) - hue) ** 2).sum(1)
+        off = self._distant(((self._hues(others) - hue) ** 2).sum(1), others, place)
         unlike = ((self._looks(others) * mask - seen) ** 2).sum(1) / there.size
-        return others[int((unlike + off / len(self.around)).argmin())]
+        return others[int((unlike + off).argmin())]
+
+    def _distant(self, hues: np.ndarray, middles: np.ndarray, place: tuple[int, int]) -> np.ndarray:
+        """How far off the middles (N, 2) are, from the squared differences (N,) of their colours and in the picture."""
+        return np.asarray(hues / len(self.around) + FAR * np.hypot(middles[:, 0] - place[0], middles[:, 1] - place[1]))
 
     def _continued(self, place: tuple[int, int]) -> np.ndarray:
         """The middles (N, 2) that lie to the neighbours' sources as `place` does to the neighbours."""

@@ -84,3 +84,13 @@ def test_a_hole_at_the_border_is_filled_too() -> None:
     hole[:60, :60] = True
     flat = np.where(hole[:, :, None], np.float32(0.5), picture)
     assert textured(flat, hole)[:30, :30].std() > 0.05
+
+
+def test_of_patches_alike_the_nearer_is_copied() -> None:
+    hole = np.zeros((300, 300), bool)
+    hole[200:260, 200:260] = True
+    flat = np.zeros((300, 300, 1), np.float32)
+    copy = texture._Copy(flat, flat + np.float32(0.5), texture._whole(hole), hole)
+    copy.made()
+    away = [np.abs(source - place).max() for place, source in copy.chosen.items()]
+    assert max(away) <= 30 + STEP + 2 * SIZE  # half the hole, and so far beyond its edge as a whole patch and the sources' draw take
