@@ -11,7 +11,7 @@ import numpy as np
 
 from restore.apply.restorer import Restorer
 
-STRONG, WEAK = (0.98, 0.5), 0.5
+STRONG, WEAK = (0.98, 0.64), 0.5
 """The chance that makes a mark at a sensitivity of 0 and of 1, and the share of it that belongs to one."""
 LARGE = 1000
 """Pixels on the shorter side of a picture that is looked at in half its size too: its marks may be wider than any the network was shown."""

@@ -68,7 +68,7 @@ class Frame:
     def shown(self) -> np.ndarray:
         """What a network sees: float32 (H, W, 1|3), RGB order, nominal [0, 1], finite, without alpha."""
         if self.stored.shape[0] * self.stored.shape[1] <= BAND:
-            return np.ascontiguousarray(self._shown(slice(None)))
+            return np.ascontiguousarray(self._shown(slice(None)), np.float32)
         out = np.empty((*self.stored.shape[:2], self.mapping.channels), np.float32)
         for rows in bands(self.stored.shape):
             out[rows] = self._shown(rows)
