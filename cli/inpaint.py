@@ -26,8 +26,9 @@ def inpaint(
     alpha: Annotated[bool, typer.Option("--alpha", help="Fill what is transparent, and make it opaque.")] = False,
     scratches: Annotated[bool, typer.Option("--scratches", help="Find scratches and dust of old photographs, and fill them.")] = False,
     sensitivity: Annotated[
-        float, typer.Option(min=0.0, max=1.0, metavar="0..1", help="Of --scratches: higher finds more, and more that is none.")
-    ] = 0.5,
+        float | None,
+        typer.Option(min=0.0, max=1.0, metavar="0..1", help="Of --scratches: higher finds more, and more that is none. [default: 0.35]"),
+    ] = None,
     grow: Annotated[
         int | None, typer.Option(min=0, metavar="PIXELS", help="Make holes larger by so much. [default: 0; found holes 1, colours 2]")
     ] = None,

@@ -40,6 +40,13 @@ def estimate(picture: np.ndarray, *, signal_dependent: bool = False) -> NoiseLev
     return NoiseLevel(0.0, float(np.mean([fine_variance(blocks[_flattest(_content(blocks), FLATTEST)]) for blocks in found])))
 
 
+def level_of(picture: np.ndarray, told: NoiseLevel | float | None, *, signal_dependent: bool) -> NoiseLevel:
+    """The level to work with: the one told (a number is a Gaussian's standard deviation of 255), or else the estimate."""
+    if told is None:
+        return estimate(picture, signal_dependent=signal_dependent)
+    return told if isinstance(told, NoiseLevel) else NoiseLevel.gaussian(float(told))
+
+
 def confidence(level: NoiseLevel) -> float:
     """How far a blind estimate for a photograph is to be trusted, 0.6..1: the share of the correction that is taken.
 

@@ -17,7 +17,7 @@ from restore import networks, runtime, weights
 from restore.apply import memory, statistics, tiling
 from restore.apply.arrays import enlarged, fitted_back, fitting, floats, padded, stored, tensor
 from restore.apply.faults import FALLBACKS, Trace, fault_of, out_of_memory
-from restore.apply.noise import confidence, estimate
+from restore.apply.noise import confidence, level_of
 from restore.apply.statistics import Statistics
 from restore.apply.views import VIEWS, averaged
 from restore.images.noise import NoiseLevel
@@ -203,9 +203,7 @@ class Restorer:
         """The level to work with: the one given (a number is Gaussian sigma of 255), or the picture's own by estimate."""
         if not self.takes_noise:
             return NoiseLevel()
-        if noise_level is None:
-            return estimate(shown, signal_dependent=self.signal_dependent)
-        return noise_level if isinstance(noise_level, NoiseLevel) else NoiseLevel.gaussian(float(noise_level))
+        return level_of(shown, noise_level, signal_dependent=self.signal_dependent)
 
     def confidence(self, level: NoiseLevel) -> float:
         """The share of the correction to take where `level` is the picture's own estimate: see `apply.noise.confidence`."""

@@ -134,14 +134,14 @@ class DicomSource:
         out = Dataset()
         try:
             decoder = get_decoder(syntax)
-        except NotImplementedError:
+        except NotImplementedError:  # pydicom's word for a syntax that it has no decoder of
             raise refuse(self.path, f"its transfer syntax {syntax.name} can't be decoded; convert it first") from None
         if not decoder.is_available:
             needs = "; ".join(" ".join(m.split()) for m in decoder.missing_dependencies)
             raise refuse(self.path, f"no decoder for {syntax.name} ({needs}): pip install 'restore-suite[dicom]'")
         try:
             stored = pixel_array(ds, index=index, raw=True, ds_out=out)
-        except (RuntimeError, ValueError, AttributeError, EOFError, NotImplementedError) as error:
+        except (RuntimeError, ValueError, AttributeError, EOFError) as error:
             why = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
             rescued = self._rescued(ds, index) if syntax == JPEGExtended12Bit else None
             if rescued is not None:

@@ -75,6 +75,7 @@ class Frame:
         return out
 
     def _shown(self, rows: slice) -> np.ndarray:
+        """What a band of rows shows."""
         return self.mapping.shown(self.stored[rows])
 
     def resized(self, height: int, width: int) -> Frame:

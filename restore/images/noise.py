@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.fft import dct as transform
+import scipy.fft
 
 BLOCK = 8
 ORDER = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
 HIGH = ORDER >= 6
-_ROWS = transform(np.eye(BLOCK), axis=0, norm="ortho")
+_ROWS = scipy.fft.dct(np.eye(BLOCK), axis=0, norm="ortho")
 BASIS = np.ascontiguousarray(np.kron(_ROWS, _ROWS).T, np.float32)
 """(64, 64): a block's pixels in a row, times this, are its coefficients in a row."""
 SMOOTHING = 2.0  # px; the brightness that sets the variance is read off the noisy picture, smoothed by this much

@@ -86,7 +86,7 @@ def _segments(page: TiffPage, stored: np.ndarray) -> tuple[Sequence[bytes | memo
         return [plain[top : top + rows].reshape(-1).view(np.uint8).data for top in range(0, len(plain), rows)], {}
     try:
         return _encoded(page, stored, {**layout, **_coding(page)}), {266: 1} if page.fillorder != 1 else {}
-    except (ValueError, TypeError, KeyError, RuntimeError, NotImplementedError):
+    except (ValueError, TypeError, KeyError, RuntimeError):
         changes: dict[int, Any] = {259: _DEFLATE, 317: 1, 266: 1}
         if page.photometric == PHOTOMETRIC.YCBCR:
             changes[262] = int(PHOTOMETRIC.RGB)

@@ -11,7 +11,7 @@ import numpy as np
 
 from restore import weights
 from restore.apply import radiograph
-from restore.apply.noise import estimate
+from restore.apply.noise import level_of
 from restore.apply.passage import Decoded
 from restore.apply.restorer import Restorer, signal_dependent
 from restore.images import Frame, Picture
@@ -87,8 +87,7 @@ class Denoise:
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
         """Denoise one frame: float32 (H, W, 1|3) like `frame.shown()`, and facts for the report."""
         shown = frame.shown()
-        known = frame.known if isinstance(frame, Decoded) else None
-        seen = known if isinstance(known, Seen) else self.look(frame, picture)
+        seen: Seen = frame.known if isinstance(frame, Decoded) else self.look(frame, picture)
         restorer = self.restorer(seen.weights)
         level = restorer.noise_level(shown, seen.level)
         strength = self.strength * (restorer.confidence(level) if self.noise_level is None else 1.0)
@@ -105,10 +104,8 @@ class Denoise:
         shown = frame.shown()
         gray = shown.shape[2] == 1 or radiograph.is_gray(shown)
         name = self._name(shown, gray, picture)
-        if self.noise_level is not None:
-            return Seen(gray, name, NoiseLevel.gaussian(self.noise_level))
         dependent = signal_dependent(self._entries[name].recipe)
-        return Seen(gray, name, estimate(shown[:, :, :1] if gray else shown, signal_dependent=dependent))
+        return Seen(gray, name, level_of(shown[:, :, :1] if gray else shown, self.noise_level, signal_dependent=dependent))
 
     def restorer(self, name: str) -> Restorer:
         """The network called `name`, loaded at its first use."""

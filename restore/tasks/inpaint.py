@@ -16,7 +16,7 @@ from restore import images
 from restore import weights as catalogue
 from restore.apply.filling import METHODS, Filler, grown
 from restore.apply.restorer import Restorer
-from restore.apply.scratches import Finder
+from restore.apply.scratches import SENSITIVITY, Finder
 from restore.images import SUFFIXES, Frame, Picture
 from restore.runtime import Runtime
 
@@ -25,7 +25,7 @@ SOURCES = ("masks", "mask_color", "alpha", "scratches")
 """Options of which exactly one says where the holes are."""
 OPTIONS = {
     "masks": None, "invert_masks": False, "mask_color": None, "mask_tolerance": 10.0, "alpha": False, "scratches": False,
-    "sensitivity": 0.5, "grow": None, "feather": 0, "method": "network", "texture": True, "save_masks": None,
+    "sensitivity": SENSITIVITY, "grow": None, "feather": 0, "method": "network", "texture": True, "save_masks": None,
 }  # fmt: skip
 GROW = {"masks": 0, "mask_color": 2, "alpha": 1, "scratches": 1}
 """Pixels that holes are grown by unless told: what lies about a found one is rarely clean."""

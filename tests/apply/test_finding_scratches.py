@@ -27,9 +27,9 @@ def _found(picture: np.ndarray, sensitivity: float = 0.5) -> np.ndarray:
 
 def test_a_low_chance_counts_only_where_it_belongs_to_a_high_one() -> None:
     picture = np.zeros((40, 60, 3), np.float32)
-    picture[10, 5:50] = 0.45
+    picture[10, 5:50] = 0.4
     picture[10, 20:25] = 0.9
-    picture[30, 5:50] = 0.45  # alone
+    picture[30, 5:50] = 0.4  # alone
     found = _found(picture)
     assert found[10, 5:50].all()
     assert found.sum() == 45
