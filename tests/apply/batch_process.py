@@ -81,4 +81,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background hands Ctrl-C down as ignored
     sys.exit(main())
