@@ -3,8 +3,8 @@
     python benchmarks/cyclegan.py [--side 256] [--blocks 9] [--width 64] [--batch 1] [--repetitions 3] [--device auto] [--compile]
 
 The plain step is that of the reference code: float32 (on a GPU without TF32), NCHW, the same losses, Adam. On a GPU plain bf16
-autocast is timed as well, and with --compile ours compiled (`restore train ... --set compile=true`) and not. Ratios are of medians over
-alternating repetitions.
+autocast is timed as well, ours without its recorded rounds (`--set cuda_graphs=false`), and with --compile ours compiled
+(`--set compile=true`) and not. Ratios are of medians over alternating repetitions.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from restore import runtime
 from restore.gan import opponent as opponents
 from restore.gan.core import GAME
 from restore.gan.opponent import OpponentConfig
+from restore.gan.replayed import REHEARSALS
 from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
 from restore.networks.resnet import ResnetGenerator
 from restore.runtime import Runtime, memory_reused
@@ -60,8 +61,9 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
-    ours = runtime.choose(options.device, compiled=options.compile)
+    ours = runtime.choose(options.device, compiled=options.compile, replayed=True)
     eager = replace(ours, compile=False)
+    unrecorded = replace(eager, replay=False)
     plain = Runtime(ours.device, torch.float32)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     ways: dict[str, tuple[CycleTrainer, Runtime]] = {
@@ -69,18 +71,20 @@ def main() -> None:
         "plain float32": (trainer(plain, options, plain_layout=True), plain),
     }
     if ours.device.type == "cuda":
-        ways["plain autocast"] = (trainer(eager, options, plain_layout=True), eager)
+        ways["plain autocast"] = (trainer(unrecorded, options, plain_layout=True), unrecorded)
+        ways["not recorded"] = (trainer(unrecorded, options, plain_layout=False), unrecorded)
     if options.compile:
         ways["not compiled"] = (trainer(eager, options, plain_layout=False), eager)
     torch.backends.cudnn.benchmark = True
     batch = {name: torch.rand(options.batch, 3, options.side, options.side) for name in ("source", "target")}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for made, place in ways.values():
-        for _ in range(3 if place.device.type == "cuda" else 2):
+        for _ in range(REHEARSALS + 3 if place.device.type == "cuda" else 2):
             step(made, batch, place, reused=place is not plain)
     for _ in range(options.repetitions):
         for name, (made, place) in ways.items():
             seconds[name].append(step(made, batch, place, reused=place is not plain))
+    print(torch.cuda.get_device_name(ours.device) if ours.device.type == "cuda" else "CPU", "in", ours.precision)
     ours_took = statistics.median(seconds["restore"])
     for name, took in seconds.items():
         middle = statistics.median(took)

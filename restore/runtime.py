@@ -30,11 +30,13 @@ class Runtime:
         device: the torch device.
         dtype: the type that the network's weights and activations take (float32, bfloat16 or float16).
         compile: whether networks that learn are compiled (torch.compile).
+        replay: whether rounds of training are recorded and replayed (CUDA graphs; see `restore.gan.replayed`).
     """
 
     device: torch.device
     dtype: torch.dtype
     compile: bool = False
+    replay: bool = False
 
     @property
     def precision(self) -> str:
@@ -61,13 +63,15 @@ class Runtime:
         return replace(self, dtype=PRECISIONS[precision])
 
 
-def choose(device: str = "auto", precision: str = "auto", *, compiled: bool = False) -> Runtime:
+def choose(device: str = "auto", precision: str = "auto", *, compiled: bool = False, replayed: bool = False) -> Runtime:
     """Turn what the user asked for into what this machine will do.
 
     Args:
         device: auto, cpu, cuda, cuda:N or mps. auto prefers cuda, then mps, then cpu.
-        compiled: whether networks that learn are compiled.
         precision: auto, fp32, bf16 or fp16. auto is bf16 where the hardware computes in it, else fp32.
+        compiled: whether networks that learn are compiled.
+        replayed: whether rounds of training are recorded and replayed where that can be: on NVIDIA's GPUs, and not in fp16, whose scaled
+            gradients are looked at by the CPU.
 
     Raises:
         ValueError: the device is not here or the precision is unknown; the text says what is.
@@ -76,10 +80,10 @@ def choose(device: str = "auto", precision: str = "auto", *, compiled: bool = Fa
     if where.type == "cpu":
         keep_freed_memory()
     if precision == "auto":
-        return Runtime(where, torch.bfloat16 if fast_bf16(where) else torch.float32, compiled)
+        precision = "bf16" if fast_bf16(where) else "fp32"
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}: use auto, {', '.join(PRECISIONS)}")
-    return Runtime(where, PRECISIONS[precision], compiled)
+    return Runtime(where, PRECISIONS[precision], compiled, replayed and where.type == "cuda" and precision != "fp16")
 
 
 @cache

@@ -1,7 +1,8 @@
 """Two domains of pictures, paired or not: which layouts a DATASET may have, and its seeded training crops.
 
 Unpaired: `source/ target/` or `trainA/ trainB/`. Paired: `source/ target/`, `damaged/ clean/`, `labels/ photo/` or `A/ B/` with
-equal names, or one folder of pictures that hold both side by side (A|B). Each may lie under `train/` and `test/`.
+equal names, or one folder of pictures that hold both side by side (A|B). Each may lie under `train/` and `test/`. Unpaired pictures that
+lie otherwise are found by patterns.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Domains:
     joined: bool = False
 
 
-def find(root: Path, *, paired: bool, share: float = 0.05, seed: int = 0) -> Domains:
+def find(
+    root: Path, *, paired: bool, share: float = 0.05, seed: int = 0, include: tuple[Sequence[str], Sequence[str]] = ((), ())
+) -> Domains:
     """Find the two domains under `root`.
 
     Args:
@@ -50,11 +53,17 @@ def find(root: Path, *, paired: bool, share: float = 0.05, seed: int = 0) -> Dom
         paired: whether pictures of the same name belong together.
         share: share of the pictures that is kept for tests where there are no test folders.
         seed: of that draw.
+        include: glob patterns of the source's and of the target's pictures, relative to `root`, instead of a layout; not for pairs.
 
     Raises:
-        ValueError: no known layout (what was found and what was expected is told), a domain without a picture, or in a paired
-            layout names without a partner.
+        ValueError: no known layout (what was found and what was expected is told), a domain without a picture, in a paired layout names
+            without a partner, or patterns for one domain only, for pairs, or that match nothing.
     """
+    if any(include):
+        if paired or not all(include):
+            raise ValueError("data.source and data.target are patterns of two heaps without pairs: give both, or none")
+        heaps = [split(pictures(root, patterns), root, share=share, seed=seed) for patterns in include]
+        return Domains((heaps[0][0], heaps[1][0]), (heaps[0][1], heaps[1][1]))
     train, test = _folders(root, "train"), _folders(root, "test")
     if train is None:
         return _joined(root, share, seed) if paired else _explain(root)

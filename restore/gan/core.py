@@ -71,13 +71,16 @@ class Player:
         gradient_norm: of the last update, before clipping.
     """
 
+    gradient_norm: Tensor
+
     def __init__(self, network: nn.Module, config: OptimizerConfig, runtime: Runtime) -> None:
         self.config, self.runtime = config, runtime
         self.network = network.to(runtime.device).to(memory_format=runtime.memory_format)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         if runtime.compile:
             self.network.compile()
-        self.optimizers = _optimizers(self.network, config)
+        self.optimizers = _optimizers(self.network, config, runtime)
+        self._follows = _told(0.0, runtime)
         self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.dtype == torch.float16)
         self.steps = 0
         self.softened = 1.0
@@ -94,20 +97,31 @@ class Player:
 
     def move(self) -> None:
         """`follow` for players of one common loss, who share a scaler: whoever moved them updates it once."""
-        rate = self.softened * schedule(self.config, self.steps)
+        recorded = self.runtime.replay and torch.cuda.is_current_stream_capturing()
+        if not recorded:  # what is, is replayed after a tick of its own
+            self.tick()
         parameters = [parameter for parameter in self.network.parameters() if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         # before the scaler looks for infinite ones, so that all processes find the same
-        processes.current().average([parameter.grad for parameter in parameters if parameter.grad is not None])
+        processes.current().average(gradients)
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
-        self.gradient_norm = nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf).detach()
+        self.gradient_norm = nn.utils.get_total_norm(gradients)
+        if self.config.clip:
+            nn.utils.clip_grads_with_norm_(parameters, self.config.clip, self.gradient_norm)
         for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["full_rate"] * rate
             self.scaler.step(optimizer)
             optimizer.zero_grad(set_to_none=True)
-        self.steps += 1
         self._average()
+
+    def tick(self) -> None:
+        """Count a step and tell the optimizers and the average what is theirs at it: all of an update that Python decides."""
+        rate = self.softened * schedule(self.config, self.steps)
+        for group in self._groups():
+            group["lr"] = _told(group["full_rate"] * rate, self.runtime, group["lr"])
+        self.steps += 1
+        # young averages follow faster, so that the first random weights are soon forgotten
+        self._follows = _told(1 - min(self.config.ema, (1 + self.steps) / (10 + self.steps)), self.runtime, self._follows)
 
     def update(self, loss: Tensor) -> None:
         """Move along the gradient of one loss."""
@@ -137,17 +151,28 @@ class Player:
         except RuntimeError as error:
             raise ValueError(f"a run can only be resumed with the networks it began with: {error}") from error
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+            # how an update is computed is a matter of this machine, not of the one where the run began
+            ours = [{key: group[key] for key in HOW if key in group} for group in optimizer.param_groups]
+            groups = [group | own for group, own in zip(saved["param_groups"], ours, strict=True)]
+            optimizer.load_state_dict({**saved, "param_groups": groups})
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.steps, self.softened = int(state["steps"]), float(state["softened"])
 
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
     @torch.no_grad()
     def _average(self) -> None:
-        # young averages follow faster, so that the first random weights are soon forgotten
         processes.current().average([buffer for buffer in self.network.buffers() if buffer.is_floating_point()])
-        decay = min(self.config.ema, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_([*self.average.parameters()], [*self.network.parameters()], 1 - decay)
+        averages: list[Tensor] = [*self.average.parameters()]
+        news: list[Tensor] = [*self.network.parameters()]
+        if isinstance(self._follows, float):
+            torch._foreach_lerp_(averages, news, self._follows)
+        else:  # which takes no number that is on the GPU
+            ways = [*torch._foreach_sub(news, averages)]
+            torch._foreach_mul_(ways, self._follows)
+            torch._foreach_add_(averages, ways)
         for average, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
             average.copy_(buffer)
 
@@ -159,7 +184,18 @@ def schedule(config: OptimizerConfig, step: int) -> float:
     return up * (1 - (1 - config.floor) * min(1.0, max(0.0, down)))
 
 
-def _optimizers(network: nn.Module, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
+HOW = ("lr", "fused", "capturable")
+"""Settings of an optimizer's group that are no part of the run."""
+
+
+def _told(value: float, runtime: Runtime, place: float | Tensor | None = None) -> float | Tensor:
+    """A number that changes from step to step, for kernels that may be replayed: then it is read from `place` on the GPU."""
+    if not runtime.replay:
+        return value
+    return place.fill_(value) if isinstance(place, Tensor) else torch.tensor(value, device=runtime.device)
+
+
+def _optimizers(network: nn.Module, config: OptimizerConfig, runtime: Runtime) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices and Adam for the first and last layer and all vectors; or Adam for all."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in parameters if parameter.dim() >= 2]
@@ -170,12 +206,15 @@ def _optimizers(network: nn.Module, config: OptimizerConfig) -> list[torch.optim
     adam_rate = config.learning_rate if config.name == "adam" else config.adam_rate
     # in one pass over the weights; of its own accord torch takes ten, which a CPU waits for
     fused = all(parameter.device.type in {"cpu", "cuda"} for parameter in rest)
-    made: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, adam_rate, betas=(config.beta1, config.beta2), fused=fused)]
+    made: list[torch.optim.Optimizer] = [
+        torch.optim.Adam(rest, adam_rate, betas=(config.beta1, config.beta2), fused=fused, capturable=runtime.replay)
+    ]
     if hidden:
         made.append(Muon(hidden, config.learning_rate))
     for entry in made:
         for group in entry.param_groups:
             group["full_rate"] = group["lr"]
+            group["lr"] = _told(group["lr"], runtime)
     return made
 
 

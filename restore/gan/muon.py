@@ -42,9 +42,9 @@ class Muon(torch.optim.Optimizer):
                     shapes.setdefault((update.shape[0], update.shape[1]), []).append((parameter, update))
             for (rows, columns), members in shapes.items():
                 directions = orthogonalise(torch.stack([update for _, update in members]))
-                scale = group["lr"] * max(1.0, rows / columns) ** 0.5
+                directions *= group["lr"] * max(1.0, rows / columns) ** 0.5  # the rate may be a tensor
                 for (parameter, _), direction in zip(members, directions, strict=True):
-                    parameter.add_(direction.reshape(parameter.shape).to(parameter.dtype), alpha=-scale)
+                    parameter.sub_(direction.reshape(parameter.shape).to(parameter.dtype))
         return loss
 
     def _momentum(self, parameter: Tensor, momentum: float) -> Tensor:

@@ -15,6 +15,7 @@ from restore.gan import objectives, penalties
 from restore.gan.augment import Augmentation
 from restore.gan.core import GAME, OptimizerConfig, Player, frozen, mean, split
 from restore.gan.losses import mean_distance
+from restore.gan.replayed import Replayed
 from restore.networks import discriminators
 from restore.runtime import Runtime
 
@@ -89,6 +90,13 @@ class Opponent:
         self.objective = objectives.find(config.objective, target=1 - config.label_smoothing)
         self.augmentation = Augmentation(config.augment, target=config.adaptive)
         self.told: dict[str, Tensor] = {}
+        self._lesson = Replayed(self._learn, [self.player], runtime, steady=self.steady)
+
+    @property
+    def steady(self) -> bool:
+        """Whether it does the same every time: nothing of what it sees or is told is drawn or chosen on the CPU."""
+        drawn = self.config.augment or self.config.adaptive or self.config.label_noise
+        return not (drawn or self.config.within or self.config.gradient_penalty or self.config.r1)
 
     def learn(
         self, real: Tensor, made: Tensor, condition: Tensor | None = None, *, where: Tensor | None = None, parts: int = 1
@@ -100,12 +108,8 @@ class Opponent:
                 answers there would only teach it to say nothing (Suvorov et al. 2022, LaMa, section 2.3.2).
             parts: how many parts of the batch go through the network, one after the other; see `core.split`.
         """
-        told = []
         extra = {name: tensor for name, tensor in (("condition", condition), ("where", where)) if tensor is not None}
-        for share in split({"real": real, "made": made} | extra, parts):
-            told.append(self._study(share["real"].detach(), share["made"].detach(), share.get("condition"), share.get("where"), 1 / parts))
-        self.player.follow()
-        return mean(told)
+        return self._lesson({"real": real, "made": made} | extra, parts)
 
     def verdict(
         self, real: Tensor | None, made: Tensor, condition: Tensor | None = None, *, where: Tensor | None = None
@@ -157,6 +161,15 @@ class Opponent:
         """Undo `state_dict`."""
         self.player.load_state_dict(state["player"])
         self.augmentation.load_state_dict(state["augmentation"])
+        self._lesson.forget()
+
+    def _learn(self, batch: Mapping[str, Tensor], parts: int) -> dict[str, Tensor]:
+        """`learn`, of its arguments by name."""
+        told = []
+        for share in split(batch, parts):
+            told.append(self._study(share["real"].detach(), share["made"].detach(), share.get("condition"), share.get("where"), 1 / parts))
+        self.player.follow()
+        return mean(told)
 
     def _answers(self, pictures: Tensor, condition: Tensor | None) -> Tensor:
         answers: Tensor = self.player.network(self.augmentation(pictures, condition))
@@ -208,9 +221,9 @@ class Opponent:
     @torch.no_grad()
     def _note(self, real: Tensor, made: Tensor, chosen: Tensor | None) -> None:
         real, made = (_means(answers.float(), chosen) for answers in (real, made))
-        middle = 0.5 if self.config.objective == "least_squares" else 0.0
+        middle: float | Tensor = 0.5 if self.config.objective == "least_squares" else 0.0
         if self.objective.relative or self.config.objective == "wasserstein":
-            middle = float((real.mean() + made.mean()) / 2)
+            middle = (real.mean() + made.mean()) / 2
         self.told = {
             "real": real.mean(), "made": made.mean(), "overfitting": (real - middle).sign().mean(),
             "knew real": (real > middle).float().mean(), "knew made": (made < middle).float().mean(),

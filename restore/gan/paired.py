@@ -18,6 +18,7 @@ from restore.gan.core import OptimizerConfig, Player, evaluating, mean, split
 from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.losses import PIXEL_LOSSES, Lpips, Perceptual
 from restore.gan.opponent import Opponent
+from restore.gan.replayed import Replayed
 from restore.networks.resample import baseline
 from restore.runtime import Runtime
 
@@ -89,26 +90,18 @@ class PairedTrainer:
         ):
             if weight:
                 self.deep[name] = (weight, kind().to(runtime.device))
+        self._predictions = Replayed(self._improve, [self.generator], runtime, steady=opponent is None or opponent.steady)
 
     def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One round: the generator's update, then the opponent's; returns the losses."""
         source, wanted = self.names
         batch = {name: self._here(batch[name]) for name in (*self.names, *CONDITIONS) if name in batch}
-        made, told = [], []
-        for part in split(batch, self.parts):
-            prediction = self.predict(self.generator.network, part)
-            terms = self._terms(prediction, part[wanted], part[source] if self.conditional else None, part.get("mask"))
-            self.generator.gather(torch.stack(list(terms.values())).sum() / self.parts)
-            made.append(prediction.detach())
-            told.append(terms)
-        self.generator.follow()
-        losses = mean(told)
+        losses = self._predictions(batch, self.parts)
+        made = losses.pop("made")
         if self.opponent is not None:
             condition = batch[source] if self.conditional else None
             for _ in range(self.opponent.config.steps):
-                losses |= self.opponent.learn(
-                    batch[wanted], torch.cat(made), condition, where=batch.get("mask"), parts=self.parts
-                )
+                losses |= self.opponent.learn(batch[wanted], made, condition, where=batch.get("mask"), parts=self.parts)
         return losses
 
     def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
@@ -173,6 +166,20 @@ class PairedTrainer:
         self.watch.load_state_dict(state["watch"])
         if self.opponent:
             self.opponent.load_state_dict(state["opponent"])
+        self._predictions.forget()
+
+    def _improve(self, batch: Mapping[str, Tensor], parts: int) -> dict[str, Tensor]:
+        """The generator's update; returns the losses and what it made."""
+        source, wanted = self.names
+        made, told = [], []
+        for part in split(batch, parts):
+            prediction = self.predict(self.generator.network, part)
+            terms = self._terms(prediction, part[wanted], part[source] if self.conditional else None, part.get("mask"))
+            self.generator.gather(torch.stack(list(terms.values())).sum() / parts)
+            made.append(prediction.detach())
+            told.append(terms)
+        self.generator.follow()
+        return mean(told) | {"made": torch.cat(made)}
 
     def _terms(
         self, prediction: Tensor, wanted: Tensor, condition: Tensor | None, where: Tensor | None

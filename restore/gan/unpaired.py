@@ -18,6 +18,7 @@ from restore.gan.core import OptimizerConfig, Player, Pool, evaluating, mean, sp
 from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.losses import PIXEL_LOSSES
 from restore.gan.opponent import Opponent
+from restore.gan.replayed import Replayed
 from restore.runtime import Runtime
 
 
@@ -31,6 +32,10 @@ class CycleConfig:
         metadata={"help": "how both distances are measured; l2 lets a residual generator leave the identity, where l1 has an edge"},
     )
     cycle_weight: float = field(default=10.0, metadata={"help": "of the distance after going there and back"})
+    cycle_noise: float = field(
+        default=0.0,
+        metadata={"help": "deviation (white is 1) of noise on what is translated back, in which hidden patterns drown"},
+    )
     identity_weight: float = field(
         default=5.0, metadata={"help": "of the distance of a target picture from its own translation; keeps the colours"}
     )
@@ -39,8 +44,8 @@ class CycleConfig:
     def __post_init__(self) -> None:
         if self.pixel not in PIXEL_LOSSES:
             raise ValueError(f"unknown pixel loss {self.pixel!r}: there are {', '.join(PIXEL_LOSSES)}")
-        if min(self.adversarial_weight, self.cycle_weight, self.identity_weight) < 0 or self.pool < 0:
-            raise ValueError("no weight of a loss and no pool may be negative")
+        if min(self.adversarial_weight, self.cycle_weight, self.identity_weight, self.cycle_noise) < 0 or self.pool < 0:
+            raise ValueError("no weight of a loss, no noise and no pool may be negative")
 
 
 class Direction:
@@ -104,19 +109,17 @@ class CycleTrainer:
         self.pixel = PIXEL_LOSSES[config.pixel]
         self.watch = HealthWatch(health_config)
         backward.generator.scaler = forward.generator.scaler  # of one common loss
+        steady = forward.opponent.steady and backward.opponent.steady
+        self._translations = Replayed(self._translate, [forward.generator, backward.generator], runtime, steady=steady)
 
     def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One round: both generators on their common loss, then each opponent; returns the losses."""
         batch = {domain: self._here(batch[domain]) for domain in ("source", "target")}
-        made: dict[str, list[Tensor]] = {"forward": [], "backward": []}
-        told = [self._gather(part, made) for part in split(batch, self.parts)]
-        for way in (self.forward, self.backward):
-            way.generator.move()
-        self.forward.generator.scaler.update()
-        losses = mean(told)
+        losses = self._translations(batch, self.parts)
         for name, way, real in (("forward", self.forward, batch["target"]), ("backward", self.backward, batch["source"])):
+            made = losses.pop(f"{name} made")
             for _ in range(way.opponent.config.steps):
-                learnt = way.opponent.learn(real, way.pool.exchange(torch.cat(made[name])), parts=self.parts)
+                learnt = way.opponent.learn(real, way.pool.exchange(made), parts=self.parts)
             losses |= {f"{name} {term}": value for term, value in learnt.items()}
         return losses
 
@@ -179,6 +182,16 @@ class CycleTrainer:
         self.forward.load_state_dict(state["forward"])
         self.backward.load_state_dict(state["backward"])
         self.watch.load_state_dict(state["watch"])
+        self._translations.forget()
+
+    def _translate(self, batch: Mapping[str, Tensor], parts: int) -> dict[str, Tensor]:
+        """Both generators' update; returns the losses and what they made."""
+        made: dict[str, list[Tensor]] = {"forward": [], "backward": []}
+        told = [self._gather(part, made) for part in split(batch, parts)]
+        for way in (self.forward, self.backward):
+            way.generator.move()
+        self.forward.generator.scaler.update()
+        return mean(told) | {f"{name} made": torch.cat(pictures) for name, pictures in made.items()}
 
     def _gather(self, part: Mapping[str, Tensor], made: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
         """Gather both generators' gradients on a part of the batch and keep what they made; returns the losses."""
@@ -204,7 +217,10 @@ class CycleTrainer:
         else:
             translated = way.translate(own)
         if self.config.cycle_weight:
-            terms["cycle"] = self.config.cycle_weight * self.pixel(back.translate(translated), own)
+            seen = translated
+            if self.config.cycle_noise:  # Bashkirova et al. 2019, against what Chu et al. 2017 found: a source hidden in its translation
+                seen = seen + self.config.cycle_noise * torch.randn_like(seen)
+            terms["cycle"] = self.config.cycle_weight * self.pixel(back.translate(seen), own)
         if self.config.adversarial_weight:
             terms["adversarial"] = self.config.adversarial_weight * way.opponent.verdict(other, translated)
         return terms, translated.detach()

@@ -114,6 +114,13 @@ class _explained:
 
 def normalised(pictures: Tensor) -> Tensor:
     """(B, 1|3, H, W) in nominal [0, 1] -> (B, 3, H, W) with ImageNet's mean and deviation; gray is repeated."""
-    mean = torch.tensor([0.485, 0.456, 0.406], device=pictures.device, dtype=pictures.dtype)[:, None, None]
-    deviation = torch.tensor([0.229, 0.224, 0.225], device=pictures.device, dtype=pictures.dtype)[:, None, None]
+    mean, deviation = _imagenet(pictures.device, pictures.dtype)
     return (pictures.expand(-1, 3, -1, -1) - mean) / deviation
+
+
+@cache
+def _imagenet(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Mean and deviation, (3, 1, 1). Made once: numbers that come from the CPU hold a GPU up, and cannot be recorded."""
+    with torch.inference_mode(False):  # whoever asks first, gradients may pass them later
+        mean = torch.tensor([0.485, 0.456, 0.406], device=device, dtype=dtype)[:, None, None]
+        return mean, torch.tensor([0.229, 0.224, 0.225], device=device, dtype=dtype)[:, None, None]

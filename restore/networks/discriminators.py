@@ -151,9 +151,10 @@ class Projected(nn.Module):
         features = self._features[0] = self._features[0].to(pictures.device)
         if self.training:
             # pooling sees every eighth pixel as another: a pattern that fits its grid would pass for texture if the grid always lay alike
-            down, across = (int(shift) for shift in torch.randint(8, (2,)))
-            height, width = (length - 7 for length in pictures.shape[-2:])  # whatever the shift, so that all answers lie alike
-            pictures = pictures[..., down : down + height, across : across + width]
+            # (drawn where the pictures are, so that nothing waits for it)
+            for axis, shift in zip((2, 3), torch.randint(8, (2, 1), device=pictures.device), strict=True):
+                length = pictures.shape[axis] - 7  # whatever the shift, so that all answers lie alike
+                pictures = pictures.index_select(axis, shift + torch.arange(length, device=pictures.device))
         pictures = _halved(pictures)
         hidden, answers = backbones.normalised(pictures), []
         for index, layer in enumerate(features):
@@ -169,7 +170,8 @@ class Projected(nn.Module):
 def _halved(pictures: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, H / 2, W / 2) behind the binomial filter of four taps, which lets nothing of two pixels' period through."""
     channels = pictures.shape[1]
-    line = torch.tensor([1.0, 3.0, 3.0, 1.0], device=pictures.device, dtype=pictures.dtype) / 8
+    place = torch.arange(4, device=pictures.device, dtype=pictures.dtype) - 1.5
+    line = (3.25 - place.square()) / 8  # 1, 3, 3, 1
     kernel = torch.outer(line, line).expand(channels, 1, 4, 4)
     return F.conv2d(F.pad(pictures, (1, 1, 1, 1), mode="reflect"), kernel, stride=2, groups=channels)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,6 +22,43 @@ class MirroredConv2d(nn.Conv2d):
         if self.padding_mode != "reflect":  # whoever has nothing to mirror sets it to zeros
             return super().forward(x)
         side = self.kernel_size[0] // 2
-        with torch.autocast(x.device.type, enabled=False):
-            x = F.pad(x, (side, side, side, side), mode="reflect")
+        if x.device.type == "cuda" and not torch.compiler.is_compiling():
+            x = _Mirrored.apply(x, side)  # type: ignore[no-untyped-call]
+        else:
+            with torch.autocast(x.device.type, enabled=False):
+                x = F.pad(x, (side, side, side, side), mode="reflect")
         return F.conv2d(x, self.weight, self.bias)
+
+
+class _Mirrored(torch.autograd.Function):
+    """`F.pad(..., mode="reflect")` by as much on all sides, for GPUs: there torch's own turns a channels-last map about and back, and
+    sums its gradient in an order that differs from run to run (atomically, which is slow in half precision)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, side: int) -> Tensor:
+        ctx.side = side
+        for axis in (2, 3):
+            low, high = x.narrow(axis, 1, side), x.narrow(axis, x.shape[axis] - 1 - side, side)
+            x = torch.cat([_turned(low, axis), x, _turned(high, axis)], axis)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = gradients
+        side = ctx.side
+        for axis in (3, 2):
+            length = gradient.shape[axis] - 2 * side
+            low, high = gradient.narrow(axis, 0, side), gradient.narrow(axis, length + side, side)
+            inner = gradient.narrow(axis, side, length).clone(memory_format=_layout(gradient))
+            inner.narrow(axis, 1, side).add_(_turned(low, axis))
+            inner.narrow(axis, length - 1 - side, side).add_(_turned(high, axis))
+            gradient = inner
+        return gradient, None
+
+
+def _turned(strip: Tensor, axis: int) -> Tensor:
+    return strip if strip.shape[axis] == 1 else strip.flip(axis)
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    return torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format

@@ -46,6 +46,7 @@ class Up(nn.Module):
     def __init__(self, before: int, after: int, how: str, bias: bool) -> None:
         super().__init__()
         self.convolution: nn.Module
+        self.nearest = how == "resize"
         if how in {"resize", "smooth"}:
             smooth = how == "smooth"
             self.resize: nn.Module = nn.Upsample(scale_factor=2, mode="bilinear" if smooth else "nearest")
@@ -57,7 +58,12 @@ class Up(nn.Module):
             raise ValueError(f"upsample must be resize, smooth or transposed, not {how!r}")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolution(self.resize(x))  # type: ignore[no-any-return]
+        with torch.autocast(x.device.type, enabled=False):  # which would resize, and then mirror, in float32
+            if self.nearest and torch.compiler.is_compiling():  # whose gradient for torch's own is slow
+                x = x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
+            else:
+                x = self.resize(x)
+        return self.convolution(x)  # type: ignore[no-any-return]
 
 
 class ResnetGenerator(nn.Module):

@@ -52,6 +52,7 @@ class RestorationConfig:
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
     compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
+    cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: record a round's kernels once and replay them"})
     start_from: str | None = field(
         default=None, metadata={"help": "weights (name or file) to start from, gray or colour and of any scale alike"}
     )
@@ -86,7 +87,7 @@ def prepare(
         ValueError: no pictures, an unknown network, device or precision, or unusable settings.
     """
     _check(config, multiple)
-    place = runtime.choose(config.device, config.precision, compiled=config.compile)
+    place = runtime.choose(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
     runtime.seed_everything(config.seed)
     train, test = folders.split(
         folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed

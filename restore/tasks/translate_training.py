@@ -55,6 +55,10 @@ class GeneratorConfig:
 class DomainConfig:
     """What it is trained on."""
 
+    source: tuple[str, ...] = field(
+        default=(), metadata={"help": "cyclegan: glob patterns of the source's pictures, relative to DATASET, instead of source/"}
+    )
+    target: tuple[str, ...] = field(default=(), metadata={"help": "the same of the target's"})
     channels: Literal[1, 3] = field(default=3, metadata={"help": "1 gray or 3 colour"})
     crop: int = field(default=256, metadata={"help": "side of a training crop in pixels"})
     sides: tuple[int, int] = field(
@@ -72,6 +76,7 @@ class CycleGanConfig:
     precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
     compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
+    cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: record a round's kernels once and replay them"})
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: CycleConfig = field(default_factory=CycleConfig)
@@ -89,6 +94,7 @@ class Pix2PixConfig:
     precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
     compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
+    cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: record a round's kernels once and replay them"})
     generator: GeneratorConfig = field(default=GeneratorConfig("pix2pix_unet", dropout=0.5))
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: LossConfig = field(default=LossConfig(pixel_weight=100.0, adversarial_weight=1.0))
@@ -141,9 +147,10 @@ def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) 
     low, high = config.data.sides
     if low > high or (high and low < config.data.crop):
         raise ValueError(f"data.sides must be two rising numbers not below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
-    place = runtime.choose(config.device, config.precision, compiled=config.compile)
+    place = runtime.choose(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
     runtime.seed_everything(config.seed)
-    return place, domains.find(root, paired=paired, share=config.data.test_share, seed=config.seed)
+    include = (config.data.source, config.data.target)
+    return place, domains.find(root, paired=paired, share=config.data.test_share, seed=config.seed, include=include)
 
 
 def _generator(config: CycleGanConfig | Pix2PixConfig) -> nn.Module:

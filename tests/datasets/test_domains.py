@@ -46,6 +46,21 @@ def test_named_splits_are_kept(photos: Photos, tmp_path: Path, layout: str) -> N
     assert [len(files) for files in (*found.train, *found.test)] == [2, 2, 1, 1]
 
 
+def test_heaps_that_lie_otherwise_are_found_by_patterns(photos: Photos, tmp_path: Path) -> None:
+    for name, count in (("photos/mine", 4), ("photos/yours", 3), ("art", 3)):
+        photos(tmp_path / name, count)
+    include = (("photos/mine/*", "photos/yours/*"), ("art/*",))
+    found = domains.find(tmp_path, paired=False, share=0.3, include=include)
+    assert [len(found.train[side]) + len(found.test[side]) for side in (0, 1)] == [7, 3]
+    assert {path.parent.name for path in found.train[1] + found.test[1]} == {"art"}
+    assert not set(found.train[0]) & set(found.test[0])
+    for paired, wrong in ((True, include), (False, (include[0], ())), (False, ((), include[1]))):
+        with pytest.raises(ValueError, match="two heaps without pairs"):
+            domains.find(tmp_path, paired=paired, include=wrong)
+    with pytest.raises(ValueError, match="no picture matches the include pattern 'poems"):
+        domains.find(tmp_path, paired=False, include=(("poems/*",), ("art/*",)))
+
+
 def test_side_by_side_pairs(photos: Photos, tmp_path: Path) -> None:
     photos(tmp_path, 6, size=(24, 48))
     found = domains.find(tmp_path, paired=True, share=0.2)

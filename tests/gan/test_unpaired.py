@@ -53,6 +53,26 @@ def test_two_steps_move_everybody(runtime: Runtime) -> None:
             assert not torch.equal(value, state["network"][key]), (name, key)
 
 
+def test_noise_on_the_way_back_drowns_what_is_hidden(fp32: Runtime) -> None:
+    trainer = _trainer(fp32, config=CycleConfig(pool=3, cycle_noise=0.1))
+    backward, seen = trainer.backward.translate, []
+
+    def spy(pictures: Tensor) -> Tensor:
+        seen.append(pictures.detach())
+        return backward(pictures)
+
+    trainer.backward.translate = spy  # type: ignore[method-assign]
+    made = trainer.forward.translate(_batch()["source"]).detach()
+    judged: list[Tensor] = []
+    verdict = trainer.forward.opponent.verdict
+    trainer.forward.opponent.verdict = lambda real, made: judged.append(made) or verdict(real, made)  # type: ignore[func-returns-value]
+    trainer.step(_batch())
+    assert float((seen[0] - made).std()) == pytest.approx(0.1, rel=0.1)
+    torch.testing.assert_close(judged[0], made)  # the opponent sees it without
+    with pytest.raises(ValueError, match="negative"):
+        CycleConfig(cycle_noise=-0.1)
+
+
 def test_the_common_gradient_is_that_of_the_whole_sum(fp32: Runtime) -> None:
     trainer = _trainer(fp32, config=CycleConfig(pool=0))
     batch = _batch()

@@ -15,7 +15,7 @@ from restore import networks, weights
 from restore.apply.restorer import Restorer
 from restore.networks import NETWORKS
 from restore.networks.adapt import transfer
-from restore.networks.mirrored import MirroredConv2d
+from restore.networks.mirrored import MirroredConv2d, _Mirrored
 from restore.networks.resnet import ResnetGenerator
 from restore.runtime import Runtime
 
@@ -192,6 +192,24 @@ def test_a_translating_unet_sees_no_further_than_it_tells(upsample: str, refine:
     far = torch.ones(side, side, dtype=torch.bool)
     far[47 - reach : 49 + reach, 47 - reach : 49 + reach] = False
     assert not (apart & far).any()
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("side", [1, 3])
+def test_a_gpus_mirroring_is_torchs_own_and_keeps_the_layout(device: str, memory_format: torch.memory_format, side: int) -> None:
+    torch.manual_seed(0)
+    given = torch.randn(2, 5, 9, 4, dtype=torch.float64, device=device).contiguous(memory_format=memory_format)
+    wanted = F.pad(given, (side,) * 4, mode="reflect")
+    weight = torch.randn_like(wanted).contiguous(memory_format=memory_format)
+    slopes = []
+    for mirror in (lambda x: F.pad(x, (side,) * 4, mode="reflect"), lambda x: _Mirrored.apply(x, side)):
+        x = given.clone(memory_format=torch.preserve_format).requires_grad_()
+        made = mirror(x)
+        slopes += torch.autograd.grad((made * weight).sum(), x)
+    assert torch.equal(made, wanted) and made.is_contiguous(memory_format=memory_format)
+    torch.testing.assert_close(slopes[1], slopes[0])
+    assert slopes[1].is_contiguous(memory_format=memory_format)
 
 
 @pytest.mark.parametrize("size", [3, 7])

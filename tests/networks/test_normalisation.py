@@ -6,27 +6,28 @@ import pytest
 import torch
 from torch import nn
 
-from restore.networks.normalisation import InstanceNorm, PixelNorm
+from restore.networks.normalisation import MOST_APART, InstanceNorm, PixelNorm
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("batch", [1, 3, 20])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_our_instance_normalisation_is_pytorchs_and_keeps_the_layout(
-    dtype: torch.dtype, batch: int, memory_format: torch.memory_format
+    device: str, dtype: torch.dtype, batch: int, memory_format: torch.memory_format
 ) -> None:
     torch.manual_seed(0)
-    given = (3 * torch.randn(batch, 4, 9, 7) + 2).to(dtype).contiguous(memory_format=memory_format)
+    given = (3 * torch.randn(batch, 4, 9, 7) + 2).to(device, dtype).contiguous(memory_format=memory_format)
     results = []
     for layer in (InstanceNorm(4), nn.InstanceNorm2d(4)):
         x = given.clone(memory_format=torch.preserve_format).requires_grad_()
         made = layer(x)
-        made.square().mul(torch.arange(7, dtype=dtype)).sum().backward()
+        made.square().mul(torch.arange(7, dtype=dtype, device=device)).sum().backward()
         results.append((made, x.grad))
     tolerance = 1e-5 if dtype == torch.float32 else 0.05
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance * 10)
-    assert results[0][0].is_contiguous(memory_format=memory_format) or batch > 16
+    assert results[0][0].is_contiguous(memory_format=memory_format) or batch > MOST_APART[device]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
