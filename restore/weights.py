@@ -160,6 +160,21 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, found.recipe
 
 
+def one_way(tensors: dict[str, Tensor], recipe: dict[str, Any], direction: str | None = None) -> dict[str, Tensor]:
+    """Of a file's tensors those of one network: of `direction` (`forward`, `backward`) where it holds several, the first unless told.
+
+    Raises:
+        ValueError: the file holds no such direction.
+    """
+    directions = recipe.get("directions") or []
+    if direction is not None and direction not in directions:
+        raise ValueError(f"these weights have no direction {direction!r}: there are {', '.join(directions) or 'none'}")
+    if not directions:
+        return tensors
+    prefix = f"{direction or directions[0]}."
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
 def save(path: Path, tensors: dict[str, Tensor], recipe: dict[str, Any], *, dtype: torch.dtype = torch.float16) -> None:
     """Write a weights file, whole or not at all; floating tensors are stored as `dtype`."""
     stored = {

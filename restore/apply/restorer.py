@@ -82,12 +82,10 @@ class Restorer:
             ValueError: no such weights or direction, or a file that is none.
         """
         tensors, recipe = weights.load(weights.find(name).path)
-        directions = recipe.get("directions") or []
-        if direction is not None and direction not in directions:
-            raise ValueError(f"the weights {str(name)!r} have no direction {direction!r}: there are {', '.join(directions) or 'none'}")
-        if directions:
-            prefix = f"{direction or directions[0]}."
-            tensors = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        try:
+            tensors = weights.one_way(tensors, recipe, direction)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         network = networks.build(recipe["network"], **recipe["settings"])
         network.load_state_dict(tensors)
         return cls(network, recipe, **settings)

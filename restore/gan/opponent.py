@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from restore import processes
 from restore.gan import objectives, penalties
 from restore.gan.augment import Augmentation
-from restore.gan.core import GAME, OptimizerConfig, Player, frozen, mean, split
+from restore.gan.core import GAME, OptimizerConfig, Player, evaluating, frozen, mean, split
 from restore.gan.losses import mean_distance
 from restore.gan.replayed import Replayed
 from restore.networks import discriminators
@@ -243,15 +243,28 @@ def _means(answers: Tensor, chosen: Tensor | None) -> Tensor:
     return (answers * chosen).flatten(1).sum(1) / chosen.flatten(1).sum(1).clamp(min=1)
 
 
-def build(channels: int, config: OpponentConfig, runtime: Runtime, *, holes: bool = False) -> Opponent:
-    """An opponent for pictures (with their condition) of so many channels; `holes`: `learn` and `verdict` will be told where they are.
+def build(channels: int, config: OpponentConfig, runtime: Runtime, *, side: int | None = None, holes: bool = False) -> Opponent:
+    """An opponent for pictures (with their condition) of so many channels.
+
+    Args:
+        side: of the crops that it will see, in pixels.
+        holes: whether `learn` and `verdict` will be told where they are.
 
     Raises:
-        ValueError: an unknown discriminator or norm, or one that looks within where there are no holes.
+        ValueError: an unknown discriminator or norm, one that looks within where there are no holes, or crops too small for it.
     """
     if config.within and not holes:
         raise ValueError("opponent.within is for inpainting, where there are holes to judge: set it to false")
     settings: dict[str, Any] = {"channels": channels, "width": config.width}
     if config.network in {"patchgan", "multiscale"}:
         settings |= {"norm": config.norm, "spectral": config.spectral}
-    return Opponent(discriminators.build(config.network, **settings), config, runtime)
+    network = discriminators.build(config.network, **settings)
+    if side is not None:
+        try:
+            with torch.no_grad(), evaluating(network):
+                network(torch.zeros(1, channels, side, side))
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"opponent.network={config.network} cannot judge crops of {side} x {side} pixels: make data.crop larger ({error})"
+            ) from error
+    return Opponent(network, config, runtime)

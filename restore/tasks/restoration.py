@@ -98,7 +98,9 @@ def prepare(
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
     opponent = None
     if config.losses.adversarial_weight:
-        opponent = opponents.build(config.data.channels, config.opponent, place, holes=condition == "mask")
+        opponent = opponents.build(
+            config.data.channels, config.opponent, place, side=config.data.crop, holes=condition == "mask"
+        )
     trainer = PairedTrainer(
         restorer, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health,
         parts=config.loop.accumulate,

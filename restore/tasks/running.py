@@ -14,6 +14,7 @@ import torch
 
 from restore import processes, runtime, weights
 from restore.datasets import folders
+from restore.gan.replayed import REHEARSALS
 from restore.tasks import METHODS
 from restore.training import checkpoint, loop
 from restore.training import config as configuration
@@ -110,14 +111,16 @@ def _silent(event: Any) -> None:
 
 
 def _tried(prepared: Any, batch_size: int) -> dict[str, Any]:
-    """Steps a second over three real steps after one to warm up, and the most memory that these took."""
+    """Steps a second over three real steps after some to warm up, and the most memory that these took."""
     from torch.utils.data import default_collate
 
     batch = default_collate([prepared.dataset[index] for index in range(batch_size)])
-    prepared.trainer.step(batch)
+    for _ in range(REHEARSALS + 1 if torch.cuda.is_available() else 1):
+        prepared.trainer.step(batch)
     since = time.perf_counter()
     for _ in range(3):
-        prepared.trainer.step(batch)
+        told = prepared.trainer.step(batch)
+    _ = [float(loss) for loss in told.values()]  # a GPU is asked and not waited for
     seconds = time.perf_counter() - since
     return {"steps per second": round(3 / seconds, 2), "memory": f"{runtime.peak_memory() / 1e9:.1f} GB"}
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import nn
 from torch.utils.data import default_collate
 
-from restore import networks, runtime
+from restore import networks, runtime, weights
 from restore.datasets import domains
 from restore.gan import opponent as opponents
 from restore.gan.core import GAME, OptimizerConfig
@@ -17,6 +17,7 @@ from restore.gan.health import HealthConfig
 from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
 from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
+from restore.networks.adapt import transfer
 from restore.networks.resnet import ResnetGenerator
 from restore.runtime import Runtime
 from restore.tasks.prepared import Prepared, count
@@ -77,6 +78,7 @@ class CycleGanConfig:
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
     compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
     cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: record a round's kernels once and replay them"})
+    start_from: str | None = field(default=None, metadata={"help": "weights (name or file) of the same generator to start from"})
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: CycleConfig = field(default_factory=CycleConfig)
@@ -95,6 +97,7 @@ class Pix2PixConfig:
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
     compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
     cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: record a round's kernels once and replay them"})
+    start_from: str | None = field(default=None, metadata={"help": "weights (name or file) of the same generator to start from"})
     generator: GeneratorConfig = field(default=GeneratorConfig("pix2pix_unet", dropout=0.5))
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: LossConfig = field(default=LossConfig(pixel_weight=100.0, adversarial_weight=1.0))
@@ -118,10 +121,10 @@ def cyclegan(root: Path, config: CycleGanConfig) -> Prepared:
     data = config.data
     ways = [
         Direction(
-            _generator(config), opponents.build(data.channels, config.opponent, place), config.optimizer, place,
+            _generator(config, name), opponents.build(data.channels, config.opponent, place, side=data.crop), config.optimizer, place,
             pool=config.losses.pool, seed=config.seed + number,
         )
-        for number in range(2)
+        for number, name in enumerate(("forward", "backward"))
     ]  # fmt: skip
     trainer = CycleTrainer(ways[0], ways[1], config.losses, place, health_config=config.health, parts=config.loop.accumulate)
     return _prepared(config, found, trainer, place, paired=False)
@@ -132,7 +135,7 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
     place, found = _begin(root, config, paired=True)
     opponent = None
     if config.losses.adversarial_weight:
-        opponent = opponents.build(2 * config.data.channels, config.opponent, place)
+        opponent = opponents.build(2 * config.data.channels, config.opponent, place, side=config.data.crop)
     trainer = PairedTrainer(
         _generator(config), config.optimizer, place, losses=config.losses, opponent=opponent, conditional=True,
         names=("source", "target"), health_config=config.health, parts=config.loop.accumulate,
@@ -153,8 +156,14 @@ def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) 
     return place, domains.find(root, paired=paired, share=config.data.test_share, seed=config.seed, include=include)
 
 
-def _generator(config: CycleGanConfig | Pix2PixConfig) -> nn.Module:
-    return networks.build(config.generator.name, **config.generator.settings(config.data.channels))
+def _generator(config: CycleGanConfig | Pix2PixConfig, direction: str | None = None) -> nn.Module:
+    network = networks.build(config.generator.name, **config.generator.settings(config.data.channels))
+    if config.start_from:
+        try:
+            transfer(weights.one_way(*weights.load(weights.find(config.start_from).path), direction), network)
+        except ValueError as error:
+            raise ValueError(f"start_from={config.start_from}: {error}") from error
+    return network
 
 
 def _prepared(

@@ -93,6 +93,23 @@ def test_weights_of_one_direction_have_no_way_back(pairs: Path) -> None:
         restore.run("translate", pairs, "out", weights="run", options={"reverse": True})
 
 
+@every_method
+def test_a_run_can_start_from_weights(pairs: Path, method: str) -> None:
+    _train(method, pairs, 2, "first")
+    still = {"optimizer.learning_rate": "1e-9", "start_from": "first"}
+    _train(method, pairs, 1, "second", overrides=still)
+    first, second = (weights.load(Path(run) / f"{run}.safetensors")[0] for run in ("first", "second"))
+    assert first.keys() == second.keys()
+    for key, value in first.items():  # both ways of a CycleGAN, each from its own
+        if value.dim() > 1:  # batches count and move their statistics all the same
+            torch.testing.assert_close(second[key], value, rtol=1e-2, atol=2e-3)
+    with pytest.raises(ValueError, match=r"start_from=first: .*another size"):
+        _train(method, pairs, 1, "third", overrides={"start_from": "first", "generator.width": "8"})
+    if method == "pix2pix":
+        with pytest.raises(ValueError, match="no direction 'forward'"):
+            _train("cyclegan", pairs, 1, "third", overrides={"start_from": "first"})
+
+
 @pytest.mark.usefixtures("pairs")
 def test_weights_of_another_task_are_refused(weights_file: Callable[..., Path]) -> None:
     weights_file(Path("denoiser.safetensors"))
@@ -105,7 +122,8 @@ def test_weights_of_another_task_are_refused(weights_file: Callable[..., Path]) 
     ("overrides", "word"),
     [({"data.crop": "30"}, "multiple"), ({"data.sides": "16,20"}, "data.sides"), ({"opponent.objective": "gan"}, "wasserstein"),
      ({"generator.norm": "layer"}, "instance"), ({"opponent.wdith": "3"}, "opponent.width"),
-     ({"opponent.within": "true", "opponent.augment": "0"}, "holes to judge")],
+     ({"opponent.within": "true", "opponent.augment": "0"}, "holes to judge"),
+     ({"opponent.network": "multiscale"}, "make data.crop larger"), ({"start_from": "no-such"}, "no-such")],
 )  # fmt: skip
 def test_what_cannot_work_is_said_at_once(pairs: Path, method: str, overrides: dict[str, str], word: str) -> None:
     with pytest.raises(ValueError, match=word):
