@@ -39,6 +39,8 @@ def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
     else:
         found = set()
         for pattern in include:
+            if Path(pattern).is_absolute():
+                raise ValueError(f"the include pattern {pattern!r} must be relative to {root}")
             matched = {path for path in root.glob(pattern) if _is_picture(path)}
             if not matched:
                 raise ValueError(f"{root}: no picture matches the include pattern {pattern!r}")

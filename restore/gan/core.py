@@ -80,7 +80,7 @@ class Player:
         if runtime.compile:
             self.network.compile()
         self.optimizers = _optimizers(self.network, config, runtime)
-        self._follows = _told(0.0, runtime)
+        self._follows = _number(0.0, runtime)
         self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.dtype == torch.float16)
         self.steps = 0
         self.softened = 1.0
@@ -118,10 +118,10 @@ class Player:
         """Count a step and tell the optimizers and the average what is theirs at it: all of an update that Python decides."""
         rate = self.softened * schedule(self.config, self.steps)
         for group in self._groups():
-            group["lr"] = _told(group["full_rate"] * rate, self.runtime, group["lr"])
+            group["lr"] = _number(group["full_rate"] * rate, self.runtime, group["lr"])
         self.steps += 1
         # young averages follow faster, so that the first random weights are soon forgotten
-        self._follows = _told(1 - min(self.config.ema, (1 + self.steps) / (10 + self.steps)), self.runtime, self._follows)
+        self._follows = _number(1 - min(self.config.ema, (1 + self.steps) / (10 + self.steps)), self.runtime, self._follows)
 
     def update(self, loss: Tensor) -> None:
         """Move along the gradient of one loss."""
@@ -152,7 +152,7 @@ class Player:
             raise ValueError(f"a run can only be resumed with the networks it began with: {error}") from error
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             # how an update is computed is a matter of this machine, not of the one where the run began
-            ours = [{key: group[key] for key in HOW if key in group} for group in optimizer.param_groups]
+            ours = [{key: group[key] for key in OF_THE_MACHINE if key in group} for group in optimizer.param_groups]
             groups = [group | own for group, own in zip(saved["param_groups"], ours, strict=True)]
             optimizer.load_state_dict({**saved, "param_groups": groups})
         if state["scaler"]:
@@ -184,11 +184,11 @@ def schedule(config: OptimizerConfig, step: int) -> float:
     return up * (1 - (1 - config.floor) * min(1.0, max(0.0, down)))
 
 
-HOW = ("lr", "fused", "capturable")
+OF_THE_MACHINE = ("lr", "fused", "capturable")
 """Settings of an optimizer's group that are no part of the run."""
 
 
-def _told(value: float, runtime: Runtime, place: float | Tensor | None = None) -> float | Tensor:
+def _number(value: float, runtime: Runtime, place: float | Tensor | None = None) -> float | Tensor:
     """A number that changes from step to step, for kernels that may be replayed: then it is read from `place` on the GPU."""
     if not runtime.replay:
         return value
@@ -214,7 +214,7 @@ def _optimizers(network: nn.Module, config: OptimizerConfig, runtime: Runtime) -
     for entry in made:
         for group in entry.param_groups:
             group["full_rate"] = group["lr"]
-            group["lr"] = _told(group["lr"], runtime)
+            group["lr"] = _number(group["lr"], runtime)
     return made
 
 

@@ -90,13 +90,17 @@ class Opponent:
         self.objective = objectives.find(config.objective, target=1 - config.label_smoothing)
         self.augmentation = Augmentation(config.augment, target=config.adaptive)
         self.told: dict[str, Tensor] = {}
-        self._lesson = Replayed(self._learn, [self.player], runtime, steady=self.steady)
+        self._lesson = Replayed(self._learn, [self.player], runtime, steady=lambda: self.learns_alike)
 
     @property
-    def steady(self) -> bool:
-        """Whether it does the same every time: nothing of what it sees or is told is drawn or chosen on the CPU."""
-        drawn = self.config.augment or self.config.adaptive or self.config.label_noise
-        return not (drawn or self.config.within or self.config.gradient_penalty or self.config.r1)
+    def judges_alike(self) -> bool:
+        """Whether `verdict` is the same kernels every time: nothing that it looks at is drawn or chosen on the CPU."""
+        return not (self.augmentation.chance or self.augmentation.target or self.config.within)
+
+    @property
+    def learns_alike(self) -> bool:
+        """The same of `learn`."""
+        return self.judges_alike and not (self.config.label_noise or self.config.gradient_penalty or self.config.r1)
 
     def learn(
         self, real: Tensor, made: Tensor, condition: Tensor | None = None, *, where: Tensor | None = None, parts: int = 1
@@ -262,7 +266,7 @@ def build(channels: int, config: OpponentConfig, runtime: Runtime, *, side: int 
     if side is not None:
         try:
             with torch.no_grad(), evaluating(network):
-                network(torch.zeros(1, channels, side, side))
+                network(torch.zeros(1, channels, *[side - getattr(network, "shifts", 0)] * 2))
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"opponent.network={config.network} cannot judge crops of {side} x {side} pixels: make data.crop larger ({error})"

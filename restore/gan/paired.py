@@ -90,7 +90,9 @@ class PairedTrainer:
         ):
             if weight:
                 self.deep[name] = (weight, kind().to(runtime.device))
-        self._predictions = Replayed(self._improve, [self.generator], runtime, steady=opponent is None or opponent.steady)
+        self._predictions = Replayed(
+            self._improve, [self.generator], runtime, steady=lambda: opponent is None or opponent.judges_alike
+        )
 
     def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One round: the generator's update, then the opponent's; returns the losses."""

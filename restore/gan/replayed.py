@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,33 +37,31 @@ class Replayed:
         function: computes on tensors alone: what it draws, decides or counts on the CPU would be recorded as it was the first time.
         players: who moves in it.
         runtime: `runtime.replay` says whether to record.
-        steady: whether `function` is the same kernels every time.
+        steady: says whether `function` is the same kernels every time, as things stand.
     """
 
-    def __init__(self, function: Round, players: Sequence[Player], runtime: Runtime, *, steady: bool = True) -> None:
-        self.function, self.players, self.runtime = function, players, runtime
+    def __init__(
+        self, function: Round, players: Sequence[Player], runtime: Runtime, *, steady: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.function, self.players, self.runtime, self.steady = function, players, runtime, steady
         # what processes tell each other is not recorded
-        self.records = runtime.replay and steady and processes.current().count == 1
+        self.records = runtime.replay and processes.current().count == 1
         self._rehearsed: Counter[Any] = Counter()
         self._recordings: dict[Any, _Recording] = {}
         self._stream: torch.cuda.Stream | None = None
 
     def __call__(self, inputs: Mapping[str, Tensor], parts: int = 1) -> dict[str, Tensor]:
         """What `function` returns; pictures are overwritten by the next call."""
-        if not self.records:
+        if not (self.records and self.steady()):
             return self.function(inputs, parts)
         kind = (parts, *((name, tensor.shape, tensor.dtype) for name, tensor in inputs.items()))
         if kind not in self._recordings:
             if self._rehearsed[kind] < REHEARSALS:
                 self._rehearsed[kind] += 1
                 return self._aside(lambda: self.function(inputs, parts))
-            try:
-                self._recordings[kind] = self._recorded(inputs, parts)
-            except RuntimeError as error:
-                log.warning("training goes on without recorded rounds, more slowly: %s", str(error).splitlines()[0])
-                self.records = False
-                for player in self.players:
-                    player.network.zero_grad(set_to_none=True)
+            failure = self._record(kind, inputs, parts)
+            if failure is not None:
+                self._give_up(failure)
                 return self.function(inputs, parts)
         for player in self.players:
             player.tick()
@@ -83,6 +82,25 @@ class Replayed:
             made = call()
         usual.wait_stream(self._stream)
         return made
+
+    def _record(self, kind: Any, inputs: Mapping[str, Tensor], parts: int) -> str | None:
+        """Record a round of this kind; why that failed, if it did. (The error itself would keep the round's memory.)"""
+        try:
+            self._recordings[kind] = self._recorded(inputs, parts)
+        except RuntimeError as error:
+            # the end of a recording that failed raises an error of its own
+            return str(error.__context__ or error).split("\n", 1)[0]
+        return None
+
+    def _give_up(self, failure: str) -> None:
+        log.warning("training goes on without recorded rounds, more slowly: %s", failure)
+        self.records = False
+        for player in self.players:
+            player.network.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        # a recording that failed leaves the random generator as if it still went on; one that succeeds sets it right
+        with suppress(RuntimeError), torch.cuda.graph(torch.cuda.CUDAGraph(), stream=self._stream):
+            torch.zeros((), device=self.runtime.device)
 
     def _recorded(self, inputs: Mapping[str, Tensor], parts: int) -> _Recording:
         places = {name: torch.empty_like(tensor, device=self.runtime.device) for name, tensor in inputs.items()}

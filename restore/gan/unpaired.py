@@ -109,8 +109,10 @@ class CycleTrainer:
         self.pixel = PIXEL_LOSSES[config.pixel]
         self.watch = HealthWatch(health_config)
         backward.generator.scaler = forward.generator.scaler  # of one common loss
-        steady = forward.opponent.steady and backward.opponent.steady
-        self._translations = Replayed(self._translate, [forward.generator, backward.generator], runtime, steady=steady)
+        self._translations = Replayed(
+            self._translate, [forward.generator, backward.generator], runtime,
+            steady=lambda: forward.opponent.judges_alike and backward.opponent.judges_alike,
+        )  # fmt: skip
 
     def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One round: both generators on their common loss, then each opponent; returns the losses."""
@@ -187,14 +189,14 @@ class CycleTrainer:
     def _translate(self, batch: Mapping[str, Tensor], parts: int) -> dict[str, Tensor]:
         """Both generators' update; returns the losses and what they made."""
         made: dict[str, list[Tensor]] = {"forward": [], "backward": []}
-        told = [self._gather(part, made) for part in split(batch, parts)]
+        told = [self._gather(part, made, 1 / parts) for part in split(batch, parts)]
         for way in (self.forward, self.backward):
             way.generator.move()
         self.forward.generator.scaler.update()
         return mean(told) | {f"{name} made": torch.cat(pictures) for name, pictures in made.items()}
 
-    def _gather(self, part: Mapping[str, Tensor], made: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
-        """Gather both generators' gradients on a part of the batch and keep what they made; returns the losses."""
+    def _gather(self, part: Mapping[str, Tensor], made: Mapping[str, list[Tensor]], share: float) -> dict[str, Tensor]:
+        """Gather both generators' gradients on a part of the batch, which is `share` of it, and keep what they made; returns the losses."""
         losses: dict[str, Tensor] = {}
         for name, way, back, own, other in (
             ("forward", self.forward, self.backward, "source", "target"),
@@ -204,7 +206,7 @@ class CycleTrainer:
             made[name].append(translated)
             losses |= {f"{name} {term}": value for term, value in terms.items()}
             # the gradient of each half reaches both generators; at once, so that only one half's activations are in memory
-            way.generator.gather(torch.stack(list(terms.values())).sum() / self.parts)
+            way.generator.gather(share * torch.stack(list(terms.values())).sum())
         return losses
 
     def _terms(self, way: Direction, back: Direction, own: Tensor, other: Tensor) -> tuple[dict[str, Tensor], Tensor]:

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 FOLDER = "RESTORE_BACKBONES"
 """Environment variable: a folder with vgg16_features.safetensors and alexnet_features.safetensors (torchvision's names)."""
 
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's red, green and blue."""
 VGG16_LAYERS: Mapping[str, int] = {"relu1_2": 3, "relu2_2": 8, "relu3_3": 15, "relu4_3": 22}
 """Where in torchvision's `vgg16().features` these activations are."""
 
@@ -114,13 +116,6 @@ class _explained:
 
 def normalised(pictures: Tensor) -> Tensor:
     """(B, 1|3, H, W) in nominal [0, 1] -> (B, 3, H, W) with ImageNet's mean and deviation; gray is repeated."""
-    mean, deviation = _imagenet(pictures.device, pictures.dtype)
+    # filled in where the pictures are: numbers that come from the CPU hold a GPU up, and cannot be recorded
+    mean, deviation = (torch.cat([pictures.new_full((1, 1, 1), value) for value in values]) for values in (MEAN, DEVIATION))
     return (pictures.expand(-1, 3, -1, -1) - mean) / deviation
-
-
-@cache
-def _imagenet(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Mean and deviation, (3, 1, 1). Made once: numbers that come from the CPU hold a GPU up, and cannot be recorded."""
-    with torch.inference_mode(False):  # whoever asks first, gradients may pass them later
-        mean = torch.tensor([0.485, 0.456, 0.406], device=device, dtype=dtype)[:, None, None]
-        return mean, torch.tensor([0.229, 0.224, 0.225], device=device, dtype=dtype)[:, None, None]

@@ -129,6 +129,8 @@ class Projected(nn.Module):
         width: channels of the heads.
     """
 
+    shifts = 7  # pixels that it moves its look by while it learns, at most
+
     def __init__(self, channels: int = 3, width: int = 64) -> None:
         super().__init__()
         if channels not in {1, 3}:
@@ -153,8 +155,8 @@ class Projected(nn.Module):
         if self.training:
             # pooling sees every eighth pixel as another: a pattern that fits its grid would pass for texture if the grid always lay alike
             # (drawn where the pictures are, so that nothing waits for it)
-            for axis, shift in zip((2, 3), torch.randint(8, (2, 1), device=pictures.device), strict=True):
-                length = pictures.shape[axis] - 7  # whatever the shift, so that all answers lie alike
+            for axis, shift in zip((2, 3), torch.randint(self.shifts + 1, (2, 1), device=pictures.device), strict=True):
+                length = pictures.shape[axis] - self.shifts  # whatever the shift, so that all answers lie alike
                 pictures = pictures.index_select(axis, shift + torch.arange(length, device=pictures.device))
         pictures = _halved(pictures)
         hidden, answers = backbones.normalised(pictures), []
@@ -174,7 +176,8 @@ def _halved(pictures: Tensor) -> Tensor:
     place = torch.arange(4, device=pictures.device, dtype=pictures.dtype) - 1.5
     line = (3.25 - place.square()) / 8  # 1, 3, 3, 1
     kernel = torch.outer(line, line).expand(channels, 1, 4, 4)
-    return F.conv2d(F.pad(pictures, (1, 1, 1, 1), mode="reflect"), kernel, stride=2, groups=channels)
+    with torch.autocast(pictures.device.type, enabled=False):
+        return F.conv2d(F.pad(pictures, (1, 1, 1, 1), mode="reflect"), kernel, stride=2, groups=channels)
 
 
 DISCRIMINATORS: Mapping[str, Callable[..., nn.Module]] = {

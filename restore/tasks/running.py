@@ -115,12 +115,19 @@ def _tried(prepared: Any, batch_size: int) -> dict[str, Any]:
     from torch.utils.data import default_collate
 
     batch = default_collate([prepared.dataset[index] for index in range(batch_size)])
-    for _ in range(REHEARSALS + 1 if torch.cuda.is_available() else 1):
+    on_gpu = str(prepared.facts["device"]).startswith("cuda")
+
+    def wait() -> None:  # a GPU is told, and does it later
+        if on_gpu:
+            torch.cuda.synchronize()
+
+    for _ in range(REHEARSALS + 1 if on_gpu else 1):
         prepared.trainer.step(batch)
+    wait()
     since = time.perf_counter()
     for _ in range(3):
-        told = prepared.trainer.step(batch)
-    _ = [float(loss) for loss in told.values()]  # a GPU is asked and not waited for
+        prepared.trainer.step(batch)
+    wait()
     seconds = time.perf_counter() - since
     return {"steps per second": round(3 / seconds, 2), "memory": f"{runtime.peak_memory() / 1e9:.1f} GB"}
 

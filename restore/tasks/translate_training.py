@@ -160,7 +160,14 @@ def _generator(config: CycleGanConfig | Pix2PixConfig, direction: str | None = N
     network = networks.build(config.generator.name, **config.generator.settings(config.data.channels))
     if config.start_from:
         try:
-            transfer(weights.one_way(*weights.load(weights.find(config.start_from).path), direction), network)
+            tensors, recipe = weights.load(weights.find(config.start_from).path)
+            tensors = weights.one_way(tensors, recipe, direction)
+            own = {"name": config.generator.name, **config.generator.settings(config.data.channels)}
+            theirs = {"name": recipe["network"], **recipe["settings"]}
+            for name in ("name", "norm", "residual"):  # which no tensor's shape tells
+                if theirs.get(name, own.get(name)) != own.get(name):
+                    raise ValueError(f"these weights were made with generator.{name}={str(theirs[name]).lower()}: set it so")
+            transfer(tensors, network)
         except ValueError as error:
             raise ValueError(f"start_from={config.start_from}: {error}") from error
     return network

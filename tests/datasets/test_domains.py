@@ -59,6 +59,8 @@ def test_heaps_that_lie_otherwise_are_found_by_patterns(photos: Photos, tmp_path
             domains.find(tmp_path, paired=paired, include=wrong)
     with pytest.raises(ValueError, match="no picture matches the include pattern 'poems"):
         domains.find(tmp_path, paired=False, include=(("poems/*",), ("art/*",)))
+    with pytest.raises(ValueError, match="must be relative"):
+        domains.find(tmp_path, paired=False, include=((str(tmp_path / "art" / "*"),), ("art/*",)))
 
 
 def test_side_by_side_pairs(photos: Photos, tmp_path: Path) -> None:

@@ -105,6 +105,8 @@ def test_a_run_can_start_from_weights(pairs: Path, method: str) -> None:
             torch.testing.assert_close(second[key], value, rtol=1e-2, atol=2e-3)
     with pytest.raises(ValueError, match=r"start_from=first: .*another size"):
         _train(method, pairs, 1, "third", overrides={"start_from": "first", "generator.width": "8"})
+    with pytest.raises(ValueError, match="generator.norm=batch" if method == "pix2pix" else "generator.norm=instance"):
+        _train(method, pairs, 1, "third", overrides={"start_from": "first", "generator.norm": "pixel"})
     if method == "pix2pix":
         with pytest.raises(ValueError, match="no direction 'forward'"):
             _train("cyclegan", pairs, 1, "third", overrides={"start_from": "first"})
