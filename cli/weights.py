@@ -10,7 +10,7 @@ import typer
 
 from .common import SOME_FAILED
 
-app = typer.Typer(help="Which trained weights there are: list, show, verify, add.", no_args_is_help=True)
+app = typer.Typer(help="Which trained weights there are: list, show, verify, add, blend.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name of the list, or a file.", show_default=False)]
 
 
@@ -73,3 +73,20 @@ def add(
 
     path = add_weights(file, name)
     typer.echo(f"added {path.stem} ({path}); use it with --weights {path.stem}")
+
+
+@app.command()
+def blend(
+    first: Name,
+    second: Name,
+    name: Annotated[str, typer.Option("--as", "--name", help="The name to use the blend by.")],
+    share: Annotated[float, typer.Option(help="How far from the first to the second, 0 to 1.")] = 0.5,
+) -> None:
+    """Keep what lies between two networks, one of which was trained on from the other: a little sharper, a little less made up.
+
+    restore weights blend upscale-x4 upscale-x4-photo --share 0.5 --as between
+    """
+    from restore import weights
+
+    made = weights.blend(weights.find(first), weights.find(second), share, name)
+    typer.echo(f"kept {made.name} ({made.path}); use it with --weights {made.name}")

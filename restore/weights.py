@@ -220,12 +220,8 @@ def add(path: Path, name: str) -> Entry:
     Raises:
         ValueError: the file is no weights file of this suite, or the name is taken or unusable.
     """
-    if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
-        raise ValueError(f"{name!r} cannot be a weights name: use letters, digits, '-' and '_'")
     load(path)
-    target = user_folder() / f"{name}{SUFFIX}"
-    if target.exists():
-        raise ValueError(f"the name {name!r} is taken by {target}; choose another or remove that file")
+    target = _free(name)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     shutil.copyfile(path, temporary)
@@ -233,3 +229,45 @@ def add(path: Path, name: str) -> Entry:
     if path.with_suffix(".md").is_file():
         shutil.copyfile(path.with_suffix(".md"), target.with_suffix(".md"))
     return entry(target)
+
+
+def blend(first: Entry, second: Entry, share: float, name: str) -> Entry:
+    """Keep under `name` the weights that lie between two networks', at `share` of the way from `first` to `second`.
+
+    Network interpolation: Wang et al. 2018, ESRGAN, section 3.4. It takes networks one of which began as the other, or both as a third;
+    between two that were trained apart lies nothing of use. Counters are the first's.
+
+    Args:
+        share: 0..1.
+
+    Raises:
+        ValueError: `share` outside 0..1, networks of unlike architecture, task or settings, or a name that is taken or unusable.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"the share of the second must be in 0..1, not {share}")
+    target = _free(name)
+    (tensors, recipe), (others, other) = load(first.path), load(second.path)
+    unlike = [key for key in ("task", "network", "settings", "directions") if recipe.get(key) != other.get(key)]
+    unlike += sorted(key for key in tensors.keys() ^ others.keys())
+    unlike += [key for key, value in tensors.items() if key in others and others[key].shape != value.shape]
+    if unlike:
+        raise ValueError(f"{first.name} and {second.name} cannot be blended: they differ in {', '.join(unlike[:4])}")
+    between = {
+        key: torch.lerp(value.float(), others[key].float(), share) if value.is_floating_point() else value for key, value in tensors.items()
+    }
+    kept = next(value.dtype for value in tensors.values() if value.is_floating_point())
+    made = {**recipe, "blended": {"of": [first.name, second.name], "share": share}}
+    save(target, between, made, dtype=kept)
+    told = f"# {name}\n\n{first.name} and {second.name} blended, {share:g} of the latter. See their cards for data, terms and figures.\n"
+    target.with_suffix(".md").write_text(told, encoding="utf-8")
+    return entry(target)
+
+
+def _free(name: str) -> Path:
+    """Where weights called `name` are to be kept."""
+    if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
+        raise ValueError(f"{name!r} cannot be a weights name: use letters, digits, '-' and '_'")
+    target = user_folder() / f"{name}{SUFFIX}"
+    if target.exists():
+        raise ValueError(f"the name {name!r} is taken by {target}; choose another or remove that file")
+    return target
