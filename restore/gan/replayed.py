@@ -58,7 +58,7 @@ class Replayed:
         if kind not in self._recordings:
             if self._rehearsed[kind] < REHEARSALS:
                 self._rehearsed[kind] += 1
-                return self._aside(lambda: self.function(inputs, parts))
+                return self._rehearse(inputs, parts)
             failure = self._record(kind, inputs, parts)
             if failure is not None:
                 self._give_up(failure)
@@ -72,21 +72,21 @@ class Replayed:
         self._recordings.clear()
         self._rehearsed.clear()
 
-    def _aside(self, call: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """`call` on a stream of its own, the one that will be recorded."""
+    def _rehearse(self, inputs: Mapping[str, Tensor], parts: int) -> dict[str, Tensor]:
+        """A round as it is, on a stream of its own: the one that will be recorded."""
         if self._stream is None:
             self._stream = torch.cuda.Stream(self.runtime.device)
         usual = torch.cuda.current_stream(self.runtime.device)
         self._stream.wait_stream(usual)
         with torch.cuda.stream(self._stream):
-            made = call()
+            made = self.function(inputs, parts)
         usual.wait_stream(self._stream)
         return made
 
     def _record(self, kind: Any, inputs: Mapping[str, Tensor], parts: int) -> str | None:
         """Record a round of this kind; why that failed, if it did. (The error itself would keep the round's memory.)"""
         try:
-            self._recordings[kind] = self._recorded(inputs, parts)
+            self._recordings[kind] = self._captured(inputs, parts)
         except RuntimeError as error:
             # the end of a recording that failed raises an error of its own
             return str(error.__context__ or error).split("\n", 1)[0]
@@ -102,7 +102,7 @@ class Replayed:
         with suppress(RuntimeError), torch.cuda.graph(torch.cuda.CUDAGraph(), stream=self._stream):
             torch.zeros((), device=self.runtime.device)
 
-    def _recorded(self, inputs: Mapping[str, Tensor], parts: int) -> _Recording:
+    def _captured(self, inputs: Mapping[str, Tensor], parts: int) -> _Recording:
         places = {name: torch.empty_like(tensor, device=self.runtime.device) for name, tensor in inputs.items()}
         graph = torch.cuda.CUDAGraph()
         # other threads (those that load the next batch) may do as they like meanwhile

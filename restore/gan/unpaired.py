@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from restore.gan import health
-from restore.gan.core import OptimizerConfig, Player, Pool, evaluating, mean, split
+from restore.gan.core import OptimizerConfig, Player, evaluating, mean, split
 from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.losses import PIXEL_LOSSES
 from restore.gan.opponent import Opponent
+from restore.gan.pool import Pool
 from restore.gan.replayed import Replayed
 from restore.runtime import Runtime
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from restore.gan.core import GAME, OptimizerConfig, Player, Pool, frozen, schedule
+from restore.gan.core import GAME, OptimizerConfig, Player, frozen, schedule
+from restore.gan.pool import Pool
 from restore.runtime import Runtime
 
 
