@@ -93,13 +93,14 @@ class _Progress:
         if not hasattr(event, "step"):
             say(str(event))
             return
-        losses = "  ".join(f"{name} {value:.4g}" for name, value in event.losses.items())
+        losses = "".join(f"{name} {value:.4g}  " for name, value in event.losses.items())
         left = (
             f"{event.seconds_left / 60:.0f} min left"
             if event.seconds_left >= 90
             else f"{event.seconds_left:.0f} s left"
         )
-        say(f"step {event.step:>6}/{event.steps}  {losses}  {event.images_per_second:.1f} crops/s  {left}")
+        pace = f"{event.images_per_second:.1f}" if event.images_per_second >= 1 else f"{event.images_per_second:.2g}"
+        say(f"step {event.step:>6}/{event.steps}  {losses}{pace} crops/s  {left}")
 
     def note(self, text: str) -> None:
         if not self.quiet:

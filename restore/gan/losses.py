@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.networks import backbones
+from restore.networks.resnet import EDGE
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, section 3.2
 
@@ -66,6 +67,16 @@ def _ssim_terms(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     covariance = blurred(first * second) - mean1 * mean2
     luminance = (2 * mean1 * mean2 + 0.01**2) / (mean1**2 + mean2**2 + 0.01**2)
     return luminance, (2 * covariance + 0.03**2) / (variance1 + variance2 + 0.03**2)
+
+
+def excess(made: Tensor, source: Tensor, free: float) -> Tensor:
+    """The mean square of what a picture's logit was changed by beyond `free`, which forbids blots and leaves a style its say.
+
+    A self-regularisation (Shrivastava et al. 2017, eq. 3, there the L1 of every change), in log p / (1 - p): in values a white blot in a
+    bright sky would be a small change.
+    """
+    change = torch.logit(made.float().clamp(EDGE, 1 - EDGE)) - torch.logit(source.float().clamp(EDGE, 1 - EDGE))
+    return torch.relu(change.abs() - free).square().mean()
 
 
 PIXEL_LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from restore.gan import health
 from restore.gan.core import OptimizerConfig, Player, evaluating, mean, split
 from restore.gan.health import HealthConfig, HealthWatch, Verdict
-from restore.gan.losses import PIXEL_LOSSES
+from restore.gan.losses import PIXEL_LOSSES, excess
 from restore.gan.opponent import Opponent
 from restore.gan.pool import Pool
 from restore.gan.replayed import Replayed
@@ -40,13 +40,18 @@ class CycleConfig:
     identity_weight: float = field(
         default=5.0, metadata={"help": "of the distance of a target picture from its own translation; keeps the colours"}
     )
+    excess_weight: float = field(
+        default=0.0, metadata={"help": "of the square of what a value changes beyond excess_from; keeps blots out of smooth surfaces"}
+    )
+    excess_from: float = field(default=1.0, metadata={"help": "change of a value's logit, log p / (1 - p), that costs nothing"})
     pool: int = field(default=50, metadata={"help": "past pictures kept for each opponent"})
 
     def __post_init__(self) -> None:
         if self.pixel not in PIXEL_LOSSES:
             raise ValueError(f"unknown pixel loss {self.pixel!r}: there are {', '.join(PIXEL_LOSSES)}")
-        if min(self.adversarial_weight, self.cycle_weight, self.identity_weight, self.cycle_noise) < 0 or self.pool < 0:
-            raise ValueError("no weight of a loss, no noise and no pool may be negative")
+        weights = (self.adversarial_weight, self.cycle_weight, self.identity_weight, self.excess_weight)
+        if min(*weights, self.cycle_noise, self.excess_from, self.pool) < 0:
+            raise ValueError("no weight of a loss, no noise, no change and no pool may be negative")
 
 
 class Direction:
@@ -224,6 +229,8 @@ class CycleTrainer:
             if self.config.cycle_noise:  # Bashkirova et al. 2019, against what Chu et al. 2017 found: a source hidden in its translation
                 seen = seen + self.config.cycle_noise * torch.randn_like(seen)
             terms["cycle"] = self.config.cycle_weight * self.pixel(back.translate(seen), own)
+        if self.config.excess_weight:
+            terms["excess"] = self.config.excess_weight * excess(translated, own, self.config.excess_from)
         if self.config.adversarial_weight:
             terms["adversarial"] = self.config.adversarial_weight * way.opponent.verdict(other, translated)
         return terms, translated.detach()

@@ -10,10 +10,13 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+QUIET = 20.0
+"""Seconds without a word after which a run says where it stands: fifty steps may take a quarter of an hour."""
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands, told every `log_every` steps."""
+    """Where a run stands, told every `log_every` steps, and in between without losses where those take long."""
 
     step: int
     steps: int
@@ -28,12 +31,21 @@ class Meter:
     def __init__(self, step: int, steps: int, batch_size: int) -> None:
         self.steps, self.batch_size = steps, batch_size
         self.step, self.since = step, time.perf_counter()
+        self.told = self.since
 
     def read(self, step: int, losses: dict[str, float]) -> Progress:
         """Where the run stands at `step`."""
-        now = time.perf_counter()
-        pace = (step - self.step) / max(now - self.since, 1e-9)
-        self.step, self.since = step, now
+        progress = self._since_then(step, losses)
+        self.step, self.since = step, self.told
+        return progress
+
+    def glance(self, step: int) -> Progress | None:
+        """The same without losses, which several processes would have to average, if nothing was told for `QUIET` seconds."""
+        return self._since_then(step, {}) if time.perf_counter() - self.told >= QUIET else None
+
+    def _since_then(self, step: int, losses: dict[str, float]) -> Progress:
+        self.told = time.perf_counter()
+        pace = (step - self.step) / max(self.told - self.since, 1e-9)
         return Progress(step, self.steps, losses, pace * self.batch_size, (self.steps - step) / max(pace, 1e-9))
 
 
@@ -54,7 +66,7 @@ class Journal:
 
     def write(self, progress: Progress) -> None:
         """A line of losses."""
-        row = {"step": progress.step, **progress.losses, "images_per_second": round(progress.images_per_second, 2)}
+        row = {"step": progress.step, **progress.losses, "images_per_second": round(progress.images_per_second, 3)}
         self.file.write(json.dumps(row) + "\n")
         self.file.flush()
         for name, value in progress.losses.items():

@@ -110,6 +110,8 @@ def run(
                 journal.write(progress)
                 if on_progress:
                     on_progress(progress)
+            elif on_progress and (glance := meter.glance(step)):
+                on_progress(glance)
             if shown is not None and (step % config.preview_every == 0 or step == config.steps):
                 save_grid(folder / "previews" / f"{step:06d}.png", trainer.preview(shown))
                 contact_sheet(folder)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from restore.gan import opponent as opponents
 from restore.gan.core import GAME
+from restore.gan.losses import excess
 from restore.gan.opponent import OpponentConfig
 from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
 from restore.networks.resnet import ResnetGenerator
@@ -71,6 +72,24 @@ def test_noise_on_the_way_back_drowns_what_is_hidden(fp32: Runtime) -> None:
     torch.testing.assert_close(judged[0], made)  # the opponent sees it without
     with pytest.raises(ValueError, match="negative"):
         CycleConfig(cycle_noise=-0.1)
+
+
+def test_a_change_is_free_until_it_exceeds(fp32: Runtime) -> None:
+    source = torch.full((1, 3, 8, 8), 0.5)
+    assert float(excess(torch.sigmoid(torch.tensor(0.9)).expand_as(source), source, 1.0)) == 0
+    assert float(excess(torch.sigmoid(torch.tensor(-3.0)).expand_as(source), source, 1.0)) == pytest.approx(4.0, rel=1e-4)
+    made = torch.ones_like(source, requires_grad=True)  # white has a logit without end, and yet the way back from there must be found
+    (gradient,) = torch.autograd.grad(excess(made - 1e-2, source, 1.0), made)
+    assert gradient.isfinite().all() and bool((gradient > 0).all())
+    assert float(excess(torch.tensor([[[[1.5, -0.5]]]]), torch.tensor([[[[1.0, 0.0]]]]), 1.0)) == 0
+
+    batch = _batch()
+    losses = _trainer(fp32, config=CycleConfig(pool=0, excess_weight=2.0, excess_from=0.25)).step(batch)
+    made = _trainer(fp32, config=CycleConfig(pool=0)).forward.translate(batch["source"]).detach()
+    assert float(losses["forward excess"]) == pytest.approx(2 * float(excess(made, batch["source"], 0.25)), rel=1e-4)
+    assert not [name for name in _trainer(fp32, config=CycleConfig(pool=0)).step(batch) if "excess" in name]
+    with pytest.raises(ValueError, match="no change"):
+        CycleConfig(excess_from=-1.0)
 
 
 def test_the_common_gradient_is_that_of_the_whole_sum(fp32: Runtime) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from restore.training import checkpoint, loop
+from restore.training import checkpoint, journal, loop
 from restore.training.loop import LoopConfig, Progress
 
 
@@ -84,6 +84,15 @@ def test_the_run_is_told_logged_and_shown(tmp_path: Path) -> None:
     assert told[-1].seconds_left == 0
     assert sorted(path.name for path in (tmp_path / "previews").iterdir()) == ["000000.png", "000004.png", "000005.png"]
     assert [path.name[:6] for path in (tmp_path / "tensorboard").iterdir()] == ["events"]
+
+
+def test_where_it_stands_is_told_between_the_lines_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "QUIET", 0.0)
+    told: list[Progress] = []
+    loop.run(Sum(), Numbers(), _config(5), tmp_path, on_progress=told.append)
+    assert [(entry.step, bool(entry.losses)) for entry in told] == [(1, False), (2, True), (3, False), (4, True), (5, True)]
+    assert _steps(tmp_path) == [2, 4, 5]
+    assert all(entry.images_per_second > 0 for entry in told)
 
 
 @pytest.mark.parametrize("half", [4, 5])
