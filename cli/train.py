@@ -25,7 +25,7 @@ def train(
     ],
     *,
     out: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="The run's folder; else a new one under runs/.")
+        Path | None, typer.Option(metavar="RUN", help="The run's folder; else runs/METHOD-DATASET.")
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file with settings.")] = None,
     settings: Annotated[
@@ -33,7 +33,10 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Short for --set loop.steps=N.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Short for --set seed=N.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN where it stopped.")] = False,
+    on_collapse: Annotated[
+        str | None, typer.Option(metavar="warn|stop|rollback", help="When pictures become alike; short for --set health.on_collapse=...")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run where it stopped.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the data and the settings, say what would be done, and stop.")
     ] = False,
@@ -46,10 +49,9 @@ def train(
 
     restore train cyclegan photo2paint
     """
-    if resume and out is None:
-        raise typer.BadParameter("--resume needs --out RUN, the folder of the run to go on with")
     overrides = _overrides(settings or [])
-    overrides |= {key: str(value) for key, value in (("loop.steps", steps), ("seed", seed)) if value is not None}
+    shorts = (("loop.steps", steps), ("seed", seed), ("health.on_collapse", on_collapse))
+    overrides |= {key: str(value) for key, value in shorts if value is not None}
     # of several processes (torchrun) only the first speaks
     first = os.environ.get("RANK", "0") == "0"
     show = _Progress(quiet or not first, json and first)

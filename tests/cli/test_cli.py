@@ -160,10 +160,10 @@ def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("restore.api.train", train)
     code, _, err = restore(
-        "train", "denoise", "photos", "--steps", "10", "--seed", "3", "--set", "noise.sigma=1,2", "--dry-run"
+        "train", "denoise", "photos", "--steps", "10", "--seed", "3", "--set", "noise.sigma=1,2", "--on-collapse", "stop", "--dry-run"
     )
     assert code == 0
-    assert told["overrides"] == {"noise.sigma": "1,2", "loop.steps": "10", "seed": "3"}
+    assert told["overrides"] == {"noise.sigma": "1,2", "loop.steps": "10", "seed": "3", "health.on_collapse": "stop"}
     assert (told["method"], told["dataset"], told["dry_run"], told["resume"]) == (
         "denoise",
         Path("photos"),
@@ -174,7 +174,7 @@ def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatc
     assert "pixel 0.25" in err
 
 
-@pytest.mark.parametrize("extra", [["--set", "nonsense"], ["--resume"]])
+@pytest.mark.parametrize("extra", [["--set", "nonsense"], ["--resume"], ["--on-collapse", "panic"]])
 def test_train_usage(restore: Run, extra: list[str]) -> None:
     assert restore("train", "denoise", "photos", *extra)[0] == 2
 
