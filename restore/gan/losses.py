@@ -75,7 +75,9 @@ def excess(made: Tensor, source: Tensor, free: float) -> Tensor:
     A self-regularisation (Shrivastava et al. 2017, eq. 3, there the L1 of every change), in log p / (1 - p): in values a white blot in a
     bright sky would be a small change.
     """
-    change = torch.logit(made.float().clamp(EDGE, 1 - EDGE)) - torch.logit(source.float().clamp(EDGE, 1 - EDGE))
+    # shrunk towards gray before it is clipped, or what is wholly white would feel no gradient
+    inner = [(EDGE + (1 - 2 * EDGE) * pictures.float()).clamp(EDGE / 2, 1 - EDGE / 2) for pictures in (made, source)]
+    change = torch.logit(inner[0]) - torch.logit(inner[1])
     return torch.relu(change.abs() - free).square().mean()
 
 

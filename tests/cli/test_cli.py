@@ -172,6 +172,8 @@ def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatc
     )
     assert "3 pictures" in err
     assert "pixel 0.25" in err
+    assert restore("train", "denoise", "photos", "--resume")[0] == 0  # in the folder that the run got by itself
+    assert (told["out"], told["resume"]) == (None, True)
 
 
 @pytest.mark.parametrize("extra", [["--set", "nonsense"], ["--resume"], ["--on-collapse", "panic"]])
