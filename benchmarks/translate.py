@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from restore.apply.restorer import Restorer
-from restore.gan.health import checkerboard
+from restore.gan.health import fine_energy, strongest_pattern
 from restore.images import SUFFIXES
 from restore.metrics import SET_METRICS, lpips
 from restore.metrics.distribution import STAND_IN, features
@@ -46,16 +46,16 @@ def crops(pictures: list[np.ndarray], side: int) -> list[np.ndarray]:
     return [one[rows, columns] for one in pictures for rows in spans(one.shape[0]) for columns in spans(one.shape[1])]
 
 
-def checkerboards(made: torch.Tensor, others: torch.Tensor, draws: int = 100) -> tuple[float, float]:
+def checkerboard_ratio(made: torch.Tensor, others: torch.Tensor, draws: int = 1000) -> tuple[float, float]:
     """The checkerboard of (B, 3, H, W) as a multiple of other pictures', and its standard error; of equal numbers, pairs are drawn."""
-    random = np.random.default_rng(0)
+    random, energies, other_energies = np.random.default_rng(0), fine_energy(made), fine_energy(others)
 
-    def ratio() -> float:
+    def drawn() -> float:
         first = random.integers(0, len(made), len(made))
         second = first if len(made) == len(others) else random.integers(0, len(others), len(others))
-        return checkerboard(made[first]) / checkerboard(others[second])
+        return strongest_pattern(energies[first]) / strongest_pattern(other_energies[second])
 
-    return checkerboard(made) / checkerboard(others), float(np.std([ratio() for _ in range(draws)]))
+    return strongest_pattern(energies) / strongest_pattern(other_energies), float(np.std([drawn() for _ in range(draws)]))
 
 
 def main() -> None:
@@ -86,9 +86,9 @@ def main() -> None:
         distance = f"LPIPS {np.mean([lpips(one, other) for one, other in zip(pictures, target, strict=True)]):.4f}  " if shared else ""
         sets = "  ".join(f"{key} {metric(found, real):9.4f}" for key, metric in SET_METRICS.items())
         print(f"{name:12} {distance}{sets}")
-    fine = tensor(rows["translated"])
+    made_crops = tensor(rows["translated"])
     for name, pictures in (("targets", target), ("untranslated pictures", rows["source"])):
-        print("checkerboard {:.2f} (standard error {:.2f}) of the {}'".format(*checkerboards(fine, tensor(pictures)), name))
+        print("checkerboard {:.2f} (standard error {:.2f}) of the {}'".format(*checkerboard_ratio(made_crops, tensor(pictures)), name))
     if options.sheet and shared:
         step = max(1, len(made) // 6)
         lines = [np.concatenate([source[i], np.clip(made[i], 0, 1), target[i]], 1) for i in range(0, len(made), step)][:6]

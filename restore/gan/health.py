@@ -213,20 +213,33 @@ def diversity(pictures: Tensor) -> float:
 def checkerboard(pictures: Tensor) -> float:
     """Energy at the finest patterns (Nyquist across, along and both), beside that of their neighbourhood in the spectrum.
 
-    Odena et al. 2016: the mark of transposed convolutions. About 1 for noise; the largest of the three is given. The pictures fade out
-    towards their borders (Hann's window), where the jump from one side to the other would else count as fine pattern.
+    Odena et al. 2016: the mark of transposed convolutions. About 1 for noise; the largest of the three is given, for (B, C, H, W).
+    """
+    return strongest_pattern(fine_energy(pictures))
+
+
+def strongest_pattern(energy: Tensor) -> float:
+    """The largest of the three ratios in what `fine_energy` found, of the means over the pictures."""
+    patterns, beside = energy.mean(0).unbind(1)
+    return float((patterns / beside.clamp_min(1e-12)).max())
+
+
+def fine_energy(pictures: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, 3, 2): of each picture and finest pattern its energy and that of its neighbourhood.
+
+    The pictures fade out towards their borders (Hann's window), where the jump from one side to the other would else count as fine pattern.
     """
     height, width = (length // 2 * 2 for length in pictures.shape[2:])
     gray = pictures.float().mean(1)[:, :height, :width]
     gray = gray - gray.mean((1, 2), keepdim=True)
     window = [torch.hann_window(length, device=gray.device) for length in (height, width)]
-    spectrum = torch.fft.fft2(gray * torch.outer(*window)).abs().square().mean(0)
+    spectrum = torch.fft.fft2(gray * torch.outer(*window)).abs().square()
     # roll so that the neighbourhoods of the frequencies 0 and Nyquist are whole
-    rolled = torch.roll(spectrum, (4, 4), (0, 1))
-    ratios = []
+    rolled = torch.roll(spectrum, (4, 4), (1, 2))
+    found = []
     for row, column in ((height // 2, 0), (0, width // 2), (height // 2, width // 2)):
-        around = rolled[row % height : row % height + 9, column % width : column % width + 9]
-        middle = torch.zeros_like(around, dtype=torch.bool)
+        around = rolled[:, row % height : row % height + 9, column % width : column % width + 9]
+        middle = torch.zeros_like(around[0], dtype=torch.bool)
         middle[3:6, 3:6] = True  # so far the window spreads a peak
         beside = ~middle
         # the lines through frequency 0 hold the picture itself: there a line is compared with its own course
@@ -234,8 +247,8 @@ def checkerboard(pictures: Tensor) -> float:
             beside[:, [0, 1, 2, 6, 7, 8]] = False
         if row == 0:
             beside[[0, 1, 2, 6, 7, 8]] = False
-        ratios.append(float(around[middle].mean()) / max(float(around[beside].mean()), 1e-12))
-    return max(ratios)
+        found.append(torch.stack([around[:, middle].mean(1), around[:, beside].mean(1)], 1))
+    return torch.stack(found, 1)
 
 
 def likeness(source: Tensor, made: Tensor) -> float:

@@ -20,7 +20,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.pixels.decoders.base import Decoder
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
 from restore.images import dicom_write
 from restore.images.dicom_colour import PaletteIndices, YbrFull
@@ -55,6 +56,7 @@ def open_source(path: Path, max_pixels: int) -> DicomSource:
             ds = dcmread(file, force=True, stop_before_pixels=True)
             tail = file.read(16)
         _complete_meta(ds)
+        _decoder(path, ds.file_meta.TransferSyntaxUID)
         if ds.file_meta.TransferSyntaxUID.is_deflated:  # the position in the file says nothing then
             tail = b"\xe0\x7f\x10\x00OW\0\0" if "PixelData" in dcmread(path, force=True) else b""
         if "Rows" not in ds or "Columns" not in ds:
@@ -81,6 +83,14 @@ def _complete_meta(ds: FileDataset) -> None:
         implicit, little = ds.original_encoding
         plain = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else plain
+
+
+def _decoder(path: Path, syntax: UID) -> Decoder:
+    """pydicom's decoder of a transfer syntax; ImageError for those that nothing here decodes: films, and a maker's own."""
+    try:
+        return get_decoder(syntax)
+    except NotImplementedError:  # so pydicom answers for those
+        raise refuse(path, f"its transfer syntax {syntax.name} can't be decoded; convert it first") from None
 
 
 def radiograph(ds: Dataset) -> bool:
@@ -132,10 +142,7 @@ class DicomSource:
         if not syntax.is_encapsulated and int(ds.get("SamplesPerPixel", 1)) == 1:
             return self._words(ds, index), str(ds.PhotometricInterpretation)
         out = Dataset()
-        try:
-            decoder = get_decoder(syntax)
-        except NotImplementedError:  # pydicom's word for a syntax that it has no decoder of
-            raise refuse(self.path, f"its transfer syntax {syntax.name} can't be decoded; convert it first") from None
+        decoder = _decoder(self.path, syntax)
         if not decoder.is_available:
             needs = "; ".join(" ".join(m.split()) for m in decoder.missing_dependencies)
             raise refuse(self.path, f"no decoder for {syntax.name} ({needs}): pip install 'restore-suite[dicom]'")

@@ -35,15 +35,15 @@ class Meter:
 
     def read(self, step: int, losses: dict[str, float]) -> Progress:
         """Where the run stands at `step`."""
-        progress = self._since_then(step, losses)
+        progress = self._tell(step, losses)
         self.step, self.since = step, self.told
         return progress
 
     def glance(self, step: int) -> Progress | None:
         """The same without losses, which several processes would have to average, if nothing was told for `QUIET` seconds."""
-        return self._since_then(step, {}) if time.perf_counter() - self.told >= QUIET else None
+        return self._tell(step, {}) if time.perf_counter() - self.told >= QUIET else None
 
-    def _since_then(self, step: int, losses: dict[str, float]) -> Progress:
+    def _tell(self, step: int, losses: dict[str, float]) -> Progress:
         self.told = time.perf_counter()
         pace = (step - self.step) / max(self.told - self.since, 1e-9)
         return Progress(step, self.steps, losses, pace * self.batch_size, (self.steps - step) / max(pace, 1e-9))

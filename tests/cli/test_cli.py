@@ -176,9 +176,20 @@ def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatc
     assert (told["out"], told["resume"]) == (None, True)
 
 
-@pytest.mark.parametrize("extra", [["--set", "nonsense"], ["--resume"], ["--on-collapse", "panic"]])
-def test_train_usage(restore: Run, extra: list[str]) -> None:
-    assert restore("train", "denoise", "photos", *extra)[0] == 2
+@pytest.mark.parametrize(
+    ("extra", "why"),
+    [
+        (["--set", "nonsense"], "KEY=VALUE"),
+        (["--resume"], "no checkpoint to resume from"),
+        (["--on-collapse", "panic"], "must be one of warn, stop, rollback"),
+    ],
+)
+def test_train_usage(restore: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str], why: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    code, _, err = restore("train", "denoise", "photos", *extra)
+    assert code == 2
+    assert why in " ".join(err.split())
 
 
 def test_unknown_weights_name_the_known_ones(restore: Run) -> None:

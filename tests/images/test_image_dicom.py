@@ -11,8 +11,10 @@ import pytest
 from picture_samples import passed, stored
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
 from pydicom.uid import (
+    MPEG2MPML,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -279,6 +281,21 @@ def test_bundled_files_that_are_refused(name: str) -> None:
         pytest.skip("this pydicom doesn't bring the file along")
     with pytest.raises(ImageError, match=name):
         read(Path(str(found))).frame(0)
+
+
+@pytest.mark.parametrize("syntax", [MPEG2MPML, "1.2.840.10008.1.2.4.92", "1.2.826.0.1.3680043.9.9999"])
+def test_what_no_decoder_is_known_for_is_refused_with_the_mend(syntax: str, tmp_path: Path) -> None:
+    path = tmp_path / "film.dcm"
+    make(path)
+    ds = pydicom.dcmread(path)
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate([bytes(64)])
+    ds["PixelData"].is_undefined_length = True
+    ds.save_as(path, implicit_vr=False, little_endian=True)
+    before = path.read_bytes()
+    with pytest.raises(ImageError, match=r"film\.dcm.*transfer syntax.*can't be decoded; convert it first"):
+        read(path)
+    assert path.read_bytes() == before
 
 
 SMALL = (
