@@ -62,7 +62,10 @@ class Work(Protocol):
         """All that decides the result beside the input (hash of the weights, options), JSON-able. Loads no network."""
 
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        """The restored frame, float32 (H, W, 1 or 3) like `frame.shown()` but for its size, and facts for the report."""
+        """The restored frame, float32 (H, W, 1 or 3) like `frame.shown()` but for its size, and facts for the report.
+
+        A fact called `warnings` is a list of sentences that the user should read; the report keeps them apart.
+        """
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,8 @@ class Passage:
             if len(self._facts) != picture.frames or next(written, None) is not None:
                 raise RuntimeError("not every frame was written")
             self.line.ledger.commit(temporary, target, self._content)
+            told = [text for facts in self._facts for text in facts.pop("warnings", ())]
+            self.row.warnings = list(dict.fromkeys([*picture.warnings, *told]))
             self.row.status, self.row.output, self.row.facts = "done", target, merged(self._facts)
         with self._guard():
             temporary.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ class Row:
         size: (height, width) in pixels; None when the picture could not be opened.
         facts: what the task tells about this picture (weights, noise, precision, tile, ...).
         error: why it failed; "" otherwise.
+        warnings: what the user should know though it is done, one sentence each.
     """
 
     input: Path
@@ -35,6 +36,7 @@ class Row:
     format: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The row as JSON-able values, the facts beside the rest."""
@@ -48,6 +50,7 @@ class Row:
             "frames": self.frames,
             "bits": self.bits,
             "format": self.format,
+            "warnings": self.warnings,
         }
         return {**own, **dict.fromkeys(FACTS), **{key: value for key, value in self.facts.items() if key not in own}}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -59,6 +59,8 @@ class Frame:
     stored: np.ndarray
     """(H, W) or (H, W, C) as the file holds it (its own dtype, alpha included), turned upright."""
     mapping: Mapping
+    warnings: tuple[str, ...] = field(default=(), kw_only=True)
+    """What decoding it warns of, one sentence each."""
 
     @property
     def alpha(self) -> np.ndarray | None:

@@ -48,6 +48,8 @@ class Head:
     upright: bool = True
     """False when the orientation tag turns the stored pixels: then even an unchanged picture is written anew."""
     carry: Carry = field(default_factory=Carry)
+    warnings: tuple[str, ...] = ()
+    """What the user should know of this file though it can be restored, one sentence each: a further picture that is not kept, a missing end."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class Picture:
         """Whether DICOM says that X-rays projected it; None where the format doesn't say."""
         self.bits: int = head.bits
         """Bits of one stored sample."""
+        self.warnings: list[str] = list(head.warnings)
+        """What its header and its decoding so far warn of; grows while frames are decoded."""
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -107,6 +111,7 @@ class Picture:
             raise IndexError(f"{self.path.name} has {self.frames} frame(s), there is no frame {index}")
         frame = self._source.frame(index)
         self._seen[index] = _digest(frame.stored)
+        self.warnings += [text for text in frame.warnings if text not in self.warnings]
         return frame
 
     def save(
