@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from restore.networks.resample import enlarge
 
@@ -60,13 +59,34 @@ def fitted_back(answer: Tensor, colours: int) -> Tensor:
     return answer
 
 
+NARROWEST = 32
+"""Pixels a side that a network is given at least. oneDNN's bf16 convolutions in channels-last are wrong, and differently at every call, for
+maps two pixels wide, which a U-Net makes of a picture of 8. No tile of a larger picture is so narrow."""
+
+
 def padded(picture: Tensor, multiple: int) -> Tensor:
-    """(B, C, H, W) continued by mirroring at its lower and right edge until its sides are multiples of `multiple`."""
-    height, width = picture.shape[-2:]
-    bottom, right = -height % multiple, -width % multiple
-    if not bottom and not right:
-        return picture
-    return F.pad(picture, (0, right, 0, bottom), mode="reflect" if bottom < height and right < width else "replicate")
+    """(B, C, H, W) continued by mirroring at its lower and right edge until its sides are multiples of `multiple`, and not under NARROWEST."""
+    for axis in (2, 3):
+        length = picture.shape[axis]
+        wanted = max(length, NARROWEST)
+        wanted += -wanted % multiple
+        if wanted > length:
+            picture = picture.index_select(axis, _mirrored(length, wanted))
+    return picture
+
+
+def _mirrored(length: int, wanted: int) -> Tensor:
+    """Indices 0 .. length - 1 and on, back and forth without doubling an end: as many as wanted."""
+    period = max(1, 2 * (length - 1))
+    index = torch.arange(wanted) % period
+    return torch.minimum(index, period - index) if length > 1 else torch.zeros(wanted, dtype=torch.long)
+
+
+def eight_bits(picture: np.ndarray) -> bool:
+    """Whether (a sample of) a picture (H, W, C) holds nothing but 255ths."""
+    steps = max(1, int(np.sqrt(picture.shape[0] * picture.shape[1] / 4096)))
+    sample = picture[::steps, ::steps] * np.float32(255)
+    return bool(np.abs(sample - np.rint(sample)).max(initial=0) < 1e-3)
 
 
 def local_mean(picture: np.ndarray, where: np.ndarray, deviation: float) -> np.ndarray:

@@ -1,12 +1,15 @@
-"""Blind denoising's first step: how noisy is this picture?
+"""Blind denoising's first step: how noisy is this picture, and how does its noise grow with the signal?
 
 Ponomarenko et al. 2007 and Colom and Buades 2013 (IPOL, "Analysis and extension of the Ponomarenko et al. method"): among the
 8 x 8 DCT blocks of a picture those with the least energy at low frequencies show the least content, and the high frequencies
-of these few show little but noise. For signal-dependent noise the blocks are grouped by brightness, and the line a x + b of
-Foi et al. 2008 is fitted through the groups' variances.
+of these few show little but noise. The blocks are grouped by brightness, and the line a x + b of Foi et al. 2008 is laid through the groups'
+variances: through a low quantile of them, for texture that hides in a group only adds variance, while a frame, a mat or a magnitude
+picture's background that is quieter than the rest is one group among many.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,93 +18,154 @@ from scipy.optimize import nnls
 from restore.images.noise import BLOCK, ORDER, NoiseLevel, dct, fine_variance
 
 MOST_BLOCKS = 40_000  # a channel; more tell nothing new and cost time
-FLATTEST = 0.05  # share of a picture's blocks that is used
-FLATTEST_OF_GROUP = 0.5  # of a brightness group: fewer would be its darkest, which are its least noisy too
-FEWEST = 64
+FLATTEST = 0.07  # share of a group's blocks that is used
+FEWEST = 64  # blocks of a group
 GROUPS = 16
+QUANTILE = 0.2  # of the groups' variances, that the line is laid through
+GAIN = 0.2  # by how much of its loss the line must better a constant, or the noise does not depend on the signal
 LOW = (ORDER > 0) & (ORDER <= 3)
+MIDDLE, TOP = (ORDER >= 4) & (ORDER <= 6), ORDER >= 9
+CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred by half a pixel has 2.5 and 1.2, clean photographs 8 and 5
+WHITE, EVEN = (1.3, 2.0), (1.3, 1.7)  # of the same: a photograph's noise from where to where trust in it falls
+QUIET, LOUD = 4.0, 8.0  # of sigma: a photograph's estimate up to the first may be texture, from the second on it is noise
+MANY_CLIPPED = 0.5  # share of a group's blocks from which the few that are not clipped are not typical of it
 
 
-def estimate(picture: np.ndarray, *, signal_dependent: bool = False) -> NoiseLevel:
-    """Estimate the noise level of a picture.
+@dataclass(frozen=True)
+class Estimate:
+    """What a picture's own pixels tell of its noise.
+
+    Attributes:
+        level: variance a x + b.
+        colour: energy of the flattest blocks at middle frequencies, of that at the finest: 1 for white noise, more for noise that is alike
+            in neighbouring pixels, and for texture.
+        spread: by how much the noisiest groups of blocks exceed the line: 1.1 for noise, more where texture hides in them.
+    """
+
+    level: NoiseLevel = NoiseLevel()
+    colour: float = 1.0
+    spread: float = 1.0
+
+    @property
+    def correlated(self) -> bool:
+        """Whether the noise is alike in neighbouring pixels; then `level` is that of its finest detail only."""
+        return self.colour > CORRELATED and self.spread < MIXED and self.level.sigma() > 0
+
+    def confidence(self, span: float = 1.0) -> float:
+        """How far a photograph's estimate is to be trusted, 0.6..1: the share of the correction that is taken.
+
+        Fine texture reads as noise of a sigma of up to about 5, and more where all of a picture is textured. But it is neither white nor alike
+        in dark and bright places: an estimate that is both, is taken at its word, and any other that is low with care. Six tenths of the
+        correction there cost the PolyU photographs 0.2 dB of 0.6, and spare clean pictures four.
+
+        Args:
+            span: the range in which a network sees the picture.
+        """
+        mixed = float(np.clip(self.spread / MIXED, 1, 2))
+        loud = float(np.interp(self.level.sigma() / span, (QUIET * mixed, LOUD * mixed), (0, 1)))
+        white, even = (float(np.interp(value, ends, (1, 0))) for value, ends in ((self.colour, WHITE), (self.spread, EVEN)))
+        return 0.6 + 0.4 * max(loud, min(white, even))
+
+
+def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
+    """Estimate the noise of a picture.
 
     Args:
-        picture: (H, W, C) float32, nominal [0, 1]; the level is that of a single channel.
-        signal_dependent: fit variance a x + b instead of one constant.
+        picture: (H, W, C) float32 in any range; the level is that of a single channel.
+        valid: (H, W) bool, where it is a picture; None where all of it is.
 
     Returns:
-        The level; zero for a picture with fewer than 16 blocks.
+        The estimate; no noise for a picture with fewer than 16 blocks.
     """
-    found = [_blocks(picture[:, :, channel]) for channel in range(picture.shape[2])]
-    if min(len(blocks) for blocks in found) < 16:
-        return NoiseLevel()
-    if signal_dependent:
-        return _fit(np.concatenate(found))
-    return NoiseLevel(0.0, float(np.mean([fine_variance(blocks[_flattest(_content(blocks), FLATTEST)]) for blocks in found])))
+    found = [_blocks(picture[:, :, channel], valid) for channel in range(picture.shape[2])]
+    blocks, clipped = (np.concatenate([pair[index] for pair in found]) for index in (0, 1))
+    if len(blocks) < 16:
+        return Estimate()
+    groups = _groups(blocks, clipped)
+    brightness = np.array([float(group[:, 0, 0].mean()) / BLOCK for group in groups])
+    finest = np.array([_energy(group, TOP) for group in groups])
+    level = _line(brightness, finest)
+    above = finest / np.maximum(level.variance(brightness), 1e-30)
+    near = [group for group, excess in zip(groups, above, strict=True) if excess <= np.median(above)]
+    colour = float(np.median([_energy(group, MIDDLE) / max(_energy(group, TOP), 1e-30) for group in near]))
+    made = Estimate(level, colour, float(np.quantile(above, 0.9)))
+    # the finest detail tells texture from noise best, but of correlated noise least: networks are trained on what HIGH shows of that
+    return replace(made, level=_line(brightness, np.array([fine_variance(group) for group in groups]))) if made.correlated else made
 
 
-def level_of(picture: np.ndarray, told: NoiseLevel | float | None, *, signal_dependent: bool) -> NoiseLevel:
-    """The level to work with: the one told (a number is a Gaussian's standard deviation of 255), or else the estimate."""
+def level_of(picture: np.ndarray, told: Estimate | NoiseLevel | float | None, valid: np.ndarray | None = None) -> Estimate | NoiseLevel:
+    """What to work with: the level told (a number is a Gaussian's standard deviation of 255), or else the estimate."""
     if told is None:
-        return estimate(picture, signal_dependent=signal_dependent)
-    return told if isinstance(told, NoiseLevel) else NoiseLevel.gaussian(float(told))
+        return estimate(picture, valid)
+    return told if isinstance(told, NoiseLevel | Estimate) else NoiseLevel.gaussian(float(told))
 
 
-def confidence(level: NoiseLevel) -> float:
-    """How far a blind estimate for a photograph is to be trusted, 0.6..1: the share of the correction that is taken.
+def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 8, 8) orthonormal DCT blocks on a regular grid, and (N,) whether the file format has clipped their noise.
 
-    Fine texture reads as noise of a sigma of up to about 5, so that below it a clean picture cannot be told from a noisy one.
-    Six tenths of the correction there cost the PolyU photographs 0.2 dB of 0.6, and spare clean pictures four.
-    """
-    return float(np.interp(level.sigma(), (4.0, 8.0), (0.6, 1.0)))
-
-
-def _content(blocks: np.ndarray) -> np.ndarray:
-    """(N,) energy of (N, 8, 8) DCT blocks at low frequencies."""
-    return np.asarray(np.square(blocks[:, LOW]).sum(axis=1))
-
-
-def _flattest(content: np.ndarray, share: float) -> np.ndarray:
-    """Where the `share` of (N,) blocks with the least content is, but not too few."""
-    count = min(len(content), max(FEWEST, int(share * len(content))))
-    return np.argpartition(content, count - 1)[:count]
-
-
-def _blocks(channel: np.ndarray) -> np.ndarray:
-    """(N, 8, 8) orthonormal DCT blocks on a regular grid.
-
-    Blocks with more than one pixel at the picture's very darkest or brightest value are left out where enough others remain:
-    the file format has clipped their noise.
+    Clipped are blocks with more than one pixel at the picture's very darkest or brightest value. Left out, where enough others remain,
+    are blocks with pixels that are no picture, and those near pixels that equal all their neighbours, as mats, frames and labels have them.
     """
     if min(channel.shape) < BLOCK:
-        return np.zeros((0, BLOCK, BLOCK), np.float32)
+        return np.zeros((0, BLOCK, BLOCK), np.float32), np.zeros(0, bool)
     windows = np.lib.stride_tricks.sliding_window_view(channel, (BLOCK, BLOCK))
     step = max(1, int(np.ceil(np.sqrt(windows.shape[0] * windows.shape[1] / MOST_BLOCKS))))
     windows = windows[::step, ::step]
-    clipped = ((channel == channel.min()) | (channel == channel.max())).astype(np.uint8)
-    counts = cv2.boxFilter(clipped, -1, (BLOCK, BLOCK), anchor=(0, 0), normalize=False)
-    inside = counts[: 1 - BLOCK : step, : 1 - BLOCK : step] <= 1
-    pixels = windows[inside] if inside.sum() >= 8 * FEWEST else windows.reshape(-1, BLOCK, BLOCK)
-    return dct(pixels)
+
+    def count(where: np.ndarray) -> np.ndarray:
+        """How many pixels of each block are so."""
+        sums = cv2.boxFilter(where.astype(np.uint8), -1, (BLOCK, BLOCK), anchor=(0, 0), normalize=False)
+        return np.asarray(sums[: 1 - BLOCK : step, : 1 - BLOCK : step])
+
+    clipped = count((channel == channel.min()) | (channel == channel.max())) > 1
+    picture = np.ones(clipped.shape, bool) if valid is None else count(~valid) == 0
+    neighbours = np.ones((3, 3), np.uint8)
+    still = (cv2.erode(channel, neighbours) == cv2.dilate(channel, neighbours)).astype(np.uint8)
+    moving = picture & (count(cv2.dilate(still, np.ones((5, 5), np.uint8))) == 0) if still.any() else picture
+    chosen = moving if (moving & ~clipped).sum() >= 8 * FEWEST else picture
+    return dct(windows[chosen]), clipped[chosen]
 
 
-def _fit(blocks: np.ndarray) -> NoiseLevel:
-    """The line of variance over brightness, by non-negative least squares of relative errors."""
+def _groups(blocks: np.ndarray, clipped: np.ndarray) -> list[np.ndarray]:
+    """The flattest (n, 8, 8) blocks of each group of like brightness, dark to bright; without clipped blocks and groups, where others remain."""
+    means = blocks[:, 0, 0]
+    darkest, spread = float(means.min()), float(np.ptp(means)) or 1.0
     # 16 bits tell brightness well enough, and sort several times quicker than floats
-    brightness = np.rint((blocks[:, 0, 0] / BLOCK).clip(0, 1) * 65535).astype(np.uint16)
-    order, content = np.argsort(brightness, kind="stable"), _content(blocks)
-    groups = [
-        blocks[group[_flattest(content[group], FLATTEST_OF_GROUP)]] for group in np.array_split(order, GROUPS) if len(group) >= FEWEST
-    ]
-    if not groups:
-        return NoiseLevel(0.0, fine_variance(blocks))
-    x = np.array([group[:, 0, 0].mean() / BLOCK for group in groups]).clip(0)
-    y = np.array([fine_variance(group) for group in groups])
-    weight = 1 / np.maximum(y, 1e-8)
-    for _ in range(5):
-        system = np.stack([x, np.ones_like(x)], axis=1) * weight[:, None]
-        (slope, constant), _ = nnls(system, y * weight)
-        line = np.maximum(slope * x + constant, 1e-8)
-        # content that hides in a group only adds variance: groups above the line count less
-        weight = 1 / line / np.maximum(1, (y - line) / (0.05 * line))
-    return NoiseLevel(float(slope), float(constant))
+    order = np.argsort(np.rint((means - darkest) * (65535 / spread)).astype(np.uint16), kind="stable")
+    groups = np.array_split(order, max(1, min(GROUPS, len(blocks) // FEWEST)))
+    open_ended = [group[~clipped[group]] for group in groups if clipped[group].mean() <= MANY_CLIPPED]
+    content = np.square(blocks[:, LOW]).sum(axis=1)
+    chosen = []
+    for group in open_ended or groups:
+        many = min(len(group), max(FEWEST, int(FLATTEST * len(group))))
+        chosen.append(blocks[group[np.argpartition(content[group], many - 1)[:many]]])
+    return chosen
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> NoiseLevel:
+    """The line of variance y over brightness x: quantile regression of relative errors, by non-negative least squares reweighted."""
+    black = float(x.min())
+    constant = float(np.quantile(y, QUANTILE))
+    least = 1e-6 * max(float(y.max()), 1e-30)
+    line = np.full_like(y, max(constant, least))
+    plain = _loss(y, line)
+    slope, offset = 0.0, constant
+    for _ in range(20):
+        error = (y - line) / line
+        weight = np.sqrt(np.where(error > 0, QUANTILE, 1 - QUANTILE) / np.maximum(np.abs(error), 0.02)) / line
+        (slope, offset), _ = nnls(np.stack([x - black, np.ones_like(x)], axis=1) * weight[:, None], y * weight)
+        line = np.maximum(slope * (x - black) + offset, least)
+    if _loss(y, line) > (1 - GAIN) * plain:
+        return NoiseLevel(0.0, constant)
+    in_the_dark = float(offset - slope * black)
+    return NoiseLevel(float(slope), in_the_dark) if black >= 0 and in_the_dark >= 0 else NoiseLevel(float(slope), float(offset), black)
+
+
+def _loss(y: np.ndarray, line: np.ndarray) -> float:
+    error = (y - line) / line
+    return float((np.where(error > 0, QUANTILE, QUANTILE - 1) * error).mean())
+
+
+def _energy(blocks: np.ndarray, where: np.ndarray) -> float:
+    """The median over the coefficients `where` of what (n, 8, 8) blocks hold there: of white noise its variance, at any frequency."""
+    return float(np.median(np.square(blocks[:, where]).mean(axis=0)))

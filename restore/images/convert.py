@@ -62,11 +62,8 @@ def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.
     if isinstance(mapping, Linear) and _passes(mapping, stored, target):
         return stored
     dtype = np.uint8 if source.head.bits <= 8 else np.uint16
-    frame = Frame(stored, mapping)
-    shown = frame.shown()
-    np.clip(shown, 0, 1, out=shown)
-    shown *= np.float32(np.iinfo(dtype).max)
-    colour = np.rint(shown, out=shown).astype(dtype)
+    displayed = Frame(stored, mapping).displayed()
+    colour = np.rint(displayed * np.float32(np.iinfo(dtype).max)).astype(dtype)
     alpha = mapping.alpha(stored)
     if alpha is None:
         return colour[..., 0] if colour.shape[-1] == 1 else colour

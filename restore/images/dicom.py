@@ -28,7 +28,7 @@ from restore.images.dicom_colour import PaletteIndices, YbrFull
 from restore.images.dicom_shown import build, chain, field_of, padding_range
 from restore.images.errors import check_size, damaged, quiet
 from restore.images.frame import Frame, Mapping
-from restore.images.mappings import Linear, whole
+from restore.images.mappings import Linear, extent_of, whole
 from restore.images.picture import Head, Note, refuse
 
 RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMAGE"})
@@ -116,7 +116,7 @@ class DicomSource:
             radiograph=radiograph(ds),
         )
         self._kept: FileDataset | None = None
-        self._extent: tuple[int, int] | None = None
+        self._extent: tuple[float, float] | None = None
 
     def dataset(self) -> FileDataset:
         """The whole file. That of a multi-frame file is kept, or every frame would read it anew."""
@@ -200,20 +200,20 @@ class DicomSource:
             return self._wide(ds, index)
         return build(field_of(ds), ds, index, self._range(ds))
 
-    def _range(self, ds: FileDataset) -> tuple[int, int]:
-        """Lowest and highest value in (up to five of) the frames, padding left out."""
+    def _range(self, ds: FileDataset) -> tuple[float, float]:
+        """Lowest and highest value in (up to five of) the frames; padding and the odd hot pixel left out."""
         if self._extent is None:
             field = field_of(ds)
             padding = padding_range(ds, field)
-            ends: list[int] = []
+            ends: list[tuple[float, float]] = []
             for index in sorted({round(i) for i in np.linspace(0, self.head.frames - 1, 5)}):
                 stored = self._decoded(ds, index)[0]
                 values = field.values(stored) if field.bits <= 16 else stored
                 if padding is not None:
                     values = values[(values < padding[0]) | (values > padding[1])]
                 if values.size:
-                    ends += [int(values.min()), int(values.max())]
-            self._extent = (min(ends), max(ends)) if ends else (0, 1)
+                    ends.append(extent_of(values))
+            self._extent = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 1.0)
         return self._extent
 
     def _wide(self, ds: FileDataset, index: int) -> Linear:
@@ -222,7 +222,8 @@ class DicomSource:
         first, last = chain(np.array([low, max(high, low + 1)], np.float64), ds, index, (low, high))
         slope = (last - first) / (max(high, low + 1) - low) or 1.0
         black, white = low - first / slope, low + (1 - first) / slope
-        return Linear(min(black, white), max(black, white), inverted=bool(slope < 0))
+        padding = padding_range(ds, field_of(ds))
+        return Linear(min(black, white), max(black, white), inverted=bool(slope < 0), padding=padding)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
         with damaged(self.path, "DICOM"), quiet:

@@ -23,6 +23,12 @@ class YbrFull:
         samples[..., 1:] -= (self.maximum + 1) // 2
         return samples @ (_TO_RGB.T / self.maximum).astype(np.float32)
 
+    def displayed(self, stored: np.ndarray) -> np.ndarray:
+        return np.clip(self.shown(stored), 0, 1)
+
+    def valid(self, stored: np.ndarray) -> np.ndarray | None:
+        return None
+
     def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
         change = (restored - shown) @ (_FROM_RGB.T * self.maximum).astype(np.float32)
         new = np.clip(np.rint(stored + change), 0, self.maximum).astype(stored.dtype)
@@ -42,6 +48,12 @@ class PaletteIndices:
 
     def shown(self, stored: np.ndarray) -> np.ndarray:
         return self.table[np.clip(stored, 0, len(self.table) - 1)]
+
+    def displayed(self, stored: np.ndarray) -> np.ndarray:
+        return self.shown(stored)
+
+    def valid(self, stored: np.ndarray) -> np.ndarray | None:
+        return None
 
     def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
         changed = np.abs(restored - shown).max(-1) > 0.5 / 255

@@ -1,9 +1,9 @@
-"""How DICOM's stored values show: modality LUT, then VOI, then MONOCHROME1's inversion, as one table and its way back.
+"""What a network sees of DICOM's stored values, and how they are displayed.
 
-The whole chain is evaluated once for every value a sample can take (at most 65,536), giving `shown[stored]`. Windows are
-not clipped but go on linearly, so that nothing outside a narrow window is lost. The way back walks along the table from
-where a sample stands, by as much as the network changed it; where the table is (nearly) flat, as at the ends of a VOI
-LUT, half the mean slope counts instead, so that a whisper of change can't throw a saturated sample far.
+A network sees an affine map of the stored values: of the window where there is a linear one (0 is its lower end, 1 its upper end), else of the
+line through the lookup tables' rise. Windows and tables decide what is displayed, not what is restored: what lies outside a narrow
+window, or where a VOI LUT is flat, is restored like the rest. For display the whole chain (modality LUT, VOI, MONOCHROME1's inversion) is
+evaluated once for every value that a sample can take (at most 65,536).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 
-from restore.images.mappings import SHOWN_HIGH, SHOWN_LOW
 
-_FLAT = 0.5
+_RISE = (0.1, 0.9)
+"""Between these shares of its rise a lookup table is taken for a line."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,13 @@ class Table:
 
     field: Field
     table: np.ndarray
-    """float32 (2**bits,): what each value from `field.low` up shows as, within [-1, 2]."""
-    walk: np.ndarray
-    """float64 (2**bits,): strictly increasing; differences are those of the table where it isn't flat."""
-    falls: bool
-    """Whether the table falls, so that brighter means a smaller value."""
-    kept: np.ndarray
-    """bool (2**bits,): values that never change: padding, and those that would show beyond [-1, 2]."""
+    """float32 (2**bits,): what a network sees of each value from `field.low` up; the values' affine map."""
+    step: float
+    """By how much the affine map rises from one value to the next; negative where brighter means a smaller value."""
+    display: np.ndarray
+    """float32 (2**bits,): how each value is displayed, within [0, 1]."""
     padding: np.ndarray
-    """bool (2**bits,): values that mean 'no picture here'; no other sample may become one."""
-    even: float
-    """The step of `walk` where it is the same everywhere (a linear window), else 0."""
+    """bool (2**bits,): values that mean 'no picture here'; they stay, and no other sample may become one."""
     channels: int = 1
 
     def _index(self, stored: np.ndarray) -> np.ndarray:
@@ -91,19 +87,19 @@ class Table:
     def shown(self, stored: np.ndarray) -> np.ndarray:
         return self.table[self._index(stored)][..., None]
 
+    def displayed(self, stored: np.ndarray) -> np.ndarray:
+        return self.display[self._index(stored)][..., None]
+
+    def valid(self, stored: np.ndarray) -> np.ndarray | None:
+        return ~self.padding[self._index(stored)] if self.padding.any() else None
+
     def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
         index = self._index(stored).astype(np.int32, copy=False)
         change = restored[..., 0].astype(np.float64) - shown[..., 0]
-        changed = (change != 0) & ~self.kept[index]
-        new = np.where(changed, self._aside(self._walked(index, -change if self.falls else change)), index)
+        changed = (change != 0) & ~self.padding[index]
+        moved = np.rint(np.clip(index + change / self.step, 0, len(self.table) - 1)).astype(np.int32)
+        new = np.where(changed, self._aside(moved), index)
         return np.where(changed, self.field.words(stored, new + self.field.low), stored).astype(stored.dtype)
-
-    def _walked(self, index: np.ndarray, change: np.ndarray) -> np.ndarray:
-        """Where a change of what shows leads, from where a sample stands."""
-        last = len(self.walk) - 1
-        if self.even:
-            return np.rint(np.clip(index + change / self.even, 0, last)).astype(np.int32)
-        return np.rint(np.interp(self.walk[index] + change, self.walk, np.arange(last + 1))).astype(np.int32)
 
     def _aside(self, new: np.ndarray) -> np.ndarray:
         """Move samples that became padding to the nearest value that isn't."""
@@ -119,25 +115,41 @@ class Table:
         return None
 
 
-def build(field: Field, ds: Dataset, index: int, extent: tuple[int, int]) -> Table:
-    """The table of one frame; `extent` (lowest, highest value in the pixels) is what shows where no window is given."""
+def build(field: Field, ds: Dataset, index: int, extent: tuple[float, float]) -> Table:
+    """The table of one frame; `extent` (lowest, highest value in the pixels, the odd hot one aside) is displayed where no window is given."""
     values = np.arange(field.low, field.high + 1, dtype=np.float64)
-    shown = chain(values, ds, index, extent)
-    rise = np.diff(shown)
-    falls = bool(shown[-1] < shown[0])
-    step = -rise if falls else rise
-    mean = abs(shown[-1] - shown[0]) / max(1, len(rise)) or 1.0 / len(shown)
-    walk = np.concatenate([[0.0], np.cumsum(np.maximum(step, _FLAT * mean))])
-    even = mean if len(step) and np.ptp(step) < 1e-6 * mean else 0.0
+    display = chain(values, ds, index, extent)
+    start, step = _line(values, display, extent)
     padding = _padding(field, ds)
-    table = np.clip(shown, SHOWN_LOW, SHOWN_HIGH)
-    table[padding] = np.clip(table[padding], 0, 1)
-    kept = padding | (shown < SHOWN_LOW) | (shown > SHOWN_HIGH)
-    return Table(field, table.astype(np.float32), walk, falls, kept, padding, even)
+    table = start + step * np.arange(len(values))
+    return Table(field, table.astype(np.float32), step, np.clip(display, 0, 1).astype(np.float32), padding)
 
 
-def chain(values: np.ndarray, ds: Dataset, index: int, extent: tuple[int, int]) -> np.ndarray:
-    """float64 stored values -> shown, unclipped: modality, VOI, inversion."""
+def _line(values: np.ndarray, display: np.ndarray, extent: tuple[float, float]) -> tuple[float, float]:
+    """The affine map that a network sees: what it is for the first value, and its step from one value to the next.
+
+    It is the display itself where that is linear, else the line through two points of its rise over the values that occur.
+    """
+    steps = np.diff(display)
+    mean = (display[-1] - display[0]) / max(1, len(steps))
+    if mean and np.ptp(steps) < 1e-6 * abs(mean):
+        return float(display[0]), float(mean)
+    inside = np.flatnonzero((values >= extent[0]) & (values <= extent[1]))
+    first, last = (int(inside[0]), int(inside[-1])) if len(inside) > 1 else (0, len(values) - 1)
+    rise = display[last] - display[first]
+    if rise:
+        reached = (display[first : last + 1] - display[first]) / rise
+        at = [first + int(np.argmax(reached >= share)) for share in _RISE]
+        if at[1] > at[0]:
+            step = (display[at[1]] - display[at[0]]) / (at[1] - at[0])
+            if step and np.sign(step) == np.sign(rise):
+                return float(display[at[0]] - step * at[0]), float(step)
+    step = (np.sign(rise) or 1.0) / max(1, last - first)
+    return float((0.0 if step > 0 else 1.0) - step * first), float(step)
+
+
+def chain(values: np.ndarray, ds: Dataset, index: int, extent: tuple[float, float]) -> np.ndarray:
+    """float64 stored values -> displayed ones, unclipped: modality, VOI, inversion."""
     ends = np.array(extent, np.float64)
     shown = _voi(_modality(values, ds, index), ds, index, _modality(ends, ds, index))
     return 1 - shown if str(ds.get("PhotometricInterpretation", "")) == "MONOCHROME1" else shown

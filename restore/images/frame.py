@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -22,13 +23,25 @@ class Mapping(Protocol):
         ...
 
     def shown(self, stored: np.ndarray) -> np.ndarray:
-        """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]; finite everywhere."""
+        """(h, W[, C]) stored -> (h, W, channels) float32; finite everywhere.
+
+        An affine map of the samples (of the colours, where those are coded otherwise) for which black and white are 0 and 1.
+        What lies beyond black and white goes on beyond 0 and 1: windows and lookup tables decide what is displayed, not what is restored.
+        """
+        ...
+
+    def displayed(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it: through windows and lookup tables."""
+        ...
+
+    def valid(self, stored: np.ndarray) -> np.ndarray | None:
+        """(h, W) bool, true where the samples are a picture (no padding, finite); None where all of them are."""
         ...
 
     def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
         """A changed copy of `stored`; `shown` is what `shown(stored)` gave, `restored` is finite, both (h, W, channels).
 
-        Where `restored == shown` the result equals `stored` bit for bit.
+        Where `restored == shown`, and where the samples are not valid, the result equals `stored` bit for bit.
         """
         ...
 
@@ -42,6 +55,32 @@ def bands(shape: tuple[int, ...]) -> Iterator[slice]:
     rows = max(1, BAND // max(1, shape[1]))
     for top in range(0, shape[0], rows):
         yield slice(top, min(shape[0], top + rows))
+
+
+def filled(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Continue a picture smoothly to where it is not valid, so that no edge stands there that the picture does not have.
+
+    Gortler et al. 1996, "The lumigraph", section 3.4: means are pulled up a pyramid, and pushed down to where nothing is known.
+
+    Args:
+        picture: (H, W, C) float32.
+        valid: (H, W) bool; where none is, the result is 0.
+    """
+    weight = valid.astype(np.float32)
+    levels = [(picture * weight[:, :, None], weight)]
+    while levels[-1][1].min() == 0 and max(levels[-1][1].shape) > 1:
+        total, weight = levels[-1]
+        size = tuple(-(-length // 2) for length in weight.shape[::-1])
+        total, weight = (cv2.resize(x, size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], *x.shape[2:]) for x in (total, weight))
+        levels.append((total, weight))
+    total, weight = levels.pop()
+    known = total / np.maximum(weight, 1e-12)[:, :, None]
+    while levels:
+        total, weight = levels.pop()
+        size = weight.shape[::-1]
+        coarse = cv2.resize(known, size, interpolation=cv2.INTER_LINEAR).reshape(total.shape)
+        known = np.where(weight[:, :, None] > 0, total / np.maximum(weight, 1e-12)[:, :, None], coarse)
+    return np.where(valid[:, :, None], picture, known).astype(np.float32)
 
 
 def _resampled(plane: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -68,12 +107,32 @@ class Frame:
         return self.mapping.alpha(self.stored)
 
     def shown(self) -> np.ndarray:
-        """What a network sees: float32 (H, W, 1|3), RGB order, nominal [0, 1], finite, without alpha."""
+        """What a network sees: float32 (H, W, 1|3), RGB order, finite, without alpha; black is 0, white is 1, and what is beyond them
+        is not clipped (see `Mapping.shown`). Where the samples are no picture it is continued from what lies about.
+        """
+        picture = self._banded(self._shown)
+        valid = self.valid()
+        return picture if valid is None else filled(picture, valid)
+
+    def displayed(self) -> np.ndarray:
+        """What a viewer displays: float32 (H, W, 1|3) in [0, 1], through windows and lookup tables, without alpha."""
+        return self._banded(lambda rows: self.mapping.displayed(self.stored[rows]))
+
+    def valid(self) -> np.ndarray | None:
+        """(H, W) bool, true where the samples are a picture (no padding, finite); None where all of them are."""
+        found = [self.mapping.valid(self.stored[rows]) for rows in bands(self.stored.shape)]
+        if all(one is None or one.all() for one in found):
+            return None
+        shapes = [(rows.stop - rows.start, self.stored.shape[1]) for rows in bands(self.stored.shape)]
+        return np.concatenate([np.ones(shape, bool) if one is None else one for one, shape in zip(found, shapes, strict=True)])
+
+    def _banded(self, convert: Callable[[slice], np.ndarray]) -> np.ndarray:
+        """(H, W, channels) float32 from its bands of rows."""
         if self.stored.shape[0] * self.stored.shape[1] <= BAND:
-            return np.ascontiguousarray(self._shown(slice(None)), np.float32)
+            return np.ascontiguousarray(convert(slice(0, self.stored.shape[0])), np.float32)
         out = np.empty((*self.stored.shape[:2], self.mapping.channels), np.float32)
         for rows in bands(self.stored.shape):
-            out[rows] = self._shown(rows)
+            out[rows] = convert(rows)
         return out
 
     def _shown(self, rows: slice) -> np.ndarray:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-SHOWN_LOW, SHOWN_HIGH = -1.0, 2.0
-"""Samples that would show outside this range show at its end, and are kept as stored."""
+BEYOND = 1e6
+"""Samples further than this from black (white being 1) are no picture: broken pixels, and markers such as -1e30."""
+_FAR = 1.0
+"""Pixels further outside the range of 99.8 % of a picture than this many times that range are taken for hot or dead ones."""
 
 
 def _split(stored: np.ndarray, channels: int) -> np.ndarray:
@@ -41,13 +43,17 @@ class Linear:
     """The colour that means 'transparent' (PNG tRNS): those pixels stay, and no other pixel becomes it."""
     limit: tuple[int, int] | None = None
     """The integers a sample may take; None for those of its type."""
+    floor: float | None = None
+    """No restored sample is lower: 0 for light that is measured without an offset (linear HDR, counts)."""
+    padding: tuple[float, float] | None = None
+    """Samples from the first to the second are no picture (DICOM's PixelPaddingValue): they stay, and no other sample becomes one."""
 
     @property
     def span(self) -> float:
         return (self.high - self.low) or 1.0
 
     def _raw(self, colour: np.ndarray) -> np.ndarray:
-        """Shown values before the clip to [-1, 2]; NaN and infinity stay."""
+        """Shown values; NaN and infinity stay."""
         wide: type[np.floating[Any]] = np.float32 if colour.dtype in (np.uint8, np.uint16, np.bool_) else np.float64
         with np.errstate(invalid="ignore", over="ignore"):
             values: np.ndarray = (colour.astype(wide) - np.asarray(self.low, wide)) / np.asarray(self.span, wide)
@@ -55,20 +61,39 @@ class Linear:
 
     def _table(self, dtype: np.dtype) -> np.ndarray | None:
         """The shown value of every sample that 8 or 16 unsigned bits can hold, several times quicker to look up than to compute;
-        None for other types, and where some value is outside what is shown.
+        None for other types, and where some samples are no picture.
         """
-        if dtype.kind != "u" or dtype.itemsize > 2:
+        if dtype.kind != "u" or dtype.itemsize > 2 or self.padding is not None:
             return None
-        table = self._raw(np.arange(2 ** (8 * dtype.itemsize), dtype=dtype))
-        return table if table.min() >= SHOWN_LOW and table.max() <= SHOWN_HIGH else None
+        return self._raw(np.arange(2 ** (8 * dtype.itemsize), dtype=dtype))
+
+    def _usable(self, colour: np.ndarray, raw: np.ndarray) -> np.ndarray:
+        """Which samples (h, W, channels) are a picture: finite, not absurdly far from it, no padding."""
+        with np.errstate(invalid="ignore"):
+            usable = np.abs(raw) <= BEYOND  # false for NaN
+            if self.padding is not None:
+                usable &= (colour < self.padding[0]) | (colour > self.padding[1])
+        return usable
 
     def shown(self, stored: np.ndarray) -> np.ndarray:
         colour = _split(stored, self.channels)
         table = self._table(colour.dtype)
         if table is not None:
             return table.take(colour)
-        values = np.nan_to_num(self._raw(colour), nan=0.0, posinf=SHOWN_HIGH, neginf=SHOWN_LOW)
-        return np.clip(values, SHOWN_LOW, SHOWN_HIGH).astype(np.float32)
+        raw = self._raw(colour)
+        return np.where(self._usable(colour, raw), raw, 0).astype(np.float32)
+
+    def displayed(self, stored: np.ndarray) -> np.ndarray:
+        colour = _split(stored, self.channels)
+        table = self._table(colour.dtype)
+        raw = self._raw(colour) if table is None else table.take(colour)
+        return np.clip(np.nan_to_num(raw, nan=0.0, posinf=1.0, neginf=0.0), 0, 1).astype(np.float32)
+
+    def valid(self, stored: np.ndarray) -> np.ndarray | None:
+        colour = _split(stored, self.channels)
+        if self._table(colour.dtype) is not None:
+            return None
+        return np.asarray(self._usable(colour, self._raw(colour)).all(-1))
 
     def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
         colour = _split(stored, self.channels)
@@ -77,17 +102,19 @@ class Linear:
             return _joined(stored, self._keyed(colour, new) if self.key else new)
         raw = self._raw(colour)
         change = restored.astype(raw.dtype) - shown
-        changed = (change != 0) & (raw >= SHOWN_LOW) & (raw <= SHOWN_HIGH)
+        changed = (change != 0) & self._usable(colour, raw)
         step = -self.span if self.inverted else self.span
         with np.errstate(invalid="ignore", over="ignore"):
             values = colour.astype(raw.dtype) + change * raw.dtype.type(step)
+        if self.floor is not None:
+            values = np.maximum(values, self.floor)
         if colour.dtype.kind == "f":
             limit = np.finfo(colour.dtype)
             new = np.clip(np.where(changed, values, 0), limit.min, limit.max).astype(colour.dtype)
         else:
             low, high = self._limits(colour.dtype)
             new = np.clip(np.rint(np.where(changed, values, 0)), low, high).astype(colour.dtype)
-        new = np.where(changed, new, colour)
+        new = np.where(changed, self._beside_padding(new), colour)
         return _joined(stored, self._keyed(colour, new) if self.key else new)
 
     def _whole_numbers(self, colour: np.ndarray, change: np.ndarray) -> np.ndarray:
@@ -104,6 +131,16 @@ class Linear:
             return self.limit
         bounds = np.iinfo(dtype)
         return float(bounds.min), float(np.nextafter(bounds.max, 0)) if bounds.bits == 64 else float(bounds.max)
+
+    def _beside_padding(self, new: np.ndarray) -> np.ndarray:
+        """Samples that became padding, moved to the nearest value that is none."""
+        if self.padding is None:
+            return new
+        low, high = self.padding
+        inside = (new >= low) & (new <= high)
+        lowest, highest = self._limits(new.dtype) if new.dtype.kind in "ui" else (-np.inf, np.inf)
+        upward = (low - 1 < lowest) | ((high + 1 <= highest) & (new - low >= high - new))
+        return np.where(inside, np.where(upward, high + 1, low - 1), new).astype(new.dtype)
 
     def _keyed(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         key = np.asarray(self.key, old.dtype)
@@ -138,6 +175,12 @@ class Inks:
         inks = stored[..., :4].astype(np.float32) / np.float32(self.full)
         return (1 - inks[..., :3]) * (1 - inks[..., 3:])
 
+    def displayed(self, stored: np.ndarray) -> np.ndarray:
+        return self.shown(stored)
+
+    def valid(self, stored: np.ndarray) -> np.ndarray | None:
+        return None
+
     def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
         changed = (restored != shown).any(-1, keepdims=True)
         wanted = np.clip(restored, 0, 1)
@@ -170,16 +213,35 @@ def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: 
     """The mapping of samples whose type names no white (float, signed, 32-bit): scaled by their own range.
 
     Values within [0, 1] are taken as they are (floats). Otherwise the range is that between the 0.1th and the 99.9th
-    percentile of a regular sample of the finite values, so that a few hot pixels don't darken the picture.
+    percentile of a regular sample of the finite values, so that a few hot pixels don't darken the picture. Samples that are nowhere
+    negative stay so.
     """
     colour = _split(stored, channels)
     step = max(1, int(np.sqrt(colour.size / 500_000)))
     sample = colour[::step, ::step].astype(np.float64)
     sample = sample[np.isfinite(sample)]
-    low, high = 0.0, 1.0
+    low, high, floor = 0.0, 1.0, None
+    if sample.size and stored.dtype.kind in "fi" and sample.min() >= 0 and bool((colour[np.isfinite(colour)] >= 0).all()):
+        floor = 0.0
     if sample.size and (stored.dtype.kind != "f" or sample.min() < 0 or sample.max() > 1):
         with np.errstate(over="ignore", invalid="ignore"):
-            low, high = (float(v) for v in np.percentile(sample, (0.1, 99.9)))
+            low, high = _inner(sample)
         if high <= low:
             low, high = float(sample.min()), float(sample.max())
-    return Linear(low, high, channels, inverted, alpha_channel)
+    return Linear(low, high, channels, inverted, alpha_channel, floor=floor)
+
+
+def extent_of(values: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest of some integers; a few hot or dead pixels far from all others are left out."""
+    low, high = float(values.min()), float(values.max())
+    flat = values.ravel()
+    inner, outer = _inner(flat[:: max(1, flat.size // 500_000)])
+    reach = _FAR * max(outer - inner, 1.0)
+    return low if inner - low <= reach else inner, high if high - outer <= reach else outer
+
+
+def _inner(sample: np.ndarray) -> tuple[float, float]:
+    """The range of a sample without its lowest and highest thousandth, and without its lowest and highest value in any case."""
+    aside = max(1, round(sample.size / 1000)) if sample.size > 16 else 0
+    ordered = np.partition(sample.ravel(), (aside, sample.size - 1 - aside))
+    return float(ordered[aside]), float(ordered[-1 - aside])

@@ -23,15 +23,17 @@ SMOOTHING = 2.0  # px; the brightness that sets the variance is read off the noi
 
 @dataclass(frozen=True)
 class NoiseLevel:
-    """Noise of variance `slope` * x + `constant` at brightness x, both in units of a picture in nominal [0, 1].
+    """Noise of variance `slope` * max(x - `black`, 0) + `constant` at brightness x, in units of a picture in nominal [0, 1].
 
     Attributes:
         slope: variance gained per unit of brightness; 1 / slope is the photon count at white.
         constant: variance in the dark.
+        black: the brightness at which there is no light: 0, but for pictures with an offset or negative values.
     """
 
     slope: float = 0.0
     constant: float = 0.0
+    black: float = 0.0
 
     def __post_init__(self) -> None:
         if not (self.slope >= 0 and self.constant >= 0):
@@ -54,7 +56,11 @@ class NoiseLevel:
 
     def sigma(self, brightness: float = 0.5) -> float:
         """Standard deviation at `brightness` (0..1), on the 0..255 scale."""
-        return 255 * float(np.sqrt(self.slope * max(brightness, 0.0) + self.constant))
+        return 255 * float(np.sqrt(self.variance(np.float64(brightness))))
+
+    def variance(self, brightness: np.ndarray | np.floating) -> np.ndarray:
+        """Variance at each brightness of an array of any shape."""
+        return np.asarray(self.slope * np.clip(brightness - self.black, 0, None) + self.constant)
 
     def map(self, noisy: np.ndarray) -> np.ndarray:
         """Standard deviation at each pixel of a noisy picture.
@@ -69,12 +75,12 @@ class NoiseLevel:
             return np.full((*noisy.shape[:2], 1), np.sqrt(self.constant), np.float32)
         brightness = noisy[:, :, 0] if noisy.shape[2] == 1 else noisy.mean(axis=2)
         smooth = cv2.GaussianBlur(brightness, (0, 0), SMOOTHING, borderType=cv2.BORDER_REFLECT)
-        variance = np.float32(self.slope) * np.clip(smooth, 0, None) + np.float32(self.constant)
+        variance = np.float32(self.slope) * np.clip(smooth - np.float32(self.black), 0, None) + np.float32(self.constant)
         return np.sqrt(variance, out=variance)[:, :, None]
 
     def scaled(self, factor: float) -> NoiseLevel:
         """The level whose standard deviation is `factor` times this one's."""
-        return NoiseLevel(self.slope * factor**2, self.constant * factor**2)
+        return NoiseLevel(self.slope * factor**2, self.constant * factor**2, self.black)
 
     def __str__(self) -> str:
         if self.slope == 0:

@@ -34,6 +34,9 @@ class OpponentUNet(nn.Module):
     there: Tensor
     back: Tensor
 
+    homogeneous = True
+    """f(a x, a s) = a f(x, s) for positive a: there are no biases."""
+
     def __init__(
         self,
         channels: int = 3,

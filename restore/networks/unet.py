@@ -47,6 +47,9 @@ class RestorationUNet(nn.Module):
         unshuffle: the first resolution is the picture's divided by this, 1 or a power of 2.
     """
 
+    homogeneous = True
+    """f(a x, a s) = a f(x, s) for positive a: there are no biases."""
+
     def __init__(
         self,
         channels: int = 1,

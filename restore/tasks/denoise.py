@@ -11,8 +11,9 @@ import numpy as np
 
 from restore import weights
 from restore.apply import radiograph
-from restore.apply.noise import level_of
+from restore.apply.noise import Estimate, level_of
 from restore.apply.passage import Decoded
+from restore.apply.residual import suspicion
 from restore.apply.restorer import Restorer, signal_dependent
 from restore.images import Frame, Picture
 from restore.images.noise import NoiseLevel
@@ -20,6 +21,10 @@ from restore.runtime import Runtime
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
 PHOTOGRAPH_VIEWS = 2
+CORRELATED = (
+    "its noise is alike in neighbouring pixels (lossy compression, demosaicing, detector blur): only its finest part could be measured; "
+    "if noise is left, give a higher --noise-level"
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Seen:
 
     gray: bool
     weights: str
-    level: NoiseLevel
+    level: Estimate | NoiseLevel
 
 
 class Denoise:
@@ -89,12 +94,12 @@ class Denoise:
         shown = frame.shown()
         seen: Seen = frame.known if isinstance(frame, Decoded) else self.look(frame, picture)
         restorer = self.restorer(seen.weights)
-        level = restorer.noise_level(shown, seen.level)
-        strength = self.strength * (restorer.confidence(level) if self.noise_level is None else 1.0)
-        restored, trace = restorer.restore(shown[:, :, :1] if seen.gray else shown, level, strength)
+        seen_picture = shown[:, :, :1] if seen.gray else shown
+        restored, trace = restorer.restore(seen_picture, seen.level, self.strength)
+        warnings = _warnings(seen_picture, restored, seen.level)
         if seen.gray and shown.shape[2] == 3:
             restored = np.repeat(restored, 3, axis=2)
-        return restored, {"weights": seen.weights, **_facts(level), **trace.facts()}
+        return restored, {"weights": seen.weights, **_facts(seen.level), **trace.facts(), "warnings": warnings}
 
     def look(self, frame: Frame, picture: Picture) -> Seen:
         """What must be known of a frame before its network runs; the batch asks in the thread that decodes.
@@ -104,8 +109,7 @@ class Denoise:
         shown = frame.shown()
         gray = shown.shape[2] == 1 or radiograph.is_gray(shown)
         name = self._name(shown, gray, picture)
-        dependent = signal_dependent(self._entries[name].recipe)
-        return Seen(gray, name, level_of(shown[:, :, :1] if gray else shown, self.noise_level, signal_dependent=dependent))
+        return Seen(gray, name, level_of(shown[:, :, :1] if gray else shown, self.noise_level, frame.valid()))
 
     def restorer(self, name: str) -> Restorer:
         """The network called `name`, loaded at its first use."""
@@ -161,7 +165,17 @@ def _noise_level(value: Any) -> float | None:
     return level
 
 
-def _facts(level: NoiseLevel) -> dict[str, Any]:
+def _warnings(shown: np.ndarray, restored: np.ndarray, found: Estimate | NoiseLevel) -> list[str]:
+    """What the user should know of a picture whose noise was estimated; whoever told the level knows better."""
+    if not isinstance(found, Estimate):
+        return []
+    told = [CORRELATED] if found.correlated else []
+    doubt = suspicion(shown, restored, found.level)
+    return [*told, doubt] if doubt else told
+
+
+def _facts(found: Estimate | NoiseLevel) -> dict[str, Any]:
+    level = found.level if isinstance(found, Estimate) else found
     facts: dict[str, Any] = {"noise_level": round(level.sigma(), 2), "noise": str(level)}
     if level.slope > 0:
         facts["counts_at_white"] = round(1 / level.slope, 1)

@@ -38,7 +38,7 @@ def make(fp32: Runtime) -> Callable[..., Denoise]:
 
 
 def _restore(work: Denoise, shown: np.ndarray, radiograph: bool | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-    frame: Any = SimpleNamespace(shown=lambda: shown)
+    frame: Any = SimpleNamespace(shown=lambda: shown, valid=lambda: None)
     picture: Any = SimpleNamespace(radiograph=radiograph)
     return work.restore(frame, picture)
 
