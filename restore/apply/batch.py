@@ -93,7 +93,7 @@ def run(
     options = replace(options, format=format_name(options.format))
     report = Report(planned=len(planned.jobs), ignored=planned.ignored, objects=dict(planned.objects))
     if isinstance(work, TakesPlan):
-        work.planned(planned.jobs, out)
+        work.planned(planned.jobs)
     settings = {"task": work.name, "format": options.format, **work.settings()}
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(out, settings))

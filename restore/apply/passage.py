@@ -71,10 +71,10 @@ class Work(Protocol):
 
 @runtime_checkable
 class TakesPlan(Protocol):
-    """A work that is told before the first picture which there are and what their results are called."""
+    """A work that is told before the first picture which there are."""
 
-    def planned(self, jobs: Sequence[Job], out: Path) -> None:
-        """Once a run; the jobs' targets lie under `out`."""
+    def planned(self, jobs: Sequence[Job]) -> None:
+        """Once a run."""
 
 
 @dataclass(frozen=True)
