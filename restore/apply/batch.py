@@ -232,8 +232,7 @@ class _Lines:
 
 def _preview(path: Path, report: Report, title: str) -> None:
     try:
-        if not contact_sheet.write(path, report.rows, title):
-            report.notes.append("no preview: there is no result to show")
+        report.notes += contact_sheet.write(path, report.rows, title)
     except OSError as error:
         report.unwritten.append(f"cannot write the preview {path}: {error.strerror or error}")
     except KeyboardInterrupt:

@@ -43,11 +43,13 @@ class Sample:
     size: tuple[int, int]
 
 
-def write(path: Path, rows: Sequence[Row], title: str) -> bool:
+def write(path: Path, rows: Sequence[Row], title: str) -> list[str]:
     """Write the sheet of up to PICTURES of `rows`, evenly chosen among those that have a result.
 
-    Before and after are read back from the files, so the sheet shows what was really written. Says whether there was
-    anything to show; without, nothing is written.
+    Before and after are read back from the files, so the sheet shows what was really written.
+
+    Returns:
+        What the user should know: pictures left out, or that there is nothing to show, and then nothing is written.
 
     Raises:
         OSError: the sheet cannot be written.
@@ -55,9 +57,11 @@ def write(path: Path, rows: Sequence[Row], title: str) -> bool:
     restored = [row for row in rows if row.output is not None]
     count = min(PICTURES, len(restored))
     chosen = [restored[index * len(restored) // count] for index in range(count)]
-    samples = [sample for row in chosen if (sample := _sample(row)) is not None]
+    drawn = [(row, _sample(row)) for row in chosen]
+    samples = [sample for _, sample in drawn if sample is not None]
+    notes = [f"left out of the preview, for it cannot be read back: {row.output}" for row, sample in drawn if sample is None]
     if not samples:
-        return False
+        return [*notes, "no preview: there is no result to show"]
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{os.getpid()}.preview.part")
     try:
@@ -66,7 +70,7 @@ def write(path: Path, rows: Sequence[Row], title: str) -> bool:
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-    return True
+    return notes
 
 
 def _sample(row: Row) -> Sample | None:
@@ -76,7 +80,7 @@ def _sample(row: Row) -> Sample | None:
         before = images.read(row.input).frame(0).shown()
         after = images.read(row.output).frame(0).shown()
     except (ValueError, OSError, MemoryError):
-        log.warning("%s: left out of the preview, it cannot be read back", row.output)
+        log.debug("%s: left out of the preview", row.output, exc_info=True)
         return None
     if before.shape[:2] != after.shape[:2]:
         before = _enlarged(before, *after.shape[:2])

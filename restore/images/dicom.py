@@ -87,11 +87,14 @@ _OBJECTS: tuple[tuple[str, str], ...] = tuple(
         ("5.1.4.45.", "implant"),
     )
 )
-"""SOP classes (PS3.4, tables B.5-1 and GG.3-1) whose objects hold no pixels, the first hit counts; a UID that ends in a dot stands for all below it."""
+"""SOP classes (PS3.4, tables B.5-1 and GG.3-1) whose objects hold no pixels. The first hit counts; a UID that ends in a dot stands for all
+below it."""
 
 
 def kind_without_pixels(path: Path) -> str | None:
-    """What a DICOM object without pictures is ("SR", "RTSTRUCT", "DICOMDIR", ...), by the SOP class in its first 2 KB; None if it may have some.
+    """What a DICOM object without pictures is ("SR", "RTSTRUCT", "DICOMDIR", ...), by the SOP class in its first 2 KB.
+
+    None if it may have pictures.
 
     Raises:
         OSError: it cannot be read.

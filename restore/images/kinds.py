@@ -104,10 +104,10 @@ BRANDS: dict[bytes, Kind] = {
 """What an ISO base media file (ISO/IEC 14496-12) holds, by its brand."""
 
 RAW_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        "3fr arw cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf rw2 rwl sr2 srf srw x3f"
-    ).split()
+    (
+        ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef",
+        ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+    )
 )
 """Camera raw: most of these are TIFF inside, whose first picture is a thumbnail."""
 

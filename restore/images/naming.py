@@ -1,7 +1,7 @@
 """What results are called: a picture's own name, and by rule another one where two pictures of a run would share it.
 
-A function of the names alone. So a rerun gives the same names, whatever could be read, and `restore evaluate` and the masks of `restore inpaint`
-find by the same rule what a run has named.
+A function of the names alone. So a rerun gives the same names, whatever could be read, and `restore evaluate` and the masks of
+`restore inpaint` find by the same rule what a run has named.
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Named:
-    """A result's relative path. `instead_of` is the plain path that it could not have, and `rival` the number of who could have it too (-1: a
-    folder of the results, or the run's own)."""
+    """What one result is called.
+
+    Attributes:
+        path: its relative path.
+        instead_of: the plain path, where it could not have that.
+        rival: the number of the picture whose result could have that too; -1 where a folder has it.
+    """
 
     path: Path
     instead_of: Path | None = None
@@ -33,7 +38,7 @@ def key(path: Path) -> Key:
 
 
 def plain(name: str, suffixes: Sequence[str] | None) -> str:
-    """`name` with the first of `suffixes` unless it has one of them; a suffix that is no picture's stays and is added to. None: as it is."""
+    """`name` with the first of `suffixes` unless it has one of them; a suffix that is no picture's stays within. None: as it is."""
     if suffixes is None or Path(name).suffix.lower() in suffixes:
         return name
     return stem(name) + suffixes[0]

@@ -60,12 +60,10 @@ def lpips() -> nn.Module:
     """LPIPS (alex, version 0.1; Zhang et al. 2018): takes two (B, 3, H, W) in [-1, 1], gives (B, 1, 1, 1).
 
     Raises:
-        ValueError: the `lpips` package or AlexNet's weights are not to be had; the text says how to get them.
+        ValueError: AlexNet's weights are not to be had; the text says how to get them.
     """
-    try:
-        import lpips as package
-    except ImportError as error:
-        raise ValueError("LPIPS needs the package lpips: pip install 'restore-suite[metrics]'") from error
+    import lpips as package
+
     named = folder()
     with warnings.catch_warnings():  # lpips calls torchvision in a way that it calls deprecated
         warnings.simplefilter("ignore")

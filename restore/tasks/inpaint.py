@@ -93,7 +93,7 @@ class Inpaint:
         self._matched: dict[Path, tuple[Path, Path]] = {}
         self._names = MaskNames()
         self._writer = MaskWriter(Path(self.options["save_masks"])) if self.options["save_masks"] else None
-        self._page: tuple[Picture, int] | None = None
+        self._page: tuple[Picture, int, bool] | None = None  # the picture at work, its next frame, whether its mask marked anything so far
 
     def settings(self) -> dict[str, Any]:
         """What decides the result beside the mask, which is a companion of its picture."""
@@ -184,20 +184,18 @@ class Inpaint:
         masks = images.read(path)
         if masks.frames not in (1, picture.frames):
             raise ValueError(f"its mask {path} has {masks.frames} pages, the picture {picture.frames}: give it one a page, or one for all")
-        index = self._page[1] + 1 if self._page is not None and self._page[0] is picture else 0
-        self._page = (picture, index)
-        mask = self._marked(masks, index if masks.frames > 1 else 0)
+        index, marked = self._page[1:] if self._page is not None and self._page[0] is picture else (0, False)
+        mask = np.asarray(masks.frame(index if masks.frames > 1 else 0).shown().mean(2) > 0.5)
+        mask = ~mask if self.options["invert_masks"] else mask
+        marked = marked or bool(mask.any())
+        self._page = (picture, index + 1, marked)
         if mask.shape != size:
             raise ValueError(f"its mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, the picture {size[1]} x {size[0]}")
         if mask.all():
             raise ValueError(f"its mask {path} covers the whole picture: nothing is left to fill it from (is it inverted? --invert-masks)")
-        if not mask.any() and (masks.frames == 1 or (index == 0 and not any(self._marked(masks, page).any() for page in range(masks.frames)))):
+        if not marked and index + 1 in (masks.frames, picture.frames):
             raise ValueError(f"its mask {path} marks nothing: white is what is to be filled (is it inverted? --invert-masks)")
         return mask
-
-    def _marked(self, masks: Picture, page: int) -> np.ndarray:
-        mask = np.asarray(masks.frame(page).shown().mean(2) > 0.5)
-        return ~mask if self.options["invert_masks"] else mask
 
 
 def _colour(text: str) -> np.ndarray:

@@ -12,7 +12,6 @@ import pytest
 from batch_works import Failing, Identity, Inverse, folder, picture, results, tree
 
 from restore import images
-from restore.apply import walk
 from restore.apply.batch import BatchOptions, run
 
 

@@ -251,7 +251,8 @@ ONE, TWO = np.s_[10:20, 10:20], np.s_[30:36, 40:52]
 
 
 @pytest.mark.parametrize(
-    "names", [("a.png", "a.bmp", "pages.tif"), ("a.bmp", "a.webp", "a.tif"), ("x/b.PNG", "x/B.png", "y/b.tif"), ("1.2.3", "1.2.4", "1.2.tif")]
+    "names",
+    [("a.png", "a.bmp", "pages.tif"), ("a.bmp", "a.webp", "a.tif"), ("x/b.PNG", "x/B.png", "y/b.tif"), ("1.2.3", "1.2.4", "1.2.tif")],
 )
 def test_every_saved_mask_has_its_own_file_and_is_found_again(tmp_path: Path, names: tuple[str, str, str]) -> None:
     """Two pictures of one stem, and one of several pages, the second of which has no hole."""
@@ -287,7 +288,10 @@ def test_masks_of_one_page_serve_all_and_of_other_numbers_none(tmp_path: Path) -
     tifffile.imwrite(three, np.stack([mask] * 3), photometric="minisblack", metadata=None)
     empty = tmp_path / "empty.tif"
     tifffile.imwrite(empty, np.stack([0 * mask] * 2), photometric="minisblack", metadata=None)
-    errors = [restore.run("inpaint", source, tmp_path / path.stem, options={"masks": path, "method": "telea"}).rows[0].error for path in (one, three, empty)]
+    reports = [
+        restore.run("inpaint", source, tmp_path / path.stem, options={"masks": path, "method": "telea"}) for path in (one, three, empty)
+    ]
+    errors = [report.rows[0].error for report in reports]
     assert errors[0] == ""
     assert "3 pages, the picture 2" in errors[1]
     assert "marks nothing" in errors[2]
