@@ -93,7 +93,8 @@ class Inpaint:
         self._matched: dict[Path, tuple[Path, Path]] = {}
         self._names = MaskNames()
         self._writer = MaskWriter(Path(self.options["save_masks"])) if self.options["save_masks"] else None
-        self._page: tuple[Picture, int, bool] | None = None  # the picture at work, its next frame, whether its mask marked anything so far
+        self._page: tuple[Picture, Picture, int, bool] | None = None
+        """The picture at work, its mask, its next frame, and whether the mask has marked anything so far."""
 
     def settings(self) -> dict[str, Any]:
         """What decides the result beside the mask, which is a companion of its picture."""
@@ -181,14 +182,14 @@ class Inpaint:
 
     def _read(self, path: Path, picture: Picture, size: tuple[int, ...]) -> np.ndarray:
         """The mask of a picture's next frame: the page of the same number, or the only one for all."""
-        masks = images.read(path)
+        page = self._page
+        masks, index, marked = page[1:] if page is not None and page[0] is picture else (images.read(path), 0, False)
         if masks.frames not in (1, picture.frames):
             raise ValueError(f"its mask {path} has {masks.frames} pages, the picture {picture.frames}: give it one a page, or one for all")
-        index, marked = self._page[1:] if self._page is not None and self._page[0] is picture else (0, False)
         mask = np.asarray(masks.frame(index if masks.frames > 1 else 0).shown().mean(2) > 0.5)
         mask = ~mask if self.options["invert_masks"] else mask
         marked = marked or bool(mask.any())
-        self._page = (picture, index + 1, marked)
+        self._page = (picture, masks, index + 1, marked)
         if mask.shape != size:
             raise ValueError(f"its mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, the picture {size[1]} x {size[0]}")
         if mask.all():
