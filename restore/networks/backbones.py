@@ -6,10 +6,13 @@ Simonyan and Zisserman 2015 (VGG16), Krizhevsky et al. 2012 (AlexNet, in LPIPS).
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import cast
 
 import torch
@@ -96,15 +99,17 @@ def _fill(network: nn.Module, path: Path) -> None:
 
 
 class _explained:
-    """Turns a failed download into a ValueError that says what else can be done."""
+    """Turns a failed download into a ValueError that says what else can be done; what the library prints stays off standard output."""
 
     def __init__(self, whose: str, name: str) -> None:
         self.whose, self.name = whose, name
+        self._redirected = redirect_stdout(sys.stderr)
 
     def __enter__(self) -> None:
-        return None
+        self._redirected.__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._redirected.__exit__(kind, error, trace)
         if isinstance(error, OSError):
             raise ValueError(
                 f"{self.whose} weights are needed, which torchvision could not download ({error}); "
