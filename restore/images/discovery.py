@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from restore.images import dicom, kinds
+from restore.images import kinds
+from restore.images.dicom_objects import kind_without_pixels
 from restore.images.headerless import is_headerless
 from restore.images.opening import FORMATS, SUFFIXES
 
@@ -50,7 +51,7 @@ def look(path: Path) -> Look:
     with path.open("rb") as file:
         start = file.read(START)
     if start[128:132] == b"DICM" or is_headerless(start):
-        what = dicom.kind_without_pixels(path)
+        what = kind_without_pixels(path)
         return Look("object", what) if what else Look("picture")
     known = kinds.foreign(start, path.name)
     if known is not None and known.picture:

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from restore.images import ImageError, Look, look, read
-from restore.images.dicom import kind_without_pixels
+from restore.images.dicom_objects import kind_without_pixels
 from restore.images.headerless import is_headerless
 
 
@@ -227,7 +227,9 @@ def test_acr_nema_files_are_seen(tmp_path: Path) -> None:
     assert look(tmp_path / "i0007") == Look("picture")
 
 
-@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_RLE.dcm", "rtdose.dcm", "ExplVR_BigEnd.dcm", "DICOMDIR", "reportsi.dcm", "rtplan.dcm"])
+@pytest.mark.parametrize(
+    "name", ["CT_small.dcm", "MR_small_RLE.dcm", "rtdose.dcm", "ExplVR_BigEnd.dcm", "DICOMDIR", "reportsi.dcm", "rtplan.dcm"]
+)
 def test_pydicoms_own_files(name: str, tmp_path: Path) -> None:
     source = Path(str(get_testdata_file(name)))
     path = tmp_path / "anything"

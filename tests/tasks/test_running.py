@@ -19,7 +19,8 @@ SMALL = {
 
 def _go_on(folder: Path, out: Path, **overrides: str) -> list[str]:
     told: list[str] = []
-    restore.train("denoise", folder, out=out, resume=True, overrides={"loop.steps": "4", **overrides}, on_event=lambda event: told.append(str(event)))
+    settings = {"loop.steps": "4", **overrides}
+    restore.train("denoise", folder, out=out, resume=True, overrides=settings, on_event=lambda event: told.append(str(event)))
     return [text for text in told if "precision changes" in text]
 
 
