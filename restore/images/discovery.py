@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from restore.images import kinds
-from restore.images.dicom_objects import kind_without_pixels
+from restore.images.dicom_kinds import kind_without_pixels
 from restore.images.headerless import is_headerless
 from restore.images.opening import FORMATS, SUFFIXES
 

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from restore.images import ImageError, Look, look, read
-from restore.images.dicom_objects import kind_without_pixels
+from restore.images.dicom_kinds import kind_without_pixels
 from restore.images.headerless import is_headerless
 
 
