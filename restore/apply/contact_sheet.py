@@ -63,9 +63,13 @@ def write(path: Path, rows: Sequence[Row], title: str) -> list[str]:
     if not samples:
         return [*notes, "no preview: there is no result to show"]
     path.parent.mkdir(parents=True, exist_ok=True)
+    sheet = _draw(samples, f"{title}   {len(samples)} of {len(restored)} pictures")
+    if path.exists() and not path.is_file():  # a device or a pipe is written to, not replaced
+        sheet.save(path, format="PNG")
+        return notes
     draft = path.with_name(f".{os.getpid()}.preview.part")
     try:
-        _draw(samples, f"{title}   {len(samples)} of {len(restored)} pictures").save(draft, format="PNG")
+        sheet.save(draft, format="PNG")
         draft.replace(path)
     finally:
         with suppress(OSError):

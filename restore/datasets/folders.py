@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from restore.images import SUFFIXES, looked
@@ -36,7 +36,7 @@ def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
         ValueError: nothing there, or a pattern that matches nothing (most likely mistyped).
     """
     if not include:
-        found = {path for path in root.rglob("*") if _is_picture(path)}
+        found = {path for path in _visible(root) if _is_picture(path)}
     else:
         found = set()
         for pattern in include:
@@ -81,8 +81,13 @@ def split(files: Sequence[Path], root: Path, *, share: float, seed: int) -> tupl
 
 def passed_over(root: Path) -> dict[str, int]:
     """The pictures under `root` of formats that nothing here reads, by what they are ("a GIF picture")."""
-    found = Counter(seen.what for path in root.rglob("*") if path.is_file() and (seen := looked(path)).kind == "foreign")
+    found = Counter(seen.what for path in _visible(root) if path.is_file() and (seen := looked(path)).kind == "foreign")
     return {what: found[what] for what in sorted(found)}
+
+
+def _visible(root: Path) -> Iterator[Path]:
+    """What lies under `root`, hidden files and folders left out."""
+    return (path for path in root.rglob("*") if not any(part.startswith(".") for part in path.relative_to(root).parts))
 
 
 def _is_picture(path: Path) -> bool:

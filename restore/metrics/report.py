@@ -243,15 +243,18 @@ def write_html(path: Path, comparison: Comparison, title: str, metrics: Mapping[
     Raises:
         OSError: it cannot be written; the error names it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    special = path.exists() and not path.is_file()  # a device or a pipe is written to, not replaced
+    temporary = path if special else path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(_page(comparison, title, metrics), encoding="utf-8")
-        temporary.replace(path)
+        if not special:
+            temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        if not special:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _page(comparison: Comparison, title: str, metrics: Mapping[str, Metric]) -> str:

@@ -29,6 +29,15 @@ def test_a_report_on_a_full_disk_ends_no_run(tmp_path: Path) -> None:
     assert report.summary()["unwritten"] == report.unwritten
 
 
+@needs_full
+def test_a_preview_on_a_full_disk_ends_no_run_and_replaces_no_device(tmp_path: Path) -> None:
+    source = picture(tmp_path / "in/a.png")
+    report = run(Identity(), [source], tmp_path / "out", BatchOptions(preview=FULL))
+    assert report.done == 1
+    assert "/dev/full" in report.unwritten[0]
+    assert FULL.is_char_device()
+
+
 def test_a_report_under_a_file_ends_no_run(tmp_path: Path) -> None:
     source = picture(tmp_path / "in/a.png")
     (tmp_path / "file").write_text("in the way")

@@ -41,6 +41,8 @@ def test_a_picture_is_known_by_its_content(root: Path) -> None:
     (root / "a/0.png").rename(root / "a/photo.jpg_large")
     (root / "b/0.png").rename(root / "b/scan")
     (root / "c.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
+    (root / ".thumbs").mkdir()
+    (root / ".thumbs/0.png").write_bytes((root / "b/1.png").read_bytes())
     (root / "d.gif").write_bytes(b"GIF89a" + bytes(50))
     assert _names(root, folders.pictures(root)) == ["a/photo.jpg_large", "b/1.png", "b/scan"]
     assert folders.passed_over(root) == {"a GIF picture": 1, "a HEIC or HEIF picture": 1}

@@ -260,6 +260,10 @@ def test_the_command_speaks_json(
 
 def test_a_page_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
+    full = Path("/dev/full")
+    if full.exists():
+        assert _call(capsys, *folders, "--report", full)[0] == 1
+        assert full.is_char_device()
     code, out, err = _call(capsys, *folders, "--report", tmp_path / "file/page.html")
     assert code == 1
     assert "mean of 3" in out
