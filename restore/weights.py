@@ -21,6 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
+from restore.writing import whole
+
 SUFFIX = ".safetensors"
 
 
@@ -206,10 +208,8 @@ def save(path: Path, tensors: dict[str, Tensor], recipe: dict[str, Any], *, dtyp
         for key, value in tensors.items()
     }
     metadata = {"recipe": json.dumps(recipe, sort_keys=True), "sha256": digest(stored)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(serialise(stored, metadata))
-    temporary.replace(path)
+    with whole(path) as draft:
+        draft.write_bytes(serialise(stored, metadata))
 
 
 def digest(tensors: dict[str, Tensor]) -> str:
@@ -246,10 +246,8 @@ def add(path: Path, name: str) -> Entry:
     """
     load(path)
     target = _free(name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copyfile(path, temporary)
-    temporary.replace(target)
+    with whole(target) as draft:
+        shutil.copyfile(path, draft)
     if path.with_suffix(".md").is_file():
         shutil.copyfile(path.with_suffix(".md"), target.with_suffix(".md"))
     return entry(target)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from restore import images
 from restore.apply.report import Row
+from restore.writing import whole
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +61,8 @@ def write(path: Path, rows: Sequence[Row], title: str) -> list[str]:
     notes = [f"left out of the preview, for it cannot be read back: {row.output}" for row, sample in drawn if sample is None]
     if not samples:
         return [*notes, "no preview: there is no result to show"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet = _draw(samples, f"{title}   {len(samples)} of {len(restored)} pictures")
-    if path.exists() and not path.is_file():  # a device or a pipe is written to, not replaced
-        sheet.save(path, format="PNG")
-        return notes
-    draft = path.with_name(f".{os.getpid()}.preview.part")
-    try:
-        sheet.save(draft, format="PNG")
-        draft.replace(path)
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
+    with whole(path) as draft:
+        _draw(samples, f"{title}   {len(samples)} of {len(restored)} pictures").save(draft, format="PNG")
     return notes
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 
 from restore.images import FORMATS, Picture, discovery, looked, naming, read
 from restore.metrics import METRICS, Metric
+from restore.writing import whole
 
 PROTOCOL = (
     "Result and reference belong together by their path under their folders, the suffix aside. Pixels as a network sees them: "
@@ -243,18 +242,8 @@ def write_html(path: Path, comparison: Comparison, title: str, metrics: Mapping[
     Raises:
         OSError: it cannot be written; the error names it.
     """
-    special = path.exists() and not path.is_file()  # a device or a pipe is written to, not replaced
-    temporary = path if special else path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(_page(comparison, title, metrics), encoding="utf-8")
-        if not special:
-            temporary.replace(path)
-    except OSError as error:
-        if not special:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    with whole(path) as draft:
+        draft.write_text(_page(comparison, title, metrics), encoding="utf-8")
 
 
 def _page(comparison: Comparison, title: str, metrics: Mapping[str, Metric]) -> str:

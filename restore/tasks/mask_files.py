@@ -6,9 +6,7 @@ A mask is named like its picture and is a PNG, or a TIFF with a page a frame. Wh
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from PIL import Image
 
 from restore.apply.walk import Job
 from restore.images import Picture, discovery, looked, naming
+from restore.writing import whole
 
 PAGE, PAGES = ".png", ".tif"
 
@@ -90,18 +89,10 @@ class MaskWriter:
         self._write(pages, self.folder / (name if len(pages) == 1 else name.with_name(discovery.stem(name.name) + PAGES)))
 
     def _write(self, pages: list[np.ndarray], target: Path) -> None:
-        temporary = target.with_name(f".{target.name[-100:]}.{os.getpid()}")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+        with whole(target) as draft:
             if len(pages) == 1:
-                Image.fromarray(pages[0]).save(temporary, "PNG")
-            else:
-                with tifffile.TiffWriter(temporary) as file:
-                    for page in pages:
-                        file.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None)
-            temporary.replace(target)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror or str(error), str(target)) from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                Image.fromarray(pages[0]).save(draft, "PNG")
+                return
+            with tifffile.TiffWriter(draft) as file:
+                for page in pages:
+                    file.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None)

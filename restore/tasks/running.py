@@ -18,6 +18,7 @@ from restore.gan.replayed import REHEARSALS
 from restore.tasks import METHODS
 from restore.training import checkpoint, loop
 from restore.training import config as configuration
+from restore.writing import whole
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,8 @@ def train(
         return Run(folder, 0, None, {**prepared.facts, **_tried(prepared, config.loop.batch_size // team.count)})
     if team.first:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.toml").write_text(configuration.to_toml(config))
+        with whole(folder / "config.toml") as draft:
+            draft.write_text(configuration.to_toml(config))
     steps = loop.run(
         prepared.trainer, prepared.dataset, config.loop, folder,
         preview_batch=prepared.preview_batch, resume=resume, on_progress=tell,
@@ -172,7 +174,8 @@ def _publish(folder: Path, prepared: Any, method: str, dataset: str | Path, conf
     else:  # several in one file, each key behind its network's name: see `Restorer.load`
         tensors = {f"{part}.{key}": value for part, network in networks.items() for key, value in network.state_dict().items()}
     weights.save(path, tensors, recipe)
-    path.with_suffix(".md").write_text(_card(name, method, dataset, prepared, config))
+    with whole(path.with_suffix(".md")) as draft:
+        draft.write_text(_card(name, method, dataset, prepared, config))
     return path
 
 
