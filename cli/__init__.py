@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import warnings as warnings_module
 from typing import Annotated
 
 import typer
@@ -11,8 +13,13 @@ import typer
 from . import denoise, doctor, evaluate, inpaint, train, translate, upscale, weights
 from .common import INTERRUPTED, say
 
+_EXIT_CODES = (
+    "Exit codes: 0 all done; 1 some pictures failed, or a report or preview could not be written, all the rest is done; 2 usage; "
+    "130 interrupted (143 by SIGTERM)."
+)
 app = typer.Typer(
     name="restore",
+    epilog=_EXIT_CODES,
     help="Repairs and re-imagines folders of pictures, X-rays first, without losing a bit of what is not to be repaired.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: importing rich doubles the time that `--help` takes
@@ -46,17 +53,41 @@ def _restore(
     pass
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; ends the process with the exit code (0 fine, 1 some failed, 2 usage, 130 interrupted).
+class _OwnWarnings(logging.Handler):
+    """What this suite itself warns of beside a picture (a training that collapses) goes to standard error as plain lines."""
 
-    RESTORE_DEBUG=1 in the environment shows where an error came from.
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def _silence_libraries() -> None:
+    """Keep off standard error what libraries warn of and log: what a picture's owner should know is a warning of its report."""
+    if not sys.warnoptions:
+        warnings_module.simplefilter("ignore")
+    root, own = logging.getLogger(), logging.getLogger("restore")
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())  # else Python prints what no handler takes
+    if not any(isinstance(handler, _OwnWarnings) for handler in own.handlers):
+        own.addHandler(_OwnWarnings())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; ends the process with the exit code (see `_EXIT_CODES`).
+
+    RESTORE_DEBUG=1 in the environment shows where an error came from, and what libraries warn of.
     """
+    if not os.environ.get("RESTORE_DEBUG"):
+        _silence_libraries()
     try:
         app(args=arguments, prog_name="restore")
     except (ValueError, OSError) as error:
         if os.environ.get("RESTORE_DEBUG"):
             raise
-        say(f"restore: {error}")
+        named = isinstance(error, OSError) and error.strerror
+        say(f"restore: {error.strerror.lower()}{f': {error.filename}' if error.filename else ''}" if named else f"restore: {error}")
         sys.exit(2 if isinstance(error, ValueError) else 1)
     except KeyboardInterrupt:
         say("restore: interrupted")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json as json_module
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_type_hints
@@ -37,6 +39,9 @@ def _choice(*allowed: str) -> Callable[[str | None], str | None]:
     return check
 
 
+check_precision = _choice("auto", "fp32", "bf16", "fp16")
+
+
 @dataclass(frozen=True)
 class Common:
     """The shared options, in the order of `--help`."""
@@ -60,9 +65,7 @@ class Common:
     device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     precision: Annotated[
         str,
-        typer.Option(
-            metavar="PRECISION", help="auto, fp32, bf16 or fp16.", callback=_choice("auto", "fp32", "bf16", "fp16")
-        ),
+        typer.Option(metavar="PRECISION", help="auto, fp32, bf16 or fp16.", callback=check_precision),
     ] = "auto"
     tile: Annotated[
         str,
@@ -113,7 +116,7 @@ def restore_pictures(task: str, inputs: Sequence[Path], options: Mapping[str, An
     from .display import Display
 
     display = Display(quiet=common.quiet, json_lines=common.json)
-    with stoppable() as stopped_by:
+    with stoppable() as stopped_by, _unless_quiet(common.quiet):
         try:
             report = _run(task, inputs, options, common, display)
         except KeyboardInterrupt as stop:
@@ -125,7 +128,20 @@ def restore_pictures(task: str, inputs: Sequence[Path], options: Mapping[str, An
     display.finish(report)
     if report.interrupted:
         leave(128 + stopped_by[-1] if stopped_by else INTERRUPTED)
-    raise typer.Exit(SOME_FAILED if report.failed else 0)
+    raise typer.Exit(SOME_FAILED if report.failed or report.unwritten else 0)
+
+
+@contextmanager
+def _unless_quiet(quiet: bool) -> Iterator[None]:
+    """Let the suite's own warnings through to standard error, unless the user wants to read of failures alone."""
+    own = logging.getLogger("restore")
+    before = own.level
+    if quiet:
+        own.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        own.setLevel(before)
 
 
 def _run(task: str, inputs: Sequence[Path], options: Mapping[str, Any], common: Common, display: Any) -> Any:
@@ -175,11 +191,42 @@ def stoppable() -> Iterator[list[int]]:
 
 def leave(code: int) -> NoReturn:
     """End the process now: threads that still encode a picture nobody waits for must not hold it up."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 
 def say(text: str) -> None:
     """One message to standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+class JsonLines:
+    """Objects as JSON lines on standard output. A full disk or a closed pipe behind it ends no run: `problem` says what was wrong."""
+
+    def __init__(self) -> None:
+        self.problem = ""
+
+    def write(self, thing: Any) -> None:
+        """One line, at once; `thing` is JSON-able but for what `str` can tell."""
+        self.write_line(json_module.dumps(thing, default=str))
+
+    def write_line(self, line: str) -> None:
+        """One line that is JSON already."""
+        if self.problem:
+            return
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except OSError as error:
+            self.problem = f"cannot write the JSON lines to standard output: {(error.strerror or str(error)).lower()}"
+            _discard_output()
+
+
+def _discard_output() -> None:
+    """Send what is left in the buffer of standard output nowhere, or Python would fail over it again when it ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from .common import JsonLines
 
 if TYPE_CHECKING:
     from restore.apply.batch import Event, Report, Row
@@ -26,6 +27,7 @@ class Display:
         self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._progress: Progress | None = None
         self._counts: Counter[str] = Counter()
+        self._lines = JsonLines()
 
     def opening(self) -> None:
         """The run is about to begin: torch and the weights take their seconds."""
@@ -61,10 +63,12 @@ class Display:
         """The sums, and what failed once more where it has scrolled by."""
         self.close()
         if self.json_lines:
-            import json
-
-            self._emit(json.dumps({"summary": report.summary()}))
+            self._lines.write({"summary": report.summary()})
+            if self._lines.problem:
+                report.unwritten.append(self._lines.problem)
         if self.quiet:
+            for text in report.unwritten:
+                self._print(printable(text), "red")
             return
         self.console.print(summary(report))
         failures = [row for row in report.rows if row.status == "failed"]
@@ -74,6 +78,8 @@ class Display:
             self._print(f"  ... and {len(failures) - _SHOWN_FAILURES} more; --report FILE lists them all")
         for note in report.notes:
             self._print(f"  {printable(note)}")
+        for text in report.unwritten:
+            self._print(f"  {printable(text)}", "red")
 
     def _plan(self, total: int) -> None:
         if self._progress:
@@ -84,7 +90,7 @@ class Display:
     def _row(self, event: Event, row: Row) -> None:
         self._counts[row.status] += 1
         if self.json_lines:
-            self._emit(row.as_json())
+            self._lines.write_line(row.as_json())
         if self._progress:
             name = Text(printable(row.input.name)[-40:])
             elapsed = self._progress.tasks[0].elapsed or 0.0
@@ -94,13 +100,12 @@ class Display:
             self._print(f"failed  {printable(row.input)}: {printable(row.error)}", "red")
         elif not self._progress and not self.quiet:
             self._print(line(event, row), _STYLES[row.status])
+        if not self.quiet:
+            for text in row.warnings:
+                self._print(f"  warning  {printable(row.input) + ': ' if self._progress else ''}{printable(text)}", "yellow")
 
     def _print(self, text: str, style: str | None = None) -> None:
         self.console.print(Text(text, style or ""), soft_wrap=True)
-
-    def _emit(self, text: str) -> None:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
 
 
 def line(event: Event, row: Row) -> str:
@@ -130,8 +135,14 @@ def summary(report: Report) -> Table:
     row("failed", str(report.failed), style="red" if report.failed else "")
     if report.interrupted:
         row("not reached", str(report.unreached), "interrupted; run it again to go on", "yellow")
+    if report.warned:
+        warned = sum(bool(entry.warnings) for entry in report.rows)
+        row("warnings", str(report.warned), f"in {warned} picture{'' if warned == 1 else 's'}", "yellow")
     if report.ignored:
         row("ignored", str(report.ignored), "no pictures")
+    if report.objects:
+        count, _, what = report.told_objects.partition(" ")
+        row("ignored", count, what)
     if not report.planned:
         row("", "", "no picture was found")
     if report.done:

@@ -14,7 +14,7 @@ from .common import SOME_FAILED
 Finding = tuple[str, str, str]
 """(state, what, detail), the state being "ok", "note" (works, could be better) or "bad" (restore will not work right)."""
 
-_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "tifffile", "imagecodecs", "pydicom", "safetensors")
+_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "tifffile", "imagecodecs", "pydicom", "safetensors", "lpips")
 _MARKS = {"ok": "  ok ", "note": "note ", "bad": " bad "}
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
 import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .common import SOME_FAILED, say
+from .common import SOME_FAILED, JsonLines, say
 
 
 def evaluate(
@@ -22,18 +21,18 @@ def evaluate(
 ) -> None:
     """Score results against references of the same names: PSNR, SSIM and LPIPS of each picture, and their means.
 
-    Exit code 1 where a picture has no partner or cannot be compared.
+    Exit code 1 where a picture has no partner or cannot be compared, or the report cannot be written.
 
     restore evaluate clean/ reference/ --report report.html
     """
     from restore.metrics import METRICS
     from restore.metrics import report as comparing
 
-    found = comparing.compare(results, reference, on_event=_tell_json if json else None)
+    lines = JsonLines()
+    found = comparing.compare(results, reference, on_event=(lambda event: _tell_json(lines, event)) if json else None)
     if json:
-        _write_json(
-            {"summary": {"compared": len(found.rows), "mean": _plain(found.means()), "left_out": found.left_out}}
-        )
+        summary = {"compared": len(found.rows), "identical": found.identical, "mean": _plain(found.means()), "left_out": found.left_out}
+        lines.write({"summary": summary})
     elif found.rows:
         texts = [
             [row.name, *(comparing.text(row.scores.get(name), METRICS[name]) for name in found.metrics)]
@@ -41,7 +40,7 @@ def evaluate(
         ]
         means = found.means()
         mean = [
-            f"mean of {len(found.rows)}",
+            found.mean_of,
             *(comparing.text(means.get(name), METRICS[name]) for name in found.metrics),
         ]
         _table([["picture", *found.metrics], *texts, mean])
@@ -49,10 +48,17 @@ def evaluate(
         say(f"{name} is left out: {why}")
     for problem in found.problems:
         say(f"not compared: {_line(problem.name)}: {problem.reason}")
+    unwritten = lines.problem
+    if unwritten:
+        say(unwritten)
     if report is not None:
-        comparing.write_html(report, found, f"{results} against {reference}")
-        say(f"report: {report}")
-    if found.problems:
+        try:
+            comparing.write_html(report, found, f"{results} against {reference}")
+            say(f"report: {report}")
+        except OSError as error:
+            unwritten = f"cannot write the report {report}: {(error.strerror or str(error)).lower()}"
+            say(unwritten)
+    if found.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -72,17 +78,13 @@ def _line(name: str) -> str:
     return name if name.isprintable() else repr(name)[1:-1]
 
 
-def _tell_json(event: Any) -> None:
+def _tell_json(lines: JsonLines, event: Any) -> None:
     if hasattr(event, "scores"):
-        _write_json({"picture": event.name, "scores": _plain(event.scores)})
+        lines.write({"picture": event.name, "scores": _plain(event.scores)})
     else:
-        _write_json({"picture": event.name, "error": event.reason})
+        lines.write({"picture": event.name, "error": event.reason})
 
 
 def _plain(scores: dict[str, float]) -> dict[str, float | None]:
     """JSON knows no infinity: the PSNR of identical pictures is null."""
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}
-
-
-def _write_json(thing: dict[str, Any]) -> None:
-    typer.echo(json_module.dumps(thing))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .common import say, stoppable
+from .common import JsonLines, check_precision, say, stoppable
 
 
 def train(
@@ -33,6 +32,15 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Short for --set loop.steps=N.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Short for --set seed=N.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps; short for --set device=...")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRECISION", help="auto, fp32, bf16 or fp16; short for --set precision=...", callback=check_precision
+        ),
+    ] = None,
     on_collapse: Annotated[
         str | None, typer.Option(metavar="warn|stop|rollback", help="When pictures become alike; short for --set health.on_collapse=...")
     ] = None,
@@ -50,7 +58,9 @@ def train(
     restore train cyclegan photo2paint
     """
     overrides = _overrides(settings or [])
-    shorts = (("loop.steps", steps), ("seed", seed), ("health.on_collapse", on_collapse))
+    shorts = (
+        ("loop.steps", steps), ("seed", seed), ("device", device), ("precision", precision), ("health.on_collapse", on_collapse),
+    )  # fmt: skip
     overrides |= {key: str(value) for key, value in shorts if value is not None}
     # of several processes (torchrun) only the first speaks
     first = os.environ.get("RANK", "0") == "0"
@@ -86,6 +96,7 @@ class _Progress:
 
     def __init__(self, quiet: bool, json_lines: bool) -> None:
         self.quiet, self.json_lines = quiet, json_lines
+        self._lines, self._told = JsonLines(), False
 
     def __call__(self, event: Any) -> None:
         if self.json_lines:
@@ -117,8 +128,7 @@ class _Progress:
                 self.note(f"  {name.replace('_', ' '):12} {value}")
 
     def _json(self, thing: Any) -> None:
-        import json
-
-        plain = vars(thing) if hasattr(thing, "__dict__") else {"message": str(thing)}
-        sys.stdout.write(json.dumps(plain, default=str) + "\n")
-        sys.stdout.flush()
+        self._lines.write(vars(thing) if hasattr(thing, "__dict__") else {"message": str(thing)})
+        if self._lines.problem and not self._told:
+            self._told = True
+            say(self._lines.problem)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import json as json_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import SOME_FAILED
+from .common import SOME_FAILED, JsonLines, say
+
+if TYPE_CHECKING:
+    from restore.weights import Entry
 
 app = typer.Typer(help="Which trained weights there are: list, show, verify, add, blend.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name of the list, or a file.", show_default=False)]
 
 
 @app.command("list")
-def list_() -> None:
-    """List the weights that can be used by name."""
+def list_(
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a weights file on standard output.")] = False,
+) -> None:
+    """List the weights that can be used by name: the pictures each is for, its licence in a word, its size and its file."""
     from restore import weights
 
     entries = weights.catalogue()
@@ -24,11 +29,27 @@ def list_() -> None:
         typer.echo(
             "no weights found; train some with `restore train`, or add a file with `restore weights add`", err=True
         )
-    width = max((len(entry.name) for entry in entries), default=0)
-    for entry in entries:
-        size = entry.path.stat().st_size / 1e6
-        task, network = entry.recipe.get("task", "?"), entry.recipe.get("network", "?")
-        typer.echo(f"{entry.name:{width}}  {task:10}  {network:10}  {size:5.1f} MB  {entry.path}")
+    rows = [_described(entry) for entry in entries]
+    if json:
+        lines = JsonLines()
+        for row in rows:
+            lines.write(row)
+        if lines.problem:
+            say(lines.problem)
+            raise typer.Exit(SOME_FAILED)
+        return
+    columns = ("name", "task", "for", "licence")
+    widths = [max((len(str(row[column])) for row in rows), default=0) for column in columns]
+    for row in rows:
+        cells = [str(row[column]).ljust(width) for column, width in zip(columns, widths, strict=True)]
+        typer.echo("  ".join([*cells, f"{row['bytes'] / 1e6:5.1f} MB", str(row["file"])]))
+
+
+def _described(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name, "task": entry.recipe.get("task", "?"), "for": entry.purpose, "licence": entry.licence,
+        "network": entry.recipe.get("network", "?"), "bytes": entry.path.stat().st_size, "file": str(entry.path),
+    }  # fmt: skip
 
 
 @app.command()
@@ -40,7 +61,7 @@ def show(name: Name) -> None:
     typer.echo(f"{entry.name}  ({entry.path})\n")
     if entry.card:
         typer.echo(entry.card.read_text(encoding="utf-8"))
-    typer.echo("recipe:\n" + json.dumps(entry.recipe, indent=2))
+    typer.echo("recipe:\n" + json_module.dumps(entry.recipe, indent=2))
 
 
 @app.command()

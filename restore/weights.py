@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from importlib import resources
@@ -19,6 +20,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
+
+from restore.writing import whole
 
 SUFFIX = ".safetensors"
 
@@ -38,6 +41,29 @@ class Entry:
     path: Path
     recipe: dict[str, Any]
     card: Path | None
+
+    @property
+    def purpose(self) -> str:
+        """Which pictures it is chosen for, as its card says behind `- for:`; "unstated" where it does not."""
+        return _stated(self.card, "for")
+
+    @property
+    def licence(self) -> str:
+        """Its terms in a word, as its card says behind `- licence:`; "unstated" where it does not."""
+        return _stated(self.card, "licence")
+
+
+UNSTATED = "unstated"
+
+
+def _stated(card: Path | None, key: str) -> str:
+    """The text of the line `- key: text` of a card."""
+    try:
+        text = card.read_text(encoding="utf-8", errors="replace") if card is not None else ""
+    except OSError:
+        return UNSTATED
+    found = re.search(rf"^- {key}:[ \t]*(\S.*?)[ \t]*$", text, re.MULTILINE)
+    return found[1] if found else UNSTATED
 
 
 def user_folder() -> Path:
@@ -182,10 +208,8 @@ def save(path: Path, tensors: dict[str, Tensor], recipe: dict[str, Any], *, dtyp
         for key, value in tensors.items()
     }
     metadata = {"recipe": json.dumps(recipe, sort_keys=True), "sha256": digest(stored)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(serialise(stored, metadata))
-    temporary.replace(path)
+    with whole(path) as draft:
+        draft.write_bytes(serialise(stored, metadata))
 
 
 def digest(tensors: dict[str, Tensor]) -> str:
@@ -222,10 +246,8 @@ def add(path: Path, name: str) -> Entry:
     """
     load(path)
     target = _free(name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copyfile(path, temporary)
-    temporary.replace(target)
+    with whole(target) as draft:
+        shutil.copyfile(path, draft)
     if path.with_suffix(".md").is_file():
         shutil.copyfile(path.with_suffix(".md"), target.with_suffix(".md"))
     return entry(target)
@@ -258,7 +280,12 @@ def blend(first: Entry, second: Entry, share: float, name: str) -> Entry:
     kept = next(value.dtype for value in tensors.values() if value.is_floating_point())
     made = {**recipe, "blended": {"of": [first.name, second.name], "share": share}}
     save(target, between, made, dtype=kept)
-    told = f"# {name}\n\n{first.name} and {second.name} blended, {share:g} of the latter. See their cards for data, terms and figures.\n"
+    licences = " and ".join(dict.fromkeys((first.licence, second.licence)))
+    purposes = " and ".join(dict.fromkeys((first.purpose, second.purpose)))
+    told = (
+        f"# {name}\n\n{first.name} and {second.name} blended, {share:g} of the latter. See their cards for data, terms and figures.\n\n"
+        f"- for: {purposes}\n- licence: {licences}\n"
+    )
     target.with_suffix(".md").write_text(told, encoding="utf-8")
     return entry(target)
 

@@ -19,7 +19,7 @@ HELPERS = {
         "adapt", "backbones", "discriminators", "esrgan", "foreign", "fused", "mirrored", "normalisation", "reference", "resample",
     },
     "tasks": {
-        "running", "prepared", "converting", "restoration",
+        "running", "prepared", "converting", "restoration", "mask_files",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
     "metrics": {"report"},

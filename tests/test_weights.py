@@ -211,3 +211,28 @@ def test_what_ships_is_whole_and_has_its_card(path: Path) -> None:
 )
 def test_what_ships_is_small(names: str | tuple[str, ...], most: float) -> None:
     assert sum(path.stat().st_size for path in SHIPPED if path.name.startswith(names)) <= most
+
+
+@pytest.mark.parametrize(
+    ("card", "purpose", "licence"),
+    [
+        (None, "unstated", "unstated"),
+        ("# mine\n\n- data: photographs\n", "unstated", "unstated"),
+        ("# mine\n\n- for: old prints \n- licence: CC BY 4.0\n", "old prints", "CC BY 4.0"),
+        ("# mine\n\n- licence:\n- for: scans, --scale 4\n\nfor: nothing\n", "scans, --scale 4", "unstated"),
+    ],
+)
+def test_a_card_says_what_weights_are_for_and_their_licence(
+    tmp_path: Path, weights_file: File, card: str | None, purpose: str, licence: str
+) -> None:
+    path = weights_file(tmp_path / "mine.safetensors")
+    if card is not None:
+        path.with_suffix(".md").write_text(card)
+    entry = weights.entry(path)
+    assert (entry.purpose, entry.licence) == (purpose, licence)
+
+
+def test_every_shipped_card_states_both() -> None:
+    for path in weights.shipped_folder().glob("*.safetensors"):
+        entry = weights.entry(path)
+        assert weights.UNSTATED not in (entry.purpose, entry.licence), path.name

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
@@ -20,8 +20,8 @@ from typing import IO
 from restore.apply import contact_sheet
 from restore.apply.conveyor import Gate, Workers
 from restore.apply.ledger import Ledger
-from restore.apply.passage import Line, Passage, Work
-from restore.apply.report import Event, Report, Row, reason
+from restore.apply.passage import Line, Passage, TakesPlan, Work
+from restore.apply.report import Event, Report, Row
 from restore.apply.walk import Job, format_name, plan
 
 __all__ = ["BatchOptions", "Event", "Interrupted", "Report", "Row", "Work", "run"]
@@ -91,11 +91,13 @@ def run(
     planned = plan(inputs, out, options.format)
     _refuse_side_files(planned.jobs, options)
     options = replace(options, format=format_name(options.format))
-    report = Report(planned=len(planned.jobs), ignored=planned.ignored)
+    report = Report(planned=len(planned.jobs), ignored=planned.ignored, objects=dict(planned.objects))
+    if isinstance(work, TakesPlan):
+        work.planned(planned.jobs)
     settings = {"task": work.name, "format": options.format, **work.settings()}
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(out, settings))
-        rows = stack.enter_context(_open_report(options.report)) if options.report else None
+        rows = stack.enter_context(_Lines(options.report, report)) if options.report else None
         tell = on_event or (lambda event: None)
         tell(Event("plan", report.planned))
         _drive(work, planned.jobs, ledger, options, _Teller(report, tell, rows))
@@ -175,7 +177,7 @@ def _ahead(line: Line, jobs: Sequence[Job], count: int) -> Iterator[Passage]:
 class _Teller:
     """Takes final rows into the report, the report file and the caller's ear."""
 
-    def __init__(self, report: Report, on_event: Callable[[Event], None], file: IO[str] | None) -> None:
+    def __init__(self, report: Report, on_event: Callable[[Event], None], file: _Lines | None) -> None:
         self.report, self.on_event, self.file = report, on_event, file
 
     def __call__(self, passage: Passage) -> None:
@@ -184,27 +186,57 @@ class _Teller:
         row = passage.row
         self.report.rows.append(row)
         if self.file:
-            self.file.write(row.as_json() + "\n")
-            self.file.flush()
+            self.file.write(row.as_json())
         self.on_event(Event("row", self.report.planned, len(self.report.rows), row))
+
+
+class _Lines:
+    """The report's file. One that cannot be written, now or later, ends no run: the report says so in the end."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self.path, self.report = path, report
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> _Lines:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("w", encoding="utf-8")
+        except OSError as error:
+            self._give_up(error)
+        return self
+
+    def write(self, line: str) -> None:
+        """Put one line into the file at once."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            try:
+                self._file.close()
+            except OSError as error:
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self.report.unwritten.append(f"cannot write the report {self.path}: {error.strerror or error}")
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # what is left in its buffer cannot be written either
+                file.close()
 
 
 def _preview(path: Path, report: Report, title: str) -> None:
     try:
-        if not contact_sheet.write(path, report.rows, title):
-            report.notes.append("no preview: there is no result to show")
+        report.notes += contact_sheet.write(path, report.rows, title)
     except OSError as error:
-        report.notes.append(f"no preview: {reason(error)}")
+        report.unwritten.append(f"cannot write the preview {path}: {error.strerror or error}")
     except KeyboardInterrupt:
         report.interrupted = True
-
-
-def _open_report(path: Path) -> IO[str]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"cannot write the report {path}: {error.strerror}") from error
 
 
 def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:

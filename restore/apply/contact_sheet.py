@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from restore import images
 from restore.apply.report import Row
+from restore.writing import whole
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,13 @@ class Sample:
     size: tuple[int, int]
 
 
-def write(path: Path, rows: Sequence[Row], title: str) -> bool:
+def write(path: Path, rows: Sequence[Row], title: str) -> list[str]:
     """Write the sheet of up to PICTURES of `rows`, evenly chosen among those that have a result.
 
-    Before and after are read back from the files, so the sheet shows what was really written. Says whether there was
-    anything to show; without, nothing is written.
+    Before and after are read back from the files, so the sheet shows what was really written.
+
+    Returns:
+        What the user should know: pictures left out, or that there is nothing to show, and then nothing is written.
 
     Raises:
         OSError: the sheet cannot be written.
@@ -54,17 +56,14 @@ def write(path: Path, rows: Sequence[Row], title: str) -> bool:
     restored = [row for row in rows if row.output is not None]
     count = min(PICTURES, len(restored))
     chosen = [restored[index * len(restored) // count] for index in range(count)]
-    samples = [sample for row in chosen if (sample := _sample(row)) is not None]
+    drawn = [(row, _sample(row)) for row in chosen]
+    samples = [sample for _, sample in drawn if sample is not None]
+    notes = [f"left out of the preview, for it cannot be read back: {row.output}" for row, sample in drawn if sample is None]
     if not samples:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{os.getpid()}.preview.part")
-    try:
+        return [*notes, "no preview: there is no result to show"]
+    with whole(path) as draft:
         _draw(samples, f"{title}   {len(samples)} of {len(restored)} pictures").save(draft, format="PNG")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return True
+    return notes
 
 
 def _sample(row: Row) -> Sample | None:
@@ -74,7 +73,7 @@ def _sample(row: Row) -> Sample | None:
         before = images.read(row.input).frame(0).displayed()
         after = images.read(row.output).frame(0).displayed()
     except (ValueError, OSError, MemoryError):
-        log.warning("%s: left out of the preview, it cannot be read back", row.output)
+        log.debug("%s: left out of the preview", row.output, exc_info=True)
         return None
     if before.shape[:2] != after.shape[:2]:
         before = _enlarged(before, *after.shape[:2])

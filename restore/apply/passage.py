@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from restore import images
 from restore.apply.conveyor import Belt, Gate, Stopped, Workers
 from restore.apply.ledger import Ledger, digest, digest_file
-from restore.apply.report import Row, merged, reason
+from restore.apply.report import Row, blamed, merged, reason
 from restore.apply.walk import Job
 from restore.images import Frame, Picture
 from restore.images.frame import bands
@@ -68,6 +69,14 @@ class Work(Protocol):
         """
 
 
+@runtime_checkable
+class TakesPlan(Protocol):
+    """A work that is told before the first picture which there are."""
+
+    def planned(self, jobs: Sequence[Job]) -> None:
+        """Once a run."""
+
+
 @dataclass(frozen=True)
 class Line:
     """What all pictures of a run share. `stopped` is set once the user wants no more of it."""
@@ -93,7 +102,7 @@ class Passage:
 
     def __init__(self, line: Line, ticket: int, job: Job) -> None:
         self.line, self.ticket, self.job = line, ticket, job
-        self.row = Row(job.source, None, "failed")
+        self.row = Row(job.source, None, "failed", warnings=list(job.warnings))
         self.ready: Future[None] = Future()
         self.finished: Future[bool] = Future()
         self.handed_over = False  # the network is through with it
@@ -210,26 +219,33 @@ class Passage:
         temporary = self.line.ledger.temporary(target)
         with self._guard("encode"):
             assert picture is not None
-            written = self._stored()
-            picture.save(
-                temporary,
-                written,
-                description=f"restore {self.line.work.name}",
-                settings=self.line.settings,
-                format=self.line.format,
-                scale=self.line.work.scale,
-            )
-            if self.line.stopped.is_set():
-                raise Stopped
-            if len(self._facts) != picture.frames or next(written, None) is not None:
-                raise RuntimeError("not every frame was written")
-            self.line.ledger.commit(temporary, target, self._content)
+            try:
+                self._write(picture, temporary)
+            except OSError as error:  # a full disk: the user knows the target, not the temporary file
+                raise blamed(error, target) from error
             told = [text for facts in self._facts for text in facts.pop("warnings", ())]
-            self.row.warnings = list(dict.fromkeys([*picture.warnings, *told]))
+            self.row.warnings = list(dict.fromkeys([*self.job.warnings, *picture.warnings, *told]))
             self.row.status, self.row.output, self.row.facts = "done", target, merged(self._facts)
         with self._guard():
             temporary.unlink(missing_ok=True)
         self._finish()
+
+    def _write(self, picture: Picture, temporary: Path) -> None:
+        """Write the restored frames as they come, and put the whole file in its place."""
+        written = self._stored()
+        picture.save(
+            temporary,
+            written,
+            description=f"restore {self.line.work.name}",
+            settings=self.line.settings,
+            format=self.line.format,
+            scale=self.line.work.scale,
+        )
+        if self.line.stopped.is_set():
+            raise Stopped
+        if len(self._facts) != picture.frames or next(written, None) is not None:
+            raise RuntimeError("not every frame was written")
+        self.line.ledger.commit(temporary, self.job.target, self._content)
 
     def _stored(self) -> Iterator[np.ndarray]:
         """The restored frames as the file stores them, while the network is at the next."""
@@ -246,6 +262,8 @@ class Passage:
     def _finish(self) -> None:
         """The row is final: let go of the picture and of the place it held."""
         self._belt.cut()
+        if self._picture is not None and self.row.status == "failed":
+            self.row.warnings = list(dict.fromkeys([*self.job.warnings, *self._picture.warnings]))
         self._picture = self._first = None
         size, self._size = self._size, 0
         if size:

@@ -66,9 +66,11 @@ class Report:
     Attributes:
         planned: how many pictures the run set out to restore.
         ignored: files of the walked folders that are no pictures.
+        objects: of these folders the DICOM objects without pictures, by kind ("SR", "RTSTRUCT", "DICOMDIR", ...).
         wall: seconds from the first picture's opening to the last one's writing.
         interrupted: the user stopped the run; pictures without a row were not reached.
-        notes: what else the user should know (a preview that could not be written).
+        notes: what else the user should know.
+        unwritten: what was asked for beside the pictures (report, preview, JSON lines) and could not be written, each with its reason.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -77,6 +79,8 @@ class Report:
     wall: float = 0.0
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
+    objects: dict[str, int] = field(default_factory=dict)
+    unwritten: list[str] = field(default_factory=list)
 
     def count(self, status: Status) -> int:
         """How many pictures ended so."""
@@ -96,6 +100,18 @@ class Report:
     def failed(self) -> int:
         """Pictures that could not be restored."""
         return self.count("failed")
+
+    @property
+    def warned(self) -> int:
+        """Warnings of all pictures."""
+        return sum(len(row.warnings) for row in self.rows)
+
+    @property
+    def told_objects(self) -> str:
+        """The DICOM objects without pictures as words: "3 DICOM objects without pictures (2 SR, 1 DICOMDIR)"; "" where there are none."""
+        count = sum(self.objects.values())
+        kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.objects.items(), key=lambda item: (-item[1], item[0])))
+        return f"{count} DICOM object{'s' if count > 1 else ''} without pictures ({kinds})" if count else ""
 
     @property
     def unreached(self) -> int:
@@ -125,11 +141,14 @@ class Report:
             "failed": self.failed,
             "unreached": self.unreached,
             "ignored": self.ignored,
+            "ignored_dicom": self.objects,
+            "warnings": self.warned,
             "interrupted": self.interrupted,
             "seconds": {**{step: round(value, 3) for step, value in self.seconds.items()}, "wall": round(self.wall, 3)},
             "images_per_second": round(self.images_per_second, 3),
             "network_share": round(self.network_share, 4),
             "notes": self.notes,
+            "unwritten": self.unwritten,
         }
 
 
@@ -154,6 +173,11 @@ def reason(error: BaseException) -> str:
     else:
         text = f"{type(error).__name__}: {error}"
     return " ".join(text.split())
+
+
+def blamed(error: OSError, path: Path) -> OSError:
+    """The same error, named after the file that the user knows: "no space left on device: out/a.png"."""
+    return OSError(error.errno, error.strerror or str(error), str(path))
 
 
 def merged(facts: list[dict[str, Any]]) -> dict[str, Any]:

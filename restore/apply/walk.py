@@ -1,16 +1,16 @@
-"""Which files a run reads and where each result goes: nothing is opened here but a header of unnamed files."""
+"""Which files a run reads and where each result goes: of each file the first bytes are read, no more."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from restore.images import FORMATS, SUFFIXES, by_name, is_dicom
+from restore.images import FORMATS, SUFFIXES, Look, kinds, look, naming
 
 PRIVATE = ".restore"
 """The folder under `out` that a run keeps for itself."""
@@ -29,22 +29,30 @@ class Job:
     error: str = ""
     relative: Path = Path()
     """The source's place below the input that it was found in; its name alone where it was named itself."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know of its name, one sentence each."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of a run, sorted by source, and how many files of the walked folders are no pictures."""
+    """The jobs of a run, sorted by source.
+
+    Attributes:
+        ignored: how many files of the walked folders are no pictures.
+        objects: how many are DICOM objects without pictures, by kind ("SR", "DICOMDIR", ...).
+    """
 
     jobs: tuple[Job, ...]
     ignored: int
+    objects: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
     """Walk `inputs` (files and folders) and say where under `out` each picture's result goes.
 
-    A folder's tree is mirrored; a file named on its own goes straight into `out`. Names that differ only in case or
-    in the composition of accents count as the same, so a result folder can be copied to any disk: the first source
-    in sorted order keeps the name, the others carry an error.
+    A folder's tree is mirrored; a file named on its own goes straight into `out` and is tried whatever it is. Names that differ only in
+    case or in the composition of accents count as the same, so a result folder can be copied to any disk: see `naming.results` for what
+    the results of such pictures are called.
 
     Raises:
         ValueError: nothing to read, an unknown format, or `out` lies in one of the inputs.
@@ -56,15 +64,16 @@ def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
     for path in inputs:
         _refuse_out_in_input(path, out)
     jobs: dict[tuple[str, str], Job] = {}
-    ignored = 0
+    ignored: Counter[str] = Counter()
     for path in inputs:
-        for job in _jobs(path, out, name):
-            if job is None:
-                ignored += 1
+        for job in _jobs(path, out):
+            if isinstance(job, Look):
+                ignored[job.what] += 1
             else:
-                jobs.setdefault((os.path.normpath(Path.cwd() / job.source), str(job.target)), job)
+                jobs.setdefault((os.path.normpath(Path.cwd() / job.source), str(job.relative)), job)
     ordered = sorted(jobs.values(), key=lambda job: str(job.source))
-    return Plan(tuple(_without_collisions(ordered, out)), ignored)
+    objects = {what: ignored[what] for what in sorted(ignored) if what}
+    return Plan(tuple(_placed(ordered, out, name)), ignored[""], objects)
 
 
 def format_name(format: str | None) -> str | None:
@@ -90,22 +99,22 @@ def _refuse_out_in_input(path: Path, out: Path) -> None:
         raise ValueError(f"the output folder {out} is where {path} lies and would overwrite it: name another one")
 
 
-def _jobs(path: Path, out: Path, format: str | None) -> Iterator[Job | None]:
-    """The jobs of one input; None for each file that is no picture."""
+def _jobs(path: Path, out: Path) -> Iterator[Job | Look]:
+    """The jobs of one input, their targets still to be found; for each file that is no picture what it is instead."""
     kind = _kind(path)
     if kind != "folder":
-        yield Job(path, out / _named(path.name, format), "" if kind == "file" else kind, Path(path.name))
+        yield Job(path, out, "" if kind == "file" else kind, Path(path.name))
         return
-    for source, error in _walk(path, Path(os.path.realpath(out))):
-        if error is None:
-            yield None
+    for source, found in _walk(path, Path(os.path.realpath(out))):
+        if isinstance(found, Look) and not found.is_picture:
+            yield found
         else:
             relative = source.relative_to(path)
-            yield Job(source, out / relative.parent / _named(relative.name or path.name, format), error, relative)
+            yield Job(source, out, found if isinstance(found, str) else "", relative if relative.name else Path(path.name))
 
 
-def _walk(root: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
-    """Every file under `root` with "" (try it), a reason (it cannot be read) or None (it is no picture).
+def _walk(root: Path, out: Path) -> Iterator[tuple[Path, Look | str]]:
+    """Every file under `root` with what it is, or the reason why it cannot be read.
 
     Links to folders are followed, so a loop is found by meeting a folder among its own ancestors. Hidden files and
     folders are no pictures.
@@ -134,19 +143,17 @@ def _walk(root: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
                 yield path, _verdict(path, kind)
 
 
-def _verdict(path: Path, kind: str) -> str | None:
-    """What to do with an entry of a walked folder: see `_walk`. `kind` is "" for a hidden entry."""
-    named = by_name(path)
-    if not kind or named is False:
-        return None
-    if named:
-        return "" if kind == "file" else kind
+def _verdict(path: Path, kind: str) -> Look | str:
+    """What an entry of a walked folder is: see `_walk`. `kind` is "" for a hidden entry."""
+    if not kind:
+        return Look("other")
+    named = path.suffix.lower() in SUFFIXES or path.suffix.lower() in kinds.SUFFIXES
     if kind != "file":
-        return kind if "link" in kind else None
+        return kind if named or (not path.suffix and "link" in kind) else Look("other")
     try:
-        return "" if is_dicom(path) else None
+        return look(path)
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return (error.strerror or str(error)).lower() if named or not path.suffix else Look("other")
 
 
 def _kind(path: Path) -> str:
@@ -165,39 +172,28 @@ def _kind(path: Path) -> str:
     return "file" if stat.S_ISREG(mode) else "not a regular file (a pipe, a socket or a device)"
 
 
-def _named(name: str, format: str | None) -> str:
-    """`name` with the suffix of `format`; a suffix that is no picture's (1.2.840, or none) stays and is added to."""
-    if format is None:
-        return name
-    path, wanted = Path(name), FORMAT_SUFFIXES[format]
-    if path.suffix.lower() in wanted:
-        return name
-    return (path.stem if path.suffix.lower() in SUFFIXES else name) + wanted[0]
-
-
-def _without_collisions(jobs: Sequence[Job], out: Path) -> Iterator[Job]:
-    """The jobs, with an error on each whose target an earlier one holds, lies inside of, or is a folder of."""
-    sources = {_key(Path(os.path.realpath(job.source))): job.source for job in jobs if not job.error}
-    held: dict[tuple[str, ...], str] = {(PRIVATE,): "the run itself"}
-    folders: dict[tuple[str, ...], str] = {}
+def _placed(jobs: Sequence[Job], out: Path, format: str | None) -> Iterator[Job]:
+    """The jobs with their targets; an error on each whose target is one of the inputs."""
+    folders = [bool(job.error) and job.source.is_dir() for job in jobs]
+    files = [job for job, is_folder in zip(jobs, folders, strict=True) if not is_folder]
+    suffixes = None if format is None else FORMAT_SUFFIXES[format]
+    named = iter(naming.results([job.relative for job in files], suffixes, {(PRIVATE,)}))
+    sources = {naming.key(Path(os.path.realpath(job.source))): job.source for job in files if not job.error}
     base = Path(os.path.realpath(out))
-    for job in jobs:
-        if job.error:
-            yield job
+    for job, is_folder in zip(jobs, folders, strict=True):
+        if is_folder:
+            yield replace(job, target=out / job.relative)
             continue
-        relative = job.target.relative_to(out)
-        key = _key(relative)
-        above = [key[:length] for length in range(1, len(key))]
-        rival = next((held[part] for part in (key, *above) if part in held), folders.get(key))
-        if rival:
-            yield replace(job, error=f"its result {relative} would take the place of that of {rival}")
-        elif (victim := sources.get(_key(base / relative))) is not None:
-            yield replace(job, error=f"its result {relative} would overwrite the input {victim}")
-        else:
-            held[key] = str(job.source)
-            folders.update((part, str(job.source)) for part in above if part not in folders)
-            yield job
+        name = next(named)
+        job = replace(job, target=out / name.path, warnings=_renamed(name, files))
+        victim = sources.get(naming.key(base / name.path))
+        if victim is not None and not job.error:
+            job = replace(job, error=f"its result {name.path} would overwrite the input {victim}: name another output folder")
+        yield job
 
 
-def _key(path: Path) -> tuple[str, ...]:
-    return tuple(unicodedata.normalize("NFC", part).casefold() for part in path.parts)
+def _renamed(name: naming.Named, files: Sequence[Job]) -> tuple[str, ...]:
+    if name.instead_of is None:
+        return ()
+    rival = f"that of {files[name.rival].source}" if name.rival >= 0 else "a folder of results"
+    return (f"The result is named {name.path.name}, because {rival} would have the same name {name.instead_of.name}.",)

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from restore.datasets.crops import Pictures, to_float
 from restore.datasets.folders import pictures, split
-from restore.images import ImageError, read
+from restore.images import ImageError, discovery, read
 
 SIDES = (("source", "target"), ("damaged", "clean"), ("labels", "photo"), ("A", "B"))
 LAYOUT = (
@@ -101,7 +101,7 @@ def _sides(folders: tuple[Path, Path], paired: bool) -> tuple[list[Path], list[P
     if not paired:
         return first, second
     keys = [
-        {path.relative_to(folder).with_suffix(""): path for path in files}
+        {path.relative_to(folder).with_name(discovery.stem(path.name)): path for path in files}
         for folder, files in zip(folders, (first, second), strict=True)
     ]
     lonely = sorted(str(name) for name in keys[0].keys() ^ keys[1].keys())

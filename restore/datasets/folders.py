@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from restore.images import SUFFIXES, by_name, is_dicom
+from restore.images import SUFFIXES, looked
 
 
 def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path:
@@ -25,7 +26,7 @@ def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path
 
 
 def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
-    """Every picture file under `root`, sorted by its relative path.
+    """Every picture file under `root` that can be read, by content (see `images.look`), sorted by its relative path.
 
     Args:
         root: the folder, walked to its depth.
@@ -35,7 +36,7 @@ def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
         ValueError: nothing there, or a pattern that matches nothing (most likely mistyped).
     """
     if not include:
-        found = {path for path in root.rglob("*") if _is_picture(path)}
+        found = {path for path in _visible(root) if _is_picture(path)}
     else:
         found = set()
         for pattern in include:
@@ -46,7 +47,9 @@ def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
                 raise ValueError(f"{root}: no picture matches the include pattern {pattern!r}")
             found |= matched
     if not found:
-        raise ValueError(f"{root} holds no picture ({', '.join(sorted(SUFFIXES))}); give a folder that does")
+        unread = ", ".join(f"{count} times {what}" for what, count in passed_over(root).items())
+        but = f"; it holds {unread}: convert them to PNG or TIFF first" if unread else "; give a folder that does"
+        raise ValueError(f"{root} holds no picture that can be read ({', '.join(sorted(SUFFIXES))}){but}")
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
 
 
@@ -76,11 +79,16 @@ def split(files: Sequence[Path], root: Path, *, share: float, seed: int) -> tupl
     return [path for path in files if path not in held], test
 
 
+def passed_over(root: Path) -> dict[str, int]:
+    """The pictures under `root` of formats that nothing here reads, by what they are ("a GIF picture")."""
+    found = Counter(seen.what for path in _visible(root) if path.is_file() and (seen := looked(path)).kind == "foreign")
+    return {what: found[what] for what in sorted(found)}
+
+
+def _visible(root: Path) -> Iterator[Path]:
+    """What lies under `root`, hidden files and folders left out."""
+    return (path for path in root.rglob("*") if not any(part.startswith(".") for part in path.relative_to(root).parts))
+
+
 def _is_picture(path: Path) -> bool:
-    named = by_name(path)
-    if named is False or path.name.startswith(".") or not path.is_file():
-        return False
-    try:
-        return named or is_dicom(path)
-    except OSError:
-        return False
+    return path.is_file() and looked(path).kind == "picture"

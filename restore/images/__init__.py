@@ -6,9 +6,11 @@
 Knows files, not networks: numpy arrays go in and out. One format family a file; each file's docstring says what is kept.
 """
 
+from restore.images import naming
+from restore.images.discovery import Look, look, looked
 from restore.images.errors import MAX_PIXELS, ImageError
 from restore.images.frame import Frame
-from restore.images.opening import FORMATS, SUFFIXES, by_name, is_dicom, read, sniff
+from restore.images.opening import FORMATS, SUFFIXES, read, sniff
 from restore.images.picture import Picture
 
 __all__ = [
@@ -17,9 +19,11 @@ __all__ = [
     "SUFFIXES",
     "Frame",
     "ImageError",
+    "Look",
     "Picture",
-    "by_name",
-    "is_dicom",
+    "look",
+    "looked",
+    "naming",
     "read",
     "sniff",
 ]

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from restore.images import bmp, dicom, jpeg, png, pnm, tiff, webp
+from restore.images import bmp, dicom, jpeg, kinds, png, pnm, tiff, webp
 from restore.images.errors import MAX_PIXELS, damaged
+from restore.images.headerless import is_headerless
 from restore.images.picture import Picture, Source, refuse
 
 
@@ -32,24 +33,7 @@ FORMATS: dict[str, Format] = {
 """Every format, in the order in which a file's first bytes are asked."""
 
 SUFFIXES: frozenset[str] = frozenset(suffix for row in FORMATS.values() for suffix in row.suffixes)
-"""Lower-case suffixes of the files that a folder walk should offer to `read`. DICOM files often have none: see `sniff`."""
-
-_FOREIGN = {
-    b"GIF8": "a GIF animation or picture",
-    b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a ZIP archive or office document",
-    b"\x1f\x8b": "a gzip archive",
-    b"8BPS": "a Photoshop document",
-    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000 file",
-    b"\xff\x4f\xff\x51": "a JPEG 2000 stream",
-    b"<svg": "an SVG drawing",
-    b"<?xml": "an XML text",
-    b"<!DOC": "a web page",
-    b"<html": "a web page",
-    b"PF": "a PFM picture",
-    b"P7": "a PAM picture",
-}
-
+"""Lower-case suffixes of the formats. What a folder walk offers to `read` is decided by content: see `discovery.look`."""
 
 def sniff(path: Path) -> str | None:
     """The name of the format that the file's first bytes announce, or None; None as well if it can't be read."""
@@ -59,27 +43,6 @@ def sniff(path: Path) -> str | None:
     except OSError:
         return None
     return _format(start)
-
-
-def by_name(path: Path) -> bool | None:
-    """Whether a file's name says that it is a picture: yes by its suffix, no, or None where only the content can tell.
-
-    DICOM files often have no suffix, or a UID for a name, which ends in a number.
-    """
-    suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return True
-    return False if (suffix and not suffix[1:].isdigit()) or path.name.upper() == "DICOMDIR" else None
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file carries DICOM's mark after the preamble.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
 
 
 def _format(start: bytes) -> str | None:
@@ -103,19 +66,9 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         if not start:
             raise refuse(path, "an empty file; copy it again")
         name = _format(start)
-        if name is None:
-            raise refuse(path, f"not a picture that restore reads ({_what(start)}); it reads {', '.join(FORMATS)}")
+        surely_dicom = name == "dicom" and (start[128:132] == b"DICM" or is_headerless(start))
+        known = None if surely_dicom else kinds.foreign(start, path.name)
+        if name is None or (known is not None and known.picture):
+            what, mend, _ = known or kinds.described(start)
+            raise refuse(path, f"not a picture that restore reads (it is {what}): {mend}; it reads {', '.join(FORMATS)}")
         return Picture(path, FORMATS[name].open(path, max_pixels))
-
-
-def _what(start: bytes) -> str:
-    """A guess at what a file is instead."""
-    for magic, what in _FOREIGN.items():
-        if start.startswith(magic):
-            return f"it is {what}"
-    if start[4:12] in (b"ftypheic", b"ftypmif1", b"ftypavif", b"ftypheix"):
-        return "it is a HEIF or AVIF picture"
-    if not any(start):
-        return "its first bytes are all zero"
-    text = sum(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start)
-    return "it is text" if text > 0.95 * len(start) else "its first bytes belong to no known format"

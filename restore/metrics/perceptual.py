@@ -17,7 +17,7 @@ def lpips(result: np.ndarray, reference: np.ndarray) -> float:
         result, reference: (H, W) or (H, W, C) float, C 1 or 3, nominal [0, 1]; gray is repeated.
 
     Raises:
-        ValueError: shapes differ or are too small, or the `lpips` package or AlexNet's weights are not to be had; the text
+        ValueError: shapes differ or are too small, or AlexNet's weights are not to be had; the text
             says how to get them.
     """
     if result.shape != reference.shape:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from restore.images import SUFFIXES, Picture, read, sniff
+from restore.images import FORMATS, Picture, discovery, looked, naming, read
 from restore.metrics import METRICS, Metric
+from restore.writing import whole
 
 PROTOCOL = (
     "Result and reference belong together by their path under their folders, the suffix aside. Pixels as a network sees them: "
     "upright, without alpha, DICOM after its lookup tables, in nominal 0..1 (16-bit pictures are not reduced to 8). Every pixel "
     "counts, no border is cut. Gray against colour is compared as colour. Several frames: the mean over the frames. Means are "
-    "over the pictures."
+    "over the pictures. The PSNR of identical pictures is infinite: it is left out of the means, and their number is told."
 )
 
 
@@ -63,9 +63,24 @@ class Comparison:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
-        """The mean of each metric over the pictures that have it."""
+        """The mean of each metric over the pictures that have it; infinite values (the PSNR of identical pictures) left out.
+
+        A metric that is infinite for every picture is infinite.
+        """
         columns = {name: [row.scores[name] for row in self.rows if name in row.scores] for name in self.metrics}
-        return {name: float(np.mean(column)) for name, column in columns.items() if column}
+        return {name: _mean(column) for name, column in columns.items() if column}
+
+    @property
+    def identical(self) -> int:
+        """How many results equal their reference: their PSNR is infinite."""
+        return sum(any(np.isinf(score) for score in row.scores.values()) for row in self.rows)
+
+    @property
+    def mean_of(self) -> str:
+        """What the means are over, in words."""
+        count = len(self.rows)
+        differ = f"PSNR of the {count - self.identical} that differ, {self.identical} identical"
+        return f"mean of {count}" + (f" ({differ})" if 0 < self.identical < count else "")
 
 
 def compare(
@@ -101,7 +116,7 @@ def compare(
 
 
 def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
-    """Find each result's partner: the same path under its folder, the suffix aside.
+    """Find each result's partner: the same path under its folder, the suffix aside; names that a run gave by rule (`a.jpg.png`) too.
 
     Raises:
         ValueError: no such file or folder, a file against a folder, or no picture at all.
@@ -113,42 +128,62 @@ def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
         raise ValueError(f"{results} and {reference} must both be folders, or both be files")
     if not results.is_dir():
         return [Pair(results.name, results, reference)], []
-    ours, theirs = _by_stem(results), _by_stem(reference)
+    ours, theirs = _pictures(results), _pictures(reference)
     for folder, found in ((results, ours), (reference, theirs)):
         if not found:
             raise ValueError(f"{folder} holds no picture")
+    partners = _Partners(ours, theirs)
     pairs, problems = [], []
-    for stem in sorted(ours.keys() | theirs.keys()):
-        first, second = ours.get(stem, []), theirs.get(stem, [])
-        if not first:
-            problems += [
-                Problem(path.relative_to(reference).as_posix(), "no result for this reference") for path in second
-            ]
-        for path in first:
-            name = path.relative_to(results).as_posix()
-            partners = [other for other in second if other.name == path.name] or second
-            if len(partners) == 1:
-                pairs.append(Pair(name, path, partners[0]))
-            else:
-                rivals = ", ".join(other.relative_to(reference).as_posix() for other in partners)
-                problems.append(
-                    Problem(name, f"several references could be meant: {rivals}" if rivals else "no reference")
-                )
-    return pairs, problems
+    for name in ours:
+        found = partners.of(name)
+        if len(found) == 1:
+            pairs.append(Pair(name.as_posix(), results / name, reference / found[0]))
+        else:
+            rivals = ", ".join(other.as_posix() for other in found)
+            problems.append(Problem(name.as_posix(), f"several references could be meant: {rivals}" if rivals else "no reference"))
+    meant = {partner for name in ours for partner in partners.of(name)}
+    stems = {_stem(name) for name in ours}
+    lacking = [name for name in theirs if name not in meant and _stem(name) not in stems]
+    problems += [Problem(name.as_posix(), "no result for this reference") for name in lacking]
+    return pairs, sorted(problems, key=lambda problem: problem.name)
 
 
-def _by_stem(folder: Path) -> dict[str, list[Path]]:
-    """The pictures under a folder by their path without suffix; hidden files and folders (a run's own) are none."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        inner = path.relative_to(folder)
-        if any(part.startswith(".") for part in inner.parts) or not path.is_file():
-            continue
-        named = path.suffix.lower() in SUFFIXES
-        if named or sniff(path) == "dicom":  # whose files often have no suffix, or one that is part of a number
-            stem = inner.with_suffix("") if named else inner
-            found.setdefault(stem.as_posix(), []).append(path)
-    return found
+class _Partners:
+    """Which references a result may belong to: of its own name; else those whose result a run names so; else those of its stem."""
+
+    def __init__(self, results: Sequence[Path], references: Sequence[Path]) -> None:
+        self.references = references
+        self._whole = set(references)
+        self._stems: dict[Path, list[Path]] = {}
+        for path in references:
+            self._stems.setdefault(_stem(path), []).append(path)
+        self._ruled: dict[Path, list[Path]] = {}
+        for suffixes in (None, *{FORMATS[name].suffixes for path in results if (name := _format_of(path))}):
+            for path, named in zip(references, naming.results(references, suffixes), strict=True):
+                if named.instead_of is not None:
+                    self._ruled.setdefault(named.path, []).append(path)
+
+    def of(self, result: Path) -> list[Path]:
+        """The references that the result of this relative path may belong to."""
+        if result in self._whole:
+            return [result]
+        return list(dict.fromkeys(self._ruled.get(result) or self._stems.get(_stem(result), [])))
+
+
+def _format_of(path: Path) -> str | None:
+    """The format that a result's suffix tells, if pictures can be converted to it."""
+    return next((name for name, row in FORMATS.items() if name != "dicom" and path.suffix.lower() == row.suffixes[0]), None)
+
+
+def _stem(path: Path) -> Path:
+    return path.with_name(discovery.stem(path.name))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The relative paths of the pictures under a folder, sorted; hidden files and folders (a run's own) are none."""
+    inner = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    seen = [path for path in inner if not any(part.startswith(".") for part in path.parts) and looked(folder / path).is_picture]
+    return sorted(seen)
 
 
 def _missing(metric: Metric) -> str | None:
@@ -185,7 +220,13 @@ def _scores(result: Picture, reference: Picture, metrics: Mapping[str, Metric]) 
                 columns[name].append(metric.function(first, second))
             except ValueError:  # the shapes agree and the metric is at hand, so the picture is too small for it
                 continue
-    return {name: float(np.mean(column)) for name, column in columns.items() if len(column) == result.frames}
+    return {name: _mean(column) for name, column in columns.items() if len(column) == result.frames}
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of the finite ones, of which one that is infinite is no part; infinite if all are."""
+    finite = [value for value in values if np.isfinite(value)]
+    return float(np.mean(finite or values))
 
 
 def text(value: float | None, metric: Metric) -> str:
@@ -196,11 +237,13 @@ def text(value: float | None, metric: Metric) -> str:
 
 
 def write_html(path: Path, comparison: Comparison, title: str, metrics: Mapping[str, Metric] = METRICS) -> None:
-    """Write the comparison as one page that needs nothing beside it, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(_page(comparison, title, metrics), encoding="utf-8")
-    temporary.replace(path)
+    """Write the comparison as one page that needs nothing beside it, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; the error names it.
+    """
+    with whole(path) as draft:
+        draft.write_text(_page(comparison, title, metrics), encoding="utf-8")
 
 
 def _page(comparison: Comparison, title: str, metrics: Mapping[str, Metric]) -> str:
@@ -211,7 +254,7 @@ def _page(comparison: Comparison, title: str, metrics: Mapping[str, Metric]) -> 
         _cells("td", [row.name, *(text(row.scores.get(name), metrics[name]) for name in names)])
         for row in comparison.rows
     )
-    mean = _cells("th", [f"mean of {len(comparison.rows)}", *(text(means.get(name), metrics[name]) for name in names)])
+    mean = _cells("th", [comparison.mean_of, *(text(means.get(name), metrics[name]) for name in names)])
     problems = "".join(_cells("td", [problem.name, problem.reason]) for problem in comparison.problems)
     said = {name: (metrics[name].function.__doc__ or "").strip().splitlines()[0] for name in names}
     said |= {name: f"left out: {why}" for name, why in comparison.left_out.items()}

@@ -6,10 +6,13 @@ Simonyan and Zisserman 2015 (VGG16), Krizhevsky et al. 2012 (AlexNet, in LPIPS).
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import cast
 
 import torch
@@ -60,12 +63,10 @@ def lpips() -> nn.Module:
     """LPIPS (alex, version 0.1; Zhang et al. 2018): takes two (B, 3, H, W) in [-1, 1], gives (B, 1, 1, 1).
 
     Raises:
-        ValueError: the `lpips` package or AlexNet's weights are not to be had; the text says how to get them.
+        ValueError: AlexNet's weights are not to be had; the text says how to get them.
     """
-    try:
-        import lpips as package
-    except ImportError as error:
-        raise ValueError("LPIPS needs the package lpips: pip install 'restore-suite[metrics]'") from error
+    import lpips as package
+
     named = folder()
     with warnings.catch_warnings():  # lpips calls torchvision in a way that it calls deprecated
         warnings.simplefilter("ignore")
@@ -98,15 +99,17 @@ def _fill(network: nn.Module, path: Path) -> None:
 
 
 class _explained:
-    """Turns a failed download into a ValueError that says what else can be done."""
+    """Turns a failed download into a ValueError that says what else can be done; what the library prints stays off standard output."""
 
     def __init__(self, whose: str, name: str) -> None:
         self.whose, self.name = whose, name
+        self._redirected = redirect_stdout(sys.stderr)
 
     def __enter__(self) -> None:
-        return None
+        self._redirected.__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._redirected.__exit__(kind, error, trace)
         if isinstance(error, OSError):
             raise ValueError(
                 f"{self.whose} weights are needed, which torchvision could not download ({error}); "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Sequence
@@ -10,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from restore import images
 from restore import weights as catalogue
 from restore.apply.filling import METHODS, Filler, grown
 from restore.apply.restorer import Restorer
 from restore.apply.scratches import SENSITIVITY, Finder
-from restore.images import SUFFIXES, Frame, Picture
+from restore.apply.walk import Job
+from restore.images import Frame, Picture
 from restore.runtime import Runtime
+from restore.tasks import mask_files
+from restore.tasks.mask_files import MaskNames, MaskWriter
 
 DEFAULT, FINDER = "inpaint", "scratches"
 SOURCES = ("masks", "mask_color", "alpha", "scratches")
@@ -90,6 +91,10 @@ class Inpaint:
         self._finder: Finder | None = None
         self._lock = threading.Lock()
         self._matched: dict[Path, tuple[Path, Path]] = {}
+        self._names = MaskNames()
+        self._writer = MaskWriter(Path(self.options["save_masks"])) if self.options["save_masks"] else None
+        self._page: tuple[Picture, Picture, int, bool] | None = None
+        """The picture at work, its mask, its next frame, and whether the mask has marked anything so far."""
 
     def settings(self) -> dict[str, Any]:
         """What decides the result beside the mask, which is a companion of its picture."""
@@ -100,6 +105,10 @@ class Inpaint:
             "finder": catalogue.fingerprint(self.finder) if self.finder else None,
         }  # fmt: skip
 
+    def planned(self, jobs: Sequence[Job]) -> None:
+        """Give the masks of all pictures their names; see `TakesPlan`."""
+        self._names.plan(jobs)
+
     def companions(self, source: Path, relative: Path) -> Sequence[Path]:
         """The mask of a picture, where masks are files: what it holds decides the result too.
 
@@ -108,7 +117,7 @@ class Inpaint:
         """
         mask = self.masks
         if mask is not None and mask.is_dir():
-            mask = _match(mask, relative)
+            mask = mask_files.find(mask, source, relative, self._names)
         self._matched[source] = (mask or source, relative)
         return [mask] if mask is not None else []
 
@@ -116,8 +125,9 @@ class Inpaint:
         """Fill one frame: float32 (H, W, 1|3) like `frame.shown()`, behind it the opacity where alpha told the holes, and facts."""
         shown = frame.shown()
         hole = grown(self.hole(shown, frame, picture), self.grow)
-        if self.options["save_masks"]:
-            self._save(hole, picture.path)
+        if self._writer is not None:
+            relative = self._matched[picture.path][1] if picture.path in self._matched else Path(picture.path.name)
+            self._writer.add(hole, picture, self._names.of(picture.path, relative)[0])
         if not hole.any():
             return shown, {"holes": 0, "missing": 0.0}
         restored, told = self.filler()(shown, hole)
@@ -132,7 +142,7 @@ class Inpaint:
             ValueError: a mask file of another size, without a hole or without anything else; a picture without alpha.
         """
         if self.source == "masks":
-            return self._read(self._matched[picture.path][0], shown.shape[:2])
+            return self._read(self._matched[picture.path][0], picture, shown.shape[:2])
         if self.source == "scratches":
             return self._find(shown)
         if self.source == "mask_color":
@@ -166,44 +176,27 @@ class Inpaint:
         if self.masks is None or not self.masks.is_dir():
             return []
         used = {mask for mask, _ in self._matched.values()}
-        left = sorted(path for path in self.masks.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES and path not in used)
+        left = [path for path in mask_files.pictures(self.masks) if path not in used]
         shown = ", ".join(str(path.relative_to(self.masks)) for path in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         return [f"no picture for {len(left)} of the masks: {shown}"] if left else []
 
-    def _read(self, path: Path, size: tuple[int, ...]) -> np.ndarray:
-        mask = images.read(path).frame(0).shown().mean(2) > 0.5
+    def _read(self, path: Path, picture: Picture, size: tuple[int, ...]) -> np.ndarray:
+        """The mask of a picture's next frame: the page of the same number, or the only one for all."""
+        page = self._page
+        masks, index, marked = page[1:] if page is not None and page[0] is picture else (images.read(path), 0, False)
+        if masks.frames not in (1, picture.frames):
+            raise ValueError(f"its mask {path} has {masks.frames} pages, the picture {picture.frames}: give it one a page, or one for all")
+        mask = np.asarray(masks.frame(index if masks.frames > 1 else 0).shown().mean(2) > 0.5)
+        mask = ~mask if self.options["invert_masks"] else mask
+        marked = marked or bool(mask.any())
+        self._page = (picture, masks, index + 1, marked)
         if mask.shape != size:
             raise ValueError(f"its mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, the picture {size[1]} x {size[0]}")
-        mask = ~mask if self.options["invert_masks"] else mask
         if mask.all():
             raise ValueError(f"its mask {path} covers the whole picture: nothing is left to fill it from (is it inverted? --invert-masks)")
-        if not mask.any():
+        if not marked and index + 1 in (masks.frames, picture.frames):
             raise ValueError(f"its mask {path} marks nothing: white is what is to be filled (is it inverted? --invert-masks)")
-        return np.asarray(mask)
-
-    def _save(self, hole: np.ndarray, source: Path) -> None:
-        relative = self._matched[source][1] if source in self._matched else Path(source.name)
-        target = Path(self.options["save_masks"]) / relative.with_name(relative.stem + ".png")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        Image.fromarray(hole.astype(np.uint8) * 255).save(temporary, "PNG")
-        temporary.replace(target)
-
-
-def _match(folder: Path, relative: Path) -> Path:
-    """The mask in `folder` for the picture of that relative path: of the same name, or else the same stem."""
-    place = folder / relative.parent
-    exact = place / relative.name
-    if exact.is_file() and relative.suffix.lower() in SUFFIXES:
-        return exact
-    # a folder may hold stems with brackets, which a glob would take for patterns
-    entries = sorted(place.iterdir()) if place.is_dir() else []
-    found = [path for path in entries if path.is_file() and path.stem == relative.stem and path.suffix.lower() in SUFFIXES]
-    if not found:
-        raise ValueError(f"no mask: {place} holds none called {relative.stem} with a picture's suffix")
-    if len(found) > 1:
-        raise ValueError(f"more than one mask: {', '.join(path.name for path in found)} in {place}")
-    return found[0]
+        return mask
 
 
 def _colour(text: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from restore.gan.replayed import REHEARSALS
 from restore.tasks import METHODS
 from restore.training import checkpoint, loop
 from restore.training import config as configuration
+from restore.writing import whole
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ def train(
         config_file: a TOML file, or the name of a recipe that ships.
         overrides: dotted key -> text.
         out: the run's folder; by default runs/METHOD-DATASET.
-        resume: go on from the checkpoint in `out`, with the configuration saved there unless another is given.
+        resume: go on from the checkpoint in `out`, with the configuration saved there unless another is given. Another device is
+            fine. Another precision is told, for from there on the run is not what it would have been; fp16 and the others do not mix.
         dry_run: check everything and time a few steps, but write nothing.
         on_event: told lines of text and `journal.Progress`.
 
@@ -76,16 +78,21 @@ def train(
     if resume and config_file is None:
         config_file = folder / "config.toml"
     config: Any = configuration.resolve(METHODS[method].config, _config_path(config_file), overrides)
+    if resume:
+        _tell_other_precision(folder, METHODS[method].config, config, tell)
     if not resume and not dry_run and (checkpoint.exists(folder) or any(folder.glob(f"*{weights.SUFFIX}"))):
         raise ValueError(f"{folder} holds a run already: give --resume to go on with it, or another --out")
     prepared = METHODS[method].prepare(root, config)
+    for what, count in folders.passed_over(root).items():
+        tell(f"passed over {count} times {what}, which training does not read: convert them to PNG or TIFF first")
     tell(", ".join(f"{name} {value}" for name, value in prepared.facts.items()))
     if dry_run:
         tell(configuration.to_toml(config))
         return Run(folder, 0, None, {**prepared.facts, **_tried(prepared, config.loop.batch_size // team.count)})
     if team.first:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.toml").write_text(configuration.to_toml(config))
+        with whole(folder / "config.toml") as draft:
+            draft.write_text(configuration.to_toml(config))
     steps = loop.run(
         prepared.trainer, prepared.dataset, config.loop, folder,
         preview_batch=prepared.preview_batch, resume=resume, on_progress=tell,
@@ -104,6 +111,30 @@ def _config_path(given: str | Path | None) -> Path | None:
         return shipped
     names = ", ".join(sorted(path.stem for path in shipped.parent.glob("*.toml")))
     raise ValueError(f"no configuration {str(given)!r}: neither a file nor one of the recipes that ship ({names})")
+
+
+def _tell_other_precision(folder: Path, kind: type, config: Any, tell: Callable[[Any], None]) -> None:
+    """Say so where a run goes on in another precision than the one it was begun with.
+
+    Raises:
+        ValueError: one of the two is fp16, whose scaling of losses the other's checkpoint lacks.
+    """
+    saved = folder / "config.toml"
+    if not saved.is_file():
+        return
+    before: Any = configuration.resolve(kind, saved)
+    if (before.precision, before.device) == (config.precision, config.device):
+        return
+    try:
+        begun = runtime.choose(before.device, before.precision).precision
+    except ValueError:  # another machine's device
+        begun = runtime.choose(config.device, before.precision).precision
+    here = [begun, runtime.choose(config.device, config.precision).precision]
+    if here[0] == here[1]:
+        return
+    if "fp16" in here:
+        raise ValueError(f"the run was begun in {here[0]} and cannot go on in {here[1]}: leave the precision out, or begin another run")
+    tell(f"the precision changes from {here[0]} to {here[1]}: from here on the run is not bit for bit what it would have been")
 
 
 def _silent(event: Any) -> None:
@@ -143,7 +174,8 @@ def _publish(folder: Path, prepared: Any, method: str, dataset: str | Path, conf
     else:  # several in one file, each key behind its network's name: see `Restorer.load`
         tensors = {f"{part}.{key}": value for part, network in networks.items() for key, value in network.state_dict().items()}
     weights.save(path, tensors, recipe)
-    path.with_suffix(".md").write_text(_card(name, method, dataset, prepared, config))
+    with whole(path.with_suffix(".md")) as draft:
+        draft.write_text(_card(name, method, dataset, prepared, config))
     return path
 
 
@@ -160,6 +192,7 @@ def _card(name: str, method: str, dataset: str | Path, prepared: Any, config: An
     facts = "\n".join(f"- {key}: {value}" for key, value in prepared.facts.items())
     return (
         f"# {name}\n\n{METHODS[method].summary}. Trained {config.loop.steps} steps with seed {config.seed} on {dataset}.\n\n"
+        f"- for: {METHODS[method].summary}\n- licence: {weights.UNSTATED}\n"
         f"{facts}\n- hardware: {made_with()}\n\nThe terms of the training pictures apply to these weights: add them here, with "
         f"figures, their protocol and known failures.\n\n```toml\n{configuration.to_toml(config)}```\n"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import random
 import zipfile
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from restore.writing import whole
+
 NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint-previous.pt"
 
@@ -18,11 +20,13 @@ PREVIOUS = "checkpoint-previous.pt"
 def save(folder: Path, state: dict[str, Any]) -> Path:
     """Write `state` and the state of every random generator; the checkpoint that was there becomes the previous one."""
     path = folder / NAME
-    temporary = folder / f".{NAME}.{os.getpid()}"
-    torch.save({**state, "random": random_state()}, temporary)
-    if path.exists():
-        path.replace(folder / PREVIOUS)
-    temporary.replace(path)
+    with whole(path) as draft:
+        try:
+            torch.save({**state, "random": random_state()}, draft)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise OSError(errno.EIO, f"the checkpoint cannot be written, is the disk full? ({error})") from error
+        if path.exists():
+            path.replace(folder / PREVIOUS)
     return path
 
 

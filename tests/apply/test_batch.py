@@ -156,7 +156,7 @@ def test_report_rows_and_events(tmp_path: Path) -> None:
     assert lines[0] | {"seconds": None} == {
         "input": str(tmp_path / "in/000.png"), "output": str(tmp_path / "out/000.png"), "status": "done", "error": None,
         "seconds": None, "size": [12, 17], "frames": 1, "bits": 8, "format": "png", "weights": "none", "noise": 0.0,
-        "precision": "fp32", "tile": 0,
+        "precision": "fp32", "tile": 0, "warnings": [],
     }  # fmt: skip
     assert set(lines[0]["seconds"]) == {"decode", "network", "encode"}
     assert lines[2]["output"] is None

@@ -119,4 +119,4 @@ def test_a_preview_that_cannot_be_made_is_a_note(tmp_path: Path) -> None:
     source = picture(tmp_path / "good.png")
     report = run(Inverse(), [source], tmp_path / "out", BatchOptions(preview=tmp_path / "file/p.png"))
     assert report.done == 1
-    assert report.notes[0].startswith("no preview: ")
+    assert report.unwritten[0].startswith(f"cannot write the preview {tmp_path / 'file/p.png'}: ")

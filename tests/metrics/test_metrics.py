@@ -18,7 +18,6 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "backbones"
 @pytest.fixture
 def backbones(monkeypatch: pytest.MonkeyPatch) -> None:
     """AlexNet's weights beside the checkout; skips where they aren't."""
-    pytest.importorskip("lpips")
     if not (SHARED / "alexnet_features.safetensors").is_file():
         pytest.skip("AlexNet's weights aren't here")
     monkeypatch.setenv(BACKBONES, str(SHARED))
@@ -102,3 +101,22 @@ def test_lpips_without_its_weights_says_how_to_get_them(
 
 def test_every_row_says_which_way_is_better() -> None:
     assert {metric.better for metric in METRICS.values()} <= {"higher", "lower"}
+
+
+def test_a_download_prints_nothing_among_json_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """torch.hub tells on standard output what it downloads."""
+    import lpips as package
+
+    from restore.networks import backbones
+
+    def loading(**_: object) -> None:
+        print("Downloading: somewhere")
+        raise OSError("no network")
+
+    monkeypatch.delenv(BACKBONES, raising=False)
+    monkeypatch.setattr(package, "LPIPS", loading)
+    backbones.lpips.cache_clear()
+    with pytest.raises(ValueError, match="could not download"):
+        backbones.lpips()
+    out, err = capsys.readouterr()
+    assert out == "" and "Downloading" in err

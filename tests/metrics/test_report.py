@@ -59,6 +59,73 @@ def test_the_scores_are_those_of_the_metrics(folders: tuple[Path, Path], smooth:
     assert not found.problems
 
 
+def test_identical_pictures_are_counted_and_left_out_of_the_mean(folders: tuple[Path, Path]) -> None:
+    found = report.compare(*folders, metrics=PLAIN)
+    differing = [row.scores["psnr"] for row in found.rows if np.isfinite(row.scores["psnr"])]
+    assert len(differing) == 2
+    assert found.means()["psnr"] == pytest.approx(np.mean(differing))
+    assert found.identical == 1
+    assert found.mean_of == "mean of 3 (PSNR of the 2 that differ, 1 identical)"
+
+
+@pytest.mark.parametrize(("equal", "differ"), [(1, 2), (3, 1), (2, 0), (0, 2)])
+def test_the_mean_whatever_is_identical(tmp_path: Path, smooth: Smooth, equal: int, differ: int) -> None:
+    for index in range(equal + differ):
+        picture = smooth(16, 20, seed=index)
+        _save(tmp_path / "reference" / f"{index}.png", picture)
+        _save(tmp_path / "results" / f"{index}.png", picture + (0 if index < equal else 0.05 * (index + 1)))
+    found = report.compare(tmp_path / "results", tmp_path / "reference", metrics=PLAIN)
+    assert found.identical == equal
+    scores = [row.scores["psnr"] for row in found.rows][equal:]
+    assert found.means()["psnr"] == (pytest.approx(np.mean(scores)) if differ else float("inf"))
+    assert (f"{equal} identical" in found.mean_of) == (equal > 0 and differ > 0)
+
+
+def test_one_identical_page_does_not_make_a_picture_identical(tmp_path: Path) -> None:
+    pages = np.stack([np.full((16, 16), 100, np.uint8), np.full((16, 16), 200, np.uint8)])
+    other = pages.copy()
+    other[1] += 51
+    for name, stack in (("a.tif", pages), ("b.tif", other)):
+        tifffile.imwrite(tmp_path / name, stack, photometric="minisblack")
+    found = report.compare(tmp_path / "a.tif", tmp_path / "b.tif", metrics=PLAIN)
+    assert found.rows[0].scores["psnr"] == pytest.approx(20 * np.log10(5), abs=1e-3)
+    assert found.identical == 0
+
+
+@pytest.mark.parametrize(
+    ("inputs", "results", "partners"),
+    [
+        (("a.png", "a.bmp"), ("a.png", "a.bmp.png"), ("a.png", "a.bmp")),
+        (("a.tif", "a.bmp"), ("a.tif.png", "a.bmp.png"), ("a.tif", "a.bmp")),
+        (("A.PNG", "a.png"), ("A.PNG", "a-2.png"), ("A.PNG", "a.png")),
+        (("d/A.PNG", "d/a.bmp", "d/a.png"), ("d/A.PNG", "d/a.bmp.png", "d/a-2.png"), ("d/A.PNG", "d/a.bmp", "d/a.png")),
+        (("v1.2", "v1.3"), ("v1.2.png", "v1.3.png"), ("v1.2", "v1.3")),
+    ],
+)
+def test_partners_of_names_given_by_rule(
+    tmp_path: Path, smooth: Smooth, inputs: tuple[str, ...], results: tuple[str, ...], partners: tuple[str, ...]
+) -> None:
+    for folder, names in (("reference", inputs), ("results", results)):
+        for name in names:
+            suffix = Path(name).suffix if Path(name).suffix in (".bmp", ".tif") else ".png"
+            written = _save(tmp_path / folder / f"draft{suffix}", smooth(12, 12))
+            (tmp_path / folder / name).parent.mkdir(exist_ok=True)
+            written.rename(tmp_path / folder / name)
+    pairs, problems = report.pair(tmp_path / "results", tmp_path / "reference")
+    assert not problems
+    found = {entry.name: entry.reference.relative_to(tmp_path / "reference").as_posix() for entry in pairs}
+    assert found == dict(zip(results, partners, strict=True))
+
+
+def test_what_cannot_be_read_gets_its_line(folders: tuple[Path, Path]) -> None:
+    results, reference = folders
+    for folder in folders:
+        (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
+        (folder / "notes.txt").write_text("no picture")
+    (problem,) = report.compare(results, reference, metrics=PLAIN).problems
+    assert problem.name == "phone.heic" and "HEIC" in problem.reason and "convert" in problem.reason
+
+
 def test_missing_partners_and_bad_files_stop_nothing(folders: tuple[Path, Path], smooth: Smooth) -> None:
     results, reference = folders
     _save(results / "extra.png", smooth(12, 12))
@@ -186,7 +253,21 @@ def test_the_command_speaks_json(
     assert lines["a.png"]["scores"]["psnr"] == pytest.approx(20, abs=0.5)
     assert lines["extra.png"]["error"] == "no reference"
     assert lines["summary"]["summary"]["compared"] == 3
+    assert lines["summary"]["summary"]["identical"] == 1
+    assert lines["summary"]["summary"]["mean"]["psnr"] == pytest.approx(20, abs=0.5)
     assert "not compared: extra.png" in err
+
+
+def test_a_page_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    full = Path("/dev/full")
+    if full.exists():
+        assert _call(capsys, *folders, "--report", full)[0] == 1
+        assert full.is_char_device()
+    code, out, err = _call(capsys, *folders, "--report", tmp_path / "file/page.html")
+    assert code == 1
+    assert "mean of 3" in out
+    assert str(tmp_path / "file/page.html") in err
 
 
 def test_the_command_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -230,3 +230,68 @@ def test_it_learns_and_is_used_by_name(tmp_path: Path, photos: Callable[..., Pat
     _save(tmp_path / "mask.png", _hole(*images.read(next((tmp_path / "photos").iterdir())).size))
     report = restore.run("inpaint", tmp_path / "photos", tmp_path / "out", weights="mine", options={"masks": tmp_path / "mask.png"})
     assert {row.status for row in report.rows} == {"done"}, [row.error for row in report.rows]
+
+
+def _rgb(seed: int, *holes: tuple[slice, slice]) -> np.ndarray:
+    pixels = np.random.default_rng(seed).integers(0, 200, (48, 64, 3), dtype=np.uint8)
+    for hole in holes:
+        pixels[hole] = (255, 0, 255)
+    return pixels
+
+
+def _pages(path: Path, *pages: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tifffile.TiffWriter(path) as file:
+        for page in pages:
+            file.write(page, photometric="rgb", metadata=None)
+    return path
+
+
+ONE, TWO = np.s_[10:20, 10:20], np.s_[30:36, 40:52]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a.png", "a.bmp", "pages.tif"), ("a.bmp", "a.webp", "a.tif"), ("x/b.PNG", "x/B.png", "y/b.tif"), ("1.2.3", "1.2.4", "1.2.tif")],
+)
+def test_every_saved_mask_has_its_own_file_and_is_found_again(tmp_path: Path, names: tuple[str, str, str]) -> None:
+    """Two pictures of one stem, and one of several pages, the second of which has no hole."""
+    first, second, third = (tmp_path / "in" / name for name in names)
+    for path, hole in ((first, ONE), (second, TWO)):
+        made = _save(path.with_name(f"{path.name}.png"), _rgb(1, hole)) if path.suffix[1:].isdigit() else _save(path, _rgb(1, hole))
+        made.rename(path)
+    _pages(third, _rgb(2, TWO), _rgb(3), _rgb(4, ONE, TWO))
+    telea = {"method": "telea", "grow": 0}
+    report = restore.run(
+        "inpaint", tmp_path / "in", tmp_path / "out",
+        options={"mask_color": "#ff00ff", "mask_tolerance": 0, "save_masks": tmp_path / "masks", **telea},
+    )  # fmt: skip
+    assert [row.error for row in report.rows] == ["", "", ""]
+    files = [path for path in (tmp_path / "masks").rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert sorted(images.read(path).frames for path in files) == [1, 1, 3]
+    again = restore.run("inpaint", tmp_path / "in", tmp_path / "again", options={"masks": tmp_path / "masks", **telea})
+    assert [(row.error, row.status) for row in again.rows] == [("", "done")] * 3
+    assert not again.notes
+    for row, other in zip(report.rows, again.rows, strict=True):
+        assert row.output is not None and other.output is not None
+        assert row.output.read_bytes() == other.output.read_bytes()
+        assert row.output.read_bytes() != row.input.read_bytes()
+
+
+def test_masks_of_one_page_serve_all_and_of_other_numbers_none(tmp_path: Path) -> None:
+    source = _pages(tmp_path / "in/p.tif", _rgb(2, ONE), _rgb(3, ONE))
+    mask = np.zeros((48, 64), np.uint8)
+    mask[ONE] = 255
+    one = _save(tmp_path / "one.png", mask)
+    three = tmp_path / "three.tif"
+    tifffile.imwrite(three, np.stack([mask] * 3), photometric="minisblack", metadata=None)
+    empty = tmp_path / "empty.tif"
+    tifffile.imwrite(empty, np.stack([0 * mask] * 2), photometric="minisblack", metadata=None)
+    reports = [
+        restore.run("inpaint", source, tmp_path / path.stem, options={"masks": path, "method": "telea"}) for path in (one, three, empty)
+    ]
+    errors = [report.rows[0].error for report in reports]
+    assert errors[0] == ""
+    assert "3 pages, the picture 2" in errors[1]
+    assert "marks nothing" in errors[2]

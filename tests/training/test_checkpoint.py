@@ -82,3 +82,21 @@ def test_a_strangers_checkpoint_runs_no_code(tmp_path: Path) -> None:
 def test_none_is_a_value_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no checkpoint to resume from"):
         checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("PytorchStreamWriter failed writing file"), OSError(28, "No space left on device")], ids=repr)
+def test_a_checkpoint_that_cannot_be_written_is_named_and_costs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    checkpoint.save(tmp_path, {"step": 1})
+    before = (tmp_path / checkpoint.NAME).read_bytes()
+
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "save", failing)
+    with pytest.raises(OSError) as caught:
+        checkpoint.save(tmp_path, {"step": 2})
+    assert caught.value.filename == str(tmp_path / checkpoint.NAME)
+    assert (tmp_path / checkpoint.NAME).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]

@@ -1,0 +1,98 @@
+"""The mask files of `restore inpaint`: which belongs to a picture, and where those that were used are written.
+
+A mask is named like its picture and is a PNG, or a TIFF with a page a frame. Where two pictures would share a mask's name, the rule of
+`naming.results` gives each its own (`a.png`, `a.bmp.png`), and a saved mask is found again by the same rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from restore.apply.walk import Job
+from restore.images import Picture, discovery, looked, naming
+from restore.writing import whole
+
+PAGE, PAGES = ".png", ".tif"
+
+
+class MaskNames:
+    """What the masks of a run's pictures are called, relative to their folder."""
+
+    def __init__(self) -> None:
+        self._names: dict[Path, tuple[Path, bool]] = {}
+
+    def plan(self, jobs: Sequence[Job]) -> None:
+        """Give the mask of every picture of a run its name, whatever format the results are written in."""
+        named = naming.results([job.relative for job in jobs], (PAGE,))
+        for job, name in zip(jobs, named, strict=True):
+            self._names[job.source] = (name.path, name.instead_of is not None)
+
+    def of(self, source: Path, relative: Path) -> tuple[Path, bool]:
+        """A picture's mask as a PNG, and whether another name would be the plain one."""
+        return self._names.get(source) or (relative.with_name(naming.plain(relative.name, (PAGE,))), False)
+
+
+def find(folder: Path, source: Path, relative: Path, names: MaskNames) -> Path:
+    """The mask in `folder` of a picture: of its own name, or as `--save-masks` calls it, or else of its stem.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    ruled, renamed = names.of(source, relative)
+    saved = [folder / ruled, folder / ruled.with_name(discovery.stem(ruled.name) + PAGES)]
+    own = [folder / relative]
+    for path in (*saved, *own) if renamed else (*own, *saved):
+        if path.is_file() and looked(path).is_picture:
+            return path
+    place, stem = folder / relative.parent, discovery.stem(relative.name)
+    # a folder may hold stems with brackets, which a glob would take for patterns
+    entries = sorted(place.iterdir()) if place.is_dir() else []
+    found = [path for path in entries if path.is_file() and discovery.stem(path.name) == stem and looked(path).is_picture]
+    if not found:
+        raise ValueError(f"no mask: {place} holds none called {stem} with a picture's suffix")
+    if len(found) > 1:
+        raise ValueError(f"more than one mask: {', '.join(path.name for path in found)} in {place}")
+    return found[0]
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Every mask under a folder, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and looked(path).is_picture)
+
+
+class MaskWriter:
+    """Writes the masks that were used, each file whole or not at all, as the frames of one picture after the other come by."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._picture: Picture | None = None
+        self._pages: list[tuple[np.ndarray, tuple[int, ...]]] = []
+
+    def add(self, hole: np.ndarray, picture: Picture, name: Path) -> None:
+        """Take the (H, W) bool mask of the next frame; the file is written with the last one.
+
+        Raises:
+            OSError: it cannot be written; the error names it.
+        """
+        if picture is not self._picture:
+            self._picture, self._pages = picture, []
+        self._pages.append((np.packbits(hole), hole.shape))
+        if len(self._pages) < picture.frames:
+            return
+        pages = [np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape) * np.uint8(255) for bits, shape in self._pages]
+        self._picture, self._pages = None, []
+        self._write(pages, self.folder / (name if len(pages) == 1 else name.with_name(discovery.stem(name.name) + PAGES)))
+
+    def _write(self, pages: list[np.ndarray], target: Path) -> None:
+        with whole(target) as draft:
+            if len(pages) == 1:
+                Image.fromarray(pages[0]).save(draft, "PNG")
+                return
+            with tifffile.TiffWriter(draft) as file:
+                for page in pages:
+                    file.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None)

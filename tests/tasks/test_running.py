@@ -1,0 +1,70 @@
+"""A training run that goes on elsewhere or otherwise, and what its data and its card say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import restore
+from restore import runtime, weights
+
+Photos = Callable[..., Path]
+SMALL = {
+    "network.widths": "8,12", "network.blocks": "1,1", "data.crop": "16", "loop.batch_size": "2", "loop.steps": "2", "loop.workers": "0",
+    "precision": "fp32", "device": "cpu",
+}  # fmt: skip
+
+
+def _go_on(folder: Path, out: Path, **overrides: str) -> list[str]:
+    told: list[str] = []
+    settings = {"loop.steps": "4", **overrides}
+    restore.train("denoise", folder, out=out, resume=True, overrides=settings, on_event=lambda event: told.append(str(event)))
+    return [text for text in told if "precision changes" in text]
+
+
+@pytest.fixture
+def begun(tmp_path: Path, photos: Photos) -> tuple[Path, Path]:
+    """Some photographs and a run on them in float32."""
+    folder = photos(tmp_path / "photos")
+    restore.train("denoise", folder, out=tmp_path / "run", overrides=SMALL)
+    return folder, tmp_path / "run"
+
+
+@pytest.mark.parametrize("overrides", [{}, {"device": "auto"}, {"device": "cpu", "precision": "fp32"}])
+def test_another_device_and_the_same_precision_are_fine(
+    begun: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, overrides: dict[str, str]
+) -> None:
+    monkeypatch.setattr(runtime, "available_devices", lambda: ["cpu"])
+    assert _go_on(*begun, **overrides) == []
+
+
+def test_another_precision_is_told(begun: tuple[Path, Path]) -> None:
+    (told,) = _go_on(*begun, precision="bf16")
+    assert "from fp32 to bf16" in told
+    assert 'precision = "bf16"' in (begun[1] / "config.toml").read_text()
+
+
+def test_half_precision_does_not_mix(begun: tuple[Path, Path]) -> None:
+    before = (begun[1] / "config.toml").read_text()
+    with pytest.raises(ValueError, match="fp32 and cannot go on in fp16"):
+        _go_on(*begun, precision="fp16")
+    assert (begun[1] / "config.toml").read_text() == before
+
+
+def test_pictures_that_training_does_not_read_are_told(tmp_path: Path, photos: Photos) -> None:
+    folder = photos(tmp_path / "photos")
+    (folder / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
+    (folder / "b.gif").write_bytes(b"GIF89a" + bytes(50))
+    told: list[str] = []
+    restore.train("denoise", folder, overrides=SMALL, dry_run=True, on_event=lambda event: told.append(str(event)))
+    over = [text for text in told if text.startswith("passed over")]
+    assert len(over) == 2
+    assert "a GIF picture" in over[0] and "HEIC" in over[1] and "convert" in over[1]
+
+
+def test_a_runs_card_says_what_its_weights_are_for(begun: tuple[Path, Path]) -> None:
+    entry = weights.find(begun[1])
+    assert entry.purpose == "denoising, from clean pictures"
+    assert entry.licence == weights.UNSTATED
