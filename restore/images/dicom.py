@@ -185,4 +185,4 @@ class DicomSource:
         with damaged(self.path, "DICOM"), quiet:
             ds = self._fresh()
             photometric = self._decoded(ds, 0)[1]
-            dicom_write.write(path, ds, frames, note, photometric)
+            dicom_write.write(path, ds, frames, note, photometric=photometric, source=self.path)

@@ -193,7 +193,9 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
         if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit) and not gray:
             stored = _components(ds, index, decoder)
         else:
-            stored = _all_bits(ds, index) if gray and whole_words(ds, stream) else pixel_array(ds, index=index, raw=True)
+            stored = (
+                _all_bits(ds, index) if gray and whole_words(ds, stream) else pixel_array(ds, index=index, raw=True)
+            )
     except (RuntimeError, ValueError, AttributeError, EOFError) as error:
         rescued = _rescued(ds, index) if syntax == JPEGExtended12Bit else None
         if rescued is None:
@@ -253,6 +255,6 @@ def _rescued(ds: FileDataset, index: int) -> np.ndarray | None:
         stored = np.asarray(imagecodecs.jpeg8_decode(frame))
     except (imagecodecs.Jpeg8Error, ValueError, RuntimeError):
         return None
-    whole_frame = frame.rstrip(b"\0").endswith(b"\xff\xd9")  # libjpeg fills up what is missing with gray
+    whole_frame = frame.rstrip(b"\0\xff").endswith(b"\xff\xd9")  # libjpeg fills up what is missing with gray
     size = int(ds.Rows), int(ds.Columns)
     return stored if stored.shape == size and stored.dtype == np.uint16 and whole_frame else None

@@ -36,7 +36,10 @@ def count_frames(path: Path, ds: FileDataset, pixels: BinaryIO) -> tuple[int, st
     if found <= (said or 1):
         return said or 1, None
     was = f"says {said}" if said else "is missing"
-    return found, f"NumberOfFrames {was}, but there are pixels of {found} frames; all are restored and the number is set to {found}."
+    return (
+        found,
+        f"NumberOfFrames {was}, but there are pixels of {found} frames; all are restored and the number is set to {found}.",
+    )
 
 
 def _held(ds: FileDataset, pixels: BinaryIO) -> int:
