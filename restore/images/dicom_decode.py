@@ -152,8 +152,10 @@ def model_of(ds: FileDataset, stream: Codestream, first: np.ndarray | None = Non
 
 
 def _may_be_chroma(frame: np.ndarray) -> bool:
-    """Whether (H, W, 3) samples read as luminance and chroma show (nearly) only colours that exist."""
+    """Whether (H, W, 3) samples read as luminance and chroma show (nearly) only colours that exist; never for plain gray."""
     y, blue, red = np.moveaxis(frame.astype(np.float32), -1, 0)
+    if np.median(np.abs(y - blue) + np.abs(y - red)) < 4:
+        return False
     blue, red = blue - 128, red - 128
     parts = np.stack([y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue], -1)
     impossible = ((parts < -16) | (parts > 271)).any(-1)
