@@ -1,10 +1,15 @@
 """DICOM: gray and colour, one frame or many, every transfer syntax for which pydicom finds a decoder.
 
-What the network sees is said in dicom_shown.py, what is written in dicom_write.py. Samples are the stored values; bits
-outside BitsStored are never interpreted. Without a window the range of the pixels is what shows (of up to five frames,
-padding left out). Files without preamble or file meta are read where their first element is plausible.
-Refused: objects without pixels, segmentations of one bit, float pixel data, YBR_PARTIAL colours, and pixels for which
-no decoder is installed, or that none of them can decode.
+What the network sees is said in dicom_shown.py, what is written in dicom_write.py, how pixels and their colours are decoded
+in dicom_decode.py. Samples are the stored values; bits outside the sample are never interpreted and never change, in
+encoded words as in uncompressed ones. Without a window the range of the pixels is what shows (of up to five frames, padding
+left out). Files without preamble or file meta are read where their first element is plausible. Every frame that the pixels
+hold is read, also where NumberOfFrames says fewer (dicom_frames.py); header elements that follow from others are completed
+(dicom_header.py); both with a warning.
+Refused, each with what would help: objects without pixels; labels, doses and measurements, which are no pictures
+(dicom_objects.py); float pixel data; samples packed without gaps; YBR_PARTIAL colours; headers that lack BitsAllocated or
+BitsStored, or hold no numbers where numbers belong; and pixels for which no decoder is installed, or that none of them can
+decode. Colours of more than one sample lose what stands in bits above BitsStored.
 """
 
 from __future__ import annotations
@@ -37,13 +42,13 @@ RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMA
 def open_source(path: Path, max_pixels: int) -> DicomSource:
     """Read the header; ImageError as `read` says."""
     with damaged(path, "DICOM"), quiet:
-        ds, pixels = _header(path)
+        ds, pixels, offset = _header(path)
         said_frames(path, ds)
         why = not_a_picture(ds)
         if why is not None:
             raise refuse(path, why)
         if "Rows" not in ds or "Columns" not in ds:
-            raise refuse(path, without_pixels(ds))
+            raise refuse(path, _SIZELESS if len(pixels) >= 8 else without_pixels(ds))
         check_size(path, whole_number(path, ds, "Rows") or 0, whole_number(path, ds, "Columns") or 0, max_pixels)
         photometric = str(ds.get("PhotometricInterpretation", "")).strip()
         if photometric not in PHOTOMETRICS:
@@ -55,28 +60,35 @@ def open_source(path: Path, max_pixels: int) -> DicomSource:
             raise refuse(path, "DICOM with float pixel data, which restore doesn't read; export it with 16 bits")
         said = complete(path, ds)
         check_numbers(path, ds, VALUES)
-        frames, more = _frames(path, ds)
+        frames, more = _frames(path, ds, offset)
         return DicomSource(path, ds, frames, (*said, *([more] if more else [])))
 
 
-def _header(path: Path) -> tuple[FileDataset, bytes]:
-    """The header, and the first bytes of the pixels' element (empty if there is none)."""
+_SIZELESS = (
+    "DICOM that doesn't say how large its picture is: Rows (0028,0010) or Columns (0028,0011) is missing; "
+    "set them, for example with dcmodify"
+)
+
+
+def _header(path: Path) -> tuple[FileDataset, bytes, int]:
+    """The header, the first bytes of the pixels' element (empty if there is none), and where it lies in the file."""
     with path.open("rb") as file:
         ds = dcmread(file, force=True, stop_before_pixels=True)
+        offset = file.tell()
         start = file.read(16)
     complete_meta(ds)
     decoder_of(path, ds.file_meta.TransferSyntaxUID)
     if ds.file_meta.TransferSyntaxUID.is_deflated:  # the position in the file says nothing then
         start = b"\xe0\x7f\x10\x00OW\0\0" if "PixelData" in dcmread(path, force=True) else b""
-    return ds, start
+    return ds, start, offset
 
 
-def _frames(path: Path, ds: FileDataset) -> tuple[int, str | None]:
-    """How many frames the file holds, and what there is to warn of."""
+def _frames(path: Path, ds: FileDataset, offset: int) -> tuple[int, str | None]:
+    """How many frames the file holds, and what there is to warn of; the pixels' element lies at `offset`."""
     if ds.file_meta.TransferSyntaxUID.is_deflated:
         return count_frames(path, ds, as_file(dcmread(path, force=True).PixelData))
     with path.open("rb") as file:
-        dcmread(file, force=True, stop_before_pixels=True)
+        file.seek(offset)
         return count_frames(path, ds, file)
 
 

@@ -83,8 +83,10 @@ def _malformed(ds: Dataset, keyword: str, expected: str) -> str:
     if isinstance(raw, bytes):
         text = isinstance(element, RawDataElement) and element.VR in ("DS", "IS", "LO", "SH", "CS", "LT", None)
         raw = raw.decode("latin-1").strip("\0 ") if text or raw.isascii() else raw.hex(" ")
+    elif _is_several(raw):
+        raw = "\\".join(str(part) for part in raw)
     tag = element.tag if element is not None else ""
-    return f"damaged DICOM header: {keyword} {tag} is {str(raw)[:40]!r}, not {expected}; correct it, for example with dcmodify"
+    return f"damaged DICOM header: {keyword} {tag} is '{str(raw)[:40]}', not {expected}; correct it, for example with dcmodify"
 
 
 def check_numbers(path: Path, ds: Dataset, keywords: tuple[str, ...]) -> None:
@@ -94,13 +96,19 @@ def check_numbers(path: Path, ds: Dataset, keywords: tuple[str, ...]) -> None:
         ImageError: names the element, its value and the mend.
     """
     for keyword in keywords:
-        if keyword in ds:
-            try:
-                value = ds[keyword].value
-                for part in value if not isinstance(value, str | bytes) and hasattr(value, "__iter__") else ():
+        if keyword not in ds:
+            continue
+        try:
+            value = ds[keyword].value
+            for part in value if _is_several(value) else [value]:
+                if not (part is None or part == "" or isinstance(part, bytes)):
                     float(part)
-            except _UNREADABLE as error:
-                raise refuse(path, _malformed(ds, keyword, "a number")) from error
+        except _UNREADABLE as error:
+            raise refuse(path, _malformed(ds, keyword, "a number")) from error
+
+
+def _is_several(value: object) -> bool:
+    return not isinstance(value, str | bytes) and hasattr(value, "__iter__")
 
 
 def complete(path: Path, ds: FileDataset) -> list[str]:
