@@ -24,9 +24,9 @@ from pydicom.pixels import apply_color_lut
 
 from restore.images import dicom_write
 from restore.images.dicom_colour import PaletteIndices, YbrFull
-from restore.images.dicom_decode import Codestream, codestream, decode, decoder_of, lower, model_of
+from restore.images.dicom_decode import Codestream, codestream, decode, decoder_of, lower, model_of, other_colours
 from restore.images.dicom_frames import as_file, count_frames, said_frames
-from restore.images.dicom_header import PHOTOMETRICS, VALUES, check_numbers, complete, complete_meta, load, whole_number
+from restore.images.dicom_header import PHOTOMETRICS, complete, complete_meta, load, unreadable_values, whole_number
 from restore.images.dicom_objects import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.dicom_shown import build, chain, field_of, padding_range
 from restore.images.errors import check_size, damaged, quiet
@@ -58,8 +58,7 @@ def open_source(path: Path, max_pixels: int) -> DicomSource:
             raise refuse(path, without_pixels(ds))
         if pixels[2:4] in (b"\x08\0", b"\x09\0", b"\0\x08", b"\0\x09"):
             raise refuse(path, "DICOM with float pixel data, which restore doesn't read; export it with 16 bits")
-        said = complete(path, ds)
-        check_numbers(path, ds, VALUES)
+        said = [*complete(path, ds), *unreadable_values(ds)]
         frames, more = _frames(path, ds, offset)
         return DicomSource(path, ds, frames, (*said, *([more] if more else [])))
 
@@ -145,7 +144,7 @@ class DicomSource:
         with damaged(self.path, "DICOM"), quiet:
             ds = self.dataset()
             stored, photometric = self._decoded(ds, index)
-            return Frame(stored, self._mapping(ds, index, stored, photometric))
+            return Frame(stored, self._mapping(ds, index, stored, photometric), warnings=other_colours(ds, photometric))
 
     def _decoded(self, ds: FileDataset, index: int) -> tuple[np.ndarray, str]:
         """(H, W[, 3]) stored samples, and the colour model they are in after decoding: that of the first frame for all."""

@@ -59,6 +59,8 @@ class Codestream:
 
     precision: int | None = None
     """Bits of its samples; None where it can't be told."""
+    size: tuple[int, int, int] | None = None
+    """(height, width, samples a pixel); None where it can't be told."""
     model: str | None = None
     """"RGB" or "YBR_FULL" where it says which; None where it doesn't."""
     doubtful: bool = False
@@ -120,20 +122,21 @@ def _frame_header(content: bytes, jfif: bool, adobe: int | None, *, lossy: bool)
     """The rules 1 to 5 above, by the frame header and the segments before it."""
     if len(content) < 6 or len(content) < 6 + 3 * content[5]:
         return Codestream()
-    precision, count = content[0], content[5]
+    precision, height, width, count = struct.unpack_from(">BHHB", content)
+    size = height, width, count
     if count != 3:
-        return Codestream(precision)
+        return Codestream(precision, size)
     names = [content[6 + 3 * component] for component in range(count)]
     samples = [(content[7 + 3 * component] >> 4, content[7 + 3 * component] & 15) for component in range(count)]
     if jfif:
-        return Codestream(precision, "YBR_FULL")
+        return Codestream(precision, size, "YBR_FULL")
     if adobe is not None:
-        return Codestream(precision, "RGB" if adobe == 0 else "YBR_FULL")
+        return Codestream(precision, size, "RGB" if adobe == 0 else "YBR_FULL")
     if bytes(names).upper() == b"RGB":
-        return Codestream(precision, "RGB")
+        return Codestream(precision, size, "RGB")
     if lossy and samples[0] > samples[1] and samples[1] == samples[2]:
-        return Codestream(precision, "YBR_FULL")
-    return Codestream(precision, doubtful=lossy and names == [1, 2, 3])
+        return Codestream(precision, size, "YBR_FULL")
+    return Codestream(precision, size, doubtful=lossy and names == [1, 2, 3])
 
 
 def model_of(ds: FileDataset, stream: Codestream, first: np.ndarray | None = None) -> str:
@@ -149,6 +152,16 @@ def model_of(ds: FileDataset, stream: Codestream, first: np.ndarray | None = Non
     if stream.doubtful and said == "RGB" and first is not None and _may_be_chroma(first):
         return "YBR_FULL"
     return said
+
+
+def other_colours(ds: FileDataset, model: str) -> tuple[str, ...]:
+    """What to warn of where the samples are in `model`, which is not what the header says."""
+    said = str(ds.PhotometricInterpretation)
+    if said.startswith("YBR") == model.startswith("YBR") or said in ("YBR_RCT", "YBR_ICT"):
+        return ()
+    return (
+        f"PhotometricInterpretation says {said}, but the encoded colours are {model}; they are shown and written as {model}.",
+    )
 
 
 def _may_be_chroma(frame: np.ndarray) -> bool:
@@ -201,7 +214,7 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
     except (RuntimeError, ValueError, AttributeError, EOFError) as error:
         rescued = _rescued(ds, index) if syntax == JPEGExtended12Bit else None
         if rescued is None:
-            raise refuse(path, _undecodable(syntax, error)) from error
+            raise refuse(path, _undecodable(ds, stream, error)) from error
         stored = rescued
     size = int(ds.Rows), int(ds.Columns)
     if stored.shape[:2] != size:
@@ -227,7 +240,14 @@ def _components(ds: FileDataset, index: int, decoder: Decoder) -> np.ndarray:
         raise RuntimeError(str(error)) from error
 
 
-def _undecodable(syntax: UID, error: Exception) -> str:
+def _undecodable(ds: FileDataset, stream: Codestream, error: Exception) -> str:
+    """Why a frame couldn't be decoded."""
+    syntax = ds.file_meta.TransferSyntaxUID
+    expected = int(ds.Rows), int(ds.Columns), int(ds.SamplesPerPixel)
+    if stream.size is not None and stream.size != expected:
+        (height, width, samples), (rows, columns, said) = stream.size, expected
+        found = f"the encoded picture is {width} x {height} with {samples} sample(s) a pixel"
+        return f"damaged DICOM: {found}, the header says {columns} x {rows} with {said}; copy or export it again"
     why = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if syntax.is_encapsulated:
         return f"none of the installed decoders can decode its {syntax.name} pixels ({why}); copy or export it again"

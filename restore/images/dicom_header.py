@@ -78,6 +78,11 @@ def whole_number(path: Path, ds: Dataset, keyword: str) -> int | None:
 
 def _malformed(ds: Dataset, keyword: str, expected: str) -> str:
     """What is wrong with an element, and how to correct it."""
+    return f"damaged DICOM header: {_what(ds, keyword)}, not {expected}; correct it, for example with dcmodify"
+
+
+def _what(ds: Dataset, keyword: str) -> str:
+    """An element, its tag and its value, in words."""
     element = ds.get_item(keyword)
     raw = element.value if element is not None else ""
     if isinstance(raw, bytes):
@@ -86,7 +91,7 @@ def _malformed(ds: Dataset, keyword: str, expected: str) -> str:
     elif _is_several(raw):
         raw = "\\".join(str(part) for part in raw)
     tag = element.tag if element is not None else ""
-    return f"damaged DICOM header: {keyword} {tag} is '{str(raw)[:40]}', not {expected}; correct it, for example with dcmodify"
+    return f"{keyword} {tag} is '{str(raw)[:40]}'"
 
 
 def check_numbers(path: Path, ds: Dataset, keywords: tuple[str, ...]) -> None:
@@ -96,15 +101,29 @@ def check_numbers(path: Path, ds: Dataset, keywords: tuple[str, ...]) -> None:
         ImageError: names the element, its value and the mend.
     """
     for keyword in keywords:
-        if keyword not in ds:
-            continue
-        try:
-            value = ds[keyword].value
-            for part in value if _is_several(value) else [value]:
-                if not (part is None or part == "" or isinstance(part, bytes)):
-                    float(part)
-        except _UNREADABLE as error:
-            raise refuse(path, _malformed(ds, keyword, "a number")) from error
+        if not _holds_numbers(ds, keyword):
+            raise refuse(path, _malformed(ds, keyword, "a number"))
+
+
+def unreadable_values(ds: Dataset) -> list[str]:
+    """A sentence for each of VALUES that is no number: the stored samples can be restored without it."""
+    return [
+        f"{_what(ds, keyword)}, not a number; it is ignored." for keyword in VALUES if not _holds_numbers(ds, keyword)
+    ]
+
+
+def _holds_numbers(ds: Dataset, keyword: str) -> bool:
+    """Whether an element is missing, empty or full of numbers."""
+    if keyword not in ds:
+        return True
+    try:
+        value = ds[keyword].value
+        for part in value if _is_several(value) else [value]:
+            if not (part is None or part == "" or isinstance(part, bytes)):
+                float(part)
+    except _UNREADABLE:
+        return False
+    return True
 
 
 def _is_several(value: object) -> bool:

@@ -92,6 +92,8 @@ def test_colours_are_those_that_were_encoded(stream: str, said: str, kind: int, 
     save(wrap(dataset(rgb, PhotometricInterpretation=said), [data], JPEGBaseline8Bit), source)
     opened, new = unchanged(source, out)
     assert new.PhotometricInterpretation == ("RGB" if keep_rgb else "YBR_FULL")
+    told = [text for text in opened.warnings if f"says {said}" in text and str(new.PhotometricInterpretation) in text]
+    assert bool(told) == ((said == "RGB") != keep_rgb), opened.warnings
     inside = (
         np.s_[:, 24:] if subsampling != "444" else np.s_[:]
     )  # at the margin's edge, chroma of fewer samples is a mix
