@@ -40,8 +40,6 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
     RLELossless,
 )
 
@@ -86,14 +84,18 @@ def _frames(ds: FileDataset) -> int:
 
 
 def codestream(ds: FileDataset) -> Codestream:
-    """What the first frame's codestream says; of uncompressed and RLE pixels nothing."""
+    """What the first frame's codestream says; of uncompressed and RLE pixels nothing, nor of pixels that aren't all there."""
     syntax = ds.file_meta.TransferSyntaxUID
+    if syntax == RLELossless or not syntax.is_encapsulated:
+        return Codestream()
+    try:
+        data = encoded(ds, 0)
+    except (ValueError, EOFError, struct.error):  # which decoding will complain of
+        return Codestream()
     if syntax in JPEG2000TransferSyntaxes:
-        precision = get_j2k_parameters(encoded(ds, 0)).get("precision")
+        precision = get_j2k_parameters(data).get("precision")
         return Codestream(precision=int(precision) if precision else None)
-    if syntax in JPEGTransferSyntaxes or syntax in JPEGLSTransferSyntaxes:
-        return jpeg_codestream(encoded(ds, 0))
-    return Codestream()
+    return jpeg_codestream(data)
 
 
 def jpeg_codestream(data: bytes) -> Codestream:

@@ -20,60 +20,60 @@ from restore.images.errors import ImageError, damaged, quiet
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _WITHOUT_PIXELS = {
     "1.2.840.10008.1.3.10": "DICOMDIR",
-    _STORAGE + "4.2": "MR spectroscopy",
+    _STORAGE + "4.2": "spectroscopy",
     _STORAGE + "8.": "overlay",
     _STORAGE + "9.": "waveform",
-    _STORAGE + "10.": "lookup table",
-    _STORAGE + "11.": "presentation state",
+    _STORAGE + "10.": "LUT",
+    _STORAGE + "11.": "PR",
     _STORAGE + "66": "raw data",
     _STORAGE + "66.1": "registration",
     _STORAGE + "66.2": "registration",
     _STORAGE + "66.3": "registration",
-    _STORAGE + "66.5": "surface segmentation",
+    _STORAGE + "66.5": "surface",
     _STORAGE + "66.6": "tractography",
-    _STORAGE + "67": "real world value mapping",
-    _STORAGE + "68.": "surface scan",
+    _STORAGE + "67": "value mapping",
+    _STORAGE + "68.": "surface",
     _STORAGE + "77.1.5.3": "stereometric relationship",
-    _STORAGE + "78.": "eye measurements",
-    _STORAGE + "79.": "eye measurements",
-    _STORAGE + "80.": "eye measurements",
-    _STORAGE + "88.": "structured report",
-    _STORAGE + "88.59": "key object selection",
+    _STORAGE + "78.": "measurement",
+    _STORAGE + "79.": "measurement",
+    _STORAGE + "80.": "measurement",
+    _STORAGE + "88.": "SR",
+    _STORAGE + "88.59": "KO",
     _STORAGE + "90.": "assessment",
-    _STORAGE + "91.": "annotations",
-    _STORAGE + "104.": "encapsulated document",
-    _STORAGE + "104.1": "encapsulated PDF",
+    _STORAGE + "91.": "annotation",
+    _STORAGE + "104.": "model",
+    _STORAGE + "104.1": "PDF",
+    _STORAGE + "104.2": "CDA",
     _STORAGE + "129.": "curve",
     _STORAGE + "131.": "structured display",
-    _STORAGE + "200.": "procedure protocol",
+    _STORAGE + "200.": "protocol",
     _STORAGE + "201.": "inventory",
-    _STORAGE + "481.3": "RT structure set",
-    _STORAGE + "481.4": "RT treatment record",
-    _STORAGE + "481.5": "RT plan",
-    _STORAGE + "481.6": "RT treatment record",
-    _STORAGE + "481.7": "RT treatment record",
-    _STORAGE + "481.8": "RT plan",
-    _STORAGE + "481.9": "RT treatment record",
-    **{_STORAGE + f"481.{number}": "RT plan" for number in (10, 11, 12, 13, 14, 15)},
-    **{_STORAGE + f"481.{number}": "RT treatment record" for number in (16, 17, 18, 19, 20)},
-    **{_STORAGE + f"481.{number}": "RT instruction" for number in (21, 22, 25)},
-    "1.2.840.10008.5.1.4.34.": "RT instruction",
-    "1.2.840.10008.5.1.4.38.": "hanging protocol",
-    "1.2.840.10008.5.1.4.39.": "colour palette",
-    "1.2.840.10008.5.1.4.43.": "implant template",
-    "1.2.840.10008.5.1.4.44.": "implant template",
-    "1.2.840.10008.5.1.4.45.": "implant template",
+    _STORAGE + "481.3": "RTSTRUCT",
+    _STORAGE + "481.4": "RTRECORD",
+    _STORAGE + "481.5": "RTPLAN",
+    _STORAGE + "481.6": "RTRECORD",
+    _STORAGE + "481.7": "RTRECORD",
+    _STORAGE + "481.8": "RTPLAN",
+    _STORAGE + "481.9": "RTRECORD",
+    **{_STORAGE + f"481.{number}": "RT" for number in (10, 11, 12, 13, 14, 15, 21, 22, 25)},
+    **{_STORAGE + f"481.{number}": "RTRECORD" for number in (16, 17, 18, 19, 20)},
+    "1.2.840.10008.5.1.4.34.": "RT",
+    "1.2.840.10008.5.1.4.38.": "protocol",
+    "1.2.840.10008.5.1.4.39.": "palette",
+    "1.2.840.10008.5.1.4.43.": "implant",
+    "1.2.840.10008.5.1.4.44.": "implant",
+    "1.2.840.10008.5.1.4.45.": "implant",
 }
 """What SOP classes hold (PS3.4, B.5 and I.4). A UID that ends in a dot stands for itself and all classes below it."""
 
 _MODALITIES = {
-    "SR": "structured report",
-    "PR": "presentation state",
-    "KO": "key object selection",
-    "DOC": "encapsulated document",
-    "RTSTRUCT": "RT structure set",
-    "RTPLAN": "RT plan",
-    "RTRECORD": "RT treatment record",
+    "SR": "SR",
+    "PR": "PR",
+    "KO": "KO",
+    "DOC": "document",
+    "RTSTRUCT": "RTSTRUCT",
+    "RTPLAN": "RTPLAN",
+    "RTRECORD": "RTRECORD",
     "REG": "registration",
     "FID": "registration",
     "ECG": "waveform",
@@ -82,7 +82,7 @@ _MODALITIES = {
     "RESP": "waveform",
     "EEG": "waveform",
     "AU": "waveform",
-    "PLAN": "RT plan",
+    "PLAN": "RTPLAN",
 }
 """Modalities of objects without pixels, for files that name no SOP class."""
 
@@ -117,7 +117,7 @@ def sniff(start: bytes) -> bool:
 
 
 def is_without_pixels(path: Path) -> str | None:
-    """What a DICOM file holds instead of a picture ("structured report", "RT plan", "DICOMDIR", ...), in a word or three.
+    """What a DICOM file holds instead of a picture, in a word or two ("SR", "RTPLAN", "DICOMDIR", "waveform", "raw data").
 
     Only the start of the header is read, up to Modality. None for a picture (also one whose pixels are missing), for
     labels and doses (whose pixels `read` refuses by name), for what is not DICOM, and for what can't be read.
@@ -173,6 +173,6 @@ def without_pixels(ds: FileDataset) -> str:
     """What to say of a dataset that has no pixels."""
     kind = _empty_kind(ds)
     if kind:
-        return f"a DICOM object without pixels: {kind}; there is nothing to restore in it"
+        return f"a DICOM object without pixels ({kind}); there is nothing to restore in it"
     modality = _text(ds, "Modality") or "no modality"
-    return f"a DICOM object without pixels ({modality}), or truncated before them; export or copy it again"
+    return f"a DICOM object without pixels ({modality}), or cut off before them; export or copy it again"
