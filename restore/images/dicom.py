@@ -26,10 +26,18 @@ from restore.images import dicom_write
 from restore.images.dicom_colour import PaletteIndices, YbrFull
 from restore.images.dicom_decode import Codestream, codestream, decode, decoder_of, lower, model_of, other_colours
 from restore.images.dicom_frames import as_file, count_frames, said_frames
-from restore.images.dicom_header import PHOTOMETRICS, complete, complete_meta, load, unreadable_values, whole_number
+from restore.images.dicom_header import (
+    PHOTOMETRICS,
+    complete,
+    complete_meta,
+    damaged_dicom,
+    load,
+    unreadable_values,
+    whole_number,
+)
 from restore.images.dicom_objects import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.dicom_shown import build, chain, field_of, padding_range
-from restore.images.errors import check_size, damaged, quiet
+from restore.images.errors import check_size
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Linear, whole
 from restore.images.picture import Head, Note, refuse
@@ -41,7 +49,7 @@ RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMA
 
 def open_source(path: Path, max_pixels: int) -> DicomSource:
     """Read the header; ImageError as `read` says."""
-    with damaged(path, "DICOM"), quiet:
+    with damaged_dicom(path):
         ds, pixels, offset = _header(path)
         said_frames(path, ds)
         why = not_a_picture(ds)
@@ -141,7 +149,7 @@ class DicomSource:
         return ds
 
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "DICOM"), quiet:
+        with damaged_dicom(self.path):
             ds = self.dataset()
             stored, photometric = self._decoded(ds, index)
             return Frame(stored, self._mapping(ds, index, stored, photometric), warnings=other_colours(ds, photometric))
@@ -193,7 +201,7 @@ class DicomSource:
         return Linear(min(black, white), max(black, white), inverted=bool(slope < 0))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        with damaged(self.path, "DICOM"), quiet:
+        with damaged_dicom(self.path):
             ds = self._fresh()
             photometric = self._decoded(ds, 0)[1]
             dicom_write.write(path, ds, frames, note, photometric=photometric, source=self.path)

@@ -7,7 +7,9 @@ DCMTK's program; any editor of DICOM headers will do.
 
 from __future__ import annotations
 
+import contextlib
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydicom import dcmread
@@ -16,6 +18,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import BytesLengthException
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from restore.images.errors import damaged, quiet
 from restore.images.picture import refuse
 
 PHOTOMETRICS = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
@@ -33,6 +36,18 @@ _UNREADABLE = (
     BytesLengthException,
 )
 """What pydicom throws at the value of an element."""
+
+
+@contextlib.contextmanager
+def damaged_dicom(path: Path) -> Iterator[None]:
+    """Turn whatever pydicom and its decoders throw at a broken file into an ImageError, and keep them from warning."""
+    with damaged(path, "DICOM"), quiet:
+        try:
+            yield
+        except BytesLengthException as error:  # of no kind that `damaged` knows
+            raise refuse(
+                path, "damaged DICOM header (an element's length does not fit its type); copy it again"
+            ) from error
 
 
 def load(path: Path, *, pixels: bool = True) -> FileDataset:

@@ -15,7 +15,8 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
-from restore.images.errors import ImageError, damaged, quiet
+from restore.images.dicom_header import damaged_dicom
+from restore.images.errors import ImageError
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _WITHOUT_PIXELS = {
@@ -123,7 +124,7 @@ def is_without_pixels(path: Path) -> str | None:
     labels and doses (whose pixels `read` refuses by name), for what is not DICOM, and for what can't be read.
     """
     try:
-        with damaged(path, "DICOM"), quiet, path.open("rb") as file:
+        with damaged_dicom(path), path.open("rb") as file:
             if not sniff(file.read(512)):
                 return None
             file.seek(0)

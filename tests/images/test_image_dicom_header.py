@@ -218,3 +218,29 @@ def test_an_encoded_picture_of_another_size(shape: tuple[int, int], tmp_path: Pa
 def test_an_encoded_picture_of_other_samples(tmp_path: Path) -> None:
     ds = wrap(dataset(GRAY.astype(np.uint8)), [bytes(imagecodecs.jpeg8_encode(RGB))], JPEGBaseline8Bit)
     refused(save(ds, tmp_path / "a.dcm"), "with 3 sample", "the header says 44 x 30 with 1")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_flipped_bytes_are_refused_or_read(seed: int, tmp_path: Path) -> None:
+    """Nothing but an ImageError comes of a damaged header, and no other value than the file's own of a harmless one."""
+    random = np.random.default_rng(seed)
+    ds = dataset(GRAY, bits=12, NumberOfFrames=1, WindowCenter=40, WindowWidth=400, PixelSpacing=[0.5, 0.5])
+    path = save(ds, tmp_path / "a.dcm")
+    data = bytearray(path.read_bytes())
+    header = len(data) - GRAY.nbytes
+    for at in random.integers(128, header, 3):
+        data[at] = random.integers(0, 256)
+    path.write_bytes(data)
+    try:
+        picture = read(path, max_pixels=1_000_000)
+        frames = [picture.frame(index).stored for index in range(picture.frames)]
+        picture.save(tmp_path / "out", frames)
+    except ImageError as error:
+        assert str(error).startswith("a.dcm: ")
+
+
+def test_a_length_that_no_number_has(tmp_path: Path) -> None:
+    path = save(dataset(GRAY, bits=12), tmp_path / "a.dcm")
+    data = path.read_bytes()
+    path.write_bytes(data[:132] + b"\x02\0\0\0UL\5\0" + bytes(5) + data[132:])
+    refused(path, "damaged DICOM header")
