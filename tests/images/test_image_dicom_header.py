@@ -240,7 +240,9 @@ def test_flipped_bytes_are_refused_or_read(seed: int, tmp_path: Path) -> None:
 
 
 def test_a_length_that_no_number_has(tmp_path: Path) -> None:
-    path = save(dataset(GRAY, bits=12), tmp_path / "a.dcm")
+    path = save(dataset(GRAY, bits=12, PixelPaddingValue=7), tmp_path / "a.dcm")
     data = path.read_bytes()
-    path.write_bytes(data[:132] + b"\x02\0\0\0UL\5\0" + bytes(5) + data[132:])
-    refused(path, "damaged DICOM header")
+    element = b"\x28\0\x20\x01US\2\0\7\0"
+    assert data.count(element) == 1
+    path.write_bytes(data.replace(element, b"\x28\0\x20\x01US\3\0\7\0\0"))
+    refused(path, "damaged DICOM header", "copy it again")
