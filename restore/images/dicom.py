@@ -59,9 +59,12 @@ def open_source(path: Path, max_pixels: int) -> DicomSource:
             raise refuse(path, _SIZELESS if len(pixels) >= 8 else without_pixels(ds))
         check_size(path, whole_number(path, ds, "Rows") or 0, whole_number(path, ds, "Columns") or 0, max_pixels)
         photometric = str(ds.get("PhotometricInterpretation", "")).strip()
+        if not photometric:
+            raise refuse(
+                path, "DICOM without PhotometricInterpretation (0028,0004); set it, to MONOCHROME2 or RGB if it is that"
+            )
         if photometric not in PHOTOMETRICS:
-            model = photometric or "missing"
-            raise refuse(path, f"DICOM with the colour model {model}; export it as RGB or MONOCHROME2")
+            raise refuse(path, f"DICOM with the colour model {photometric}; export it as RGB or MONOCHROME2")
         if len(pixels) < 8:
             raise refuse(path, without_pixels(ds))
         if pixels[2:4] in (b"\x08\0", b"\x09\0", b"\0\x08", b"\0\x09"):
@@ -138,7 +141,7 @@ class DicomSource:
     def _fresh(self) -> FileDataset:
         """The whole file read anew, its header completed: the caller may change it."""
         ds = load(self.path)
-        if "PixelData" not in ds:
+        if not ds.get("PixelData"):
             raise refuse(self.path, "truncated DICOM (its pixels are missing or break off); copy it again")
         complete(self.path, ds)
         if self.head.frames > 1 or "NumberOfFrames" in ds:

@@ -156,8 +156,9 @@ def complete(path: Path, ds: FileDataset) -> list[str]:
     allocated, stored = _bits(path, ds)
     said: list[str] = []
     model = str(ds.get("PhotometricInterpretation", ""))
+    gray = model.startswith(("MONOCHROME", "PALETTE"))
     if whole_number(path, ds, "SamplesPerPixel") is None:
-        ds.SamplesPerPixel = 1 if model.startswith(("MONOCHROME", "PALETTE")) else 3
+        ds.SamplesPerPixel = 1 if gray else 3
         said.append(f"SamplesPerPixel is missing; it is taken as {ds.SamplesPerPixel}, which {model} needs.")
     if whole_number(path, ds, "PixelRepresentation") is None:
         ds.PixelRepresentation = 0
@@ -170,7 +171,19 @@ def complete(path: Path, ds: FileDataset) -> list[str]:
         ds.HighBit = stored - 1
         was = "missing" if high is None else f"{high}, which can't be"
         said.append(f"HighBit is {was}; it is taken as {stored - 1}, one less than BitsStored.")
+    _check_choices(path, ds, (1,) if gray else (1, 3))
     return said
+
+
+def _check_choices(path: Path, ds: FileDataset, samples: tuple[int, ...]) -> None:
+    """Refuse values that mean nothing; `samples` are those that the colour model can have."""
+    choices = {"SamplesPerPixel": samples, "PixelRepresentation": (0, 1)}
+    if int(ds.SamplesPerPixel) > 1:
+        choices["PlanarConfiguration"] = (0, 1)
+    for keyword, allowed in choices.items():
+        if int(ds[keyword].value) not in allowed:
+            expected = " or ".join(str(value) for value in allowed)
+            raise refuse(path, _malformed(ds, keyword, f"{expected}, as {ds.PhotometricInterpretation} needs"))
 
 
 def _bits(path: Path, ds: FileDataset) -> tuple[int, int]:

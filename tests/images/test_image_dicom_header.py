@@ -246,3 +246,29 @@ def test_a_length_that_no_number_has(tmp_path: Path) -> None:
     assert data.count(element) == 1
     path.write_bytes(data.replace(element, b"\x28\0\x20\x01US\3\0\7\0\0"))
     refused(path, "damaged DICOM header", "copy it again")
+
+
+@pytest.mark.parametrize(
+    ("colour", "keyword", "value", "expected"),
+    [
+        (False, "SamplesPerPixel", 3, "not 1, as MONOCHROME2 needs"),
+        (False, "SamplesPerPixel", 2, "not 1, as MONOCHROME2 needs"),
+        (True, "SamplesPerPixel", 4, "not 1 or 3, as RGB needs"),
+        (False, "PixelRepresentation", 3, "not 0 or 1"),
+        (True, "PlanarConfiguration", 7, "not 0 or 1"),
+    ],
+)
+def test_values_that_mean_nothing(colour: bool, keyword: str, value: int, expected: str, tmp_path: Path) -> None:
+    ds = dataset(RGB if colour else GRAY, bits=8 if colour else 12)
+    setattr(ds, keyword, value)
+    refused(save(ds, tmp_path / "a.dcm"), f"{keyword} (0028,", f"is '{value}', {expected}", "dcmodify")
+
+
+def test_a_missing_colour_model(tmp_path: Path) -> None:
+    ds = dataset(GRAY, bits=12)
+    del ds.PhotometricInterpretation
+    refused(save(ds, tmp_path / "a.dcm"), "without PhotometricInterpretation (0028,0004)", "MONOCHROME2 or RGB")
+
+
+def test_empty_pixels(tmp_path: Path) -> None:
+    refused(save(dataset(GRAY, bits=12, PixelData=b""), tmp_path / "a.dcm"), "pixels are missing", "copy it again")
