@@ -1,96 +1,105 @@
 """DICOM: gray and colour, one frame or many, every transfer syntax for which pydicom finds a decoder.
 
-What the network sees is said in dicom_shown.py, what is written in dicom_write.py. Samples are the stored values; bits
-outside BitsStored are never interpreted. Without a window the range of the pixels is what shows (of up to five frames,
-padding left out). Files without preamble or file meta are read where their first element is plausible.
-Refused: objects without pixels, segmentations of one bit, float pixel data, YBR_PARTIAL colours, and pixels for which
-no decoder is installed, or that none of them can decode.
+What the network sees is said in dicom_shown.py, what is written in dicom_write.py, how pixels and their colours are decoded
+in dicom_decode.py. Samples are the stored values; bits outside the sample are never interpreted and never change, in
+encoded words as in uncompressed ones. Without a window the range of the pixels is what shows (of up to five frames, padding
+left out). Files without preamble or file meta are read where their first element is plausible. Every frame that the pixels
+hold is read, also where NumberOfFrames says fewer (dicom_frames.py); header elements that follow from others are completed
+(dicom_header.py); both with a warning.
+Refused, each with what would help: objects without pixels; labels, doses and measurements, which are no pictures
+(dicom_objects.py); float pixel data; samples packed without gaps; YBR_PARTIAL colours; headers that lack BitsAllocated or
+BitsStored, or hold no numbers where numbers belong; and pixels for which no decoder is installed, or that none of them can
+decode. Colours of more than one sample lose what stands in bits above BitsStored.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from pydicom import dcmread
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.encaps import generate_frames
-from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
-from pydicom.pixels.decoders.base import Decoder
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.pixels import apply_color_lut
 
 from restore.images import dicom_write
 from restore.images.dicom_colour import PaletteIndices, YbrFull
+from restore.images.dicom_decode import Codestream, codestream, decode, decoder_of, lower, model_of, other_colours
+from restore.images.dicom_frames import as_file, count_frames, said_frames
+from restore.images.dicom_header import (
+    PHOTOMETRICS,
+    complete,
+    complete_meta,
+    damaged_dicom,
+    load,
+    unreadable_values,
+    whole_number,
+)
+from restore.images.dicom_objects import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.dicom_shown import build, chain, field_of, padding_range
-from restore.images.errors import check_size, damaged, quiet
+from restore.images.errors import check_size
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Linear, extent_of, whole
 from restore.images.picture import Head, Note, refuse
 
+__all__ = ["RADIOGRAPHIC", "DicomSource", "is_without_pixels", "open_source", "radiograph", "sniff"]
+
 RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMAGE"})
-_PHOTOMETRICS = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
-
-
-def sniff(start: bytes) -> bool:
-    """The mark after the preamble, or a first element of the group 0002 or 0008."""
-    if start[128:132] == b"DICM":
-        return True
-    if len(start) < 16:
-        return False
-    for order in "<>":
-        group, element, length = struct.unpack_from(order + "HHI", start)
-        explicit = start[4:6].isalpha() and start[4:6].isupper()
-        if group in (2, 8) and element <= 0x0060 and (explicit or (order == "<" and length <= 1024)):
-            return True
-    return False
 
 
 def open_source(path: Path, max_pixels: int) -> DicomSource:
     """Read the header; ImageError as `read` says."""
-    with damaged(path, "DICOM"), quiet:
-        with path.open("rb") as file:
-            ds = dcmread(file, force=True, stop_before_pixels=True)
-            tail = file.read(16)
-        _complete_meta(ds)
-        _decoder(path, ds.file_meta.TransferSyntaxUID)
-        if ds.file_meta.TransferSyntaxUID.is_deflated:  # the position in the file says nothing then
-            tail = b"\xe0\x7f\x10\x00OW\0\0" if "PixelData" in dcmread(path, force=True) else b""
+    with damaged_dicom(path):
+        ds, pixels, offset = _header(path)
+        said_frames(path, ds)
+        why = not_a_picture(ds)
+        if why is not None:
+            raise refuse(path, why)
         if "Rows" not in ds or "Columns" not in ds:
-            raise refuse(path, f"a DICOM object without pixels ({ds.get('Modality') or 'no modality'})")
-        check_size(path, int(ds.Rows or 0), int(ds.Columns or 0), max_pixels)
+            raise refuse(path, _SIZELESS if len(pixels) >= 8 else without_pixels(ds))
+        check_size(path, whole_number(path, ds, "Rows") or 0, whole_number(path, ds, "Columns") or 0, max_pixels)
         photometric = str(ds.get("PhotometricInterpretation", "")).strip()
-        if photometric not in _PHOTOMETRICS:
-            model = photometric or "missing"
-            raise refuse(path, f"DICOM with the colour model {model}; export it as RGB or MONOCHROME2")
-        if len(tail) < 8:
-            raise refuse(path, "a DICOM object without pixels, or truncated before them; copy it again")
-        if int(ds.BitsAllocated) == 1:
-            raise refuse(path, "a DICOM segmentation of one bit a pixel: there is nothing to restore")
-        if int(ds.BitsAllocated) > 32 or struct.unpack("<H", tail[2:4])[0] in (0x0008, 0x0009):
+        if not photometric:
+            raise refuse(
+                path, "DICOM without PhotometricInterpretation (0028,0004); set it, to MONOCHROME2 or RGB if it is that"
+            )
+        if photometric not in PHOTOMETRICS:
+            raise refuse(path, f"DICOM with the colour model {photometric}; export it as RGB or MONOCHROME2")
+        if len(pixels) < 8:
+            raise refuse(path, without_pixels(ds))
+        if pixels[2:4] in (b"\x08\0", b"\x09\0", b"\0\x08", b"\0\x09"):
             raise refuse(path, "DICOM with float pixel data, which restore doesn't read; export it with 16 bits")
-        return DicomSource(path, ds)
+        said = [*complete(path, ds), *unreadable_values(ds)]
+        frames, more = _frames(path, ds, offset)
+        return DicomSource(path, ds, frames, (*said, *([more] if more else [])))
 
 
-def _complete_meta(ds: FileDataset) -> None:
-    """Give a file without meta information the transfer syntax it was evidently read with."""
-    if not hasattr(ds, "file_meta"):
-        ds.file_meta = FileMetaDataset()
-    if "TransferSyntaxUID" not in ds.file_meta:
-        implicit, little = ds.original_encoding
-        plain = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else plain
+_SIZELESS = (
+    "DICOM that doesn't say how large its picture is: Rows (0028,0010) or Columns (0028,0011) is missing; "
+    "set them, for example with dcmodify"
+)
 
 
-def _decoder(path: Path, syntax: UID) -> Decoder:
-    """pydicom's decoder of a transfer syntax; ImageError for those that nothing here decodes: films, and a maker's own."""
-    try:
-        return get_decoder(syntax)
-    except NotImplementedError:  # so pydicom answers for those
-        raise refuse(path, f"its transfer syntax {syntax.name} can't be decoded; convert it first") from None
+def _header(path: Path) -> tuple[FileDataset, bytes, int]:
+    """The header, the first bytes of the pixels' element (empty if there is none), and where it lies in the file."""
+    with path.open("rb") as file:
+        ds = dcmread(file, force=True, stop_before_pixels=True)
+        offset = file.tell()
+        start = file.read(16)
+    complete_meta(ds)
+    decoder_of(path, ds.file_meta.TransferSyntaxUID)
+    if ds.file_meta.TransferSyntaxUID.is_deflated:  # the position in the file says nothing then
+        start = b"\xe0\x7f\x10\x00OW\0\0" if "PixelData" in dcmread(path, force=True) else b""
+    return ds, start, offset
+
+
+def _frames(path: Path, ds: FileDataset, offset: int) -> tuple[int, str | None]:
+    """How many frames the file holds, and what there is to warn of; the pixels' element lies at `offset`."""
+    if ds.file_meta.TransferSyntaxUID.is_deflated:
+        return count_frames(path, ds, as_file(dcmread(path, force=True).PixelData))
+    with path.open("rb") as file:
+        file.seek(offset)
+        return count_frames(path, ds, file)
 
 
 def radiograph(ds: Dataset) -> bool:
@@ -104,9 +113,8 @@ class DicomSource:
 
     copies = False
 
-    def __init__(self, path: Path, ds: FileDataset) -> None:
+    def __init__(self, path: Path, ds: FileDataset, frames: int, warnings: tuple[str, ...]) -> None:
         self.path = path
-        frames = max(1, int(ds.get("NumberOfFrames") or 1))
         self.head = Head(
             "dicom",
             (int(ds.Rows), int(ds.Columns)),
@@ -114,78 +122,49 @@ class DicomSource:
             frames,
             modality=str(ds.Modality).strip() if ds.get("Modality") else None,
             radiograph=radiograph(ds),
+            warnings=warnings,
         )
         self._kept: FileDataset | None = None
         self._extent: tuple[float, float] | None = None
+        self._stream: Codestream | None = None
+        self._model: str | None = None
 
     def dataset(self) -> FileDataset:
-        """The whole file. That of a multi-frame file is kept, or every frame would read it anew."""
+        """The whole file, its header completed. That of a multi-frame file is kept, or every frame would read it anew."""
         if self._kept is not None:
             return self._kept
-        ds = dcmread(self.path, force=True)
-        _complete_meta(ds)
-        if "PixelData" not in ds:
-            raise refuse(self.path, "truncated DICOM (its pixels are missing or break off); copy it again")
+        ds = self._fresh()
         if self.head.frames > 1:
             self._kept = ds
         return ds
 
+    def _fresh(self) -> FileDataset:
+        """The whole file read anew, its header completed: the caller may change it."""
+        ds = load(self.path)
+        if not ds.get("PixelData"):
+            raise refuse(self.path, "truncated DICOM (its pixels are missing or break off); copy it again")
+        complete(self.path, ds)
+        if self.head.frames > 1 or "NumberOfFrames" in ds:
+            ds.NumberOfFrames = self.head.frames
+        if self._stream is None:
+            self._stream = codestream(ds)
+        lower(ds, self._stream)
+        return ds
+
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "DICOM"), quiet:
+        with damaged_dicom(self.path):
             ds = self.dataset()
             stored, photometric = self._decoded(ds, index)
-            return Frame(stored, self._mapping(ds, index, stored, photometric))
+            return Frame(stored, self._mapping(ds, index, stored, photometric), warnings=other_colours(ds, photometric))
 
     def _decoded(self, ds: FileDataset, index: int) -> tuple[np.ndarray, str]:
-        """(H, W[, 3]) stored samples, and the colour model they are in after decoding."""
-        syntax = ds.file_meta.TransferSyntaxUID
-        if not syntax.is_encapsulated and int(ds.get("SamplesPerPixel", 1)) == 1:
-            return self._words(ds, index), str(ds.PhotometricInterpretation)
-        out = Dataset()
-        decoder = _decoder(self.path, syntax)
-        if not decoder.is_available:
-            needs = "; ".join(" ".join(m.split()) for m in decoder.missing_dependencies)
-            raise refuse(self.path, f"no decoder for {syntax.name} ({needs}): pip install 'restore-suite[dicom]'")
-        try:
-            stored = pixel_array(ds, index=index, raw=True, ds_out=out)
-        except (RuntimeError, ValueError, AttributeError, EOFError) as error:
-            why = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
-            rescued = self._rescued(ds, index) if syntax == JPEGExtended12Bit else None
-            if rescued is not None:
-                return rescued, str(ds.PhotometricInterpretation)
-            if syntax.is_encapsulated:
-                why = f"none of the installed decoders can decode its {syntax.name} pixels ({why})"
-            else:
-                why = f"damaged DICOM ({why}); copy it again"
-            raise refuse(self.path, why) from error
-        if stored.shape[:2] != self.head.size:
-            raise refuse(self.path, f"damaged DICOM (pixels of {stored.shape[:2]}, the header says {self.head.size})")
-        native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
-        return native, str(out.get("PhotometricInterpretation", ds.PhotometricInterpretation))
-
-    def _words(self, ds: FileDataset, index: int) -> np.ndarray:
-        """(H, W) words of one uncompressed gray frame with all their bits, which pydicom would mask."""
-        order = ">" if ds.file_meta.TransferSyntaxUID == ExplicitVRBigEndian else "<"
-        kind = "i" if int(ds.get("PixelRepresentation", 0)) == 1 else "u"
-        dtype = np.dtype(f"{order}{kind}{int(ds.BitsAllocated) // 8}")
-        count = self.head.size[0] * self.head.size[1]
-        data = ds.PixelData
-        if len(data) < self.head.frames * count * dtype.itemsize:
-            raise refuse(self.path, "truncated DICOM (pixels are missing at its end); copy it again")
-        if dtype.itemsize == 1 and order == ">" and ds["PixelData"].VR == "OW":
-            data = np.frombuffer(data[: len(data) // 2 * 2], np.uint16).byteswap().tobytes()
-        words = np.frombuffer(data, dtype, count, index * count * dtype.itemsize).reshape(self.head.size)
-        return words.astype(dtype.newbyteorder("="))
-
-    def _rescued(self, ds: FileDataset, index: int) -> np.ndarray | None:
-        """A gray 12-bit frame whose scan header is off, which pydicom's plugins refuse and libjpeg-turbo takes."""
-        frame = next(islice(generate_frames(ds.PixelData, number_of_frames=self.head.frames), index, None), b"")
-        try:
-            stored = np.asarray(imagecodecs.jpeg8_decode(frame))
-        except (imagecodecs.Jpeg8Error, ValueError, RuntimeError):
-            return None
-        whole_frame = frame.rstrip(b"\0").endswith(b"\xff\xd9")  # libjpeg fills up what is missing with gray
-        return stored if stored.shape == self.head.size and stored.dtype == np.uint16 and whole_frame else None
+        """(H, W[, 3]) stored samples, and the colour model they are in after decoding: that of the first frame for all."""
+        stream = self._stream or codestream(ds)
+        stored = decode(self.path, ds, index, stream)
+        if self._model is None:
+            first = decode(self.path, ds, 0, stream) if stream.doubtful and index else stored
+            self._model = model_of(ds, stream, first)
+        return stored, self._model
 
     def _mapping(self, ds: FileDataset, index: int, stored: np.ndarray, photometric: str) -> Mapping:
         bits = int(ds.BitsStored)
@@ -226,8 +205,7 @@ class DicomSource:
         return Linear(min(black, white), max(black, white), inverted=bool(slope < 0), padding=padding)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        with damaged(self.path, "DICOM"), quiet:
-            ds = dcmread(self.path, force=True)
-            _complete_meta(ds)
+        with damaged_dicom(self.path):
+            ds = self._fresh()
             photometric = self._decoded(ds, 0)[1]
-            dicom_write.write(path, ds, frames, note, photometric)
+            dicom_write.write(path, ds, frames, note, photometric=photometric, source=self.path)

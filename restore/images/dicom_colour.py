@@ -43,11 +43,11 @@ class PaletteIndices:
     """PALETTE COLOR: indices stay indices, so a restored colour becomes the nearest one that the palette has."""
 
     table: np.ndarray
-    """float32 (N, 3) in [0, 1], the colour of index 0, 1, ..."""
+    """float32 (2**bits, 3) in [0, 1], the colour of index 0, 1, ..."""
     channels: int = 3
 
     def shown(self, stored: np.ndarray) -> np.ndarray:
-        return self.table[np.clip(stored, 0, len(self.table) - 1)]
+        return self.table[stored & stored.dtype.type(len(self.table) - 1)]  # bits above the index say nothing of colour
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
         return self.shown(stored)
@@ -61,7 +61,8 @@ class PaletteIndices:
             return stored.copy()
         cells, inverse = np.unique(_cells(restored[changed]), return_inverse=True)
         out = stored.copy()
-        out[changed] = self._nearest(cells)[inverse].astype(stored.dtype)
+        outside = stored[changed] & ~stored.dtype.type(len(self.table) - 1)
+        out[changed] = self._nearest(cells)[inverse].astype(stored.dtype) | outside
         return out
 
     def _nearest(self, cells: np.ndarray) -> np.ndarray:

@@ -57,12 +57,10 @@ class Field:
 
 
 def field_of(ds: FileDataset) -> Field:
-    """Where the samples of a dataset, as it was read, lie."""
+    """Where the samples of a dataset lie; HighBit of encoded ones has been set right by `dicom_decode.lower`."""
     bits = int(ds.BitsStored)
     high = int(ds.get("HighBit", bits - 1))
-    # encoded frames are decoded into the low bits, whatever HighBit says
-    shift = 0 if ds.file_meta.TransferSyntaxUID.is_encapsulated else max(0, high - bits + 1)
-    return Field(bits, shift, int(ds.get("PixelRepresentation", 0)) == 1)
+    return Field(bits, max(0, high - bits + 1), int(ds.get("PixelRepresentation", 0)) == 1)
 
 
 @dataclass(frozen=True)

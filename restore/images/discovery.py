@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from restore.images import kinds
-from restore.images.dicom_kinds import kind_without_pixels
+from restore.images.dicom_objects import is_without_pixels
 from restore.images.headerless import is_headerless
 from restore.images.opening import FORMATS, SUFFIXES
 
@@ -51,7 +51,7 @@ def look(path: Path) -> Look:
     with path.open("rb") as file:
         start = file.read(START)
     if start[128:132] == b"DICM" or is_headerless(start):
-        what = kind_without_pixels(path)
+        what = is_without_pixels(path)
         return Look("object", what) if what else Look("picture")
     known = kinds.foreign(start, path.name)
     if known is not None and known.picture:

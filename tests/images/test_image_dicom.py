@@ -250,7 +250,6 @@ BUNDLED = {
     "SC_rgb_jpeg_lossy_gdcm.dcm": "YBR_FULL",
     "SC_ybr_full_422_uncompressed.dcm": "YBR_FULL_422",
     "GDCMJ2K_TextGBR.dcm": "RGB",
-    "rtdose.dcm": "MONOCHROME2",
     "image_dfl.dcm": "MONOCHROME2",
     "examples_palette.dcm": "PALETTE COLOR",
 }
@@ -274,7 +273,7 @@ def test_bundled_files(name: str, tmp_path: Path) -> None:
             assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", ["MR_truncated.dcm", "rtplan.dcm", "liver_1frame.dcm", "test-SR.dcm", "badVR.dcm"])
+@pytest.mark.parametrize("name", ["MR_truncated.dcm", "rtplan.dcm", "liver_1frame.dcm", "test-SR.dcm", "badVR.dcm", "rtdose.dcm"])
 def test_bundled_files_that_are_refused(name: str) -> None:
     found = get_testdata_file(name, download=False)
     if found is None:

@@ -1,0 +1,284 @@
+"""Decoding one DICOM frame: all bits of its words, and the colour model that its samples are really in.
+
+Bits: uncompressed, RLE and codestreams that carry more bits than BitsStored (lossless JPEG, JPEG-LS, JPEG 2000 of whole
+words) keep the bits outside the sample; pydicom would set them to zero. Where a codestream is narrower, its samples lie in
+the low bits, whatever HighBit says.
+
+Colours: pydicom decodes JPEG without a colour transform, so the samples are in the model in which they were encoded. The
+header's PhotometricInterpretation often says another one. What the codestream says decides, in this order, as in libjpeg,
+which viewers use:
+
+1. A JFIF segment: luminance and chroma.
+2. An Adobe segment: its transform, 0 for RGB, else luminance and chroma.
+3. Components named R, G, B: RGB.
+4. Chroma of fewer samples than luminance (nobody encodes green and blue at half the size of red): luminance and chroma.
+5. Components numbered 1, 2, 3 in lossy JPEG, where the header says RGB: libjpeg takes them for luminance and chroma, other
+   programs believe the header. The picture decides: RGB that is read as luminance and chroma leaves the range of colours
+   (black becomes an impossible green), the reverse does not.
+6. Otherwise the header, as DICOM has it (PS3.5, 8.2.1).
+
+JPEG 2000 of YBR_RCT or YBR_ICT comes out as RGB. Chroma of fewer samples is brought to full size by the decoder.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from pydicom.dataset import FileDataset
+from pydicom.encaps import generate_frames, get_frame
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.pixels.decoders.base import Decoder
+from pydicom.pixels.utils import get_j2k_parameters
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    RLELossless,
+)
+
+from restore.images.picture import refuse
+
+_LOSSY_FRAMES = (0xC0, 0xC1, 0xC2)
+_LOSSLESS_FRAMES = (0xC3, 0xF7)
+_OUT_OF_RANGE = 0.01
+"""More of the picture than this outside the range of colours: it is not luminance and chroma. Lossy coding leaves less."""
+
+
+@dataclass(frozen=True)
+class Codestream:
+    """What the encoded frame itself says."""
+
+    precision: int | None = None
+    """Bits of its samples; None where it can't be told."""
+    size: tuple[int, int, int] | None = None
+    """(height, width, samples a pixel); None where it can't be told."""
+    model: str | None = None
+    """"RGB" or "YBR_FULL" where it says which; None where it doesn't."""
+    doubtful: bool = False
+    """Whether libjpeg would take it for luminance and chroma though nothing but the numbers of its components says so."""
+
+
+def decoder_of(path: Path, syntax: UID) -> Decoder:
+    """pydicom's decoder of a transfer syntax; ImageError for those that nothing here decodes: films, and a maker's own."""
+    try:
+        return get_decoder(syntax)
+    except NotImplementedError:  # so pydicom answers for those
+        raise refuse(path, f"its transfer syntax {syntax.name} can't be decoded; convert it first") from None
+
+
+def encoded(ds: FileDataset, index: int) -> bytes:
+    """The codestream of one frame."""
+    table = (ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths) if "ExtendedOffsetTableLengths" in ds else None
+    return get_frame(ds.PixelData, index, number_of_frames=_frames(ds), extended_offsets=table)
+
+
+def _frames(ds: FileDataset) -> int:
+    return max(1, int(ds.get("NumberOfFrames") or 1))
+
+
+def codestream(ds: FileDataset) -> Codestream:
+    """What the first frame's codestream says; of uncompressed and RLE pixels nothing, nor of pixels that aren't all there."""
+    syntax = ds.file_meta.TransferSyntaxUID
+    if syntax == RLELossless or not syntax.is_encapsulated:
+        return Codestream()
+    try:
+        data = encoded(ds, 0)
+    except (ValueError, EOFError, struct.error):  # which decoding will complain of
+        return Codestream()
+    if syntax in JPEG2000TransferSyntaxes:
+        precision = get_j2k_parameters(data).get("precision")
+        return Codestream(precision=int(precision) if precision else None)
+    return jpeg_codestream(data)
+
+
+def jpeg_codestream(data: bytes) -> Codestream:
+    """Read the segments before a JPEG's or JPEG-LS's first scan."""
+    at, jfif, adobe = 2, False, None
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            break
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill bytes may stand before a marker
+            at += 1
+            continue
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        content = data[at + 4 : at + 2 + length]
+        if marker == 0xE0 and content.startswith(b"JFIF"):
+            jfif = True
+        elif marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
+            adobe = content[11]
+        elif marker in _LOSSY_FRAMES or marker in _LOSSLESS_FRAMES:
+            return _frame_header(content, jfif, adobe, lossy=marker in _LOSSY_FRAMES)
+        at += 2 + length
+    return Codestream()
+
+
+def _frame_header(content: bytes, jfif: bool, adobe: int | None, *, lossy: bool) -> Codestream:
+    """The rules 1 to 5 above, by the frame header and the segments before it."""
+    if len(content) < 6 or len(content) < 6 + 3 * content[5]:
+        return Codestream()
+    precision, height, width, count = struct.unpack_from(">BHHB", content)
+    size = height, width, count
+    if count != 3:
+        return Codestream(precision, size)
+    names = [content[6 + 3 * component] for component in range(count)]
+    samples = [(content[7 + 3 * component] >> 4, content[7 + 3 * component] & 15) for component in range(count)]
+    if jfif:
+        return Codestream(precision, size, "YBR_FULL")
+    if adobe is not None:
+        return Codestream(precision, size, "RGB" if adobe == 0 else "YBR_FULL")
+    if bytes(names).upper() == b"RGB":
+        return Codestream(precision, size, "RGB")
+    if lossy and samples[0] > samples[1] and samples[1] == samples[2]:
+        return Codestream(precision, size, "YBR_FULL")
+    return Codestream(precision, size, doubtful=lossy and names == [1, 2, 3])
+
+
+def model_of(ds: FileDataset, stream: Codestream, first: np.ndarray | None = None) -> str:
+    """The colour model of decoded samples; `first` is the first frame, (H, W, 3), which only a doubtful codestream needs."""
+    said = str(ds.PhotometricInterpretation)
+    if int(ds.SamplesPerPixel) != 3:
+        return said
+    syntax = ds.file_meta.TransferSyntaxUID
+    if syntax in JPEG2000TransferSyntaxes:
+        return "RGB" if said in ("YBR_RCT", "YBR_ICT") else said
+    if stream.model is not None:
+        return said if stream.model == "YBR_FULL" and said.startswith("YBR_FULL") else stream.model
+    if stream.doubtful and said == "RGB" and first is not None and _may_be_chroma(first):
+        return "YBR_FULL"
+    return said
+
+
+def other_colours(ds: FileDataset, model: str) -> tuple[str, ...]:
+    """What to warn of where the samples are in `model`, which is not what the header says."""
+    said = str(ds.PhotometricInterpretation)
+    if said.startswith("YBR") == model.startswith("YBR") or said in ("YBR_RCT", "YBR_ICT"):
+        return ()
+    return (
+        f"PhotometricInterpretation says {said}, but the encoded colours are {model}; they are shown and written as {model}.",
+    )
+
+
+def _may_be_chroma(frame: np.ndarray) -> bool:
+    """Whether (H, W, 3) samples read as luminance and chroma show (nearly) only colours that exist; never for plain gray."""
+    y, blue, red = np.moveaxis(frame.astype(np.float32), -1, 0)
+    if np.median(np.abs(y - blue) + np.abs(y - red)) < 4:
+        return False
+    blue, red = blue - 128, red - 128
+    parts = np.stack([y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue], -1)
+    impossible = ((parts < -16) | (parts > 271)).any(-1)
+    return bool(impossible.mean() <= _OUT_OF_RANGE)
+
+
+def whole_words(ds: FileDataset, stream: Codestream) -> bool:
+    """Whether the encoded words carry the bits outside the sample too."""
+    if ds.file_meta.TransferSyntaxUID == RLELossless:
+        return True
+    return stream.precision is not None and stream.precision > int(ds.BitsStored)
+
+
+def lower(ds: FileDataset, stream: Codestream) -> None:
+    """Set HighBit to where the samples lie after decoding: in the low bits, unless the codestream carries whole words."""
+    syntax = ds.file_meta.TransferSyntaxUID
+    words = syntax == RLELossless or not syntax.is_encapsulated
+    if not words and (stream.precision is None or stream.precision <= int(ds.HighBit)):
+        ds.HighBit = int(ds.BitsStored) - 1
+
+
+def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.ndarray:
+    """(H, W[, 3]) stored samples of one frame, in the system's byte order.
+
+    Raises:
+        ImageError: no decoder is installed, none can decode the pixels, or they aren't of the size that the header says.
+    """
+    syntax = ds.file_meta.TransferSyntaxUID
+    gray = int(ds.SamplesPerPixel) == 1
+    if not syntax.is_encapsulated and gray:
+        return _words(path, ds, index)
+    decoder = decoder_of(path, syntax)
+    if not decoder.is_available:
+        needs = "; ".join(" ".join(m.split()) for m in decoder.missing_dependencies)
+        raise refuse(path, f"no decoder for {syntax.name} ({needs}): pip install 'restore-suite[dicom]'")
+    try:
+        if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit) and not gray:
+            stored = _components(ds, index, decoder)
+        else:
+            stored = (
+                _all_bits(ds, index) if gray and whole_words(ds, stream) else pixel_array(ds, index=index, raw=True)
+            )
+    except (RuntimeError, ValueError, AttributeError, EOFError) as error:
+        rescued = _rescued(ds, index) if syntax == JPEGExtended12Bit else None
+        if rescued is None:
+            raise refuse(path, _undecodable(ds, stream, error)) from error
+        stored = rescued
+    size = int(ds.Rows), int(ds.Columns)
+    if stored.shape[:2] != size:
+        raise refuse(path, f"damaged DICOM (pixels of {stored.shape[:2]}, the header says {size})")
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
+def _all_bits(ds: FileDataset, index: int) -> np.ndarray:
+    """(H, W) words as encoded: pydicom would clear, or fill with the sign, those bits that are outside the sample."""
+    return pixel_array(ds, index=index, raw=True, correct_unused_bits=False)
+
+
+def _components(ds: FileDataset, index: int, decoder: Decoder) -> np.ndarray:
+    """(H, W, 3) samples of a lossy JPEG as they were encoded; other decoders than these two transform colours as they see fit."""
+    if "pylibjpeg" in decoder.available_plugins:
+        try:
+            return pixel_array(ds, index=index, raw=True, decoding_plugin="pylibjpeg")
+        except (RuntimeError, ValueError):
+            pass
+    try:
+        return np.asarray(imagecodecs.jpeg8_decode(encoded(ds, index), colorspace="YCBCR", outcolorspace="YCBCR"))
+    except imagecodecs.Jpeg8Error as error:
+        raise RuntimeError(str(error)) from error
+
+
+def _undecodable(ds: FileDataset, stream: Codestream, error: Exception) -> str:
+    """Why a frame couldn't be decoded."""
+    syntax = ds.file_meta.TransferSyntaxUID
+    expected = int(ds.Rows), int(ds.Columns), int(ds.SamplesPerPixel)
+    if stream.size is not None and stream.size != expected:
+        (height, width, samples), (rows, columns, said) = stream.size, expected
+        found = f"the encoded picture is {width} x {height} with {samples} sample(s) a pixel"
+        return f"damaged DICOM: {found}, the header says {columns} x {rows} with {said}; copy or export it again"
+    why = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if syntax.is_encapsulated:
+        return f"none of the installed decoders can decode its {syntax.name} pixels ({why}); copy or export it again"
+    return f"damaged DICOM ({why}); copy it again"
+
+
+def _words(path: Path, ds: FileDataset, index: int) -> np.ndarray:
+    """(H, W) words of one uncompressed gray frame with all their bits, which pydicom would mask."""
+    order = ">" if ds.file_meta.TransferSyntaxUID == ExplicitVRBigEndian else "<"
+    kind = "i" if int(ds.PixelRepresentation) == 1 else "u"
+    dtype = np.dtype(f"{order}{kind}{int(ds.BitsAllocated) // 8}")
+    size = int(ds.Rows), int(ds.Columns)
+    count = size[0] * size[1]
+    data = ds.PixelData
+    if len(data) < _frames(ds) * count * dtype.itemsize:
+        raise refuse(path, "truncated DICOM (pixels are missing at its end); copy it again")
+    if dtype.itemsize == 1 and order == ">" and ds["PixelData"].VR == "OW":
+        data = np.frombuffer(data[: len(data) // 2 * 2], np.uint16).byteswap().tobytes()
+    words = np.frombuffer(data, dtype, count, index * count * dtype.itemsize).reshape(size)
+    return words.astype(dtype.newbyteorder("="))
+
+
+def _rescued(ds: FileDataset, index: int) -> np.ndarray | None:
+    """A gray 12-bit frame whose scan header is off, which pydicom's plugins refuse and libjpeg-turbo takes."""
+    frame = next(islice(generate_frames(ds.PixelData, number_of_frames=_frames(ds)), index, None), b"")
+    try:
+        stored = np.asarray(imagecodecs.jpeg8_decode(frame))
+    except (imagecodecs.Jpeg8Error, ValueError, RuntimeError):
+        return None
+    whole_frame = frame.rstrip(b"\0\xff").endswith(b"\xff\xd9")  # libjpeg fills up what is missing with gray
+    size = int(ds.Rows), int(ds.Columns)
+    return stored if stored.shape == size and stored.dtype == np.uint16 and whole_frame else None
