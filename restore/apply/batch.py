@@ -40,7 +40,7 @@ def _helpers() -> int:
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How a run goes about it; nothing here changes what a picture looks like but `format`.
+    """How a run goes about it; nothing here changes what a picture looks like but `format` and `salvage`.
 
     Attributes:
         overwrite: restore again what is done, and replace files that are not ours.
@@ -49,6 +49,7 @@ class BatchOptions:
         report: where to write one JSON line a picture, as they come.
         workers: helper threads that decode, and as many that encode.
         max_pixels: refuse larger pictures; None is the limit of `images.read`.
+        salvage: restore what is there of pictures with missing pixels, rather than refuse them.
     """
 
     overwrite: bool = False
@@ -57,6 +58,7 @@ class BatchOptions:
     report: Path | None = None
     workers: int = field(default_factory=_helpers)
     max_pixels: int | None = None
+    salvage: bool = False
 
 
 class Interrupted(KeyboardInterrupt):
@@ -93,6 +95,8 @@ def run(
     options = replace(options, format=format_name(options.format))
     report = Report(planned=len(planned.jobs), ignored=planned.ignored)
     settings = {"task": work.name, "format": options.format, **work.settings()}
+    if options.salvage:  # not otherwise: what was done before this option was there stays done
+        settings["salvage"] = True
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(out, settings))
         rows = stack.enter_context(_open_report(options.report)) if options.report else None
@@ -121,6 +125,7 @@ def _drive(work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOption
         overwrite=options.overwrite,
         format=options.format,
         max_pixels=options.max_pixels,
+        salvage=options.salvage,
         settings=json.dumps(work.settings(), sort_keys=True, default=str),
     )
     report = tell.report

@@ -71,7 +71,7 @@ def _sample(row: Row) -> Sample | None:
     """None where a file cannot be read again; before is enlarged to the size of a larger result."""
     assert row.output is not None
     try:
-        before = images.read(row.input).frame(0).shown()
+        before = images.read(row.input, salvage=True).frame(0).shown()
         after = images.read(row.output).frame(0).shown()
     except (ValueError, OSError, MemoryError):
         log.warning("%s: left out of the preview, it cannot be read back", row.output)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import BmpImagePlugin, Image
 
-from restore.images.errors import check_size, damaged, quiet
+from restore.images.errors import Limits, check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain, whole
 from restore.images.picture import Carry, Head, Note, first, refuse
@@ -35,7 +35,7 @@ def sniff(start: bytes) -> bool:
     return start.startswith(b"BM") and len(start) >= 18 and 12 <= struct.unpack_from("<I", start, 14)[0] <= 256
 
 
-def open_source(path: Path, max_pixels: int) -> BmpSource:
+def open_source(path: Path, limits: Limits) -> BmpSource:
     """Read the header; ImageError as `read` says."""
     with path.open("rb") as file:
         start = file.read(30)
@@ -46,7 +46,7 @@ def open_source(path: Path, max_pixels: int) -> BmpSource:
         width, height = struct.unpack_from("<HH", start, 18)
     else:
         width, height = struct.unpack_from("<ii", start, 18)
-    check_size(path, abs(height), width, max_pixels)
+    check_size(path, abs(height), width, limits.max_pixels)
     with damaged(path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(path) as image:
         return BmpSource(path, (abs(height), width), image.mode, image.info.get("dpi"))
 

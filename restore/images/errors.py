@@ -9,10 +9,24 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 MAX_PIXELS = 500_000_000
 """Pixels of one frame that `read` accepts unless told otherwise (a 22,000 x 22,000 picture)."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What `read` accepts.
+
+    Attributes:
+        max_pixels: refuse larger frames.
+        salvage: restore what is there of a picture with missing pixels, and warn; else such a picture is refused.
+    """
+
+    max_pixels: int = MAX_PIXELS
+    salvage: bool = False
 
 
 _COMPLAINTS = (

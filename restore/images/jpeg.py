@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from restore.images.errors import check_size, damaged, quiet
+from restore.images.errors import Limits, check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import Inks, plain
 from restore.images.orientation import finer_exif, orientation, turns, upright, upright_exif, upright_xmp
@@ -50,11 +50,11 @@ class Header:
         return next((p[len(start) :] for m, p in self.kept if m == marker and p.startswith(start)), None)
 
 
-def open_source(path: Path, max_pixels: int) -> JpegSource:
+def open_source(path: Path, limits: Limits) -> JpegSource:
     """Read the segments before the pixels; ImageError as `read` says."""
     with damaged(path, "JPEG"), path.open("rb") as file:
         header = _header(file.read, path)
-    check_size(path, header.height, header.width, max_pixels)
+    check_size(path, header.height, header.width, limits.max_pixels)
     return JpegSource(path, header)
 
 

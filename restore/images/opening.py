@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from restore.images import bmp, dicom, jpeg, png, pnm, tiff, webp
-from restore.images.errors import MAX_PIXELS, damaged
+from restore.images.errors import MAX_PIXELS, Limits, damaged
 from restore.images.picture import Picture, Source, refuse
 
 
@@ -15,13 +15,13 @@ class Format(NamedTuple):
     """One row of FORMATS."""
 
     sniff: Callable[[bytes], bool]
-    open: Callable[[Path, int], Source]
+    open: Callable[[Path, Limits], Source]
     suffixes: tuple[str, ...]
 
 
 FORMATS: dict[str, Format] = {
     # first, because DICOM's preamble may pretend to be another format (TIFF, in whole-slide files)
-    "dicom": Format(dicom.sniff, dicom.open_source, (".dcm", ".dicom", ".dic", ".ima")),
+    "dicom": Format(dicom.sniff, lambda path, limits: dicom.open_source(path, limits.max_pixels), (".dcm", ".dicom", ".dic", ".ima")),
     "png": Format(png.sniff, png.open_source, (".png",)),
     "jpeg": Format(jpeg.sniff, jpeg.open_source, (".jpg", ".jpeg", ".jpe", ".jfif")),
     "tiff": Format(tiff.sniff, tiff.open_source, (".tif", ".tiff", ".btf")),
@@ -86,11 +86,12 @@ def _format(start: bytes) -> str | None:
     return next((name for name, row in FORMATS.items() if row.sniff(start)), None)
 
 
-def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read(path: Path, *, max_pixels: int = MAX_PIXELS, salvage: bool = False) -> Picture:
     """Open a picture of any supported format, decided by its content, not its suffix. Pixels aren't decoded yet.
 
     ImageError, naming the file and the reason: no such file, a directory, no permission, empty, no picture at all, a
     header that is damaged or claims more than `max_pixels` pixels a frame, a kind of picture that isn't supported.
+    A picture of which pixels are missing is refused too, unless `salvage`: then what is there is read, and its warnings say what isn't.
     """
     path = Path(path)
     with damaged(path, "file"):
@@ -105,7 +106,7 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         name = _format(start)
         if name is None:
             raise refuse(path, f"not a picture that restore reads ({_what(start)}); it reads {', '.join(FORMATS)}")
-        return Picture(path, FORMATS[name].open(path, max_pixels))
+        return Picture(path, FORMATS[name].open(path, Limits(max_pixels, salvage)))
 
 
 def _what(start: bytes) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import PngImagePlugin
 
 from restore.images import png_chunks
-from restore.images.errors import check_size, damaged, quiet
+from restore.images.errors import Limits, check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, plain
 from restore.images.orientation import finer_exif, orientation, turns, upright, upright_exif, upright_xmp
@@ -35,13 +35,13 @@ def sniff(start: bytes) -> bool:
     return start.startswith(png_chunks.SIGNATURE)
 
 
-def open_source(path: Path, max_pixels: int) -> PngSource:
+def open_source(path: Path, limits: Limits) -> PngSource:
     """Read the header and the chunks; ImageError as `read` says."""
     with path.open("rb") as file:
         start = file.read(24)
     if len(start) == 24:  # the size first: a giant must not be read through
         width, height = struct.unpack(">II", start[16:24])
-        check_size(path, height, width, max_pixels)
+        check_size(path, height, width, limits.max_pixels)
     return PngSource(path, png_chunks.layout(path))
 
 

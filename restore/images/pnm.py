@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images.errors import check_size, damaged
+from restore.images.errors import Limits, check_size, damaged
 from restore.images.frame import Frame
 from restore.images.mappings import whole
 from restore.images.picture import Head, Note, first, refuse
@@ -25,7 +25,7 @@ def sniff(start: bytes) -> bool:
     return re.match(rb"P[1-6][\s#]", start) is not None
 
 
-def open_source(path: Path, max_pixels: int) -> PnmSource:
+def open_source(path: Path, limits: Limits) -> PnmSource:
     """Read the header; ImageError as `read` says."""
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
@@ -37,7 +37,7 @@ def open_source(path: Path, max_pixels: int) -> PnmSource:
             raise refuse(path, "damaged PGM/PPM (its header breaks off); export it again")
         numbers.append(int(token[1]))
         at = token.end()
-    check_size(path, numbers[1], numbers[0], max_pixels)
+    check_size(path, numbers[1], numbers[0], limits.max_pixels)
     maxval = 1 if kind in (1, 4) else numbers[2]
     if not 1 <= maxval <= 65535:
         raise refuse(path, f"the header says maxval {maxval}, allowed is 1 to 65535; export it again")

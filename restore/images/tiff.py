@@ -22,7 +22,7 @@ import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
 from restore.images import tiff_write
-from restore.images.errors import check_size, damaged, quiet
+from restore.images.errors import Limits, check_size, damaged, quiet
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Inks, ranged, whole
 from restore.images.orientation import turns, upright
@@ -43,7 +43,7 @@ def sniff(start: bytes) -> bool:
     return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def open_source(path: Path, max_pixels: int) -> TiffSource:
+def open_source(path: Path, limits: Limits) -> TiffSource:
     """Read the directories of all pages; ImageError as `read` says."""
     with path.open("rb") as file:
         pages = _count_pages(file, path)
@@ -53,7 +53,7 @@ def open_source(path: Path, max_pixels: int) -> TiffSource:
         for index in range(pages):
             page = file.pages[index]
             assert isinstance(page, TiffPage)
-            check_size(path, page.imagelength, page.imagewidth, max_pixels)
+            check_size(path, page.imagelength, page.imagewidth, limits.max_pixels)
             _check_page(page, path)
         return TiffSource(path, pages, _head(file, pages))
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, WebPImagePlugin
 
-from restore.images.errors import check_size, damaged, quiet
+from restore.images.errors import Limits, check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain
 from restore.images.orientation import orientation, turns, upright, upright_exif, upright_xmp
@@ -26,7 +26,7 @@ def sniff(start: bytes) -> bool:
     return start[:4] == b"RIFF" and start[8:12] == b"WEBP"
 
 
-def open_source(path: Path, max_pixels: int) -> WebpSource:
+def open_source(path: Path, limits: Limits) -> WebpSource:
     """Read the chunks but for the pixels; ImageError as `read` says."""
     with damaged(path, "WebP"):
         chunks = _chunks(path)
@@ -34,7 +34,7 @@ def open_source(path: Path, max_pixels: int) -> WebpSource:
             raise refuse(path, "an animated WebP; export its frames as single pictures")
         if "VP8L" not in chunks and "VP8 " not in chunks:
             raise refuse(path, "damaged WebP (it holds no pixels); export it again")
-        check_size(path, *_size(chunks), max_pixels)
+        check_size(path, *_size(chunks), limits.max_pixels)
         with quiet, WebPImagePlugin.WebPImageFile(path) as image:
             size = (image.height, image.width)
     return WebpSource(path, chunks, size)
