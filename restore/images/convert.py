@@ -17,10 +17,11 @@ import numpy as np
 
 from restore.images import bmp, jpeg, png_chunks, pnm, tiff_write, webp
 from restore.images.errors import ImageError
-from restore.images.frame import Frame
+from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Inks, Linear
 from restore.images.picture import Carry, Source, first
 from restore.images.png_chunks import Chunk
+from restore.images.premultiplied import Premultiplied
 
 TARGETS = ("png", "jpeg", "tiff", "webp", "bmp", "pgm")
 
@@ -70,9 +71,15 @@ def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.
     alpha = mapping.alpha(stored)
     if alpha is None:
         return colour[..., 0] if colour.shape[-1] == 1 else colour
-    full = mapping.high if isinstance(mapping, Linear) else mapping.full if isinstance(mapping, Inks) else 1.0
-    scaled = np.clip(np.rint(alpha.astype(np.float64) * (np.iinfo(dtype).max / full)), 0, np.iinfo(dtype).max)
+    scaled = np.clip(np.rint(alpha.astype(np.float64) * (np.iinfo(dtype).max / _opaque(mapping))), 0, np.iinfo(dtype).max)
     return np.concatenate([colour, scaled.astype(dtype)[..., None]], -1)
+
+
+def _opaque(mapping: Mapping) -> float:
+    """The alpha that is opaque."""
+    if isinstance(mapping, Linear):
+        return mapping.high
+    return mapping.full if isinstance(mapping, Inks | Premultiplied) else 1.0
 
 
 def _passes(mapping: Linear, stored: np.ndarray, target: str) -> bool:

@@ -21,7 +21,11 @@ class Format(NamedTuple):
 
 FORMATS: dict[str, Format] = {
     # first, because DICOM's preamble may pretend to be another format (TIFF, in whole-slide files)
-    "dicom": Format(dicom.sniff, lambda path, limits: dicom.open_source(path, limits.max_pixels), (".dcm", ".dicom", ".dic", ".ima")),
+    "dicom": Format(
+        dicom.sniff,
+        lambda path, limits: dicom.open_source(path, limits.max_pixels),
+        (".dcm", ".dicom", ".dic", ".ima"),
+    ),
     "png": Format(png.sniff, png.open_source, (".png",)),
     "jpeg": Format(jpeg.sniff, jpeg.open_source, (".jpg", ".jpeg", ".jpe", ".jfif")),
     "tiff": Format(tiff.sniff, tiff.open_source, (".tif", ".tiff", ".btf")),

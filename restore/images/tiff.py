@@ -27,6 +27,7 @@ from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Inks, ranged, whole
 from restore.images.orientation import turns, upright
 from restore.images.picture import Carry, Head, Note, refuse
+from restore.images.premultiplied import premultiplied
 
 _COLOURS = {
     PHOTOMETRIC.MINISBLACK: 1,
@@ -37,6 +38,8 @@ _COLOURS = {
     PHOTOMETRIC.YCBCR: 3,
 }
 _JPEGS = (6, 7, 33007, 34892)
+ASSOCIATED = 1
+"""The kind of extra sample by which the colours are multiplied."""
 
 
 def sniff(start: bytes) -> bool:
@@ -185,6 +188,12 @@ def _mapping(page: TiffPage, samples: np.ndarray) -> Mapping:
     alphas = [i for i, kind in enumerate(page.extrasamples) if kind in (1, 2)]
     alpha = colours + alphas[0] if alphas and samples.ndim == 3 else None
     bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]
+    if alpha is not None and page.extrasamples[alphas[0]] == ASSOCIATED:
+        if colours == 4:
+            raise ValueError("inks multiplied by their alpha; export it with unassociated alpha")
+        largest = None if samples.dtype.kind == "f" else min(2**bits - 1, int(np.iinfo(samples.dtype).max))
+        inverted = page.photometric == PHOTOMETRIC.MINISWHITE
+        return premultiplied(samples, colours, alpha, largest, inverted=inverted)
     if colours == 4:
         if samples.dtype.kind != "u":
             raise ValueError("CMYK of signed or float samples")
