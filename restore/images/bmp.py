@@ -70,7 +70,7 @@ class BmpSource:
             return Frame(stored.copy(), plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        write(path, first(frames, self.path), bilevel=self._mode == "1", dpi=self.head.carry.finer(note.scale).dpi)
+        write(path, first(frames, self.path), bilevel=self._mode == "1", dpi=self.head.carry.finer(note.scale, self.head.enlarged(note.scale)).dpi)
 
 
 def write(path: Path, stored: np.ndarray, *, bilevel: bool = False, dpi: tuple[float, float] | None = None) -> None:

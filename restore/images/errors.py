@@ -52,6 +52,22 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         )
 
 
+def missing(path: Path, kind: str, row: int, height: int) -> ImageError:
+    """The refusal of a picture whose rows from `row` on are missing."""
+    return ImageError(f"{path.name}: truncated {kind} ({share(row, height)}); copy it again, or restore what is there with --salvage")
+
+
+def salvaged(row: int, height: int, fill: str) -> str:
+    """The warning of a picture whose rows from `row` on were missing and are now `fill`."""
+    return f"{share(row, height)}: they are {fill}, the rest was restored"
+
+
+def share(row: int, height: int) -> str:
+    """How much is missing of a picture whose rows from `row` (counted from 0) on are."""
+    percent = 100 * (height - row) / height
+    return f"{percent:{'.0f' if percent >= 1 else '.1g'}} % of its rows are missing, from row {row + 1} of {height} on"
+
+
 def reason(error: BaseException) -> str:
     """The first line of what a decoder complained about, or the name of its complaint."""
     lines = str(error).strip().splitlines()

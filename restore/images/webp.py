@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, WebPImagePlugin
 
-from restore.images.errors import Limits, check_size, damaged, quiet
+from restore.images.errors import ImageError, Limits, check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain
 from restore.images.orientation import orientation, turns, upright, upright_exif, upright_xmp
@@ -47,15 +47,21 @@ def _chunks(path: Path) -> dict[str, bytes]:
     with path.open("rb") as file:
         (length,) = struct.unpack("<I", file.read(12)[4:8])
         if length + 8 > total:
-            raise refuse(path, "truncated WebP (bytes are missing at its end); copy it again")
+            raise _truncated(path, length + 8, total)
         while len(head := file.read(8)) == 8 and file.tell() <= length + 8:
             name, size = head[:4].decode("latin-1"), struct.unpack("<I", head[4:])[0]
             if file.tell() + size > total:
-                raise refuse(path, "truncated WebP (bytes are missing at its end); copy it again")
+                raise _truncated(path, file.tell() + size, total)
             start = file.tell()
             found.setdefault(name, file.read(size if name in ("ICCP", "EXIF", "XMP ") else min(size, 10)))
             file.seek(start + size + size % 2)
     return found
+
+
+def _truncated(path: Path, expected: int, total: int) -> ImageError:
+    share = 100 * (expected - total) / expected
+    what = f"truncated WebP ({share:.1f} % of its bytes are missing at its end)"
+    return refuse(path, f"{what}; copy it again: --salvage can't help, for a WebP that breaks off can't be decoded")
 
 
 def _size(chunks: dict[str, bytes]) -> tuple[int, int]:
@@ -81,7 +87,7 @@ class WebpSource:
         xmp = chunks.get("XMP ") or None
         self._tag = orientation(exif)
         if self._tag != 1:
-            exif, xmp = upright_exif(exif or b""), upright_xmp(xmp) if xmp else None
+            exif, xmp = upright_exif(exif or b""), upright_xmp(xmp, turned=turns(self._tag)) if xmp else None
         carry = Carry(chunks.get("ICCP"), exif, xmp)
         self.head = Head("webp", size[::-1] if turns(self._tag) else size, 8, upright=self._tag == 1, carry=carry)
 
@@ -92,7 +98,7 @@ class WebpSource:
             return Frame(stored, plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        write(path, first(frames, self.path), self.head.carry.finer(note.scale), lossless=self._lossless)
+        write(path, first(frames, self.path), self.head.carry.finer(note.scale, self.head.enlarged(note.scale)), lossless=self._lossless)
 
 
 def write(path: Path, stored: np.ndarray, carry: Carry, *, lossless: bool) -> None:
