@@ -62,9 +62,9 @@ def salvaged(row: int, height: int, fill: str) -> str:
     return f"{share(row, height)}: they are {fill}, the rest was restored"
 
 
-def share(row: int, height: int) -> str:
-    """How much is missing of a picture whose rows from `row` (counted from 0) on are."""
-    percent = 100 * (height - row) / height
+def share(row: int, height: int, count: int | None = None) -> str:
+    """How much is missing of a picture whose rows from `row` (counted from 0) on are, or only `count` of them."""
+    percent = 100 * (height - row if count is None else count) / height
     return f"{percent:{'.0f' if percent >= 1 else '.1g'}} % of its rows are missing, from row {row + 1} of {height} on"
 
 

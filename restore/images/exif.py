@@ -15,6 +15,8 @@ POINTERS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _LARGEST = 1 << 20
 """Bytes of one value; larger ones are no description of a picture."""
+DESCRIPTIVE = frozenset({269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096), 50827, 50971})
+"""Tags of a page that describe the picture, whatever its format."""
 OF_THE_PIXELS = frozenset({
     *range(254, 270), *range(273, 285), 288, 289, 290, 291, 292, 293, 296, 297, 301, 317, 318, 319, *range(320, 331), 330, 332, 333, 334,
     336, 338, 339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532, 559, 700, 34377, 34675, 33723, 37724,

@@ -14,6 +14,7 @@ import numpy as np
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _EXIF_IFD = 0x0112, 0x011A, 0x011B, 0x8769
 _WIDTH, _HEIGHT, _PIXEL_X, _PIXEL_Y = 0x0100, 0x0101, 0xA002, 0xA003
+_FOCAL_X, _FOCAL_Y = 0xA20E, 0xA20F
 _XMP = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])")
 _PAIRS = {
     b"exif:PixelXDimension": b"exif:PixelYDimension",
@@ -68,7 +69,12 @@ def upright_exif(exif: bytes) -> bytes:
     made, tags = bytearray(exif), _tags(exif, order)
     struct.pack_into(order + "H", made, tags[_ORIENTATION] + 8, 1)
     if turns(tag):
-        for one, other in ((_X_RESOLUTION, _Y_RESOLUTION), (_WIDTH, _HEIGHT), (_PIXEL_X, _PIXEL_Y)):
+        for one, other in (
+            (_X_RESOLUTION, _Y_RESOLUTION),
+            (_WIDTH, _HEIGHT),
+            (_PIXEL_X, _PIXEL_Y),
+            (_FOCAL_X, _FOCAL_Y),
+        ):
             if one in tags and other in tags:
                 a, b = (slice(tags[code] + 2, tags[code] + 12) for code in (one, other))
                 made[a], made[b] = exif[b], exif[a]
@@ -81,7 +87,7 @@ def finer_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
     if order is None or scale == 1:
         return exif
     made, tags = bytearray(exif), _tags(exif, order)
-    for code in (_X_RESOLUTION, _Y_RESOLUTION):
+    for code in (_X_RESOLUTION, _Y_RESOLUTION, _FOCAL_X, _FOCAL_Y):
         kind, number, at = struct.unpack_from(order + "HII", exif, tags[code] + 2) if code in tags else (0, 0, 0)
         if kind == 5 and number == 1 and at + 8 <= len(exif):
             struct.pack_into(order + "II", made, at, *finer_rational(struct.unpack_from(order + "II", exif, at), scale))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
 
+from restore.images import exif, tiff_geometry, tiff_planes
 from restore.images.errors import ImageError
-from restore.images.orientation import turns
+from restore.images.orientation import finer_rational, turns
 from restore.images.picture import Carry
 
 _JPEGS = (6, 7)
@@ -29,23 +30,38 @@ _STRUCTURE = {
 }  # fmt: skip
 
 
-def patch(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0) -> None:
-    """Copy `source` to `path` and replace every page's pixels by the (upright) frames, `scale` times as fine."""
+def patch(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0, *, end: int | None = None) -> None:
+    """Copy `source` to `path` and replace every page's pixels by the (upright) frames, `scale` times as fine.
+
+    At `end` stands a pointer to a page that isn't there, if given: the chain of pages then ends there.
+    """
     shutil.copyfile(source, path)
+    if end is not None:
+        with path.open("r+b") as made:
+            width = 8 if made.read(4)[2:4] in (b"+\0", b"\0+") else 4
+            made.seek(end)
+            made.write(bytes(width))
     with TiffFile(path, mode="r+") as file:
+        planes = [tiff_planes.count(file, index)[0] for index in range(len(file.pages))]
         for index, page in enumerate(file.pages):
             stored = next(frames, None)
             if stored is None:
                 return
             assert isinstance(page, TiffPage)
-            _replace(page, stored, source.name, index, scale)
+            _replace(page, stored, source.name, index, scale, (frames, planes[index]))
     next(frames, None)
 
 
-def _replace(page: TiffPage, stored: np.ndarray, name: str, index: int, scale: float) -> None:
-    """Write one page's segments and bring its tags in line."""
-    segments, changes = _segments(page, stored)
+def _replace(
+    page: TiffPage, stored: np.ndarray, name: str, index: int, scale: float, more: tuple[Iterator[np.ndarray], int]
+) -> None:
+    """Write one page's segments and bring its tags in line; `more` are the planes that follow under it, and their number."""
+    frames, planes = more
+    segments, changes = ([], {}) if planes > 1 else _segments(page, stored)
+    shape = (stored.shape[0], stored.shape[1])
+    changes |= tiff_geometry.changes(page, shape, scale)
     tag = page.tags.valueof(274, default=1)
+    tiff_geometry.fit_exif(page, shape, scale, turned=turns(int(tag)))
     if tag != 1:
         changes[274] = 1
         if turns(int(tag)) and 282 in page.tags and 283 in page.tags:
@@ -53,11 +69,14 @@ def _replace(page: TiffPage, stored: np.ndarray, name: str, index: int, scale: f
     if (page.imagelength, page.imagewidth) != stored.shape[:2]:
         changes[256], changes[257] = stored.shape[1], stored.shape[0]
     if scale != 1:
-        changes |= {code: finer(changes.get(code, page.tags[code].value), scale) for code in (282, 283) if code in page.tags}
-    offsets = _placed(page, segments)
-    tiled = 324 in page.tags
-    changes[324 if tiled else 273] = offsets
-    changes[325 if tiled else 279] = [len(s) for s in segments]
+        changes |= {code: finer_rational(changes.get(code, page.tags[code].value), scale) for code in (282, 283) if code in page.tags}
+    if planes > 1:
+        changes |= tiff_planes.write(page, stored, frames, planes)
+    else:
+        offsets = _placed(page, segments)
+        tiled = 324 in page.tags
+        changes[324 if tiled else 273] = offsets
+        changes[325 if tiled else 279] = [len(s) for s in segments]
     for code, value in changes.items():
         _overwrite(page, code, value, f"{name}: page {index + 1}")
 
@@ -69,6 +88,9 @@ def _overwrite(page: TiffPage, code: int, value: Any, where: str) -> None:
             return
         raise ImageError(f"{where} lacks the tag {code}, which new pixels need; save it anew with another program")
     dtype = found.dtype
+    if isinstance(value, bytes | tuple):
+        found.overwrite(value, dtype=dtype)
+        return
     largest = max(value) if isinstance(value, list) else value
     if isinstance(largest, int) and largest > 65535 and dtype == 3:
         dtype = 4
@@ -189,33 +211,81 @@ def jpeg_quality(page: TiffPage) -> int:
     return int(min(100, max(1, round(5000 / scale if scale > 100 else (200 - scale) / 2))))
 
 
-def finer(resolution: tuple[int, int], scale: float) -> tuple[int, int]:
-    """A rational resolution for pixels `scale` times as fine."""
-    found = Fraction(resolution[0], resolution[1] or 1) * Fraction(scale).limit_denominator(10**4)
-    if max(found.numerator, found.denominator) > 2**32 - 1:
-        found = found.limit_denominator(10**4)
-    return found.numerator, found.denominator
-
-
-def rewrite(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0) -> None:
-    """A plain new TIFF with the source's simple tags, for pages whose structure changes (palette to RGB)."""
-    with TiffFile(source) as file, TiffWriter(path, bigtiff=file.is_bigtiff, byteorder=file.byteorder) as writer:
-        for page, stored in zip(file.pages, frames, strict=False):
+def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0) -> None:
+    """A plain new TIFF with the source's simple tags and EXIF, for pages whose structure changes (palette to RGB)."""
+    hung: list[exif.Directory] = []
+    sides: list[bool] = []
+    with TiffWriter(path, bigtiff=file.is_bigtiff, byteorder=file.byteorder) as writer:
+        for index, page in enumerate(file.pages):
             assert isinstance(page, TiffPage)
-            simple = [
-                (t.code, int(t.dtype), t.count, t.value, True)
-                for t in page.tags.values()
-                if t.code not in _STRUCTURE and not isinstance(t.value, dict)
-            ]
-            options: dict[str, Any] = {"compression": _safe_compression(page), "extratags": simple}
-            if 282 in page.tags and 283 in page.tags:
-                x, y = (finer(page.tags[code].value, scale) for code in (282, 283))
-                options["resolution"] = (y, x) if turns(int(page.tags.valueof(274, default=1))) else (x, y)
-                options["resolutionunit"] = int(page.tags.valueof(296, default=2))
-            for name, code in (("description", 270), ("software", 305), ("datetime", 306), ("iccprofile", 34675)):
-                options[name] = page.tags.valueof(code)
-            options["software"] = options["software"] or False
-            write_page(writer, stored, options)
+            below = directory(page).below
+            for _ in range(tiff_planes.count(file, index)[0]):
+                stored = next(frames, None)
+                if stored is None:
+                    break
+                options = _simple(page, (stored.shape[0], stored.shape[1]), scale)
+                options["extratags"] += _room(below)
+                write_page(writer, stored, options)
+                hung.append(exif.Directory(below=below))
+                sides.append(turns(int(page.tags.valueof(274, default=1))))
+    next(frames, None)
+    hang(path, hung)
+    with TiffFile(path, mode="r+") as made:
+        for page, turned in zip(made.pages, sides, strict=False):
+            assert isinstance(page, TiffPage)
+            tiff_geometry.fit_exif(page, (page.imagelength, page.imagewidth), scale, turned=turned)
+
+
+def _simple(page: TiffPage, shape: tuple[int, int], scale: float) -> dict[str, Any]:
+    """The page's simple tags as TiffWriter's arguments."""
+    new = tiff_geometry.changes(page, shape, scale)
+    simple = [
+        (t.code, int(t.dtype), t.count if t.code not in new else len(new[t.code]), new.get(t.code, t.value), True)
+        for t in page.tags.values()
+        if t.code not in _STRUCTURE and not isinstance(t.value, dict)
+    ]
+    options: dict[str, Any] = {"compression": _safe_compression(page), "extratags": simple}
+    if 282 in page.tags and 283 in page.tags:
+        x, y = (finer_rational(page.tags[code].value, scale) for code in (282, 283))
+        options["resolution"] = (y, x) if turns(int(page.tags.valueof(274, default=1))) else (x, y)
+        options["resolutionunit"] = int(page.tags.valueof(296, default=2))
+    for name, code in (("description", 270), ("software", 305), ("datetime", 306), ("iccprofile", 34675)):
+        options[name] = page.tags.valueof(code)
+    options["description"] = new.get(270, options["description"])
+    options["software"] = options["software"] or False
+    return options
+
+
+def directory(page: TiffPage) -> exif.Directory:
+    """The page's tags as EXIF sees them, with the directories below."""
+    file, order = page.parent.filehandle, page.parent.byteorder
+
+    def read(offset: int, count: int) -> bytes:
+        file.seek(offset)
+        return bytes(file.read(count))
+
+    return exif.parse(read, page.offset, str(order), big=page.parent.is_bigtiff)
+
+
+def _room(below: dict[int, exif.Directory]) -> list[tuple[int, int, int, int, bool]]:
+    """Extra tags that keep the places of pointers to directories, which TiffWriter doesn't write: the unused codes before theirs."""
+    return [(code - 1, 4, 1, 0, True) for code in below]
+
+
+def hang(path: Path, directories: list[exif.Directory]) -> None:
+    """Append each page's EXIF and GPS directories to a TIFF that was written with `_room` for them."""
+    if not any(d.below for d in directories):
+        return
+    with TiffFile(path, mode="r+") as file:
+        handle, order, big = file.filehandle, str(file.byteorder), file.is_bigtiff
+        for page, above in zip(file.pages, directories, strict=True):
+            assert isinstance(page, TiffPage)
+            for code, below in above.below.items():
+                at = handle.size + handle.size % 2
+                handle.seek(at)
+                handle.write(exif.dumped(below, order, at, big=big))
+                handle.seek(page.tags[code - 1].offset)
+                handle.write(struct.pack(order + ("HHQQ" if big else "HHII"), code, 18 if big else 4, 1, at))
 
 
 def _safe_compression(page: TiffPage) -> int:
@@ -234,16 +304,48 @@ def write_page(writer: TiffWriter, stored: np.ndarray, options: dict[str, Any]) 
 
 
 def write(path: Path, frames: Iterator[np.ndarray], carry: Carry) -> None:
-    """A new deflate-compressed TIFF for pictures that come from another format."""
-    with TiffWriter(path) as writer:
+    """A new deflate-compressed TIFF for pictures that come from another format; EXIF and texts go to the first page."""
+    parsed = exif.from_block(carry.exif) if carry.exif else None
+    top, order = parsed or (exif.Directory(), "<")
+    pages = 0
+    with TiffWriter(path, byteorder="<" if order == "<" else ">") as writer:
         for stored in frames:
             options: dict[str, Any] = {"compression": _DEFLATE, "software": False}
             if carry.icc:
                 options["iccprofile"] = carry.icc
             if carry.dpi:
                 options["resolution"], options["resolutionunit"] = carry.dpi, 2
+            extra: list[tuple[int, int, int, Any, bool]] = []
             if carry.xmp:
-                options["extratags"] = [(700, 1, len(carry.xmp), carry.xmp, True)]
+                extra.append((700, 1, len(carry.xmp), carry.xmp, True))
+            if not pages:
+                extra += _described(top, carry.texts) + _room(top.below)
+            options["extratags"] = extra
             if stored.dtype.kind in "ui" and stored.dtype.itemsize <= 2:
                 options["predictor"] = True
             write_page(writer, stored, options)
+            pages += 1
+    hang(path, [top] + [exif.Directory()] * (pages - 1))
+
+
+_TEXT_TAGS = {"Description": 270, "Title": 270, "Author": 315, "Copyright": 33432, "Software": 305, "Source": 272}
+"""PNG's keywords and the tags that say the same."""
+
+
+def _described(top: exif.Directory, texts: tuple[tuple[str, str], ...]) -> list[tuple[int, int, int, Any, bool]]:
+    """Extra tags of what EXIF and texts say; what no tag says goes into the description, a line each."""
+    made = {e.code: (e.kind, e.count, e.data) for e in top.entries if e.code not in exif.OF_THE_PIXELS and e.code != 274}
+    lines: list[str] = []
+    for keyword, text in texts:
+        code = _TEXT_TAGS.get(keyword, 270)
+        if code != 270 and code not in made:
+            made[code] = (2, len(text.encode()) + 1, text.encode() + b"\0")
+        elif code != 270 or keyword not in ("Description", "Comment"):
+            lines.append(f"{keyword}: {text}")
+        else:
+            lines.append(text)
+    if lines:
+        old = made.get(270, (2, 0, b""))[2].rstrip(b"\0 ")
+        new = b"\n".join([*([old] if old else []), *(line.encode() for line in lines if line.encode() != old)]) + b"\0"
+        made[270] = (2, len(new), new)
+    return [(code, kind, count, data, True) for code, (kind, count, data) in made.items()]
