@@ -27,7 +27,16 @@ from restore.images import jpeg_further, jpeg_planes, jpeg_stream
 from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged
 from restore.images.frame import Frame
 from restore.images.mappings import Inks, plain
-from restore.images.orientation import finer_exif, finer_xmp, orientation, turns, upright, upright_exif, upright_xmp
+from restore.images.orientation import (
+    exif_dpi,
+    finer_exif,
+    finer_xmp,
+    orientation,
+    turns,
+    upright,
+    upright_exif,
+    upright_xmp,
+)
 from restore.images.picture import Carry, Head, Note, first, refuse
 
 EXIF, XMP, ICC, JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"JFIF\0"
@@ -112,9 +121,8 @@ class JpegSource:
         exif = header.find(_APP1, EXIF)
         self._tag = orientation(exif)
         size = (header.width, header.height) if turns(self._tag) else (header.height, header.width)
-        carry = Carry(
-            _icc(header), upright_exif(exif) if exif else None, self._xmp(), self._dpi(), texts=_comments(header)
-        )
+        kept = upright_exif(exif) if exif else None
+        carry = Carry(_icc(header), kept, self._xmp(), self._dpi() or exif_dpi(kept), _comments(header))
         warnings, ending = self._warnings()
         self.head = Head("jpeg", size, 8, upright=self._tag == 1, carry=carry, warnings=warnings, ending=ending)
 

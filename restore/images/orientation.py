@@ -14,7 +14,7 @@ import numpy as np
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _EXIF_IFD = 0x0112, 0x011A, 0x011B, 0x8769
 _WIDTH, _HEIGHT, _PIXEL_X, _PIXEL_Y = 0x0100, 0x0101, 0xA002, 0xA003
-_FOCAL_X, _FOCAL_Y = 0xA20E, 0xA20F
+_FOCAL_X, _FOCAL_Y, _UNIT = 0xA20E, 0xA20F, 0x0128
 _XMP = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])")
 _PAIRS = {
     b"exif:PixelXDimension": b"exif:PixelYDimension",
@@ -59,6 +59,24 @@ def orientation(exif: bytes | None) -> int:
         return 1
     (value,) = struct.unpack_from(order + "H", exif, at + 8)
     return value if 1 <= value <= 8 else 1
+
+
+def exif_dpi(exif: bytes | None) -> tuple[float, float] | None:
+    """Dots an inch across and down, as the block says them; None where it doesn't."""
+    order = _order(exif) if exif else None
+    if not exif or order is None:
+        return None
+    tags = _tags(exif, order)
+    found = []
+    for code in (_X_RESOLUTION, _Y_RESOLUTION):
+        kind, number, at = struct.unpack_from(order + "HII", exif, tags[code] + 2) if code in tags else (0, 0, 0)
+        if (kind, number) != (5, 1) or at + 8 > len(exif):
+            return None
+        above, below = struct.unpack_from(order + "II", exif, at)
+        found.append(above / (below or 1))
+    unit = struct.unpack_from(order + "H", exif, tags[_UNIT] + 8)[0] if _UNIT in tags else 2
+    scale = {2: 1.0, 3: 2.54}.get(unit)
+    return (found[0] * scale, found[1] * scale) if scale and all(found) else None
 
 
 def upright_exif(exif: bytes) -> bytes:

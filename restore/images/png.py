@@ -22,7 +22,16 @@ from restore.images import colour_profiles, png_chunks, png_pixels, png_text
 from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged, share
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, plain
-from restore.images.orientation import finer_exif, finer_xmp, orientation, turns, upright, upright_exif, upright_xmp
+from restore.images.orientation import (
+    exif_dpi,
+    finer_exif,
+    finer_xmp,
+    orientation,
+    turns,
+    upright,
+    upright_exif,
+    upright_xmp,
+)
 from restore.images.picture import Carry, Head, Note, first, refuse
 from restore.images.png_chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, Chunk, Layout
 
@@ -107,7 +116,8 @@ class PngSource:
         icc, unsaid = self._profile(warnings)
         xmp = next((found for c in (*layout.before, *layout.after) if (found := png_text.xmp(c)) is not None), None)
         xmp = upright_xmp(xmp, turned=turns(self._tag)) if xmp and self._tag != 1 else xmp
-        return Carry(icc, upright_exif(exif) if exif else None, xmp, dpi, png_text.texts(layout), unsaid)
+        exif = upright_exif(exif) if exif else None
+        return Carry(icc, exif, xmp, dpi or exif_dpi(exif), png_text.texts(layout), unsaid)
 
     def _profile(self, warnings: list[str]) -> tuple[bytes | None, str | None]:
         """The ICC profile that other formats are to have, and what none can say."""

@@ -130,7 +130,7 @@ def fit_exif(page: TiffPage, shape: tuple[int, int], scale: float, *, turned: bo
         return
     file, order, big = page.parent.filehandle, page.parent.byteorder, page.parent.is_bigtiff
     head, width, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
-    file.seek(page.tags[EXIF_IFD].valueoffset)
+    file.seek(page.tags[EXIF_IFD].offset + 4 + struct.calcsize(pointer))
     (at,) = struct.unpack(order + pointer, file.read(struct.calcsize(pointer)))
     file.seek(at)
     (count,) = struct.unpack(order + head, file.read(struct.calcsize(head)))

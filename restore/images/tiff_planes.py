@@ -69,7 +69,8 @@ def write(page: TiffPage, first: np.ndarray, frames: Iterator[np.ndarray], plane
     file = page.parent.filehandle
     start, size = page.dataoffsets[0], first.nbytes
     if size != page.nbytes and start + planes * page.nbytes < file.size:
-        start = file.size + file.size % 2
+        start = file.seek(0, 2)
+        start += start % 2
     if start > 2**32 - 1 and not page.parent.is_bigtiff:
         raise ImageError(f"{page.parent.filename}: the result is over 4 GB; save the source as BigTIFF first")
     stored: np.ndarray | None = first

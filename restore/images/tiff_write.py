@@ -281,7 +281,8 @@ def hang(path: Path, directories: list[exif.Directory]) -> None:
         for page, above in zip(file.pages, directories, strict=True):
             assert isinstance(page, TiffPage)
             for code, below in above.below.items():
-                at = handle.size + handle.size % 2
+                at = handle.seek(0, 2)  # its `size` is that of the opening
+                at += at % 2
                 handle.seek(at)
                 handle.write(exif.dumped(below, order, at, big=big))
                 handle.seek(page.tags[code - 1].offset)

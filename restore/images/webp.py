@@ -18,7 +18,7 @@ from PIL import Image, WebPImagePlugin
 from restore.images.errors import ImageError, Limits, check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain
-from restore.images.orientation import orientation, turns, upright, upright_exif, upright_xmp
+from restore.images.orientation import exif_dpi, orientation, turns, upright, upright_exif, upright_xmp
 from restore.images.picture import Carry, Head, Note, first, refuse
 
 
@@ -88,7 +88,7 @@ class WebpSource:
         self._tag = orientation(exif)
         if self._tag != 1:
             exif, xmp = upright_exif(exif or b""), upright_xmp(xmp, turned=turns(self._tag)) if xmp else None
-        carry = Carry(chunks.get("ICCP"), exif, xmp)
+        carry = Carry(chunks.get("ICCP"), exif, xmp, exif_dpi(exif))
         self.head = Head("webp", size[::-1] if turns(self._tag) else size, 8, upright=self._tag == 1, carry=carry)
 
     def frame(self, index: int) -> Frame:
