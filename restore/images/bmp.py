@@ -3,19 +3,22 @@
 Kept when the pixels change: channels, depth (1 bit, 8-bit gray, 24 and 32 bits), alpha, resolution.
 Not kept then: run-length coding, 16- and 32-bit packing without alpha (written with 24 bits), a coloured palette (24 bits), an embedded ICC
 profile and the version of the header. An unchanged picture is the same file.
+Missing rows of a picture that isn't run-length coded: refused, or 0 and a warning with `salvage`.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import BmpImagePlugin, Image
 
-from restore.images.errors import Limits, check_size, damaged, quiet
+from restore.images.errors import Limits, check_size, damaged, quiet, share
 from restore.images.frame import Frame
 from restore.images.mappings import plain, whole
 from restore.images.picture import Carry, Head, Note, first, refuse
@@ -48,20 +51,70 @@ def open_source(path: Path, limits: Limits) -> BmpSource:
         width, height = struct.unpack_from("<ii", start, 18)
     check_size(path, abs(height), width, limits.max_pixels)
     with damaged(path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(path) as image:
-        return BmpSource(path, (abs(height), width), image.mode, image.info.get("dpi"))
+        source = BmpSource(path, (abs(height), width), image.mode, image.info.get("dpi"))
+    found = _missing(path, (height, width))
+    if found:
+        if not limits.salvage:
+            raise refuse(path, f"truncated BMP ({found}); copy it again, or restore what is there with --salvage")
+        source.broken(f"{found}: they are 0, the rest was restored")
+    return source
+
+
+def _row(bits: int, width: int) -> int:
+    return (width * bits + 31) // 32 * 4
+
+
+def _layout(start: bytes) -> tuple[int, int, int]:
+    """Where the rows begin, bits a pixel, and the kind of compression."""
+    (pixels,) = struct.unpack_from("<I", start, 10)
+    if struct.unpack_from("<I", start, 14)[0] == 12:
+        return pixels, struct.unpack_from("<H", start, 24)[0], 0
+    bits, compression = struct.unpack_from("<HI", start, 28)
+    return pixels, bits, compression
+
+
+def _missing(path: Path, size: tuple[int, int]) -> str:
+    """Which rows are missing; "" where none are, or where run-length coding keeps that from being counted."""
+    with path.open("rb") as file:
+        pixels, bits, compression = _layout(file.read(34).ljust(34, b"\0"))
+    if compression not in (0, 3, 6):
+        return ""
+    rows, row, used = abs(size[0]), _row(bits, size[1]), (size[1] * bits + 7) // 8
+    left = path.stat().st_size - pixels
+    there = max(0, min(rows, (left + row - used) // row))  # the padding of the last row may be missing
+    if there == rows:
+        return ""
+    first = there if size[0] < 0 else 0  # ordinary BMPs begin with the lowest row
+    return share(first, rows, rows - there)
 
 
 class BmpSource:
     """One BMP file."""
 
-    copies = True
-
     def __init__(self, path: Path, size: tuple[int, int], mode: str, dpi: tuple[float, float] | None) -> None:
         self.path, self._mode, self._dpi = path, mode, dpi
+        self.copies = True
+        """Not a picture of which rows are missing: what is written is whole."""
         self.head = Head("bmp", size, 1 if mode == "1" else 8, carry=Carry(dpi=dpi))
 
+    def broken(self, warning: str) -> None:
+        """Rows are missing, and are read as 0."""
+        self.copies = False
+        self.head = replace(self.head, warnings=(warning,))
+
+    def _whole(self) -> io.BytesIO:
+        """The file, with zeros for what is missing at its end: less than a row's padding, unless it is `broken`."""
+        data = self.path.read_bytes()
+        pixels, bits, compression = _layout(data.ljust(34, b"\0"))
+        row = _row(bits, self.head.size[1])
+        size = pixels + row * self.head.size[0]
+        if compression in (0, 3, 6) and len(data) < size:
+            there = (len(data) - pixels) // row * row if not self.copies else len(data) - pixels
+            data = data[: pixels + max(0, there)].ljust(size, b"\0")
+        return io.BytesIO(data)
+
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(self.path) as image:
+        with damaged(self.path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(self._whole()) as image:
             image.load()
             picture: Image.Image = image.convert("RGB") if image.mode == "P" else image
             stored = np.asarray(picture)

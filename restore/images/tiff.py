@@ -18,6 +18,7 @@ Missing strips, tiles or planes: refused, or 0 and a warning with `salvage`.
 from __future__ import annotations
 
 import io
+import logging
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ _COLOURS = {
     PHOTOMETRIC.SEPARATED: 4,
     PHOTOMETRIC.YCBCR: 3,
 }
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of odd tags would else go to standard error
 _JPEGS = (6, 7, 33007, 34892)
 ASSOCIATED = 1
 """The kind of extra sample by which the colours are multiplied."""

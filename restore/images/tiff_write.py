@@ -43,19 +43,48 @@ def patch(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float =
             made.write(bytes(width))
     with TiffFile(path, mode="r+") as file:
         planes = [tiff_planes.count(file, index)[0] for index in range(len(file.pages))]
+        kept = _not_free(file)
         for index, page in enumerate(file.pages):
             stored = next(frames, None)
             if stored is None:
                 return
             assert isinstance(page, TiffPage)
-            _replace(page, stored, source.name, index, scale, (frames, planes[index]))
+            _replace(page, stored, f"{source.name}: page {index + 1}", scale, (frames, planes[index]), kept)
     next(frames, None)
 
 
+Segment = tuple[int, int]
+"""Offset and number of bytes."""
+
+
+def _not_free(file: TiffFile) -> set[Segment]:
+    """Segments whose place must not be written to: they lie over the header, a directory, or another page's pixels."""
+    owned = [(0, 16, -1)]
+    for index, page in enumerate(file.pages):
+        assert isinstance(page, TiffPage)
+        width = 20 if file.is_bigtiff else 12
+        owned.append((page.offset, page.offset + width * len(page.tags) + 16, -1))
+        apart = [tag for tag in page.tags if not tag.offset <= tag.valueoffset < tag.offset + width]
+        owned += [(tag.valueoffset, tag.valueoffset + tag.valuebytecount, -1) for tag in apart]
+        owned += [(o, o + n, index) for o, n in zip(page.dataoffsets, page.databytecounts, strict=False) if n]
+    found: set[Segment] = set()
+    furthest = (0, 0, -1)
+    for one in sorted(owned):
+        if one[0] < furthest[1] and one[2] != furthest[2]:
+            found |= {(start, end - start) for start, end, owner in (one, furthest) if owner >= 0}
+        furthest = max(furthest, one, key=lambda piece: piece[1])
+    return found
+
+
 def _replace(
-    page: TiffPage, stored: np.ndarray, name: str, index: int, scale: float, more: tuple[Iterator[np.ndarray], int]
+    page: TiffPage, stored: np.ndarray, where: str, scale: float, more: tuple[Iterator[np.ndarray], int], kept: set[Segment]
 ) -> None:
-    """Write one page's segments and bring its tags in line; `more` are the planes that follow under it, and their number."""
+    """Write one page's segments and bring its tags in line.
+
+    Args:
+        more: the planes that follow under it, and their number with it.
+        kept: segments whose place must not be written to.
+    """
     frames, planes = more
     segments, changes = ([], {}) if planes > 1 else _segments(page, stored)
     shape = (stored.shape[0], stored.shape[1])
@@ -73,12 +102,12 @@ def _replace(
     if planes > 1:
         changes |= tiff_planes.write(page, stored, frames, planes)
     else:
-        offsets = _placed(page, segments)
+        offsets = _placed(page, segments, kept)
         tiled = 324 in page.tags
         changes[324 if tiled else 273] = offsets
         changes[325 if tiled else 279] = [len(s) for s in segments]
     for code, value in changes.items():
-        _overwrite(page, code, value, f"{name}: page {index + 1}")
+        _overwrite(page, code, value, where)
 
 
 def _overwrite(page: TiffPage, code: int, value: Any, where: str) -> None:
@@ -167,11 +196,11 @@ def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> lis
         return [whole[o : o + n] for o, n in zip(made.dataoffsets, made.databytecounts, strict=True)]
 
 
-def _placed(page: TiffPage, segments: Sequence[bytes | memoryview]) -> list[int]:
-    """Write the segments into the room that the old ones leave, the rest at the end; their offsets."""
+def _placed(page: TiffPage, segments: Sequence[bytes | memoryview], kept: set[Segment]) -> list[int]:
+    """Write the segments into the room that the old ones leave, but for `kept`, the rest at the end; their offsets."""
     file = page.parent.filehandle
     room: list[list[int]] = []
-    for offset, count in sorted(set(zip(page.dataoffsets, page.databytecounts, strict=False))):
+    for offset, count in sorted(set(zip(page.dataoffsets, page.databytecounts, strict=False)) - kept):
         if count and room and room[-1][1] >= offset:
             room[-1][1] = max(room[-1][1], offset + count)
         elif count:

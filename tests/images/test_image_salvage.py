@@ -267,3 +267,80 @@ def test_a_wrong_checksum_of_pixels(tmp_path: Path) -> None:
     opened = read(path, salvage=True)
     assert "checksum" in opened.warnings[0]
     assert (opened.frame(0).stored != scene()).sum() <= 2 * WIDTH * 3
+
+
+def bmp(picture: np.ndarray, *, upside_down: bool) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "BMP")
+    data = bytearray(stream.getvalue())
+    if upside_down:
+        row = (picture.shape[1] * 24 + 31) // 32 * 4
+        rows = [bytes(data[at : at + row]) for at in range(54, len(data), row)]
+        data[22:26] = struct.pack("<i", -picture.shape[0])
+        data[54:] = b"".join(reversed(rows))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("upside_down", [False, True])
+@pytest.mark.parametrize("part", [0.25, 0.8])
+def test_a_bmp_that_breaks_off(upside_down: bool, part: float, tmp_path: Path) -> None:
+    picture = scene(40, 33)
+    data = bmp(picture, upside_down=upside_down)
+    path, out = tmp_path / "a.bmp", tmp_path / "b.bmp"
+    path.write_bytes(data)
+    assert np.array_equal(read(path).frame(0).stored, picture)
+    path.write_bytes(data[: 54 + int((len(data) - 54) * part) + 50])
+    with pytest.raises(ImageError, match=r"% of its rows are missing, from row \d+ of 40 on.*--salvage"):
+        read(path)
+    opened = read(path, salvage=True)
+    stored = opened.frame(0).stored
+    there = int(40 * part)
+    seen, known = (stored[::-1], picture[::-1]) if not upside_down else (stored, picture)
+    assert np.array_equal(seen[:there], known[:there]) and not seen[there:].any()
+    assert len(opened.warnings) == 1
+    passed(opened, out)
+    assert np.array_equal(decoded(out), stored) and read(out).warnings == []
+
+
+def test_a_bmp_without_its_last_padding(tmp_path: Path) -> None:
+    path = tmp_path / "a.bmp"
+    path.write_bytes(bmp(scene(40, 33), upside_down=True)[:-1])
+    assert np.array_equal(read(path).frame(0).stored, scene(40, 33)) and read(path).warnings == []
+
+
+PNMS = {
+    "p5": lambda p: b"P5\n30 20\n255\n" + p[..., 0].tobytes(),
+    "p6": lambda p: b"P6\n30 20\n255\n" + p.tobytes(),
+    "p2": lambda p: b"P2\n30 20\n255\n" + b"\n".join(b" ".join(b"%d" % v for v in row) for row in p[..., 0].tolist()),
+    "p4": lambda p: b"P4\n30 20\n" + np.packbits(p[..., 0] > 100, axis=1).tobytes(),
+    "p1": lambda p: b"P1\n30 20\n" + b"\n".join(b"".join(b"%d" % v for v in row) for row in (p[..., 0] > 100).tolist()),
+}
+
+
+@pytest.mark.parametrize("kind", PNMS)
+@pytest.mark.parametrize("part", [0.4, 0.83])
+def test_a_pnm_that_breaks_off(kind: str, part: float, tmp_path: Path) -> None:
+    whole = PNMS[kind](scene(20, 30))
+    path, out = tmp_path / "a.pgm", tmp_path / "b.pgm"
+    path.write_bytes(whole)
+    full = read(path).frame(0).stored
+    path.write_bytes(whole[: int(len(whole) * part)])
+    with pytest.raises(ImageError, match=r"% of its rows are missing, from row \d+ of 20 on.*--salvage"):
+        read(path).frame(0)
+    opened = read(path, salvage=True)
+    stored = opened.frame(0).stored
+    first = int(opened.warnings[0].split("from row ")[1].split()[0]) - 1
+    assert 20 * part - 3 < first <= 20 * part
+    assert np.array_equal(stored[:first], full[:first]) and not stored[first:].any()
+    passed(opened, out)
+    assert np.array_equal(read(out).frame(0).stored, stored) and read(out).warnings == []
+    decoded(out)
+
+
+def test_a_webp_that_breaks_off_says_that_nothing_helps(tmp_path: Path) -> None:
+    Image.fromarray(scene()).save(tmp_path / "a.webp", lossless=True)
+    data = (tmp_path / "a.webp").read_bytes()
+    (tmp_path / "a.webp").write_bytes(data[: len(data) * 3 // 4])
+    for salvage in (False, True):
+        with pytest.raises(ImageError, match=r"2\d\.\d % of its bytes are missing.*--salvage can't help"):
+            read(tmp_path / "a.webp", salvage=salvage)

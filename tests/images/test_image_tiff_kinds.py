@@ -234,3 +234,41 @@ def test_too_short_for_a_directory(tmp_path: Path) -> None:
     for salvage in (False, True):
         with pytest.raises(ImageError, match="truncated TIFF"):
             read(tmp_path / "a.tif", salvage=salvage)
+
+
+def test_pixels_that_pages_share_are_not_overwritten(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.tif", tmp_path / "b.tif"
+    with tifffile.TiffWriter(source) as file:
+        for plane in GRAY[:3]:
+            file.write(plane, contiguous=False, metadata=None)
+    with tifffile.TiffFile(source, mode="r+") as file:
+        file.pages[2].tags[273].overwrite(file.pages[0].tags[273].value)
+    picture = read(source)
+    frames = [picture.frame(i).stored for i in range(3)]
+    assert np.array_equal(frames[2], GRAY[0])
+    given = [4095 - frames[0], frames[1], frames[2]]
+    picture.save(out, given)
+    assert np.array_equal(tifffile.imread(out), np.stack(given))
+
+
+def test_pixels_that_lie_over_the_header(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.tif", tmp_path / "b.tif"
+    tifffile.imwrite(source, GRAY[0], metadata=None)
+    with tifffile.TiffFile(source, mode="r+") as file:
+        file.pages[0].tags[273].overwrite(0)
+    picture = read(source)
+    given = passed(picture, out, lambda seen: 1 - seen)
+    assert np.array_equal(tifffile.imread(out), given[0])
+
+
+def test_odd_tags_say_nothing_on_standard_error(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    tifffile.imwrite(tmp_path / "a.tif", GRAY[0], rowsperstrip=8, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        tag = file.pages[0].tags[279]
+        tag.overwrite(tag.value[:3], dtype=tag.dtype)
+    code = f"from restore.images import read; read({str(tmp_path / 'a.tif')!r}, salvage=True).frame(0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "" and done.stdout == ""
