@@ -1,8 +1,8 @@
 """BMP: 1 to 32 bits a pixel, palettes and alpha included.
 
-Kept when the pixels change: channels, depth (1 bit, 8-bit gray, 24 and 32 bits), alpha, resolution.
-Not kept then: run-length coding, 16- and 32-bit packing without alpha (written with 24 bits), a coloured palette (24 bits), an embedded ICC
-profile and the version of the header. An unchanged picture is the same file.
+Kept when the pixels change: channels, depth (1 bit, 8-bit gray, 24 and 32 bits), alpha, resolution, an embedded ICC profile.
+Not kept then: run-length coding, 16- and 32-bit packing without alpha (written with 24 bits), a coloured palette (24 bits)
+and the version of the header. An unchanged picture is the same file.
 Missing rows of a picture that isn't run-length coded: refused, or 0 and a warning with `salvage`.
 """
 
@@ -22,6 +22,11 @@ from restore.images.errors import Limits, check_size, damaged, quiet, share
 from restore.images.frame import Frame
 from restore.images.mappings import plain, whole
 from restore.images.picture import Carry, Head, Note, first, refuse
+
+
+_V5 = 124
+"""Bytes of the header's fifth version."""
+_EMBEDDED = b"DEBM"
 
 
 def _with_alpha(stored: np.ndarray, dpi: tuple[float, float]) -> bytes:
@@ -95,7 +100,7 @@ class BmpSource:
         self.path, self._mode, self._dpi = path, mode, dpi
         self.copies = True
         """Not a picture of which rows are missing: what is written is whole."""
-        self.head = Head("bmp", size, 1 if mode == "1" else 8, carry=Carry(dpi=dpi))
+        self.head = Head("bmp", size, 1 if mode == "1" else 8, carry=Carry(icc=_profile(path), dpi=dpi))
 
     def broken(self, warning: str) -> None:
         """Rows are missing, and are read as 0."""
@@ -123,15 +128,49 @@ class BmpSource:
             return Frame(stored.copy(), plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        write(path, first(frames, self.path), bilevel=self._mode == "1", dpi=self.head.carry.finer(note.scale, self.head.enlarged(note.scale)).dpi)
+        carry = self.head.carry.finer(note.scale, self.head.enlarged(note.scale))
+        write(path, first(frames, self.path), bilevel=self._mode == "1", dpi=carry.dpi, icc=carry.icc)
 
 
-def write(path: Path, stored: np.ndarray, *, bilevel: bool = False, dpi: tuple[float, float] | None = None) -> None:
+def _profile(path: Path) -> bytes | None:
+    """The ICC profile that a version 5 header embeds."""
+    with path.open("rb") as file:
+        start = file.read(14 + _V5)
+        if len(start) < 14 + _V5 or struct.unpack_from("<I", start, 14)[0] < _V5 or start[70:74] != _EMBEDDED:
+            return None
+        offset, size = struct.unpack_from("<II", start, 126)
+        file.seek(14 + offset)
+        found = file.read(min(size, 1 << 24))
+    return found if found and len(found) == size else None
+
+
+def write(
+    path: Path,
+    stored: np.ndarray,
+    *,
+    bilevel: bool = False,
+    dpi: tuple[float, float] | None = None,
+    icc: bytes | None = None,
+) -> None:
     """Write (H, W), (H, W, 3) or (H, W, 4) uint8 (or 0/1 if `bilevel`) as a BMP."""
     if stored.ndim == 3 and stored.shape[-1] == 4:
-        path.write_bytes(_with_alpha(stored, dpi or (0, 0)))
-        return
-    image = Image.fromarray(stored.astype(bool) if bilevel else np.ascontiguousarray(stored))
-    extra: dict[str, Any] = {"dpi": dpi} if dpi else {}
-    with path.open("wb") as file:
-        image.save(file, "BMP", **extra)
+        data = _with_alpha(stored, dpi or (0, 0))
+    else:
+        image = Image.fromarray(stored.astype(bool) if bilevel else np.ascontiguousarray(stored))
+        extra: dict[str, Any] = {"dpi": dpi} if dpi else {}
+        buffer = io.BytesIO()
+        image.save(buffer, "BMP", **extra)
+        data = buffer.getvalue()
+    path.write_bytes(_with_profile(data, icc) if icc else data)
+
+
+def _with_profile(data: bytes, icc: bytes) -> bytes:
+    """The same BMP with a version 5 header that embeds an ICC profile, which goes to the end."""
+    (old,) = struct.unpack_from("<I", data, 14)
+    (pixels,) = struct.unpack_from("<I", data, 10)
+    header = bytearray(data[14 : 14 + old].ljust(_V5, b"\0"))
+    struct.pack_into("<I", header, 0, _V5)
+    header[56:60] = _EMBEDDED
+    struct.pack_into("<IIII", header, 108, 4, _V5 + len(data) - 14 - old, len(icc), 0)
+    size = 14 + _V5 + len(data) - 14 - old + len(icc)
+    return b"BM" + struct.pack("<IHHI", size, 0, 0, pixels + _V5 - old) + bytes(header) + data[14 + old :] + icc

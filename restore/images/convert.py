@@ -50,7 +50,7 @@ def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: st
     elif target == "webp":
         webp.write(path, samples, carry, lossless=source.head.format != "jpeg")
     elif target == "bmp":
-        bmp.write(path, samples, dpi=carry.dpi)
+        bmp.write(path, samples, dpi=carry.dpi, icc=carry.icc)
     else:
         kind = 5 if samples.ndim == 2 else 6
         pnm.write(path, samples, kind, int(np.iinfo(samples.dtype).max))
@@ -92,7 +92,7 @@ def _refuse_bands(mapping: Mapping, stored: np.ndarray, target: str) -> None:
 def _check_colours(samples: np.ndarray, target: str, carry: Carry) -> None:
     """Refuse to drop a colour profile that says anything but sRGB."""
     gray = samples.ndim == 2 or samples.shape[-1] < 3
-    if target in ("bmp", "pgm") and carry.icc and colour_profiles.sound(carry.icc) and not colour_profiles.shows_srgb(carry.icc, gray=gray):
+    if target == "pgm" and carry.icc and colour_profiles.sound(carry.icc) and not colour_profiles.shows_srgb(carry.icc, gray=gray):
         raise ImageError(f"{target} can't hold this picture's colour profile, and without it the colours change; choose png or tiff")
 
 

@@ -173,11 +173,38 @@ def test_colours_that_no_profile_describes_are_refused(codes: tuple[int, ...], t
     assert layout(tmp_path / "b").find(b"cICP") == bytes(codes)
 
 
-@pytest.mark.parametrize("target", ["bmp", "pgm"])
-def test_formats_without_profiles_refuse_other_colours(target: str, tmp_path: Path) -> None:
+def test_pgm_refuses_colours_that_need_a_profile(tmp_path: Path) -> None:
     png_with(tmp_path / "a.png", (b"gAMA", struct.pack(">I", 100000)))
     with pytest.raises(ImageError, match="colour profile"):
-        convert(tmp_path / "a.png", tmp_path / "b", target)
+        convert(tmp_path / "a.png", tmp_path / "b", "pgm")
+
+
+@pytest.mark.parametrize("kind", ["gray", "rgb", "rgba"])
+def test_bmp_embeds_profiles(kind: str, tmp_path: Path) -> None:
+    picture = {"gray": RGB[..., 0], "rgb": RGB, "rgba": np.dstack([RGB, RGB[..., 0]])}[kind]
+    png_with(tmp_path / "a.png", (b"gAMA", struct.pack(">I", 100000)), picture=picture)
+    convert(tmp_path / "a.png", tmp_path / "b.bmp", "bmp")
+    with Image.open(tmp_path / "b.bmp") as image:
+        assert np.array_equal(np.asarray(image), picture)
+    bmp = read(tmp_path / "b.bmp")
+    assert np.array_equal(bmp.frame(0).stored, picture)
+    icc = bmp._source.head.carry.icc
+    assert icc is not None and icc == read(tmp_path / "a.png")._source.head.carry.icc
+    changed = 255 - bmp.frame(0).stored
+    bmp.save(tmp_path / "c.bmp", [changed])
+    again = read(tmp_path / "c.bmp")
+    assert again._source.head.carry.icc == icc and np.array_equal(again.frame(0).stored, changed)
+    convert(tmp_path / "c.bmp", tmp_path / "d.tif", "tiff")
+    with Image.open(tmp_path / "d.tif") as image:
+        assert image.info["icc_profile"] == icc
+    data = (tmp_path / "b.bmp").read_bytes()
+    assert struct.unpack_from("<I", data, 2)[0] == len(data) and data.endswith(icc)
+
+
+def test_data_after_the_end_of_a_png(tmp_path: Path) -> None:
+    png_with(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes() + b"a film")
+    assert read(tmp_path / "a.png").warnings == ["data after its end (6 bytes) are not kept where pixels change"]
 
 
 def test_a_profile_goes_before_gamma(tmp_path: Path) -> None:
