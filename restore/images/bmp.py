@@ -23,7 +23,6 @@ from restore.images.frame import Frame
 from restore.images.mappings import plain, whole
 from restore.images.picture import Carry, Head, Note, first, refuse
 
-
 _V5 = 124
 """Bytes of the header's fifth version."""
 _EMBEDDED = b"DEBM"

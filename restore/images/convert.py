@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images import bmp, colour_profiles, jpeg, png_chunks, png_text, pnm, tiff_write, webp
+from restore.images import bmp, colour_profiles, jpeg, png_chunks, png_text, pnm, tiff_new, webp
 from restore.images.errors import ImageError
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Inks, Linear
@@ -38,7 +38,7 @@ def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: st
     if carry.unsaid:
         raise ImageError(f"{target} can't describe the picture's colours: {carry.unsaid}; keep its format, or export it as sRGB")
     if target == "tiff":
-        tiff_write.write(path, made, carry)
+        tiff_new.write(path, made, carry)
         return
     samples = first(made, path)
     _check(samples, target)

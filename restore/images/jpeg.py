@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,26 @@ from PIL import Image, JpegImagePlugin
 from restore.images import jpeg_further, jpeg_planes, jpeg_stream
 from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged
 from restore.images.frame import Frame
+from restore.images.jpeg_header import (
+    APP0,
+    APP1,
+    APP2,
+    APP14,
+    COMMENT,
+    EXIF,
+    ICC,
+    JFIF,
+    XMP,
+    Header,
+    comments,
+    finer,
+    icc,
+    read_header,
+    spliced,
+)
 from restore.images.mappings import Inks, plain
 from restore.images.orientation import (
     exif_dpi,
-    finer_exif,
-    finer_xmp,
     orientation,
     turns,
     upright,
@@ -39,75 +53,17 @@ from restore.images.orientation import (
 )
 from restore.images.picture import Carry, Head, Note, first, refuse
 
-EXIF, XMP, ICC, JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"JFIF\0"
-_APP0, _APP1, _APP2, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-
 
 def sniff(start: bytes) -> bool:
     return start.startswith(b"\xff\xd8\xff")
 
 
-@dataclass
-class Header:
-    """The segments before the first scan."""
-
-    kept: list[tuple[int, bytes]] = field(default_factory=list)
-    """(marker, payload) of application and comment segments, in the file's order."""
-    width: int = 0
-    height: int = 0
-    components: tuple[bytes, ...] = ()
-    """(id, sampling, table) bytes of each component."""
-    progressive: bool = False
-
-    def find(self, marker: int, start: bytes) -> bytes | None:
-        return next((p[len(start) :] for m, p in self.kept if m == marker and p.startswith(start)), None)
-
-
 def open_source(path: Path, limits: Limits) -> JpegSource:
     """Read the segments before the pixels; ImageError as `read` says."""
     with damaged(path, "JPEG"), path.open("rb") as file:
-        header = _header(file.read, path)
+        header = read_header(file.read, path)
     check_size(path, header.height, header.width, limits.max_pixels)
     return JpegSource(path, header, salvage=limits.salvage)
-
-
-def _header(read: Callable[[int], bytes], path: Path) -> Header:
-    found = Header()
-    read(2)
-    while True:
-        byte = read(1)
-        while byte and byte != b"\xff":
-            byte = read(1)
-        while byte == b"\xff":
-            byte = read(1)
-        if not byte:
-            raise refuse(path, "truncated JPEG (it ends before its pixels); copy it again")
-        marker = byte[0]
-        if marker in (0x00, 0x01, *range(0xD0, 0xD9)):
-            continue
-        length = struct.unpack(">H", read(2).rjust(2, b"\0"))[0]
-        payload = read(length - 2) if length >= 2 else b""
-        if len(payload) < length - 2 or length < 2:
-            raise refuse(path, "truncated JPEG (it ends inside its header); copy it again")
-        if marker == 0xDA:
-            break
-        if marker in _FRAMES:
-            _note_frame(found, marker, payload, path)
-        elif 0xE0 <= marker <= 0xEF or marker == _COMMENT:
-            found.kept.append((marker, payload))
-    if not found.components:
-        raise refuse(path, "damaged JPEG (no frame header); export it again")
-    return found
-
-
-def _note_frame(found: Header, marker: int, payload: bytes, path: Path) -> None:
-    precision, found.height, found.width, count = struct.unpack_from(">BHHB", payload)
-    if marker not in (0xC0, 0xC1, 0xC2) or precision != 8:
-        kind = f"marker {marker:#x}, {precision} bits"
-        raise refuse(path, f"a JPEG of a rare kind ({kind}); export it as ordinary JPEG or PNG")
-    found.progressive = marker == 0xC2
-    found.components = tuple(payload[6 + 3 * i : 9 + 3 * i] for i in range(count))
 
 
 class JpegSource:
@@ -118,11 +74,11 @@ class JpegSource:
         self.copies = True
         """Not a picture of which rows are missing: what is written is whole."""
         self._checked = False
-        exif = header.find(_APP1, EXIF)
+        exif = header.find(APP1, EXIF)
         self._tag = orientation(exif)
         size = (header.width, header.height) if turns(self._tag) else (header.height, header.width)
         kept = upright_exif(exif) if exif else None
-        carry = Carry(_icc(header), kept, self._xmp(), self._dpi() or exif_dpi(kept), _comments(header))
+        carry = Carry(icc(header), kept, self._xmp(), self._dpi() or exif_dpi(kept), comments(header))
         warnings, ending = self._warnings()
         self.head = Head("jpeg", size, 8, upright=self._tag == 1, carry=carry, warnings=warnings, ending=ending)
 
@@ -140,7 +96,7 @@ class JpegSource:
         """What the stream and what follows it warn of, and what an unchanged copy needs at its end."""
         with damaged(self.path, "JPEG"), quiet:
             stream = self._stream()
-            segments, mpf = [p for _, p in self._header.kept], self._header.find(_APP2, jpeg_further.MPF)
+            segments, mpf = [p for _, p in self._header.kept], self._header.find(APP2, jpeg_further.MPF)
             further = jpeg_further.warning(segments, mpf, stream.trailer, turned=turns(self._tag))
             found = [further] if further else []
             if stream.ended:
@@ -165,11 +121,11 @@ class JpegSource:
         return salvaged(row, height, "gray") if complete else "its last scans are missing: every row lacks detail"
 
     def _xmp(self) -> bytes | None:
-        xmp = self._header.find(_APP1, XMP)
+        xmp = self._header.find(APP1, XMP)
         return upright_xmp(xmp, turned=turns(self._tag)) if xmp and self._tag != 1 else xmp
 
     def _dpi(self) -> tuple[float, float] | None:
-        jfif = self._header.find(_APP0, JFIF)
+        jfif = self._header.find(APP0, JFIF)
         if not jfif or len(jfif) < 7 or jfif[2] not in (1, 2):
             return None
         x, y = struct.unpack_from(">HH", jfif, 3)
@@ -194,13 +150,13 @@ class JpegSource:
         with damaged(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.whole)) as image:
             tables = image.quantization
         coded = self._coded(stored, tables)
-        kept = [_finer(*self._reset(m, p), note.scale, size) for m, p in self._header.kept]
+        kept = [finer(*self._reset(m, p), note.scale, size) for m, p in self._header.kept]
         trailer = stream.trailer
         if turns(self._tag) and jpeg_further.is_gain_map([p for _, p in self._header.kept]):
             trailer = b""
         if not trailer:
-            kept = [(m, p) for m, p in kept if m != _APP2 or not p.startswith(jpeg_further.MPF)]
-        made = _spliced(coded, kept)
+            kept = [(m, p) for m, p in kept if m != APP2 or not p.startswith(jpeg_further.MPF)]
+        made = spliced(coded, kept)
         path.write_bytes(jpeg_further.moved(made, stream.whole[: stream.end]) + trailer)
 
     def _coded(self, stored: np.ndarray, tables: dict[int, list[int]]) -> bytes:
@@ -240,53 +196,22 @@ class JpegSource:
         return options
 
     def _is_rgb(self) -> bool:
-        adobe = self._header.find(_APP14, b"Adobe")
+        adobe = self._header.find(APP14, b"Adobe")
         if adobe is not None and len(adobe) >= 7:
             return adobe[6] == 0
-        return [p[0] for p in self._header.components] == list(b"RGB") and self._header.find(_APP0, JFIF) is None
+        return [p[0] for p in self._header.components] == list(b"RGB") and self._header.find(APP0, JFIF) is None
 
     def _reset(self, marker: int, payload: bytes) -> tuple[int, bytes]:
         """The segment, with an applied orientation taken out of it."""
         if self._tag == 1:
             return marker, payload
-        if marker == _APP1 and payload.startswith(EXIF):
+        if marker == APP1 and payload.startswith(EXIF):
             return marker, EXIF + upright_exif(payload[len(EXIF) :])
-        if marker == _APP1 and payload.startswith(XMP):
+        if marker == APP1 and payload.startswith(XMP):
             return marker, XMP + upright_xmp(payload[len(XMP) :], turned=turns(self._tag))
-        if turns(self._tag) and marker == _APP0 and payload.startswith(JFIF) and len(payload) >= 12:
+        if turns(self._tag) and marker == APP0 and payload.startswith(JFIF) and len(payload) >= 12:
             return marker, payload[:8] + payload[10:12] + payload[8:10] + payload[12:]
         return marker, payload
-
-
-def _finer(marker: int, payload: bytes, scale: float, size: tuple[int, int]) -> tuple[int, bytes]:
-    """The segment for (height, width) pixels, `scale` times as fine."""
-    if scale != 1 and marker == _APP1 and payload.startswith(EXIF):
-        return marker, EXIF + finer_exif(payload[len(EXIF) :], scale, size)
-    if scale != 1 and marker == _APP1 and payload.startswith(XMP):
-        longer = XMP + finer_xmp(payload[len(XMP) :], scale, size)
-        return marker, longer if len(longer) <= 65533 else payload
-    if scale != 1 and marker == _APP0 and payload.startswith(JFIF) and len(payload) >= 12 and payload[7]:
-        densities = (max(1, min(65535, round(v * scale))) for v in struct.unpack_from(">HH", payload, 8))
-        return marker, payload[:8] + struct.pack(">HH", *densities) + payload[12:]
-    return marker, payload
-
-
-def _comments(header: Header) -> tuple[tuple[str, str], ...]:
-    """The comment segments as texts."""
-    found = []
-    for marker, payload in header.kept:
-        if marker == _COMMENT and payload.strip(b"\0 "):
-            try:
-                text = payload.rstrip(b"\0").decode("utf-8")
-            except UnicodeDecodeError:
-                text = payload.rstrip(b"\0").decode("latin-1")
-            found.append(("Comment", text))
-    return tuple(found)
-
-
-def _icc(header: Header) -> bytes | None:
-    parts = sorted(p[len(ICC) :] for m, p in header.kept if m == _APP2 and p.startswith(ICC))
-    return b"".join(p[2:] for p in parts) or None
 
 
 def _coded(stored: np.ndarray, options: dict[str, Any]) -> bytes:
@@ -305,41 +230,21 @@ def _coded(stored: np.ndarray, options: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _spliced(coded: bytes, kept: list[tuple[int, bytes]]) -> bytes:
-    """The coded stream with its own application segments replaced by the kept ones, but for Adobe's (it codes colour)."""
-    at, own_adobe = 2, b""
-    rest: list[bytes] = []
-    while coded[at + 1] != 0xDA:
-        marker, length = coded[at + 1], struct.unpack_from(">H", coded, at + 2)[0]
-        segment = coded[at : at + 2 + length]
-        if marker == _APP14:
-            own_adobe = segment
-        elif not 0xE0 <= marker <= 0xEF:
-            rest.append(segment)
-        at += 2 + length
-    out = [coded[:2]]
-    for marker, payload in kept:
-        if marker == _APP14 and payload.startswith(b"Adobe"):
-            continue
-        out.append(struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload)
-    return b"".join([*out, own_adobe, *rest, coded[at:]])
-
-
 def write(path: Path, stored: np.ndarray, carry: Carry) -> None:
     """Write 8-bit gray or RGB as a JPEG of quality 95 without chroma subsampling, for pictures that come from elsewhere."""
     coded = _coded(stored, {"quality": 95, "subsampling": "4:4:4"} if stored.ndim == 3 else {"quality": 95})
     kept: list[tuple[int, bytes]] = []
     if carry.dpi:
         x, y = (max(1, min(65535, round(v))) for v in carry.dpi)
-        kept.append((_APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
+        kept.append((APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
     if carry.exif and len(carry.exif) < 65000:
-        kept.append((_APP1, EXIF + carry.exif))
+        kept.append((APP1, EXIF + carry.exif))
     if carry.xmp and len(carry.xmp) < 65000:
-        kept.append((_APP1, XMP + carry.xmp))
+        kept.append((APP1, XMP + carry.xmp))
     if carry.icc:
         parts = [carry.icc[i : i + 65000] for i in range(0, len(carry.icc), 65000)]
-        kept += [(_APP2, ICC + bytes([i + 1, len(parts)]) + part) for i, part in enumerate(parts)]
+        kept += [(APP2, ICC + bytes([i + 1, len(parts)]) + part) for i, part in enumerate(parts)]
     for keyword, text in carry.texts:
         comment = (text if keyword == "Comment" else f"{keyword}: {text}").encode()
-        kept.append((_COMMENT, comment[:65000]))
-    path.write_bytes(_spliced(coded, kept))
+        kept.append((COMMENT, comment[:65000]))
+    path.write_bytes(spliced(coded, kept))

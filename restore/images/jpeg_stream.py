@@ -46,7 +46,12 @@ class Stream:
 
 def first_picture(data: bytes, components: tuple[bytes, ...], *, progressive: bool) -> Stream:
     """Find the first picture in a file's bytes."""
-    at, scans = _after_header(data), [_scan(data, _after_header(data))]
+    at = _after_header(data)
+    end = data.find(END, at)
+    # several times quicker than a walk: between scans only tables stand, which hold no such bytes, unless there is a comment
+    if end >= 0 and all(data.find(marker, at, end) < 0 for marker in (b"\xff\xd8", b"\xff\xfe")):
+        return Stream(data[:end], True, data[end + 2 :], True)
+    scans = [_scan(data, at)]
     while True:
         found = _MARKER.search(data, at)
         if found is None:

@@ -121,7 +121,8 @@ def layout(path: Path) -> Layout:
             elif piece.whole:
                 found.warnings.append(f"its {name.decode()} chunk is damaged (wrong checksum) and is not kept where pixels change")
         if found and found.ended and (rest := file.read(_BLOCK).strip(b"\0\r\n")):
-            found.warnings.append(f"data after its end ({'at least ' if len(rest) == _BLOCK else ''}{len(rest):,} bytes) are not kept where pixels change")
+            count = f"{'at least ' if len(rest) == _BLOCK else ''}{len(rest):,} bytes"
+            found.warnings.append(f"data after its end ({count}) are not kept where pixels change")
     if found is None or not pixels:
         raise ImageError(f"{path.name}: truncated PNG (it ends before its pixels); copy it again")
     return found

@@ -28,7 +28,7 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
-from restore.images import exif, tiff_geometry, tiff_planes, tiff_segments, tiff_write
+from restore.images import exif, tiff_geometry, tiff_new, tiff_planes, tiff_segments, tiff_write
 from restore.images.errors import Limits, check_size, damaged, quiet, share
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Inks, ranged, whole
@@ -194,7 +194,7 @@ def _carry(page: TiffPage, tag: int, size: tuple[int, int]) -> Carry:
 
 def _exif(page: TiffPage, tag: int, *, structured: bool) -> bytes | None:
     """The page's EXIF as a block that stands alone; None where it says nothing."""
-    found = tiff_write.directory(page)
+    found = tiff_new.directory(page)
     entries = [e for e in found.entries if e.code in exif.DESCRIPTIVE and not (structured and e.code in (270, 305))]
     if not entries and not found.below:
         return None
@@ -242,7 +242,7 @@ class TiffSource:
                 palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))
             if palette:
                 with _opened(self.path, self._end) as file:
-                    tiff_write.rewrite(file, path, frames, note.scale)
+                    tiff_new.rewrite(file, path, frames, note.scale)
             else:
                 tiff_write.patch(self.path, path, frames, note.scale, end=self._end)
 

@@ -10,11 +10,13 @@ from typing import BinaryIO
 
 from restore.images.exif import Entry, parse
 
-_DNG_VERSION, _MAKE, _PHOTOMETRIC, _SUBFILE, _SUBIFDS, _CFA_PATTERN = 50706, 271, 262, 254, 330, (33422, 33421)
+_DNG_VERSION, _MAKE, _PHOTOMETRIC, _SUBFILE, _SUBIFDS = 50706, 271, 262, 254, 330
+_CFA_PATTERN = (33422, 33421)
 _CFA, _LINEAR_RAW = 32803, 34892
 _MAKERS = {
-    "nikon": "NEF", "sony": "ARW", "pentax": "PEF", "ricoh": "PEF", "canon": "CR2", "samsung": "SRW", "olympus": "ORF", "hasselblad": "3FR",
-    "epson": "ERF", "mamiya": "MEF", "kodak": "DCR", "eastman": "DCR", "leaf": "MOS", "phase one": "IIQ", "panasonic": "RW2", "leica": "RWL",
+    "nikon": "NEF", "sony": "ARW", "pentax": "PEF", "ricoh": "PEF", "canon": "CR2", "samsung": "SRW", "olympus": "ORF",
+    "hasselblad": "3FR", "epson": "ERF", "mamiya": "MEF", "kodak": "DCR", "eastman": "DCR", "leaf": "MOS", "phase one": "IIQ",
+    "panasonic": "RW2", "leica": "RWL",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Pictures that break off, in a run: refused by default, restored as far as they are there with `salvage`, and done again when it is asked for."""
+"""Pictures that break off, in a run: refused by default, restored as far as they are there with `salvage`."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_what_is_srgb_needs_no_profile(chunks: list[tuple[bytes, bytes]], tmp_pa
 @pytest.mark.parametrize("target", ["tiff", "jpeg", "webp", "bmp"])
 def test_colours_that_no_profile_describes_are_refused(codes: tuple[int, ...], target: str, tmp_path: Path) -> None:
     png_with(tmp_path / "a.png", (b"cICP", bytes(codes)))
-    with pytest.raises(ImageError, match="can't describe the picture's colours.*cICP"):
+    with pytest.raises(ImageError, match=r"can't describe the picture's colours.*cICP"):
         convert(tmp_path / "a.png", tmp_path / "b", target)
     read(tmp_path / "a.png").save(tmp_path / "b", [255 - read(tmp_path / "a.png").frame(0).stored])
     assert layout(tmp_path / "b").find(b"cICP") == bytes(codes)

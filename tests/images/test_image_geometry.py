@@ -85,7 +85,8 @@ def test_ome(scale: int, unit: str | None, tmp_path: Path) -> None:
     source, out = tmp_path / "a.ome.tif", tmp_path / "b.ome.tif"
     more = {} if unit is None else {"PhysicalSizeXUnit": unit, "PhysicalSizeYUnit": unit}
     data = np.stack([GRAY, GRAY[::-1], GRAY])
-    tifffile.imwrite(source, data, metadata={"axes": "CYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25, "Channel": {"Name": ["a", "b", "c"]}, **more})
+    names = {"Channel": {"Name": ["a", "b", "c"]}}
+    tifffile.imwrite(source, data, metadata={"axes": "CYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25, **names, **more})
     enlarge(read(source), out, scale)
     with tifffile.TiffFile(source) as old, tifffile.TiffFile(out) as new:
         before, after = old.ome_metadata, new.ome_metadata
@@ -130,8 +131,9 @@ def test_imagej(tmp_path: Path) -> None:
 
 
 XMP = (
-    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" exif:PixelXDimension="96" exif:PixelYDimension="64" '
-    b'tiff:XResolution="300/1" tiff:YResolution="150/1"/><tiff:ImageWidth>96</tiff:ImageWidth><tiff:ImageLength>64</tiff:ImageLength></x:xmpmeta>'
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" exif:PixelXDimension="96" '
+    b'exif:PixelYDimension="64" tiff:XResolution="300/1" tiff:YResolution="150/1"/>'
+    b"<tiff:ImageWidth>96</tiff:ImageWidth><tiff:ImageLength>64</tiff:ImageLength></x:xmpmeta>"
 )
 
 

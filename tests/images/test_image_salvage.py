@@ -210,7 +210,9 @@ def interlaced(picture: np.ndarray, keep: float = 1.0) -> bytes:
 @pytest.mark.parametrize("size", [(96, 128), (19, 30), (3, 2), (1, 1)])
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("channels", [0, 3, 4])
-def test_interlaced_pngs_read_without_a_word(size: tuple[int, int], bits: int, channels: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_interlaced_pngs_read_without_a_word(
+    size: tuple[int, int], bits: int, channels: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     picture = scene(*size) if channels == 3 else scene(*size)[..., 0] if not channels else np.dstack([scene(*size), scene(*size)[..., :1]])
     picture = picture if bits == 8 else picture.astype(np.uint16) * 251
     (tmp_path / "a.png").write_bytes(interlaced(picture))
@@ -237,8 +239,14 @@ def test_broken_chunks_of_a_png(tmp_path: Path) -> None:
     whole, path, out = png(scene()), tmp_path / "a.png", tmp_path / "b.png"
     broken = {
         "profile": (chunk(b"iCCP", b"broken\0\0notzlib!!"), "its colour profile is damaged and is not used"),
-        "profile2": (chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile" * 40)), "its colour profile is damaged and is not used"),
-        "sum": (chunk(b"tEXt", b"Comment\0hello")[:-1] + b"?", "its tEXt chunk is damaged (wrong checksum) and is not kept where pixels change"),
+        "profile2": (
+            chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile" * 40)),
+            "its colour profile is damaged and is not used",
+        ),
+        "sum": (
+            chunk(b"tEXt", b"Comment\0hello")[:-1] + b"?",
+            "its tEXt chunk is damaged (wrong checksum) and is not kept where pixels change",
+        ),
     }
     for data, warning in broken.values():
         path.write_bytes(whole[:33] + data + whole[33:])

@@ -24,7 +24,7 @@ def stored(dtype: type) -> np.ndarray:
     alpha = np.zeros(SIZE)
     alpha[5:40, 8:56] = 1
     alpha[15:25, 20:40] = 0.5
-    colour = np.clip([0.9, 0.24, 0.12] + np.random.default_rng(0).normal(0, 0.03, (*SIZE, 3)), 0, 1)
+    colour = np.clip(np.array([0.9, 0.24, 0.12]) + np.random.default_rng(0).normal(0, 0.03, (*SIZE, 3)), 0, 1)
     full = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
     whole = np.floor(alpha * full) if full > 1 else alpha
     made = np.dstack([colour * whole[..., None], whole])
