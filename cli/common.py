@@ -52,6 +52,9 @@ class Common:
         str | None,
         typer.Option(metavar="FORMAT", help="Write png, jpeg, tiff, webp, bmp or pgm; else each as it came."),
     ] = None
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Restore what is there of broken-off pictures; else they fail.")
+    ] = False
     preview: Annotated[
         str | None,
         typer.Option(
@@ -164,7 +167,9 @@ def _run(task: str, inputs: Sequence[Path], options: Mapping[str, Any], common: 
             precision=common.precision,
             tile="auto" if common.tile == "auto" else int(common.tile),
             batch_size=common.batch_size,
-            batch=BatchOptions(overwrite=common.overwrite, format=common.format, preview=preview, report=common.report),
+            batch=BatchOptions(
+                overwrite=common.overwrite, format=common.format, preview=preview, report=common.report, salvage=common.salvage
+            ),
             on_event=display.event,
         )
     finally:

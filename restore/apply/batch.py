@@ -40,7 +40,7 @@ def _helpers() -> int:
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How a run goes about it; nothing here changes what a picture looks like but `format`.
+    """How a run goes about it; nothing here changes what a picture looks like but `format` and `salvage`.
 
     Attributes:
         overwrite: restore again what is done, and replace files that are not ours.
@@ -49,6 +49,7 @@ class BatchOptions:
         report: where to write one JSON line a picture, as they come.
         workers: helper threads that decode, and as many that encode.
         max_pixels: refuse larger pictures; None is the limit of `images.read`.
+        salvage: restore what is there of pictures with missing pixels, rather than refuse them.
     """
 
     overwrite: bool = False
@@ -57,6 +58,7 @@ class BatchOptions:
     report: Path | None = None
     workers: int = field(default_factory=_helpers)
     max_pixels: int | None = None
+    salvage: bool = False
 
 
 class Interrupted(KeyboardInterrupt):
@@ -95,6 +97,8 @@ def run(
     if isinstance(work, TakesPlan):
         work.planned(planned.jobs)
     settings = {"task": work.name, "format": options.format, **work.settings()}
+    if options.salvage:  # not otherwise: what was done before this option was there stays done
+        settings["salvage"] = True
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(out, settings))
         rows = stack.enter_context(_Lines(options.report, report)) if options.report else None
@@ -123,6 +127,7 @@ def _drive(work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOption
         overwrite=options.overwrite,
         format=options.format,
         max_pixels=options.max_pixels,
+        salvage=options.salvage,
         settings=json.dumps(work.settings(), sort_keys=True, default=str),
     )
     report = tell.report

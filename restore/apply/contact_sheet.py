@@ -70,7 +70,7 @@ def _sample(row: Row) -> Sample | None:
     """None where a file cannot be read again; before is enlarged to the size of a larger result."""
     assert row.output is not None
     try:
-        before = images.read(row.input).frame(0).displayed()
+        before = images.read(row.input, salvage=True).frame(0).displayed()
         after = images.read(row.output).frame(0).displayed()
     except (ValueError, OSError, MemoryError):
         log.debug("%s: left out of the preview", row.output, exc_info=True)

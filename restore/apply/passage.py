@@ -90,6 +90,7 @@ class Line:
     overwrite: bool
     format: str | None
     max_pixels: int | None
+    salvage: bool
     settings: str
 
 
@@ -145,7 +146,7 @@ class Passage:
             if ledger.is_foreign(target):
                 raise ValueError(f"{target} is already there and was not made by this program: move it, or --overwrite")
         limit = {} if self.line.max_pixels is None else {"max_pixels": self.line.max_pixels}
-        picture = images.read(self.job.source, **limit)
+        picture = images.read(self.job.source, salvage=self.line.salvage, **limit)
         row = self.row
         row.size, row.frames, row.bits, row.format = (picture.size[0], picture.size[1]), picture.frames, picture.bits, picture.format
         self._picture = picture

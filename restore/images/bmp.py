@@ -1,24 +1,31 @@
 """BMP: 1 to 32 bits a pixel, palettes and alpha included.
 
-Kept when the pixels change: channels, depth (1 bit, 8-bit gray, 24 and 32 bits), alpha, resolution.
-Not kept then: run-length coding, 16- and 32-bit packing without alpha (written with 24 bits), a coloured palette (24 bits), an embedded ICC
-profile and the version of the header. An unchanged picture is the same file.
+Kept when the pixels change: channels, depth (1 bit, 8-bit gray, 24 and 32 bits), alpha, resolution, an embedded ICC profile.
+Not kept then: run-length coding, 16- and 32-bit packing without alpha (written with 24 bits), a coloured palette (24 bits)
+and the version of the header. An unchanged picture is the same file.
+Missing rows of a picture that isn't run-length coded: refused, or 0 and a warning with `salvage`.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import BmpImagePlugin, Image
 
-from restore.images.errors import check_size, damaged, quiet
+from restore.images.errors import Limits, check_size, damaged, quiet, share
 from restore.images.frame import Frame
 from restore.images.mappings import plain, whole
 from restore.images.picture import Carry, Head, Note, first, refuse
+
+_V5 = 124
+"""Bytes of the header's fifth version."""
+_EMBEDDED = b"DEBM"
 
 
 def _with_alpha(stored: np.ndarray, dpi: tuple[float, float]) -> bytes:
@@ -35,7 +42,7 @@ def sniff(start: bytes) -> bool:
     return start.startswith(b"BM") and len(start) >= 18 and 12 <= struct.unpack_from("<I", start, 14)[0] <= 256
 
 
-def open_source(path: Path, max_pixels: int) -> BmpSource:
+def open_source(path: Path, limits: Limits) -> BmpSource:
     """Read the header; ImageError as `read` says."""
     with path.open("rb") as file:
         start = file.read(30)
@@ -46,22 +53,72 @@ def open_source(path: Path, max_pixels: int) -> BmpSource:
         width, height = struct.unpack_from("<HH", start, 18)
     else:
         width, height = struct.unpack_from("<ii", start, 18)
-    check_size(path, abs(height), width, max_pixels)
+    check_size(path, abs(height), width, limits.max_pixels)
     with damaged(path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(path) as image:
-        return BmpSource(path, (abs(height), width), image.mode, image.info.get("dpi"))
+        source = BmpSource(path, (abs(height), width), image.mode, image.info.get("dpi"))
+    found = _missing(path, (height, width))
+    if found:
+        if not limits.salvage:
+            raise refuse(path, f"truncated BMP ({found}); copy it again, or restore what is there with --salvage")
+        source.broken(f"{found}: they are 0, the rest was restored")
+    return source
+
+
+def _row(bits: int, width: int) -> int:
+    return (width * bits + 31) // 32 * 4
+
+
+def _layout(start: bytes) -> tuple[int, int, int]:
+    """Where the rows begin, bits a pixel, and the kind of compression."""
+    (pixels,) = struct.unpack_from("<I", start, 10)
+    if struct.unpack_from("<I", start, 14)[0] == 12:
+        return pixels, struct.unpack_from("<H", start, 24)[0], 0
+    bits, compression = struct.unpack_from("<HI", start, 28)
+    return pixels, bits, compression
+
+
+def _missing(path: Path, size: tuple[int, int]) -> str:
+    """Which rows are missing; "" where none are, or where run-length coding keeps that from being counted."""
+    with path.open("rb") as file:
+        pixels, bits, compression = _layout(file.read(34).ljust(34, b"\0"))
+    if compression not in (0, 3, 6):
+        return ""
+    rows, row, used = abs(size[0]), _row(bits, size[1]), (size[1] * bits + 7) // 8
+    left = path.stat().st_size - pixels
+    there = max(0, min(rows, (left + row - used) // row))  # the padding of the last row may be missing
+    if there == rows:
+        return ""
+    first = there if size[0] < 0 else 0  # ordinary BMPs begin with the lowest row
+    return share(first, rows, rows - there)
 
 
 class BmpSource:
     """One BMP file."""
 
-    copies = True
-
     def __init__(self, path: Path, size: tuple[int, int], mode: str, dpi: tuple[float, float] | None) -> None:
         self.path, self._mode, self._dpi = path, mode, dpi
-        self.head = Head("bmp", size, 1 if mode == "1" else 8, carry=Carry(dpi=dpi))
+        self.copies = True
+        """Not a picture of which rows are missing: what is written is whole."""
+        self.head = Head("bmp", size, 1 if mode == "1" else 8, carry=Carry(icc=_profile(path), dpi=dpi))
+
+    def broken(self, warning: str) -> None:
+        """Rows are missing, and are read as 0."""
+        self.copies = False
+        self.head = replace(self.head, warnings=(warning,))
+
+    def _whole(self) -> io.BytesIO:
+        """The file, with zeros for what is missing at its end: less than a row's padding, unless it is `broken`."""
+        data = self.path.read_bytes()
+        pixels, bits, compression = _layout(data.ljust(34, b"\0"))
+        row = _row(bits, self.head.size[1])
+        size = pixels + row * self.head.size[0]
+        if compression in (0, 3, 6) and len(data) < size:
+            there = (len(data) - pixels) // row * row if not self.copies else len(data) - pixels
+            data = data[: pixels + max(0, there)].ljust(size, b"\0")
+        return io.BytesIO(data)
 
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(self.path) as image:
+        with damaged(self.path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(self._whole()) as image:
             image.load()
             picture: Image.Image = image.convert("RGB") if image.mode == "P" else image
             stored = np.asarray(picture)
@@ -70,15 +127,49 @@ class BmpSource:
             return Frame(stored.copy(), plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        write(path, first(frames, self.path), bilevel=self._mode == "1", dpi=self.head.carry.finer(note.scale).dpi)
+        carry = self.head.carry.finer(note.scale, self.head.enlarged(note.scale))
+        write(path, first(frames, self.path), bilevel=self._mode == "1", dpi=carry.dpi, icc=carry.icc)
 
 
-def write(path: Path, stored: np.ndarray, *, bilevel: bool = False, dpi: tuple[float, float] | None = None) -> None:
+def _profile(path: Path) -> bytes | None:
+    """The ICC profile that a version 5 header embeds."""
+    with path.open("rb") as file:
+        start = file.read(14 + _V5)
+        if len(start) < 14 + _V5 or struct.unpack_from("<I", start, 14)[0] < _V5 or start[70:74] != _EMBEDDED:
+            return None
+        offset, size = struct.unpack_from("<II", start, 126)
+        file.seek(14 + offset)
+        found = file.read(min(size, 1 << 24))
+    return found if found and len(found) == size else None
+
+
+def write(
+    path: Path,
+    stored: np.ndarray,
+    *,
+    bilevel: bool = False,
+    dpi: tuple[float, float] | None = None,
+    icc: bytes | None = None,
+) -> None:
     """Write (H, W), (H, W, 3) or (H, W, 4) uint8 (or 0/1 if `bilevel`) as a BMP."""
     if stored.ndim == 3 and stored.shape[-1] == 4:
-        path.write_bytes(_with_alpha(stored, dpi or (0, 0)))
-        return
-    image = Image.fromarray(stored.astype(bool) if bilevel else np.ascontiguousarray(stored))
-    extra: dict[str, Any] = {"dpi": dpi} if dpi else {}
-    with path.open("wb") as file:
-        image.save(file, "BMP", **extra)
+        data = _with_alpha(stored, dpi or (0, 0))
+    else:
+        image = Image.fromarray(stored.astype(bool) if bilevel else np.ascontiguousarray(stored))
+        extra: dict[str, Any] = {"dpi": dpi} if dpi else {}
+        buffer = io.BytesIO()
+        image.save(buffer, "BMP", **extra)
+        data = buffer.getvalue()
+    path.write_bytes(_with_profile(data, icc) if icc else data)
+
+
+def _with_profile(data: bytes, icc: bytes) -> bytes:
+    """The same BMP with a version 5 header that embeds an ICC profile, which goes to the end."""
+    (old,) = struct.unpack_from("<I", data, 14)
+    (pixels,) = struct.unpack_from("<I", data, 10)
+    header = bytearray(data[14 : 14 + old].ljust(_V5, b"\0"))
+    struct.pack_into("<I", header, 0, _V5)
+    header[56:60] = _EMBEDDED
+    struct.pack_into("<IIII", header, 108, 4, _V5 + len(data) - 14 - old, len(icc), 0)
+    size = 14 + _V5 + len(data) - 14 - old + len(icc)
+    return b"BM" + struct.pack("<IHHI", size, 0, 0, pixels + _V5 - old) + bytes(header) + data[14 + old :] + icc

@@ -2,7 +2,8 @@
 
 8- and 16-bit samples pass unchanged. Everything else (1 to 4 bits, other maxvals, CMYK, DICOM stored values) is written
 as it shows, with 8 bits if the source has at most 8, else 16; floats go to TIFF as they are, elsewhere with 16 bits.
-ICC profile, EXIF, XMP and resolution travel where both formats know them.
+ICC profile, EXIF, XMP, texts and resolution travel where both formats know them. Colours that a target can't describe are
+refused, never shown as others.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images import bmp, jpeg, png_chunks, pnm, tiff_write, webp
+from restore.images import bmp, colour_profiles, jpeg, png_chunks, png_text, pnm, tiff_new, webp
 from restore.images.errors import ImageError
-from restore.images.frame import Frame
+from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Inks, Linear
 from restore.images.picture import Carry, Source, first
 from restore.images.png_chunks import Chunk
+from restore.images.premultiplied import Premultiplied
 
 TARGETS = ("png", "jpeg", "tiff", "webp", "bmp", "pgm")
 
@@ -32,12 +34,15 @@ def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: st
     if source.head.frames > 1 and target != "tiff":
         raise ImageError(f"{target} holds one frame, this picture has {source.head.frames}; choose tiff")
     made = (_samples(source, i, stored, target) for i, stored in enumerate(frames))
-    carry = _fitting(source.head.carry).finer(scale)
+    carry = _fitting(source.head.carry).finer(scale, source.head.enlarged(scale))
+    if carry.unsaid:
+        raise ImageError(f"{target} can't describe the picture's colours: {carry.unsaid}; keep its format, or export it as sRGB")
     if target == "tiff":
-        tiff_write.write(path, made, carry)
+        tiff_new.write(path, made, carry)
         return
     samples = first(made, path)
     _check(samples, target)
+    _check_colours(samples, target, carry)
     if target == "png":
         _png(path, samples, carry)
     elif target == "jpeg":
@@ -45,7 +50,7 @@ def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: st
     elif target == "webp":
         webp.write(path, samples, carry, lossless=source.head.format != "jpeg")
     elif target == "bmp":
-        bmp.write(path, samples, dpi=carry.dpi)
+        bmp.write(path, samples, dpi=carry.dpi, icc=carry.icc)
     else:
         kind = 5 if samples.ndim == 2 else 6
         pnm.write(path, samples, kind, int(np.iinfo(samples.dtype).max))
@@ -59,6 +64,7 @@ def _fitting(carry: Carry) -> Carry:
 def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.ndarray:
     """uint8 or uint16 (or float, for TIFF) samples with white at the type's maximum, alpha last."""
     mapping = source.frame(index).mapping
+    _refuse_bands(mapping, stored, target)
     if isinstance(mapping, Linear) and _passes(mapping, stored, target):
         return stored
     dtype = np.uint8 if source.head.bits <= 8 else np.uint16
@@ -67,9 +73,31 @@ def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.
     alpha = mapping.alpha(stored)
     if alpha is None:
         return colour[..., 0] if colour.shape[-1] == 1 else colour
-    full = mapping.high if isinstance(mapping, Linear) else mapping.full if isinstance(mapping, Inks) else 1.0
-    scaled = np.clip(np.rint(alpha.astype(np.float64) * (np.iinfo(dtype).max / full)), 0, np.iinfo(dtype).max)
+    scaled = np.clip(np.rint(alpha.astype(np.float64) * (np.iinfo(dtype).max / _opaque(mapping))), 0, np.iinfo(dtype).max)
     return np.concatenate([colour, scaled.astype(dtype)[..., None]], -1)
+
+
+def _refuse_bands(mapping: Mapping, stored: np.ndarray, target: str) -> None:
+    """Refuse samples that are neither colour nor alpha, such as a near-infrared band: nothing but TIFF holds them."""
+    colours = 4 if isinstance(mapping, Inks) else mapping.channels
+    bands = 1 if stored.ndim == 2 else stored.shape[-1]
+    spare = bands - colours - (mapping.alpha(stored) is not None and bands > colours)
+    if spare > 0 and target != "tiff":
+        raise ImageError(f"{target} can't hold {spare} of this picture's {bands} bands, which are neither colour nor alpha; choose tiff")
+
+
+def _check_colours(samples: np.ndarray, target: str, carry: Carry) -> None:
+    """Refuse to drop a colour profile that says anything but sRGB."""
+    gray = samples.ndim == 2 or samples.shape[-1] < 3
+    if target == "pgm" and carry.icc and colour_profiles.sound(carry.icc) and not colour_profiles.shows_srgb(carry.icc, gray=gray):
+        raise ImageError(f"{target} can't hold this picture's colour profile, and without it the colours change; choose png or tiff")
+
+
+def _opaque(mapping: Mapping) -> float:
+    """The alpha that is opaque."""
+    if isinstance(mapping, Linear):
+        return mapping.high
+    return mapping.full if isinstance(mapping, Inks | Premultiplied) else 1.0
 
 
 def _passes(mapping: Linear, stored: np.ndarray, target: str) -> bool:
@@ -108,5 +136,6 @@ def _png(path: Path, samples: np.ndarray, carry: Carry) -> None:
     if carry.exif:
         layout.before.append(Chunk(b"eXIf", carry.exif))
     if carry.xmp:
-        layout.before.append(Chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + carry.xmp))
+        layout.before.append(png_text.of_xmp(carry.xmp))
+    layout.before += [png_text.of_text(keyword, text) for keyword, text in carry.texts]
     png_chunks.write(path, layout, samples)

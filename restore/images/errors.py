@@ -9,10 +9,24 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 MAX_PIXELS = 500_000_000
 """Pixels of one frame that `read` accepts unless told otherwise (a 22,000 x 22,000 picture)."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What `read` accepts.
+
+    Attributes:
+        max_pixels: refuse larger frames.
+        salvage: restore what is there of a picture with missing pixels, and warn; else such a picture is refused.
+    """
+
+    max_pixels: int = MAX_PIXELS
+    salvage: bool = False
 
 
 _COMPLAINTS = (
@@ -36,6 +50,22 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
             f"{path.name}: the header says {width} x {height} pixels, over the limit of {max_pixels:,}; "
             "raise max_pixels if the file is really that large"
         )
+
+
+def missing(path: Path, kind: str, row: int, height: int) -> ImageError:
+    """The refusal of a picture whose rows from `row` on are missing."""
+    return ImageError(f"{path.name}: truncated {kind} ({share(row, height)}); copy it again, or restore what is there with --salvage")
+
+
+def salvaged(row: int, height: int, fill: str) -> str:
+    """The warning of a picture whose rows from `row` on were missing and are now `fill`."""
+    return f"{share(row, height)}: they are {fill}, the rest was restored"
+
+
+def share(row: int, height: int, count: int | None = None) -> str:
+    """How much is missing of a picture whose rows from `row` (counted from 0) on are, or only `count` of them."""
+    percent = 100 * (height - row if count is None else count) / height
+    return f"{percent:{'.0f' if percent >= 1 else '.1g'}} % of its rows are missing, from row {row + 1} of {height} on"
 
 
 def reason(error: BaseException) -> str:

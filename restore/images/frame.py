@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from restore.images.premultiplied import Premultiplied
+
 BAND = 1 << 21
 """Pixels handled at a time: bounds what `shown` and `back` need beside their result."""
 
@@ -154,7 +156,11 @@ class Frame:
         stored = self.stored[rows[:, None], columns]
         channel = getattr(self.mapping, "alpha_channel", None)
         if channel is not None:
-            stored[..., channel] = _resampled(self.stored[..., channel], height, width)
+            alpha = _resampled(self.stored[..., channel], height, width)
+            if isinstance(self.mapping, Premultiplied):
+                stored = self.mapping.with_alpha(stored, alpha)
+            else:
+                stored[..., channel] = alpha
         return Frame(stored, self.mapping)
 
     def back(self, restored: np.ndarray) -> np.ndarray:
@@ -172,6 +178,9 @@ class Frame:
             restored, opaque = restored[..., :-1], restored[..., -1] > 0
         if restored.shape != expected:
             raise ValueError(f"the restored frame is {restored.shape}, expected {expected} like shown()")
+        if opaque is not None and isinstance(self.mapping, Premultiplied):  # colours depend on the alpha: it changes first
+            alpha = np.where(opaque, self.mapping.alpha(self.stored).max(), self.mapping.alpha(self.stored))
+            return Frame(self.mapping.with_alpha(self.stored, alpha), self.mapping).back(restored)
         out = np.empty_like(self.stored, order="C")
         for rows in bands(self.stored.shape):
             stored = self.stored[rows]

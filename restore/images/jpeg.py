@@ -2,9 +2,13 @@
 
 Kept: an unchanged, upright picture is the same file. A changed one is coded with the same quantisation tables, chroma
 subsampling, colour space and kind (baseline, or progressive where Pillow can), and carries every application and comment segment (EXIF
-with maker notes and thumbnail, ICC, XMP, IPTC, JFIF resolution) byte for byte, the orientation being applied and reset.
-Not kept then: the thumbnail shows the picture as it was; further pictures of a multi-picture file (MPO) and data after
-the end; restart intervals. 12-bit, lossless and arithmetic JPEG outside DICOM are refused.
+with maker notes and thumbnail, ICC, XMP, IPTC, JFIF resolution) byte for byte, the orientation being applied and reset,
+sizes and resolutions being brought in line. What follows the first picture (further pictures of an MPO, gain maps, the
+video of a motion photo) stays as it was.
+Not kept then: the thumbnail shows the picture as it was; restart intervals; a gain map where the picture is turned.
+12-bit, lossless and arithmetic JPEG outside DICOM are refused.
+A missing end marker: a warning. Missing rows: refused, or gray and a warning with `salvage`. Data that end early before
+an end marker are noticed by their gray last corner.
 """
 
 from __future__ import annotations
@@ -12,109 +16,116 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from restore.images.errors import check_size, damaged, quiet
+from restore.images import jpeg_further, jpeg_planes, jpeg_stream
+from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged
 from restore.images.frame import Frame
+from restore.images.jpeg_header import (
+    APP0,
+    APP1,
+    APP2,
+    APP14,
+    COMMENT,
+    EXIF,
+    ICC,
+    JFIF,
+    XMP,
+    Header,
+    comments,
+    finer,
+    icc,
+    read_header,
+    spliced,
+)
 from restore.images.mappings import Inks, plain
-from restore.images.orientation import finer_exif, orientation, turns, upright, upright_exif, upright_xmp
+from restore.images.orientation import (
+    exif_dpi,
+    orientation,
+    turns,
+    upright,
+    upright_exif,
+    upright_xmp,
+)
 from restore.images.picture import Carry, Head, Note, first, refuse
-
-EXIF, XMP, ICC, MPF, JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"MPF\0", b"JFIF\0"
-_APP0, _APP1, _APP2, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 def sniff(start: bytes) -> bool:
     return start.startswith(b"\xff\xd8\xff")
 
 
-@dataclass
-class Header:
-    """The segments before the first scan."""
-
-    kept: list[tuple[int, bytes]] = field(default_factory=list)
-    """(marker, payload) of application and comment segments, in the file's order."""
-    width: int = 0
-    height: int = 0
-    components: tuple[bytes, ...] = ()
-    """(id, sampling, table) bytes of each component."""
-    progressive: bool = False
-
-    def find(self, marker: int, start: bytes) -> bytes | None:
-        return next((p[len(start) :] for m, p in self.kept if m == marker and p.startswith(start)), None)
-
-
-def open_source(path: Path, max_pixels: int) -> JpegSource:
+def open_source(path: Path, limits: Limits) -> JpegSource:
     """Read the segments before the pixels; ImageError as `read` says."""
     with damaged(path, "JPEG"), path.open("rb") as file:
-        header = _header(file.read, path)
-    check_size(path, header.height, header.width, max_pixels)
-    return JpegSource(path, header)
-
-
-def _header(read: Any, path: Path) -> Header:
-    found = Header()
-    read(2)
-    while True:
-        byte = read(1)
-        while byte and byte != b"\xff":
-            byte = read(1)
-        while byte == b"\xff":
-            byte = read(1)
-        if not byte:
-            raise refuse(path, "truncated JPEG (it ends before its pixels); copy it again")
-        marker = byte[0]
-        if marker in (0x00, 0x01, *range(0xD0, 0xD9)):
-            continue
-        length = struct.unpack(">H", read(2).rjust(2, b"\0"))[0]
-        payload = read(length - 2) if length >= 2 else b""
-        if len(payload) < length - 2 or length < 2:
-            raise refuse(path, "truncated JPEG (it ends inside its header); copy it again")
-        if marker == 0xDA:
-            break
-        if marker in _FRAMES:
-            _note_frame(found, marker, payload, path)
-        elif 0xE0 <= marker <= 0xEF or marker == _COMMENT:
-            found.kept.append((marker, payload))
-    if not found.components:
-        raise refuse(path, "damaged JPEG (no frame header); export it again")
-    return found
-
-
-def _note_frame(found: Header, marker: int, payload: bytes, path: Path) -> None:
-    precision, found.height, found.width, count = struct.unpack_from(">BHHB", payload)
-    if marker not in (0xC0, 0xC1, 0xC2) or precision != 8:
-        kind = f"marker {marker:#x}, {precision} bits"
-        raise refuse(path, f"a JPEG of a rare kind ({kind}); export it as ordinary JPEG or PNG")
-    found.progressive = marker == 0xC2
-    found.components = tuple(payload[6 + 3 * i : 9 + 3 * i] for i in range(count))
+        header = read_header(file.read, path)
+    check_size(path, header.height, header.width, limits.max_pixels)
+    return JpegSource(path, header, salvage=limits.salvage)
 
 
 class JpegSource:
     """One JPEG file."""
 
-    copies = True
-
-    def __init__(self, path: Path, header: Header) -> None:
-        self.path, self._header = path, header
-        exif = header.find(_APP1, EXIF)
+    def __init__(self, path: Path, header: Header, *, salvage: bool) -> None:
+        self.path, self._header, self._salvage = path, header, salvage
+        self.copies = True
+        """Not a picture of which rows are missing: what is written is whole."""
+        self._checked = False
+        exif = header.find(APP1, EXIF)
         self._tag = orientation(exif)
         size = (header.width, header.height) if turns(self._tag) else (header.height, header.width)
-        carry = Carry(_icc(header), upright_exif(exif) if exif else None, self._xmp(), self._dpi())
-        self.head = Head("jpeg", size, 8, upright=self._tag == 1, carry=carry)
+        kept = upright_exif(exif) if exif else None
+        carry = Carry(icc(header), kept, self._xmp(), self._dpi() or exif_dpi(kept), comments(header))
+        warnings, ending = self._warnings()
+        self.head = Head("jpeg", size, 8, upright=self._tag == 1, carry=carry, warnings=warnings, ending=ending)
+
+    def _stream(self) -> jpeg_stream.Stream:
+        header = self._header
+        return jpeg_stream.first_picture(self.path.read_bytes(), header.components, progressive=header.progressive)
+
+    @property
+    def _unit(self) -> int:
+        """Rows that are coded together."""
+        parts = self._header.components
+        return 8 * (max(p[1] & 15 for p in parts) if len(parts) > 1 else 1)
+
+    def _warnings(self) -> tuple[tuple[str, ...], bytes]:
+        """What the stream and what follows it warn of, and what an unchanged copy needs at its end."""
+        with damaged(self.path, "JPEG"), quiet:
+            stream = self._stream()
+            segments, mpf = [p for _, p in self._header.kept], self._header.find(APP2, jpeg_further.MPF)
+            further = jpeg_further.warning(segments, mpf, stream.trailer, turned=turns(self._tag))
+            found = [further] if further else []
+            if stream.ended:
+                return tuple(found), b""
+            self._checked = True
+            row = jpeg_stream.first_missing(stream, self._unit)
+            if row is not None:
+                return (self._missing(row, complete=stream.complete), *found), b""
+            left = self.path.stat().st_size - len(stream.data)  # 1 where the first half of the marker is there
+            self.copies = left <= 1
+            return ("it has no end marker, but all its pixels", *found), jpeg_stream.END[left:]
+
+    def _missing(self, row: int, *, complete: bool = True) -> str:
+        """A warning; ImageError unless salvaging."""
+        height = self._header.height
+        if not self._salvage:
+            if complete:
+                raise missing(self.path, "JPEG", row, height)
+            what = "truncated JPEG (its last scans are missing: every row lacks detail)"
+            raise refuse(self.path, f"{what}; copy it again, or restore what is there with --salvage")
+        self.copies = False
+        return salvaged(row, height, "gray") if complete else "its last scans are missing: every row lacks detail"
 
     def _xmp(self) -> bytes | None:
-        xmp = self._header.find(_APP1, XMP)
-        return upright_xmp(xmp) if xmp else None
+        xmp = self._header.find(APP1, XMP)
+        return upright_xmp(xmp, turned=turns(self._tag)) if xmp and self._tag != 1 else xmp
 
     def _dpi(self) -> tuple[float, float] | None:
-        jfif = self._header.find(_APP0, JFIF)
+        jfif = self._header.find(APP0, JFIF)
         if not jfif or len(jfif) < 7 or jfif[2] not in (1, 2):
             return None
         x, y = struct.unpack_from(">HH", jfif, 3)
@@ -122,17 +133,53 @@ class JpegSource:
         return (y * scale, x * scale) if turns(self._tag) else (x * scale, y * scale)
 
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(self.path) as image:
-            image.load()
-            stored = upright(np.array(image), self._tag)
-            return Frame(stored, Inks(255) if image.mode == "CMYK" else plain(stored, alpha=False))
+        with damaged(self.path, "JPEG"), quiet:
+            stream = self._stream()
+            stored, mode = jpeg_stream.decoded(stream.whole)
+            warnings: tuple[str, ...] = ()
+            if not self._checked and jpeg_stream.may_break_off(stored, self._unit, progressive=self._header.progressive):
+                row = jpeg_stream.first_missing(stream, self._unit)
+                warnings = () if row is None else (self._missing(row),)
+            turned = upright(stored, self._tag)
+            return Frame(turned, Inks(255) if mode == "CMYK" else plain(turned, alpha=False), warnings=warnings)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
         stored = first(frames, self.path)
-        with damaged(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(self.path) as image:
+        size = (stored.shape[0], stored.shape[1])
+        stream = self._stream()
+        with damaged(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.whole)) as image:
             tables = image.quantization
-        coded = _coded(stored, self._options(tables))
-        path.write_bytes(_spliced(coded, [_finer(*self._reset(m, p), note.scale) for m, p in self._header.kept]))
+        coded = self._coded(stored, tables)
+        kept = [finer(*self._reset(m, p), note.scale, size) for m, p in self._header.kept]
+        trailer = stream.trailer
+        if turns(self._tag) and jpeg_further.is_gain_map([p for _, p in self._header.kept]):
+            trailer = b""
+        if not trailer:
+            kept = [(m, p) for m, p in kept if m != APP2 or not p.startswith(jpeg_further.MPF)]
+        made = spliced(coded, kept)
+        path.write_bytes(jpeg_further.moved(made, stream.whole[: stream.end]) + trailer)
+
+    def _coded(self, stored: np.ndarray, tables: dict[int, list[int]]) -> bytes:
+        parts = self._header.components
+        if len(parts) == 3 and not self._is_rgb() and self._sampling() is None and jpeg_planes.writable(parts):
+            # sides that the orientation has turned are sampled as they now lie
+            turned = tuple(bytes([p[0], (p[1] & 15) << 4 | p[1] >> 4, p[2]]) for p in parts) if turns(self._tag) else parts
+            return jpeg_planes.coded(stored, turned, tables, progressive=self._header.progressive)
+        return _coded(stored, self._options(tables))
+
+    def _sampling(self) -> str | None:
+        """Pillow's name of the chroma's sampling, as the picture lies after its orientation was applied; None if it has none."""
+        ratios = set()
+        (luma, *chromas) = (p[1] for p in self._header.components)
+        for chroma in chromas:
+            if not chroma >> 4 or not chroma & 15 or (luma >> 4) % (chroma >> 4) or (luma & 15) % (chroma & 15):
+                return None
+            ratios.add(((luma >> 4) // (chroma >> 4), (luma & 15) // (chroma & 15)))
+        if len(ratios) != 1:
+            return None
+        across, down = ratios.pop()
+        ratio = (down, across) if turns(self._tag) else (across, down)
+        return {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0"}.get(ratio)
 
     def _options(self, tables: dict[int, list[int]]) -> dict[str, Any]:
         parts = self._header.components
@@ -143,46 +190,28 @@ class JpegSource:
         if len(parts) == 3 and self._is_rgb():
             options["keep_rgb"] = True
         elif len(parts) == 3:
-            first_sampling = parts[0][1]
-            chroma = parts[1][1] or 0x11
-            ratio = ((first_sampling >> 4) // max(1, chroma >> 4), (first_sampling & 15) // max(1, chroma & 15))
-            options["subsampling"] = {(1, 1): "4:4:4", (2, 1): "4:2:2"}.get(ratio, "4:2:0")
+            options["subsampling"] = self._sampling() or "4:4:4"  # rather too fine than too coarse
         if order:
             options["qtables"] = order
         return options
 
     def _is_rgb(self) -> bool:
-        adobe = self._header.find(_APP14, b"Adobe")
+        adobe = self._header.find(APP14, b"Adobe")
         if adobe is not None and len(adobe) >= 7:
             return adobe[6] == 0
-        return [p[0] for p in self._header.components] == list(b"RGB") and self._header.find(_APP0, JFIF) is None
+        return [p[0] for p in self._header.components] == list(b"RGB") and self._header.find(APP0, JFIF) is None
 
     def _reset(self, marker: int, payload: bytes) -> tuple[int, bytes]:
         """The segment, with an applied orientation taken out of it."""
         if self._tag == 1:
             return marker, payload
-        if marker == _APP1 and payload.startswith(EXIF):
+        if marker == APP1 and payload.startswith(EXIF):
             return marker, EXIF + upright_exif(payload[len(EXIF) :])
-        if marker == _APP1 and payload.startswith(XMP):
-            return marker, upright_xmp(payload)
-        if turns(self._tag) and marker == _APP0 and payload.startswith(JFIF) and len(payload) >= 12:
+        if marker == APP1 and payload.startswith(XMP):
+            return marker, XMP + upright_xmp(payload[len(XMP) :], turned=turns(self._tag))
+        if turns(self._tag) and marker == APP0 and payload.startswith(JFIF) and len(payload) >= 12:
             return marker, payload[:8] + payload[10:12] + payload[8:10] + payload[12:]
         return marker, payload
-
-
-def _finer(marker: int, payload: bytes, scale: float) -> tuple[int, bytes]:
-    """The segment for pixels `scale` times as fine."""
-    if scale != 1 and marker == _APP1 and payload.startswith(EXIF):
-        return marker, EXIF + finer_exif(payload[len(EXIF) :], scale)
-    if scale != 1 and marker == _APP0 and payload.startswith(JFIF) and len(payload) >= 12 and payload[7]:
-        densities = (max(1, min(65535, round(v * scale))) for v in struct.unpack_from(">HH", payload, 8))
-        return marker, payload[:8] + struct.pack(">HH", *densities) + payload[12:]
-    return marker, payload
-
-
-def _icc(header: Header) -> bytes | None:
-    parts = sorted(p[len(ICC) :] for m, p in header.kept if m == _APP2 and p.startswith(ICC))
-    return b"".join(p[2:] for p in parts) or None
 
 
 def _coded(stored: np.ndarray, options: dict[str, Any]) -> bytes:
@@ -201,38 +230,21 @@ def _coded(stored: np.ndarray, options: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _spliced(coded: bytes, kept: list[tuple[int, bytes]]) -> bytes:
-    """The coded stream with its own application segments replaced by the kept ones, but for Adobe's (it codes colour)."""
-    at, own_adobe = 2, b""
-    rest: list[bytes] = []
-    while coded[at + 1] != 0xDA:
-        marker, length = coded[at + 1], struct.unpack_from(">H", coded, at + 2)[0]
-        segment = coded[at : at + 2 + length]
-        if marker == _APP14:
-            own_adobe = segment
-        elif not 0xE0 <= marker <= 0xEF:
-            rest.append(segment)
-        at += 2 + length
-    out = [coded[:2]]
-    for marker, payload in kept:
-        if (marker == _APP14 and payload.startswith(b"Adobe")) or (marker == _APP2 and payload.startswith(MPF)):
-            continue
-        out.append(struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload)
-    return b"".join([*out, own_adobe, *rest, coded[at:]])
-
-
 def write(path: Path, stored: np.ndarray, carry: Carry) -> None:
     """Write 8-bit gray or RGB as a JPEG of quality 95 without chroma subsampling, for pictures that come from elsewhere."""
     coded = _coded(stored, {"quality": 95, "subsampling": "4:4:4"} if stored.ndim == 3 else {"quality": 95})
     kept: list[tuple[int, bytes]] = []
     if carry.dpi:
         x, y = (max(1, min(65535, round(v))) for v in carry.dpi)
-        kept.append((_APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
+        kept.append((APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
     if carry.exif and len(carry.exif) < 65000:
-        kept.append((_APP1, EXIF + carry.exif))
+        kept.append((APP1, EXIF + carry.exif))
     if carry.xmp and len(carry.xmp) < 65000:
-        kept.append((_APP1, XMP + carry.xmp))
+        kept.append((APP1, XMP + carry.xmp))
     if carry.icc:
         parts = [carry.icc[i : i + 65000] for i in range(0, len(carry.icc), 65000)]
-        kept += [(_APP2, ICC + bytes([i + 1, len(parts)]) + part) for i, part in enumerate(parts)]
-    path.write_bytes(_spliced(coded, kept))
+        kept += [(APP2, ICC + bytes([i + 1, len(parts)]) + part) for i, part in enumerate(parts)]
+    for keyword, text in carry.texts:
+        comment = (text if keyword == "Comment" else f"{keyword}: {text}").encode()
+        kept.append((COMMENT, comment[:65000]))
+    path.write_bytes(spliced(coded, kept))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from restore.images import bmp, dicom, jpeg, kinds, png, pnm, tiff, webp
-from restore.images.errors import MAX_PIXELS, damaged
+from restore.images.errors import MAX_PIXELS, Limits, damaged
 from restore.images.headerless import is_headerless
 from restore.images.picture import Picture, Source, refuse
 
@@ -16,13 +16,17 @@ class Format(NamedTuple):
     """One row of FORMATS."""
 
     sniff: Callable[[bytes], bool]
-    open: Callable[[Path, int], Source]
+    open: Callable[[Path, Limits], Source]
     suffixes: tuple[str, ...]
 
 
 FORMATS: dict[str, Format] = {
     # first, because DICOM's preamble may pretend to be another format (TIFF, in whole-slide files)
-    "dicom": Format(dicom.sniff, dicom.open_source, (".dcm", ".dicom", ".dic", ".ima")),
+    "dicom": Format(
+        dicom.sniff,
+        lambda path, limits: dicom.open_source(path, limits.max_pixels),
+        (".dcm", ".dicom", ".dic", ".ima"),
+    ),
     "png": Format(png.sniff, png.open_source, (".png",)),
     "jpeg": Format(jpeg.sniff, jpeg.open_source, (".jpg", ".jpeg", ".jpe", ".jfif")),
     "tiff": Format(tiff.sniff, tiff.open_source, (".tif", ".tiff", ".btf")),
@@ -49,11 +53,12 @@ def _format(start: bytes) -> str | None:
     return next((name for name, row in FORMATS.items() if row.sniff(start)), None)
 
 
-def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read(path: Path, *, max_pixels: int = MAX_PIXELS, salvage: bool = False) -> Picture:
     """Open a picture of any supported format, decided by its content, not its suffix. Pixels aren't decoded yet.
 
     ImageError, naming the file and the reason: no such file, a directory, no permission, empty, no picture at all, a
     header that is damaged or claims more than `max_pixels` pixels a frame, a kind of picture that isn't supported.
+    A picture of which pixels are missing is refused too, unless `salvage`: then what is there is read, and its warnings say what isn't.
     """
     path = Path(path)
     with damaged(path, "file"):
@@ -71,4 +76,4 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         if name is None or (known is not None and known.picture):
             what, mend, _ = known or kinds.described(start)
             raise refuse(path, f"not a picture that restore reads (it is {what}): {mend}; it reads {', '.join(FORMATS)}")
-        return Picture(path, FORMATS[name].open(path, max_pixels))
+        return Picture(path, FORMATS[name].open(path, Limits(max_pixels, salvage)))

@@ -13,7 +13,7 @@ import numpy as np
 
 from restore.images.errors import ImageError
 from restore.images.frame import Frame
-from restore.images.orientation import finer_exif
+from restore.images.orientation import finer_exif, finer_xmp
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,18 @@ class Carry:
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     """Horizontal, vertical."""
+    texts: tuple[tuple[str, str], ...] = ()
+    """(keyword, text), the keywords being PNG's: Title, Author, Description, Comment, ..."""
+    unsaid: str | None = None
+    """What the file says of its colours that no ICC profile can say; such a picture keeps its format."""
 
-    def finer(self, scale: float) -> Carry:
-        """What travels with pixels `scale` times as fine."""
+    def finer(self, scale: float, size: tuple[int, int]) -> Carry:
+        """What travels with (height, width) pixels, `scale` times as fine."""
         if scale == 1:
             return self
         dpi = (self.dpi[0] * scale, self.dpi[1] * scale) if self.dpi else None
-        return replace(self, dpi=dpi, exif=finer_exif(self.exif, scale) if self.exif else None)
+        exif = finer_exif(self.exif, scale, size) if self.exif else None
+        return replace(self, dpi=dpi, exif=exif, xmp=finer_xmp(self.xmp, scale, size) if self.xmp else None)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,15 @@ class Head:
     """False when the orientation tag turns the stored pixels: then even an unchanged picture is written anew."""
     carry: Carry = field(default_factory=Carry)
     warnings: tuple[str, ...] = ()
-    """What the user should know of this file though it can be restored, one sentence each: a further picture that is not kept, a missing end."""
+    """What the user should know of this file though it can be restored, one sentence each: a further picture that is not
+    kept, a missing end.
+    """
+    ending: bytes = b""
+    """What an unchanged copy needs at its end to be a whole file."""
+
+    def enlarged(self, scale: float) -> tuple[int, int]:
+        """(height, width) `scale` times as large."""
+        return round(self.size[0] * scale), round(self.size[1] * scale)
 
 
 @dataclass(frozen=True)
@@ -150,6 +163,9 @@ class Picture:
             raise ValueError(f"{self.path.name} has {self.frames} frame(s), got {counted.count}")
         if counted.unchanged and format in (None, self.format) and self._source.head.upright and self._source.copies:
             shutil.copyfile(self.path, path)
+            if self._source.head.ending:
+                with path.open("ab") as file:
+                    file.write(self._source.head.ending)
 
 
 class _Counted:

@@ -4,29 +4,36 @@ Kept: depth, colour type, transparency, and every chunk (ICC profile, gamma, sBI
 with its payload and place, byte for byte; the zlib level as far as the stream's header tells it.
 Not kept when the pixels change: interlacing (written progressive-free), and a palette, because restored colours aren't
 in it: such a picture becomes gray or RGB of 8 bits (with alpha if it had some); bKGD and hIST, which speak of palette
-entries, are dropped with it.
+entries, are dropped with it; a chunk whose checksum is wrong. Another format gets what gAMA, cHRM, sRGB and cICP say as
+an ICC profile, and texts where it has a place for them.
+A missing end, a broken profile or chunk: a warning. Missing rows: refused, or 0 and a warning with `salvage`.
 """
 
 from __future__ import annotations
 
-import io
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
-from PIL import PngImagePlugin
 
-from restore.images import png_chunks
-from restore.images.errors import check_size, damaged, quiet
+from restore.images import colour_profiles, png_chunks, png_pixels, png_text
+from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged, share
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, plain
-from restore.images.orientation import finer_exif, orientation, turns, upright, upright_exif, upright_xmp
-from restore.images.picture import Carry, Head, Note, first
-from restore.images.png_chunks import GRAY, PALETTE, RGB, Chunk, Layout
+from restore.images.orientation import (
+    exif_dpi,
+    finer_exif,
+    finer_xmp,
+    orientation,
+    turns,
+    upright,
+    upright_exif,
+    upright_xmp,
+)
+from restore.images.picture import Carry, Head, Note, first, refuse
+from restore.images.png_chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, Chunk, Layout
 
 _PALETTE_ONLY = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT")
 
@@ -35,60 +42,122 @@ def sniff(start: bytes) -> bool:
     return start.startswith(png_chunks.SIGNATURE)
 
 
-def open_source(path: Path, max_pixels: int) -> PngSource:
+def open_source(path: Path, limits: Limits) -> PngSource:
     """Read the header and the chunks; ImageError as `read` says."""
     with path.open("rb") as file:
         start = file.read(24)
     if len(start) == 24:  # the size first: a giant must not be read through
         width, height = struct.unpack(">II", start[16:24])
-        check_size(path, height, width, max_pixels)
-    return PngSource(path, png_chunks.layout(path))
+        check_size(path, height, width, limits.max_pixels)
+    return PngSource(path, png_chunks.layout(path), salvage=limits.salvage)
 
 
 class PngSource:
     """One PNG file."""
 
-    copies = True
-
-    def __init__(self, path: Path, layout: Layout) -> None:
-        self.path, self._layout = path, layout
-        exif = layout.find(b"eXIf")
+    def __init__(self, path: Path, layout: Layout, *, salvage: bool) -> None:
+        self.path, self._layout, self._salvage = path, layout, salvage
+        self.copies = True
+        """Not a picture whose end or whose rows are missing: what is written is whole."""
+        self._broken = False
+        warnings = [*layout.warnings, *self._checked()]
+        exif = layout.find(b"eXIf") or png_text.raw_exif(layout)
         self._tag = orientation(exif)
         size = (layout.width, layout.height) if turns(self._tag) else (layout.height, layout.width)
-        self.head = Head("png", size, layout.depth, upright=self._tag == 1, carry=self._carry(exif))
+        carry = self._carry(exif, warnings)
+        ending = b"" if layout.ended else png_chunks.chunk(b"IEND", b"")
+        self.head = Head(
+            "png", size, layout.depth, upright=self._tag == 1, carry=carry, warnings=tuple(warnings), ending=ending
+        )
 
-    def _carry(self, exif: bytes | None) -> Carry:
+    def _checked(self) -> list[str]:
+        """What is wrong with the stream of pixels; ImageError where some are missing or wrong and nobody asked to salvage."""
+        layout = self._layout
+        if layout.ended and not layout.broken_pixels and not layout.cut_pixels:
+            return []
+        stream = png_pixels.inflated(self.path, layout)
+        row, wrong = stream.first_missing, layout.broken_pixels and not stream.vouched
+        if wrong and not self._salvage:
+            what = "the checksum of an IDAT chunk is wrong" + (f", {share(row, layout.height)}" if row is not None else "")
+            raise refuse(self.path, f"damaged PNG ({what}); copy it again, or restore what is there with --salvage")
+        if wrong or row is not None:
+            self._broken, self.copies = True, False
+            told = ["the checksum of its pixels is wrong: any of them may be"] if wrong else []
+            return told + ([self._missing(row)] if row is not None else [])
+        if layout.broken_pixels:
+            return ["the checksum of an IDAT chunk is wrong, but the pixels are what was compressed"]
+        self._broken = layout.cut_pixels  # decoders want the checksum that is cut off
+        self.copies = self._ends_with_a_chunk()
+        return ["it has no end (IEND chunk), but all its pixels"]
+
+    def _ends_with_a_chunk(self) -> bool:
+        """Whether nothing lies after the last whole chunk, so that an end can be put there."""
+        size, at = self.path.stat().st_size, 8
+        with self.path.open("rb") as file:
+            while at + 12 <= size:
+                file.seek(at)
+                at += 12 + struct.unpack(">I", file.read(4))[0]
+        return at == size
+
+    def _missing(self, row: int) -> str:
+        """A warning; ImageError unless salvaging."""
+        height = self._layout.height
+        if not self._salvage:
+            raise missing(self.path, "PNG", row, height)
+        return salvaged(row, height, "0")
+
+    def _carry(self, exif: bytes | None, warnings: list[str]) -> Carry:
+        layout = self._layout
         dpi = None
-        phys = self._layout.find(b"pHYs")
+        phys = layout.find(b"pHYs")
         if phys and len(phys) == 9 and phys[8] == 1:
             x, y = struct.unpack(">II", phys[:8])
             dpi = (y * 0.0254, x * 0.0254) if turns(self._tag) else (x * 0.0254, y * 0.0254)
-        icc = self._layout.find(b"iCCP")
-        profile = None
-        if icc is not None:
-            with damaged(self.path, "colour profile"):
-                profile = zlib.decompressobj().decompress(icc[icc.index(b"\0") + 2 :], 1 << 24)
-        return Carry(icc=profile, exif=upright_exif(exif) if exif else None, dpi=dpi)
+        icc, unsaid = self._profile(warnings)
+        xmp = next((found for c in (*layout.before, *layout.after) if (found := png_text.xmp(c)) is not None), None)
+        xmp = upright_xmp(xmp, turned=turns(self._tag)) if xmp and self._tag != 1 else xmp
+        exif = upright_exif(exif) if exif else None
+        return Carry(icc, exif, xmp, dpi or exif_dpi(exif), png_text.texts(layout), unsaid)
+
+    def _profile(self, warnings: list[str]) -> tuple[bytes | None, str | None]:
+        """The ICC profile that other formats are to have, and what none can say."""
+        layout = self._layout
+        icc = png_text.profile(layout.find(b"iCCP"))
+        if layout.find(b"iCCP") is not None and (icc is None or not colour_profiles.sound(icc)):
+            warnings.append("its colour profile is damaged and is not used")
+            icc = None
+        cicp = layout.find(b"cICP")
+        if icc is not None and cicp is None:
+            return icc, None
+        try:
+            said = colour_profiles.said_by_png(cicp, *(layout.find(name) for name in (b"sRGB", b"gAMA", b"cHRM")))
+        except ValueError as error:
+            return icc, None if icc is not None else str(error)
+        if said.is_srgb:
+            return None, None
+        return colour_profiles.profile(said, gray=layout.colour in (GRAY, GRAY_ALPHA)), None
 
     def frame(self, index: int) -> Frame:
         with damaged(self.path, "PNG"), quiet:
-            samples = self._samples()
+            samples, warnings = self._samples()
             if self._layout.colour == PALETTE:
                 stored = self._expanded(samples)
-                return Frame(upright(stored, self._tag), plain(stored))
-            return Frame(upright(samples, self._tag), self._mapping(samples))
+                return Frame(upright(stored, self._tag), plain(stored), warnings=warnings)
+            return Frame(upright(samples, self._tag), self._mapping(samples), warnings=warnings)
 
-    def _samples(self) -> np.ndarray:
-        """(H, W[, C]) as coded: palette indices, or values below 2**depth; not yet upright."""
-        data = png_chunks.bare(self.path, ())
-        if self._layout.colour == PALETTE or self._layout.depth < 8:
-            with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
-                image.load()
-                samples = np.asarray(image).astype(np.uint8)
-            if self._layout.colour == GRAY:  # Pillow spreads 2 and 4 bits over 0..255
-                samples //= {1: 1, 2: 85, 4: 17}[self._layout.depth]
-            return samples
-        return np.asarray(imagecodecs.png_decode(data))
+    def _samples(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """(H, W[, C]) as coded: palette indices, or values below 2**depth; not yet upright. And what that warns of."""
+        if self._broken:
+            return png_pixels.rebuilt(self._layout, png_pixels.inflated(self.path, self._layout).data), ()
+        try:
+            return png_pixels.decoded(self.path, self._layout), ()
+        except (RuntimeError, ValueError, OSError, SyntaxError):
+            stream = png_pixels.inflated(self.path, self._layout)
+            if stream.first_missing is None:
+                raise
+        warning = self._missing(stream.first_missing)
+        self._broken, self.copies = True, False
+        return png_pixels.rebuilt(self._layout, stream.data), (warning,)
 
     def _mapping(self, samples: np.ndarray) -> Linear:
         high = 2**self._layout.depth - 1
@@ -115,30 +184,35 @@ class PngSource:
         stored = first(frames, self.path)
         layout = replace(self._layout, before=list(self._layout.before), after=list(self._layout.after))
         if layout.colour == PALETTE:
-            samples = upright(self._samples(), self._tag)
-            if np.array_equal(upright(self._expanded(self._samples()), self._tag), stored):
-                stored = samples
+            indices = self._samples()[0]
+            if np.array_equal(upright(self._expanded(indices), self._tag), stored):
+                stored = upright(indices, self._tag)
             else:
                 _without_palette(layout, stored)
-        layout.before = [_finer(self._reset(c), note.scale) for c in layout.before]
-        layout.after = [_finer(self._reset(c), note.scale) for c in layout.after]
+        size = (stored.shape[0], stored.shape[1])
+        layout.before = [_finer(self._reset(c), note.scale, size) for c in layout.before]
+        layout.after = [_finer(self._reset(c), note.scale, size) for c in layout.after]
         png_chunks.write(path, layout, stored)
 
     def _reset(self, kept: Chunk) -> Chunk:
         """The chunk, with an applied orientation taken out of it."""
         if self._tag != 1 and kept.name == b"eXIf":
             return Chunk(kept.name, upright_exif(kept.data))
-        if self._tag != 1 and kept.name == b"iTXt" and kept.data.startswith(b"XML:com.adobe.xmp\0"):
-            return Chunk(kept.name, upright_xmp(kept.data))
+        xmp = png_text.xmp(kept)
+        if self._tag != 1 and xmp is not None:
+            return png_text.of_xmp(upright_xmp(xmp, turned=turns(self._tag)))
         if turns(self._tag) and kept.name == b"pHYs" and len(kept.data) == 9:
             return Chunk(kept.name, kept.data[4:8] + kept.data[:4] + kept.data[8:])
         return kept
 
 
-def _finer(kept: Chunk, scale: float) -> Chunk:
-    """The chunk for pixels `scale` times as fine."""
+def _finer(kept: Chunk, scale: float, size: tuple[int, int]) -> Chunk:
+    """The chunk for (height, width) pixels, `scale` times as fine."""
     if scale != 1 and kept.name == b"eXIf":
-        return Chunk(kept.name, finer_exif(kept.data, scale))
+        return Chunk(kept.name, finer_exif(kept.data, scale, size))
+    xmp = png_text.xmp(kept)
+    if scale != 1 and xmp is not None:
+        return png_text.of_xmp(finer_xmp(xmp, scale, size))
     if scale != 1 and kept.name == b"pHYs" and len(kept.data) == 9:
         x, y, unit = struct.unpack(">IIB", kept.data)
         return Chunk(kept.name, struct.pack(">IIB", *(min(round(v * scale), 2**31 - 1) for v in (x, y)), unit))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,6 @@ from restore.images.errors import ImageError
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 SAMPLES = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGB_ALPHA: 4}
-_CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _BLOCK = 1 << 20
 
 
@@ -45,60 +44,99 @@ class Layout:
     after: list[Chunk] = field(default_factory=list)
     level: int = 6
     """The zlib level that the stream's header suggests."""
+    ended: bool = False
+    """Whether there is an IEND chunk."""
+    broken_pixels: bool = False
+    """Whether the checksum of an IDAT chunk is wrong."""
+    cut_pixels: bool = False
+    """Whether the file breaks off inside an IDAT chunk."""
+    warnings: list[str] = field(default_factory=list)
 
     def find(self, name: bytes) -> bytes | None:
         """The payload of the first chunk of that name."""
         return next((c.data for c in (*self.before, *self.after) if c.name == name), None)
 
 
-def _walk(file: BinaryIO, path: Path, size: int) -> Iterable[tuple[bytes, bytes | None]]:
-    """(name, payload) of each chunk; IDAT's payload is checked and left out but for its first two bytes."""
+@dataclass(frozen=True)
+class _Piece:
+    """One chunk as it lies in the file; of IDAT's payload only the first two bytes."""
+
+    name: bytes
+    data: bytes
+    sound: bool
+    """Whether its checksum holds."""
+    whole: bool
+    """Whether the file goes on to its end."""
+
+
+def _walk(file: BinaryIO, path: Path, size: int) -> Iterator[_Piece]:
+    """The chunks up to IEND, or to where the file breaks off."""
     if file.read(8) != SIGNATURE:
         raise ImageError(f"{path.name}: not a PNG file")
     name = b""
     while name != b"IEND":
         start = file.tell()
         head = file.read(8)
-        if len(head) < 8:
-            raise ImageError(f"{path.name}: truncated PNG (it ends before its IEND chunk); copy it again")
+        if len(head) < 8 or not head[4:].isalpha():
+            return
         length, name = struct.unpack(">I4s", head)
-        if start + 12 + length > size:
-            raise ImageError(f"{path.name}: truncated PNG (it ends inside its {name!r} chunk); copy it again")
+        whole = start + 12 + length <= size
         checksum, parts, left = zlib.crc32(name), [], length
-        while left:
-            block = file.read(min(left, _BLOCK))
+        while left and (block := file.read(min(left, _BLOCK))):
             checksum, left = zlib.crc32(block, checksum), left - len(block)
             parts.append(block[:2] if name == b"IDAT" else block)
-        if checksum == struct.unpack(">I", file.read(4))[0]:
-            yield name, b"".join(parts)
-        elif name in _CRITICAL:
-            what = f"damaged PNG (the checksum of a {name.decode()} chunk is wrong)"
-            raise ImageError(f"{path.name}: {what}; copy it again")
+        sound = whole and checksum == struct.unpack(">I", file.read(4))[0]
+        yield _Piece(name, b"".join(parts), sound, whole)
+        if not whole:
+            return
 
 
 def layout(path: Path) -> Layout:
-    """Read everything but the pixels. ImageError if the file is truncated, damaged or animated."""
+    """Read everything but the pixels.
+
+    Raises:
+        ImageError: the file has no header or no pixels, a palette that is damaged, or is animated.
+    """
     found: Layout | None = None
     pixels = False
     with path.open("rb") as file:
-        for name, data in _walk(file, path, path.stat().st_size):
-            assert data is not None
+        for piece in _walk(file, path, path.stat().st_size):
+            name, data = piece.name, piece.data
             if found is None:
-                if name != b"IHDR" or len(data) != 13:
-                    raise ImageError(f"{path.name}: damaged PNG (no IHDR chunk first); export it again")
-                width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", data)
-                found = Layout(width, height, depth, colour, bool(interlace))
+                found = _header(piece, path)
             elif name == b"IDAT":
                 if not pixels and len(data) == 2:
                     found.level = (1, 3, 6, 9)[data[1] >> 6]
                 pixels = True
+                found.broken_pixels = found.broken_pixels or (piece.whole and not piece.sound)
+                found.cut_pixels = not piece.whole
             elif name == b"acTL":
                 raise ImageError(f"{path.name}: an animated PNG; export its frames as single pictures")
-            elif name != b"IEND":
+            elif name == b"PLTE" and not piece.sound:
+                raise ImageError(f"{path.name}: damaged PNG (the checksum of its palette is wrong); copy it again")
+            elif name == b"IEND":
+                found.ended = piece.whole
+            elif piece.sound:
                 (found.after if pixels else found.before).append(Chunk(name, data))
+            elif piece.whole:
+                found.warnings.append(f"its {name.decode()} chunk is damaged (wrong checksum) and is not kept where pixels change")
+        if found and found.ended and (rest := file.read(_BLOCK).strip(b"\0\r\n")):
+            count = f"{'at least ' if len(rest) == _BLOCK else ''}{len(rest):,} bytes"
+            found.warnings.append(f"data after its end ({count}) are not kept where pixels change")
     if found is None or not pixels:
-        raise ImageError(f"{path.name}: damaged PNG (it holds no pixels); export it again")
+        raise ImageError(f"{path.name}: truncated PNG (it ends before its pixels); copy it again")
     return found
+
+
+def _header(piece: _Piece, path: Path) -> Layout:
+    if piece.name != b"IHDR" or len(piece.data) != 13:
+        raise ImageError(f"{path.name}: damaged PNG (no IHDR chunk first); export it again")
+    if not piece.sound:
+        raise ImageError(f"{path.name}: damaged PNG (the checksum of its IHDR chunk is wrong); copy it again")
+    width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", piece.data)
+    if colour not in SAMPLES or depth not in (1, 2, 4, 8, 16):
+        raise ImageError(f"{path.name}: damaged PNG (colour type {colour} with {depth} bits); export it again")
+    return Layout(width, height, depth, colour, bool(interlace))
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
@@ -106,16 +144,22 @@ def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I4s", len(data), name) + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
 
 
-def bare(path: Path, keep: tuple[bytes, ...]) -> bytes:
-    """The file with its critical chunks only (and those named), so that decoders expand and convert nothing."""
+def payloads(path: Path) -> Iterator[bytes]:
+    """The payloads of the IDAT chunks in turn, the last one perhaps broken off."""
     data = path.read_bytes()
-    out, at = [SIGNATURE], 8
-    while at + 12 <= len(data):
+    at, name = 8, b""
+    while at + 8 <= len(data) and name != b"IEND":
         length, name = struct.unpack_from(">I4s", data, at)
-        if name in _CRITICAL or name in keep:
-            out.append(data[at : at + 12 + length])
+        if name == b"IDAT":
+            yield data[at + 8 : at + 8 + length]
         at += 12 + length
-    return b"".join(out)
+
+
+def bare(frame: Layout, idat: Iterable[bytes]) -> bytes:
+    """A PNG with critical chunks only, not interlaced, so that decoders expand and convert nothing."""
+    header = struct.pack(">IIBBBBB", frame.width, frame.height, frame.depth, frame.colour, 0, 0, 0)
+    palette = [chunk(b"PLTE", c.data) for c in frame.before if c.name == b"PLTE"]
+    return b"".join([SIGNATURE, chunk(b"IHDR", header), *palette, *(chunk(b"IDAT", part) for part in idat), chunk(b"IEND", b"")])
 
 
 def encoded_idat(samples: np.ndarray, depth: int, level: int) -> bytes:

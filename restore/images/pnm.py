@@ -1,7 +1,7 @@
 """PBM, PGM and PPM (P1 to P6), raw and ASCII, any maxval up to 65535.
 
 Kept: everything; the header with its comments is written back as it was. White is maxval, whatever it is.
-Several pictures in one file are refused (PAM and PFM too).
+Several pictures in one file are refused (PAM and PFM too). Missing samples: refused, or 0 and a warning with `salvage`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images.errors import check_size, damaged
+from restore.images.errors import Limits, check_size, damaged, missing, salvaged
 from restore.images.frame import Frame
 from restore.images.mappings import whole
 from restore.images.picture import Head, Note, first, refuse
@@ -25,7 +25,7 @@ def sniff(start: bytes) -> bool:
     return re.match(rb"P[1-6][\s#]", start) is not None
 
 
-def open_source(path: Path, max_pixels: int) -> PnmSource:
+def open_source(path: Path, limits: Limits) -> PnmSource:
     """Read the header; ImageError as `read` says."""
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
@@ -37,62 +37,75 @@ def open_source(path: Path, max_pixels: int) -> PnmSource:
             raise refuse(path, "damaged PGM/PPM (its header breaks off); export it again")
         numbers.append(int(token[1]))
         at = token.end()
-    check_size(path, numbers[1], numbers[0], max_pixels)
+    check_size(path, numbers[1], numbers[0], limits.max_pixels)
     maxval = 1 if kind in (1, 4) else numbers[2]
     if not 1 <= maxval <= 65535:
         raise refuse(path, f"the header says maxval {maxval}, allowed is 1 to 65535; export it again")
-    return PnmSource(path, kind, (numbers[1], numbers[0]), maxval, header=start[: at + 1])
+    return PnmSource(path, kind, (numbers[1], numbers[0]), maxval, header=start[: at + 1], salvage=limits.salvage)
 
 
 class PnmSource:
     """One PBM, PGM or PPM file."""
 
-    copies = True
-
-    def __init__(self, path: Path, kind: int, size: tuple[int, int], maxval: int, *, header: bytes) -> None:
-        self.path, self._kind, self._maxval, self._header = path, kind, maxval, header
+    def __init__(
+        self, path: Path, kind: int, size: tuple[int, int], maxval: int, *, header: bytes, salvage: bool
+    ) -> None:
+        self.path, self._kind, self._maxval, self._header, self._salvage = path, kind, maxval, header, salvage
+        self.copies = True
+        """Not a picture of which samples are missing: what is written is whole."""
         self._shape: tuple[int, ...] = (*size, 3) if kind in (3, 6) else size
         self.head = Head("pgm", size, maxval.bit_length())
 
     def frame(self, index: int) -> Frame:
         with damaged(self.path, "PGM/PPM"):
-            samples = self._raw() if self._kind >= 4 else self._ascii()
+            samples, there = self._raw() if self._kind >= 4 else self._ascii()
+            warnings: tuple[str, ...] = ()
+            if there < self._shape[0]:
+                if not self._salvage:
+                    raise missing(self.path, "PGM/PPM", there, self._shape[0])
+                self.copies = False
+                warnings = (salvaged(there, self._shape[0], "0"),)
             if samples.size and int(samples.max()) > self._maxval:
                 raise refuse(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
             # PBM's 1 is black
             mapping = whole(self._maxval, 1 if samples.ndim == 2 else 3, inverted=self._kind in (1, 4))
-            return Frame(samples, mapping)
+            return Frame(samples, mapping, warnings=warnings)
 
     @property
     def _dtype(self) -> np.dtype:
         return np.dtype(np.uint8 if self._maxval < 256 else ">u2")
 
-    def _raw(self) -> np.ndarray:
+    def _raw(self) -> tuple[np.ndarray, int]:
+        """The samples, 0 where they are missing, and how many rows are there."""
         height, width = self._shape[:2]
         row = (width + 7) // 8 if self._kind == 4 else int(np.prod(self._shape[1:])) * self._dtype.itemsize
         with self.path.open("rb") as file:
             file.seek(len(self._header))
             data = file.read(height * row)
             rest = file.read(16).lstrip()
-        if len(data) < height * row:
-            raise refuse(self.path, "truncated PGM/PPM (samples are missing at its end); copy it again")
+        there = len(data) // row
+        data = data[: there * row].ljust(height * row, b"\0")
         if sniff(rest):
             raise refuse(self.path, "holds several pictures; split it into one a file")
         if self._kind == 4:
             bits = np.unpackbits(np.frombuffer(data, np.uint8).reshape(height, row), axis=1)
-            return np.ascontiguousarray(bits[:, :width])
-        return np.frombuffer(data, self._dtype).reshape(self._shape).astype(self._dtype.newbyteorder("="))
+            return np.ascontiguousarray(bits[:, :width]), there
+        return np.frombuffer(data, self._dtype).reshape(self._shape).astype(self._dtype.newbyteorder("=")), there
 
-    def _ascii(self) -> np.ndarray:
+    def _ascii(self) -> tuple[np.ndarray, int]:
+        """The same of samples written as digits; the last number of a file that breaks off may have lost some."""
         text = re.sub(rb"#[^\n\r]*", b"", self.path.read_bytes()[len(self._header) :])
         count = int(np.prod(self._shape))
         tokens = re.findall(rb"[01]", text) if self._kind == 1 else text.split()
+        row = int(np.prod(self._shape[1:]))
+        there = self._shape[0]
         if len(tokens) < count:
-            raise refuse(self.path, "truncated PGM/PPM (samples are missing at its end); copy it again")
+            there = max(0, len(tokens) - (0 if self._kind == 1 or text[-1:].isspace() else 1)) // row
+            tokens = tokens[: there * row] + [b"0"] * (count - there * row)
         values = np.array(tokens[:count], dtype="S8").astype(np.int64)
         if values.size and int(values.max()) > self._maxval:
             raise refuse(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
-        return values.astype(self._dtype.newbyteorder("=")).reshape(self._shape)
+        return values.astype(self._dtype.newbyteorder("=")).reshape(self._shape), there
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
         stored = first(frames, self.path)

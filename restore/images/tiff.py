@@ -5,13 +5,20 @@ tags, private and maker ones included, EXIF, ICC, resolution, byte order, page o
 samples, planar layout, tiling, compression kind and predictor. MINISWHITE stays MINISWHITE: the network sees it once
 inverted. White is the type's maximum for unsigned samples of up to 16 bits; floats, signed and wider integers, whose
 white no tag names, are scaled by their own range (mappings.ranged). NaN and infinite samples stay.
+Stacks whose planes follow each other under one directory (tiff_planes.py) stay so. Enlarged pixels bring OME-XML, GeoTIFF,
+EXIF and the descriptions of ImageJ, tifffile and Micro-Manager in line (tiff_geometry.py). Colours under associated alpha
+are shown straight and written multiplied (premultiplied.py).
 Not kept when pixels change: a palette (the page becomes RGB, in a plainly rewritten file), CCITT, old-style JPEG and
 other codings that can't be written (deflate instead), the exact effort of a compressor; reduced sub-images (pyramids,
-thumbnails in SubIFDs) show the picture as it was. Refused: CIE Lab and YCbCr outside JPEG, volumes, mixed sample depths.
+thumbnails in SubIFDs) show the picture as it was. Refused: CIE Lab and YCbCr outside JPEG, volumes, mixed sample depths,
+camera raw, whose picture is yet to be developed.
+Missing strips, tiles or planes: refused, or 0 and a warning with `salvage`.
 """
 
 from __future__ import annotations
 
+import io
+import logging
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +28,14 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
-from restore.images import tiff_write
-from restore.images.errors import check_size, damaged, quiet
+from restore.images import exif, tiff_geometry, tiff_new, tiff_planes, tiff_segments, tiff_write
+from restore.images.errors import Limits, check_size, damaged, quiet, share
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Inks, ranged, whole
-from restore.images.orientation import turns, upright
+from restore.images.orientation import turns, upright, upright_exif, upright_xmp
 from restore.images.picture import Carry, Head, Note, refuse
+from restore.images.premultiplied import premultiplied
+from restore.images.tiff_raw import camera_raw
 
 _COLOURS = {
     PHOTOMETRIC.MINISBLACK: 1,
@@ -36,54 +45,102 @@ _COLOURS = {
     PHOTOMETRIC.SEPARATED: 4,
     PHOTOMETRIC.YCBCR: 3,
 }
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of odd tags would else go to standard error
 _JPEGS = (6, 7, 33007, 34892)
+ASSOCIATED = 1
+"""The kind of extra sample by which the colours are multiplied."""
 
 
 def sniff(start: bytes) -> bool:
     return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def open_source(path: Path, max_pixels: int) -> TiffSource:
+def open_source(path: Path, limits: Limits) -> TiffSource:
     """Read the directories of all pages; ImageError as `read` says."""
+    warnings: list[str] = []
+    with damaged(path, "TIFF"):
+        raw = camera_raw(path)
+    if raw is not None:
+        raise refuse(path, f"camera raw ({raw}); develop it to a 16-bit TIFF first")
     with path.open("rb") as file:
-        pages = _count_pages(file, path)
-    with damaged(path, "TIFF"), quiet, TiffFile(path) as file:
+        pages, cut = _count_pages(file, path)
+    if cut is not None:
+        what = "truncated TIFF (a page's directory lies beyond its end)"
+        if not limits.salvage or not pages:
+            raise refuse(path, f"{what}; copy it again" + (", or restore what is there with --salvage" if pages else ""))
+        warnings.append(f"all pages but the first {pages} are missing")
+    with damaged(path, "TIFF"), quiet, _opened(path, cut) as file:
         if len(file.pages) < pages:
             raise refuse(path, f"damaged TIFF (only {len(file.pages)} of {pages} pages are readable); export it again")
+        plan: list[tuple[int, int]] = []
+        whole = cut is None
         for index in range(pages):
             page = file.pages[index]
             assert isinstance(page, TiffPage)
-            check_size(path, page.imagelength, page.imagewidth, max_pixels)
+            check_size(path, page.imagelength, page.imagewidth, limits.max_pixels)
             _check_page(page, path)
-        return TiffSource(path, pages, _head(file, pages))
+            said, there = tiff_planes.count(file, index)
+            found = _gaps(page, index, said, there)
+            if found and not limits.salvage:
+                raise refuse(path, f"truncated TIFF ({found}); copy it again, or restore what is there with --salvage")
+            warnings += [f"{found}: they are 0, the rest was restored"] if found else []
+            whole = whole and not found
+            plan += [(index, plane) for plane in range(said)]
+        return TiffSource(path, plan, _head(file, pages, len(plan), warnings), whole=whole, end=cut)
 
 
-def _count_pages(file: BinaryIO, path: Path) -> int:
-    """Walk the chain of directories ourselves: libraries stop silently where it breaks."""
+def _opened(path: Path, end: int | None) -> TiffFile:
+    """The file; where a pointer at `end` leads out of it, a copy in memory that ends there."""
+    if end is None:
+        return TiffFile(path)
+    data = bytearray(path.read_bytes())
+    width = 8 if data[2:4] in (b"+\0", b"\0+") else 4
+    data[end : end + width] = bytes(width)
+    return TiffFile(io.BytesIO(data))
+
+
+def _gaps(page: TiffPage, index: int, planes: int, there: int) -> str:
+    """What is missing of a page's pixels; "" where nothing is."""
+    if there < planes:
+        return f"{planes - there} of {planes} planes are missing, from plane {there + 1} on"
+    rows = tiff_segments.missing_rows(page)
+    if not rows.any():
+        return ""
+    first, height = int(rows.argmax()), page.imagelength
+    return f"{share(first, height, int(rows.sum()))}" + (f", page {index + 1}" if index else "")
+
+
+def _count_pages(file: BinaryIO, path: Path) -> tuple[int, int | None]:
+    """Walk the chain of directories ourselves: libraries stop silently where it breaks.
+
+    Returns how many there are, and where the pointer stands that leads out of the file, if one does.
+    """
     size = path.stat().st_size
-    broken = refuse(path, "truncated TIFF (a page's directory lies beyond its end); copy it again")
     start = file.read(16)
     order = "<" if start[:2] == b"II" else ">"
     big = start[2:4] in (b"+\0", b"\0+")
     count, pointer, entry = ("Q", "Q", 20) if big else ("H", "I", 12)
+    seen: set[int] = set()
+    place = 8 if big else 4
     try:
-        (at,) = struct.unpack_from(order + pointer, start, 8 if big else 4)
-        seen: set[int] = set()
+        (at,) = struct.unpack_from(order + pointer, start, place)
         while at:
             if at in seen or len(seen) > 65535:
                 raise refuse(path, "damaged TIFF (its pages refer to each other in a circle); export it again")
-            seen.add(at)
             file.seek(at)
             (tags,) = struct.unpack(order + count, file.read(struct.calcsize(count)))
-            if at + tags * entry > size:
-                raise broken
-            file.seek(tags * entry, 1)
-            (at,) = struct.unpack(order + pointer, file.read(struct.calcsize(pointer)))
+            after = at + struct.calcsize(count) + tags * entry
+            if after > size:
+                return len(seen), place
+            file.seek(after)
+            (following,) = struct.unpack(order + pointer, file.read(struct.calcsize(pointer)))
+            seen.add(at)
+            at, place = following, after
     except struct.error:
-        raise broken from None
+        return len(seen), place
     if not seen:
         raise refuse(path, "damaged TIFF (it has no pages); export it again")
-    return len(seen)
+    return len(seen), None
 
 
 def _check_page(page: TiffPage, path: Path) -> None:
@@ -96,9 +153,6 @@ def _check_page(page: TiffPage, path: Path) -> None:
         raise refuse(path, f"{where} holds a volume, or samples that restore doesn't know; export it as gray or RGB")
     if page.samplesperpixel < _COLOURS[PHOTOMETRIC(page.photometric)]:
         raise refuse(path, f"{where} has too few samples for its colour model; export it again")
-    size = page.parent.filehandle.size
-    if not page.dataoffsets or any(o + n > size for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)):
-        raise refuse(path, f"truncated TIFF (pixels of {where} are missing); copy it again")
 
 
 def _tag(page: TiffPage, code: int, default: int) -> int:
@@ -106,44 +160,74 @@ def _tag(page: TiffPage, code: int, default: int) -> int:
     return int(value[0] if isinstance(value, tuple) else value)
 
 
-def _head(file: TiffFile, pages: int) -> Head:
+def _head(file: TiffFile, pages: int, frames: int, warnings: list[str]) -> Head:
     page = file.pages[0]
     assert isinstance(page, TiffPage)
-    tags = [_tag(p, 274, 1) for p in file.pages if isinstance(p, TiffPage)]
+    every = [p for p in (file.pages[i] for i in range(pages)) if isinstance(p, TiffPage)]
+    tags = [_tag(p, 274, 1) for p in every]
     size = (page.imagelength, page.imagewidth)
     bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]
+    upright_all = all(not 2 <= tag <= 8 for tag in tags)
+    carry = _carry(page, tags[0], (size[::-1] if turns(tags[0]) else size))
+    if any(330 in p.tags for p in every):
+        warnings.append("its sub-images (a pyramid or thumbnails) show the picture as it was where pixels change")
+    if not upright_all and any(code in p.tags for p in every for code in tiff_geometry.GEOGRAPHIC):
+        warnings.append("the picture is turned upright, but its geographic tags speak of it as it lay")
+    size = size[::-1] if turns(tags[0]) else size
+    return Head("tiff", size, bits, frames, upright=upright_all, carry=carry, warnings=tuple(warnings))
+
+
+def _carry(page: TiffPage, tag: int, size: tuple[int, int]) -> Carry:
     dpi = None
     if _tag(page, 296, 2) in (2, 3) and 282 in page.tags and 283 in page.tags:
         unit = 2.54 if _tag(page, 296, 2) == 3 else 1.0
         x, y = (page.tags[code].value for code in (282, 283))
         dpi = (x[0] / (x[1] or 1) * unit, y[0] / (y[1] or 1) * unit)
-        dpi = dpi[::-1] if turns(tags[0]) else dpi
+        dpi = dpi[::-1] if turns(tag) else dpi
     icc, xmp = page.tags.valueof(34675), page.tags.valueof(700)
-    carry = Carry(bytes(icc) if icc else None, None, bytes(xmp) if isinstance(xmp, bytes) else None, dpi)
-    upright_all = all(not 2 <= tag <= 8 for tag in tags)
-    return Head("tiff", size[::-1] if turns(tags[0]) else size, bits, pages, upright=upright_all, carry=carry)
+    packet = upright_xmp(bytes(xmp), turned=turns(tag)) if isinstance(xmp, bytes) else None
+    # a description that describes the file's structure is no caption
+    structured = page.is_ome or page.is_imagej or page.is_shaped or page.is_stk
+    texts = () if structured or not page.description else (("Description", page.description),)
+    return Carry(bytes(icc) if icc else None, _exif(page, tag, structured=structured), packet, dpi, texts)
+
+
+def _exif(page: TiffPage, tag: int, *, structured: bool) -> bytes | None:
+    """The page's EXIF as a block that stands alone; None where it says nothing."""
+    found = tiff_new.directory(page)
+    entries = [e for e in found.entries if e.code in exif.DESCRIPTIVE and not (structured and e.code in (270, 305))]
+    if not entries and not found.below:
+        return None
+    order = str(page.parent.byteorder)
+    entries.append(exif.Entry(274, 3, 1, struct.pack(order + "H", tag)))
+    return upright_exif(exif.block(exif.Directory(entries, found.below), order))
 
 
 class TiffSource:
     """One TIFF file."""
 
-    copies = True
-
-    def __init__(self, path: Path, pages: int, head: Head) -> None:
-        self.path, self._pages, self.head = path, pages, head
+    def __init__(self, path: Path, plan: list[tuple[int, int]], head: Head, *, whole: bool, end: int | None) -> None:
+        """`plan` has the page and the plane of each frame; `end` is where a pointer to a missing page stands, if one does."""
+        self.path, self._plan, self.head, self._whole, self._end = path, plan, head, whole, end
+        self.copies = whole
+        """Not a picture with missing pixels: what is written is whole."""
 
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "TIFF"), quiet, TiffFile(self.path) as file:
-            page = file.pages[index]
+        number, plane = self._plan[index]
+        with damaged(self.path, "TIFF"), quiet, _opened(self.path, self._end) as file:
+            page = file.pages[number]
             assert isinstance(page, TiffPage)
-            samples = self._samples(page)
+            several = (number, 1) in self._plan
+            if several:
+                samples = self._shaped(page, tiff_planes.read(page, plane))
+            else:
+                samples = self._shaped(page, tiff_segments.read(page, whole=self._whole))
             if page.photometric == PHOTOMETRIC.PALETTE:
                 samples = expanded(page, samples)
             return Frame(upright(samples, _tag(page, 274, 1)), _mapping(page, samples))
 
-    def _samples(self, page: TiffPage) -> np.ndarray:
+    def _shaped(self, page: TiffPage, samples: np.ndarray) -> np.ndarray:
         """(H, W) or (H, W, samples) as coded, not yet upright."""
-        samples = page.asarray(maxworkers=1)
         if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             samples = np.ascontiguousarray(np.moveaxis(samples.reshape(page.samplesperpixel, *page_shape(page)), 0, -1))
         wanted = page_shape(page) + ((page.samplesperpixel,) if page.samplesperpixel > 1 else ())
@@ -154,12 +238,13 @@ class TiffSource:
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
         with damaged(self.path, "TIFF"), quiet:
-            with TiffFile(self.path) as file:
+            with _opened(self.path, self._end) as file:
                 palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))
             if palette:
-                tiff_write.rewrite(self.path, path, frames, note.scale)
+                with _opened(self.path, self._end) as file:
+                    tiff_new.rewrite(file, path, frames, note.scale)
             else:
-                tiff_write.patch(self.path, path, frames, note.scale)
+                tiff_write.patch(self.path, path, frames, note.scale, end=self._end)
 
 
 def page_shape(page: TiffPage) -> tuple[int, int]:
@@ -185,6 +270,12 @@ def _mapping(page: TiffPage, samples: np.ndarray) -> Mapping:
     alphas = [i for i, kind in enumerate(page.extrasamples) if kind in (1, 2)]
     alpha = colours + alphas[0] if alphas and samples.ndim == 3 else None
     bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]
+    if alpha is not None and page.extrasamples[alphas[0]] == ASSOCIATED:
+        if colours == 4:
+            raise ValueError("inks multiplied by their alpha; export it with unassociated alpha")
+        largest = None if samples.dtype.kind == "f" else min(2**bits - 1, int(np.iinfo(samples.dtype).max))
+        inverted = page.photometric == PHOTOMETRIC.MINISWHITE
+        return premultiplied(samples, colours, alpha, largest, inverted=inverted)
     if colours == 4:
         if samples.dtype.kind != "u":
             raise ValueError("CMYK of signed or float samples")

@@ -1,4 +1,4 @@
-"""Writing TIFF: replace the pixel segments of a copied file, or write a plain new file.
+"""Writing TIFF: replace the pixel segments of a copied file (tiff_new.py writes new ones).
 
 `patch` lets tifffile encode each page into memory with the page's own layout, takes the encoded segments, and puts them
 where the old ones lay (what doesn't fit goes to the end). All other bytes stay, so no tag can be lost.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +17,86 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
 
+from restore.images import tiff_geometry, tiff_planes
 from restore.images.errors import ImageError
-from restore.images.orientation import turns
-from restore.images.picture import Carry
+from restore.images.orientation import finer_rational, turns
 
 _JPEGS = (6, 7)
 _DEFLATE = 8
-_STRUCTURE = {
-    254, 255, 256, 257, 258, 259, 262, 266, 270, 273, 274, 277, 278, 279, 282, 283, 284, 296, 305, 306, 317, 320, 322, 323,
-    324, 325, 330, 338, 339, 347, 530, 532, 34665, 34675, 34853, 40965,
-}  # fmt: skip
 
 
-def patch(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0) -> None:
-    """Copy `source` to `path` and replace every page's pixels by the (upright) frames, `scale` times as fine."""
+def patch(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0, *, end: int | None = None) -> None:
+    """Copy `source` to `path` and replace every page's pixels by the (upright) frames, `scale` times as fine.
+
+    At `end` stands a pointer to a page that isn't there, if given: the chain of pages then ends there.
+    """
     shutil.copyfile(source, path)
+    if end is not None:
+        with path.open("r+b") as made:
+            width = 8 if made.read(4)[2:4] in (b"+\0", b"\0+") else 4
+            made.seek(end)
+            made.write(bytes(width))
     with TiffFile(path, mode="r+") as file:
+        planes = [tiff_planes.count(file, index)[0] for index in range(len(file.pages))]
+        kept = _not_free(file)
         for index, page in enumerate(file.pages):
             stored = next(frames, None)
             if stored is None:
                 return
             assert isinstance(page, TiffPage)
-            _replace(page, stored, source.name, index, scale)
+            _replace(page, stored, _Page(f"{source.name}: page {index + 1}", scale, planes[index], frames, kept))
     next(frames, None)
 
 
-def _replace(page: TiffPage, stored: np.ndarray, name: str, index: int, scale: float) -> None:
+Segment = tuple[int, int]
+"""Offset and number of bytes."""
+
+
+def _not_free(file: TiffFile) -> set[Segment]:
+    """Segments whose place must not be written to: they lie over the header, a directory, or another page's pixels."""
+    owned = [(0, 16, -1)]
+    for index, page in enumerate(file.pages):
+        assert isinstance(page, TiffPage)
+        width = 20 if file.is_bigtiff else 12
+        owned.append((page.offset, page.offset + width * len(page.tags) + 16, -1))
+        apart = [tag for tag in page.tags if not tag.offset <= tag.valueoffset < tag.offset + width]
+        owned += [(tag.valueoffset, tag.valueoffset + tag.valuebytecount, -1) for tag in apart]
+        owned += [(o, o + n, index) for o, n in zip(page.dataoffsets, page.databytecounts, strict=False) if n]
+    found: set[Segment] = set()
+    furthest = (0, 0, -1)
+    for one in sorted(owned):
+        if one[0] < furthest[1] and one[2] != furthest[2]:
+            found |= {(start, end - start) for start, end, owner in (one, furthest) if owner >= 0}
+        furthest = max(furthest, one, key=lambda piece: piece[1])
+    return found
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What a page's new pixels need beside them.
+
+    Attributes:
+        name: of the file and the page, for errors.
+        scale: how many times as fine they are.
+        planes: how many lie under the page, `frames` giving those after the first.
+        kept: segments whose place must not be written to.
+    """
+
+    name: str
+    scale: float
+    planes: int
+    frames: Iterator[np.ndarray]
+    kept: set[Segment]
+
+
+def _replace(page: TiffPage, stored: np.ndarray, more: _Page) -> None:
     """Write one page's segments and bring its tags in line."""
-    segments, changes = _segments(page, stored)
+    planes, scale = more.planes, more.scale
+    segments, changes = ([], {}) if planes > 1 else _segments(page, stored)
+    shape = (stored.shape[0], stored.shape[1])
+    changes |= tiff_geometry.changes(page, shape, scale)
     tag = page.tags.valueof(274, default=1)
+    tiff_geometry.fit_exif(page, shape, scale, turned=turns(int(tag)))
     if tag != 1:
         changes[274] = 1
         if turns(int(tag)) and 282 in page.tags and 283 in page.tags:
@@ -53,13 +104,16 @@ def _replace(page: TiffPage, stored: np.ndarray, name: str, index: int, scale: f
     if (page.imagelength, page.imagewidth) != stored.shape[:2]:
         changes[256], changes[257] = stored.shape[1], stored.shape[0]
     if scale != 1:
-        changes |= {code: finer(changes.get(code, page.tags[code].value), scale) for code in (282, 283) if code in page.tags}
-    offsets = _placed(page, segments)
-    tiled = 324 in page.tags
-    changes[324 if tiled else 273] = offsets
-    changes[325 if tiled else 279] = [len(s) for s in segments]
+        changes |= {code: finer_rational(changes.get(code, page.tags[code].value), scale) for code in (282, 283) if code in page.tags}
+    if planes > 1:
+        changes |= tiff_planes.write(page, stored, more.frames, planes)
+    else:
+        offsets = _placed(page, segments, more.kept)
+        tiled = 324 in page.tags
+        changes[324 if tiled else 273] = offsets
+        changes[325 if tiled else 279] = [len(s) for s in segments]
     for code, value in changes.items():
-        _overwrite(page, code, value, f"{name}: page {index + 1}")
+        _overwrite(page, code, value, more.name)
 
 
 def _overwrite(page: TiffPage, code: int, value: Any, where: str) -> None:
@@ -69,6 +123,9 @@ def _overwrite(page: TiffPage, code: int, value: Any, where: str) -> None:
             return
         raise ImageError(f"{where} lacks the tag {code}, which new pixels need; save it anew with another program")
     dtype = found.dtype
+    if isinstance(value, bytes | tuple):
+        found.overwrite(value, dtype=dtype)
+        return
     largest = max(value) if isinstance(value, list) else value
     if isinstance(largest, int) and largest > 65535 and dtype == 3:
         dtype = 4
@@ -145,11 +202,11 @@ def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> lis
         return [whole[o : o + n] for o, n in zip(made.dataoffsets, made.databytecounts, strict=True)]
 
 
-def _placed(page: TiffPage, segments: Sequence[bytes | memoryview]) -> list[int]:
-    """Write the segments into the room that the old ones leave, the rest at the end; their offsets."""
+def _placed(page: TiffPage, segments: Sequence[bytes | memoryview], kept: set[Segment]) -> list[int]:
+    """Write the segments into the room that the old ones leave, but for `kept`, the rest at the end; their offsets."""
     file = page.parent.filehandle
     room: list[list[int]] = []
-    for offset, count in sorted(set(zip(page.dataoffsets, page.databytecounts, strict=False))):
+    for offset, count in sorted(set(zip(page.dataoffsets, page.databytecounts, strict=False)) - kept):
         if count and room and room[-1][1] >= offset:
             room[-1][1] = max(room[-1][1], offset + count)
         elif count:
@@ -187,63 +244,3 @@ def jpeg_quality(page: TiffPage) -> int:
     standard = 3689  # the sum of the standard luminance table, which quality 50 uses
     scale = 100 * total / standard
     return int(min(100, max(1, round(5000 / scale if scale > 100 else (200 - scale) / 2))))
-
-
-def finer(resolution: tuple[int, int], scale: float) -> tuple[int, int]:
-    """A rational resolution for pixels `scale` times as fine."""
-    found = Fraction(resolution[0], resolution[1] or 1) * Fraction(scale).limit_denominator(10**4)
-    if max(found.numerator, found.denominator) > 2**32 - 1:
-        found = found.limit_denominator(10**4)
-    return found.numerator, found.denominator
-
-
-def rewrite(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0) -> None:
-    """A plain new TIFF with the source's simple tags, for pages whose structure changes (palette to RGB)."""
-    with TiffFile(source) as file, TiffWriter(path, bigtiff=file.is_bigtiff, byteorder=file.byteorder) as writer:
-        for page, stored in zip(file.pages, frames, strict=False):
-            assert isinstance(page, TiffPage)
-            simple = [
-                (t.code, int(t.dtype), t.count, t.value, True)
-                for t in page.tags.values()
-                if t.code not in _STRUCTURE and not isinstance(t.value, dict)
-            ]
-            options: dict[str, Any] = {"compression": _safe_compression(page), "extratags": simple}
-            if 282 in page.tags and 283 in page.tags:
-                x, y = (finer(page.tags[code].value, scale) for code in (282, 283))
-                options["resolution"] = (y, x) if turns(int(page.tags.valueof(274, default=1))) else (x, y)
-                options["resolutionunit"] = int(page.tags.valueof(296, default=2))
-            for name, code in (("description", 270), ("software", 305), ("datetime", 306), ("iccprofile", 34675)):
-                options[name] = page.tags.valueof(code)
-            options["software"] = options["software"] or False
-            write_page(writer, stored, options)
-
-
-def _safe_compression(page: TiffPage) -> int:
-    return int(page.compression) if page.compression in (1, 5, 8, 32946, 32773, 50000) else _DEFLATE
-
-
-def write_page(writer: TiffWriter, stored: np.ndarray, options: dict[str, Any]) -> None:
-    """Write (H, W), (H, W, 2|4) with alpha last, or (H, W, 3) as one page."""
-    count = 1 if stored.ndim == 2 else stored.shape[-1]
-    extra: dict[str, Any] = {"photometric": "rgb" if count >= 3 else "minisblack"}
-    if count in (2, 4):
-        extra["extrasamples"] = ["unassalpha"]
-    if count > 1:
-        extra["planarconfig"] = "contig"
-    writer.write(np.ascontiguousarray(stored), contiguous=False, metadata=None, **{**extra, **options})
-
-
-def write(path: Path, frames: Iterator[np.ndarray], carry: Carry) -> None:
-    """A new deflate-compressed TIFF for pictures that come from another format."""
-    with TiffWriter(path) as writer:
-        for stored in frames:
-            options: dict[str, Any] = {"compression": _DEFLATE, "software": False}
-            if carry.icc:
-                options["iccprofile"] = carry.icc
-            if carry.dpi:
-                options["resolution"], options["resolutionunit"] = carry.dpi, 2
-            if carry.xmp:
-                options["extratags"] = [(700, 1, len(carry.xmp), carry.xmp, True)]
-            if stored.dtype.kind in "ui" and stored.dtype.itemsize <= 2:
-                options["predictor"] = True
-            write_page(writer, stored, options)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, WebPImagePlugin
 
-from restore.images.errors import check_size, damaged, quiet
+from restore.images.errors import ImageError, Limits, check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain
-from restore.images.orientation import orientation, turns, upright, upright_exif, upright_xmp
+from restore.images.orientation import exif_dpi, orientation, turns, upright, upright_exif, upright_xmp
 from restore.images.picture import Carry, Head, Note, first, refuse
 
 
@@ -26,7 +26,7 @@ def sniff(start: bytes) -> bool:
     return start[:4] == b"RIFF" and start[8:12] == b"WEBP"
 
 
-def open_source(path: Path, max_pixels: int) -> WebpSource:
+def open_source(path: Path, limits: Limits) -> WebpSource:
     """Read the chunks but for the pixels; ImageError as `read` says."""
     with damaged(path, "WebP"):
         chunks = _chunks(path)
@@ -34,7 +34,7 @@ def open_source(path: Path, max_pixels: int) -> WebpSource:
             raise refuse(path, "an animated WebP; export its frames as single pictures")
         if "VP8L" not in chunks and "VP8 " not in chunks:
             raise refuse(path, "damaged WebP (it holds no pixels); export it again")
-        check_size(path, *_size(chunks), max_pixels)
+        check_size(path, *_size(chunks), limits.max_pixels)
         with quiet, WebPImagePlugin.WebPImageFile(path) as image:
             size = (image.height, image.width)
     return WebpSource(path, chunks, size)
@@ -47,15 +47,21 @@ def _chunks(path: Path) -> dict[str, bytes]:
     with path.open("rb") as file:
         (length,) = struct.unpack("<I", file.read(12)[4:8])
         if length + 8 > total:
-            raise refuse(path, "truncated WebP (bytes are missing at its end); copy it again")
+            raise _truncated(path, length + 8, total)
         while len(head := file.read(8)) == 8 and file.tell() <= length + 8:
             name, size = head[:4].decode("latin-1"), struct.unpack("<I", head[4:])[0]
             if file.tell() + size > total:
-                raise refuse(path, "truncated WebP (bytes are missing at its end); copy it again")
+                raise _truncated(path, file.tell() + size, total)
             start = file.tell()
             found.setdefault(name, file.read(size if name in ("ICCP", "EXIF", "XMP ") else min(size, 10)))
             file.seek(start + size + size % 2)
     return found
+
+
+def _truncated(path: Path, expected: int, total: int) -> ImageError:
+    share = 100 * (expected - total) / expected
+    what = f"truncated WebP ({share:.1f} % of its bytes are missing at its end)"
+    return refuse(path, f"{what}; copy it again: --salvage can't help, for a WebP that breaks off can't be decoded")
 
 
 def _size(chunks: dict[str, bytes]) -> tuple[int, int]:
@@ -81,8 +87,8 @@ class WebpSource:
         xmp = chunks.get("XMP ") or None
         self._tag = orientation(exif)
         if self._tag != 1:
-            exif, xmp = upright_exif(exif or b""), upright_xmp(xmp) if xmp else None
-        carry = Carry(chunks.get("ICCP"), exif, xmp)
+            exif, xmp = upright_exif(exif or b""), upright_xmp(xmp, turned=turns(self._tag)) if xmp else None
+        carry = Carry(chunks.get("ICCP"), exif, xmp, exif_dpi(exif))
         self.head = Head("webp", size[::-1] if turns(self._tag) else size, 8, upright=self._tag == 1, carry=carry)
 
     def frame(self, index: int) -> Frame:
@@ -92,7 +98,7 @@ class WebpSource:
             return Frame(stored, plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        write(path, first(frames, self.path), self.head.carry.finer(note.scale), lossless=self._lossless)
+        write(path, first(frames, self.path), self.head.carry.finer(note.scale, self.head.enlarged(note.scale)), lossless=self._lossless)
 
 
 def write(path: Path, stored: np.ndarray, carry: Carry, *, lossless: bool) -> None:

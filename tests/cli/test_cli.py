@@ -198,6 +198,18 @@ def test_unknown_weights_name_the_known_ones(restore: Run) -> None:
     assert "no-such-weights" in err
 
 
+def test_salvage_is_an_option(works: list[_Work], restore: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8)).save(tmp_path / "in" / "a.png", compress_level=0)
+    whole = (tmp_path / "in" / "a.png").read_bytes()
+    (tmp_path / "in" / "a.png").write_bytes(whole[: len(whole) // 2])
+    code, _, told = restore("denoise", tmp_path / "in", "--out", tmp_path / "out")
+    assert code == 1 and "--salvage" in told
+    code, lines, _ = restore("denoise", tmp_path / "in", "--out", tmp_path / "out", "--salvage", "--json")
+    assert code == 0
+    assert "rows are missing" in json.loads(lines.splitlines()[0])["warnings"][0]
+
+
 def test_doctor_says_what_will_be_used(restore: Run) -> None:
     _, out, _ = restore("doctor", "--json")
     findings = {finding["what"]: finding for finding in map(json.loads, out.splitlines())}

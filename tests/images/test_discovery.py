@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from restore.images import ImageError, Look, look, read
-from restore.images.dicom_kinds import kind_without_pixels
+from restore.images.dicom_objects import is_without_pixels
 from restore.images.headerless import is_headerless
 
 
@@ -206,7 +206,7 @@ def test_dicom_objects_without_pictures_are_told_by_kind(uid: str, syntax: Any, 
     for name in ("a.dcm", "IM1"):
         path = _store(tmp_path / name, _object(ROOT + uid), syntax)
         assert look(path) == Look("object", OBJECTS[uid])
-    assert kind_without_pixels(_store(tmp_path / "bare", _object(ROOT + uid), syntax, header=False)) == OBJECTS[uid]
+    assert is_without_pixels(_store(tmp_path / "bare", _object(ROOT + uid), syntax, header=False)) == OBJECTS[uid]
 
 
 @pytest.mark.parametrize("uid", ["2", "1.1", "481.1", "481.2", "66.4", "7", "77.1.6"])
@@ -216,7 +216,7 @@ def test_dicom_with_pixels_is_a_picture_whatever_it_is_called(uid: str, syntax: 
     for name in ("IMG.dc3", "i0007.acr", "x.img", "2024.01.05_PA view", "CR.1.2.3.abc", "IM000010", "1.2.840"):
         path = _store(tmp_path / name, _object(f"{ROOT}5.1.4.1.1.{uid}", pixels=True), syntax, header=header)
         assert look(path) == Look("picture"), name
-        assert kind_without_pixels(path) is None
+        assert is_without_pixels(path) is None
 
 
 def test_acr_nema_files_are_seen(tmp_path: Path) -> None:

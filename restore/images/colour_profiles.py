@@ -1,0 +1,114 @@
+"""ICC profiles: made from what PNG's own chunks say of colours, and asked whether they say anything beyond sRGB."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from PIL import Image, ImageCms
+
+_D65 = (0.3127, 0.329)
+_SRGB = (*_D65, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+"""White, red, green, blue: x and y of each."""
+_PRIMARIES = {
+    1: _SRGB,
+    4: (0.310, 0.316, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
+    5: (*_D65, 0.64, 0.33, 0.29, 0.60, 0.15, 0.06),
+    6: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
+    7: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
+    9: (*_D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
+    11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+    12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+}
+"""ITU-T H.273, table 2."""
+_SRGB_CURVE, _VIDEO_CURVE, _LINEAR = 13, 1, 8
+_GAMMAS = {4: 2.2, 5: 2.8, _LINEAR: 1.0}
+_CURVES = {1: _VIDEO_CURVE, 6: _VIDEO_CURVE, 14: _VIDEO_CURVE, 15: _VIDEO_CURVE, 13: _SRGB_CURVE}
+"""ITU-T H.273, table 3, those that are no HDR."""
+_NEAR = 0.002
+
+
+@dataclass(frozen=True)
+class Colours:
+    """What PNG chunks say: white and primaries, and a power or one of the curves."""
+
+    places: tuple[float, ...] = _SRGB
+    gamma: float | None = None
+    curve: int = _SRGB_CURVE
+
+    @property
+    def is_srgb(self) -> bool:
+        """Whether a viewer that is told nothing shows the same."""
+        power = self.curve == _SRGB_CURVE if self.gamma is None else abs(self.gamma - 2.2) < 0.02
+        return power and max(abs(a - b) for a, b in zip(self.places, _SRGB, strict=True)) < _NEAR
+
+
+def said_by_png(cicp: bytes | None, srgb: bytes | None, gama: bytes | None, chrm: bytes | None) -> Colours:
+    """What the payloads of these chunks say, the strongest first.
+
+    Raises:
+        ValueError: colours that no simple ICC profile describes (HDR, YCbCr, narrow range, rare curves or primaries).
+    """
+    if cicp is not None and len(cicp) == 4:
+        primaries, transfer, matrix, full = cicp
+        known = primaries in _PRIMARIES and (transfer in _GAMMAS or transfer in _CURVES)
+        if not known or matrix != 0 or full != 1:
+            hdr = {16: " (HDR, PQ)", 18: " (HDR, HLG)"}.get(transfer, "")
+            raise ValueError(f"the colour codes {primaries}, {transfer}, {matrix}, {full} in its cICP chunk{hdr}")
+        return Colours(_PRIMARIES[primaries], _GAMMAS.get(transfer), _CURVES.get(transfer, _SRGB_CURVE))
+    if srgb is not None:
+        return Colours()
+    gamma = 1e5 / struct.unpack(">I", gama)[0] if gama and len(gama) == 4 and any(gama) else None
+    places = tuple(v / 1e5 for v in struct.unpack(">8I", chrm)) if chrm and len(chrm) == 32 else _SRGB
+    return Colours(places, gamma)
+
+
+def profile(colours: Colours, *, gray: bool) -> bytes:
+    """An ICC profile of these colours; the same bytes each time."""
+    seen = np.linspace(0, 1, 4096)
+    if colours.curve == _SRGB_CURVE:
+        light = np.where(seen <= 0.04045, seen / 12.92, ((seen + 0.055) / 1.055) ** 2.4)
+    else:
+        light = np.where(seen < 0.081, seen / 4.5, ((seen + 0.099) / 1.099) ** (1 / 0.45))
+    options: dict[str, Any] = {"whitepoint": (*colours.places[:2], 1.0)}
+    if colours.gamma is None:
+        options["transferfunction"] = np.rint(light * 65535).astype(np.uint16)
+    else:
+        options["gamma"] = colours.gamma
+    if not gray:
+        at = colours.places
+        options["primaries"] = (at[2], at[3], 1.0, at[4], at[5], 1.0, at[6], at[7], 1.0)
+    made = bytearray(imagecodecs.cms_profile("gray" if gray else "rgb", **options))
+    made[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # it would hold the time of day
+    return bytes(made)
+
+
+def sound(icc: bytes) -> bool:
+    """Whether a colour engine can read the profile."""
+    try:
+        imagecodecs.cms_profile_validate(icc)
+    except (ValueError, RuntimeError):
+        return False
+    return len(icc) >= 128 and icc[36:40] == b"acsp"
+
+
+def shows_srgb(icc: bytes, *, gray: bool) -> bool:
+    """Whether colours look the same without the profile; False where the engine can't tell."""
+    mode = "L" if gray else "RGB"
+    if gray:
+        samples = np.arange(0, 256, 5, dtype=np.uint8)[None]
+    else:
+        steps = np.arange(0, 256, 51, dtype=np.uint8)
+        samples = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
+    try:
+        source, target = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
+        turn = ImageCms.buildTransform(source, target, mode, "RGB", renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC)
+        made = np.asarray(ImageCms.applyTransform(Image.fromarray(samples), turn))
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return False
+    expected = samples[..., None] if gray else samples
+    return bool(np.abs(made.astype(int) - expected).max() <= 3)

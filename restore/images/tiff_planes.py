@@ -1,0 +1,100 @@
+"""Stacks whose planes follow each other in the file under one directory: ImageJ above 4 GB, tifffile's `truncate`, MetaMorph."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tifffile
+from tifffile import TiffFile, TiffPage
+
+from restore.images.errors import ImageError
+
+
+def count(file: TiffFile, index: int) -> tuple[int, int]:
+    """How many planes page `index` has by what it says of itself, and how many of them lie in the file whole."""
+    page = file.pages[index]
+    if not isinstance(page, TiffPage) or not page.is_contiguous or page.dtype is None or not page.nbytes:
+        return 1, 1
+    said = _said(file, page, index)
+    left = file.filehandle.size - page.dataoffsets[0]
+    # a description that outlived its stack: nothing like a second plane follows
+    if said <= 1 or left < 1.5 * page.nbytes:
+        return 1, 1
+    return said, min(said, left // page.nbytes)
+
+
+def _said(file: TiffFile, page: TiffPage, index: int) -> int:
+    alone = len(file.pages) == 1
+    if index == 0 and alone and page.is_stk:
+        return int((file.stk_metadata or {}).get("NumberPlanes", 1))
+    if index == 0 and alone and page.is_imagej:
+        return _of_imagej(file.imagej_metadata or {}, page)
+    text = page.shaped_description
+    if text is None:
+        return 1
+    try:
+        said: dict[str, Any] = json.loads(text)
+        total = int(np.prod([int(n) for n in said["shape"]], dtype=np.int64))
+    except (ValueError, KeyError, TypeError):
+        return 1
+    if not (said.get("truncated") or alone) or total % page.size:
+        return 1
+    return total // page.size
+
+
+def _of_imagej(said: dict[str, Any], page: TiffPage) -> int:
+    frames, slices, channels, images = (int(said.get(name, 1)) for name in ("frames", "slices", "channels", "images"))
+    if channels == page.samplesperpixel:  # the samples of a pixel, counted as channels
+        channels = 1
+    return max(images, frames * slices * channels, 1)
+
+
+def read(page: TiffPage, plane: int) -> np.ndarray:
+    """Plane `plane` in the shape of `page`; what the file no longer holds is 0."""
+    file, order = page.parent.filehandle, page.parent.byteorder
+    assert page.dtype is not None
+    file.seek(page.dataoffsets[0] + plane * page.nbytes)
+    data = file.read(page.nbytes).ljust(page.nbytes, b"\0")
+    return np.frombuffer(data, page.dtype.newbyteorder(order)).reshape(page.shape)
+
+
+def write(page: TiffPage, first: np.ndarray, frames: Iterator[np.ndarray], planes: int) -> dict[int, Any]:
+    """Put the planes, `first` and those that follow, where the old ones lie, or at the end if they have grown and something follows.
+
+    Returns the tags that then change.
+    """
+    file = page.parent.filehandle
+    start, size = page.dataoffsets[0], first.nbytes
+    if size != page.nbytes and start + planes * page.nbytes < file.size:
+        start = file.seek(0, 2)
+        start += start % 2
+    if start > 2**32 - 1 and not page.parent.is_bigtiff:
+        raise ImageError(f"{page.parent.filename}: the result is over 4 GB; save the source as BigTIFF first")
+    stored: np.ndarray | None = first
+    for plane in range(planes):
+        if stored is None:
+            return {}
+        file.seek(start + plane * size)
+        file.write(_bytes(page, stored))
+        stored = next(frames, None) if plane + 1 < planes else None
+    if first.shape[:2] == (page.imagelength, page.imagewidth) and start == page.dataoffsets[0]:
+        return {}
+    return _strips(page, first, start)
+
+
+def _bytes(page: TiffPage, stored: np.ndarray) -> bytes:
+    if stored.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+        stored = np.moveaxis(stored, -1, 0)
+    return np.ascontiguousarray(stored, stored.dtype.newbyteorder(page.parent.byteorder)).tobytes()
+
+
+def _strips(page: TiffPage, stored: np.ndarray, start: int) -> dict[int, Any]:
+    """The tags of strips that follow each other from `start` on, one for all rows."""
+    if page.is_tiled:
+        raise ImageError(f"{page.parent.filename}: a stack of tiled planes under one directory; save it with a directory for each plane")
+    parts = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
+    size = stored.nbytes // parts
+    return {278: stored.shape[0], 273: [start + i * size for i in range(parts)], 279: [size] * parts}

@@ -1,0 +1,240 @@
+"""What travels when a picture changes its format: texts, EXIF, colours; what can't is refused, not dropped."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms, PngImagePlugin
+
+from restore.images import ImageError, read
+from restore.images.png_chunks import chunk, layout
+from restore.images.png_text import texts
+
+RGB = np.random.default_rng(2).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+TEXTS = (("Title", "A house"), ("Author", "J\u00fcrgen"), ("Comment", "two\nlines"), ("Description", "\u5bb6"))
+
+
+def convert(source: Path, out: Path, target: str) -> None:
+    picture = read(source)
+    picture.save(out, (picture.frame(i).stored for i in range(picture.frames)), format=target)
+
+
+def png_with(path: Path, *chunks: tuple[bytes, bytes], picture: np.ndarray = RGB) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    data = stream.getvalue()
+    path.write_bytes(data[:33] + b"".join(chunk(*c) for c in chunks) + data[33:])
+
+
+def exif() -> bytes:
+    block = Image.Exif()
+    block[0x010F], block[0x0110], block[0x8298] = "A maker", "A model", "(c) me"
+    below = block.get_ifd(0x8769)
+    below[0x829A], below[0x927C], below[0x9003] = 0.004, b"a maker note", "2001:02:03 04:05:06"
+    gps = block.get_ifd(0x8825)
+    gps[1], gps[2] = "N", (47.0, 30.0, 12.5)
+    return block.tobytes()
+
+
+@pytest.mark.parametrize("way", [("jpeg", "tiff"), ("png", "tiff"), ("webp", "tiff"), ("tiff", "png"), ("tiff", "webp")])
+def test_exif_comes_back_from_where_it_went(way: tuple[str, str], tmp_path: Path) -> None:
+    first, second = way
+    there, back, source = tmp_path / "b", tmp_path / "c", tmp_path / "a"
+    start = "jpeg" if first == "tiff" else first
+    Image.fromarray(RGB).save(source, start, exif=exif(), **({"lossless": True} if start == "webp" else {}))
+    with Image.open(source) as image:
+        wanted = image.getexif()
+        below, gps = dict(wanted.get_ifd(0x8769)), dict(wanted.get_ifd(0x8825))
+    convert(source, there, "tiff")
+    convert(there, back, second if first == "tiff" else start)
+    for path in (there, back):
+        with Image.open(path) as image:
+            found = image.getexif()
+            assert (found[0x010F], found[0x0110], found[0x8298]) == ("A maker", "A model", "(c) me")
+            assert dict(found.get_ifd(0x8769)) == below
+            assert dict(found.get_ifd(0x8825)) == gps
+    with tifffile.TiffFile(there) as file:
+        assert file.pages[0].tags[34665].value["ExposureTime"] == 0.004
+        assert file.pages[0].tags[34853].value["GPSLatitudeRef"] == "N"
+
+
+def test_texts_of_png(tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    for index, (keyword, text) in enumerate(TEXTS):
+        if keyword in ("Title", "Comment"):
+            info.add_text(keyword, text, zip=index == 0)
+        else:
+            info.add_itxt(keyword, text, zip=index == 1)
+    Image.fromarray(RGB).save(tmp_path / "a.png", pnginfo=info)
+    assert texts(layout(tmp_path / "a.png")) == TEXTS
+    convert(tmp_path / "a.png", tmp_path / "b.tif", "tiff")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        tags = file.pages[0].tags
+        assert tags[315].value == "J\u00fcrgen"
+        assert file.pages[0].description == "Title: A house\ntwo\nlines\n\u5bb6"
+    convert(tmp_path / "b.tif", tmp_path / "c.png", "png")
+    assert ("Description", "Title: A house\ntwo\nlines\n\u5bb6") in texts(layout(tmp_path / "c.png"))
+    convert(tmp_path / "a.png", tmp_path / "d.jpg", "jpeg")
+    data = (tmp_path / "d.jpg").read_bytes()
+    for comment in ("Title: A house", "Author: J\u00fcrgen", "two\nlines", "Description: \u5bb6"):
+        assert struct.pack(">BBH", 0xFF, 0xFE, len(comment.encode()) + 2) + comment.encode() in data
+    convert(tmp_path / "d.jpg", tmp_path / "e.png", "png")
+    assert ("Comment", "two\nlines") in texts(layout(tmp_path / "e.png"))
+
+
+def test_xmp_of_png(tmp_path: Path) -> None:
+    for packed in (False, True):
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", "<x>\u00e4</x>", zip=packed)
+        Image.fromarray(RGB).save(tmp_path / "a.png", pnginfo=info)
+        for target in ("tiff", "jpeg", "webp"):
+            convert(tmp_path / "a.png", tmp_path / "b", target)
+            with Image.open(tmp_path / "b") as image:
+                assert image.info["xmp"] == "<x>\u00e4</x>".encode()
+            convert(tmp_path / "b", tmp_path / "c", "png")
+            with Image.open(tmp_path / "c") as image:
+                assert image.info["xmp"] == "<x>\u00e4</x>".encode()
+
+
+def seen(path: Path) -> np.ndarray:
+    """What a colour-managed viewer shows, as sRGB."""
+    with Image.open(path) as image:
+        image.load()
+        icc = image.info.get("icc_profile")
+        if not icc:
+            return np.asarray(image.convert("RGB")).astype(int)
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        made = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), renderingIntent=1, outputMode="RGB")
+        return np.asarray(made).astype(int)
+
+
+def srgb(linear: np.ndarray) -> np.ndarray:
+    linear = linear.clip(0, 1)
+    return 255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+SRGB_CHRM = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+WIDE = struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+P3_TO_SRGB = np.array([[1.22494, -0.22494, 0.0], [-0.04206, 1.04206, 0.0], [-0.01964, -0.07864, 1.09828]])
+
+
+@pytest.mark.parametrize("target", ["tiff", "jpeg", "webp"])
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.6])
+@pytest.mark.parametrize("gray", [False, True])
+def test_gamma_becomes_a_profile(target: str, gamma: float, gray: bool, tmp_path: Path) -> None:
+    picture = (RGB // 2 + 64) if not gray else RGB[..., 0]
+    png_with(tmp_path / "a.png", (b"gAMA", struct.pack(">I", round(1e5 / gamma))), picture=picture)
+    if gray and target == "webp":
+        return
+    convert(tmp_path / "a.png", tmp_path / "b", target)
+    wanted = srgb((picture / 255.0) ** gamma)
+    wanted = wanted[..., None].repeat(3, -1) if gray else wanted
+    if target == "jpeg":
+        assert np.abs(seen(tmp_path / "b") - wanted).mean() < 8
+    else:
+        assert np.abs(seen(tmp_path / "b") - wanted)[wanted > 60].max() <= 4  # a colour engine is coarse in gray's shadows
+
+
+@pytest.mark.parametrize("said", ["cHRM", "cICP"])
+def test_primaries_become_a_profile(said: str, tmp_path: Path) -> None:
+    muted = RGB // 4 + 90
+    png_with(tmp_path / "a.png", (b"cHRM", WIDE) if said == "cHRM" else (b"cICP", bytes([12, 13, 0, 1])), picture=muted)
+    convert(tmp_path / "a.png", tmp_path / "b.tif", "tiff")
+    x = muted / 255.0
+    linear = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+    assert np.abs(seen(tmp_path / "b.tif") - srgb(linear @ P3_TO_SRGB.T)).max() <= 3
+
+
+@pytest.mark.parametrize("chunks", [
+    [(b"gAMA", struct.pack(">I", 45455))], [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", SRGB_CHRM)], [(b"sRGB", b"\0")],
+    [(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100000))], [(b"cICP", bytes([1, 13, 0, 1]))], [],
+])  # fmt: skip
+def test_what_is_srgb_needs_no_profile(chunks: list[tuple[bytes, bytes]], tmp_path: Path) -> None:
+    png_with(tmp_path / "a.png", *chunks)
+    for target in ("tiff", "webp", "bmp", "pgm"):
+        convert(tmp_path / "a.png", tmp_path / "b", target)
+        with Image.open(tmp_path / "b") as image:
+            assert "icc_profile" not in image.info and np.array_equal(np.asarray(image), RGB)
+
+
+@pytest.mark.parametrize("codes", [(9, 16, 0, 1), (9, 18, 0, 1), (1, 13, 1, 1), (1, 13, 0, 0), (10, 17, 0, 1)])
+@pytest.mark.parametrize("target", ["tiff", "jpeg", "webp", "bmp"])
+def test_colours_that_no_profile_describes_are_refused(codes: tuple[int, ...], target: str, tmp_path: Path) -> None:
+    png_with(tmp_path / "a.png", (b"cICP", bytes(codes)))
+    with pytest.raises(ImageError, match=r"can't describe the picture's colours.*cICP"):
+        convert(tmp_path / "a.png", tmp_path / "b", target)
+    read(tmp_path / "a.png").save(tmp_path / "b", [255 - read(tmp_path / "a.png").frame(0).stored])
+    assert layout(tmp_path / "b").find(b"cICP") == bytes(codes)
+
+
+def test_pgm_refuses_colours_that_need_a_profile(tmp_path: Path) -> None:
+    png_with(tmp_path / "a.png", (b"gAMA", struct.pack(">I", 100000)))
+    with pytest.raises(ImageError, match="colour profile"):
+        convert(tmp_path / "a.png", tmp_path / "b", "pgm")
+
+
+@pytest.mark.parametrize("kind", ["gray", "rgb", "rgba"])
+def test_bmp_embeds_profiles(kind: str, tmp_path: Path) -> None:
+    picture = {"gray": RGB[..., 0], "rgb": RGB, "rgba": np.dstack([RGB, RGB[..., 0]])}[kind]
+    png_with(tmp_path / "a.png", (b"gAMA", struct.pack(">I", 100000)), picture=picture)
+    convert(tmp_path / "a.png", tmp_path / "b.bmp", "bmp")
+    with Image.open(tmp_path / "b.bmp") as image:
+        assert np.array_equal(np.asarray(image), picture)
+    bmp = read(tmp_path / "b.bmp")
+    assert np.array_equal(bmp.frame(0).stored, picture)
+    icc = bmp._source.head.carry.icc
+    assert icc is not None and icc == read(tmp_path / "a.png")._source.head.carry.icc
+    changed = 255 - bmp.frame(0).stored
+    bmp.save(tmp_path / "c.bmp", [changed])
+    again = read(tmp_path / "c.bmp")
+    assert again._source.head.carry.icc == icc and np.array_equal(again.frame(0).stored, changed)
+    convert(tmp_path / "c.bmp", tmp_path / "d.tif", "tiff")
+    with Image.open(tmp_path / "d.tif") as image:
+        assert image.info["icc_profile"] == icc
+    data = (tmp_path / "b.bmp").read_bytes()
+    assert struct.unpack_from("<I", data, 2)[0] == len(data) and data.endswith(icc)
+
+
+def test_data_after_the_end_of_a_png(tmp_path: Path) -> None:
+    png_with(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes() + b"a film")
+    assert read(tmp_path / "a.png").warnings == ["data after its end (6 bytes) are not kept where pixels change"]
+
+
+def test_a_profile_goes_before_gamma(tmp_path: Path) -> None:
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    png_with(tmp_path / "a.png", (b"iCCP", b"x\0\0" + zlib.compress(icc)), (b"gAMA", struct.pack(">I", 100000)))
+    convert(tmp_path / "a.png", tmp_path / "b.tif", "tiff")
+    with Image.open(tmp_path / "b.tif") as image:
+        assert image.info["icc_profile"] == icc
+
+
+BANDS = {
+    "five bands": (np.dstack([RGB, RGB[..., :2]]), "rgb", [0, 0]),
+    "near infrared": (np.dstack([RGB, RGB[..., :1]]), "rgb", [0]),
+    "alpha and infrared": (np.dstack([RGB, RGB[..., :2]]), "rgb", [2, 0]),
+    "infrared and alpha": (np.dstack([RGB, RGB[..., :2]]), "rgb", [0, 2]),
+    "gray and one": (RGB[..., :2], "minisblack", [0]),
+    "eight bands": (np.dstack([RGB, RGB, RGB[..., :2]]), "minisblack", [0] * 7),
+}
+
+
+@pytest.mark.parametrize("kind", BANDS)
+@pytest.mark.parametrize("target", ["png", "webp", "jpeg", "bmp", "pgm"])
+def test_bands_that_are_no_alpha_are_refused(kind: str, target: str, tmp_path: Path) -> None:
+    data, photometric, extra = BANDS[kind]
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric=photometric, planarconfig="contig", extrasamples=extra, metadata=None)
+    with pytest.raises(ImageError, match=r"can't hold \d of this picture's \d bands, which are neither colour nor alpha; choose tiff"):
+        convert(tmp_path / "a.tif", tmp_path / "b", target)
+
+
+def test_bands_that_are_alpha_become_it(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.dstack([RGB, RGB[..., :1]]), photometric="rgb", extrasamples=[2], metadata=None)
+    convert(tmp_path / "a.tif", tmp_path / "b.png", "png")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png")), np.dstack([RGB, RGB[..., :1]]))
