@@ -60,12 +60,12 @@ def fitted_back(answer: Tensor, colours: int) -> Tensor:
 
 
 NARROWEST = 32
-"""Pixels a side that a network is given at least. oneDNN's bf16 convolutions in channels-last are wrong, and differently at every call, for
-maps two pixels wide, which a U-Net makes of a picture of 8. No tile of a larger picture is so narrow."""
+"""The least side in pixels that a network is given. oneDNN's bf16 channels-last convolutions give wrong and varying results for maps two
+pixels wide, which a U-Net makes of a picture of 8. No tile of a larger picture is so narrow."""
 
 
 def padded(picture: Tensor, multiple: int) -> Tensor:
-    """(B, C, H, W) continued by mirroring at its lower and right edge until its sides are multiples of `multiple`, and not under NARROWEST."""
+    """(B, C, H, W) reflected at its lower and right edge until its sides are multiples of `multiple` and at least NARROWEST."""
     for axis in (2, 3):
         length = picture.shape[axis]
         wanted = max(length, NARROWEST)

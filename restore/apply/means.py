@@ -1,8 +1,8 @@
-"""Local means are kept where a picture is flat: there the noise averages out, so that what a correction adds on the whole is a mistake.
+"""Keep local means where a picture is flat. There the noise averages out, so a mean that a correction adds is an error.
 
-A network that is told more noise than there is, or a level or a value that it has seldom seen, shifts flat areas by some levels. Where the
-picture varies no more than its noise does, the local mean of the correction is taken off it; the noise that this brings back is that of some
-hundred pixels' mean.
+A network shifts flat areas by some levels if the specified noise exceeds the real one, or if it has seldom seen such a level or value.
+Where the picture varies no more than its noise, the local mean of the correction is subtracted. This brings back noise, but only that of
+the mean of some hundred pixels.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ STILL = 0.02
 
 
 def keep(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> None:
-    """Take from the correction of a picture, in place, its local mean where the picture is flat.
+    """Subtract the correction's local mean, in place, where the picture is flat.
 
     Args:
         shown: (H, W, C) float32.
         restored: the same shape; it is changed.
-        level: the noise that the network was told.
+        level: the noise level that the network was given.
     """
     if min(shown.shape[:2]) < 2 * CELL or not max(level.slope, level.constant) > 0:
         return
@@ -60,7 +60,7 @@ def _shift(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> np.nda
 
 
 def _cells(shown: np.ndarray, restored: np.ndarray, middle: np.float32) -> list[np.ndarray]:
-    """Means over cells, (h, w) float32 each: of the picture less `middle`, its square, the correction, the darkest and the brightest pixels."""
+    """Means over cells, (h, w) float32 each: the picture less `middle`, its square, the correction, darkest and brightest pixels."""
     height, width = shown.shape[0] // CELL, shown.shape[1] // CELL
     found = [np.empty((height, width), np.float32) for _ in range(5)]
     low, high = shown.min(), shown.max()

@@ -2,14 +2,14 @@
 
 Ponomarenko et al. 2007 and Colom and Buades 2013 (IPOL, "Analysis and extension of the Ponomarenko et al. method"): among the
 8 x 8 DCT blocks of a picture those with the least energy at low frequencies show the least content, and the high frequencies
-of these few show little but noise. The blocks are grouped by brightness, and the line a x + b of Foi et al. 2008 is laid through the groups'
-variances: through a low quantile of them, for texture that hides in a group only adds variance, while a frame, a mat or a magnitude
-picture's background that is quieter than the rest is one group among many.
+of these few show little but noise. The blocks are grouped by brightness. The line a x + b of Foi et al. 2008 is fitted to a low
+quantile of the groups' variances: texture in a group only adds variance. A frame, a mat or the background of a magnitude
+picture may be quieter than the rest, but is one group among many.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -21,11 +21,13 @@ MOST_BLOCKS = 40_000  # a channel; more tell nothing new and cost time
 FLATTEST = 0.07  # share of a group's blocks that is used
 FEWEST = 64  # blocks of a group
 GROUPS = 16
-QUANTILE = 0.2  # of the groups' variances, that the line is laid through
+QUANTILES = (0.2, 0.5)  # of the groups' variances, that the line is fitted to: little noise may be texture in part, loud noise hides it
+BETWEEN = (8.0, 25.0)  # of sigma: up to the first the lower quantile, from the second on the higher
 GAIN = 0.2  # by how much of its loss the line must better a constant, or the noise does not depend on the signal
 LOW = (ORDER > 0) & (ORDER <= 3)
 MIDDLE, TOP = (ORDER >= 4) & (ORDER <= 6), ORDER >= 9
 CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred by half a pixel has 2.5 and 1.2, clean photographs 8 and 5
+MOST_COLOURED = 1.3  # by how much the finest detail's sigma is raised at most where the noise is correlated
 WHITE, EVEN = (1.3, 2.0), (1.3, 1.7)  # of the same: a photograph's noise from where to where trust in it falls
 QUIET, LOUD = 4.0, 8.0  # of sigma: a photograph's estimate up to the first may be texture, from the second on it is noise
 MANY_CLIPPED = 0.5  # share of a group's blocks from which the few that are not clipped are not typical of it
@@ -42,7 +44,7 @@ class Estimate:
         spread: by how much the noisiest groups of blocks exceed the line: 1.1 for noise, more where texture hides in them.
     """
 
-    level: NoiseLevel = NoiseLevel()
+    level: NoiseLevel = field(default_factory=NoiseLevel)
     colour: float = 1.0
     spread: float = 1.0
 
@@ -52,11 +54,11 @@ class Estimate:
         return self.colour > CORRELATED and self.spread < MIXED and self.level.sigma() > 0
 
     def confidence(self, span: float = 1.0) -> float:
-        """How far a photograph's estimate is to be trusted, 0.6..1: the share of the correction that is taken.
+        """How far to trust a photograph's estimate, 0.6..1: the fraction of the correction that is applied.
 
-        Fine texture reads as noise of a sigma of up to about 5, and more where all of a picture is textured. But it is neither white nor alike
-        in dark and bright places: an estimate that is both, is taken at its word, and any other that is low with care. Six tenths of the
-        correction there cost the PolyU photographs 0.2 dB of 0.6, and spare clean pictures four.
+        Fine texture reads as noise of a sigma of up to about 5, or more where all of a picture is textured. But texture is neither white nor
+        equal in dark and bright places. An estimate that is both is trusted; any other low estimate is applied in part. A fraction of
+        0.6 costs the PolyU photographs 0.2 dB of 0.6 and spares clean pictures four.
 
         Args:
             span: the range in which a network sees the picture.
@@ -89,8 +91,11 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     near = [group for group, excess in zip(groups, above, strict=True) if excess <= np.median(above)]
     colour = float(np.median([_energy(group, MIDDLE) / max(_energy(group, TOP), 1e-30) for group in near]))
     made = Estimate(level, colour, float(np.quantile(above, 0.9)))
-    # the finest detail tells texture from noise best, but of correlated noise least: networks are trained on what HIGH shows of that
-    return replace(made, level=_line(brightness, np.array([fine_variance(group) for group in groups]))) if made.correlated else made
+    if not made.correlated:
+        return made
+    # networks learn correlated noise by what HIGH shows of it, more than the finest detail does; texture may look the same, hence the limit
+    whole = _line(brightness, np.array([fine_variance(group) for group in groups]))
+    return replace(made, level=level.scaled(min(max(whole.sigma() / max(level.sigma(), 1e-12), 1.0), MOST_COLOURED)))
 
 
 def level_of(picture: np.ndarray, told: Estimate | NoiseLevel | float | None, valid: np.ndarray | None = None) -> Estimate | NoiseLevel:
@@ -127,7 +132,7 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
 
 
 def _groups(blocks: np.ndarray, clipped: np.ndarray) -> list[np.ndarray]:
-    """The flattest (n, 8, 8) blocks of each group of like brightness, dark to bright; without clipped blocks and groups, where others remain."""
+    """The flattest (n, 8, 8) blocks of each brightness group, dark to bright; clipped blocks and groups are left out where others remain."""
     means = blocks[:, 0, 0]
     darkest, spread = float(means.min()), float(np.ptp(means)) or 1.0
     # 16 bits tell brightness well enough, and sort several times quicker than floats
@@ -143,27 +148,34 @@ def _groups(blocks: np.ndarray, clipped: np.ndarray) -> list[np.ndarray]:
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> NoiseLevel:
-    """The line of variance y over brightness x: quantile regression of relative errors, by non-negative least squares reweighted."""
+    """The line of variance y over brightness x: at a low quantile first, then at that which fits so much noise."""
+    first = _quantile_line(x, y, QUANTILES[0])
+    quantile = float(np.interp(first.sigma(), BETWEEN, QUANTILES))
+    return first if quantile == QUANTILES[0] else _quantile_line(x, y, quantile)
+
+
+def _quantile_line(x: np.ndarray, y: np.ndarray, quantile: float) -> NoiseLevel:
+    """Quantile regression of relative errors, by non-negative least squares reweighted."""
     black = float(x.min())
-    constant = float(np.quantile(y, QUANTILE))
+    constant = float(np.quantile(y, quantile))
     least = 1e-6 * max(float(y.max()), 1e-30)
     line = np.full_like(y, max(constant, least))
-    plain = _loss(y, line)
+    plain = _loss(y, line, quantile)
     slope, offset = 0.0, constant
     for _ in range(20):
         error = (y - line) / line
-        weight = np.sqrt(np.where(error > 0, QUANTILE, 1 - QUANTILE) / np.maximum(np.abs(error), 0.02)) / line
+        weight = np.sqrt(np.where(error > 0, quantile, 1 - quantile) / np.maximum(np.abs(error), 0.02)) / line
         (slope, offset), _ = nnls(np.stack([x - black, np.ones_like(x)], axis=1) * weight[:, None], y * weight)
         line = np.maximum(slope * (x - black) + offset, least)
-    if _loss(y, line) > (1 - GAIN) * plain:
+    if _loss(y, line, quantile) > (1 - GAIN) * plain:
         return NoiseLevel(0.0, constant)
     in_the_dark = float(offset - slope * black)
     return NoiseLevel(float(slope), in_the_dark) if black >= 0 and in_the_dark >= 0 else NoiseLevel(float(slope), float(offset), black)
 
 
-def _loss(y: np.ndarray, line: np.ndarray) -> float:
+def _loss(y: np.ndarray, line: np.ndarray, quantile: float) -> float:
     error = (y - line) / line
-    return float((np.where(error > 0, QUANTILE, QUANTILE - 1) * error).mean())
+    return float((np.where(error > 0, quantile, quantile - 1) * error).mean())
 
 
 def _energy(blocks: np.ndarray, where: np.ndarray) -> float:

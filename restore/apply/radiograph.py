@@ -1,7 +1,8 @@
 """Is this gray picture a radiograph? For files whose format does not say, so that they get the X-ray weights.
 
 A logistic regression on a thumbnail's spectrum and brightness: radiographs are smooth, of middle contrast, and lack the hard
-edges and fine texture of photographs. The thumbnail averages the noise away. Fitted on whole pictures and crops, noisy and clean. Refitted by `python benchmarks/radiograph.py`.
+edges and fine texture of photographs. The thumbnail averages the noise away. Fitted on whole pictures and crops, noisy and clean.
+Refitted by `python benchmarks/radiograph.py`.
 """
 
 from __future__ import annotations

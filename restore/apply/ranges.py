@@ -1,8 +1,8 @@
 """The range in which a network sees a picture: an affine map into about [0, 1], and the noise with it.
 
-A network without biases is homogeneous, f(a x, a s) = a f(x, s) (Mohan et al. 2020), for positive a only: what is negative, as all that
-lies below a window's black, it has never seen, and pulls towards zero. One with biases knows one range alone. A picture whose range is another
-is therefore shifted and scaled into [0, 1] first, and the correction scaled back. Pictures in [0, 1] go through as they are.
+A network without biases is homogeneous, f(a x, a s) = a f(x, s) (Mohan et al. 2020), but for positive a only. It has never seen
+negative values, such as those below a window's black, and pulls them towards zero. A network with biases knows one range alone. So a
+picture with another range is first mapped into [0, 1], and its correction is scaled back. Pictures in [0, 1] pass unchanged.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from restore.images.noise import NoiseLevel
 CELL = 8
 """Side in pixels of the cells whose means are the picture's range: their noise is an eighth of a pixel's."""
 NARROW, NARROW_OF_OTHERS = 0.25, 1 / 12
-"""A range narrower than this is widened to [0, 1]: a 12-bit camera in 16-bit samples, floats of 0 to 0.01. A network that is not homogeneous
-makes something else of a dull photograph than of a vivid one, and is to go on doing so."""
+"""A range narrower than this is widened to [0, 1]: a 12-bit camera in 16-bit samples, floats of 0 to 0.01. The second is for networks
+that are not homogeneous: they treat a dull photograph differently from a vivid one, on purpose."""
 SLACK = 0.02
 """Cells may lie so far outside [0, 1], beside what noise does, before the picture counts as one that does."""
 LOWEST, HIGHEST = -1.0, 2.0
@@ -68,8 +68,9 @@ def range_of(shown: np.ndarray, level: NoiseLevel, *, homogeneous: bool, narrow:
         return Range()
     if homogeneous and low >= 0 and high > 0:
         return Range(0.0, high)
-    # a constant picture outside [0, 1] is shifted alone
-    return Range(low, high - low) if high > low else Range(low, 1.0)
+    if high <= low:  # a constant picture is shifted alone, and only from outside [0, 1]
+        return Range() if 0 <= low <= 1 else Range(low, 1.0)
+    return Range(low, high - low)
 
 
 def _extremes(shown: np.ndarray) -> tuple[float, float]:

@@ -28,8 +28,8 @@ from restore.runtime import Runtime
 log = logging.getLogger(__name__)
 
 ROUNDING = 1.0
-"""Standard deviation (of 255, in the range that a network sees) below which bf16 leaves more in flat areas than the noise that it takes away:
-0.33 of a sigma of 1 against 0.20 in float32."""
+"""Standard deviation (of 255, in the network's range) below which bf16's rounding is no longer small beside the noise: in flat areas it
+leaves 0.33 of a sigma of 1, float32 0.20."""
 
 Condition = Callable[[slice, slice], np.ndarray]
 """Rows and columns -> the map (h, w, 1) float32 that a network takes beside that piece of the picture."""
@@ -177,7 +177,7 @@ class Restorer:
             raise ValueError("a mask of the picture's height and width belongs to networks that fill holes, and to them alone")
         found = self.noise_level(shown, noise_level)
         level = found.level if isinstance(found, Estimate) else found
-        span = range_of(shown, level, homogeneous=self.homogeneous, narrow=self._narrow())
+        span = range_of(shown, level, homogeneous=self.homogeneous, narrow=self._narrow(shown))
         seen = span.into(shown)
         if mask is not None:
             seen = np.where(mask[:, :, None], np.float32(HOLE), seen)
@@ -214,11 +214,14 @@ class Restorer:
                 if self.place.device.type == "cuda":
                     torch.cuda.empty_cache()
 
-    def _narrow(self) -> float:
-        """The range under which a picture is widened to [0, 1]; what comes of a translation is no longer in the picture's range."""
+    def _narrow(self, shown: np.ndarray) -> float:
+        """The range under which a picture is widened to [0, 1].
+
+        Not before a translation, whose result is in another range; nor where 8 bits were all there was, whose steps would become texture.
+        """
         if self.homogeneous:
             return NARROW
-        return NARROW_OF_OTHERS if self.scale > 1 or self.takes_mask else 0.0
+        return NARROW_OF_OTHERS if self.scale > 1 and not eight_bits(shown) else 0.0
 
     def _precision(self, shown: np.ndarray, level: NoiseLevel, span: Range) -> str:
         """The precision to work in: float32 where the noise, in the range that the network sees, would drown in the eight bits of bf16.
@@ -244,7 +247,7 @@ class Restorer:
         return level_of(shown, noise_level)
 
     def confidence(self, level: Estimate | NoiseLevel, span: Range) -> float:
-        """The share of the correction to take: see `Estimate.confidence`. Levels that are told, and radiographs', are taken at their word."""
+        """The fraction of the correction to apply: see `Estimate.confidence`. Specified levels and radiographs' estimates are trusted."""
         return level.confidence(span.span) if isinstance(level, Estimate) and not self.signal_dependent else 1.0
 
     def _tiles(self, shown: np.ndarray, condition: Condition | None, strength: float, tile: int, trace: Trace) -> np.ndarray:

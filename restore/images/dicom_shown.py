@@ -1,9 +1,9 @@
 """What a network sees of DICOM's stored values, and how they are displayed.
 
-A network sees an affine map of the stored values: of the window where there is a linear one (0 is its lower end, 1 its upper end), else of the
-line through the lookup tables' rise. Windows and tables decide what is displayed, not what is restored: what lies outside a narrow
-window, or where a VOI LUT is flat, is restored like the rest. For display the whole chain (modality LUT, VOI, MONOCHROME1's inversion) is
-evaluated once for every value that a sample can take (at most 65,536).
+A network sees an affine map of the stored values. With a linear window, 0 is its lower end and 1 its upper end; with a lookup table
+the map is the line through the table's rise. Windows and tables decide what is displayed, not what is restored: values outside a narrow
+window, or where a VOI LUT is flat, are restored like the rest. For display the whole chain (modality LUT, VOI, MONOCHROME1's inversion)
+is evaluated once for every value that a sample can take (at most 65,536).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
-
 
 _RISE = (0.1, 0.9)
 """Between these shares of its rise a lookup table is taken for a line."""
@@ -114,7 +113,7 @@ class Table:
 
 
 def build(field: Field, ds: Dataset, index: int, extent: tuple[float, float]) -> Table:
-    """The table of one frame; `extent` (lowest, highest value in the pixels, the odd hot one aside) is displayed where no window is given."""
+    """The table of one frame; `extent` (lowest and highest value, without hot pixels) is displayed where no window is given."""
     values = np.arange(field.low, field.high + 1, dtype=np.float64)
     display = chain(values, ds, index, extent)
     start, step = _line(values, display, extent)

@@ -36,7 +36,7 @@ class Sideways(nn.Module):
 
 
 def test_an_ensemble_is_the_mean_over_views() -> None:
-    picture = np.random.default_rng(0).random((6, 6, 1), dtype=np.float32)
+    picture = np.random.default_rng(0).random((32, 32, 1), dtype=np.float32)
     place = runtime.choose("cpu", "fp32")
     restored = Restorer(Sideways(), place=place, ensemble=4).restore(picture)[0]
     neighbours = [np.roll(picture, shift, axis) for shift in (1, -1) for axis in (0, 1)]

@@ -84,7 +84,10 @@ def test_none_is_a_value_error(tmp_path: Path) -> None:
         checkpoint.load(tmp_path)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("PytorchStreamWriter failed writing file"), OSError(28, "No space left on device")], ids=repr)
+FAULTS = [RuntimeError("PytorchStreamWriter failed writing file"), OSError(28, "No space left on device")]
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=repr)
 def test_a_checkpoint_that_cannot_be_written_is_named_and_costs_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
