@@ -9,13 +9,13 @@ picture may be quieter than the rest, but is one group among many.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from scipy.optimize import nnls
 
-from restore.images.noise import BLOCK, ORDER, NoiseLevel, dct, fine_variance
+from restore.images.noise import BLOCK, ORDER, NoiseLevel, dct
 
 MOST_BLOCKS = 40_000  # a channel; more tell nothing new and cost time
 FLATTEST = 0.07  # share of a group's blocks that is used
@@ -27,9 +27,9 @@ GAIN = 0.2  # by how much of its loss the line must better a constant, or the no
 LOW = (ORDER > 0) & (ORDER <= 3)
 MIDDLE, TOP = (ORDER >= 4) & (ORDER <= 6), ORDER >= 9
 CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred by half a pixel has 2.5 and 1.2, clean photographs 8 and 5
-MOST_COLOURED = 1.3  # by how much the finest detail's sigma is raised at most where the noise is correlated
 WHITE, EVEN = (1.3, 2.0), (1.3, 1.7)  # of the same: a photograph's noise from where to where trust in it falls
 QUIET, LOUD = 4.0, 8.0  # of sigma: a photograph's estimate up to the first may be texture, from the second on it is noise
+BLACK = 20  # pixels of a block at the darkest value: few photons leave some pixels dark, a collimator all
 MANY_CLIPPED = 0.5  # share of a group's blocks from which the few that are not clipped are not typical of it
 
 
@@ -56,15 +56,15 @@ class Estimate:
     def confidence(self, span: float = 1.0) -> float:
         """How far to trust a photograph's estimate, 0.6..1: the fraction of the correction that is applied.
 
-        Fine texture reads as noise of a sigma of up to about 5, or more where all of a picture is textured. But texture is neither white nor
-        equal in dark and bright places. An estimate that is both is trusted; any other low estimate is applied in part. A fraction of
-        0.6 costs the PolyU photographs 0.2 dB of 0.6 and spares clean pictures four.
+        Fine texture reads as noise of a sigma of up to about 5, or more where all of a picture is textured. But texture is neither white
+        nor equal in dark and bright places. An estimate that is both is trusted; any other low estimate is applied in part. A fraction
+        of 0.6 costs the PolyU photographs 0.2 dB of 0.6 and spares clean pictures four.
 
         Args:
             span: the range in which a network sees the picture.
         """
-        mixed = float(np.clip(self.spread / MIXED, 1, 2))
-        loud = float(np.interp(self.level.sigma() / span, (QUIET * mixed, LOUD * mixed), (0, 1)))
+        care = float(np.clip(max(self.spread / MIXED, self.colour - WHITE[0]), 1, 2))
+        loud = float(np.interp(self.level.sigma() / span, (QUIET * care, LOUD * care), (0, 1)))
         white, even = (float(np.interp(value, ends, (1, 0))) for value, ends in ((self.colour, WHITE), (self.spread, EVEN)))
         return 0.6 + 0.4 * max(loud, min(white, even))
 
@@ -90,12 +90,7 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     above = finest / np.maximum(level.variance(brightness), 1e-30)
     near = [group for group, excess in zip(groups, above, strict=True) if excess <= np.median(above)]
     colour = float(np.median([_energy(group, MIDDLE) / max(_energy(group, TOP), 1e-30) for group in near]))
-    made = Estimate(level, colour, float(np.quantile(above, 0.9)))
-    if not made.correlated:
-        return made
-    # networks learn correlated noise by what HIGH shows of it, more than the finest detail does; texture may look the same, hence the limit
-    whole = _line(brightness, np.array([fine_variance(group) for group in groups]))
-    return replace(made, level=level.scaled(min(max(whole.sigma() / max(level.sigma(), 1e-12), 1.0), MOST_COLOURED)))
+    return Estimate(level, colour, float(np.quantile(above, 0.9)))
 
 
 def level_of(picture: np.ndarray, told: Estimate | NoiseLevel | float | None, valid: np.ndarray | None = None) -> Estimate | NoiseLevel:
@@ -108,7 +103,7 @@ def level_of(picture: np.ndarray, told: Estimate | NoiseLevel | float | None, va
 def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """(N, 8, 8) orthonormal DCT blocks on a regular grid, and (N,) whether the file format has clipped their noise.
 
-    Clipped are blocks with more than one pixel at the picture's very darkest or brightest value. Left out, where enough others remain,
+    Clipped are blocks with more than one pixel at the picture's brightest value, and those with many at its darkest. Left out, where enough others remain,
     are blocks with pixels that are no picture, and those near pixels that equal all their neighbours, as mats, frames and labels have them.
     """
     if min(channel.shape) < BLOCK:
@@ -122,7 +117,7 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
         sums = cv2.boxFilter(where.astype(np.uint8), -1, (BLOCK, BLOCK), anchor=(0, 0), normalize=False)
         return np.asarray(sums[: 1 - BLOCK : step, : 1 - BLOCK : step])
 
-    clipped = count((channel == channel.min()) | (channel == channel.max())) > 1
+    clipped = (count(channel == channel.max()) > 1) | (count(channel == channel.min()) > BLACK)
     picture = np.ones(clipped.shape, bool) if valid is None else count(~valid) == 0
     neighbours = np.ones((3, 3), np.uint8)
     still = (cv2.erode(channel, neighbours) == cv2.dilate(channel, neighbours)).astype(np.uint8)
@@ -132,7 +127,7 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
 
 
 def _groups(blocks: np.ndarray, clipped: np.ndarray) -> list[np.ndarray]:
-    """The flattest (n, 8, 8) blocks of each brightness group, dark to bright; clipped blocks and groups are left out where others remain."""
+    """The flattest (n, 8, 8) blocks of each brightness group, dark to bright; clipped blocks and groups are left out if others remain."""
     means = blocks[:, 0, 0]
     darkest, spread = float(means.min()), float(np.ptp(means)) or 1.0
     # 16 bits tell brightness well enough, and sort several times quicker than floats
