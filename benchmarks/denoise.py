@@ -135,7 +135,7 @@ def real_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, n
     for path in sorted((root / "real_noise/polyu").glob("*_[Rr]eal.*"))[:limit]:
         noisy = picture(path, cv2.IMREAD_COLOR)
         clean = picture(path.with_name(re.sub("_[Rr]eal", "_mean", path.name)), cv2.IMREAD_COLOR)
-        yield "polyu", "8-bit", clean, noisy, estimate(noisy)
+        yield "polyu", "8-bit", clean, noisy, estimate(noisy).level
 
 
 def clean_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, np.ndarray, NoiseLevel]]:
@@ -145,7 +145,7 @@ def clean_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, 
     for path in sorted((root / "test/set14").glob("*"))[:limit]:
         clean = picture(path, cv2.IMREAD_COLOR)
         clean = clean[:, :, :1] if np.ptp(clean, axis=2).max() == 0 else clean
-        yield "set14 clean against itself", "8-bit", clean, clean, estimate(clean)
+        yield "set14 clean against itself", "8-bit", clean, clean, estimate(clean).level
 
 
 SUITES = {"gray": gray_cases, "color": color_cases, "xray": xray_cases, "real": real_cases, "clean": clean_cases}

@@ -27,7 +27,7 @@ GAIN = 0.2  # by how much of its loss the line must better a constant, or the no
 LOW = (ORDER > 0) & (ORDER <= 3)
 MIDDLE, TOP = (ORDER >= 4) & (ORDER <= 6), ORDER >= 9
 CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred by half a pixel has 2.5 and 1.2, clean photographs 8 and 5
-WHITE, EVEN = (1.3, 2.0), (1.3, 1.7)  # of the same: a photograph's noise from where to where trust in it falls
+WHITE, EVEN = (1.4, 2.4), (1.4, 2.4)  # of the same: a photograph's noise from where to where trust in it falls
 QUIET, LOUD = 4.0, 8.0  # of sigma: a photograph's estimate up to the first may be texture, from the second on it is noise
 BLACK = 20  # pixels of a block at the darkest value: few photons leave some pixels dark, a collimator all
 MANY_CLIPPED = 0.5  # share of a group's blocks from which the few that are not clipped are not typical of it
