@@ -25,8 +25,9 @@ CLIPPED = 0.005
 """Share of clipped pixels in a window from which its mean is not the light's: what is cut off is missing from it."""
 
 
-STILL = 0.02
-"""Of the noise's variance: a window that varies less is no clipped noise, whatever its value."""
+STILL, CONSTANT = 0.02, 1e-4
+"""Of the noise's variance: a window that varies less than the first is no clipped noise, whatever its value; one that varies less than the
+second has no noise at all, and stays as it is."""
 
 
 def keep(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> None:
@@ -40,13 +41,18 @@ def keep(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> None:
     if min(shown.shape[:2]) < 2 * CELL or not max(level.slope, level.constant) > 0:
         return
     for channel in range(shown.shape[2]):
-        shift = _shift(shown[:, :, channel], restored[:, :, channel], level)
+        shift, constant = _shift(shown[:, :, channel], restored[:, :, channel], level)
         if np.abs(shift).max() > 0:
             _take_off(restored[:, :, channel], shift)
+        if constant.any():
+            height, width = shown.shape[:2]
+            rows, columns = (np.minimum(np.arange(n) // CELL, m - 1) for n, m in zip((height, width), constant.shape, strict=True))
+            where = constant[rows[:, None], columns]
+            restored[:, :, channel][where] = shown[:, :, channel][where]
 
 
-def _shift(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> np.ndarray:
-    """(h, w) float32, a value a cell: what the correction adds on the whole where the picture is flat, else 0."""
+def _shift(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> tuple[np.ndarray, np.ndarray]:
+    """(h, w) float32, a value a cell: what the correction adds on the whole where the picture is flat, else 0; and where it is constant."""
     middle = np.float32(shown[:: 4 * CELL, :: 4 * CELL].mean())  # squares of a narrow range about it keep their precision
     mean, square, change, dark, bright = _cells(shown, restored, middle)
     mean, square, dark, bright = (_averaged(one) for one in (mean, square, dark, bright))
@@ -56,7 +62,8 @@ def _shift(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> np.nda
     # dark pixels are cut off where there is noise without light; counts of photons are not
     clipped = (bright > CLIPPED) | ((dark > CLIPPED) & (2 * level.constant > noise))
     flat[clipped & (variance > STILL)] = 0
-    return (_averaged(flat * change) / np.maximum(_averaged(flat), 1e-6) * flat).astype(np.float32)
+    shift = _averaged(flat * change) / np.maximum(_averaged(flat), 1e-6) * flat
+    return shift.astype(np.float32), variance < CONSTANT
 
 
 def _cells(shown: np.ndarray, restored: np.ndarray, middle: np.float32) -> list[np.ndarray]:

@@ -103,8 +103,9 @@ def level_of(picture: np.ndarray, told: Estimate | NoiseLevel | float | None, va
 def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """(N, 8, 8) orthonormal DCT blocks on a regular grid, and (N,) whether the file format has clipped their noise.
 
-    Clipped are blocks with more than one pixel at the picture's brightest value, and those with many at its darkest. Left out, where enough others remain,
-    are blocks with pixels that are no picture, and those near pixels that equal all their neighbours, as mats, frames and labels have them.
+    Clipped are blocks with more than one pixel at the picture's brightest value, and those with many at its darkest. Left out, where
+    enough others remain, are blocks with pixels that are no picture, and those near pixels that equal all their neighbours, as mats,
+    frames and labels have them.
     """
     if min(channel.shape) < BLOCK:
         return np.zeros((0, BLOCK, BLOCK), np.float32), np.zeros(0, bool)

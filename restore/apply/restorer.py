@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from restore import networks, runtime, weights
-from restore.apply import means, memory, statistics, tiling
+from restore.apply import exclusions, means, memory, statistics, tiling
 from restore.apply.arrays import eight_bits, enlarged, fitted_back, fitting, floats, padded, stored, tensor
 from restore.apply.faults import FALLBACKS, Trace, fault_of, out_of_memory
 from restore.apply.noise import Estimate, level_of
@@ -157,7 +157,7 @@ class Restorer:
 
     def restore(
         self, shown: np.ndarray, noise_level: Estimate | NoiseLevel | float | None = None, strength: float = 1.0, *,
-        mask: np.ndarray | None = None,
+        mask: np.ndarray | None = None, valid: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Trace]:  # fmt: skip
         """Restore what is shown of a picture, unclamped.
 
@@ -165,6 +165,7 @@ class Restorer:
             shown: (H, W, 1|3) float32, nominal [0, 1].
             noise_level: see `__call__`; an Estimate of the picture's own saves making it anew.
             strength: see `__call__`.
+            valid: (H, W) bool, where it is a picture (see `Frame.valid`); None where all of it is.
             mask: (H, W) bool, true where the picture is missing; for networks that fill holes, who need one.
 
         Returns:
@@ -177,22 +178,35 @@ class Restorer:
             raise ValueError("a mask of the picture's height and width belongs to networks that fill holes, and to them alone")
         found = self.noise_level(shown, noise_level)
         level = found.level if isinstance(found, Estimate) else found
-        span = range_of(shown, level, homogeneous=self.homogeneous, narrow=self._narrow(shown))
-        seen = span.into(shown)
+        aside = self._aside(shown, level, valid)
+        picture = shown if aside is None else exclusions.continued(shown, aside, level)
+        span = range_of(picture, level, homogeneous=self.homogeneous, narrow=self._narrow(picture))
+        seen = span.into(picture)
         if mask is not None:
             seen = np.where(mask[:, :, None], np.float32(HOLE), seen)
         strength *= self.confidence(found, span)
-        restored, trace = self._run(seen, self._condition(shown, level, mask, span), strength, self._precision(shown, level, span))
+        restored, trace = self._run(seen, self._condition(picture, level, mask, span), strength, self._precision(picture, level, span))
         if self.scale == 1 and not span.plain:
             # on top of the picture itself, whose precision is finer than that of what the network saw
             restored -= seen
             restored *= np.float32(span.span)
-            restored += shown
+            restored += picture
         else:
             restored = span.back(restored)
         if self.takes_noise and self.scale == 1:
-            means.keep(shown, restored, level)
+            means.keep(picture, restored, level)
+        if aside is not None and self.scale == 1:
+            restored[aside] = shown[aside]
         return restored, trace
+
+    def _aside(self, shown: np.ndarray, level: NoiseLevel, valid: np.ndarray | None) -> np.ndarray | None:
+        """(H, W) bool, where a denoiser leaves the picture as it is; None for nowhere."""
+        if not self.takes_noise:
+            return None
+        found = exclusions.find(shown, level)
+        if valid is None or not valid.any():
+            return found
+        return ~valid if found is None else ~valid | found
 
     def _run(self, seen: np.ndarray, condition: Condition | None, strength: float, precision: str) -> tuple[np.ndarray, Trace]:
         """Put a picture through the network in tiles that memory holds, smaller ones where it does not."""

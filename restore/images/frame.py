@@ -81,7 +81,7 @@ def filled(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
         total, weight = levels.pop()
         size = weight.shape[::-1]
         coarse = cv2.resize(known, size, interpolation=cv2.INTER_LINEAR).reshape(total.shape)
-        known = np.where(weight[:, :, None] > 0, total / np.maximum(weight, 1e-12)[:, :, None], coarse)
+        known = total + (1 - weight)[:, :, None] * coarse  # a cell counts by how much of it is known, so that no pixel's noise spreads
     return np.where(valid[:, :, None], picture, known).astype(np.float32)
 
 

@@ -225,7 +225,7 @@ def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: 
         floor = 0.0
     if sample.size and (stored.dtype.kind != "f" or sample.min() < 0 or sample.max() > 1):
         with np.errstate(over="ignore", invalid="ignore"):
-            low, high = _inner(sample)
+            low, high = inner_range(sample)
         if high <= low:
             low, high = float(sample.min()), float(sample.max())
     return Linear(low, high, channels, inverted, alpha_channel, floor=floor)
@@ -235,12 +235,12 @@ def extent_of(values: np.ndarray) -> tuple[float, float]:
     """The lowest and the highest of some integers; a few hot or dead pixels far from all others are left out."""
     low, high = float(values.min()), float(values.max())
     flat = values.ravel()
-    inner, outer = _inner(flat[:: max(1, flat.size // 500_000)])
+    inner, outer = inner_range(flat[:: max(1, flat.size // 500_000)])
     reach = _FAR * max(outer - inner, 1.0)
     return low if inner - low <= reach else inner, high if high - outer <= reach else outer
 
 
-def _inner(sample: np.ndarray) -> tuple[float, float]:
+def inner_range(sample: np.ndarray) -> tuple[float, float]:
     """The range of a sample without its lowest and highest thousandth, and without its lowest and highest value in any case."""
     aside = max(1, round(sample.size / 1000)) if sample.size > 16 else 0
     ordered = np.partition(sample.ravel(), (aside, sample.size - 1 - aside))

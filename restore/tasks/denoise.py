@@ -29,11 +29,12 @@ CORRELATED = (
 
 @dataclass(frozen=True)
 class Seen:
-    """What a frame shows: whether its channels are alike, the weights that it needs, and how noisy it is."""
+    """What a frame shows: whether its channels are alike, the weights that it needs, how noisy it is, and where it is a picture."""
 
     gray: bool
     weights: str
     level: Estimate | NoiseLevel
+    valid: np.ndarray | None = None
 
 
 class Denoise:
@@ -95,7 +96,7 @@ class Denoise:
         seen: Seen = frame.known if isinstance(frame, Decoded) else self.look(frame, picture)
         restorer = self.restorer(seen.weights)
         seen_picture = shown[:, :, :1] if seen.gray else shown
-        restored, trace = restorer.restore(seen_picture, seen.level, self.strength)
+        restored, trace = restorer.restore(seen_picture, seen.level, self.strength, valid=seen.valid)
         warnings = _warnings(seen_picture, restored, seen.level)
         if seen.gray and shown.shape[2] == 3:
             restored = np.repeat(restored, 3, axis=2)
@@ -109,7 +110,8 @@ class Denoise:
         shown = frame.shown()
         gray = shown.shape[2] == 1 or radiograph.is_gray(shown)
         name = self._name(shown, gray, picture)
-        return Seen(gray, name, level_of(shown[:, :, :1] if gray else shown, self.noise_level, frame.valid()))
+        valid = frame.valid()
+        return Seen(gray, name, level_of(shown[:, :, :1] if gray else shown, self.noise_level, valid), valid)
 
     def restorer(self, name: str) -> Restorer:
         """The network called `name`, loaded at its first use."""

@@ -1,0 +1,82 @@
+"""Parts of a picture that carry none of its noise: flat mats and frames, and hot or dead pixels.
+
+A network that is given the picture's noise level smooths the edge of a mat together with the picture, and a hot pixel changes its
+surroundings. So these parts are set aside: the network sees the picture continued over them, and they stay as they are.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from restore.images.frame import filled
+from restore.images.mappings import inner_range
+from restore.images.noise import NoiseLevel
+
+LEAST_SIGMA = 2.0
+"""Noise (of 255) from which on nine equal neighbours are no accident, even in 8 bits."""
+LEAST_MAT = 256
+"""Pixels of a mat at least."""
+CLIPPED = 1e-3
+"""Share of the other pixels at the picture's darkest or brightest value from which its noise is clipped there."""
+SAMPLE = 200_000
+FAR, LOUD = 1.0, 20.0
+"""A hot pixel lies further outside the picture's range than this many times that range, and so many sigma from its neighbours' median."""
+
+
+def find(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
+    """Where a picture (H, W, C) float32 with noise of `level` has such parts, (H, W) bool; None where it has none."""
+    found = [part for part in (_mats(shown, level), _hot(shown, level)) if part is not None]
+    if not found or np.logical_or.reduce(found).all():
+        return None
+    return np.asarray(np.logical_or.reduce(found))
+
+
+def continued(shown: np.ndarray, aside: np.ndarray, level: NoiseLevel) -> np.ndarray:
+    """A picture (H, W, C) float32 with its surroundings, and noise of the picture's level, continued over (H, W) bool parts.
+
+    A network takes what is smooth beside what is noisy for an edge: without that noise the error near a mat is a third larger. The noise
+    is the same at every call.
+    """
+    picture = filled(shown, ~aside)
+    noise = np.random.default_rng(0).standard_normal((np.count_nonzero(aside), shown.shape[2]), np.float32)
+    picture[aside] += noise * np.sqrt(level.variance(picture[aside])).astype(np.float32)
+    return picture
+
+
+def _mats(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
+    """Large areas of one value, but for those in which the noise is clipped: of the darkest or brightest value, as other pixels are too."""
+    span = float(np.ptp(shown))
+    if level.sigma() / max(span, 1e-12) < LEAST_SIGMA or min(shown.shape[:2]) < 3:
+        return None
+    neighbours = np.ones((3, 3), np.uint8)
+    low, high = (operation(shown, neighbours).reshape(shown.shape) for operation in (cv2.erode, cv2.dilate))
+    still = (low == high).all(axis=2).astype(np.uint8)
+    if np.count_nonzero(still) < LEAST_MAT:
+        return None
+    _, labels, sizes, _ = cv2.connectedComponentsWithStats(still, connectivity=8)
+    large = np.flatnonzero(sizes[:, cv2.CC_STAT_AREA] >= LEAST_MAT)
+    if len(large[large > 0]) == 0:
+        return None
+    mat = np.isin(labels, large[large > 0]).astype(np.uint8)
+    # the outermost pixels of a mat have neighbours of the picture, but the mat's own value
+    around = cv2.dilate(mat, neighbours).astype(bool)
+    values = cv2.dilate(np.where(mat[:, :, None] > 0, shown, np.float32(shown.min())), neighbours).reshape(shown.shape)
+    mats = around & (shown == values).all(axis=2)
+    for end in (shown.min(), shown.max()):
+        at_end = (shown == end).any(axis=2)
+        if np.count_nonzero(at_end & ~mats) > CLIPPED * np.count_nonzero(~mats):
+            mats &= ~at_end
+    return mats if mats.any() else None
+
+
+def _hot(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
+    """Single pixels far outside the range of all others."""
+    step = max(1, int(np.sqrt(shown.size / SAMPLE)))
+    low, high = inner_range(shown[::step, ::step])
+    reach = FAR * max(high - low, 1e-12)
+    outside = (shown < low - reach) | (shown > high + reach)
+    if not outside.any():
+        return None
+    middle = cv2.medianBlur(shown, 5).reshape(shown.shape)
+    return np.asarray((outside & (np.abs(shown - middle) > np.maximum(LOUD * level.sigma() / 255, reach))).any(axis=2))
