@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from scipy.optimize import nnls
+from scipy.special import ndtr, ndtri
 
 from restore.images.noise import BLOCK, ORDER, NoiseLevel, dct
 
@@ -30,7 +31,8 @@ CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred
 WHITE, EVEN = (1.4, 2.4), (1.4, 2.4)  # of the same: a photograph's noise from where to where trust in it falls
 QUIET, LOUD = 4.0, 8.0  # of sigma: a photograph's estimate up to the first may be texture, from the second on it is noise
 BLACK = 20  # pixels of a block at the darkest value: few photons leave some pixels dark, a collimator all
-MANY_CLIPPED = 0.5  # share of a group's blocks from which the few that are not clipped are not typical of it
+MANY_BLACK = 0.5  # fraction of a group's blocks from which the few that are not black are not typical of it
+LEAST_WHITE, MANY_WHITE = 0.005, 0.35  # fractions of pixels at the brightest value between which their clipping can be undone
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,12 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
         The estimate; no noise for a picture with fewer than 16 blocks.
     """
     found = [_blocks(picture[:, :, channel], valid) for channel in range(picture.shape[2])]
-    blocks, clipped = (np.concatenate([pair[index] for pair in found]) for index in (0, 1))
+    blocks, black, white = (np.concatenate([parts[index] for parts in found]) for index in range(3))
     if len(blocks) < 16:
         return Estimate()
-    groups = _groups(blocks, clipped)
-    brightness = np.array([float(group[:, 0, 0].mean()) / BLOCK for group in groups])
-    finest = np.array([_energy(group, TOP) for group in groups])
+    chosen = _groups(blocks, black, white)
+    groups = [blocks[group] for group in chosen]
+    brightness, finest = _unclipped(groups, [float(white[group].mean()) for group in chosen], float(picture.max()))
     level = _line(brightness, finest)
     above = finest / np.maximum(level.variance(brightness), 1e-30)
     near = [group for group, excess in zip(groups, above, strict=True) if excess <= np.median(above)]
@@ -100,15 +102,14 @@ def level_of(picture: np.ndarray, told: Estimate | NoiseLevel | float | None, va
     return told if isinstance(told, NoiseLevel | Estimate) else NoiseLevel.gaussian(float(told))
 
 
-def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 8, 8) orthonormal DCT blocks on a regular grid, and (N,) whether the file format has clipped their noise.
+def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N, 8, 8) orthonormal DCT blocks on a regular grid; (N,) whether they are black; (N,) which fraction of their pixels is white.
 
-    Clipped are blocks with more than one pixel at the picture's brightest value, and those with many at its darkest. Left out, where
-    enough others remain, are blocks with pixels that are no picture, and those near pixels that equal all their neighbours, as mats,
-    frames and labels have them.
+    Black are blocks with many pixels at the picture's darkest value, white its brightest pixels. Left out, where enough others remain,
+    are blocks with pixels that are no picture, and those near pixels that equal all their neighbours, as mats, frames and labels have.
     """
     if min(channel.shape) < BLOCK:
-        return np.zeros((0, BLOCK, BLOCK), np.float32), np.zeros(0, bool)
+        return np.zeros((0, BLOCK, BLOCK), np.float32), np.zeros(0, bool), np.zeros(0)
     windows = np.lib.stride_tricks.sliding_window_view(channel, (BLOCK, BLOCK))
     step = max(1, int(np.ceil(np.sqrt(windows.shape[0] * windows.shape[1] / MOST_BLOCKS))))
     windows = windows[::step, ::step]
@@ -118,29 +119,46 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
         sums = cv2.boxFilter(where.astype(np.uint8), -1, (BLOCK, BLOCK), anchor=(0, 0), normalize=False)
         return np.asarray(sums[: 1 - BLOCK : step, : 1 - BLOCK : step])
 
-    clipped = (count(channel == channel.max()) > 1) | (count(channel == channel.min()) > BLACK)
-    picture = np.ones(clipped.shape, bool) if valid is None else count(~valid) == 0
+    black, white = count(channel == channel.min()) > BLACK, count(channel == channel.max()) / BLOCK**2
+    picture = np.ones(black.shape, bool) if valid is None else count(~valid) == 0
     neighbours = np.ones((3, 3), np.uint8)
     still = (cv2.erode(channel, neighbours) == cv2.dilate(channel, neighbours)).astype(np.uint8)
     moving = picture & (count(cv2.dilate(still, np.ones((5, 5), np.uint8))) == 0) if still.any() else picture
-    chosen = moving if (moving & ~clipped).sum() >= 8 * FEWEST else picture
-    return dct(windows[chosen]), clipped[chosen]
+    chosen = moving if (moving & ~black & (white < MANY_WHITE)).sum() >= 8 * FEWEST else picture
+    return dct(windows[chosen]), black[chosen], white[chosen]
 
 
-def _groups(blocks: np.ndarray, clipped: np.ndarray) -> list[np.ndarray]:
-    """The flattest (n, 8, 8) blocks of each brightness group, dark to bright; clipped blocks and groups are left out if others remain."""
+def _groups(blocks: np.ndarray, black: np.ndarray, white: np.ndarray) -> list[np.ndarray]:
+    """The numbers of the flattest (N, 8, 8) blocks of each brightness group, dark to bright; black and white groups only if all are."""
     means = blocks[:, 0, 0]
     darkest, spread = float(means.min()), float(np.ptp(means)) or 1.0
     # 16 bits tell brightness well enough, and sort several times quicker than floats
     order = np.argsort(np.rint((means - darkest) * (65535 / spread)).astype(np.uint16), kind="stable")
     groups = np.array_split(order, max(1, min(GROUPS, len(blocks) // FEWEST)))
-    open_ended = [group[~clipped[group]] for group in groups if clipped[group].mean() <= MANY_CLIPPED]
+    usable = [group[~black[group]] for group in groups if black[group].mean() <= MANY_BLACK and white[group].mean() <= MANY_WHITE]
     content = np.square(blocks[:, LOW]).sum(axis=1)
     chosen = []
-    for group in open_ended or groups:
+    for group in usable or groups:
         many = min(len(group), max(FEWEST, int(FLATTEST * len(group))))
-        chosen.append(blocks[group[np.argpartition(content[group], many - 1)[:many]]])
+        chosen.append(group[np.argpartition(content[group], many - 1)[:many]])
     return chosen
+
+
+def _unclipped(groups: list[np.ndarray], white: list[float], end: float) -> tuple[np.ndarray, np.ndarray]:
+    """The brightness and the variance of each group, as they were before the file format clipped the brightest pixels at `end`.
+
+    Of a normal distribution that is clipped z deviations above its mean a fraction 1 - Phi(z) lies at the end. z tells what clipping has
+    left of the mean and the variance.
+    """
+    mean = np.array([float(group[:, 0, 0].mean()) / BLOCK for group in groups])
+    variance = np.array([_energy(group, TOP) for group in groups])
+    fraction = np.clip(white, 0, MANY_WHITE)
+    z = -ndtri(np.maximum(fraction, 1e-6))
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    left = ndtr(z) - z * density + z**2 * fraction - (z * fraction - density) ** 2
+    clipped = fraction > LEAST_WHITE
+    variance = np.where(clipped, variance / np.maximum(left, 0.05), variance)
+    return np.where(clipped, end - z * np.sqrt(variance), mean), variance
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> NoiseLevel:

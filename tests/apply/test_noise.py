@@ -69,6 +69,16 @@ def test_the_range_does_not_matter(smooth: Smooth, low: float, span: float) -> N
     assert found.sigma() / span == pytest.approx(12, rel=0.1)
 
 
+@pytest.mark.parametrize("counts", [20.0, 40.0])
+@pytest.mark.parametrize("brightness", [0.5, 0.7, 0.8])
+def test_noise_that_white_has_clipped_is_measured_whole(counts: float, brightness: float) -> None:
+    rng = np.random.default_rng(5)
+    picture = np.full((256, 256, 1), brightness, np.float32) + 0.05 * np.linspace(-1, 1, 256, dtype=np.float32)[:, None]
+    noisy, truth = poisson_gaussian(picture, counts, 2 / 255, rng)
+    clipped = np.rint(np.clip(noisy, 0, 1) * 255).astype(np.float32) / 255
+    assert estimate(clipped).level.sigma(brightness) == pytest.approx(truth.sigma(brightness), rel=0.08)
+
+
 @pytest.mark.parametrize("border", [8, 12, 40])
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_mat_does_not_hide_the_noise(smooth: Smooth, border: int, value: float) -> None:
