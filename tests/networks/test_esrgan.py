@@ -135,7 +135,7 @@ def test_a_file_is_added_and_used_by_name(own_weights: Path, wrapper: str | None
     path = restore.add_weights("net.pth", "mine")
     assert path.parent == own_weights
     restorer = restore.load("mine", precision="fp32", tile=0)
-    picture = np.random.default_rng(0).random((10, 12, 3), np.float32)
+    picture = np.random.default_rng(0).random((36, 40, 3), np.float32)
     expected = _answer(state, torch.from_numpy(picture.transpose(2, 0, 1))[None])[0].numpy().transpose(1, 2, 0)
     np.testing.assert_allclose(restorer(picture), expected, atol=1e-4)
 
