@@ -9,7 +9,7 @@ picture may be quieter than the rest, but is one group among many.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -31,6 +31,8 @@ CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred
 WHITE, EVEN = (1.4, 2.4), (1.4, 2.4)  # of the same: a photograph's noise from where to where trust in it falls
 QUIET, LOUD = 4.0, 8.0  # of sigma: a photograph's estimate up to the first may be texture, from the second on it is noise
 BLACK = 20  # pixels of a block at the darkest value: few photons leave some pixels dark, a collimator all
+TEXTURED = (1.5, 2.0)  # of `Estimate.spread`: from where to where texture hides the line
+QUIETEST = 0.2  # fraction of the groups' blocks that is measured instead
 MANY_BLACK = 0.5  # fraction of a group's blocks from which the few that are not black are not typical of it
 LEAST_WHITE, MANY_WHITE = 0.005, 0.35  # fractions of pixels at the brightest value between which their clipping can be undone
 
@@ -92,7 +94,11 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     above = finest / np.maximum(level.variance(brightness), 1e-30)
     near = [group for group, excess in zip(groups, above, strict=True) if excess <= np.median(above)]
     colour = float(np.median([_energy(group, MIDDLE) / max(_energy(group, TOP), 1e-30) for group in near]))
-    return Estimate(level, colour, float(np.quantile(above, 0.9)))
+    made = Estimate(level, colour, float(np.quantile(above, 0.9)))
+    doubt = float(np.interp(made.spread, TEXTURED, (0, 1)))
+    if doubt:
+        made = replace(made, level=_toward(level, _quietest(groups), doubt))
+    return made
 
 
 def level_of(picture: np.ndarray, told: Estimate | NoiseLevel | float | None, valid: np.ndarray | None = None) -> Estimate | NoiseLevel:
@@ -159,6 +165,20 @@ def _unclipped(groups: list[np.ndarray], white: list[float], end: float) -> tupl
     clipped = fraction > LEAST_WHITE
     variance = np.where(clipped, variance / np.maximum(left, 0.05), variance)
     return np.where(clipped, end - z * np.sqrt(variance), mean), variance
+
+
+def _quietest(groups: list[np.ndarray]) -> float:
+    """The variance of the flattest blocks of all groups."""
+    blocks = np.concatenate(groups)
+    content = np.square(blocks[:, LOW]).sum(axis=1)
+    many = max(FEWEST, int(QUIETEST * len(blocks)))
+    return _energy(blocks[np.argpartition(content, min(many, len(blocks)) - 1)[:many]], TOP)
+
+
+def _toward(level: NoiseLevel, constant: float, doubt: float) -> NoiseLevel:
+    """A level between a line and a constant variance that is lower: texture grows with brightness more often than not."""
+    keep = 1 - doubt
+    return NoiseLevel(keep * level.slope, keep * level.constant + doubt * min(constant, float(level.variance(np.float64(1)))), level.black)
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> NoiseLevel:
