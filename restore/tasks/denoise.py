@@ -21,6 +21,8 @@ from restore.runtime import Runtime
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
 PHOTOGRAPH_VIEWS = 2
+AUDIBLE = 1.5
+"""Noise (of 255, in the picture's own range) below which nobody needs to be warned of it: 8 bits' rounding alone is 0.3."""
 CORRELATED = (
     "its noise is alike in neighbouring pixels (lossy compression, demosaicing, detector blur): only its finest part could be measured; "
     "if noise is left, give a higher --noise-level"
@@ -169,7 +171,7 @@ def _noise_level(value: Any) -> float | None:
 
 def _warnings(shown: np.ndarray, restored: np.ndarray, found: Estimate | NoiseLevel) -> list[str]:
     """What the user should know of a picture whose noise was estimated; whoever told the level knows better."""
-    if not isinstance(found, Estimate):
+    if not isinstance(found, Estimate) or found.level.sigma() < AUDIBLE * float(np.ptp(shown)):
         return []
     told = [CORRELATED] if found.correlated else []
     doubt = suspicion(shown, restored, found.level)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -72,6 +73,16 @@ def test_the_level_is_told_and_steered(make: Callable[..., Denoise], smooth: Smo
     assert _restore(make(noise_level=7), noisy, False)[1]["noise_level"] == 7
     assert _restore(make(), noisy, True)[1]["noise"].startswith("sigma")
     np.testing.assert_array_equal(_restore(make(strength=0.0), noisy, False)[0], noisy)
+
+
+@pytest.mark.usefixtures("three")
+def test_correlated_noise_is_warned_of_unless_there_is_next_to_none(make: Callable[..., Denoise], smooth: Smooth) -> None:
+    white = np.random.default_rng(0).normal(0, 1, (128, 128)).astype(np.float32)
+    noise = cv2.GaussianBlur(white, (0, 0), 0.8)[:, :, None]
+    clean = smooth(128, 128)
+    assert any("neighbouring pixels" in text for text in _restore(make(), clean + noise * np.float32(0.1), False)[1]["warnings"])
+    assert not _restore(make(), clean + noise * np.float32(0.001), False)[1]["warnings"]
+    assert not _restore(make(noise_level=20), clean + noise * np.float32(0.1), False)[1]["warnings"]
 
 
 def test_chosen_weights_are_used_for_everything(
