@@ -19,6 +19,8 @@ CELL = 4
 """Side in pixels of the cells in which means and variances are taken."""
 WINDOW = 7
 """Cells on either side of a window over which they are averaged: 28 pixels."""
+SIGNIFICANT = 1.5
+"""Standard deviations of a window's mean that a shift may have by chance; it is reduced by so much."""
 FLAT = (1.25, 2.0)
 """Of the noise's variance: up to the first a window is flat, from the second on it is not."""
 CLIPPED = 0.005
@@ -63,7 +65,9 @@ def _shift(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> tuple[
     clipped = (bright > CLIPPED) | ((dark > CLIPPED) & (2 * level.constant > noise))
     flat[clipped & (variance > STILL)] = 0
     shift = _averaged(flat * change) / np.maximum(_averaged(flat), 1e-6) * flat
-    return shift.astype(np.float32), variance < CONSTANT
+    # a mean that the noise alone may have is no error of the network
+    chance = SIGNIFICANT * np.sqrt(noise) / (CELL * WINDOW)
+    return (np.sign(shift) * np.maximum(np.abs(shift) - chance, 0)).astype(np.float32), variance < CONSTANT
 
 
 def _cells(shown: np.ndarray, restored: np.ndarray, middle: np.float32) -> list[np.ndarray]:
