@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json as json_module
 import logging
 import os
 import signal
@@ -205,33 +204,3 @@ def leave(code: int) -> NoReturn:
 def say(text: str) -> None:
     """One message to standard error."""
     print(text, file=sys.stderr, flush=True)
-
-
-class JsonLines:
-    """Objects as JSON lines on standard output. A full disk or a closed pipe behind it ends no run: `problem` says what was wrong."""
-
-    def __init__(self) -> None:
-        self.problem = ""
-
-    def write(self, thing: Any) -> None:
-        """One line, at once; `thing` is JSON-able but for what `str` can tell."""
-        self.write_line(json_module.dumps(thing, default=str))
-
-    def write_line(self, line: str) -> None:
-        """One line that is JSON already."""
-        if self.problem:
-            return
-        try:
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-        except OSError as error:
-            self.problem = f"cannot write the JSON lines to standard output: {(error.strerror or str(error)).lower()}"
-            _discard_output()
-
-
-def _discard_output() -> None:
-    """Send what is left in the buffer of standard output nowhere, or Python would fail over it again when it ends."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from .common import JsonLines
+from .json_lines import JsonLines
 
 if TYPE_CHECKING:
     from restore.apply.batch import Event, Report, Row

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import SOME_FAILED, JsonLines, say
+from .common import SOME_FAILED, say
+from .json_lines import JsonLines
 
 
 def evaluate(

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import JsonLines, check_precision, say, stoppable
+from .common import check_precision, say, stoppable
+from .json_lines import JsonLines
 
 
 def train(

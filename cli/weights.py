@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import SOME_FAILED, JsonLines, say
+from .common import SOME_FAILED, say
+from .json_lines import JsonLines
 
 if TYPE_CHECKING:
     from restore.weights import Entry

@@ -32,18 +32,19 @@ STILL, CONSTANT = 0.02, 1e-4
 second has no noise at all, and stays as it is."""
 
 
-def keep(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> None:
+def keep(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel, strength: float = 1.0) -> None:
     """Subtract the correction's local mean, in place, where the picture is flat.
 
     Args:
         shown: (H, W, C) float32.
         restored: the same shape; it is changed.
         level: the noise level that the network was given.
+        strength: the fraction of its correction that was applied.
     """
     if min(shown.shape[:2]) < 2 * CELL or not max(level.slope, level.constant) > 0:
         return
     for channel in range(shown.shape[2]):
-        shift, constant = _shift(shown[:, :, channel], restored[:, :, channel], level)
+        shift, constant = _shift(shown[:, :, channel], restored[:, :, channel], level, strength)
         if np.abs(shift).max() > 0:
             _take_off(restored[:, :, channel], shift)
         if constant.any():
@@ -53,7 +54,7 @@ def keep(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> None:
             restored[:, :, channel][where] = shown[:, :, channel][where]
 
 
-def _shift(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> tuple[np.ndarray, np.ndarray]:
+def _shift(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel, strength: float) -> tuple[np.ndarray, np.ndarray]:
     """(h, w) float32, a value a cell: what the correction adds on the whole where the picture is flat, else 0; and where it is constant."""
     middle = np.float32(shown[:: 4 * CELL, :: 4 * CELL].mean())  # squares of a narrow range about it keep their precision
     mean, square, change, dark, bright = _cells(shown, restored, middle)
@@ -66,7 +67,7 @@ def _shift(shown: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> tuple[
     flat[clipped & (variance > STILL)] = 0
     shift = _averaged(flat * change) / np.maximum(_averaged(flat), 1e-6) * flat
     # a mean that the noise alone may have is no error of the network
-    chance = SIGNIFICANT * np.sqrt(noise) / (CELL * WINDOW)
+    chance = strength * SIGNIFICANT * np.sqrt(noise) / (CELL * WINDOW)
     return (np.sign(shift) * np.maximum(np.abs(shift) - chance, 0)).astype(np.float32), variance < CONSTANT
 
 

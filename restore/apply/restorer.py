@@ -21,6 +21,7 @@ from restore.apply.noise import Estimate, level_of
 from restore.apply.ranges import NARROW, NARROW_OF_OTHERS, Range, range_of
 from restore.apply.statistics import Statistics
 from restore.apply.views import VIEWS, averaged
+from restore.images.frame import filled
 from restore.images.noise import NoiseLevel
 from restore.networks.inpainter import HOLE
 from restore.runtime import Runtime
@@ -147,7 +148,13 @@ class Restorer:
         if picture.dtype.kind not in "uif":
             raise ValueError(f"a picture must hold integers or floats, not {picture.dtype}")
         colours = 1 if picture.shape[2] < 3 else 3
-        restored, _ = self.restore(floats(picture[:, :, :colours]), noise_level, strength)
+        values = floats(picture[:, :, :colours])
+        finite = np.isfinite(values).all(axis=2)
+        valid = None if finite.all() else finite
+        seen = values if valid is None else filled(np.where(finite[:, :, None], values, 0), finite)
+        restored, _ = self.restore(seen, noise_level, strength, valid=valid)
+        if valid is not None and self.scale == 1:
+            restored[~finite] = values[~finite]
         out = np.empty((*restored.shape[:2], picture.shape[2]), picture.dtype)
         out[:, :, :colours] = stored(restored, picture.dtype)
         alpha = picture[:, :, colours:]
@@ -176,7 +183,7 @@ class Restorer:
         """
         if self.takes_mask != (mask is not None) or (mask is not None and mask.shape != shown.shape[:2]):
             raise ValueError("a mask of the picture's height and width belongs to networks that fill holes, and to them alone")
-        found = self.noise_level(shown, noise_level)
+        found = self.noise_level(shown, noise_level, valid)
         level = found.level if isinstance(found, Estimate) else found
         aside = self._aside(shown, level, valid)
         picture = shown if aside is None else exclusions.continued(shown, aside, level)
@@ -194,7 +201,7 @@ class Restorer:
         else:
             restored = span.back(restored)
         if self.takes_noise and self.scale == 1:
-            means.keep(picture, restored, level)
+            means.keep(picture, restored, level, strength)
         if aside is not None and self.scale == 1:
             restored[aside] = shown[aside]
         return restored, trace
@@ -254,11 +261,13 @@ class Restorer:
             return None
         return lambda rows, columns: level.map(shown[rows, columns]) / np.float32(span.span)
 
-    def noise_level(self, shown: np.ndarray, noise_level: Estimate | NoiseLevel | float | None) -> Estimate | NoiseLevel:
+    def noise_level(
+        self, shown: np.ndarray, noise_level: Estimate | NoiseLevel | float | None, valid: np.ndarray | None = None
+    ) -> Estimate | NoiseLevel:
         """The level to work with: the one given (a number is Gaussian sigma of 255), or the picture's own by estimate."""
         if not self.takes_noise:
             return NoiseLevel()
-        return level_of(shown, noise_level)
+        return level_of(shown, noise_level, valid)
 
     def confidence(self, level: Estimate | NoiseLevel, span: Range) -> float:
         """The fraction of the correction to apply: see `Estimate.confidence`. Specified levels and radiographs' estimates are trusted."""

@@ -66,6 +66,19 @@ def test_any_range_of_floats_is_restored(restorers: dict[str, Restorer], name: s
     assert abs(float((restored - noisy)[clean == low].mean())) < 0.1 * sigma
 
 
+def test_nan_stays_and_does_not_harm_an_array(restorers: dict[str, Restorer], smooth: Smooth) -> None:
+    clean = smooth(128, 128)[:, :, 0]
+    noisy = clean + np.random.default_rng(9).normal(0, 0.05, clean.shape).astype(np.float32)
+    holed = noisy.copy()
+    holed[20:40, 30:60] = np.nan
+    holed[90, 90] = np.inf
+    restored, alone = restorers["denoise-gray"](holed), restorers["denoise-gray"](noisy)
+    np.testing.assert_array_equal(restored[~np.isfinite(holed)], holed[~np.isfinite(holed)])
+    rest = np.isfinite(holed)
+    errors = [float(np.sqrt(np.mean((made - clean)[rest] ** 2))) for made in (restored, alone)]
+    assert errors[0] < 1.1 * errors[1]
+
+
 @pytest.mark.parametrize("name", GRAY)
 @pytest.mark.parametrize("value", [1, 77, 250])
 def test_a_flat_picture_keeps_its_value_whatever_the_level(restorers: dict[str, Restorer], name: str, value: int) -> None:
