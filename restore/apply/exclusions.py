@@ -9,6 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from restore.apply.mats import NEIGHBOURS, framed, inner, is_still
 from restore.images.frame import filled
 from restore.images.mappings import inner_range
 from restore.images.noise import NoiseLevel
@@ -20,6 +21,9 @@ LEAST_MAT = 256
 CLIPPED = 1e-3
 """Share of the other pixels at the picture's darkest or brightest value from which its noise is clipped there."""
 SAMPLE = 200_000
+PEAK = 5.0
+"""Sigma by which a hot or dead pixel differs from each of its neighbours."""
+AROUND = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
 FAR, LOUD = 1.0, 20.0
 """A hot pixel lies further outside the picture's range than this many times that range, and so many sigma from its neighbours' median."""
 
@@ -40,7 +44,9 @@ def continued(shown: np.ndarray, aside: np.ndarray, level: NoiseLevel) -> np.nda
     """
     picture = filled(shown, ~aside)
     noise = np.random.default_rng(0).standard_normal((np.count_nonzero(aside), shown.shape[2]), np.float32)
-    picture[aside] += noise * np.sqrt(level.variance(picture[aside])).astype(np.float32)
+    made = picture[aside] + noise * np.sqrt(level.variance(picture[aside])).astype(np.float32)
+    rest = shown[~aside]
+    picture[aside] = np.clip(made, rest.min(), rest.max())  # noise is clipped here if it is elsewhere
     return picture
 
 
@@ -49,9 +55,7 @@ def _mats(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
     span = float(np.ptp(shown))
     if level.sigma() / max(span, 1e-12) < LEAST_SIGMA or min(shown.shape[:2]) < 3:
         return None
-    neighbours = np.ones((3, 3), np.uint8)
-    low, high = (operation(shown, neighbours).reshape(shown.shape) for operation in (cv2.erode, cv2.dilate))
-    still = (low == high).all(axis=2).astype(np.uint8)
+    still = is_still(shown).astype(np.uint8)
     if np.count_nonzero(still) < LEAST_MAT:
         return None
     _, labels, sizes, _ = cv2.connectedComponentsWithStats(still, connectivity=8)
@@ -60,18 +64,27 @@ def _mats(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
         return None
     mat = np.isin(labels, large[large > 0]).astype(np.uint8)
     # the outermost pixels of a mat have neighbours of the picture, but the mat's own value
-    around = cv2.dilate(mat, neighbours).astype(bool)
-    values = cv2.dilate(np.where(mat[:, :, None] > 0, shown, np.float32(shown.min())), neighbours).reshape(shown.shape)
+    around = cv2.dilate(mat, NEIGHBOURS).astype(bool)
+    values = cv2.dilate(np.where(mat[:, :, None] > 0, shown, np.float32(shown.min())), NEIGHBOURS).reshape(shown.shape)
     mats = around & (shown == values).all(axis=2)
     for end in (shown.min(), shown.max()):
         at_end = (shown == end).any(axis=2)
         if np.count_nonzero(at_end & ~mats) > CLIPPED * np.count_nonzero(~mats):
             mats &= ~at_end
+    frame = framed(still)
+    frame[inner(frame)] = False  # no noise is so clipped that whole rows are of one value
+    mats |= frame
     return mats if mats.any() else None
 
 
 def _hot(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
-    """Single pixels far outside the range of all others."""
+    """Single pixels that no noise explains: far outside the range of all others, or far above or below each of their neighbours."""
+    found = [part for part in (_outside(shown, level), _peaks(shown, level)) if part is not None]
+    return np.logical_or.reduce(found) if found else None
+
+
+def _outside(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
+    """Pixels far outside the range of all others."""
     step = max(1, int(np.sqrt(shown.size / SAMPLE)))
     low, high = inner_range(shown[::step, ::step])
     reach = FAR * max(high - low, 1e-12)
@@ -80,3 +93,18 @@ def _hot(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
         return None
     middle = cv2.medianBlur(shown, 5).reshape(shown.shape)
     return np.asarray((outside & (np.abs(shown - middle) > np.maximum(LOUD * level.sigma() / 255, reach))).any(axis=2))
+
+
+def _peaks(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
+    """Pixels more than PEAK sigma above, or below, each of their eight neighbours."""
+    if level.sigma() / max(float(np.ptp(shown)), 1e-12) < LEAST_SIGMA:
+        return None
+    highest, lowest = (operation(shown, AROUND).reshape(shown.shape) for operation in (cv2.dilate, cv2.erode))
+    above, below = shown - highest, lowest - shown
+    least = PEAK * np.float32(np.sqrt(level.variance(np.float64(shown.min()))))
+    candidates = ((above > least) | (below > least)).any(axis=2)
+    if not candidates.any():
+        return None
+    sigma = np.sqrt(level.variance(highest[candidates])).astype(np.float32)
+    candidates[candidates] = ((above[candidates] > PEAK * sigma) | (below[candidates] > PEAK * sigma)).any(axis=1)
+    return candidates if candidates.any() else None

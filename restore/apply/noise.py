@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.special import ndtr, ndtri
 
+from restore.apply.mats import framed, inner, is_still
 from restore.images.noise import BLOCK, ORDER, NoiseLevel, dct
 
 MOST_BLOCKS = 40_000  # a channel; more tell nothing new and cost time
@@ -30,11 +31,14 @@ MIDDLE, TOP = (ORDER >= 4) & (ORDER <= 6), ORDER >= 9
 CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred by half a pixel has 2.5 and 1.2, clean photographs 8 and 5
 WHITE, EVEN = (1.4, 2.4), (1.4, 2.4)  # of the same: a photograph's noise from where to where trust in it falls
 QUIET, LOUD = 4.0, 8.0  # of sigma: a photograph's estimate up to the first may be texture, from the second on it is noise
-BLACK = 20  # pixels of a block at the darkest value: few photons leave some pixels dark, a collimator all
+MANY_DARK = 20 / BLOCK**2  # fraction of a block at the darkest value: few photons leave some pixels dark, a collimator all
 TEXTURED = (1.5, 2.0)  # of `Estimate.spread`: from where to where texture hides the line
+FAINT = (6.0, 14.0)  # of sigma: up to the first texture easily hides equal noise, from the second on it does not
 QUIETEST = 0.2  # fraction of the groups' blocks that is measured instead
 MANY_BLACK = 0.5  # fraction of a group's blocks from which the few that are not black are not typical of it
 LEAST_WHITE, MANY_WHITE = 0.005, 0.35  # fractions of pixels at the brightest value between which their clipping can be undone
+TELLING = 0.1  # fraction of black pixels from which clipped noise and counts differ enough
+UNEVEN = 1.08  # blocks of one group differ in brightness, which makes mean^2 / variance so much too small for their black pixels
 
 
 @dataclass(frozen=True)
@@ -84,20 +88,24 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
         The estimate; no noise for a picture with fewer than 16 blocks.
     """
     found = [_blocks(picture[:, :, channel], valid) for channel in range(picture.shape[2])]
-    blocks, black, white = (np.concatenate([parts[index] for parts in found]) for index in range(3))
+    blocks, dark, white = (np.concatenate([parts[index] for parts in found]) for index in range(3))
     if len(blocks) < 16:
         return Estimate()
-    chosen = _groups(blocks, black, white)
+    chosen = _groups(blocks, dark > MANY_DARK, white)
     groups = [blocks[group] for group in chosen]
-    brightness, finest = _unclipped(groups, [float(white[group].mean()) for group in chosen], float(picture.max()))
+    at_black, at_white = ([float(fraction[group].mean()) for group in chosen] for fraction in (dark, white))
+    brightness, finest = _unclipped(groups, at_black, at_white, (float(picture.min()), float(picture.max())))
     level = _line(brightness, finest)
     above = finest / np.maximum(level.variance(brightness), 1e-30)
     near = [group for group, excess in zip(groups, above, strict=True) if excess <= np.median(above)]
     colour = float(np.median([_energy(group, MIDDLE) / max(_energy(group, TOP), 1e-30) for group in near]))
     made = Estimate(level, colour, float(np.quantile(above, 0.9)))
+    quietest = _quietest(groups)
     doubt = float(np.interp(made.spread, TEXTURED, (0, 1)))
+    if level.slope == 0:
+        doubt = max(doubt, float(np.interp(255 * np.sqrt(quietest), FAINT, (1, 0))))
     if doubt:
-        made = replace(made, level=_toward(level, _quietest(groups), doubt))
+        made = replace(made, level=_toward(level, quietest, doubt))
     return made
 
 
@@ -109,13 +117,16 @@ def level_of(picture: np.ndarray, told: Estimate | NoiseLevel | float | None, va
 
 
 def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(N, 8, 8) orthonormal DCT blocks on a regular grid; (N,) whether they are black; (N,) which fraction of their pixels is white.
+    """(N, 8, 8) orthonormal DCT blocks on a regular grid; (N,) which fractions of their pixels are dark; (N,) and white.
 
-    Black are blocks with many pixels at the picture's darkest value, white its brightest pixels. Left out, where enough others remain,
+    Dark are pixels of the picture's darkest value, white those of its brightest. Left out, where enough others remain,
     are blocks with pixels that are no picture, and those near pixels that equal all their neighbours, as mats, frames and labels have.
     """
+    still = is_still(channel).astype(np.uint8)
+    inside = inner(framed(still) if valid is None else framed(still) | ~valid)
+    channel, still, valid = channel[inside], still[inside], None if valid is None else valid[inside]
     if min(channel.shape) < BLOCK:
-        return np.zeros((0, BLOCK, BLOCK), np.float32), np.zeros(0, bool), np.zeros(0)
+        return np.zeros((0, BLOCK, BLOCK), np.float32), np.zeros(0), np.zeros(0)
     windows = np.lib.stride_tricks.sliding_window_view(channel, (BLOCK, BLOCK))
     step = max(1, int(np.ceil(np.sqrt(windows.shape[0] * windows.shape[1] / MOST_BLOCKS))))
     windows = windows[::step, ::step]
@@ -125,13 +136,11 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
         sums = cv2.boxFilter(where.astype(np.uint8), -1, (BLOCK, BLOCK), anchor=(0, 0), normalize=False)
         return np.asarray(sums[: 1 - BLOCK : step, : 1 - BLOCK : step])
 
-    black, white = count(channel == channel.min()) > BLACK, count(channel == channel.max()) / BLOCK**2
-    picture = np.ones(black.shape, bool) if valid is None else count(~valid) == 0
-    neighbours = np.ones((3, 3), np.uint8)
-    still = (cv2.erode(channel, neighbours) == cv2.dilate(channel, neighbours)).astype(np.uint8)
+    dark, white = (count(channel == end) / BLOCK**2 for end in (channel.min(), channel.max()))
+    picture = np.ones(dark.shape, bool) if valid is None else count(~valid) == 0
     moving = picture & (count(cv2.dilate(still, np.ones((5, 5), np.uint8))) == 0) if still.any() else picture
-    chosen = moving if (moving & ~black & (white < MANY_WHITE)).sum() >= 8 * FEWEST else picture
-    return dct(windows[chosen]), black[chosen], white[chosen]
+    chosen = moving if (moving & (dark <= MANY_DARK) & (white < MANY_WHITE)).sum() >= 8 * FEWEST else picture
+    return dct(windows[chosen]), dark[chosen], white[chosen]
 
 
 def _groups(blocks: np.ndarray, black: np.ndarray, white: np.ndarray) -> list[np.ndarray]:
@@ -150,21 +159,54 @@ def _groups(blocks: np.ndarray, black: np.ndarray, white: np.ndarray) -> list[np
     return chosen
 
 
-def _unclipped(groups: list[np.ndarray], white: list[float], end: float) -> tuple[np.ndarray, np.ndarray]:
-    """The brightness and the variance of each group, as they were before the file format clipped the brightest pixels at `end`.
-
-    Of a normal distribution that is clipped z deviations above its mean a fraction 1 - Phi(z) lies at the end. z tells what clipping has
-    left of the mean and the variance.
-    """
+def _unclipped(groups: list[np.ndarray], dark: list[float], white: list[float], ends: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The brightness and the variance of each group, as they were before the file format clipped them at both `ends`."""
     mean = np.array([float(group[:, 0, 0].mean()) / BLOCK for group in groups])
     variance = np.array([_energy(group, TOP) for group in groups])
+    fraction = np.clip(dark, 0, MANY_WHITE)
+    trust = _clipped_at_black(mean - ends[0], variance, fraction)
+    if trust:
+        z, _, left = _normal(fraction)
+        clipped = fraction > LEAST_WHITE
+        wide = variance / np.maximum(left, 0.05)
+        mean = np.where(clipped, mean + trust * (ends[0] + z * np.sqrt(wide) - mean), mean)
+        variance = np.where(clipped, variance + trust * (wide - variance), variance)
     fraction = np.clip(white, 0, MANY_WHITE)
-    z = -ndtri(np.maximum(fraction, 1e-6))
-    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    left = ndtr(z) - z * density + z**2 * fraction - (z * fraction - density) ** 2
+    z, _, left = _normal(fraction)
     clipped = fraction > LEAST_WHITE
     variance = np.where(clipped, variance / np.maximum(left, 0.05), variance)
-    return np.where(clipped, end - z * np.sqrt(variance), mean), variance
+    return np.where(clipped, ends[1] - z * np.sqrt(variance), mean), variance
+
+
+def _normal(fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A normal distribution of which a fraction is clipped: how many deviations its mean is from the end, and what clipping leaves.
+
+    Returns:
+        z with a fraction 1 - Phi(z) beyond the end; the distance of the clipped mean from the end, and the clipped variance, of sigma = 1.
+    """
+    z = -ndtri(np.maximum(fraction, 1e-6))
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    inside = density + z * ndtr(z)
+    return z, inside, (1 + z**2) * ndtr(z) + z * density - inside**2
+
+
+def _clipped_at_black(height: np.ndarray, variance: np.ndarray, fraction: np.ndarray) -> float:
+    """Whether dark pixels are noise that was clipped, 1, or counts of photons, 0, which are never negative.
+
+    Both leave a fraction f of dark pixels. A count has mean^2 / variance = -ln f; of a clipped normal distribution it is about 0.3 less.
+
+    Args:
+        height: (groups,) mean above black.
+        variance: (groups,).
+        fraction: (groups,) of black pixels.
+    """
+    telling = fraction > TELLING
+    if not telling.any():
+        return 0.0
+    _, inside, left = _normal(fraction[telling])
+    normal, counts = inside**2 / left, -np.log(fraction[telling])
+    ratio = UNEVEN * height[telling] ** 2 / np.maximum(variance[telling], 1e-30)
+    return float(np.interp(np.median((counts - ratio) / (counts - normal)), (0.4, 0.8), (0, 1)))
 
 
 def _quietest(groups: list[np.ndarray]) -> float:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from restore import networks, runtime, weights
-from restore.apply import exclusions, means, memory, statistics, tiling
+from restore.apply import exclusions, mats, means, memory, statistics, tiling
 from restore.apply.arrays import eight_bits, enlarged, fitted_back, fitting, floats, padded, stored, tensor
 from restore.apply.faults import FALLBACKS, Trace, fault_of, out_of_memory
 from restore.apply.noise import Estimate, level_of
@@ -186,6 +186,19 @@ class Restorer:
         found = self.noise_level(shown, noise_level, valid)
         level = found.level if isinstance(found, Estimate) else found
         aside = self._aside(shown, level, valid)
+        if aside is None or self.scale > 1:
+            return self._restored(shown, found, strength, mask, aside)
+        inner = mats.inner(aside)
+        restored, rest = shown.copy(), aside[inner]
+        picture = np.ascontiguousarray(shown[inner])
+        restored[inner], trace = self._restored(picture, found, strength, mask, rest if rest.any() else None)
+        return restored, trace
+
+    def _restored(
+        self, shown: np.ndarray, found: Estimate | NoiseLevel, strength: float, mask: np.ndarray | None, aside: np.ndarray | None
+    ) -> tuple[np.ndarray, Trace]:
+        """`restore` for a picture whose noise level and whose parts (H, W) bool to set aside are known."""
+        level = found.level if isinstance(found, Estimate) else found
         picture = shown if aside is None else exclusions.continued(shown, aside, level)
         span = range_of(picture, level, homogeneous=self.homogeneous, narrow=self._narrow(picture))
         seen = span.into(picture)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from restore import weights
-from restore.apply import radiograph
+from restore.apply import mats, radiograph
 from restore.apply.noise import Estimate, level_of
 from restore.apply.passage import Decoded
 from restore.apply.residual import suspicion
@@ -131,7 +131,7 @@ class Denoise:
             return next(iter(self._entries))
         if not gray:
             return COLOUR
-        if picture.radiograph or (picture.radiograph is None and radiograph.probability(shown) > radiograph.CERTAIN):
+        if picture.radiograph or (picture.radiograph is None and radiograph.probability(mats.without(shown)) > radiograph.CERTAIN):
             return XRAY
         return GRAY
 

@@ -79,6 +79,34 @@ def test_noise_that_white_has_clipped_is_measured_whole(counts: float, brightnes
     assert estimate(clipped).level.sigma(brightness) == pytest.approx(truth.sigma(brightness), rel=0.08)
 
 
+@pytest.mark.parametrize("sigma", [25.0, 50.0])
+def test_noise_that_black_has_clipped_is_measured_whole(smooth: Smooth, sigma: float) -> None:
+    """In a dark picture clipping alone makes noise that grows with the signal."""
+    noisy, _ = gaussian(smooth(256, 320) * 0.35, sigma / 255, np.random.default_rng(6))
+    clipped = np.rint(np.clip(noisy, 0, 1) * 255).astype(np.float32) / 255
+    found = estimate(clipped).level
+    assert found.sigma(0.1) == pytest.approx(sigma, rel=0.15)
+    assert found.sigma(0.3) == pytest.approx(sigma, rel=0.25)
+
+
+@pytest.mark.parametrize("counts", [10.0, 30.0, 100.0])
+def test_few_photons_are_not_taken_for_clipped_noise(smooth: Smooth, counts: float) -> None:
+    noisy, truth = poisson_gaussian(smooth(256, 320) * 0.35, counts, 0.0, np.random.default_rng(6))
+    clipped = np.rint(np.clip(noisy, 0, 1) * 255).astype(np.float32) / 255
+    found = estimate(clipped).level
+    assert found.sigma(0.3) == pytest.approx(truth.sigma(0.3), rel=0.15)
+    assert found.sigma(0.05) == pytest.approx(truth.sigma(0.05), rel=0.3)
+
+
+@pytest.mark.parametrize("amount", [0.02, 0.05])
+def test_texture_in_most_places_does_not_raise_faint_noise(smooth: Smooth, amount: float) -> None:
+    rng = np.random.default_rng(7)
+    texture = cv2.GaussianBlur(rng.normal(0, 1, (256, 256)).astype(np.float32), (0, 0), 0.6)
+    texture *= amount / texture.std() * (np.hypot(*np.mgrid[-128:128, -128:128]) > 60)  # all but a disc is textured
+    noisy, _ = gaussian(smooth(256, 256) + texture[:, :, None], 5 / 255, rng)
+    assert estimate(noisy).level.sigma() == pytest.approx(5, rel=0.15)
+
+
 @pytest.mark.parametrize("border", [8, 12, 40])
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_mat_does_not_hide_the_noise(smooth: Smooth, border: int, value: float) -> None:
