@@ -23,6 +23,18 @@ def free_memory() -> int:
     return max(0, min([psutil.virtual_memory().available, *_addresses_left(), *control_groups_left()]))
 
 
+_SAID = (
+    *("out of memory", "outofmemory", "can't allocate memory", "cannot allocate memory", "insufficient memory"),
+    *("failed to allocate", "unable to allocate", "bad_alloc", "could not create a primitive", "can't start new thread"),
+)
+"""What libraries say that know no MemoryError: torch, oneDNN, OpenCV."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on the machine or on a device."""
+    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in _SAID)
+
+
 def _addresses_left() -> Iterator[int]:
     """What `ulimit -v` (RLIMIT_AS) and `ulimit -d` (RLIMIT_DATA) leave."""
     if resource is None:

@@ -171,7 +171,7 @@ class DicomSource:
         return build(field_of(ds), ds, index, self._range(ds, index, stored))
 
     def _range(self, ds: FileDataset, known: int, frame: np.ndarray) -> tuple[float, float]:
-        """Lowest and highest value in (up to five of) the frames, of which one is decoded already; padding and the odd hot pixel left out."""
+        """Lowest and highest value in (up to five of) the frames, one of them decoded already; padding and the odd hot pixel left out."""
         if self._extent is None:
             field = field_of(ds)
             padding = padding_range(ds, field)
