@@ -33,6 +33,7 @@ except ImportError:  # Windows: no such limits
     fcntl = resource = None  # type: ignore[assignment]
 
 NICENESS = 10
+"""Its place among those that want the processor, as that of the threads that decode: see `apply.conveyor`."""
 LENGTH = struct.Struct("<Q")
 
 
@@ -105,7 +106,7 @@ def _behave() -> None:
     """Leave Ctrl-C to the asking process, let the limits' signals end this one, and make way for networks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError, AttributeError):
-        os.nice(NICENESS)
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         for number in (signal.SIGALRM, signal.SIGPROF, signal.SIGIO):
