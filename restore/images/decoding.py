@@ -29,7 +29,7 @@ from restore.images.errors import ImageError
 from restore.machine import free_memory
 
 T = TypeVar("T")
-SECONDS, SECONDS_A_SAMPLE = 3.0, 2e-6
+SECONDS, SECONDS_A_SAMPLE = 2.0, 2e-6
 """Processor time that decoding may take: the slowest codec here (JPEG 2000 of 16 bits) needs 0.15 microseconds a sample."""
 CLOCK = 20.0
 """How many times as long it may take on the clock, on a machine that has much else to do; a minute at least."""
