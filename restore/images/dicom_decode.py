@@ -38,12 +38,13 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLSTransferSyntaxes,
     RLELossless,
 )
 
 from restore.images import jpeg2000
 from restore.images.dicom_streams import Codestream, check_stream, stream_of
-from restore.images.jpeg_stream import complaint
+from restore.images.jpeg_stream import END, complaint
 from restore.images.picture import refuse
 
 _OUT_OF_RANGE = 0.01
@@ -167,12 +168,14 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
 
 
 def _refuse_corrupt(path: Path, ds: FileDataset, index: int) -> None:
-    """Damage after which decoders go on as if nothing was: JPEG data of 8 bits that libjpeg complains of, JPEG 2000 that ends early."""
+    """Damage after which decoders go on as if nothing was: JPEG data of 8 bits that libjpeg complains of, streams that end early."""
     syntax, said = ds.file_meta.TransferSyntaxUID, ""
     if syntax == JPEGBaseline8Bit:
         said = complaint(encoded(ds, index).rstrip(b"\0"))
     elif syntax in JPEG2000TransferSyntaxes:
         said = jpeg2000.complaint(encoded(ds, index))
+    elif syntax in JPEGLSTransferSyntaxes and not encoded(ds, index).rstrip(b"\0").endswith(END):
+        said = "they have no end marker"
     if said:
         raise refuse(path, f"damaged DICOM (its {syntax.name} data are corrupt: {said}); copy it again")
 

@@ -84,14 +84,14 @@ def _needed(page: TiffPage) -> Iterator[tuple[int, int]]:
 
 
 def _overlap(pieces: list[tuple[int, int]], others: list[tuple[int, int]]) -> bool:
-    """Whether one of the sorted pieces shares bytes with one of the others that isn't the same piece."""
-    every = sorted([(*one, 0) for one in pieces] + ([] if others is pieces else [(*one, 1) for one in others]))
-    ends = [0, 0]
-    for start, end, kind in every:
-        rivals = ends[kind] if others is pieces else ends[1 - kind]
-        if start < rivals:
+    """Whether one of the pieces begins in one of the others, or the reverse; pieces of one beginning are the same piece twice."""
+    alike = others is pieces
+    ends, last = [0, 0], -1
+    for start, end, kind in sorted([(*one, 0) for one in pieces] + ([] if alike else [(*one, 1) for one in others])):
+        rivals = ends[0] if alike else ends[1 - kind]
+        if start < rivals and not (alike and start == last):
             return True
-        ends[kind] = max(ends[kind], end)
+        ends[kind], last = max(ends[kind], end), start
     return False
 
 

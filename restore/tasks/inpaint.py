@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from restore import images
 from restore import weights as catalogue
 from restore.apply.filling import METHODS, Filler, grown
 from restore.apply.restorer import Restorer
