@@ -163,7 +163,7 @@ class _Process:
             return "its decoder was ended by the system, likely for want of memory"
         if sys.platform != "win32" and code in (-signal.SIGPROF, -signal.SIGALRM, -signal.SIGXCPU):
             seconds = request.wall if code == -signal.SIGALRM else request.cpu
-            return f"its decoder was still busy after {seconds:.0f} seconds"
+            return f"its decoder was still busy after {seconds:.0f} s"
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"its decoder crashed ({name})"
 

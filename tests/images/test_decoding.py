@@ -26,6 +26,7 @@ _WAIT = 120.0
 def _own_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pool = decoding._Pool()
     monkeypatch.setattr(decoding, "_pool", pool)
+    monkeypatch.setattr(decoding, "SECONDS", 1.0)
     yield
     pool.stop()
 
@@ -60,7 +61,7 @@ def test_one_process_is_asked_again_and_knows_no_torch() -> None:
 @pytest.mark.parametrize(
     ("decoder", "error", "text"),
     [
-        (bad_decoders.loop, DecodingError, "still busy after 2 seconds"),
+        (bad_decoders.loop, DecodingError, "still busy after 1 s"),
         (bad_decoders.crash, DecodingError, r"crashed \(SIG"),
         (bad_decoders.eat, MemoryError, "takes more than 256 MB"),
     ],

@@ -165,18 +165,11 @@ def test_a_blank_page_is_believed(name: str, tmp_path: Path) -> None:
     assert frame.stored.shape[:2] == page.shape and frame.displayed().min() > 0.99
 
 
-def _patched(path: Path, old: bytes, new: bytes) -> Path:
-    data = path.read_bytes()
-    assert old in data
-    path.write_bytes(data.replace(old, new, 1))
-    return path
-
-
 def test_claims_that_no_codec_can_keep(tmp_path: Path) -> None:
     jpeg, png, webp = tmp_path / "a.jpg", tmp_path / "a.png", tmp_path / "a.webp"
-    jpeg.write_bytes(_jpeg(_SMOOTH))
+    jpeg.write_bytes(_jpeg(_SMOOTH).replace(struct.pack(">HH", 64, 96), struct.pack(">HH", 21000, 21000), 1))
     for salvage in (False, True):
-        _refused(_patched(jpeg, struct.pack(">HH", 64, 96), struct.pack(">HH", 21000, 21000)) if not salvage else jpeg, "claims", salvage=salvage)
+        _refused(jpeg, "claims", salvage=salvage)
     head = struct.pack(">IIBBBBB", 20000, 20000, 8, 0, 0, 0, 0)
     idat = zlib.compress(b"\0" * 1000)
     parts = [(b"IHDR", head), (b"IDAT", idat), (b"IEND", b"")]

@@ -263,7 +263,7 @@ def test_pixels_that_lie_over_the_header_or_a_directory_are_refused(offset: int,
     tifffile.imwrite(source, GRAY[0], metadata=None, compression=compression)
     with tifffile.TiffFile(source, mode="r+") as file:
         file.pages[0].tags[273].overwrite(offset)
-    with pytest.raises(ImageError, match="a.tif: damaged TIFF .*header"):
+    with pytest.raises(ImageError, match=r"a\.tif: damaged TIFF .*header"):
         read(source)
 
 
