@@ -6,13 +6,16 @@ surroundings. So these parts are set aside: the network sees the picture continu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
-from restore.images.frame import filled
+from restore.images.frame import bands, filled
 from restore.images.mappings import inner_range
 from restore.images.noise import NoiseLevel
 
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 LEAST_SIGMA = 2.0
 """Noise (of 255) from which on nine equal neighbours are no accident, even in 8 bits."""
 LEAST_MAT = 256
@@ -49,25 +52,50 @@ def _mats(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
     span = float(np.ptp(shown))
     if level.sigma() / max(span, 1e-12) < LEAST_SIGMA or min(shown.shape[:2]) < 3:
         return None
-    neighbours = np.ones((3, 3), np.uint8)
-    low, high = (operation(shown, neighbours).reshape(shown.shape) for operation in (cv2.erode, cv2.dilate))
-    still = (low == high).all(axis=2).astype(np.uint8)
+    still = _still(shown)
     if np.count_nonzero(still) < LEAST_MAT:
         return None
     _, labels, sizes, _ = cv2.connectedComponentsWithStats(still, connectivity=8)
-    large = np.flatnonzero(sizes[:, cv2.CC_STAT_AREA] >= LEAST_MAT)
-    if len(large[large > 0]) == 0:
+    large = sizes[:, cv2.CC_STAT_AREA] >= LEAST_MAT
+    large[0] = False
+    if not large.any():
         return None
-    mat = np.isin(labels, large[large > 0]).astype(np.uint8)
-    # the outermost pixels of a mat have neighbours of the picture, but the mat's own value
-    around = cv2.dilate(mat, neighbours).astype(bool)
-    values = cv2.dilate(np.where(mat[:, :, None] > 0, shown, np.float32(shown.min())), neighbours).reshape(shown.shape)
-    mats = around & (shown == values).all(axis=2)
+    mat = large.astype(np.uint8)[labels]
+    del labels, still
+    mats = _with_edges(shown, mat)
     for end in (shown.min(), shown.max()):
         at_end = (shown == end).any(axis=2)
         if np.count_nonzero(at_end & ~mats) > CLIPPED * np.count_nonzero(~mats):
             mats &= ~at_end
     return mats if mats.any() else None
+
+
+def _still(shown: np.ndarray) -> np.ndarray:
+    """(H, W) uint8, 1 where a pixel of (H, W, C) equals all its neighbours."""
+    still = np.empty(shown.shape[:2], np.uint8)
+    for rows, piece, inside in _pieces(shown):
+        low, high = (operation(piece, _NEIGHBOURS).reshape(piece.shape) for operation in (cv2.erode, cv2.dilate))
+        still[rows] = (low == high)[inside].all(axis=2)
+    return still
+
+
+def _with_edges(shown: np.ndarray, mat: np.ndarray) -> np.ndarray:
+    """(H, W) bool: mats, and their outermost pixels, which have neighbours of the picture, but the mat's own value."""
+    mats = np.empty(mat.shape, bool)
+    lowest = np.float32(shown.min())
+    for rows, piece, inside in _pieces(shown):
+        own = mat[max(0, rows.start - 1) : rows.stop + 1]
+        around = cv2.dilate(own, _NEIGHBOURS)[inside].astype(bool)
+        values = cv2.dilate(np.where(own[:, :, None] > 0, piece, lowest), _NEIGHBOURS).reshape(piece.shape)
+        mats[rows] = around & (piece == values)[inside].all(axis=2)
+    return mats
+
+
+def _pieces(shown: np.ndarray) -> Iterator[tuple[slice, np.ndarray, slice]]:
+    """Bands of rows, each with a row more above and below, and where the band lies in that: what is made of them takes little memory."""
+    for rows in bands(shown.shape):
+        above = max(0, rows.start - 1)
+        yield rows, shown[above : rows.stop + 1], slice(rows.start - above, rows.stop - above)
 
 
 def _hot(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:

@@ -19,6 +19,8 @@ from scipy.special import ndtr, ndtri
 from restore.images.noise import BLOCK, ORDER, NoiseLevel, dct
 
 MOST_BLOCKS = 40_000  # a channel; more tell nothing new and cost time
+BAND = 1 << 21  # pixels looked at together: bounds what is needed beside the picture
+REACH = 3  # rows above and below a block that decide whether it is still
 FLATTEST = 0.07  # share of a group's blocks that is used
 FEWEST = 64  # blocks of a group
 GROUPS = 16
@@ -119,19 +121,38 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
     windows = np.lib.stride_tricks.sliding_window_view(channel, (BLOCK, BLOCK))
     step = max(1, int(np.ceil(np.sqrt(windows.shape[0] * windows.shape[1] / MOST_BLOCKS))))
     windows = windows[::step, ::step]
+    ends = channel.min(), channel.max()
+    several = max(1, BAND // (channel.shape[1] * step))
+    bands = [_looked_at(channel, valid, ends, step, (top, min(len(windows), top + several))) for top in range(0, len(windows), several)]
+    black, white, picture, moving = (np.concatenate(parts) for parts in zip(*bands, strict=True))
+    chosen = moving if (moving & ~black & (white < MANY_WHITE)).sum() >= 8 * FEWEST else picture
+    return dct(windows[chosen]), black[chosen], white[chosen]
+
+
+def _looked_at(
+    channel: np.ndarray, valid: np.ndarray | None, ends: tuple[float, float], step: int, band: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of some rows of blocks, `step` apart: whether they are black, which fraction is white, whether they are picture, and nowhere still.
+
+    Args:
+        ends: the picture's darkest and brightest value.
+        band: the first row of blocks and the one behind the last.
+    """
+    first, last = band[0] * step, (band[1] - 1) * step + BLOCK
+    above, below = max(0, first - REACH), min(len(channel), last + REACH)
+    piece, inside = channel[above:below], slice(first - above, last - above)
 
     def count(where: np.ndarray) -> np.ndarray:
         """How many pixels of each block are so."""
         sums = cv2.boxFilter(where.astype(np.uint8), -1, (BLOCK, BLOCK), anchor=(0, 0), normalize=False)
         return np.asarray(sums[: 1 - BLOCK : step, : 1 - BLOCK : step])
 
-    black, white = count(channel == channel.min()) > BLACK, count(channel == channel.max()) / BLOCK**2
-    picture = np.ones(black.shape, bool) if valid is None else count(~valid) == 0
+    black, white = count(piece[inside] == ends[0]) > BLACK, count(piece[inside] == ends[1]) / BLOCK**2
+    picture = np.ones(black.shape, bool) if valid is None else count(~valid[first:last]) == 0
     neighbours = np.ones((3, 3), np.uint8)
-    still = (cv2.erode(channel, neighbours) == cv2.dilate(channel, neighbours)).astype(np.uint8)
-    moving = picture & (count(cv2.dilate(still, np.ones((5, 5), np.uint8))) == 0) if still.any() else picture
-    chosen = moving if (moving & ~black & (white < MANY_WHITE)).sum() >= 8 * FEWEST else picture
-    return dct(windows[chosen]), black[chosen], white[chosen]
+    still = (cv2.erode(piece, neighbours) == cv2.dilate(piece, neighbours)).astype(np.uint8)
+    near = cv2.dilate(still, np.ones((5, 5), np.uint8))[inside]
+    return black, white, picture, picture & (count(near) == 0)
 
 
 def _groups(blocks: np.ndarray, black: np.ndarray, white: np.ndarray) -> list[np.ndarray]:
