@@ -58,8 +58,9 @@ def call(function: Callable[..., T], *arguments: Any, samples: int) -> T:
     """
     memory = BYTES + BYTES_A_SAMPLE * samples
     cpu = SECONDS + SECONDS_A_SAMPLE * samples
-    request = Request(function.__module__, function.__name__, arguments, cpu, max(60.0, CLOCK * cpu), min(memory, free_memory()))
-    process = _pool.take()
+    nice = _niceness()
+    request = Request(function.__module__, function.__name__, arguments, cpu, max(60.0, CLOCK * cpu), min(memory, free_memory()), nice)
+    process = _pool.take(nice)
     if process is None:
         return function(*arguments)
     try:
@@ -78,9 +79,17 @@ def call(function: Callable[..., T], *arguments: Any, samples: int) -> T:
 
 def prepare() -> None:
     """Start a decoding process, if there is none, that gets ready while its caller does something else."""
-    process = _pool.take()
+    process = _pool.take(_niceness())
     if process is not None:
         _pool.give_back(process)
+
+
+def _niceness() -> int:
+    """Of the calling thread; a process that it starts has the same."""
+    try:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id() if sys.platform == "linux" else 0)
+    except (OSError, AttributeError):
+        return 0
 
 
 def _error(head: dict[str, Any], request: Request) -> Exception:
@@ -111,10 +120,12 @@ class _Process:
             process_group=None if sys.platform == "win32" else 0,  # Ctrl-C is for the asking process
         )
         self._taken: int | None = None
+        self.niceness = _niceness()
 
     def asked(self, request: Request, most: int) -> tuple[dict[str, Any], list[np.ndarray]]:
         """The answer to a request; arrays of more than `most` bytes are no answer."""
         data = pickle.dumps(request, protocol=5)
+        self.niceness = max(self.niceness, request.niceness)
         try:
             self._write(memoryview(LENGTH.pack(len(data)) + data))
             head = json.loads(self._read(LENGTH.unpack(self._read(LENGTH.size))[0]))
@@ -199,11 +210,13 @@ class _Pool:
         self._all: set[_Process] = set()
         self._impossible = False
 
-    def take(self) -> _Process | None:
-        """An idle process or a new one; None where none can be started: what is to be decoded is decoded here then."""
+    def take(self, niceness: int) -> _Process | None:
+        """An idle process that is no nicer, or a new one; None where none can be started: what is to be decoded is decoded here then."""
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            fitting = [process for process in self._idle if process.niceness <= niceness]
+            if fitting:
+                self._idle.remove(fitting[-1])
+                return fitting[-1]
             if self._impossible or not sys.executable:
                 return None
         try:

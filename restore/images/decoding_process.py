@@ -32,8 +32,6 @@ try:
 except ImportError:  # Windows: no such limits
     fcntl = resource = None  # type: ignore[assignment]
 
-NICENESS = 10
-"""Its place among those that want the processor, as that of the threads that decode: see `apply.conveyor`."""
 LENGTH = struct.Struct("<Q")
 
 
@@ -45,6 +43,7 @@ class Request:
         cpu: seconds of processor time.
         wall: seconds on the clock.
         memory: bytes above what the process takes when idle.
+        niceness: of the asking thread: decoding beside a network makes way for it (see `apply.conveyor`), other decoding does not.
     """
 
     module: str
@@ -53,6 +52,7 @@ class Request:
     cpu: float
     wall: float
     memory: int
+    niceness: int
 
 
 class _Messages:
@@ -103,10 +103,8 @@ def main() -> None:
 
 
 def _behave() -> None:
-    """Leave Ctrl-C to the asking process, let the limits' signals end this one, and make way for networks."""
+    """Leave Ctrl-C to the asking process, and let the limits' signals end this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         for number in (signal.SIGALRM, signal.SIGPROF, signal.SIGIO):
@@ -150,6 +148,8 @@ class Limited:
         """Set them."""
         if resource is None:
             return
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, max(self._request.niceness, os.getpriority(os.PRIO_PROCESS, 0)))
         signal.setitimer(signal.ITIMER_PROF, self._request.cpu)
         signal.setitimer(signal.ITIMER_REAL, self._request.wall)
         soft, hard = self._before
