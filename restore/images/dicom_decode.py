@@ -174,7 +174,7 @@ def _refuse_corrupt(path: Path, ds: FileDataset, index: int) -> None:
         said = complaint(encoded(ds, index).rstrip(b"\0"))
     elif syntax in JPEG2000TransferSyntaxes:
         said = jpeg2000.complaint(encoded(ds, index))
-    elif syntax in JPEGLSTransferSyntaxes and not encoded(ds, index).rstrip(b"\0").endswith(END):
+    elif syntax in JPEGLSTransferSyntaxes and not encoded(ds, index).rstrip(b"\0\xff").endswith(END):
         said = "they have no end marker"
     if said:
         raise refuse(path, f"damaged DICOM (its {syntax.name} data are corrupt: {said}); copy it again")

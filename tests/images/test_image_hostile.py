@@ -64,6 +64,13 @@ def test_dicom_whose_stream_is_as_its_header_says(name: str, tmp_path: Path) -> 
     assert difference.max() <= (20 if name == "JPEG" else 0)
 
 
+@pytest.mark.parametrize("padding", [b"\0\0", b"\xff", b"\xff\0"])
+@pytest.mark.parametrize("name", ["JPEG", "JPEG-LS"])
+def test_padding_behind_a_stream_is_no_damage(name: str, padding: bytes, tmp_path: Path) -> None:
+    syntax, encode = ENCODED[name]
+    assert read(save(wrap(dataset(_SMOOTH), [encode(_SMOOTH) + padding], syntax), tmp_path / "a.dcm")).frame(0).stored.shape == _SMOOTH.shape
+
+
 @pytest.mark.parametrize("shape", [(32, 96), (64, 4000)])
 @pytest.mark.parametrize("name", [name for name in ENCODED if name != "RLE"])
 def test_dicom_whose_stream_is_of_another_size(name: str, shape: tuple[int, int], tmp_path: Path) -> None:
