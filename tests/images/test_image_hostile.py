@@ -68,7 +68,8 @@ def test_dicom_whose_stream_is_as_its_header_says(name: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["JPEG", "JPEG-LS"])
 def test_padding_behind_a_stream_is_no_damage(name: str, padding: bytes, tmp_path: Path) -> None:
     syntax, encode = ENCODED[name]
-    assert read(save(wrap(dataset(_SMOOTH), [encode(_SMOOTH) + padding], syntax), tmp_path / "a.dcm")).frame(0).stored.shape == _SMOOTH.shape
+    path = save(wrap(dataset(_SMOOTH), [encode(_SMOOTH) + padding], syntax), tmp_path / "a.dcm")
+    assert read(path).frame(0).stored.shape == _SMOOTH.shape
 
 
 @pytest.mark.parametrize("shape", [(32, 96), (64, 4000)])
