@@ -149,6 +149,9 @@ def _unless_quiet(quiet: bool) -> Iterator[None]:
 def _run(task: str, inputs: Sequence[Path], options: Mapping[str, Any], common: Common, display: Any) -> Any:
     display.opening()
     try:
+        from restore.images import decoding
+
+        decoding.prepare()  # it gets ready while this process imports torch
         from restore.api import run
         from restore.apply.batch import BatchOptions
 

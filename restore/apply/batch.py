@@ -6,6 +6,7 @@ helper threads, and a gate by pixels keeps memory flat whatever the folder holds
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
@@ -20,14 +21,17 @@ from typing import IO
 from restore.apply import contact_sheet
 from restore.apply.conveyor import Gate, Workers
 from restore.apply.ledger import Ledger
-from restore.apply.passage import Line, Passage, TakesPlan, Work
+from restore.apply.passage import SMALLEST, Line, Passage, TakesPlan, Work
 from restore.apply.report import Event, Report, Row
 from restore.apply.walk import Job, format_name, plan
+from restore.machine import free_memory
 
 __all__ = ["BatchOptions", "Event", "Interrupted", "Report", "Row", "Work", "run"]
 
 SAMPLES_IN_FLIGHT = 48_000_000
 """Pixels (of all frames in flight) between opening and writing; a larger picture goes alone. About 0.6 GB in gray."""
+BYTES_A_SAMPLE = 100
+"""That a pixel in flight may take, in colour: stored, shown, restored and on its way into a file, and as much again for the network."""
 GRACE = 1.0
 """Seconds that an interrupted run gives to the pictures that are being written."""
 
@@ -120,7 +124,7 @@ def _drive(work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOption
     line = Line(
         work=work,
         ledger=ledger,
-        gate=Gate(SAMPLES_IN_FLIGHT),
+        gate=Gate(max(1, min(SAMPLES_IN_FLIGHT, free_memory() // BYTES_A_SAMPLE))),
         decoders=Workers(workers, "decode"),
         encoders=Workers(workers, "encode"),
         stopped=threading.Event(),
@@ -133,8 +137,10 @@ def _drive(work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOption
     report = tell.report
     start = time.perf_counter()
     leaving: deque[Passage] = deque()
+    coming: deque[Passage] = deque()
+    line = replace(line, relieve=lambda: _relieve(line.gate, leaving, coming))
     try:
-        for passage in _ahead(line, jobs, workers + 1):
+        for passage in _ahead(line, jobs, workers + 1, coming):
             leaving.append(passage)
             passage.ready.result()
             passage.restore()
@@ -168,15 +174,25 @@ def _wind_up(line: Line, leaving: deque[Passage], tell: _Teller) -> None:
             tell(passage)
 
 
-def _ahead(line: Line, jobs: Sequence[Job], count: int) -> Iterator[Passage]:
-    """The jobs' passages in order, `count` of them started before they are asked for."""
-    started: deque[Passage] = deque()
+def _relieve(gate: Gate, leaving: Sequence[Passage], coming: Sequence[Passage]) -> None:
+    """Make room for the last of `leaving`: let fewer pictures in from now on, those behind it go, and those before it be written."""
+    gate.limit = max(SMALLEST, gate.limit // 2)
+    for passage in coming:
+        passage.let_go()
+    for passage in list(leaving)[:-1]:
+        passage.finished.result()
+    gc.collect()
+
+
+def _ahead(line: Line, jobs: Sequence[Job], count: int, started: deque[Passage]) -> Iterator[Passage]:
+    """The jobs' passages in order, `count` of them started before they are asked for: those wait in `started`."""
     for ticket, job in enumerate(jobs):
         started.append(Passage(line, ticket, job))
         started[-1].start()
         if len(started) > count:
             yield started.popleft()
-    yield from started
+    while started:
+        yield started.popleft()
 
 
 class _Teller:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from restore.apply.mats import NEIGHBOURS, framed, inner, is_still
+from restore.apply.mats import NEIGHBOURS, framed, inner, is_still, pieces
 from restore.images.frame import filled
 from restore.images.mappings import inner_range
 from restore.images.noise import NoiseLevel
@@ -55,18 +55,16 @@ def _mats(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
     span = float(np.ptp(shown))
     if level.sigma() / max(span, 1e-12) < LEAST_SIGMA or min(shown.shape[:2]) < 3:
         return None
-    still = is_still(shown).astype(np.uint8)
+    still = is_still(shown)
     if np.count_nonzero(still) < LEAST_MAT:
         return None
     _, labels, sizes, _ = cv2.connectedComponentsWithStats(still, connectivity=8)
-    large = np.flatnonzero(sizes[:, cv2.CC_STAT_AREA] >= LEAST_MAT)
-    if len(large[large > 0]) == 0:
+    large = sizes[:, cv2.CC_STAT_AREA] >= LEAST_MAT
+    large[0] = False
+    if not large.any():
         return None
-    mat = np.isin(labels, large[large > 0]).astype(np.uint8)
-    # the outermost pixels of a mat have neighbours of the picture, but the mat's own value
-    around = cv2.dilate(mat, NEIGHBOURS).astype(bool)
-    values = cv2.dilate(np.where(mat[:, :, None] > 0, shown, np.float32(shown.min())), NEIGHBOURS).reshape(shown.shape)
-    mats = around & (shown == values).all(axis=2)
+    mats = _with_edges(shown, large.astype(np.uint8)[labels])
+    del labels
     for end in (shown.min(), shown.max()):
         at_end = (shown == end).any(axis=2)
         if np.count_nonzero(at_end & ~mats) > CLIPPED * np.count_nonzero(~mats):
@@ -75,6 +73,18 @@ def _mats(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
     frame[inner(frame)] = False  # no noise is so clipped that whole rows are of one value
     mats |= frame
     return mats if mats.any() else None
+
+
+def _with_edges(shown: np.ndarray, mat: np.ndarray) -> np.ndarray:
+    """(H, W) bool: mats (H, W) uint8, and their outermost pixels, which have neighbours of the picture, but the mat's own value."""
+    mats = np.empty(mat.shape, bool)
+    lowest = np.float32(shown.min())
+    for rows, piece, inside in pieces(shown):
+        own = mat[max(0, rows.start - 1) : rows.stop + 1]
+        around = cv2.dilate(own, NEIGHBOURS)[inside].astype(bool)
+        values = cv2.dilate(np.where(own[:, :, None] > 0, piece, lowest), NEIGHBOURS).reshape(piece.shape)
+        mats[rows] = around & (piece == values)[inside].all(axis=2)
+    return mats
 
 
 def _hot(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
@@ -99,12 +109,14 @@ def _peaks(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
     """Pixels more than PEAK sigma above, or below, each of their eight neighbours."""
     if level.sigma() / max(float(np.ptp(shown)), 1e-12) < LEAST_SIGMA:
         return None
-    highest, lowest = (operation(shown, AROUND).reshape(shown.shape) for operation in (cv2.dilate, cv2.erode))
-    above, below = shown - highest, lowest - shown
     least = PEAK * np.float32(np.sqrt(level.variance(np.float64(shown.min()))))
-    candidates = ((above > least) | (below > least)).any(axis=2)
-    if not candidates.any():
-        return None
-    sigma = np.sqrt(level.variance(highest[candidates])).astype(np.float32)
-    candidates[candidates] = ((above[candidates] > PEAK * sigma) | (below[candidates] > PEAK * sigma)).any(axis=1)
-    return candidates if candidates.any() else None
+    found = np.zeros(shown.shape[:2], bool)
+    for rows, piece, inside in pieces(shown):
+        highest, lowest = (operation(piece, AROUND).reshape(piece.shape)[inside] for operation in (cv2.dilate, cv2.erode))
+        above, below = piece[inside] - highest, lowest - piece[inside]
+        peaks = ((above > least) | (below > least)).any(axis=2)
+        if peaks.any():
+            reach = PEAK * np.sqrt(level.variance(highest[peaks])).astype(np.float32)
+            peaks[peaks] = ((above[peaks] > reach) | (below[peaks] > reach)).any(axis=1)
+            found[rows] = peaks
+    return found if found.any() else None

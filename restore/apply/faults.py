@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 FALLBACKS = {"fp16": ("bf16", "fp32"), "bf16": ("fp32",), "fp32": ()}
 """Precision -> those that a faulty tile is redone in, in this order."""
@@ -26,16 +25,6 @@ class Trace:
         return {"precision": self.precision, "tile": self.tile, "tiles": self.tiles} | (
             {"redone": self.redone} if self.redone else {}
         )
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on the device or on the machine."""
-    text = str(error).lower()
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text
-    )
 
 
 def fault_of(piece: np.ndarray, correction: np.ndarray) -> str | None:

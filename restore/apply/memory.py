@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import psutil
 import torch
 from torch import nn
 
 from restore import runtime
+from restore.machine import free_memory
 from restore.runtime import Runtime
 
 SMALLEST = 64
@@ -64,7 +64,7 @@ def tile_side(asked: int | None, shape: Sequence[int], values: int, network: nn.
     if asked is not None:
         return max(asked, least) if asked else max(shape[:2])
     device = place.device
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     widths = [weight.shape[0] for weight in network.parameters() if weight.dim() == 4] or [64]
     bytes_per_pixel = 4.0 * max(widths) * place.dtype.itemsize  # a few U-Net feature maps at once
     most = LARGEST_TILE.get(device.type, 1024)

@@ -9,6 +9,7 @@ picture may be quieter than the rest, but is one group among many.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -17,6 +18,7 @@ from scipy.optimize import nnls
 from scipy.special import ndtr, ndtri
 
 from restore.apply.mats import framed, inner, is_still
+from restore.images.frame import BAND
 from restore.images.noise import BLOCK, ORDER, NoiseLevel, dct
 
 MOST_BLOCKS = 40_000  # a channel; more tell nothing new and cost time
@@ -122,7 +124,7 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
     Dark are pixels of the picture's darkest value, white those of its brightest. Left out, where enough others remain,
     are blocks with pixels that are no picture, and those near pixels that equal all their neighbours, as mats, frames and labels have.
     """
-    still = is_still(channel).astype(np.uint8)
+    still = is_still(channel)
     inside = inner(framed(still) if valid is None else framed(still) | ~valid)
     channel, still, valid = channel[inside], still[inside], None if valid is None else valid[inside]
     if min(channel.shape) < BLOCK:
@@ -130,15 +132,22 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
     windows = np.lib.stride_tricks.sliding_window_view(channel, (BLOCK, BLOCK))
     step = max(1, int(np.ceil(np.sqrt(windows.shape[0] * windows.shape[1] / MOST_BLOCKS))))
     windows = windows[::step, ::step]
+    near = cv2.dilate(still, np.ones((5, 5), np.uint8)) > 0
 
-    def count(where: np.ndarray) -> np.ndarray:
-        """How many pixels of each block are so."""
-        sums = cv2.boxFilter(where.astype(np.uint8), -1, (BLOCK, BLOCK), anchor=(0, 0), normalize=False)
-        return np.asarray(sums[: 1 - BLOCK : step, : 1 - BLOCK : step])
+    def fraction(where: Callable[[slice], np.ndarray]) -> np.ndarray:
+        """Which fraction of each block's pixels is so; in bands of rows, which take little memory."""
+        several = max(1, BAND // (channel.shape[1] * step))
+        made = []
+        for top in range(0, len(windows), several):
+            rows = slice(top * step, (min(len(windows), top + several) - 1) * step + BLOCK)
+            sums = cv2.boxFilter(where(rows).astype(np.uint8), -1, (BLOCK, BLOCK), anchor=(0, 0), normalize=False)
+            made.append(sums[: 1 - BLOCK : step, : 1 - BLOCK : step])
+        return np.asarray(np.concatenate(made) / BLOCK**2)
 
-    dark, white = (count(channel == end) / BLOCK**2 for end in (channel.min(), channel.max()))
-    picture = np.ones(dark.shape, bool) if valid is None else count(~valid) == 0
-    moving = picture & (count(cv2.dilate(still, np.ones((5, 5), np.uint8))) == 0) if still.any() else picture
+    darkest, brightest = channel.min(), channel.max()
+    dark, white = fraction(lambda rows: channel[rows] == darkest), fraction(lambda rows: channel[rows] == brightest)
+    picture = np.ones(dark.shape, bool) if valid is None else fraction(lambda rows: ~valid[rows]) == 0
+    moving = picture & (fraction(lambda rows: near[rows]) == 0) if still.any() else picture
     chosen = moving if (moving & (dark <= MANY_DARK) & (white < MANY_WHITE)).sum() >= 8 * FEWEST else picture
     return dct(windows[chosen]), dark[chosen], white[chosen]
 

@@ -16,12 +16,14 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from restore import images
+from restore.apply import reopened
 from restore.apply.conveyor import Belt, Gate, Stopped, Workers
 from restore.apply.ledger import Ledger, digest, digest_file
 from restore.apply.report import Row, blamed, merged, reason
 from restore.apply.walk import Job
 from restore.images import Frame, Picture
 from restore.images.frame import bands
+from restore.machine import free_memory, out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +94,8 @@ class Line:
     max_pixels: int | None
     salvage: bool
     settings: str
+    relieve: Callable[[], None] = lambda: None
+    """Called by a picture for which memory ran out: waits until those before it are written, and has those behind it let go of theirs."""
 
 
 class Passage:
@@ -112,6 +116,7 @@ class Passage:
         self._content = ""
         self._picture: Picture | None = None
         self._first: Frame | None = None
+        self._starved = False  # its first frame is to be decoded once there is memory
         self._facts: list[dict[str, Any]] = []
 
     def start(self) -> None:
@@ -121,6 +126,11 @@ class Passage:
     def cancel(self) -> None:
         """Have a half-written picture dropped."""
         self._belt.cut()
+
+    def let_go(self) -> None:
+        """Give up the first frame, if the picture waits for the network with it; it is decoded again then."""
+        if self._first is not None and self.ready.done():
+            self._first, self._starved = None, True
 
     def _open(self) -> None:
         with self._guard("decode"):
@@ -161,8 +171,12 @@ class Passage:
 
     def _begin(self) -> None:
         with self._guard("decode"):
-            self._first = self._decode(0)
-        if self._first is None:
+            try:
+                self._first = self._decode(0)
+            except MemoryError:
+                log.warning("%s: not enough memory to decode it beside others; it waits for them", self.job.source)
+                self._starved = True
+        if self._first is None and not self._starved:
             self._finish()
         else:
             self.ready.set_result(None)
@@ -172,6 +186,10 @@ class Passage:
             raise Stopped
         assert self._picture is not None
         frame = self._picture.frame(index)
+        height, width = frame.stored.shape[:2]
+        needed = 4 * height * width * frame.mapping.channels
+        if needed > (free := free_memory()):
+            raise MemoryError(f"it takes {needed >> 20:,} MB, {free >> 20:,} MB are free")
         decoded = Decoded(frame.stored, frame.mapping, frame.shown())
         # the network's thread must not do alone what a helper can do beside it
         look = getattr(self.line.work, "look", None)
@@ -179,16 +197,19 @@ class Passage:
 
     def restore(self) -> None:
         """Put every frame through the network, in the calling thread, and on towards the encoder."""
-        if self._picture is None or self._first is None:
+        if self._picture is None or (self._first is None and not self._starved):
             return
         sent = False
         with self._guard():
+            if self._starved:
+                self.line.relieve()
+                self._first = self.line.decoders.submit(partial(self._timed_decode, 0)).result()
             for index in range(self._picture.frames):
                 frame, self._first = self._first, None
                 assert frame is not None
                 ahead = self._ahead(index + 1)
                 with self._timed("network"):
-                    image, facts = self.line.work.restore(frame, self._picture)
+                    image, facts = self._restored(frame)
                 self._facts.append(facts)
                 if not sent:
                     self.line.encoders.submit(self._save)
@@ -203,6 +224,18 @@ class Passage:
             self._belt.cut()
         else:
             self._finish()
+
+    def _restored(self, frame: Frame) -> tuple[np.ndarray, dict[str, Any]]:
+        """A frame through the network; where memory runs out once more with all that can be had."""
+        assert self._picture is not None
+        try:
+            return self.line.work.restore(frame, self._picture)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            log.warning("%s: out of memory; trying again without other pictures in it", self.job.source)
+        self.line.relieve()
+        return self.line.work.restore(frame, self._picture)
 
     def _ahead(self, index: int) -> Callable[[], Frame | None]:
         """Start decoding frame `index` in a helper thread; call the result to have it."""
@@ -244,6 +277,7 @@ class Passage:
         )
         if self.line.stopped.is_set():
             raise Stopped
+        reopened.check(temporary, picture, self.line.work.scale)
         if len(self._facts) != picture.frames or next(written, None) is not None:
             raise RuntimeError("not every frame was written")
         self.line.ledger.commit(temporary, self.job.target, self._content)

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from restore import networks, runtime, weights
 from restore.apply import exclusions, mats, means, memory, statistics, tiling
 from restore.apply.arrays import eight_bits, enlarged, fitted_back, fitting, floats, padded, stored, tensor
-from restore.apply.faults import FALLBACKS, Trace, fault_of, out_of_memory
+from restore.apply.faults import FALLBACKS, Trace, fault_of
 from restore.apply.noise import Estimate, level_of
 from restore.apply.ranges import NARROW, NARROW_OF_OTHERS, Range, range_of
 from restore.apply.statistics import Statistics
 from restore.apply.views import VIEWS, averaged
 from restore.images.frame import filled
 from restore.images.noise import NoiseLevel
+from restore.machine import out_of_memory
 from restore.networks.inpainter import HOLE
 from restore.runtime import Runtime
 

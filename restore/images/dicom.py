@@ -15,17 +15,18 @@ decode. Colours of more than one sample lose what stands in bits above BitsStore
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels import apply_color_lut
 
-from restore.images import dicom_write
+from restore.images import decoding, dicom_write
 from restore.images.dicom_colour import PaletteIndices, YbrFull
 from restore.images.dicom_decode import Codestream, codestream, decode, decoder_of, lower, model_of, other_colours
-from restore.images.dicom_frames import as_file, count_frames, said_frames
+from restore.images.dicom_deflated import opened
+from restore.images.dicom_frames import count_frames, said_frames
 from restore.images.dicom_header import (
     PHOTOMETRICS,
     complete,
@@ -37,7 +38,7 @@ from restore.images.dicom_header import (
 )
 from restore.images.dicom_objects import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.dicom_shown import build, chain, field_of, padding_range
-from restore.images.errors import check_size
+from restore.images.errors import check_size, quiet
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Linear, extent_of, whole
 from restore.images.picture import Head, Note, refuse
@@ -49,8 +50,12 @@ RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMA
 
 def open_source(path: Path, max_pixels: int) -> DicomSource:
     """Read the header; ImageError as `read` says."""
-    with damaged_dicom(path):
-        ds, pixels, offset = _header(path)
+    with damaged_dicom(path), opened(path) as (ds, file):
+        complete_meta(ds)
+        decoder_of(path, ds.file_meta.TransferSyntaxUID)
+        at = file.tell()
+        pixels = file.read(16)
+        file.seek(at)
         said_frames(path, ds)
         why = not_a_picture(ds)
         if why is not None:
@@ -70,7 +75,7 @@ def open_source(path: Path, max_pixels: int) -> DicomSource:
         if pixels[2:4] in (b"\x08\0", b"\x09\0", b"\0\x08", b"\0\x09"):
             raise refuse(path, "DICOM with float pixel data, which restore doesn't read; export it with 16 bits")
         said = [*complete(path, ds), *unreadable_values(ds)]
-        frames, more = _frames(path, ds, offset)
+        frames, more = count_frames(path, ds, file)
         return DicomSource(path, ds, frames, (*said, *([more] if more else [])))
 
 
@@ -78,28 +83,6 @@ _SIZELESS = (
     "DICOM that doesn't say how large its picture is: Rows (0028,0010) or Columns (0028,0011) is missing; "
     "set them, for example with dcmodify"
 )
-
-
-def _header(path: Path) -> tuple[FileDataset, bytes, int]:
-    """The header, the first bytes of the pixels' element (empty if there is none), and where it lies in the file."""
-    with path.open("rb") as file:
-        ds = dcmread(file, force=True, stop_before_pixels=True)
-        offset = file.tell()
-        start = file.read(16)
-    complete_meta(ds)
-    decoder_of(path, ds.file_meta.TransferSyntaxUID)
-    if ds.file_meta.TransferSyntaxUID.is_deflated:  # the position in the file says nothing then
-        start = b"\xe0\x7f\x10\x00OW\0\0" if "PixelData" in dcmread(path, force=True) else b""
-    return ds, start, offset
-
-
-def _frames(path: Path, ds: FileDataset, offset: int) -> tuple[int, str | None]:
-    """How many frames the file holds, and what there is to warn of; the pixels' element lies at `offset`."""
-    if ds.file_meta.TransferSyntaxUID.is_deflated:
-        return count_frames(path, ds, as_file(dcmread(path, force=True).PixelData))
-    with path.open("rb") as file:
-        file.seek(offset)
-        return count_frames(path, ds, file)
 
 
 def radiograph(ds: Dataset) -> bool:
@@ -155,16 +138,24 @@ class DicomSource:
         with damaged_dicom(self.path):
             ds = self.dataset()
             stored, photometric = self._decoded(ds, index)
-            return Frame(stored, self._mapping(ds, index, stored, photometric), warnings=other_colours(ds, photometric))
+            mapping = self._mapping(ds, index, stored, photometric)
+            return Frame(stored, mapping, warnings=other_colours(ds, photometric))
 
     def _decoded(self, ds: FileDataset, index: int) -> tuple[np.ndarray, str]:
         """(H, W[, 3]) stored samples, and the colour model they are in after decoding: that of the first frame for all."""
         stream = self._stream or codestream(ds)
-        stored = decode(self.path, ds, index, stream)
+        stored = self._samples(ds, index, stream)
         if self._model is None:
-            first = decode(self.path, ds, 0, stream) if stream.doubtful and index else stored
+            first = self._samples(ds, 0, stream) if stream.doubtful and index else stored
             self._model = model_of(ds, stream, first)
         return stored, self._model
+
+    def _samples(self, ds: FileDataset, index: int, stream: Codestream) -> np.ndarray:
+        """(H, W[, 3]) stored samples; encoded ones are decoded where that can hurt nobody."""
+        if not ds.file_meta.TransferSyntaxUID.is_encapsulated:
+            return decode(self.path, ds, index, stream)
+        count = int(ds.Rows) * int(ds.Columns) * int(ds.SamplesPerPixel)
+        return decoding.call(decode_file, self.path, self.head.frames, index, samples=count)
 
     def _mapping(self, ds: FileDataset, index: int, stored: np.ndarray, photometric: str) -> Mapping:
         bits = int(ds.BitsStored)
@@ -176,17 +167,17 @@ class DicomSource:
             colours = apply_color_lut(np.arange(2 ** min(bits, 16), dtype=stored.dtype), ds)
             return PaletteIndices((colours / np.iinfo(colours.dtype).max).astype(np.float32))
         if bits > 16:
-            return self._wide(ds, index)
-        return build(field_of(ds), ds, index, self._range(ds))
+            return self._wide(ds, index, stored)
+        return build(field_of(ds), ds, index, self._range(ds, index, stored))
 
-    def _range(self, ds: FileDataset) -> tuple[float, float]:
-        """Lowest and highest value in (up to five of) the frames; padding and the odd hot pixel left out."""
+    def _range(self, ds: FileDataset, known: int, frame: np.ndarray) -> tuple[float, float]:
+        """Lowest and highest value in (up to five of) the frames, one of them decoded already; padding and the odd hot pixel left out."""
         if self._extent is None:
             field = field_of(ds)
             padding = padding_range(ds, field)
             ends: list[tuple[float, float]] = []
             for index in sorted({round(i) for i in np.linspace(0, self.head.frames - 1, 5)}):
-                stored = self._decoded(ds, index)[0]
+                stored = frame if index == known else self._decoded(ds, index)[0]
                 values = field.values(stored) if field.bits <= 16 else stored
                 if padding is not None:
                     values = values[(values < padding[0]) | (values > padding[1])]
@@ -195,9 +186,9 @@ class DicomSource:
             self._extent = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 1.0)
         return self._extent
 
-    def _wide(self, ds: FileDataset, index: int) -> Linear:
+    def _wide(self, ds: FileDataset, index: int, stored: np.ndarray) -> Linear:
         """Samples of 17 to 32 bits: too many values for a table, so the chain is taken as the line through its ends."""
-        low, high = self._range(ds)
+        low, high = self._range(ds, index, stored)
         first, last = chain(np.array([low, max(high, low + 1)], np.float64), ds, index, (low, high))
         slope = (last - first) / (max(high, low + 1) - low) or 1.0
         black, white = low - first / slope, low + (1 - first) / slope
@@ -207,5 +198,29 @@ class DicomSource:
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
         with damaged_dicom(self.path):
             ds = self._fresh()
-            photometric = self._decoded(ds, 0)[1]
+            photometric = self._model or self._decoded(ds, 0)[1]
             dicom_write.write(path, ds, frames, note, photometric=photometric, source=self.path)
+
+
+def decode_file(path: Path, frames: int, index: int) -> np.ndarray:
+    """(H, W[, 3]) stored samples of one frame of an encoded file with so many; for a decoding process.
+
+    Raises:
+        ImageError, and what pydicom and its decoders throw.
+    """
+    with quiet:
+        stat = path.stat()
+        key = (path, frames, stat.st_mtime_ns, stat.st_size)
+        ds, stream = (_kept_file if frames > 1 else _kept_file.__wrapped__)(*key)
+        return decode(path, ds, index, stream)
+
+
+@lru_cache(maxsize=1)
+def _kept_file(path: Path, frames: int, _time: int, _size: int) -> tuple[FileDataset, Codestream]:
+    """A file's data set as it is decoded; that of many frames is kept for the next of them."""
+    with opened(path) as (header, _):
+        complete_meta(header)
+        complete(path, header)
+        source = DicomSource(path, header, frames, ())
+    ds = source.dataset()
+    return ds, codestream(ds)

@@ -23,7 +23,6 @@ JPEG 2000 of YBR_RCT or YBR_ICT comes out as RGB. Chroma of fewer samples is bro
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -33,36 +32,23 @@ from pydicom.dataset import FileDataset
 from pydicom.encaps import generate_frames, get_frame
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.pixels.decoders.base import Decoder
-from pydicom.pixels.utils import get_j2k_parameters
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLSTransferSyntaxes,
     RLELossless,
 )
 
+from restore.images import jpeg2000
+from restore.images.dicom_streams import Codestream, check_stream, stream_of
+from restore.images.jpeg_stream import END, complaint
 from restore.images.picture import refuse
 
-_LOSSY_FRAMES = (0xC0, 0xC1, 0xC2)
-_LOSSLESS_FRAMES = (0xC3, 0xF7)
 _OUT_OF_RANGE = 0.01
 """More of the picture than this outside the range of colours: it is not luminance and chroma. Lossy coding leaves less."""
-
-
-@dataclass(frozen=True)
-class Codestream:
-    """What the encoded frame itself says."""
-
-    precision: int | None = None
-    """Bits of its samples; None where it can't be told."""
-    size: tuple[int, int, int] | None = None
-    """(height, width, samples a pixel); None where it can't be told."""
-    model: str | None = None
-    """"RGB" or "YBR_FULL" where it says which; None where it doesn't."""
-    doubtful: bool = False
-    """Whether libjpeg would take it for luminance and chroma though nothing but the numbers of its components says so."""
 
 
 def decoder_of(path: Path, syntax: UID) -> Decoder:
@@ -92,53 +78,7 @@ def codestream(ds: FileDataset) -> Codestream:
         data = encoded(ds, 0)
     except (ValueError, EOFError, struct.error):  # which decoding will complain of
         return Codestream()
-    if syntax in JPEG2000TransferSyntaxes:
-        precision = get_j2k_parameters(data).get("precision")
-        return Codestream(precision=int(precision) if precision else None)
-    return jpeg_codestream(data)
-
-
-def jpeg_codestream(data: bytes) -> Codestream:
-    """Read the segments before a JPEG's or JPEG-LS's first scan."""
-    at, jfif, adobe = 2, False, None
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            break
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill bytes may stand before a marker
-            at += 1
-            continue
-        (length,) = struct.unpack_from(">H", data, at + 2)
-        content = data[at + 4 : at + 2 + length]
-        if marker == 0xE0 and content.startswith(b"JFIF"):
-            jfif = True
-        elif marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
-            adobe = content[11]
-        elif marker in _LOSSY_FRAMES or marker in _LOSSLESS_FRAMES:
-            return _frame_header(content, jfif, adobe, lossy=marker in _LOSSY_FRAMES)
-        at += 2 + length
-    return Codestream()
-
-
-def _frame_header(content: bytes, jfif: bool, adobe: int | None, *, lossy: bool) -> Codestream:
-    """The rules 1 to 5 above, by the frame header and the segments before it."""
-    if len(content) < 6 or len(content) < 6 + 3 * content[5]:
-        return Codestream()
-    precision, height, width, count = struct.unpack_from(">BHHB", content)
-    size = height, width, count
-    if count != 3:
-        return Codestream(precision, size)
-    names = [content[6 + 3 * component] for component in range(count)]
-    samples = [(content[7 + 3 * component] >> 4, content[7 + 3 * component] & 15) for component in range(count)]
-    if jfif:
-        return Codestream(precision, size, "YBR_FULL")
-    if adobe is not None:
-        return Codestream(precision, size, "RGB" if adobe == 0 else "YBR_FULL")
-    if bytes(names).upper() == b"RGB":
-        return Codestream(precision, size, "RGB")
-    if lossy and samples[0] > samples[1] and samples[1] == samples[2]:
-        return Codestream(precision, size, "YBR_FULL")
-    return Codestream(precision, size, doubtful=lossy and names == [1, 2, 3])
+    return stream_of(data, syntax)
 
 
 def model_of(ds: FileDataset, stream: Codestream, first: np.ndarray | None = None) -> str:
@@ -202,6 +142,8 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
     gray = int(ds.SamplesPerPixel) == 1
     if not syntax.is_encapsulated and gray:
         return _words(path, ds, index)
+    if syntax.is_encapsulated:
+        check_stream(path, ds, encoded(ds, index))
     decoder = decoder_of(path, syntax)
     if not decoder.is_available:
         needs = "; ".join(" ".join(m.split()) for m in decoder.missing_dependencies)
@@ -216,12 +158,26 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
     except (RuntimeError, ValueError, AttributeError, EOFError) as error:
         rescued = _rescued(ds, index) if syntax == JPEGExtended12Bit else None
         if rescued is None:
-            raise refuse(path, _undecodable(ds, stream, error)) from error
+            raise refuse(path, _undecodable(ds, error)) from error
         stored = rescued
     size = int(ds.Rows), int(ds.Columns)
     if stored.shape[:2] != size:
         raise refuse(path, f"damaged DICOM (pixels of {stored.shape[:2]}, the header says {size})")
+    _refuse_corrupt(path, ds, index)
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
+def _refuse_corrupt(path: Path, ds: FileDataset, index: int) -> None:
+    """Damage after which decoders go on as if nothing was: JPEG data of 8 bits that libjpeg complains of, streams that end early."""
+    syntax, said = ds.file_meta.TransferSyntaxUID, ""
+    if syntax == JPEGBaseline8Bit:
+        said = complaint(encoded(ds, index).rstrip(b"\0"))
+    elif syntax in JPEG2000TransferSyntaxes:
+        said = jpeg2000.complaint(encoded(ds, index))
+    elif syntax in JPEGLSTransferSyntaxes and not encoded(ds, index).rstrip(b"\0\xff").endswith(END):
+        said = "they have no end marker"
+    if said:
+        raise refuse(path, f"damaged DICOM (its {syntax.name} data are corrupt: {said}); copy it again")
 
 
 def _all_bits(ds: FileDataset, index: int) -> np.ndarray:
@@ -242,14 +198,9 @@ def _components(ds: FileDataset, index: int, decoder: Decoder) -> np.ndarray:
         raise RuntimeError(str(error)) from error
 
 
-def _undecodable(ds: FileDataset, stream: Codestream, error: Exception) -> str:
+def _undecodable(ds: FileDataset, error: Exception) -> str:
     """Why a frame couldn't be decoded."""
     syntax = ds.file_meta.TransferSyntaxUID
-    expected = int(ds.Rows), int(ds.Columns), int(ds.SamplesPerPixel)
-    if stream.size is not None and stream.size != expected:
-        (height, width, samples), (rows, columns, said) = stream.size, expected
-        found = f"the encoded picture is {width} x {height} with {samples} sample(s) a pixel"
-        return f"damaged DICOM: {found}, the header says {columns} x {rows} with {said}; copy or export it again"
     why = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if syntax.is_encapsulated:
         return f"none of the installed decoders can decode its {syntax.name} pixels ({why}); copy or export it again"

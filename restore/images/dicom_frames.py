@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -107,8 +106,3 @@ def _item(file: BinaryIO, *, skip: bool = True) -> int | None:
     if skip:
         file.seek(size, 1)
     return int(size)
-
-
-def as_file(data: bytes) -> BinaryIO:
-    """The header of a PixelData element of that content, for pixels that aren't reachable in the file (deflated ones)."""
-    return BytesIO(b"\xe0\x7f\x10\0OW\0\0" + struct.pack("<I", len(data)))

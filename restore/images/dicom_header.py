@@ -12,12 +12,12 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import BytesLengthException
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from restore.images import dicom_deflated
 from restore.images.errors import damaged, quiet
 from restore.images.picture import refuse
 
@@ -50,13 +50,13 @@ def damaged_dicom(path: Path) -> Iterator[None]:
             ) from error
 
 
-def load(path: Path, *, pixels: bool = True) -> FileDataset:
-    """Read a file with or without its pixels; a missing transfer syntax is the one that it was evidently read with.
+def load(path: Path) -> FileDataset:
+    """Read a file; a missing transfer syntax is the one that it was evidently read with.
 
     Raises:
         pydicom's errors for what it cannot parse.
     """
-    ds = dcmread(path, force=True, stop_before_pixels=not pixels)
+    ds = dicom_deflated.load(path)
     complete_meta(ds)
     return ds
 

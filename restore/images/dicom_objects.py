@@ -12,9 +12,9 @@ import struct
 from pathlib import Path
 
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
+from restore.images.dicom_deflated import opened
 from restore.images.dicom_header import damaged_dicom
 from restore.images.errors import ImageError
 
@@ -124,11 +124,11 @@ def is_without_pixels(path: Path) -> str | None:
     labels and doses (whose pixels `read` refuses by name), for what is not DICOM, and for what can't be read.
     """
     try:
-        with damaged_dicom(path), path.open("rb") as file:
+        with path.open("rb") as file:
             if not sniff(file.read(512)):
                 return None
-            file.seek(0)
-            return _empty_kind(read_partial(file, stop_when=_beyond, force=True))
+        with damaged_dicom(path), opened(path, _beyond) as (ds, _):
+            return _empty_kind(ds)
     except (ImageError, OSError):
         return None
 

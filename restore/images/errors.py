@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from restore.machine import free_memory
+
 MAX_PIXELS = 500_000_000
 """Pixels of one frame that `read` accepts unless told otherwise (a 22,000 x 22,000 picture)."""
 
@@ -49,6 +51,11 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         raise ImageError(
             f"{path.name}: the header says {width} x {height} pixels, over the limit of {max_pixels:,}; "
             "raise max_pixels if the file is really that large"
+        )
+    if height * width > (free := free_memory()):
+        raise ImageError(
+            f"{path.name}: the header says {width} x {height} pixels, which {free >> 20:,} MB of free memory cannot hold; "
+            "free some, or use a larger machine"
         )
 
 

@@ -7,8 +7,8 @@ sizes and resolutions being brought in line. What follows the first picture (fur
 video of a motion photo) stays as it was.
 Not kept then: the thumbnail shows the picture as it was; restart intervals; a gain map where the picture is turned.
 12-bit, lossless and arithmetic JPEG outside DICOM are refused.
-A missing end marker: a warning. Missing rows: refused, or gray and a warning with `salvage`. Data that end early before
-an end marker are noticed by their gray last corner.
+A missing end marker: a warning. Missing rows: refused, or gray and a warning with `salvage`. So are data that libjpeg complains of
+(they end early, or a part of them is lost or overwritten); what is wrong of them can't always be told then.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from restore.images import jpeg_further, jpeg_planes, jpeg_stream
+from restore.images import decoding, jpeg_further, jpeg_planes, jpeg_stream, plausible
 from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged
 from restore.images.frame import Frame
 from restore.images.jpeg_header import (
@@ -63,6 +63,7 @@ def open_source(path: Path, limits: Limits) -> JpegSource:
     with damaged(path, "JPEG"), path.open("rb") as file:
         header = read_header(file.read, path)
     check_size(path, header.height, header.width, limits.max_pixels)
+    plausible.check(path, "JPEG", header.height * header.width, path.stat().st_size, salvage=limits.salvage)
     return JpegSource(path, header, salvage=limits.salvage)
 
 
@@ -102,12 +103,20 @@ class JpegSource:
             if stream.ended:
                 return tuple(found), b""
             self._checked = True
-            row = jpeg_stream.first_missing(stream, self._unit)
+            row = self._first_missing(stream)
             if row is not None:
                 return (self._missing(row, complete=stream.complete), *found), b""
             left = self.path.stat().st_size - len(stream.data)  # 1 where the first half of the marker is there
             self.copies = left <= 1
             return ("it has no end marker, but all its pixels", *found), jpeg_stream.END[left:]
+
+    @property
+    def _samples(self) -> int:
+        return self._header.height * self._header.width * len(self._header.components)
+
+    def _first_missing(self, stream: jpeg_stream.Stream) -> int | None:
+        """Decodes four times."""
+        return decoding.call(jpeg_stream.first_missing, stream, self._unit, samples=4 * self._samples)
 
     def _missing(self, row: int, *, complete: bool = True) -> str:
         """A warning; ImageError unless salvaging."""
@@ -119,6 +128,14 @@ class JpegSource:
             raise refuse(self.path, f"{what}; copy it again, or restore what is there with --salvage")
         self.copies = False
         return salvaged(row, height, "gray") if complete else "its last scans are missing: every row lacks detail"
+
+    def _corrupt(self, complaint: str) -> str:
+        """A warning of damage whose place can't be told; ImageError unless salvaging."""
+        if not self._salvage:
+            what = f"damaged JPEG (its compressed data are corrupt: {complaint})"
+            raise refuse(self.path, f"{what}; copy it again, or restore what is there with --salvage")
+        self.copies = False
+        return f"its compressed data are corrupt ({complaint}): any of its pixels may be wrong"
 
     def _xmp(self) -> bytes | None:
         xmp = self._header.find(APP1, XMP)
@@ -135,11 +152,14 @@ class JpegSource:
     def frame(self, index: int) -> Frame:
         with damaged(self.path, "JPEG"), quiet:
             stream = self._stream()
-            stored, mode = jpeg_stream.decoded(stream.whole)
+            stored, mode, complaint = decoding.call(jpeg_stream.checked, stream.whole, samples=self._samples)
             warnings: tuple[str, ...] = ()
-            if not self._checked and jpeg_stream.may_break_off(stored, self._unit, progressive=self._header.progressive):
-                row = jpeg_stream.first_missing(stream, self._unit)
+            if not self._checked:
+                broken = jpeg_stream.may_break_off(stored, self._unit, progressive=self._header.progressive)
+                row = self._first_missing(stream) if complaint or broken else None
                 warnings = () if row is None else (self._missing(row),)
+                if row is None and complaint:
+                    warnings = (self._corrupt(complaint),)
             turned = upright(stored, self._tag)
             return Frame(turned, Inks(255) if mode == "CMYK" else plain(turned, alpha=False), warnings=warnings)
 

@@ -7,13 +7,20 @@ import re
 import struct
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from PIL import JpegImagePlugin
+
+from restore.images.decoding_process import messages
 
 END = b"\xff\xd9"
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _ZEROS = 16
 """So many zero bytes at the end of a file without an end marker are room that was never written."""
+_CORRUPT = re.compile(r"Corrupt JPEG data: (.*)|(Premature end of JPEG file)")
+_EXTRANEOUS = re.compile(r"([0-9]+) extraneous bytes before marker 0xd9")
+PADDING = 64
+"""So many equal bytes before the end marker are what a camera fills up with, not lost data."""
 _FILLERS = (bytes(range(1, 128)) * 4, b"\x5a\x33\xc1" * 200, b"\x00\x11\xf0" * 200)
 
 
@@ -111,6 +118,31 @@ def decoded(data: bytes) -> tuple[np.ndarray, str]:
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
         image.load()
         return np.array(image), image.mode
+
+
+def checked(data: bytes) -> tuple[np.ndarray, str, str]:
+    """`decoded`, and what libjpeg complains of ("" for nothing): it goes on after damaged data as if they were sound."""
+    stored, mode = decoded(data)
+    return stored, mode, complaint(data)
+
+
+def complaint(data: bytes) -> str:
+    """What libjpeg says of a JPEG's damaged data, "" for nothing and where its messages aren't caught (see `decoding_process`).
+
+    OpenCV lets libjpeg print them; at an eighth of the size this takes a fifth of a decoder's time.
+    """
+    messages.take()
+    if not data.endswith(END):  # without one OpenCV gives up before libjpeg says anything
+        data += END
+    cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION)
+    found = _CORRUPT.search(messages.take())
+    if found is None:
+        return ""
+    said = found[1] or found[2]
+    spare = _EXTRANEOUS.fullmatch(said.strip())
+    if spare is not None and int(spare[1]) <= PADDING and len(set(data[: -len(END)][-int(spare[1]) :])) == 1:
+        return ""
+    return said.strip()
 
 
 def first_missing(stream: Stream, unit: int) -> int | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images import colour_profiles, png_chunks, png_pixels, png_text
+from restore.images import colour_profiles, plausible, png_chunks, png_pixels, png_text
 from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged, share
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, plain
@@ -33,7 +33,7 @@ from restore.images.orientation import (
     upright_xmp,
 )
 from restore.images.picture import Carry, Head, Note, first, refuse
-from restore.images.png_chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, Chunk, Layout
+from restore.images.png_chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, SAMPLES, Chunk, Layout
 
 _PALETTE_ONLY = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT")
 
@@ -45,10 +45,12 @@ def sniff(start: bytes) -> bool:
 def open_source(path: Path, limits: Limits) -> PngSource:
     """Read the header and the chunks; ImageError as `read` says."""
     with path.open("rb") as file:
-        start = file.read(24)
-    if len(start) == 24:  # the size first: a giant must not be read through
+        start = file.read(26)
+    if len(start) == 26:  # the size first: a giant must not be read through
         width, height = struct.unpack(">II", start[16:24])
         check_size(path, height, width, limits.max_pixels)
+        samples = height * (1 + width * SAMPLES.get(start[25], 4) * start[24] // 8)
+        plausible.check(path, "deflate", samples, path.stat().st_size, salvage=limits.salvage)
     return PngSource(path, png_chunks.layout(path), salvage=limits.salvage)
 
 

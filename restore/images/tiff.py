@@ -28,7 +28,7 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
-from restore.images import exif, tiff_geometry, tiff_new, tiff_planes, tiff_segments, tiff_write
+from restore.images import decoding, exif, tiff_checks, tiff_geometry, tiff_new, tiff_planes, tiff_segments, tiff_write
 from restore.images.errors import Limits, check_size, damaged, quiet, share
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Inks, ranged, whole
@@ -79,6 +79,7 @@ def open_source(path: Path, limits: Limits) -> TiffSource:
             assert isinstance(page, TiffPage)
             check_size(path, page.imagelength, page.imagewidth, limits.max_pixels)
             _check_page(page, path)
+            tiff_checks.refuse_implausible(page, path, salvage=limits.salvage)
             said, there = tiff_planes.count(file, index)
             found = _gaps(page, index, said, there)
             if found and not limits.salvage:
@@ -86,6 +87,7 @@ def open_source(path: Path, limits: Limits) -> TiffSource:
             warnings += [f"{found}: they are 0, the rest was restored"] if found else []
             whole = whole and not found
             plan += [(index, plane) for plane in range(said)]
+        tiff_checks.refuse_astray(file, pages, path)
         return TiffSource(path, plan, _head(file, pages, len(plan), warnings), whole=whole, end=cut)
 
 
@@ -221,10 +223,16 @@ class TiffSource:
             if several:
                 samples = self._shaped(page, tiff_planes.read(page, plane))
             else:
-                samples = self._shaped(page, tiff_segments.read(page, whole=self._whole))
+                samples = self._shaped(page, self._read(page, number))
             if page.photometric == PHOTOMETRIC.PALETTE:
                 samples = expanded(page, samples)
             return Frame(upright(samples, _tag(page, 274, 1)), _mapping(page, samples))
+
+    def _read(self, page: TiffPage, number: int) -> np.ndarray:
+        """The samples of page `number`; compressed ones are decoded where that can hurt nobody."""
+        if page.compression == 1:
+            return tiff_segments.read(page, whole=self._whole)
+        return decoding.call(decode_page, self.path, self._end, number, self._whole, samples=int(page.size))
 
     def _shaped(self, page: TiffPage, samples: np.ndarray) -> np.ndarray:
         """(H, W) or (H, W, samples) as coded, not yet upright."""
@@ -245,6 +253,15 @@ class TiffSource:
                     tiff_new.rewrite(file, path, frames, note.scale)
             else:
                 tiff_write.patch(self.path, path, frames, note.scale, end=self._end)
+
+
+def decode_page(path: Path, end: int | None, number: int, whole: bool) -> np.ndarray:
+    """The samples of one page as tifffile gives them; for a decoding process. What tifffile throws; ValueError for corrupt data."""
+    with quiet, _opened(path, end) as file:
+        page = file.pages[number]
+        assert isinstance(page, TiffPage)
+        tiff_checks.refuse_corrupt(page)
+        return tiff_segments.read(page, whole=whole)
 
 
 def page_shape(page: TiffPage) -> tuple[int, int]:

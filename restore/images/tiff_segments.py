@@ -7,14 +7,17 @@ import tifffile
 from tifffile import TiffPage
 
 
+def listed(page: TiffPage) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) offsets and (n,) sizes in bytes of the segments that the page lists, no more than it needs."""
+    count = min(int(np.prod(page.chunked)), len(page.dataoffsets), len(page.databytecounts))
+    return np.array(page.dataoffsets[:count], np.int64), np.array(page.databytecounts[:count], np.int64)
+
+
 def _missing(page: TiffPage) -> np.ndarray:
     """(segments,) whether each is missing. Those of offset and size 0 were left out on purpose: they are background."""
-    wanted = int(np.prod(page.chunked))
-    offsets, sizes = (np.zeros(wanted, np.int64) for _ in range(2))
-    listed = min(wanted, len(page.dataoffsets), len(page.databytecounts))
-    offsets[:listed], sizes[:listed] = page.dataoffsets[:listed], page.databytecounts[:listed]
-    missing = offsets + sizes > page.parent.filehandle.size
-    missing[listed:] = True
+    missing = np.ones(int(np.prod(page.chunked)), bool)
+    offsets, sizes = listed(page)
+    missing[: len(sizes)] = offsets + sizes > page.parent.filehandle.size
     return missing
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, WebPImagePlugin
 
+from restore.images import decoding, plausible
 from restore.images.errors import ImageError, Limits, check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain
@@ -34,9 +35,13 @@ def open_source(path: Path, limits: Limits) -> WebpSource:
             raise refuse(path, "an animated WebP; export its frames as single pictures")
         if "VP8L" not in chunks and "VP8 " not in chunks:
             raise refuse(path, "damaged WebP (it holds no pixels); export it again")
-        check_size(path, *_size(chunks), limits.max_pixels)
-        with quiet, WebPImagePlugin.WebPImageFile(path) as image:
-            size = (image.height, image.width)
+        size = _size(chunks)
+        check_size(path, *size, limits.max_pixels)
+        if size != (said := _size({name: data for name, data in chunks.items() if name != "VP8X"})):
+            what = f"its header says {size[1]} x {size[0]} pixels, its data are {said[1]} x {said[0]}"
+            raise refuse(path, f"damaged WebP ({what}); copy or export it again")
+        codec = "lossless WebP" if "VP8L" in chunks else "VP8"
+        plausible.check(path, codec, size[0] * size[1], path.stat().st_size)
     return WebpSource(path, chunks, size)
 
 
@@ -92,13 +97,20 @@ class WebpSource:
         self.head = Head("webp", size[::-1] if turns(self._tag) else size, 8, upright=self._tag == 1, carry=carry)
 
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "WebP"), quiet, WebPImagePlugin.WebPImageFile(self.path) as image:
-            image.load()
-            stored = upright(np.array(image), self._tag)
+        with damaged(self.path, "WebP"):
+            height, width = self.head.size
+            stored = upright(decoding.call(decode, self.path, samples=4 * height * width), self._tag)
             return Frame(stored, plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
         write(path, first(frames, self.path), self.head.carry.finer(note.scale, self.head.enlarged(note.scale)), lossless=self._lossless)
+
+
+def decode(path: Path) -> np.ndarray:
+    """(H, W, 3|4) uint8 as coded; for a decoding process. What Pillow throws."""
+    with quiet, WebPImagePlugin.WebPImageFile(path) as image:
+        image.load()
+        return np.array(image)
 
 
 def write(path: Path, stored: np.ndarray, carry: Carry, *, lossless: bool) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from restore import images
 from restore import weights as catalogue
 from restore.apply.filling import METHODS, Filler, grown
 from restore.apply.restorer import Restorer
@@ -183,15 +182,14 @@ class Inpaint:
     def _read(self, path: Path, picture: Picture, size: tuple[int, ...]) -> np.ndarray:
         """The mask of a picture's next frame: the page of the same number, or the only one for all."""
         page = self._page
-        masks, index, marked = page[1:] if page is not None and page[0] is picture else (images.read(path), 0, False)
+        masks, index, marked = page[1:] if page is not None and page[0] is picture else (mask_files.opened(path, size), 0, False)
         if masks.frames not in (1, picture.frames):
             raise ValueError(f"its mask {path} has {masks.frames} pages, the picture {picture.frames}: give it one a page, or one for all")
         mask = np.asarray(masks.frame(index if masks.frames > 1 else 0).shown().mean(2) > 0.5)
         mask = ~mask if self.options["invert_masks"] else mask
         marked = marked or bool(mask.any())
         self._page = (picture, masks, index + 1, marked)
-        if mask.shape != size:
-            raise ValueError(f"its mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, the picture {size[1]} x {size[0]}")
+        mask_files.compare(path, mask.shape, size)
         if mask.all():
             raise ValueError(f"its mask {path} covers the whole picture: nothing is left to fill it from (is it inverted? --invert-masks)")
         if not marked and index + 1 in (masks.frames, picture.frames):

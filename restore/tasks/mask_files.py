@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from restore.apply.walk import Job
-from restore.images import Picture, discovery, looked, naming
+from restore.images import Picture, discovery, looked, naming, read
 from restore.writing import whole
 
 PAGE, PAGES = ".png", ".tif"
@@ -58,6 +58,24 @@ def find(folder: Path, source: Path, relative: Path, names: MaskNames) -> Path:
     if len(found) > 1:
         raise ValueError(f"more than one mask: {', '.join(path.name for path in found)} in {place}")
     return found[0]
+
+
+def opened(path: Path, size: tuple[int, ...]) -> Picture:
+    """A mask whose header says that its first page is of (height, width) `size`: another one is not decoded.
+
+    Raises:
+        ImageError: it cannot be read.
+        ValueError: it is of another size.
+    """
+    mask = read(path)
+    compare(path, mask.size, size)
+    return mask
+
+
+def compare(path: Path, size: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """ValueError where a mask is not of its picture's size, (height, width) both."""
+    if size != expected:
+        raise ValueError(f"its mask {path} is {size[1]} x {size[0]} pixels, the picture {expected[1]} x {expected[0]}")
 
 
 def pictures(folder: Path) -> list[Path]:

@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from batch_works import Inverse
+from batch_works import Inverse, looping
 
 from restore import images
 from restore.apply.batch import BatchOptions, Interrupted, run
+from restore.images import decoding
 
 
 def _kill_at(count: int, out: str) -> None:
@@ -57,18 +58,28 @@ def _slow_save(real: Any) -> Any:
     return save
 
 
+def _slow_decoder(real: Any) -> Any:
+    def call(function: Any, *arguments: Any, samples: int) -> Any:
+        print("in the decoder", flush=True)
+        return real(looping, *arguments, samples=10**9)
+
+    return call
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--kill-at", type=int)
-    parser.add_argument("--slow", choices=("network", "save"))
+    parser.add_argument("--slow", choices=("network", "save", "decode"))
     parser.add_argument("--seconds", type=float, default=0.0)
     arguments = parser.parse_args()
     if arguments.kill_at:
         _kill_at(arguments.kill_at, str(arguments.out))
     if arguments.slow == "save":
         images.Picture.save = _slow_save(images.Picture.save)  # type: ignore[method-assign]
+    if arguments.slow == "decode":
+        decoding.call = _slow_decoder(decoding.call)
     work = Tiles(arguments.seconds) if arguments.slow == "network" else Inverse(arguments.seconds)
     try:
         tell = lambda event: print(event.kind, event.index, flush=True)  # noqa: E731

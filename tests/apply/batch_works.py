@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,11 @@ class Failing(Identity):
         if self.mark in picture.path.name:
             raise self.error
         return super().restore(frame, picture)
+
+
+def looping(*_: object) -> None:
+    """A decoder that never ends and keeps Python's lock, as one in C may do; for a decoding process."""
+    re.match(r"(a+)+$", "a" * 60 + "b")
 
 
 def picture(path: Path, seed: int = 0, size: tuple[int, int] = (12, 17)) -> Path:

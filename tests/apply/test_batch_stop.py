@@ -81,11 +81,11 @@ def test_killed_at_a_random_moment(tmp_path: Path, seed: int) -> None:
     _check_killed(tmp_path, out)
 
 
-@pytest.mark.parametrize(("slow", "sign"), [("network", "in the network"), ("save", "being written")])
+@pytest.mark.parametrize(("slow", "sign"), [("network", "in the network"), ("save", "being written"), ("decode", "in the decoder")])
 def test_ctrl_c_ends_with_a_summary(tmp_path: Path, slow: str, sign: str) -> None:
-    """Neither a picture that is minutes in the network nor one that is minutes in the encoder holds the end up."""
+    """Neither a picture that is minutes in the network nor one that is minutes in the encoder or in a decoder holds the end up."""
     folder(tmp_path / "in", 2)
-    picture(tmp_path / "in/slow.png", 5)
+    picture(tmp_path / f"in/slow.{'jpg' if slow == 'decode' else 'png'}", 5)
     process = _start(tmp_path / "in", tmp_path / "out", "--slow", slow)
     _wait_for(process, sign)
     process.send_signal(signal.SIGINT)

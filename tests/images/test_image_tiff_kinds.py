@@ -256,14 +256,15 @@ def test_pixels_that_pages_share_are_not_overwritten(tmp_path: Path) -> None:
     assert np.array_equal(tifffile.imread(out), np.stack(given))
 
 
-def test_pixels_that_lie_over_the_header(tmp_path: Path) -> None:
-    source, out = tmp_path / "a.tif", tmp_path / "b.tif"
-    tifffile.imwrite(source, GRAY[0], metadata=None)
+@pytest.mark.parametrize("compression", [None, "packbits"])
+@pytest.mark.parametrize("offset", [0, 4, 8, 20])
+def test_pixels_that_lie_over_the_header_or_a_directory_are_refused(offset: int, compression: str | None, tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    tifffile.imwrite(source, GRAY[0], metadata=None, compression=compression)
     with tifffile.TiffFile(source, mode="r+") as file:
-        file.pages[0].tags[273].overwrite(0)
-    picture = read(source)
-    given = passed(picture, out, lambda seen: 1 - seen)
-    assert np.array_equal(tifffile.imread(out), given[0])
+        file.pages[0].tags[273].overwrite(offset)
+    with pytest.raises(ImageError, match=r"a\.tif: damaged TIFF .*header"):
+        read(source)
 
 
 def test_odd_tags_say_nothing_on_standard_error(tmp_path: Path) -> None:
