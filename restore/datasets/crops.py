@@ -145,8 +145,9 @@ class Pictures:
             return None
         try:
             return self._get(path)
-        except (ImageError, OSError) as error:
-            self.refuse(number, str(error))
+        except Exception as error:  # whatever a damaged file may raise is that file's fault
+            known = isinstance(error, ImageError | OSError)
+            self.refuse(number, str(error) if known else f"{path}: {type(error).__name__}: {error}")
             return None
 
     def refuse(self, number: int, reason: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch.utils.data import default_collate
 
-from restore import networks, runtime, weights
+from restore import networks, processes, runtime, weights
 from restore.datasets import crops, folders
 from restore.gan import opponent as opponents
 from restore.gan.core import GAME, OptimizerConfig
@@ -18,7 +18,7 @@ from restore.gan.health import HealthConfig
 from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
 from restore.networks.adapt import transfer
-from restore.tasks.prepared import Prepared, count
+from restore.tasks.prepared import Prepared, check_memory, count
 from restore.training.config import as_dict
 from restore.training.loop import LoopConfig
 
@@ -28,17 +28,17 @@ class DataConfig:
     """What it is trained on."""
 
     channels: Literal[1, 3] = field(default=1, metadata={"help": "1 gray (colour pictures become luma), 3 colour"})
-    include: tuple[str, ...] = field(
-        default=(), metadata={"help": "glob patterns under the dataset; empty: every picture"}
-    )
-    crop: int = field(default=96, metadata={"help": "side of a training crop in pixels"})
+    include: tuple[str, ...] = field(default=(), metadata={"help": "glob patterns under the dataset; empty: every picture", "inside": True})
+    crop: int = field(default=96, metadata={"help": "side of a training crop in pixels", "range": (1, 8192)})
     scales: tuple[float, float] = field(
-        default=(1.0, 1.0), metadata={"help": "range of the factor a picture is shrunk by first"}
+        default=(1.0, 1.0), metadata={"help": "range of the factor a picture is shrunk by first", "range": (0.01, 100), "rising": True}
     )
-    scaled_share: float = field(default=1.0, metadata={"help": "share of the crops that are shrunk"})
-    gain: tuple[float, float] = field(default=(1.0, 1.0), metadata={"help": "range of the factor on a crop's contrast"})
+    scaled_share: float = field(default=1.0, metadata={"help": "share of the crops that are shrunk", "range": (0, 1)})
+    gain: tuple[float, float] = field(
+        default=(1.0, 1.0), metadata={"help": "range of the factor on a crop's contrast", "range": (1e-3, 1000), "rising": True}
+    )
     test_share: float = field(
-        default=0.05, metadata={"help": "share of the pictures kept for previews, where no split is given"}
+        default=0.05, metadata={"help": "share of the pictures kept for previews, where no split is given", "range": (0, 1)}
     )
 
 
@@ -46,7 +46,7 @@ class DataConfig:
 class RestorationConfig:
     """What decides every such run, whatever the damage."""
 
-    seed: int = field(default=0, metadata={"help": "of the crops, their damage and the first weights"})
+    seed: int = field(default=0, metadata={"help": "of the crops, their damage and the first weights", "range": (0, 2**63 - 3)})
     precision: str = field(
         default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
     )
@@ -88,6 +88,10 @@ def prepare(
     """
     _check(config, multiple)
     place = runtime.choose(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
+    check_memory(
+        place, network=network, batch_size=config.loop.batch_size // processes.current().count, crop=config.data.crop,
+        channels=config.data.channels, side=config.data.crop / config.data.scales[0],
+    )  # fmt: skip
     runtime.seed_everything(config.seed)
     train, test = folders.split(
         folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed
