@@ -87,7 +87,7 @@ def shipped_folder() -> Path:
 
 def ships(name: str) -> bool:
     """Whether weights that ship are called so."""
-    return not set(name) & set("/\\\0") and (shipped_folder() / f"{name}{SUFFIX}").is_file()
+    return len(name) < 100 and not set(name) & set("/\\\0") and (shipped_folder() / f"{name}{SUFFIX}").is_file()
 
 
 def run_folders() -> list[Path]:

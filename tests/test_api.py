@@ -15,6 +15,7 @@ import torch
 import restore
 from restore import weights
 from restore.training import checkpoint
+from restore.training.folder import LOCK
 from restore.training.loop import Progress
 
 Photos = Callable[..., Path]

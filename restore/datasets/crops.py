@@ -146,8 +146,9 @@ class Pictures:
         try:
             return self._get(path)
         except Exception as error:  # whatever a damaged file may raise is that file's fault
-            known = isinstance(error, ImageError | OSError)
-            self.refuse(number, str(error) if known else f"{path}: {type(error).__name__}: {error}")
+            reason = str(error) if isinstance(error, ImageError | OSError) else f"{type(error).__name__}: {error}"
+            # in a data set many files have the same name
+            self.refuse(number, reason if str(path) in reason else f"{path}: {reason.removeprefix(f'{path.name}: ')}")
             return None
 
     def refuse(self, number: int, reason: str) -> None:

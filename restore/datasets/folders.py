@@ -20,8 +20,11 @@ def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path
         ValueError: there is none; the text lists the names there are.
     """
     for candidate in (Path(dataset), *(root / str(dataset) for root in roots)):
-        if candidate.is_dir():
-            return candidate
+        try:
+            if candidate.is_dir():
+                return candidate
+        except OSError as error:  # a name that no folder can have
+            raise ValueError(f"no dataset {str(dataset)[:100]!r}: {error.strerror}") from error
     names = sorted(entry.name for root in roots if root.is_dir() for entry in root.iterdir() if entry.is_dir())
     raise ValueError(
         f"no dataset {str(dataset)!r}: neither a folder nor one of the names under data/ ({', '.join(names) or 'none'})"
@@ -64,8 +67,9 @@ def matching(root: Path, pattern: str) -> set[Path]:
         raise ValueError(f"the include pattern {pattern!r} must be relative to {root}, without '..'")
     try:
         return {path for path in root.glob(pattern) if _is_picture(path)}
-    except (ValueError, NotImplementedError) as error:
-        raise ValueError(f"the include pattern {pattern!r} is none: {error}") from error
+    except (ValueError, NotImplementedError, IndexError, OSError) as error:  # IndexError: Python 3.11 of "."
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"the include pattern {pattern[:200]!r} is none: {reason}") from error
 
 
 def split(files: Sequence[Path], root: Path, *, share: float, seed: int) -> tuple[list[Path], list[Path]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,9 @@ class OpponentConfig:
 
     network: str = field(default="patchgan", metadata={"help": "a key of restore.networks.discriminators.DISCRIMINATORS"})
     width: int = field(default=64, metadata={"help": "channels of its first layer", "range": (1, 4096)})
-    norm: str = field(default="instance", metadata={"help": "patchgan and multiscale: instance, batch or none"})
+    norm: Literal["instance", "batch", "none"] = field(
+        default="instance", metadata={"help": "patchgan and multiscale: instance, batch or none"}
+    )
     spectral: bool = field(default=False, metadata={"help": "patchgan and multiscale: spectral normalisation"})
     objective: str = field(
         default="least_squares",
@@ -69,7 +71,7 @@ class OpponentConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in 0..1, not {getattr(self, name)}")
         if self.within and self.network not in PLACE_BY_PLACE:
-            raise ValueError(f"within needs a discriminator that answers place by place: {', '.join(PLACE_BY_PLACE)}, not {self.network}")
+            raise ValueError(f"within needs a discriminator that answers place by place: {', '.join(PLACE_BY_PLACE)}, not {self.network!r}")
         if self.within and (self.augment or self.adaptive):
             raise ValueError("within and augmentation, which moves the holes, do not go together")
         if min(self.steps, self.penalty_every, self.width) < 1:

@@ -29,11 +29,14 @@ def config_path(given: str | Path | None) -> tuple[Path | None, bool]:
     Raises:
         ValueError: there is none.
     """
-    if given is None or Path(given).is_file():
-        return (Path(given) if given else None), False
-    shipped = weights.shipped_folder() / "recipes" / f"{given}.toml"
-    if shipped.is_file():
-        return shipped, True
+    try:
+        if given is None or Path(given).is_file():
+            return (Path(given) if given else None), False
+        shipped = weights.shipped_folder() / "recipes" / f"{given}.toml"
+        if shipped.is_file():
+            return shipped, True
+    except OSError as error:  # a name that no file can have
+        raise ValueError(f"no configuration {str(given)[:100]!r}: {error.strerror}") from error
     names = ", ".join(sorted(path.stem for path in shipped.parent.glob("*.toml")))
     raise ValueError(f"no configuration {str(given)!r}: neither a file nor one of the recipes that ship ({names})")
 
