@@ -48,7 +48,7 @@ def build(name: str, **settings: Any) -> nn.Module:
     return NETWORKS[name](**settings)
 
 
-def plan(name: str, settings: Mapping[str, Any], *, layers: int = planning.LARGEST_NUMBER) -> nn.Module:
+def plan(name: str, settings: Mapping[str, Any], *, layers: int = planning.MOST_LAYERS) -> nn.Module:
     """The network called `name` without memory for its weights (on torch's `meta` device), to learn what it would be.
 
     Args:
@@ -75,7 +75,7 @@ def check(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor])
     if name == "foreign":
         planning.check_settings(settings)
         return
-    planned = plan(name, settings, layers=len(tensors))
+    planned = plan(name, settings, layers=min(len(tensors), planning.MOST_LAYERS))
     planning.check_tensors(planned, {key: tuple(value.shape) for key, value in tensors.items()})
 
 

@@ -12,10 +12,14 @@ from torch import nn
 MOST_NUMBERS = 64
 """How many numbers a list among a network's settings may have."""
 LARGEST_NUMBER = 65_536
-"""What a number among a network's settings may be; larger ones would take forever to plan."""
+"""What a number among a network's settings may be."""
+MOST_LAYERS = 1024
+"""How many layers may be counted by a setting; more would take long to plan."""
+COUNTS = {"blocks", "levels", "refine"}
+"""Settings that count layers."""
 
 
-def check_settings(settings: Mapping[str, Any], *, layers: int = LARGEST_NUMBER) -> None:
+def check_settings(settings: Mapping[str, Any], *, layers: int = MOST_LAYERS) -> None:
     """See to it that settings from a file can be planned with: numbers, words and short lists of numbers, none of them huge.
 
     Args:
@@ -27,13 +31,15 @@ def check_settings(settings: Mapping[str, Any], *, layers: int = LARGEST_NUMBER)
     """
     for key, value in settings.items():
         entries = list(value) if isinstance(value, list | tuple) else [value]
-        most = layers if key in {"blocks", "levels", "refine"} else LARGEST_NUMBER
-        if len(entries) > MOST_NUMBERS or not all(_plain(entry, most) for entry in entries):
+        most = layers if key in COUNTS else LARGEST_NUMBER
+        fits = len(entries) <= MOST_NUMBERS and all(_plain(entry, most) for entry in entries)
+        if not fits or (key in COUNTS and sum(entries) > layers):
             raise ValueError(f"the setting {key!r} of the network cannot be {repr(value)[:60]}")
 
 
 def _plain(value: Any, most: int) -> bool:
-    return isinstance(value, str) or (isinstance(value, int | float) and 0 <= value <= most)
+    """Whether it is a word, or a number that is not too large; a count of layers is no word."""
+    return (isinstance(value, str) and most == LARGEST_NUMBER) or (isinstance(value, int | float) and 0 <= value <= most)
 
 
 def plan(make: Callable[[], nn.Module]) -> nn.Module:
