@@ -120,27 +120,30 @@ def prepare(
         "precision": place.precision,
     }
     preview = partial(make, seed=config.seed + 1, length=4)
-    return Prepared(trainer, dataset, _preview(preview, test, train), recipe, facts, lambda: dataset.pictures.bad)
+    return Prepared(trainer, dataset, _preview(preview, test, dataset), recipe, facts, lambda: dataset.pictures.bad)
 
 
-def _preview(make: Callable[[list[Path]], crops.DamagedCrops], test: list[Path], train: list[Path]) -> dict[str, Any]:
+def _preview(make: Callable[..., crops.DamagedCrops], test: list[Path], dataset: crops.DamagedCrops) -> dict[str, Any]:
     """Four samples of the held-out pictures, or of the training pictures where none of those can be read."""
-    try:
-        samples = make(test or train)
-        return dict(default_collate([samples[index] for index in range(4)]))
-    except ValueError:
-        if not test:
-            raise
-        return _preview(make, [], train)
+    if test:
+        try:
+            return _four(make(test))
+        except ValueError:
+            pass  # each was told
+    return _four(make(dataset.pictures.files, pictures=dataset.pictures))
+
+
+def _four(samples: crops.DamagedCrops) -> dict[str, Any]:
+    return dict(default_collate([samples[index] for index in range(4)]))
 
 
 def _crops(
-    files: list[Path], *, data: DataConfig, damage: crops.Damage, condition: str, more: dict[str, Any], seed: int, length: int
-) -> crops.DamagedCrops:
+    files: list[Path], *, data: DataConfig, damage: crops.Damage, condition: str, more: dict[str, Any], seed: int, length: int,
+    pictures: crops.Pictures | None = None,
+) -> crops.DamagedCrops:  # fmt: skip
     return crops.DamagedCrops(
-        files, crop=data.crop, channels=data.channels, damage=damage, seed=seed,
-        length=length, scales=data.scales, scaled_share=data.scaled_share, gain=data.gain, condition=condition,
-        **more,
+        files, crop=data.crop, channels=data.channels, damage=damage, seed=seed, length=length, scales=data.scales,
+        scaled_share=data.scaled_share, gain=data.gain, condition=condition, pictures=pictures, **more,
     )  # fmt: skip
 
 

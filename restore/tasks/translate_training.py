@@ -196,7 +196,7 @@ def _prepared(
         return domains.DomainCrops(*files, **(settings | rest))
 
     dataset = crops(found.train)
-    preview = _preview(lambda files: crops(files, seed=config.seed + 1, flip=False, length=4), found)
+    preview = _preview(lambda files, **known: crops(files, seed=config.seed + 1, flip=False, length=4, **known), found.test, dataset)
     facts = {
         "source pictures": len(found.train[0]), "target pictures": len(found.train[1]),
         "held-out pictures": len(found.test[0]) + len(found.test[1]),
@@ -209,18 +209,21 @@ def _prepared(
         "directions": list(trainer.networks()) if len(trainer.networks()) > 1 else [], "training": as_dict(config),
     }  # fmt: skip
     probes = crops(found.train, seed=config.seed + 2, flip=False, length=8, heaps=dataset.heaps)
-    trainer.probe = dict(default_collate([probes[index] for index in range(8)]))
+    trainer.probe = _collated(probes, 8)
     return Prepared(trainer, dataset, preview, recipe, facts, lambda: dataset.bad)
 
 
-def _preview(make: Callable[[tuple[list[Path], list[Path]]], domains.DomainCrops], found: domains.Domains) -> dict[str, Any]:
+def _preview(
+    make: Callable[..., domains.DomainCrops], test: tuple[list[Path], list[Path]], dataset: domains.DomainCrops
+) -> dict[str, Any]:
     """Four samples of the held-out pictures, or of the training pictures where there are none or none can be read."""
-    held = found.test if all(found.test) else found.train
-    try:
-        samples = make(held)
-        return dict(default_collate([samples[index] for index in range(4)]))
-    except ValueError:
-        if held is found.train:
-            raise
-        samples = make(found.train)
-        return dict(default_collate([samples[index] for index in range(4)]))
+    if all(test):
+        try:
+            return _collated(make(test), 4)
+        except ValueError:
+            pass  # each was told
+    return _collated(make(tuple(heap.files for heap in dataset.heaps), heaps=dataset.heaps), 4)
+
+
+def _collated(samples: domains.DomainCrops, count: int) -> dict[str, Any]:
+    return dict(default_collate([samples[index] for index in range(count)]))

@@ -19,7 +19,7 @@ from restore.training import checkpoint
 from restore.training.charts import contact_sheet, loss_plot
 from restore.training.journal import Journal, Meter, Progress, Silence
 from restore.training.previews import save_grid
-from restore.training.signals import Stopping
+from restore.training.signals import Stopping, in_worker
 
 log = logging.getLogger(__name__)
 
@@ -227,6 +227,7 @@ def _batches(dataset: Dataset[dict[str, Tensor]], config: LoopConfig, start: int
         num_workers=config.workers,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=config.workers > 0,
+        worker_init_fn=in_worker,
         # the loader draws a seed for its workers from the global generator, which would differ between a straight and a resumed run
         generator=torch.Generator().manual_seed(0),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 
 STOPPING = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__)
 """Signals that stop a run; Windows has no SIGHUP."""
@@ -56,3 +58,19 @@ class Stopping:
             return
         self._held = True  # from now on the checkpoint comes first
         self._handlers[number](number, frame)
+
+
+def in_worker(_number: int) -> None:
+    """In a process that prepares crops: the training ends it. A signal to all processes of a group is the training's to answer.
+
+    A worker that a signal kills would raise an error in the training, at any moment. One whose training is gone is silent about it.
+    """
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # how multiprocessing ends it
+    sys.excepthook = _unless_cut_off
+
+
+def _unless_cut_off(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
