@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from restore import processes
 from restore.runtime import memory_reused
 from restore.training import checkpoint
-from restore.training.charts import contact_sheet, loss_plot
+from restore.training.charts import contact_sheet, loss_plot, outdated
 from restore.training.journal import Journal, Meter, Progress, Silence
 from restore.training.previews import save_grid
 from restore.training.signals import Stopping, in_worker
@@ -105,6 +105,8 @@ def run(
         on_ready(step)
     team.part_ways()
     if step >= config.steps:
+        if team.first and outdated(folder):
+            loss_plot(folder)
         return step
     stopping = Stopping()
     with stopping.taking_over():

@@ -57,7 +57,7 @@ def _check(tmp_path: Path, photos: Photos, kills: int, seed: int, method: str) -
     tensors = [weights.load(tmp_path / name / "run" / "run.safetensors")[0] for name in ("killed", "straight")]
     _assert_same(*tensors)
     names = [{path.name for path in (tmp_path / name / "run").iterdir()} for name in ("killed", "straight")]
-    assert names[0] == names[1], "something half-written was left"
+    assert names[0] == names[1], "something is missing, or something half-written was left"
     logs = [[json.loads(line)["step"] for line in (tmp_path / name / "run" / "log.jsonl").read_text().splitlines()]
             for name in ("killed", "straight")]  # fmt: skip
     assert logs[0] == logs[1] == [3, 6, 9, 12]
