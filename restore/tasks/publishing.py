@@ -49,7 +49,7 @@ class Publisher:
             tensors = {f"{part}.{key}": value for part, network in networks.items() for key, value in network.state_dict().items()}
         weights.save(self.path, tensors, recipe)
         with whole(self.path.with_suffix(".md")) as draft:
-            draft.write_text(self._card(step), encoding="utf-8")
+            draft.write_text(self._card(step), encoding="utf-8", errors="backslashreplace")
 
     def make_up_for(self, step: int) -> None:
         """Publish what a run that stopped after the checkpoint of `step` did not come to; what is there, edited cards too, stays."""

@@ -66,10 +66,10 @@ def load(folder: Path) -> dict[str, Any]:
             continue
         try:
             state = _read(path)
+            set_random_state(state.pop("random"))
         except Exception as error:  # torch raises whatever its readers meet in a damaged file
             reasons.append(f"{path}: {' '.join(str(error).split())}")
             continue
-        set_random_state(state.pop("random"))
         if name == PREVIOUS:
             why = reasons[0] if reasons else f"{folder / NAME} is not there"
             log.warning("going on from the previous checkpoint, after step %s, for the newest cannot be read (%s)", state.get("step"), why)

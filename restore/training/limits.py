@@ -59,6 +59,10 @@ def _check_number(name: str, value: float, metadata: Mapping[str, Any]) -> None:
 def _check_text(name: str, text: str, metadata: Mapping[str, Any]) -> None:
     if len(text) > LONGEST or "\0" in text:
         raise ValueError(f"{name!r} must be at most {LONGEST} characters and no NUL, not {shown(text)}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name!r} must be Unicode text, or no file could keep it, not {shown(text)}") from None
     if metadata.get("inside"):
         path = PurePosixPath(text.replace("\\", "/"))
         if not text or path.is_absolute() or Path(text).is_absolute() or ".." in path.parts:

@@ -184,11 +184,16 @@ def _save(trainer: Trainer, step: int, folder: Path, on_checkpoint: Callable[[in
 def _resume(trainer: Trainer, folder: Path) -> int:
     state = checkpoint.load(folder)
     try:
+        step = int(state["step"])
         trainer.load_state_dict(state["trainer"])
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except ValueError:
+        raise
+    except Exception as error:  # another kind of run's state leads anywhere
         raise ValueError(f"the checkpoint in {folder} is of another kind of run: keep the run's method and settings ({error!r})") from error
-    log.info("resumed %s after step %d", folder, state["step"])
-    return int(state["step"])
+    if step < 0:
+        raise ValueError(f"the checkpoint in {folder} is of another kind of run: it says that it is after step {step}")
+    log.info("resumed %s after step %d", folder, step)
+    return step
 
 
 def _examined(

@@ -107,6 +107,17 @@ def test_an_archive_that_claims_more_than_its_size_is_not_unpacked(tmp_path: Pat
         checkpoint.load(tmp_path)
 
 
+@pytest.mark.parametrize("content", [[1, 2], 3, {"random": 1}, {"step": 1, "random": {}}, {"step": 1, "random": {"python": 1}}], ids=str)
+def test_one_of_another_program_falls_back_too(tmp_path: Path, content: object) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, {"step": step})
+    torch.save(content, tmp_path / checkpoint.NAME)
+    assert checkpoint.load(tmp_path)["step"] == 1
+    (tmp_path / checkpoint.PREVIOUS).unlink()
+    with pytest.raises(ValueError, match="no checkpoint to resume from"):
+        checkpoint.load(tmp_path)
+
+
 def test_a_foreign_file_falls_back_too(tmp_path: Path) -> None:
     for step in (1, 2):
         checkpoint.save(tmp_path, {"step": step})

@@ -156,3 +156,14 @@ def test_nothing_is_written_of_a_run_that_is_refused(tmp_path: Path) -> None:
         loop.run(Other(lambda what, step: None), Items(), CONFIG, tmp_path, resume=True, on_ready=ready.append)
     assert ready == []
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{}, {"step": 1}, {"step": "many", "trainer": {"sum": 1.0}}, {"step": -5, "trainer": {"sum": 1.0}}, {"step": 1, "trainer": [1]}],
+)
+def test_a_checkpoint_without_what_a_run_needs_is_refused(tmp_path: Path, state: dict[str, Any]) -> None:
+    checkpoint.save(tmp_path, state)
+    with pytest.raises(ValueError):
+        loop.run(Adding(lambda what, step: None), Items(), CONFIG, tmp_path, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
