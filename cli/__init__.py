@@ -15,7 +15,7 @@ from .common import INTERRUPTED, say
 
 _EXIT_CODES = (
     "Exit codes: 0 all done; 1 some pictures failed, or a report or preview could not be written, all the rest is done; 2 usage; "
-    "130 interrupted (143 by SIGTERM)."
+    "130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
 )
 app = typer.Typer(
     name="restore",

@@ -16,6 +16,8 @@ from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
+from .text import printable
+
 SOME_FAILED, INTERRUPTED = 1, 130
 
 Inputs = Annotated[
@@ -126,10 +128,10 @@ def restore_pictures(task: str, inputs: Sequence[Path], options: Mapping[str, An
             display.close()
             if report is None:
                 say("restore: interrupted before the first picture")
-                leave(INTERRUPTED)
+                leave_interrupted(stopped_by)
     display.finish(report)
     if report.interrupted:
-        leave(128 + stopped_by[-1] if stopped_by else INTERRUPTED)
+        leave_interrupted(stopped_by)
     raise typer.Exit(SOME_FAILED if report.failed or report.unwritten else 0)
 
 
@@ -180,20 +182,29 @@ def _run(task: str, inputs: Sequence[Path], options: Mapping[str, Any], common: 
 
 @contextmanager
 def stoppable() -> Iterator[list[int]]:
-    """Let SIGTERM stop a run as Ctrl-C does; the list tells by which signal it was stopped."""
+    """Let SIGTERM and a closed terminal (SIGHUP) stop a run as Ctrl-C does; the list tells by which signal it was stopped.
+
+    Under nohup, which has SIGHUP ignored, it stays ignored.
+    """
     caught: list[int] = []
 
     def stop(number: int, _frame: Any) -> None:
         caught.append(number)
         raise KeyboardInterrupt
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__]  # Windows has no SIGHUP
+    numbers = [number for name in names if signal.getsignal(number := signal.Signals[name]) is not signal.SIG_IGN or name != "SIGHUP"]
     before = [signal.signal(number, stop) for number in numbers]
     try:
         yield caught
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def leave_interrupted(stopped_by: Sequence[int]) -> NoReturn:
+    """End the process as shells expect it of one that a signal stopped: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP."""
+    leave(128 + stopped_by[-1] if stopped_by else INTERRUPTED)
 
 
 def leave(code: int) -> NoReturn:
@@ -205,5 +216,5 @@ def leave(code: int) -> NoReturn:
 
 
 def say(text: str) -> None:
-    """One message to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """One message to standard error, on one line."""
+    print(printable(text), file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .json_lines import JsonLines
+from .text import printable
 
 if TYPE_CHECKING:
     from restore.apply.batch import Event, Report, Row
@@ -155,14 +156,6 @@ def summary(report: Report) -> Table:
             if used:
                 row(name, "", ", ".join(f"{value} ({count})" for value, count in sorted(used.items())))
     return table
-
-
-def printable(text: Any) -> str:
-    """`text` on one line: line ends, control characters and undecodable bytes escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in str(text)
-    )
 
 
 def number(value: Any) -> str:

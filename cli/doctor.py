@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from .common import SOME_FAILED
+from .text import printable
 
 Finding = tuple[str, str, str]
 """(state, what, detail), the state being "ok", "note" (works, could be better) or "bad" (restore will not work right)."""
@@ -37,7 +38,7 @@ def _tell(state: str, what: str, detail: str, as_json: bool) -> None:
 
         typer.echo(json.dumps({"state": state, "what": what, "detail": detail}))
     else:
-        typer.echo(f"{_MARKS[state]} {what:22} {detail}")
+        typer.echo(f"{_MARKS[state]} {printable(what):22} {printable(detail)}")
 
 
 def _safely(section: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -119,11 +120,12 @@ def _dicom() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from restore import weights
+    from restore.api import verify_weights
 
-    results: list[Any] = weights.verify()
+    results = verify_weights()
     if not results:
         yield "note", "weights", "none found: reinstall restore-suite, or train some with `restore train`"
-    for entry, problem in results:
-        task = entry.recipe.get("task", "?")
-        yield ("bad" if problem else "ok"), f"weights {entry.name}", problem or f"for {task}, {entry.path}"
+    for found, problem in results:
+        task = found.entry.recipe["task"] if found.entry else ""
+        by_path = " (the name means another file: use this one by its path)" if found.hidden else ""
+        yield ("bad" if problem else "ok"), f"weights {found.name}", problem or f"for {task}, {found.path}{by_path}"

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import check_precision, say, stoppable
+from .common import check_precision, leave_interrupted, say, stoppable
 from .json_lines import JsonLines
+from .text import lines
 
 
 def train(
@@ -66,20 +67,17 @@ def train(
     # of several processes (torchrun) only the first speaks
     first = os.environ.get("RANK", "0") == "0"
     show = _Progress(quiet or not first, json and first)
-    with stoppable():
-        show.note("getting ready")
-        from restore.api import train as run
+    with stoppable() as stopped_by:
+        try:
+            show.note("getting ready")
+            from restore.api import train as run
 
-        finished = run(
-            method,
-            dataset,
-            config_file=config,
-            overrides=overrides,
-            out=out,
-            resume=resume,
-            dry_run=dry_run,
-            on_event=show,
-        )
+            finished = run(
+                method, dataset, config_file=config, overrides=overrides, out=out, resume=resume, dry_run=dry_run, on_event=show
+            )
+        except KeyboardInterrupt:
+            say("restore: interrupted")
+            leave_interrupted(stopped_by)
     show.finish(finished)
 
 
@@ -105,7 +103,8 @@ class _Progress:
         if self.quiet:
             return
         if not hasattr(event, "step"):
-            say(str(event))
+            for line in lines(event).split("\n"):  # the configuration of a dry run has many
+                say(line)
             return
         losses = "".join(f"{name} {value:.4g}  " for name, value in event.losses.items())
         left = (

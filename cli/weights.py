@@ -10,9 +10,11 @@ import typer
 
 from .common import SOME_FAILED, say
 from .json_lines import JsonLines
+from .text import lines as text_lines
+from .text import printable
 
 if TYPE_CHECKING:
-    from restore.weights import Entry
+    from restore.weights import Found
 
 app = typer.Typer(help="Which trained weights there are: list, show, verify, add, blend.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name of the list, or a file.", show_default=False)]
@@ -25,12 +27,10 @@ def list_(
     """List the weights that can be used by name: the pictures each is for, its licence in a word, its size and its file."""
     from restore import weights
 
-    entries = weights.catalogue()
-    if not entries:
-        typer.echo(
-            "no weights found; train some with `restore train`, or add a file with `restore weights add`", err=True
-        )
-    rows = [_described(entry) for entry in entries]
+    found = weights.listing()
+    if not found:
+        say("no weights found; train some with `restore train`, or add a file with `restore weights add`")
+    rows = [_described(one) for one in found]
     if json:
         lines = JsonLines()
         for row in rows:
@@ -40,16 +40,24 @@ def list_(
             raise typer.Exit(SOME_FAILED)
         return
     columns = ("name", "task", "for", "licence")
-    widths = [max((len(str(row[column])) for row in rows), default=0) for column in columns]
+    usable = [row for row in rows if "problem" not in row]
+    widths = [max((len(printable(row[column])) for row in usable), default=0) for column in columns]
     for row in rows:
-        cells = [str(row[column]).ljust(width) for column, width in zip(columns, widths, strict=True)]
-        typer.echo("  ".join([*cells, f"{row['bytes'] / 1e6:5.1f} MB", str(row["file"])]))
+        if "problem" in row:
+            typer.echo(f"{printable(row['name'])}  cannot be used: {printable(row['problem'])}")
+            continue
+        cells = [printable(row[column]).ljust(width) for column, width in zip(columns, widths, strict=True)]
+        by_path = "" if row["by_name"] else "  (the name means another file: use this one by its path)"
+        typer.echo("  ".join([*cells, f"{row['bytes'] / 1e6:5.1f} MB", printable(row["file"])]) + by_path)
 
 
-def _described(entry: Entry) -> dict[str, Any]:
+def _described(found: Found) -> dict[str, Any]:
+    entry = found.entry
+    if entry is None:
+        return {"name": found.name, "file": str(found.path), "problem": found.problem}
     return {
-        "name": entry.name, "task": entry.recipe.get("task", "?"), "for": entry.purpose, "licence": entry.licence,
-        "network": entry.recipe.get("network", "?"), "bytes": entry.path.stat().st_size, "file": str(entry.path),
+        "name": entry.name, "task": entry.recipe["task"], "for": entry.purpose, "licence": entry.licence,
+        "network": entry.recipe["network"], "bytes": entry.path.stat().st_size, "file": str(entry.path), "by_name": not found.hidden,
     }  # fmt: skip
 
 
@@ -59,20 +67,20 @@ def show(name: Name) -> None:
     from restore import weights
 
     entry = weights.find(name)
-    typer.echo(f"{entry.name}  ({entry.path})\n")
+    typer.echo(f"{printable(entry.name)}  ({printable(entry.path)})\n")
     if entry.card:
-        typer.echo(entry.card.read_text(encoding="utf-8"))
+        typer.echo(text_lines(weights.card_text(entry.card)))
     typer.echo("recipe:\n" + json_module.dumps(entry.recipe, indent=2))
 
 
 @app.command()
 def verify() -> None:
-    """Check every weights file against its checksum."""
-    from restore import weights
+    """Check every weights file against its checksum and against the network that its recipe names."""
+    from restore.api import verify_weights
 
-    results = weights.verify()
-    for entry, problem in results:
-        typer.echo(f"{entry.name}: {problem or 'fine'}")
+    results = verify_weights()
+    for found, problem in results:
+        typer.echo(f"{printable(found.name)}: {printable(problem or 'fine')}")
     if any(problem for _, problem in results):
         raise typer.Exit(SOME_FAILED)
 
@@ -94,7 +102,7 @@ def add(
     from restore.api import add_weights
 
     path = add_weights(file, name)
-    typer.echo(f"added {path.stem} ({path}); use it with --weights {path.stem}")
+    typer.echo(printable(f"added {path.stem} ({path}); use it with --weights {path.stem}"))
 
 
 @app.command()
@@ -111,4 +119,4 @@ def blend(
     from restore import weights
 
     made = weights.blend(weights.find(first), weights.find(second), share, name)
-    typer.echo(f"kept {made.name} ({made.path}); use it with --weights {made.name}")
+    typer.echo(printable(f"kept {made.name} ({made.path}); use it with --weights {made.name}"))

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from restore import runtime
+from restore import networks, runtime
 from restore import weights as catalogue
 from restore.apply.batch import BatchOptions, Event, Report
 from restore.apply.batch import run as run_batch
@@ -125,3 +125,23 @@ def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:
 
     with converted(Path(file)) as path:
         return catalogue.add(path, name or Path(file).stem).path
+
+
+def verify_weights() -> list[tuple[catalogue.Found, str]]:
+    """Check every file in the folders where weights are looked up; the second of each pair is what is wrong with it, or "".
+
+    A file costs its own line, whatever it holds: its checksum and its tensors are compared, with its recipe's network too.
+    """
+    return [(found, found.problem or _problem(found)) for found in catalogue.listing()]
+
+
+def _problem(found: catalogue.Found) -> str:
+    try:
+        tensors, recipe = catalogue.load(found.path)
+        for direction in recipe.get("directions") or [None]:
+            networks.check(recipe["network"], recipe["settings"], catalogue.one_way(tensors, recipe, direction))
+    except ValueError as error:
+        return str(error) if str(found.path) in str(error) else f"{found.path}: {error}"
+    except Exception as error:  # whatever a file does to its readers is its own line's matter
+        return f"{found.path}: {type(error).__name__}: {error}"
+    return ""

@@ -1,13 +1,7 @@
-"""Name -> verified weights file: safetensors whose header carries the recipe, so that a file alone is ready to use.
-
-The header's metadata holds `recipe`, a JSON object with at least `task`, `network` and `settings` (what `networks.build` takes),
-and `sha256` of the tensors. safetensors runs no code, so a stranger's file is safe to open.
-"""
+"""Name -> weights file: which there are, where they are found by name, and what may be called how. See `weights_file` for the files."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -17,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialise
-from torch import Tensor
 
+from restore import weights_file
+from restore.weights_file import LONGEST, SUFFIX, digest, has_recipe, load, one_way, recipe, save
 from restore.writing import whole
 
-SUFFIX = ".safetensors"
+__all__ = [
+    "SUFFIX", "Entry", "Found", "add", "blend", "card_text", "catalogue", "check_name", "digest", "entry", "find", "fingerprint",
+    "folders", "has_recipe", "listing", "load", "one_way", "recipe", "run_folders", "save", "shipped_folder", "ships", "user_folder",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,18 +55,29 @@ UNSTATED = "unstated"
 def _stated(card: Path | None, key: str) -> str:
     """The text of the line `- key: text` of a card."""
     try:
-        text = card.read_text(encoding="utf-8", errors="replace") if card is not None else ""
+        text = card_text(card) if card is not None else ""
     except OSError:
         return UNSTATED
     found = re.search(rf"^- {key}:[ \t]*(\S.*?)[ \t]*$", text, re.MULTILINE)
     return found[1] if found else UNSTATED
 
 
-def user_folder() -> Path:
-    """Where `restore weights add` and training keep weights by name: $RESTORE_WEIGHTS, else ~/.local/share/restore/weights."""
+def card_text(card: Path) -> str:
+    """A card's text, as much of it as a card can need."""
+    with card.open("rb") as file:
+        return file.read(LONGEST).decode("utf-8", "replace")
+
+
+def user_folder() -> Path | None:
+    """Where `restore weights add` keeps weights by name: $RESTORE_WEIGHTS, else ~/.local/share/restore/weights; None without a home."""
     named = os.environ.get("RESTORE_WEIGHTS")
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(named) if named else Path(base) / "restore" / "weights"
+    if named:
+        return Path(named)
+    try:
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    except RuntimeError:  # neither HOME nor an entry among the users
+        return None
+    return Path(base) / "restore" / "weights"
 
 
 def shipped_folder() -> Path:
@@ -78,42 +85,72 @@ def shipped_folder() -> Path:
     return Path(str(resources.files("restore.shipped")))
 
 
+def ships(name: str) -> bool:
+    """Whether weights that ship are called so."""
+    return len(name) < 100 and not set(name) & set("/\\\0") and (shipped_folder() / f"{name}{SUFFIX}").is_file()
+
+
 def run_folders() -> list[Path]:
-    """The finished runs under runs/ here: their weights are used by the run's name."""
+    """The runs under runs/ here, finished or not: their weights are used by the run's name."""
     return sorted(path for path in Path("runs").glob("*") if path.is_dir())
 
 
 def folders() -> list[Path]:
-    """Where names are looked up, first hit wins: the user's own, this folder's runs, those that ship."""
-    return [folder for folder in (user_folder(), *run_folders(), shipped_folder()) if folder.is_dir()]
+    """Where names are looked up, first hit wins: what ships, the user's own, this folder's runs.
+
+    A name that ships always means what ships, or a run of that name would replace what is chosen for a picture.
+    """
+    own = user_folder()
+    return [folder for folder in (shipped_folder(), *([own] if own else []), *run_folders()) if folder.is_dir()]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file in a folder where weights are looked up.
+
+    Attributes:
+        path: where it is.
+        entry: what it holds; None where it cannot be used.
+        problem: why it cannot, or "".
+        hidden: whether another file is what its name means, so that it is used by its path.
+    """
+
+    path: Path
+    entry: Entry | None
+    problem: str
+    hidden: bool
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.path.stem
+
+
+def listing() -> list[Found]:
+    """Every file in the folders where weights are looked up, sorted by name, the one that is meant by a name first."""
+    found: list[Found] = []
+    names: set[str] = set()
+    for folder in folders():
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            item, problem = _read(path)
+            found.append(Found(path, item, problem, item is not None and path.stem in names))
+            names |= {path.stem} if item else set()
+    return sorted(found, key=lambda one: one.path.stem)
+
+
+def _read(path: Path) -> tuple[Entry | None, str]:
+    """A file's entry, or why it has none: whatever a file does to its readers is its own line's matter."""
+    try:
+        return entry(path), ""
+    except ValueError as error:
+        return None, str(error)
+    except Exception as error:
+        return None, f"{path} cannot be read: {type(error).__name__}: {error}"
 
 
 def catalogue() -> list[Entry]:
-    """Every weights file that can be used by name, sorted by name; unreadable files are left out."""
-    found: dict[str, Entry] = {}
-    for folder in folders():
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            try:
-                found.setdefault(path.stem, entry(path))
-            except ValueError:
-                continue
-    return [found[name] for name in sorted(found)]
-
-
-def has_recipe(path: Path) -> bool:
-    """Whether a file is a weights file of this suite, rather than another program's or none."""
-    try:
-        return "recipe" in _metadata(path)
-    except ValueError:  # whoever opens it as ours says best what is wrong with it
-        return True
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    try:
-        with safe_open(str(path), framework="pt") as opened:
-            return opened.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a weights file (safetensors): {error}") from error
+    """Every weights file that can be used by name, sorted by name; those that cannot are left out."""
+    return [found.entry for found in listing() if found.entry and not found.hidden]
 
 
 def entry(path: Path) -> Entry:
@@ -122,120 +159,41 @@ def entry(path: Path) -> Entry:
     Raises:
         ValueError: the file is no weights file of this suite.
     """
-    metadata = _metadata(path)
-    if "recipe" not in metadata:
-        raise ValueError(f"{path} carries no recipe: it was not made by this suite; train or convert it with `restore`")
     card = path.with_suffix(".md")
-    return Entry(path.stem, path, _recipe(path, metadata["recipe"]), card if card.is_file() else None)
-
-
-def _recipe(path: Path, text: str) -> dict[str, Any]:
-    try:
-        recipe = json.loads(text)
-    except ValueError:
-        recipe = None
-    kinds = {"task": str, "network": str, "settings": dict}
-    if not isinstance(recipe, dict) or not all(isinstance(recipe.get(key), kind) for key, kind in kinds.items()):
-        raise ValueError(f"{path} has a recipe that lacks {', '.join(kinds)}: it was not made by this suite")
-    return recipe
+    return Entry(path.stem, path, recipe(path), card if card.is_file() else None)
 
 
 def find(name: str | Path) -> Entry:
-    """Find weights by name, by file, or by the folder of a run.
+    """Find weights by name, by file, or by the folder of a run. A bare name that ships means what ships; "./NAME" is a path.
 
     Raises:
         ValueError: there is no such name or file; the text lists the names there are.
     """
+    if ships(str(name)):
+        return entry(shipped_folder() / f"{name}{SUFFIX}")
     path = Path(name)
-    if path.is_file():
-        return entry(path)
-    published = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
-    if len(published) == 1:
-        return entry(published[0])
-    # a folder that only happens to be called like the weights (`denoise-xray/` with pictures in it) must not hide them
-    for folder in folders():
-        candidate = folder / f"{name}{SUFFIX}"
-        if candidate.is_file() and not published:
-            return entry(candidate)
-    if path.is_dir():
-        raise ValueError(f"{path} holds {len(published)} weights files; name one of them")
+    try:
+        if path.is_file():
+            return entry(path)
+        published = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
+        if len(published) == 1:
+            return entry(published[0])
+        # a folder that only happens to be called like the weights (`mine/` with pictures in it) must not hide them
+        for folder in folders():
+            candidate = folder / f"{name}{SUFFIX}"
+            if candidate.is_file() and not published:
+                return entry(candidate)
+        if path.is_dir():
+            raise ValueError(f"{path} holds {len(published)} weights files; name one of them")
+    except OSError as error:  # a name that no file can have
+        raise ValueError(f"no weights called {str(name)[:100]!r}: {error.strerror}") from error
     names = ", ".join(item.name for item in catalogue()) or "none"
-    raise ValueError(f"no weights called {str(name)!r}: neither a file nor one of the known names ({names})")
+    raise ValueError(f"no weights called {str(name)[:1000]!r}: neither a file nor one of the known names ({names})")
 
 
 def fingerprint(found: Entry) -> str:
-    """What tells two weights files apart without reading them whole: the checksum in the header."""
-    with safe_open(str(found.path), framework="pt") as opened:
-        return str((opened.metadata() or {}).get("sha256", ""))
-
-
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the recipe of a file, checked against the checksum in its header.
-
-    Raises:
-        ValueError: not a weights file, or its content does not match its checksum.
-    """
-    found = entry(path)
-    tensors: dict[str, Tensor] = {}
-    with safe_open(str(path), framework="pt") as opened:
-        expected = (opened.metadata() or {}).get("sha256")
-        for key in opened.keys():  # noqa: SIM118  (safe_open is no mapping)
-            tensors[key] = opened.get_tensor(key)
-    if expected and digest(tensors) != expected:
-        raise ValueError(f"{path} is damaged: its content does not match its checksum; fetch or train it again")
-    return tensors, found.recipe
-
-
-def one_way(tensors: dict[str, Tensor], recipe: dict[str, Any], direction: str | None = None) -> dict[str, Tensor]:
-    """Of a file's tensors those of one network: of `direction` (`forward`, `backward`) where it holds several, the first unless told.
-
-    Raises:
-        ValueError: the file holds no such direction.
-    """
-    directions = recipe.get("directions") or []
-    if direction is not None and direction not in directions:
-        raise ValueError(f"these weights have no direction {direction!r}: there are {', '.join(directions) or 'none'}")
-    if not directions:
-        return tensors
-    prefix = f"{direction or directions[0]}."
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-def save(path: Path, tensors: dict[str, Tensor], recipe: dict[str, Any], *, dtype: torch.dtype = torch.float16) -> None:
-    """Write a weights file, whole or not at all; floating tensors are stored as `dtype`."""
-    stored = {
-        key: (value.detach().cpu().to(dtype) if value.is_floating_point() else value.detach().cpu()).contiguous()
-        for key, value in tensors.items()
-    }
-    metadata = {"recipe": json.dumps(recipe, sort_keys=True), "sha256": digest(stored)}
-    with whole(path) as draft:
-        draft.write_bytes(serialise(stored, metadata))
-
-
-def digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values, in the order of names."""
-    total = hashlib.sha256()
-    for key in sorted(tensors):
-        value = tensors[key]
-        total.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        total.update(
-            value.contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value.item()).encode()
-        )
-    return total.hexdigest()
-
-
-def verify() -> list[tuple[Entry, str | None]]:
-    """Check every known file; the second of each pair is what is wrong, or None."""
-    results: list[tuple[Entry, str | None]] = []
-    for path in (path for folder in folders() for path in sorted(folder.glob(f"*{SUFFIX}"))):
-        item = Entry(path.stem, path, {}, None)
-        try:
-            item = entry(path)
-            load(path)
-            results.append((item, None))
-        except ValueError as error:
-            results.append((item, str(error)))
-    return results
+    """What tells two weights files apart, without reading them whole where their headers say it; see `weights_file.fingerprint`."""
+    return weights_file.fingerprint(found.path)
 
 
 def add(path: Path, name: str) -> Entry:
@@ -268,8 +226,8 @@ def blend(first: Entry, second: Entry, share: float, name: str) -> Entry:
     if not 0 <= share <= 1:
         raise ValueError(f"the share of the second must be in 0..1, not {share}")
     target = _free(name)
-    (tensors, recipe), (others, other) = load(first.path), load(second.path)
-    unlike = [key for key in ("task", "network", "settings", "directions") if recipe.get(key) != other.get(key)]
+    (tensors, made), (others, other) = load(first.path), load(second.path)
+    unlike = [key for key in ("task", "network", "settings", "directions") if made.get(key) != other.get(key)]
     unlike += sorted(key for key in tensors.keys() ^ others.keys())
     unlike += [key for key, value in tensors.items() if key in others and others[key].shape != value.shape]
     if unlike:
@@ -278,7 +236,7 @@ def blend(first: Entry, second: Entry, share: float, name: str) -> Entry:
         key: torch.lerp(value.float(), others[key].float(), share) if value.is_floating_point() else value for key, value in tensors.items()
     }
     kept = next(value.dtype for value in tensors.values() if value.is_floating_point())
-    made = {**recipe, "blended": {"of": [first.name, second.name], "share": share}}
+    made = {**made, "blended": {"of": [first.name, second.name], "share": share}}
     save(target, between, made, dtype=kept)
     licences = " and ".join(dict.fromkeys((first.licence, second.licence)))
     purposes = " and ".join(dict.fromkeys((first.purpose, second.purpose)))
@@ -290,11 +248,25 @@ def blend(first: Entry, second: Entry, share: float, name: str) -> Entry:
     return entry(target)
 
 
+def check_name(name: str) -> None:
+    """See to it that weights can be called `name` on every system and command line.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if not name or name[0] in ".-" or len(name) > 100 or not name.isprintable() or set(name) & set('/\\:*?"<>|'):
+        raise ValueError(f"{name[:100]!r} cannot be a weights name: use letters, digits, '-' and '_', a letter or digit first")
+
+
 def _free(name: str) -> Path:
     """Where weights called `name` are to be kept."""
-    if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
-        raise ValueError(f"{name!r} cannot be a weights name: use letters, digits, '-' and '_'")
-    target = user_folder() / f"{name}{SUFFIX}"
+    check_name(name)
+    if ships(name):
+        raise ValueError(f"the name {name!r} is taken by weights that ship; choose another")
+    folder = user_folder()
+    if folder is None:
+        raise ValueError("there is no home to keep weights in: name a folder in the environment, RESTORE_WEIGHTS=FOLDER")
+    target = folder / f"{name}{SUFFIX}"
     if target.exists():
         raise ValueError(f"the name {name!r} is taken by {target}; choose another or remove that file")
     return target

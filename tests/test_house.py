@@ -16,10 +16,11 @@ from restore.tasks import METHODS, TASKS
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
     "networks": {
-        "adapt", "backbones", "discriminators", "esrgan", "foreign", "fused", "mirrored", "normalisation", "reference", "resample",
+        "adapt", "backbones", "discriminators", "esrgan", "foreign", "fused", "mirrored", "normalisation", "planning",
+        "reference", "resample",
     },
     "tasks": {
-        "running", "prepared", "converting", "restoration", "mask_files",
+        "running", "prepared", "publishing", "starting", "converting", "restoration", "mask_files",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
     "metrics": {"report"},

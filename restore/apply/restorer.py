@@ -91,11 +91,9 @@ class Restorer:
         """
         tensors, recipe = weights.load(weights.find(name).path)
         try:
-            tensors = weights.one_way(tensors, recipe, direction)
+            network = networks.load(recipe["network"], recipe["settings"], weights.one_way(tensors, recipe, direction))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        network = networks.build(recipe["network"], **recipe["settings"])
-        network.load_state_dict(tensors)
         return cls(network, recipe, **settings)
 
     @property

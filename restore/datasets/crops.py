@@ -37,6 +37,7 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         channels: 1 (colour pictures become luma, ITU-R BT.601) or 3 (gray pictures are repeated).
         damage: what harms a crop (H, W, C) and tells where or how much (H, W, 1), or None.
         condition: what that map is called: "noise" (its level) or "mask".
+        pictures: another's of the same files, so that what it has read and refused is known.
         ageing: what is done to a clean crop (H, W, C) first, and not undone by the network.
         wanted: what the network is to make, from the clean and the damaged crop, where it is not the clean one.
         seed: of everything random.
@@ -61,9 +62,10 @@ class DamagedCrops(Dataset[dict[str, Tensor]]):
         condition: str = "noise",
         ageing: Ageing | None = None,
         wanted: Wanted | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
         self.condition, self.ageing, self.wanted = condition, ageing, wanted
-        self.pictures = Pictures(files, channels)
+        self.pictures = pictures or Pictures(files, channels)
         self.crop, self.damage, self.seed, self.length = crop, damage, seed, length
         self.scales, self.scaled_share, self.gain = scales, scaled_share, gain
 
@@ -145,8 +147,10 @@ class Pictures:
             return None
         try:
             return self._get(path)
-        except (ImageError, OSError) as error:
-            self.refuse(number, str(error))
+        except Exception as error:  # whatever a damaged file may raise is that file's fault
+            reason = str(error) if isinstance(error, ImageError | OSError) else f"{type(error).__name__}: {error}"
+            # in a data set many files have the same name
+            self.refuse(number, reason if str(path) in reason else f"{path}: {reason.removeprefix(f'{path.name}: ')}")
             return None
 
     def refuse(self, number: int, reason: str) -> None:

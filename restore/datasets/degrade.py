@@ -24,30 +24,31 @@ class NoiseConfig:
     """
 
     sigma: tuple[float, float] = field(
-        default=(0.0, 55.0), metadata={"help": "Gaussian noise: range of its standard deviation, of 255"}
+        default=(0.0, 55.0),
+        metadata={"help": "Gaussian noise: range of its standard deviation, of 255", "range": (0, 2550), "rising": True},
     )
-    poisson_share: float = field(default=0.0, metadata={"help": "share of crops with Poisson-Gaussian (quantum) noise"})
+    poisson_share: float = field(default=0.0, metadata={"help": "share of crops with Poisson-Gaussian (quantum) noise", "range": (0, 1)})
     counts: tuple[float, float] = field(
         default=(10.0, 1000.0),
-        metadata={"help": "quantum noise: range of counts per pixel at white, drawn log-uniformly"},
+        metadata={"help": "quantum noise: range of counts per pixel at white, drawn log-uniformly", "range": (1e-3, 1e9), "rising": True},
     )
     readout: tuple[float, float] = field(
-        default=(0.0, 5.0), metadata={"help": "quantum noise: range of the readout's standard deviation, of 255"}
+        default=(0.0, 5.0),
+        metadata={"help": "quantum noise: range of the readout's standard deviation, of 255", "range": (0, 2550), "rising": True},
     )
     correlated_share: float = field(
-        default=0.0, metadata={"help": "share of crops whose noise is alike in neighbouring pixels, as cameras' is"}
+        default=0.0, metadata={"help": "share of crops whose noise is alike in neighbouring pixels, as cameras' is", "range": (0, 1)}
     )
     correlated_sigma: tuple[float, float] = field(
-        default=(0.0, 20.0), metadata={"help": "range of their noise's standard deviation, of 255"}
+        default=(0.0, 20.0), metadata={"help": "range of their noise's standard deviation, of 255", "range": (0, 2550), "rising": True}
     )
-    round_share: float = field(
-        default=0.0, metadata={"help": "share of crops rounded and clipped to 8 bits afterwards"}
+    round_share: float = field(default=0.0, metadata={"help": "share of crops rounded and clipped to 8 bits afterwards", "range": (0, 1)})
+    jpeg_share: float = field(default=0.0, metadata={"help": "share of crops stored as JPEG afterwards", "range": (0, 1)})
+    jpeg_quality: tuple[int, int] = field(
+        default=(70, 98), metadata={"help": "JPEG: range of the quality", "range": (1, 100), "rising": True}
     )
-    jpeg_share: float = field(default=0.0, metadata={"help": "share of crops stored as JPEG afterwards"})
-    jpeg_quality: tuple[int, int] = field(default=(70, 98), metadata={"help": "JPEG: range of the quality"})
     map_error: float = field(
-        default=0.0,
-        metadata={"help": "the network is told the noise level times exp(N(0, map_error)), as estimates err"},
+        default=0.0, metadata={"help": "the network is told the noise level times exp(N(0, map_error)), as estimates err", "range": (0, 10)}
     )
 
 

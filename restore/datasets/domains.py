@@ -1,8 +1,8 @@
 """Two domains of pictures, paired or not: which layouts a DATASET may have, and its seeded training crops.
 
 Unpaired: `source/ target/` or `trainA/ trainB/`. Paired: `source/ target/`, `damaged/ clean/`, `labels/ photo/` or `A/ B/` with
-equal names, or one folder of pictures that hold both side by side (A|B). Each may lie under `train/` and `test/`. Unpaired pictures that
-lie otherwise are found by patterns.
+equal names, or one folder of pictures that hold both side by side (A|B). Each may lie under `train/` and one of `folders.HELD_OUT`
+(`val/`, `test/` ...; also `valA/ valB/`). Unpaired pictures that lie otherwise are found by patterns.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from restore.datasets.crops import Pictures, to_float
-from restore.datasets.folders import pictures, split
-from restore.images import ImageError, discovery, read
+from restore.datasets.folders import HELD_OUT, pictures, split
+from restore.images import discovery, read
 
 SIDES = (("source", "target"), ("damaged", "clean"), ("labels", "photo"), ("A", "B"))
 LAYOUT = (
     "source/ and target/ (or damaged/ and clean/, labels/ and photo/, A/ and B/, trainA/ and trainB/), each perhaps "
-    "under train/ and test/"
+    "under train/ and val/ or test/"
 )
 
 
@@ -64,7 +64,8 @@ def find(
             raise ValueError("data.source and data.target are patterns of two heaps without pairs: give both, or none")
         heaps = [split(pictures(root, patterns), root, share=share, seed=seed) for patterns in include]
         return Domains((heaps[0][0], heaps[1][0]), (heaps[0][1], heaps[1][1]))
-    train, test = _folders(root, "train"), _folders(root, "test")
+    train = _folders(root, "train")
+    test = next((there for part in HELD_OUT if (there := _folders(root, part))), None)
     if train is None:
         return _joined(root, share, seed) if paired else _explain(root)
     found = _sides(train, paired)
@@ -79,7 +80,7 @@ def find(
 
 
 def _folders(root: Path, part: str) -> tuple[Path, Path] | None:
-    """The two folders of one part (train or test), or None. For train the bare layout counts too."""
+    """The two folders of one part (train or one that is held out), or None. For train the bare layout counts too."""
     places = [root / part, *([root] if part == "train" else [])]
     for place in places:
         for first, second in SIDES:
@@ -119,13 +120,29 @@ def _joined(root: Path, share: float, seed: int) -> Domains:
     """Pictures twice as wide as high: source on the left, target on the right."""
     try:
         files = pictures(root)
-        size = read(files[0]).frame(0).shown().shape
-    except (ValueError, ImageError):
+    except ValueError:
         return _explain(root)
-    if size[1] != 2 * size[0]:
+    height, width = _first_size(files)
+    if width != 2 * height:
         return _explain(root)
     train, test = split(files, root, share=share, seed=seed)
     return Domains((train, train), (test, test), joined=True)
+
+
+def _first_size(files: Sequence[Path]) -> tuple[int, int]:
+    """Height and width of the first picture that can be read; the others are told when they are come to.
+
+    Raises:
+        ValueError: none can.
+    """
+    reason: Exception | None = None
+    for path in files:
+        try:
+            shape = read(path).frame(0).shown().shape
+            return shape[0], shape[1]
+        except Exception as error:  # whatever a damaged file may raise is that file's fault
+            reason = error
+    raise ValueError(f"none of the {len(files)} pictures can be read; the last said: {reason}") from reason
 
 
 def _explain(root: Path) -> Domains:
@@ -150,13 +167,15 @@ class DomainCrops(Dataset[dict[str, Tensor]]):
         flip: mirror half of the crops left to right.
         seed: of everything random.
         length: number of items.
+        heaps: the same files as another's `heaps`, so that what it has read and refused is known.
     """
 
     def __init__(
         self, source: Sequence[Path], target: Sequence[Path], *, paired: bool, crop: int, channels: int = 3,
         joined: bool = False, sides: tuple[int, int] = (0, 0), flip: bool = True, seed: int = 0, length: int = 1,
+        heaps: tuple[Pictures, Pictures] | None = None,
     ) -> None:  # fmt: skip
-        self.heaps = (Pictures(source, channels), Pictures(target, channels))
+        self.heaps = heaps or (Pictures(source, channels), Pictures(target, channels))
         self.paired, self.joined, self.crop, self.sides, self.flip = paired, joined, crop, sides, flip
         self.seed, self.length = seed, length
 

@@ -1,4 +1,4 @@
-"""Which files a DATASET holds: a path or a name under data/, its include patterns, and its train/test split."""
+"""Which files a DATASET holds: a path or a name under data/, its include patterns, and its train and held-out parts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 
 from restore.images import SUFFIXES, looked
 
+HELD_OUT = ("val", "valid", "validation", "test")
+"""Folders whose pictures are never trained on, in the order in which previews take them."""
+
 
 def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path:
     """The folder of a DATASET given as a path or as a name under one of `roots`.
@@ -17,8 +20,11 @@ def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path
         ValueError: there is none; the text lists the names there are.
     """
     for candidate in (Path(dataset), *(root / str(dataset) for root in roots)):
-        if candidate.is_dir():
-            return candidate
+        try:
+            if candidate.is_dir():
+                return candidate
+        except OSError as error:  # a name that no folder can have
+            raise ValueError(f"no dataset {str(dataset)[:100]!r}: {error.strerror}") from error
     names = sorted(entry.name for root in roots if root.is_dir() for entry in root.iterdir() if entry.is_dir())
     raise ValueError(
         f"no dataset {str(dataset)!r}: neither a folder nor one of the names under data/ ({', '.join(names) or 'none'})"
@@ -40,9 +46,7 @@ def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
     else:
         found = set()
         for pattern in include:
-            if Path(pattern).is_absolute():
-                raise ValueError(f"the include pattern {pattern!r} must be relative to {root}")
-            matched = {path for path in root.glob(pattern) if _is_picture(path)}
+            matched = matching(root, pattern)
             if not matched:
                 raise ValueError(f"{root}: no picture matches the include pattern {pattern!r}")
             found |= matched
@@ -53,18 +57,45 @@ def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
 
 
+def matching(root: Path, pattern: str) -> set[Path]:
+    """The picture files under `root` that a glob pattern names.
+
+    Raises:
+        ValueError: the pattern is none, or leads out of `root`.
+    """
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise ValueError(f"the include pattern {pattern!r} must be relative to {root}, without '..'")
+    try:
+        return {path for path in root.glob(pattern) if _is_picture(path)}
+    except (ValueError, NotImplementedError, IndexError, OSError) as error:  # IndexError: Python 3.11 of "."
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"the include pattern {pattern[:200]!r} is none: {reason}") from error
+
+
 def split(files: Sequence[Path], root: Path, *, share: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Divide files into training and test: by `train/` and `test/` folders under `root` if both are there, else by a seeded draw.
+    """Divide files into training and held-out: by folders of these names under `root`, else by a seeded draw.
+
+    What lies under `val/`, `valid/`, `validation/` or `test/` is never trained on. The held-out files are those of the first of these
+    folders that is there. Beside such a folder `train/` is what is trained on, or where it is not there, all else.
 
     A file's side in the draw depends on its own name and the seed only, so that adding pictures moves none across. One at least is left
     to train on.
 
     Args:
-        share: share of the files that goes to the test side, 0..1.
+        share: share of the files that goes to the held-out side, 0..1, where no folder says so.
+
+    Raises:
+        ValueError: all of them are to be held out.
     """
-    named = {side: [path for path in files if path.relative_to(root).parts[0] == side] for side in ("train", "test")}
-    if all(named.values()):
-        return named["train"], named["test"]
+    parts = [path.relative_to(root).parts for path in files]
+    sides = [own[0].lower() if len(own) > 1 else "" for own in parts]
+    held_out = next((side for side in HELD_OUT if side in sides), None)
+    if held_out is not None:
+        train = [path for path, side in zip(files, sides, strict=True) if side == "train"]
+        train = train or [path for path, side in zip(files, sides, strict=True) if side not in HELD_OUT]
+        if not train:
+            raise ValueError(f"{root} holds pictures in {held_out}/ alone, which is held out: to train on them give {root / held_out}")
+        return train, [path for path, side in zip(files, sides, strict=True) if side == held_out]
 
     def draw(path: Path) -> float:
         text = f"{seed}/{path.relative_to(root).as_posix()}"
@@ -91,4 +122,10 @@ def _visible(root: Path) -> Iterator[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.is_file() and looked(path).kind == "picture"
+    """Whether a file may be one; a header that its own reader stumbles over is told when it is read."""
+    if not path.is_file():
+        return False
+    try:
+        return looked(path).kind == "picture"
+    except Exception:  # a damaged header, whatever it may raise
+        return path.suffix.lower() in SUFFIXES

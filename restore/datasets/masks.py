@@ -54,7 +54,7 @@ class MaskConfig:
     def __post_init__(self) -> None:
         unknown = set(self.kinds) - set(KINDS)
         if unknown or not self.kinds:
-            raise ValueError(f"masks.kinds must be some of {', '.join(KINDS)}, not {', '.join(self.kinds) or 'nothing'}")
+            raise ValueError(f"masks.kinds must be some of {', '.join(KINDS)}, not {', '.join(map(repr, self.kinds)) or 'nothing'}")
         if self.preset not in (*PRESETS, "mixed"):
             raise ValueError(f"masks.preset must be one of {', '.join(PRESETS)}, mixed, not {self.preset!r}")
 

@@ -29,18 +29,27 @@ class ShrinkingConfig:
         default="bicubic", metadata={"help": "bicubic (antialiased, MATLAB's), or real: blur, noise and JPEG, twice, too"}
     )
     real_share: float = field(
-        default=1.0, metadata={"help": "real: share of the crops that are harmed so; the others are made small by the cubic kernel alone"}
+        default=1.0,
+        metadata={
+            "help": "real: share of the crops that are harmed so; the others are made small by the cubic kernel alone",
+            "range": (0, 1),
+        },
     )
     blur: tuple[float, float] = field(
-        default=(0.2, 3.0), metadata={"help": "real: deviation of the first blur in pixels; half of it the second time"}
+        default=(0.2, 3.0),
+        metadata={"help": "real: deviation of the first blur in pixels; half of it the second time", "range": (1e-3, 100), "rising": True},
     )
-    resize: tuple[float, float] = field(default=(0.15, 1.5), metadata={"help": "real: factor of the first resizing"})
-    sigma: tuple[float, float] = field(default=(1.0, 30.0), metadata={"help": "real: of Gaussian noise, 0..255"})
+    resize: tuple[float, float] = field(
+        default=(0.15, 1.5), metadata={"help": "real: factor of the first resizing", "range": (0.01, 10), "rising": True}
+    )
+    sigma: tuple[float, float] = field(
+        default=(1.0, 30.0), metadata={"help": "real: of Gaussian noise, 0..255", "range": (1e-3, 255), "rising": True}
+    )
     counts: tuple[float, float] = field(
-        default=(90.0, 5000.0), metadata={"help": "real: photons at white of Poisson noise"}
+        default=(90.0, 5000.0), metadata={"help": "real: photons at white of Poisson noise", "range": (1e-3, 1e9), "rising": True}
     )
-    jpeg_quality: tuple[int, int] = field(default=(30, 95), metadata={"help": "real: of JPEG"})
-    strength: float = field(default=1.0, metadata={"help": "real: 0..1, share of all these ranges that is used"})
+    jpeg_quality: tuple[int, int] = field(default=(30, 95), metadata={"help": "real: of JPEG", "range": (1, 100), "rising": True})
+    strength: float = field(default=1.0, metadata={"help": "real: 0..1, share of all these ranges that is used", "range": (0, 1)})
 
     def __post_init__(self) -> None:
         for name in ("blur", "resize", "sigma", "counts", "jpeg_quality"):

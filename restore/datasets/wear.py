@@ -24,10 +24,14 @@ SEEN = 0.05
 class WearConfig:
     """How old and how worn the pictures are."""
 
-    marks: tuple[int, int] = field(default=(1, 10), metadata={"help": "range of the number of marks on a worn crop"})
-    unworn_share: float = field(default=0.25, metadata={"help": "share of the crops with none, so that none is learnt too"})
-    dark_share: float = field(default=0.3, metadata={"help": "share of the marks that are darker than the picture"})
-    grain: float = field(default=10.0, metadata={"help": "largest standard deviation of the film's grain, of 255"})
+    marks: tuple[int, int] = field(
+        default=(1, 10), metadata={"help": "range of the number of marks on a worn crop", "range": (1, 1000), "rising": True}
+    )
+    unworn_share: float = field(
+        default=0.25, metadata={"help": "share of the crops with none, so that none is learnt too", "range": (0, 1)}
+    )
+    dark_share: float = field(default=0.3, metadata={"help": "share of the marks that are darker than the picture", "range": (0, 1)})
+    grain: float = field(default=10.0, metadata={"help": "largest standard deviation of the film's grain, of 255", "range": (0, 255)})
 
     def __post_init__(self) -> None:
         if not 0 < self.marks[0] <= self.marks[1]:

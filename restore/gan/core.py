@@ -24,16 +24,22 @@ class OptimizerConfig:
     name: Literal["muon", "adam"] = field(
         default="muon", metadata={"help": "muon for hidden convolutions with Adam for the rest, or adam for all"}
     )
-    learning_rate: float = field(default=0.02, metadata={"help": "muon's rate (0.02), or adam's (1e-3; 2e-4 in a game)"})
-    adam_rate: float = field(default=1e-3, metadata={"help": "under muon: Adam's rate for the first and last layer"})
-    beta1: float = field(default=0.9, metadata={"help": "Adam's decay of the mean (0.5 in a game: Radford et al. 2016)"})
-    beta2: float = field(default=0.98, metadata={"help": "Adam's decay of the square"})
-    warmup_steps: int = field(default=50, metadata={"help": "steps in which the rate rises linearly from zero"})
-    decay_start: int = field(default=0, metadata={"help": "the step from which the rate falls linearly to `floor`"})
-    decay_steps: int = field(default=20_000, metadata={"help": "steps in which it falls, whatever `steps` says"})
-    floor: float = field(default=0.01, metadata={"help": "the share of the rate that remains at the end"})
-    clip: float = field(default=0.0, metadata={"help": "longest gradient allowed; 0 is any"})
-    ema: float = field(default=0.995, metadata={"help": "decay a step of the averaged weights, which are published"})
+    learning_rate: float = field(default=0.02, metadata={"help": "muon's rate (0.02), or adam's (1e-3; 2e-4 in a game)", "range": (0, 10)})
+    adam_rate: float = field(default=1e-3, metadata={"help": "under muon: Adam's rate for the first and last layer", "range": (0, 10)})
+    beta1: float = field(default=0.9, metadata={"help": "Adam's decay of the mean (0.5 in a game: Radford et al. 2016)", "range": (0, 1)})
+    beta2: float = field(default=0.98, metadata={"help": "Adam's decay of the square", "range": (0, 1)})
+    warmup_steps: int = field(
+        default=50, metadata={"help": "steps in which the rate rises linearly from zero", "range": (0, 1_000_000_000)}
+    )
+    decay_start: int = field(
+        default=0, metadata={"help": "the step from which the rate falls linearly to `floor`", "range": (0, 1_000_000_000)}
+    )
+    decay_steps: int = field(
+        default=20_000, metadata={"help": "steps in which it falls, whatever `steps` says", "range": (0, 1_000_000_000)}
+    )
+    floor: float = field(default=0.01, metadata={"help": "the share of the rate that remains at the end", "range": (0, 1)})
+    clip: float = field(default=0.0, metadata={"help": "longest gradient allowed; 0 is any", "range": (0, 1e9)})
+    ema: float = field(default=0.995, metadata={"help": "decay a step of the averaged weights, which are published", "range": (0, 1)})
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "adam_rate"):
@@ -149,7 +155,10 @@ class Player:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
         except RuntimeError as error:
-            raise ValueError(f"a run can only be resumed with the networks it began with: {error}") from error
+            odd = " ".join(str(error).partition("\n")[2].partition("\n")[0].split())
+            raise ValueError(f"a run can only be resumed with the networks it began with: {odd}") from error
+        if len(state["optimizers"]) != len(self.optimizers):
+            raise ValueError("a run can only be resumed with the optimizers it began with: keep optimizer.name")
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             # how an update is computed is a matter of this machine, not of the one where the run began
             ours = [{key: group[key] for key in OF_THE_MACHINE if key in group} for group in optimizer.param_groups]

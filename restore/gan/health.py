@@ -28,15 +28,25 @@ class HealthConfig:
         default="warn",
         metadata={"help": "after a collapse: say so, stop, or go on from the last checkpoint with half of the rates"},
     )
-    every: int = field(default=100, metadata={"help": "steps between two looks"})
-    patience: int = field(default=5, metadata={"help": "looks in a row that must be bad before anything is said"})
-    collapse: float = field(default=0.35, metadata={"help": "diversity of made pictures, of that of real ones, below which they are alike"})
-    won: float = field(default=0.98, metadata={"help": "share of pictures known above which the discriminator has won"})
-    lost: float = field(default=0.52, metadata={"help": "share of pictures known below which it has lost"})
-    vanishing: float = field(default=1e-4, metadata={"help": "generator's gradient, of its own past, below which it has vanished"})
-    exploding: float = field(default=1e3, metadata={"help": "any gradient, of its own past, above which it has exploded"})
-    checkerboard: float = field(default=3.0, metadata={"help": "energy at the finest pattern, of real pictures', that shows"})
-    inversion: float = field(default=-0.3, metadata={"help": "correlation with the source below which bright became dark"})
+    every: int = field(default=100, metadata={"help": "steps between two looks", "range": (1, 1_000_000_000)})
+    patience: int = field(default=5, metadata={"help": "looks in a row that must be bad before anything is said", "range": (1, 1_000_000)})
+    collapse: float = field(
+        default=0.35, metadata={"help": "diversity of made pictures, of that of real ones, below which they are alike", "range": (0, 1e12)}
+    )
+    won: float = field(default=0.98, metadata={"help": "share of pictures known above which the discriminator has won", "range": (0, 1)})
+    lost: float = field(default=0.52, metadata={"help": "share of pictures known below which it has lost", "range": (0, 1)})
+    vanishing: float = field(
+        default=1e-4, metadata={"help": "generator's gradient, of its own past, below which it has vanished", "range": (0, 1)}
+    )
+    exploding: float = field(
+        default=1e3, metadata={"help": "any gradient, of its own past, above which it has exploded", "range": (1, 1e30)}
+    )
+    checkerboard: float = field(
+        default=3.0, metadata={"help": "energy at the finest pattern, of real pictures', that shows", "range": (0, 1e12)}
+    )
+    inversion: float = field(
+        default=-0.3, metadata={"help": "correlation with the source below which bright became dark", "range": (-1, 1)}
+    )
 
 
 @dataclass(frozen=True)

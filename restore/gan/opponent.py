@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from restore.gan.augment import Augmentation
 from restore.gan.core import GAME, OptimizerConfig, Player, evaluating, frozen, mean, split
 from restore.gan.losses import mean_distance
 from restore.gan.replayed import Replayed
-from restore.networks import discriminators
+from restore.networks import discriminators, planning
 from restore.runtime import Runtime
 
 PLACE_BY_PLACE = ("patchgan", "unet", "projected")
@@ -27,8 +27,10 @@ class OpponentConfig:
     """The discriminator and how it plays."""
 
     network: str = field(default="patchgan", metadata={"help": "a key of restore.networks.discriminators.DISCRIMINATORS"})
-    width: int = field(default=64, metadata={"help": "channels of its first layer"})
-    norm: str = field(default="instance", metadata={"help": "patchgan and multiscale: instance, batch or none"})
+    width: int = field(default=64, metadata={"help": "channels of its first layer", "range": (1, 4096)})
+    norm: Literal["instance", "batch", "none"] = field(
+        default="instance", metadata={"help": "patchgan and multiscale: instance, batch or none"}
+    )
     spectral: bool = field(default=False, metadata={"help": "patchgan and multiscale: spectral normalisation"})
     objective: str = field(
         default="least_squares",
@@ -37,18 +39,26 @@ class OpponentConfig:
     within: bool = field(
         default=False, metadata={"help": "inpainting: it judges the holes alone; patchgan, unet and projected, which answer place by place"}
     )
-    label_smoothing: float = field(default=0.0, metadata={"help": "real pictures are called 1 less this"})
-    label_noise: float = field(default=0.0, metadata={"help": "share of the pairs whose labels are exchanged"})
-    gradient_penalty: float = field(default=0.0, metadata={"help": "weight of (slope - 1)^2 (10 for wasserstein)"})
-    r1: float = field(default=0.0, metadata={"help": "weight of the squared slope of a picture's answers, those to real ones, halved"})
-    penalty_every: int = field(
-        default=1, metadata={"help": "steps between two penalties, each then counted as often (Karras et al. 2020, section 3.1)"}
+    label_smoothing: float = field(default=0.0, metadata={"help": "real pictures are called 1 less this", "range": (0, 1)})
+    label_noise: float = field(default=0.0, metadata={"help": "share of the pairs whose labels are exchanged", "range": (0, 1)})
+    gradient_penalty: float = field(default=0.0, metadata={"help": "weight of (slope - 1)^2 (10 for wasserstein)", "range": (0, 1e6)})
+    r1: float = field(
+        default=0.0, metadata={"help": "weight of the squared slope of a picture's answers, those to real ones, halved", "range": (0, 1e6)}
     )
-    steps: int = field(default=1, metadata={"help": "its updates for one of the generator (5 for wasserstein)"})
-    augment: float = field(default=0.0, metadata={"help": "chance of each augmentation of what it sees; for small data sets"})
+    penalty_every: int = field(
+        default=1,
+        metadata={
+            "help": "steps between two penalties, each then counted as often (Karras et al. 2020, section 3.1)",
+            "range": (1, 1_000_000),
+        },
+    )
+    steps: int = field(default=1, metadata={"help": "its updates for one of the generator (5 for wasserstein)", "range": (1, 1000)})
+    augment: float = field(
+        default=0.0, metadata={"help": "chance of each augmentation of what it sees; for small data sets", "range": (0, 1)}
+    )
     adaptive: float = field(
         default=0.0,
-        metadata={"help": "above 0: the chance adapts until this share more real pictures are known than not (0.6: ADA)"},
+        metadata={"help": "above 0: the chance adapts until this share more real pictures are known than not (0.6: ADA)", "range": (0, 1)},
     )
     optimizer: OptimizerConfig = field(default=GAME)
 
@@ -61,7 +71,7 @@ class OpponentConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in 0..1, not {getattr(self, name)}")
         if self.within and self.network not in PLACE_BY_PLACE:
-            raise ValueError(f"within needs a discriminator that answers place by place: {', '.join(PLACE_BY_PLACE)}, not {self.network}")
+            raise ValueError(f"within needs a discriminator that answers place by place: {', '.join(PLACE_BY_PLACE)}, not {self.network!r}")
         if self.within and (self.augment or self.adaptive):
             raise ValueError("within and augmentation, which moves the holes, do not go together")
         if min(self.steps, self.penalty_every, self.width) < 1:
@@ -262,13 +272,35 @@ def build(channels: int, config: OpponentConfig, runtime: Runtime, *, side: int 
     settings: dict[str, Any] = {"channels": channels, "width": config.width}
     if config.network in {"patchgan", "multiscale"}:
         settings |= {"norm": config.norm, "spectral": config.spectral}
-    network = discriminators.build(config.network, **settings)
+    if config.network == "projected":  # its backbone comes from a file, which is read once; crops as large as this are large enough for it
+        network = discriminators.build(config.network, **settings)
+        trial, side = network, min(side or LARGEST_TRIAL, LARGEST_TRIAL)
+    else:
+        trial = planning.plan(lambda: discriminators.build(config.network, **settings))
+        count = planning.parameters(trial)
+        planning.check_memory(COPIES * count, f"the opponent has {count} parameters: lower opponent.width")
+        network = discriminators.build(config.network, **settings)
     if side is not None:
-        try:
-            with torch.no_grad(), evaluating(network):
-                network(torch.zeros(1, channels, *[side - getattr(network, "shifts", 0)] * 2))
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(
-                f"opponent.network={config.network} cannot judge crops of {side} x {side} pixels: make data.crop larger ({error})"
-            ) from error
+        _try(config.network, trial, channels, side)
     return Opponent(network, config, runtime)
+
+
+def _try(name: str, network: nn.Module, channels: int, side: int) -> None:
+    """See to it that a discriminator can judge crops of that side; on the `meta` device that takes no memory.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    device = next(network.parameters()).device
+    try:
+        with torch.no_grad(), evaluating(network):
+            network(torch.zeros(1, channels, *[side - getattr(network, "shifts", 0)] * 2, device=device))
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"opponent.network={name} cannot judge crops of {side} x {side} pixels: make data.crop larger ({error})"
+        ) from error
+
+
+COPIES = 5
+"""A network that learns is kept with its gradients, its average and an optimizer's two moments."""
+LARGEST_TRIAL = 512

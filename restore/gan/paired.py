@@ -33,12 +33,13 @@ class LossConfig:
     pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim"] = field(
         default="l1", metadata={"help": "the loss on pixels"}
     )
-    pixel_weight: float = field(default=1.0, metadata={"help": "what multiplies it"})
-    perceptual_weight: float = field(default=0.0, metadata={"help": "what multiplies the distance of VGG16's features"})
-    lpips_weight: float = field(default=0.0, metadata={"help": "what multiplies LPIPS (alex)"})
-    adversarial_weight: float = field(default=0.0, metadata={"help": "what multiplies the opponent's verdict"})
+    pixel_weight: float = field(default=1.0, metadata={"help": "what multiplies it", "range": (0, 1e6)})
+    perceptual_weight: float = field(default=0.0, metadata={"help": "what multiplies the distance of VGG16's features", "range": (0, 1e6)})
+    lpips_weight: float = field(default=0.0, metadata={"help": "what multiplies LPIPS (alex)", "range": (0, 1e6)})
+    adversarial_weight: float = field(default=0.0, metadata={"help": "what multiplies the opponent's verdict", "range": (0, 1e6)})
     matching_weight: float = field(
-        default=0.0, metadata={"help": "what multiplies the distance of the opponent's own features; needs an adversarial_weight"}
+        default=0.0,
+        metadata={"help": "what multiplies the distance of the opponent's own features; needs an adversarial_weight", "range": (0, 1e6)},
     )
 
     def __post_init__(self) -> None:

@@ -27,24 +27,30 @@ from restore.runtime import Runtime
 class CycleConfig:
     """What the two generators minimise: each weight multiplies its term."""
 
-    adversarial_weight: float = field(default=1.0, metadata={"help": "of the opponents' verdicts"})
+    adversarial_weight: float = field(default=1.0, metadata={"help": "of the opponents' verdicts", "range": (0, 1e6)})
     pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim"] = field(
         default="l1",
         metadata={"help": "how both distances are measured; l2 lets a residual generator leave the identity, where l1 has an edge"},
     )
-    cycle_weight: float = field(default=10.0, metadata={"help": "of the distance after going there and back"})
+    cycle_weight: float = field(default=10.0, metadata={"help": "of the distance after going there and back", "range": (0, 1e6)})
     cycle_noise: float = field(
         default=0.0,
-        metadata={"help": "deviation (white is 1) of noise on what is translated back, in which hidden patterns drown"},
+        metadata={"help": "deviation (white is 1) of noise on what is translated back, in which hidden patterns drown", "range": (0, 10)},
     )
     identity_weight: float = field(
-        default=5.0, metadata={"help": "of the distance of a target picture from its own translation; keeps the colours"}
+        default=5.0, metadata={"help": "of the distance of a target picture from its own translation; keeps the colours", "range": (0, 1e6)}
     )
     excess_weight: float = field(
-        default=0.0, metadata={"help": "of the square of what a value changes beyond excess_from; keeps blots out of smooth surfaces"}
+        default=0.0,
+        metadata={
+            "help": "of the square of what a value changes beyond excess_from; keeps blots out of smooth surfaces",
+            "range": (0, 1e6),
+        },
     )
-    excess_from: float = field(default=1.0, metadata={"help": "change of a value's logit, log p / (1 - p), that costs nothing"})
-    pool: int = field(default=50, metadata={"help": "past pictures kept for each opponent"})
+    excess_from: float = field(
+        default=1.0, metadata={"help": "change of a value's logit, log p / (1 - p), that costs nothing", "range": (0, 100)}
+    )
+    pool: int = field(default=50, metadata={"help": "past pictures kept for each opponent", "range": (0, 100_000)})
 
     def __post_init__(self) -> None:
         if self.pixel not in PIXEL_LOSSES:

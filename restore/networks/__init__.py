@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from restore.networks import planning
 from restore.networks.inpainter import Inpainter
 from restore.networks.opponent_unet import OpponentUNet
 from restore.networks.pix2pix_unet import Pix2PixUNet
@@ -41,9 +42,50 @@ def build(name: str, **settings: Any) -> nn.Module:
         from restore.networks.foreign import Foreign
 
         return Foreign(**settings)
+    planned = plan(name, settings)
+    count = planning.parameters(planned)
+    planning.check_memory(count, f"network {name!r} has {count} parameters: make it smaller")
+    return NETWORKS[name](**settings)
+
+
+def plan(name: str, settings: Mapping[str, Any], *, layers: int = planning.MOST_LAYERS) -> nn.Module:
+    """The network called `name` without memory for its weights (on torch's `meta` device), to learn what it would be.
+
+    Args:
+        layers: how many layers it can have; see `planning.check_settings`.
+
+    Raises:
+        ValueError: no such network, or settings that it cannot be built with.
+    """
     if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}: there are {', '.join(sorted(NETWORKS))}")
+        raise ValueError(f"unknown network {name[:100]!r}: there are {', '.join(sorted(NETWORKS))}")
     try:
-        return NETWORKS[name](**settings)
-    except TypeError as error:
-        raise ValueError(f"network {name!r} cannot be built with {settings}: {error}") from error
+        planning.check_settings(settings, layers=layers)
+        return planning.plan(lambda: NETWORKS[name](**settings))
+    except ValueError as error:
+        raise ValueError(f"network {name!r} cannot be built with {repr(dict(settings))[:200]}: {error}") from error
+
+
+def check(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """See to it that `tensors` are those of the network that a recipe names, before it is built.
+
+    Raises:
+        ValueError: they are not, or there is no such network.
+    """
+    if name == "foreign":
+        planning.check_settings(settings)
+        return
+    planned = plan(name, settings, layers=min(len(tensors), planning.MOST_LAYERS))
+    planning.check_tensors(planned, {key: tuple(value.shape) for key, value in tensors.items()})
+
+
+def load(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
+    """The network called `name` with `tensors`, which may be a stranger's: what does not fit costs neither memory nor time.
+
+    Raises:
+        ValueError: as `check`, or tensors that spandrel does not know.
+    """
+    check(name, settings, tensors)
+    network = build(name, **settings)
+    network.load_state_dict(tensors)
+    return network

@@ -51,12 +51,12 @@ def described(tensors: Mapping[str, Tensor]) -> Any:
         ValueError: spandrel is not installed, or does not know such tensors.
     """
     try:
-        from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
+        from spandrel import ImageModelDescriptor, ModelLoader
     except ImportError:
         raise ValueError(MISSING) from None
     try:
         found = ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
-    except (UnsupportedModelError, KeyError, RuntimeError) as error:
+    except Exception as error:  # beside its own UnsupportedModelError, whatever odd tensors lead it to
         raise ValueError(f"these keys ({', '.join(list(tensors)[:3])} ...) are of no network that is known here") from error
     if not isinstance(found, ImageModelDescriptor):
         raise ValueError(f"a {found.architecture.name} network needs more than a picture: it cannot be run here")

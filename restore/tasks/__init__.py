@@ -38,11 +38,15 @@ class Method:
         summary: one sentence for help texts.
         config: the frozen dataclass with every setting.
         prepare: dataset folder and configuration -> a run that is ready for the loop.
+        task: what its weights are for.
+        group: the settings of the network.
     """
 
     summary: str
     config: type
     prepare: Callable[[Path, Any], Prepared]
+    task: str
+    group: str = "network"
 
 
 TASKS: Mapping[str, Task] = {
@@ -53,12 +57,17 @@ TASKS: Mapping[str, Task] = {
 }
 
 METHODS: Mapping[str, Method] = {
-    "denoise": Method("denoising, from clean pictures", denoise_training.DenoiseConfig, denoise_training.prepare),
-    "upscale": Method("super-resolution, from clean pictures", upscale_training.UpscaleConfig, upscale_training.prepare),
-    "inpaint": Method("filling holes, from clean pictures", inpaint_training.InpaintConfig, inpaint_training.prepare),
-    "scratches": Method("finding scratches and dust, from clean pictures", scratches_training.ScratchesConfig, scratches_training.prepare),
-    "cyclegan": Method(
-        "translating between two heaps of pictures, both ways", translate_training.CycleGanConfig, translate_training.cyclegan
+    "denoise": Method("denoising, from clean pictures", denoise_training.DenoiseConfig, denoise_training.prepare, "denoise"),
+    "upscale": Method("super-resolution, from clean pictures", upscale_training.UpscaleConfig, upscale_training.prepare, "upscale"),
+    "inpaint": Method("filling holes, from clean pictures", inpaint_training.InpaintConfig, inpaint_training.prepare, "inpaint"),
+    "scratches": Method(
+        "finding scratches and dust, from clean pictures", scratches_training.ScratchesConfig, scratches_training.prepare, "scratches"
     ),
-    "pix2pix": Method("translating, from pairs of pictures", translate_training.Pix2PixConfig, translate_training.pix2pix),
+    "cyclegan": Method(
+        "translating between two heaps of pictures, both ways", translate_training.CycleGanConfig, translate_training.cyclegan, "translate",
+        "generator",
+    ),
+    "pix2pix": Method(
+        "translating, from pairs of pictures", translate_training.Pix2PixConfig, translate_training.pix2pix, "translate", "generator"
+    ),
 }

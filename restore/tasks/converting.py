@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,12 @@ def converted(path: Path) -> Iterator[Path]:
     if path.suffix.lower() not in FOREIGN or (path.suffix == weights.SUFFIX and weights.has_recipe(path)):
         yield path
         return
-    recipe, tensors = _recognised(_state(path))
+    try:
+        recipe, tensors = _recognised(_state(path))
+    except ValueError:
+        raise
+    except Exception as error:  # keys and shapes of no network that we know lead anywhere
+        raise ValueError(f"{path} holds no network that is known here: {type(error).__name__}: {error}") from error
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / f"{path.stem}{weights.SUFFIX}"
         weights.save(target, tensors, {**recipe, "directions": [], "converted": f"{path.name}, {recipe['converted']}"}, dtype=torch.float32)
@@ -63,14 +69,34 @@ def _recipe(task: str, network: str, settings: dict[str, Any], whence: str) -> d
 
 
 def _state(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"{path} is not there" if not path.exists() else f"{path} is no regular file")
     try:
+        _check_size(path)
         state = load_file(path) if path.suffix == weights.SUFFIX else torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"{path} is not there") from None
     except Exception as error:  # the readers raise whatever they meet in a damaged or foreign file
         raise ValueError(f"{path} is no state dict that can be read without running its code: {error}") from error
     if isinstance(state, dict):
         state = next((state[name] for name in WRAPPERS if isinstance(state.get(name), dict)), state)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(key, str) and _plain(value) for key, value in state.items()):
         raise ValueError(f"{path} holds no state dict (names and tensors only): save `network.state_dict()`")
+    if sum(value.numel() * value.element_size() for value in state.values()) > SHARED * path.stat().st_size:
+        raise ValueError(f"{path} claims to hold more than its own size")
     return state
+
+
+SHARED = 4
+"""How many times a file's tensors may share its bytes."""
+
+
+def _plain(value: object) -> bool:
+    """Whether it is a tensor of numbers, one beside the other."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized and value.device.type == "cpu"
+
+
+def _check_size(path: Path) -> None:
+    """See to it that a file of torch's, a ZIP archive whose parts are stored as they are, does not claim more than its own size."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+                raise ValueError("it claims to hold more than its own size")

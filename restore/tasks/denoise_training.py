@@ -21,12 +21,15 @@ class NetworkConfig:
     name: str = field(default="unet", metadata={"help": "a key of restore.networks.NETWORKS"})
     widths: tuple[int, ...] = field(
         default=(32, 64, 128, 192),
-        metadata={"help": "channels at the first resolution, at half of it, at a quarter ..."},
+        metadata={"help": "channels at the first resolution, at half of it, at a quarter ...", "range": (1, 4096), "count": (1, 10)},
     )
-    blocks: tuple[int, ...] = field(default=(1, 1, 1, 1), metadata={"help": "residual blocks at each of these"})
-    unshuffle: int = field(default=1, metadata={"help": "the first resolution is the picture's divided by this"})
+    blocks: tuple[int, ...] = field(
+        default=(1, 1, 1, 1), metadata={"help": "residual blocks at each of these", "range": (0, 64), "count": (1, 10)}
+    )
+    unshuffle: int = field(default=1, metadata={"help": "the first resolution is the picture's divided by this", "range": (1, 16)})
     chroma_widths: tuple[int, ...] = field(
-        default=(48, 96, 128), metadata={"help": "opponent_unet: channels of its network for the colour differences"}
+        default=(48, 96, 128),
+        metadata={"help": "opponent_unet: channels of its network for the colour differences", "range": (1, 4096), "count": (1, 10)},
     )
 
     @property

@@ -22,10 +22,12 @@ class InpainterConfig:
     """What is trained."""
 
     widths: tuple[int, ...] = field(
-        default=(32, 64, 128, 128), metadata={"help": "channels at the full resolution, at half of it, at a quarter ..."}
+        default=(32, 64, 128, 128),
+        metadata={"help": "channels at the full resolution, at half of it, at a quarter ...", "range": (1, 4096), "count": (1, 10)},
     )
     dilations: tuple[int, ...] = field(
-        default=(1, 2, 4, 8, 1, 2, 4, 8), metadata={"help": "of the blocks at the lowest resolution: how far a hole's pixels see"}
+        default=(1, 2, 4, 8, 1, 2, 4, 8),
+        metadata={"help": "of the blocks at the lowest resolution: how far a hole's pixels see", "range": (1, 1024), "count": (0, 64)},
     )
 
 

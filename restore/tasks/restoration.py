@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch.utils.data import default_collate
 
-from restore import networks, runtime, weights
+from restore import networks, processes, runtime, weights
 from restore.datasets import crops, folders
 from restore.gan import opponent as opponents
 from restore.gan.core import GAME, OptimizerConfig
@@ -18,7 +18,7 @@ from restore.gan.health import HealthConfig
 from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
 from restore.networks.adapt import transfer
-from restore.tasks.prepared import Prepared, count
+from restore.tasks.prepared import Prepared, check_memory, count
 from restore.training.config import as_dict
 from restore.training.loop import LoopConfig
 
@@ -28,17 +28,17 @@ class DataConfig:
     """What it is trained on."""
 
     channels: Literal[1, 3] = field(default=1, metadata={"help": "1 gray (colour pictures become luma), 3 colour"})
-    include: tuple[str, ...] = field(
-        default=(), metadata={"help": "glob patterns under the dataset; empty: every picture"}
-    )
-    crop: int = field(default=96, metadata={"help": "side of a training crop in pixels"})
+    include: tuple[str, ...] = field(default=(), metadata={"help": "glob patterns under the dataset; empty: every picture", "inside": True})
+    crop: int = field(default=96, metadata={"help": "side of a training crop in pixels", "range": (1, 8192)})
     scales: tuple[float, float] = field(
-        default=(1.0, 1.0), metadata={"help": "range of the factor a picture is shrunk by first"}
+        default=(1.0, 1.0), metadata={"help": "range of the factor a picture is shrunk by first", "range": (0.01, 100), "rising": True}
     )
-    scaled_share: float = field(default=1.0, metadata={"help": "share of the crops that are shrunk"})
-    gain: tuple[float, float] = field(default=(1.0, 1.0), metadata={"help": "range of the factor on a crop's contrast"})
+    scaled_share: float = field(default=1.0, metadata={"help": "share of the crops that are shrunk", "range": (0, 1)})
+    gain: tuple[float, float] = field(
+        default=(1.0, 1.0), metadata={"help": "range of the factor on a crop's contrast", "range": (1e-3, 1000), "rising": True}
+    )
     test_share: float = field(
-        default=0.05, metadata={"help": "share of the pictures kept for previews, where no split is given"}
+        default=0.05, metadata={"help": "share of the pictures kept for previews, where no split is given", "range": (0, 1)}
     )
 
 
@@ -46,7 +46,7 @@ class DataConfig:
 class RestorationConfig:
     """What decides every such run, whatever the damage."""
 
-    seed: int = field(default=0, metadata={"help": "of the crops, their damage and the first weights"})
+    seed: int = field(default=0, metadata={"help": "of the crops, their damage and the first weights", "range": (0, 2**63 - 3)})
     precision: str = field(
         default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
     )
@@ -88,6 +88,10 @@ def prepare(
     """
     _check(config, multiple)
     place = runtime.choose(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
+    check_memory(
+        place, network=network, batch_size=config.loop.batch_size // processes.current().count, crop=config.data.crop,
+        channels=config.data.channels, side=config.data.crop / config.data.scales[0],
+    )  # fmt: skip
     runtime.seed_everything(config.seed)
     train, test = folders.split(
         folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed
@@ -116,27 +120,30 @@ def prepare(
         "precision": place.precision,
     }
     preview = partial(make, seed=config.seed + 1, length=4)
-    return Prepared(trainer, dataset, _preview(preview, test, train), recipe, facts, lambda: dataset.pictures.bad)
+    return Prepared(trainer, dataset, _preview(preview, test, dataset), recipe, facts, lambda: dataset.pictures.bad)
 
 
-def _preview(make: Callable[[list[Path]], crops.DamagedCrops], test: list[Path], train: list[Path]) -> dict[str, Any]:
+def _preview(make: Callable[..., crops.DamagedCrops], test: list[Path], dataset: crops.DamagedCrops) -> dict[str, Any]:
     """Four samples of the held-out pictures, or of the training pictures where none of those can be read."""
-    try:
-        samples = make(test or train)
-        return dict(default_collate([samples[index] for index in range(4)]))
-    except ValueError:
-        if not test:
-            raise
-        return _preview(make, [], train)
+    if test:
+        try:
+            return _four(make(test))
+        except ValueError:
+            pass  # each was told
+    return _four(make(dataset.pictures.files, pictures=dataset.pictures))
+
+
+def _four(samples: crops.DamagedCrops) -> dict[str, Any]:
+    return dict(default_collate([samples[index] for index in range(4)]))
 
 
 def _crops(
-    files: list[Path], *, data: DataConfig, damage: crops.Damage, condition: str, more: dict[str, Any], seed: int, length: int
-) -> crops.DamagedCrops:
+    files: list[Path], *, data: DataConfig, damage: crops.Damage, condition: str, more: dict[str, Any], seed: int, length: int,
+    pictures: crops.Pictures | None = None,
+) -> crops.DamagedCrops:  # fmt: skip
     return crops.DamagedCrops(
-        files, crop=data.crop, channels=data.channels, damage=damage, seed=seed,
-        length=length, scales=data.scales, scaled_share=data.scaled_share, gain=data.gain, condition=condition,
-        **more,
+        files, crop=data.crop, channels=data.channels, damage=damage, seed=seed, length=length, scales=data.scales,
+        scaled_share=data.scaled_share, gain=data.gain, condition=condition, pictures=pictures, **more,
     )  # fmt: skip
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import torch
 from restore import processes, runtime, weights
 from restore.datasets import folders
 from restore.gan.replayed import REHEARSALS
-from restore.tasks import METHODS
+from restore.tasks import METHODS, starting
+from restore.tasks.prepared import Prepared
+from restore.tasks.publishing import Publisher
 from restore.training import checkpoint, loop
 from restore.training import config as configuration
+from restore.training.folder import only_writer
 from restore.writing import whole
 
 log = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ def train(
     Args:
         method: a key of METHODS.
         dataset: a folder, or a name under data/.
-        config_file: a TOML file, or the name of a recipe that ships.
+        config_file: a TOML file, or the name of a recipe that ships, whose file patterns apply to the dataset that they are of alone.
         overrides: dotted key -> text.
         out: the run's folder; by default runs/METHOD-DATASET.
         resume: go on from the checkpoint in `out`, with the configuration saved there unless another is given. Another device is
@@ -65,7 +68,8 @@ def train(
         on_event: told lines of text and `journal.Progress`.
 
     Raises:
-        ValueError: an unknown method, setting or dataset, a folder that holds another run, nothing to resume.
+        ValueError: an unknown method, setting or dataset, a folder that holds another run or that another training writes, nothing
+            to resume. Nothing was written then.
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
@@ -73,44 +77,93 @@ def train(
     tell = on_event if on_event and team.first else _silent
     root = folders.locate(dataset)
     folder = out or Path("runs") / f"{method}-{root.resolve().name}"
-    if resume and not checkpoint.exists(folder):
-        raise ValueError(f"{folder} holds no checkpoint to resume from: leave --resume out, or name the run with --out")
+    _check_name(folder, tell)
+    with ExitStack() as stack:
+        if resume:
+            if not checkpoint.exists(folder):
+                raise ValueError(f"{folder} holds no checkpoint to resume from: leave --resume out, or name the run with --out")
+            if team.first and not dry_run:
+                stack.enter_context(only_writer(folder))
+        config = _configured(method, root, folder, config_file, overrides, resume=resume, tell=tell)
+        if not resume and not dry_run:
+            _check_unused(folder)
+        # what a run starts from lies in its checkpoint once it has begun, and may be gone
+        prepared = METHODS[method].prepare(root, replace(config, start_from=None) if resume else config)
+        prepared = replace(prepared, recipe={**prepared.recipe, "training": configuration.as_dict(config)})
+        for what, count in folders.passed_over(root).items():
+            tell(f"passed over {count} times {what}, which training does not read: convert them to PNG or TIFF first")
+        tell(", ".join(f"{name} {value}" for name, value in prepared.facts.items()))
+        if dry_run:
+            tell(configuration.to_toml(config))
+            return Run(folder, 0, None, {**prepared.facts, **_tried(prepared, config.loop.batch_size // team.count)})
+        if team.first and not resume:
+            stack.enter_context(only_writer(folder))
+            _check_unused(folder)  # another one may have come first
+        return _trained(folder, prepared, method, dataset, config, resume=resume, tell=tell)
+
+
+def _trained(
+    folder: Path, prepared: Prepared, method: str, dataset: str | Path, config: Any, *, resume: bool, tell: Callable[[Any], None]
+) -> Run:
+    """Run the loop; the configuration is written when nothing can be refused any more, the weights at every checkpoint."""
+    publisher = Publisher(folder, prepared, method, METHODS[method].summary, dataset, config)
+    goal = config.loop.steps
+
+    def ready(step: int) -> None:
+        if step >= goal:
+            more = "" if step == goal else f", more than loop.steps={goal}"
+            tell(f"nothing to do: {folder} has trained {step} steps already{more}; for more give --steps")
+            publisher.make_up_for(step)
+            return
+        with whole(folder / "config.toml") as draft:
+            draft.write_text(configuration.to_toml(config), encoding="utf-8")
+
+    steps = loop.run(
+        prepared.trainer, prepared.dataset, config.loop, folder, preview_batch=prepared.preview_batch, resume=resume, on_progress=tell,
+        on_ready=ready, on_checkpoint=publisher.publish,
+    )  # fmt: skip
+    skipped = {"skipped pictures": len(bad)} if (bad := prepared.bad()) else {}
+    return Run(folder, steps, publisher.path if processes.current().first else None, {**prepared.facts, **skipped})
+
+
+def _configured(
+    method: str, root: Path, folder: Path, config_file: str | Path | None, overrides: Mapping[str, str] | None, *, resume: bool,
+    tell: Callable[[Any], None],
+) -> Any:  # fmt: skip
+    """The run's configuration, of which nothing is written yet."""
     if resume and config_file is None:
         config_file = folder / "config.toml"
-    config: Any = configuration.resolve(METHODS[method].config, _config_path(config_file), overrides)
+        if not config_file.is_file():
+            raise ValueError(f"{folder} holds no config.toml to resume with: give the run's settings with --config FILE")
+    kind = METHODS[method].config
+    path, ships = starting.config_path(config_file)
+    config: Any = configuration.resolve(kind, path, overrides)
+    if ships:
+        config = starting.without_private_patterns(config, overrides or {}, root, tell)
     if resume:
-        _tell_other_precision(folder, METHODS[method].config, config, tell)
-    if not resume and not dry_run and (checkpoint.exists(folder) or any(folder.glob(f"*{weights.SUFFIX}"))):
+        _tell_other_precision(folder, kind, config, tell)
+        return config
+    return starting.with_architecture(config, METHODS[method].group, METHODS[method].task, configuration.given(path, overrides))
+
+
+def _check_name(folder: Path, tell: Callable[[Any], None]) -> None:
+    """See to it that the run's weights can be used by its name, or tell how else.
+
+    Raises:
+        ValueError: the folder's name cannot be one of weights.
+    """
+    name = folder.resolve().name
+    try:
+        weights.check_name(name)
+    except ValueError as error:
+        raise ValueError(f"the run's folder gives its weights their name, and {error}: give another --out") from error
+    if weights.ships(name):
+        tell(f"weights that ship are called {name}, and stay so: use this run's by their path, {folder}")
+
+
+def _check_unused(folder: Path) -> None:
+    if checkpoint.exists(folder) or any(folder.glob(f"*{weights.SUFFIX}")):
         raise ValueError(f"{folder} holds a run already: give --resume to go on with it, or another --out")
-    prepared = METHODS[method].prepare(root, config)
-    for what, count in folders.passed_over(root).items():
-        tell(f"passed over {count} times {what}, which training does not read: convert them to PNG or TIFF first")
-    tell(", ".join(f"{name} {value}" for name, value in prepared.facts.items()))
-    if dry_run:
-        tell(configuration.to_toml(config))
-        return Run(folder, 0, None, {**prepared.facts, **_tried(prepared, config.loop.batch_size // team.count)})
-    if team.first:
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole(folder / "config.toml") as draft:
-            draft.write_text(configuration.to_toml(config))
-    steps = loop.run(
-        prepared.trainer, prepared.dataset, config.loop, folder,
-        preview_batch=prepared.preview_batch, resume=resume, on_progress=tell,
-    )  # fmt: skip
-    published = _publish(folder, prepared, method, dataset, config) if team.first else None
-    skipped = {"skipped pictures": len(bad)} if (bad := prepared.bad()) else {}
-    return Run(folder, steps, published, {**prepared.facts, **skipped})
-
-
-def _config_path(given: str | Path | None) -> Path | None:
-    """A configuration's file, by path or by the name of a recipe that ships."""
-    if given is None or Path(given).is_file():
-        return Path(given) if given else None
-    shipped = weights.shipped_folder() / "recipes" / f"{given}.toml"
-    if shipped.is_file():
-        return shipped
-    names = ", ".join(sorted(path.stem for path in shipped.parent.glob("*.toml")))
-    raise ValueError(f"no configuration {str(given)!r}: neither a file nor one of the recipes that ship ({names})")
 
 
 def _tell_other_precision(folder: Path, kind: type, config: Any, tell: Callable[[Any], None]) -> None:
@@ -161,38 +214,3 @@ def _tried(prepared: Any, batch_size: int) -> dict[str, Any]:
     wait()
     seconds = time.perf_counter() - since
     return {"steps per second": round(3 / seconds, 2), "memory": f"{runtime.peak_memory() / 1e9:.1f} GB"}
-
-
-def _publish(folder: Path, prepared: Any, method: str, dataset: str | Path, config: Any) -> Path:
-    """Write the averaged weights and their card into the run's folder, under its name."""
-    name = folder.resolve().name
-    path = folder / f"{name}{weights.SUFFIX}"
-    networks = prepared.trainer.networks()
-    recipe = {**prepared.recipe, "method": method, "made with": made_with()}
-    if len(networks) == 1:
-        tensors = next(iter(networks.values())).state_dict()
-    else:  # several in one file, each key behind its network's name: see `Restorer.load`
-        tensors = {f"{part}.{key}": value for part, network in networks.items() for key, value in network.state_dict().items()}
-    weights.save(path, tensors, recipe)
-    with whole(path.with_suffix(".md")) as draft:
-        draft.write_text(_card(name, method, dataset, prepared, config))
-    return path
-
-
-def made_with() -> str:
-    """The hardware and the library that a run ran on."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    features = ", ".join(sorted(runtime.cpu_features()))
-    return (
-        f"{device} ({torch.get_num_threads()} threads{', ' + features if features else ''}), torch {torch.__version__}"
-    )
-
-
-def _card(name: str, method: str, dataset: str | Path, prepared: Any, config: Any) -> str:
-    facts = "\n".join(f"- {key}: {value}" for key, value in prepared.facts.items())
-    return (
-        f"# {name}\n\n{METHODS[method].summary}. Trained {config.loop.steps} steps with seed {config.seed} on {dataset}.\n\n"
-        f"- for: {METHODS[method].summary}\n- licence: {weights.UNSTATED}\n"
-        f"{facts}\n- hardware: {made_with()}\n\nThe terms of the training pictures apply to these weights: add them here, with "
-        f"figures, their protocol and known failures.\n\n```toml\n{configuration.to_toml(config)}```\n"
-    )

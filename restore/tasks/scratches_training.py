@@ -20,9 +20,9 @@ from restore.tasks.restoration import DataConfig, RestorationConfig
 class FinderConfig:
     """What is trained: a U-Net that translates a picture into the mask of its marks."""
 
-    width: int = field(default=16, metadata={"help": "channels after the first layer"})
-    levels: int = field(default=4, metadata={"help": "halvings"})
-    refine: int = field(default=2, metadata={"help": "convolutions at the full size behind the last level"})
+    width: int = field(default=16, metadata={"help": "channels after the first layer", "range": (1, 4096)})
+    levels: int = field(default=4, metadata={"help": "halvings", "range": (1, 10)})
+    refine: int = field(default=2, metadata={"help": "convolutions at the full size behind the last level", "range": (0, 64)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from typing import Any, Literal
 from torch import nn
 from torch.utils.data import default_collate
 
-from restore import networks, runtime, weights
+from restore import networks, processes, runtime, weights
 from restore.datasets import domains
 from restore.gan import opponent as opponents
 from restore.gan.core import GAME, OptimizerConfig
@@ -20,7 +21,7 @@ from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
 from restore.networks.adapt import transfer
 from restore.networks.resnet import ResnetGenerator
 from restore.runtime import Runtime
-from restore.tasks.prepared import Prepared, count
+from restore.tasks.prepared import Prepared, check_memory, count
 from restore.training.config import as_dict
 from restore.training.loop import LoopConfig
 
@@ -30,9 +31,9 @@ class GeneratorConfig:
     """What is trained."""
 
     name: Literal["resnet", "pix2pix_unet"] = field(default="resnet", metadata={"help": "a translator of restore.networks.NETWORKS"})
-    width: int = field(default=64, metadata={"help": "channels after the first layer"})
-    blocks: int = field(default=9, metadata={"help": "resnet: residual blocks"})
-    levels: int = field(default=8, metadata={"help": "pix2pix_unet: halvings; 2 to this power is the smallest crop"})
+    width: int = field(default=64, metadata={"help": "channels after the first layer", "range": (1, 4096)})
+    blocks: int = field(default=9, metadata={"help": "resnet: residual blocks", "range": (0, 256)})
+    levels: int = field(default=8, metadata={"help": "pix2pix_unet: halvings; 2 to this power is the smallest crop", "range": (1, 10)})
     norm: Literal["instance", "batch", "pixel", "none"] = field(
         default="instance", metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"}
     )
@@ -40,8 +41,8 @@ class GeneratorConfig:
         default="resize",
         metadata={"help": "resize (nearest neighbour) and smooth (bilinear), then a convolution; transposed is the reference code's"},
     )
-    refine: int = field(default=0, metadata={"help": "pix2pix_unet: convolutions at the full size behind the last level"})
-    dropout: float = field(default=0.0, metadata={"help": "share of the activations dropped while training"})
+    refine: int = field(default=0, metadata={"help": "pix2pix_unet: convolutions at the full size behind the last level", "range": (0, 64)})
+    dropout: float = field(default=0.0, metadata={"help": "share of the activations dropped while training", "range": (0, 0.99)})
     residual: bool = field(default=False, metadata={"help": "resnet: learn the change, beginning with none, instead of the whole picture"})
 
     def settings(self, channels: int) -> dict[str, Any]:
@@ -57,23 +58,28 @@ class DomainConfig:
     """What it is trained on."""
 
     source: tuple[str, ...] = field(
-        default=(), metadata={"help": "cyclegan: glob patterns of the source's pictures, relative to DATASET, instead of source/"}
+        default=(),
+        metadata={"help": "cyclegan: glob patterns of the source's pictures, relative to DATASET, instead of source/", "inside": True},
     )
-    target: tuple[str, ...] = field(default=(), metadata={"help": "the same of the target's"})
+    target: tuple[str, ...] = field(default=(), metadata={"help": "the same of the target's", "inside": True})
     channels: Literal[1, 3] = field(default=3, metadata={"help": "1 gray or 3 colour"})
-    crop: int = field(default=256, metadata={"help": "side of a training crop in pixels"})
+    crop: int = field(default=256, metadata={"help": "side of a training crop in pixels", "range": (1, 8192)})
     sides: tuple[int, int] = field(
-        default=(286, 286), metadata={"help": "range of the shorter side that a picture is brought to first; 0, 0 leaves it"}
+        default=(286, 286),
+        metadata={
+            "help": "range of the shorter side that a picture is brought to first; 0, 0 leaves it",
+            "range": (0, 65_536), "rising": True,
+        },
     )
     flip: bool = field(default=True, metadata={"help": "mirror half of the crops"})
-    test_share: float = field(default=0.05, metadata={"help": "share kept for previews, where no split is given"})
+    test_share: float = field(default=0.05, metadata={"help": "share kept for previews, where no split is given", "range": (0, 1)})
 
 
 @dataclass(frozen=True)
 class CycleGanConfig:
     """Everything that decides a CycleGAN run (defaults: Zhu et al. 2017, section 4 and appendix 7)."""
 
-    seed: int = field(default=0, metadata={"help": "of the crops and the first weights"})
+    seed: int = field(default=0, metadata={"help": "of the crops and the first weights", "range": (0, 2**63 - 3)})
     precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
     compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
@@ -92,7 +98,7 @@ class CycleGanConfig:
 class Pix2PixConfig:
     """Everything that decides a pix2pix run (defaults: Isola et al. 2017, section 3 and appendix 6)."""
 
-    seed: int = field(default=0, metadata={"help": "of the crops and the first weights"})
+    seed: int = field(default=0, metadata={"help": "of the crops and the first weights", "range": (0, 2**63 - 3)})
     precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
     compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
@@ -151,6 +157,10 @@ def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) 
     if low > high or (high and low < config.data.crop):
         raise ValueError(f"data.sides must be two rising numbers not below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
     place = runtime.choose(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
+    check_memory(
+        place, network=(config.generator.name, config.generator.settings(config.data.channels)), networks_trained=1 if paired else 2,
+        batch_size=config.loop.batch_size // processes.current().count, crop=config.data.crop, channels=config.data.channels, side=high,
+    )  # fmt: skip
     runtime.seed_everything(config.seed)
     include = (config.data.source, config.data.target)
     return place, domains.find(root, paired=paired, share=config.data.test_share, seed=config.seed, include=include)
@@ -186,8 +196,7 @@ def _prepared(
         return domains.DomainCrops(*files, **(settings | rest))
 
     dataset = crops(found.train)
-    held = found.test if all(found.test) else found.train
-    shown = crops(held, seed=config.seed + 1, flip=False, length=4)
+    preview = _preview(lambda files, **known: crops(files, seed=config.seed + 1, flip=False, length=4, **known), found.test, dataset)
     facts = {
         "source pictures": len(found.train[0]), "target pictures": len(found.train[1]),
         "held-out pictures": len(found.test[0]) + len(found.test[1]),
@@ -199,7 +208,22 @@ def _prepared(
         "task": "translate", "network": config.generator.name, "settings": config.generator.settings(data.channels),
         "directions": list(trainer.networks()) if len(trainer.networks()) > 1 else [], "training": as_dict(config),
     }  # fmt: skip
-    preview = dict(default_collate([shown[index] for index in range(4)]))
-    probes = crops(found.train, seed=config.seed + 2, flip=False, length=8)
-    trainer.probe = dict(default_collate([probes[index] for index in range(8)]))
+    probes = crops(found.train, seed=config.seed + 2, flip=False, length=8, heaps=dataset.heaps)
+    trainer.probe = _collated(probes, 8)
     return Prepared(trainer, dataset, preview, recipe, facts, lambda: dataset.bad)
+
+
+def _preview(
+    make: Callable[..., domains.DomainCrops], test: tuple[list[Path], list[Path]], dataset: domains.DomainCrops
+) -> dict[str, Any]:
+    """Four samples of the held-out pictures, or of the training pictures where there are none or none can be read."""
+    if all(test):
+        try:
+            return _collated(make(test), 4)
+        except ValueError:
+            pass  # each was told
+    return _collated(make(tuple(heap.files for heap in dataset.heaps), heaps=dataset.heaps), 4)
+
+
+def _collated(samples: domains.DomainCrops, count: int) -> dict[str, Any]:
+    return dict(default_collate([samples[index] for index in range(count)]))

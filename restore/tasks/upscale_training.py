@@ -19,15 +19,15 @@ class UpscalerConfig:
     """What is trained."""
 
     name: str = field(default="upscaler", metadata={"help": "a network of restore.networks.NETWORKS that enlarges"})
-    width: int = field(default=64, metadata={"help": "channels of every layer"})
-    blocks: int = field(default=12, metadata={"help": "residual blocks"})
+    width: int = field(default=64, metadata={"help": "channels of every layer", "range": (1, 4096)})
+    blocks: int = field(default=12, metadata={"help": "residual blocks", "range": (0, 256)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpscaleConfig(RestorationConfig):
     """Everything that decides a run of super-resolution (crops of 192 and the L1 loss: Lim et al. 2017, section 4.2)."""
 
-    scale: int = field(default=4, metadata={"help": "how many times larger: 2, 3 or 4"})
+    scale: int = field(default=4, metadata={"help": "how many times larger: 2, 3 or 4", "range": (2, 4)})
     network: UpscalerConfig = field(default_factory=UpscalerConfig)
     data: DataConfig = field(default=DataConfig(channels=3, crop=192))
     shrinking: ShrinkingConfig = field(default_factory=ShrinkingConfig)

@@ -50,6 +50,12 @@ def loss_plot(folder: Path) -> Path | None:
     return path
 
 
+def outdated(folder: Path) -> bool:
+    """Whether the plot lacks something that was logged, since its run was killed before it was drawn."""
+    log, plot = folder / "log.jsonl", folder / PLOT
+    return log.is_file() and (not plot.is_file() or plot.stat().st_mtime_ns < log.stat().st_mtime_ns)
+
+
 def contact_sheet(folder: Path) -> Path | None:
     """The first sample of up to 12 previews, from the first to the newest, one below the other, so that progress is seen at a glance.
 
@@ -82,8 +88,17 @@ def _logged(log: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows of losses and the verdicts of a log."""
     if not log.is_file():
         return [], []
-    entries = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+    entries = [entry for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if (entry := _entry(line))]
     return [row for row in entries if "verdict" not in row], [row for row in entries if "verdict" in row]
+
+
+def _entry(line: str) -> dict[str, Any]:
+    """A line of the log; empty where a kill tore it."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) and "step" in entry else {}
 
 
 def _smooth(values: list[float]) -> list[float]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import logging
+import os
 import random
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import numpy as np
 import torch
 
 from restore.writing import whole
+
+log = logging.getLogger(__name__)
 
 NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint-previous.pt"
@@ -26,8 +31,21 @@ def save(folder: Path, state: dict[str, Any]) -> Path:
         except RuntimeError as error:  # what torch makes of a full disk
             raise OSError(errno.EIO, f"the checkpoint cannot be written, is the disk full? ({error})") from error
         if path.exists():
-            path.replace(folder / PREVIOUS)
+            _keep(path)
     return path
+
+
+def _keep(path: Path) -> None:
+    """Make a second name of the checkpoint at `path`: until the new one takes its place, a newest one is always there."""
+    draft = path.with_name(f".{PREVIOUS}.{os.getpid()}")
+    try:
+        draft.unlink(missing_ok=True)
+        os.link(path, draft)
+        draft.replace(path.with_name(PREVIOUS))
+    except OSError:  # a file system without second names
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        path.replace(path.with_name(PREVIOUS))
 
 
 def exists(folder: Path) -> bool:
@@ -36,7 +54,7 @@ def exists(folder: Path) -> bool:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Read the newest readable checkpoint and set the random generators as they were.
+    """Read the newest readable checkpoint and set the random generators as they were; that it is not the newest is told.
 
     Raises:
         ValueError: there is none, or none can be read.
@@ -48,10 +66,13 @@ def load(folder: Path) -> dict[str, Any]:
             continue
         try:
             state = _read(path)
+            set_random_state(state.pop("random"))
         except Exception as error:  # torch raises whatever its readers meet in a damaged file
-            reasons.append(f"{path}: {error}")
+            reasons.append(f"{path}: {' '.join(str(error).split())}")
             continue
-        set_random_state(state.pop("random"))
+        if name == PREVIOUS:
+            why = reasons[0] if reasons else f"{folder / NAME} is not there"
+            log.warning("going on from the previous checkpoint, after step %s, for the newest cannot be read (%s)", state.get("step"), why)
         return state
     raise ValueError(f"no checkpoint to resume from in {folder}" + (f" ({'; '.join(reasons)})" if reasons else ""))
 
@@ -59,11 +80,13 @@ def load(folder: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     """The content of one checkpoint, its checksums compared, which torch itself does not do."""
     with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:  # ours are stored, not compressed
+            raise ValueError("it claims to hold more than its own size")
         broken = archive.testzip()
     if broken:
         raise ValueError(f"{broken} does not match its checksum")
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    if "random" not in state:
+    if not isinstance(state, dict) or "random" not in state:
         raise ValueError("no checkpoint of this suite")
     return state
 

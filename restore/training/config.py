@@ -1,4 +1,8 @@
-"""Frozen, typed dataclasses as configuration: defaults < TOML file < `key=value`, checked in the first second."""
+"""Frozen, typed dataclasses as configuration: defaults < TOML file < `key=value`, checked in the first second.
+
+A field's metadata say what it may be: `range` (least and largest number, of a list each of its), `count` (of a list's entries), `rising`
+(a list's numbers do), `inside` (patterns of files below the dataset) and `help`. See `limits.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from restore.training import limits
+from restore.training.limits import shown
+
 Config = TypeVar("Config")
+LONGEST = 1_000_000
+"""Bytes of a configuration's file."""
 
 
 def resolve(kind: type[Config], file: Path | None = None, overrides: Mapping[str, str] | None = None) -> Config:
@@ -24,17 +33,51 @@ def resolve(kind: type[Config], file: Path | None = None, overrides: Mapping[str
         overrides: dotted key -> text, as typed behind `--set`; lists as `1,2,3` or `[1, 2, 3]`.
 
     Raises:
-        ValueError: an unknown key (the nearest valid one is named), a wrong type, or a file that is no TOML.
+        ValueError: an unknown key (the nearest valid one is named), a wrong type, a value that its field cannot have, or a file that is
+            no TOML.
     """
+    return _build(kind, kind(), _values(file, overrides), "")
+
+
+def given(file: Path | None, overrides: Mapping[str, str] | None = None) -> set[str]:
+    """The dotted keys that a file and overrides set, as `resolve` reads them."""
+
+    def dotted(values: Mapping[str, Any], prefix: str) -> set[str]:
+        return {
+            name
+            for key, value in values.items()
+            for name in (dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key})
+        }
+
+    return dotted(_values(file, overrides), "")
+
+
+def checked(name: str, hint: Any, value: Any, metadata: Mapping[str, Any]) -> Any:
+    """A setting's value from a file, in the type of its field.
+
+    Args:
+        name: the setting's dotted key.
+        hint, metadata: of its field.
+
+    Raises:
+        ValueError: a wrong type, or a value that the field cannot have.
+    """
+    return limits.check(name, _convert(name, hint, value), metadata)
+
+
+def _values(file: Path | None, overrides: Mapping[str, str] | None) -> dict[str, Any]:
+    """What a file and overrides set, in nested groups."""
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            values = tomllib.loads(file.read_text())
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            if file.stat().st_size > LONGEST:
+                raise ValueError(f"it is larger than {LONGEST} bytes")
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:  # TOML's and Unicode's errors are ValueErrors
             raise ValueError(f"cannot read the configuration {file}: {error}") from error
     for key, text in (overrides or {}).items():
         _place(values, key, text)
-    return _build(kind, kind(), values, "")
+    return values
 
 
 def as_dict(config: Any) -> dict[str, Any]:
@@ -68,7 +111,7 @@ def _place(values: dict[str, Any], key: str, text: str) -> None:
     for part in path:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
-            raise ValueError(f"{key!r}: {part!r} holds a value, not further keys")
+            raise ValueError(f"{shown(key)}: {shown(part)} holds a value, not further keys")
     values[last] = _Text(text)
 
 
@@ -82,11 +125,12 @@ def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> A
     for key in values:
         if key not in hints:
             valid = keys(kind, prefix)
-            near = difflib.get_close_matches(prefix + key, valid, 1, 0) or valid[:1]
+            near = difflib.get_close_matches((prefix + key)[:100], valid, 1, 0) or valid[:1]
             raise ValueError(
-                f"unknown setting {prefix + key!r}: did you mean {near[0]!r}? There are: {', '.join(valid)}"
+                f"unknown setting {shown(prefix + key)}: did you mean {near[0]!r}? There are: {', '.join(valid)}"
             )
     arguments: dict[str, Any] = {}
+    metadata = {entry.name: entry.metadata for entry in dataclasses.fields(kind)}
     for key, value in values.items():
         name, hint = prefix + key, hints[key]
         if dataclasses.is_dataclass(hint):
@@ -94,7 +138,7 @@ def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> A
                 raise ValueError(f"{name!r} is a group of settings; set one of {', '.join(keys(hint, name + '.'))}")  # type: ignore[arg-type]
             arguments[key] = _build(hint, getattr(default, key), value, name + ".")
         else:
-            arguments[key] = _convert(name, hint, value)
+            arguments[key] = checked(name, hint, value, metadata[key])
     try:
         return dataclasses.replace(default, **arguments)
     except ValueError as error:
@@ -111,7 +155,7 @@ def _convert(name: str, hint: Any, value: Any) -> Any:
         for allowed in inner:
             if str(allowed) == value if isinstance(value, _Text) else (type(allowed), allowed) == (type(value), value):
                 return allowed
-        raise ValueError(f"{name!r} must be one of {', '.join(map(str, inner))}, not {value!r}")
+        raise ValueError(f"{name!r} must be one of {', '.join(map(str, inner))}, not {shown(value)}")
     if origin is tuple:
         return _convert_tuple(name, inner, value)
     return _convert_scalar(name, hint, value)
@@ -121,16 +165,16 @@ def _convert_tuple(name: str, inner: Sequence[Any], value: Any) -> tuple[Any, ..
     if isinstance(value, _Text):
         value = [_Text(part.strip().strip("'\"")) for part in value.strip("[]() ").split(",") if part.strip()]
     if not isinstance(value, list | tuple):
-        raise ValueError(f"{name!r} must be a list, not {value!r}")
+        raise ValueError(f"{name!r} must be a list, not {shown(value)}")
     if len(inner) == 2 and inner[1] is Ellipsis:
         return tuple(_convert(name, inner[0], entry) for entry in value)
     if len(value) != len(inner):
-        raise ValueError(f"{name!r} must be a list of {len(inner)} values, not {value!r}")
+        raise ValueError(f"{name!r} must be a list of {len(inner)} values, not {shown(value)}")
     return tuple(_convert(name, kind, entry) for kind, entry in zip(inner, value, strict=True))
 
 
 def _convert_scalar(name: str, hint: type, value: Any) -> Any:
-    wrong = ValueError(f"{name!r} must be {hint.__name__}, not {value!r}")
+    wrong = ValueError(f"{name!r} must be {hint.__name__}, not {shown(value)}")
     if hint is bool:
         truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if isinstance(value, _Text) and value.lower() in truth:
@@ -141,10 +185,13 @@ def _convert_scalar(name: str, hint: type, value: Any) -> Any:
     if isinstance(value, _Text) and hint in (int, float, str, Path):
         try:
             return hint(str(value))
-        except ValueError:
+        except (ValueError, OverflowError):
             raise wrong from None
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise wrong from None
     if hint is Path and isinstance(value, str):
         return Path(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

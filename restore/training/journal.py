@@ -10,6 +10,8 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from restore.writing import whole
+
 QUIET = 20.0
 """Seconds without a word after which a run says where it stands: fifty steps may take a quarter of an hour."""
 
@@ -56,11 +58,12 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
         kept = (
-            [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+            [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _step_of(line) <= step]
             if step and path.is_file()
             else []
         )
-        path.write_text("".join(line + "\n" for line in kept))
+        with whole(path) as draft:
+            draft.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         self.file = path.open("a")
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 

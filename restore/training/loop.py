@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,9 +16,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from restore import processes
 from restore.runtime import memory_reused
 from restore.training import checkpoint
-from restore.training.charts import contact_sheet, loss_plot
+from restore.training.charts import contact_sheet, loss_plot, outdated
 from restore.training.journal import Journal, Meter, Progress, Silence
 from restore.training.previews import save_grid
+from restore.training.signals import Stopping, in_worker
 
 log = logging.getLogger(__name__)
 
@@ -49,18 +47,24 @@ class Trainer(Protocol):
 class LoopConfig:
     """How long a run runs and what it writes on the way."""
 
-    steps: int = field(default=20_000, metadata={"help": "stop after this many steps in all"})
-    batch_size: int = field(default=16, metadata={"help": "crops a step, of all processes together"})
-    accumulate: int = field(default=1, metadata={"help": "equal parts in which a batch goes through the networks, to save memory"})
-    workers: int = field(default=0, metadata={"help": "processes that prepare crops; 0: the training process itself"})
-    log_every: int = field(default=50, metadata={"help": "steps between two lines of the log"})
-    preview_every: int = field(default=1000, metadata={"help": "steps between two preview grids"})
-    checkpoint_every: int = field(default=500, metadata={"help": "steps between two checkpoints"})
+    steps: int = field(default=20_000, metadata={"help": "stop after this many steps in all", "range": (1, 1_000_000_000)})
+    batch_size: int = field(default=16, metadata={"help": "crops a step, of all processes together", "range": (1, 65_536)})
+    accumulate: int = field(
+        default=1, metadata={"help": "equal parts in which a batch goes through the networks, to save memory", "range": (1, 65_536)}
+    )
+    workers: int = field(default=0, metadata={"help": "processes that prepare crops; 0: the training process itself", "range": (0, 256)})
+    log_every: int = field(default=50, metadata={"help": "steps between two lines of the log", "range": (1, 1_000_000_000)})
+    preview_every: int = field(default=1000, metadata={"help": "steps between two preview grids", "range": (1, 1_000_000_000)})
+    checkpoint_every: int = field(default=500, metadata={"help": "steps between two checkpoints", "range": (1, 1_000_000_000)})
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "log_every", "preview_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+
+def _nothing(step: int) -> None:
+    """Nobody wants to know."""
 
 
 def run(
@@ -72,11 +76,17 @@ def run(
     preview_batch: Mapping[str, Tensor] | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    on_ready: Callable[[int], None] = _nothing,
+    on_checkpoint: Callable[[int], None] = _nothing,
 ) -> int:
-    """Train until `config.steps`; on Ctrl-C write a checkpoint and let it rise.
+    """Train until `config.steps`; on Ctrl-C, SIGTERM or SIGHUP write a checkpoint and let it rise.
 
     `dataset[i]` must be a function of i alone: step k takes the items k B .. (k + 1) B - 1, which makes the position in the data
     a matter of the step number.
+
+    Args:
+        on_ready: called before anything is written, with the step after which it goes on: a run that is refused got no further.
+        on_checkpoint: called by the first process after each checkpoint, with its step.
 
     Returns:
         The step reached.
@@ -91,18 +101,40 @@ def run(
     team = processes.current()
     team.share(config.batch_size, "loop.batch_size")
     step = _resume(trainer, folder) if resume else 0
+    if team.first:
+        on_ready(step)
     team.part_ways()
+    if step >= config.steps:
+        if team.first and outdated(folder):
+            loss_plot(folder)
+        return step
+    stopping = Stopping()
+    with stopping.taking_over():
+        return _train(
+            trainer, dataset, config, folder, step=step, preview_batch=preview_batch, stopping=stopping,
+            on_progress=on_progress, on_checkpoint=on_checkpoint,
+        )  # fmt: skip
+
+
+def _train(
+    trainer: Trainer, dataset: Dataset[dict[str, Tensor]], config: LoopConfig, folder: Path, *, step: int,
+    preview_batch: Mapping[str, Tensor] | None, stopping: Stopping, on_progress: Callable[[Progress], None] | None,
+    on_checkpoint: Callable[[int], None],
+) -> int:  # fmt: skip
+    """The steps after `step`; returns the step reached. Longer than others, for it is one loop with all its occasions in sight."""
+    team = processes.current()
     journal: Journal | Silence = Journal(folder, step) if team.first else Silence()
     shown = preview_batch if team.first else None
     meter = Meter(step, config.steps, config.batch_size)
     saved = step
+    losses: Mapping[str, Tensor] = {}
     try:
         if step == 0 and shown is not None:
             save_grid(folder / "previews" / "000000.png", trainer.preview(shown))
         batches = _batches(dataset, config, step)
         while step < config.steps:
             batch = next(batches)
-            with _undivided(), memory_reused(torch.device("cpu")):
+            with stopping.held(), memory_reused(torch.device("cpu")):
                 losses = trainer.step(batch)
                 step += 1
             if step % config.log_every == 0 or step == config.steps:
@@ -117,58 +149,51 @@ def run(
                 contact_sheet(folder)
             actions = _examined(trainer, step, journal, on_progress)
             if "rollback" in actions:
-                step = saved = _roll_back(trainer, folder)
+                with stopping.held():
+                    step = saved = _roll_back(trainer, folder, on_checkpoint)
                 batches = _batches(dataset, config, step)
                 continue
             if step % config.checkpoint_every == 0 or step == config.steps or "stop" in actions:
                 _finite(losses, step, folder)
-                _save(trainer, step, folder)
-                saved = step
+                with stopping.held():
+                    _save(trainer, step, folder, on_checkpoint)
+                    saved = step
             if "stop" in actions:
                 raise ValueError(f"stopped at step {step}, as the run was told to: {actions['stop']}")
     except KeyboardInterrupt:
-        if step > saved:
-            _save(trainer, step, folder)
-        log.warning("interrupted after step %d; go on with --resume", step)
+        if step > saved and all(bool(torch.isfinite(value).all()) for value in losses.values()):
+            _save(trainer, step, folder, on_checkpoint)
+            saved = step
+        log.warning("interrupted after step %d; go on with --resume", saved)
         raise
     finally:
-        journal.close()
-        if team.first:
-            loss_plot(folder)
+        with stopping.held():
+            journal.close()
+            if team.first:
+                loss_plot(folder)
     return step
 
 
-@contextmanager
-def _undivided() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block is done, for half a step is nothing to resume from."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list[tuple[int, Any]] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    python = {number: handler for number, handler in handlers.items() if callable(handler)}
-    for number in python:
-        signal.signal(number, lambda *arguments: held.append(arguments))
-    try:
-        yield
-    finally:
-        for number, handler in python.items():
-            signal.signal(number, handler)
-        for received, frame in held[:1]:
-            python[signal.Signals(received)](received, frame)
-
-
-def _save(trainer: Trainer, step: int, folder: Path) -> None:
+def _save(trainer: Trainer, step: int, folder: Path, on_checkpoint: Callable[[int], None]) -> None:
     """Write a checkpoint, of several processes the first one's."""
     if processes.current().first:
         checkpoint.save(folder, {"step": step, "trainer": trainer.state_dict()})
+        on_checkpoint(step)
 
 
 def _resume(trainer: Trainer, folder: Path) -> int:
     state = checkpoint.load(folder)
-    trainer.load_state_dict(state["trainer"])
-    log.info("resumed %s after step %d", folder, state["step"])
-    return int(state["step"])
+    try:
+        step = int(state["step"])
+        trainer.load_state_dict(state["trainer"])
+    except ValueError:
+        raise
+    except Exception as error:  # another kind of run's state leads anywhere
+        raise ValueError(f"the checkpoint in {folder} is of another kind of run: keep the run's method and settings ({error!r})") from error
+    if step < 0:
+        raise ValueError(f"the checkpoint in {folder} is of another kind of run: it says that it is after step {step}")
+    log.info("resumed %s after step %d", folder, step)
+    return step
 
 
 def _examined(
@@ -185,14 +210,14 @@ def _examined(
     return {verdict.action: verdict.text for verdict in verdicts}
 
 
-def _roll_back(trainer: Trainer, folder: Path) -> int:
+def _roll_back(trainer: Trainer, folder: Path, on_checkpoint: Callable[[int], None]) -> int:
     """Go back to the last checkpoint and on from there more softly; returns its step."""
     if not checkpoint.exists(folder):
         raise ValueError(f"{folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
     step = _resume(trainer, folder)
     trainer.soften()  # type: ignore[attr-defined]
     processes.current().wait()  # until everybody has read the checkpoint that is now replaced
-    _save(trainer, step, folder)
+    _save(trainer, step, folder, on_checkpoint)
     processes.current().part_ways()
     return step
 
@@ -209,6 +234,7 @@ def _batches(dataset: Dataset[dict[str, Tensor]], config: LoopConfig, start: int
         num_workers=config.workers,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=config.workers > 0,
+        worker_init_fn=in_worker,
         # the loader draws a seed for its workers from the global generator, which would differ between a straight and a resumed run
         generator=torch.Generator().manual_seed(0),
     )

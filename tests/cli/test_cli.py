@@ -246,7 +246,7 @@ restore_cli.main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("number", [2, 15], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", [1, 2, 15], ids=["SIGHUP", "SIGINT", "SIGTERM"])
 def test_stopped_by_a_signal(scans: Path, tmp_path: Path, number: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, "denoise", str(scans), "--out", str(tmp_path / "clean")],

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from restore import images
+from restore import weights as weights_catalogue
 from restore.apply import batch
 from restore.apply.restorer import Restorer
 from restore.images import Frame, Picture
@@ -24,8 +25,9 @@ Smooth = Callable[..., np.ndarray]
 
 
 @pytest.fixture
-def three(own_weights: Path, weights_file: Callable[..., Path]) -> Path:
-    """Tiny weights under the names of those that ship."""
+def three(own_weights: Path, weights_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tiny weights in the place of those that ship."""
+    monkeypatch.setattr(weights_catalogue, "shipped_folder", lambda: own_weights)
     weights_file(own_weights / f"{GRAY}.safetensors", seed=0)
     weights_file(own_weights / f"{COLOUR}.safetensors", channels=3, seed=1)
     weights_file(own_weights / f"{XRAY}.safetensors", seed=2, training={"noise": {"poisson_share": 0.9}})

@@ -194,7 +194,7 @@ def test_a_method_of_opencvs_needs_no_weights(tmp_path: Path, smooth: Smooth) ->
 
 
 def test_opencvs_methods_need_no_weights(fp32: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(weights, "folders", lambda: [tmp_path])
+    monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
     Inpaint(weights=None, options={"alpha": True, "method": "telea"}, runtime=fp32)
     with pytest.raises(ValueError, match="inpaint"):
         Inpaint(weights=None, options={"alpha": True}, runtime=fp32)
@@ -208,7 +208,10 @@ def test_other_weights_called_scratches_are_not_taken_for_the_finder(
     own = tmp_path / "own"
     own.mkdir()
     (own / "scratches.safetensors").write_bytes(filler.read_bytes())
-    monkeypatch.setattr(weights, "folders", lambda: [own])
+    monkeypatch.setenv("RESTORE_WEIGHTS", str(own))
+    finder = Inpaint(weights=filler, options={"scratches": True}, runtime=fp32).finder
+    assert finder is not None and finder.path.parent == weights.shipped_folder()
+    monkeypatch.setattr(weights, "shipped_folder", lambda: own)  # even there
     with pytest.raises(ValueError, match="another name"):
         Inpaint(weights=filler, options={"scratches": True}, runtime=fp32)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,65 @@ def test_a_damaged_newest_falls_back_to_the_previous(tmp_path: Path, harm: objec
     newest = tmp_path / checkpoint.NAME
     newest.write_bytes(harm(newest.read_bytes()))  # type: ignore[operator]
     assert checkpoint.load(tmp_path)["step"] == 1
+
+
+def test_falling_back_is_told_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, {"step": step})
+    (tmp_path / checkpoint.NAME).write_bytes(b"cut")
+    checkpoint.load(tmp_path)
+    (told,) = caplog.messages
+    assert "previous checkpoint, after step 1" in told and str(tmp_path / checkpoint.NAME) in told and "\n" not in told
+    caplog.clear()
+    checkpoint.save(tmp_path, {"step": 3})
+    checkpoint.load(tmp_path)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_kill_before_the_last_rename_costs_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, {"step": step})
+
+    class Killed(BaseException):
+        """As if the process were gone."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(1, "no links here")
+
+    def replace(self: Path, target: Path) -> Path:
+        if Path(target).name == checkpoint.NAME:
+            raise Killed
+        return original(self, target)
+
+    original = Path.replace
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", replace)
+        with pytest.raises(Killed):
+            checkpoint.save(tmp_path, {"step": 3})
+    assert checkpoint.load(tmp_path)["step"] == 2
+    checkpoint.save(tmp_path, {"step": 4})
+    assert checkpoint.load(tmp_path)["step"] == 4
+
+
+def test_an_archive_that_claims_more_than_its_size_is_not_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / checkpoint.NAME, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data", bytes(10_000_000))
+    with pytest.raises(ValueError, match="more than its own size"):
+        checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [[1, 2], 3, {"random": 1}, {"step": 1, "random": {}}, {"step": 1, "random": {"python": 1}}], ids=str)
+def test_one_of_another_program_falls_back_too(tmp_path: Path, content: object) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, {"step": step})
+    torch.save(content, tmp_path / checkpoint.NAME)
+    assert checkpoint.load(tmp_path)["step"] == 1
+    (tmp_path / checkpoint.PREVIOUS).unlink()
+    with pytest.raises(ValueError, match="no checkpoint to resume from"):
+        checkpoint.load(tmp_path)
 
 
 def test_a_foreign_file_falls_back_too(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""A run's folder: one training writes it at a time, and what a killed one left half-written is swept up."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+LOCK = ".lock"
+BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+"""What the system says of a lock that another process holds."""
+DRAFT = re.compile(r"\.(checkpoint(-previous)?\.pt|config\.toml|log\.jsonl|\w+\.png|.+\.(safetensors|md))\..+")
+"""Names of half-written files: see `restore.writing.whole`."""
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """In a forked process: a lock belongs to the training, not to what it started, which may outlive it."""
+    for number in _held:
+        with suppress(OSError):
+            os.close(number)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Within, this process is the one that writes `folder`, which is made where it is not there.
+
+    The system holds the lock and drops it when the process ends, however it ends. On a file system without locks that is told, and the
+    training goes on.
+
+    Raises:
+        ValueError: another training writes it.
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    try:
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    _held.add(number)
+    try:
+        if _locked(number, folder):
+            sweep(folder)
+        yield
+    finally:
+        _held.discard(number)
+        os.close(number)
+
+
+def _locked(number: int, folder: Path) -> bool:
+    """Whether the open file of that number could be locked; where there are no locks, that is told."""
+    try:
+        import fcntl  # not on Windows
+
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (OSError, ImportError) as error:
+        if isinstance(error, OSError) and error.errno in BUSY:
+            raise ValueError(f"another training writes {folder}: wait for it, stop it, or give another --out") from error
+        log.warning("%s cannot be locked (%s): see to it that no second training writes it", folder, error)
+        return False
+    return True
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed training left half-written in `folder`."""
+    for path in (*folder.glob(".*"), *(folder / "previews").glob(".*")):
+        if DRAFT.fullmatch(path.name) and path.is_file():
+            with suppress(OSError):
+                path.unlink()
