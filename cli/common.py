@@ -202,5 +202,6 @@ def leave(code: int) -> NoReturn:
 
 
 def say(text: str) -> None:
-    """One message to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """One message to standard error. That nobody can read it, on a full disk, ends nothing."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

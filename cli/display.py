@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -70,7 +71,8 @@ class Display:
             for text in report.unwritten:
                 self._print(printable(text), "red")
             return
-        self.console.print(summary(report))
+        with suppress(OSError):
+            self.console.print(summary(report))
         failures = [row for row in report.rows if row.status == "failed"]
         for row in failures[:_SHOWN_FAILURES]:
             self._print(f"  failed  {printable(row.input)}: {printable(row.error)}", "red")
@@ -105,7 +107,8 @@ class Display:
                 self._print(f"  warning  {printable(row.input) + ': ' if self._progress else ''}{printable(text)}", "yellow")
 
     def _print(self, text: str, style: str | None = None) -> None:
-        self.console.print(Text(text, style or ""), soft_wrap=True)
+        with suppress(OSError):  # standard error on a full disk ends no run
+            self.console.print(Text(text, style or ""), soft_wrap=True)
 
 
 def line(event: Event, row: Row) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import SOME_FAILED, say
-from .json_lines import JsonLines
+from .common import INTERRUPTED, SOME_FAILED, leave, say, stoppable
+from .json_lines import JsonLines, discard_output
 
 
 def evaluate(
@@ -30,7 +30,13 @@ def evaluate(
     from restore.metrics import report as comparing
 
     lines = JsonLines()
-    found = comparing.compare(results, reference, on_event=(lambda event: _tell_json(lines, event)) if json else None)
+    with stoppable() as stopped_by:
+        try:
+            found = comparing.compare(results, reference, on_event=(lambda event: _tell_json(lines, event)) if json else None)
+        except KeyboardInterrupt:
+            say("restore: interrupted")
+            leave(128 + stopped_by[-1] if stopped_by else INTERRUPTED)
+    unwritten = []
     if json:
         summary = {"compared": len(found.rows), "identical": found.identical, "mean": _plain(found.means()), "left_out": found.left_out}
         lines.write({"summary": summary})
@@ -44,21 +50,24 @@ def evaluate(
             found.mean_of,
             *(comparing.text(means.get(name), METRICS[name]) for name in found.metrics),
         ]
-        _table([["picture", *found.metrics], *texts, mean])
+        try:
+            _table([["picture", *found.metrics], *texts, mean])
+        except OSError as error:
+            unwritten.append(f"cannot write the table to standard output: {(error.strerror or str(error)).lower()}")
+            discard_output()
     for name, why in found.left_out.items():
         say(f"{name} is left out: {why}")
     for problem in found.problems:
         say(f"not compared: {_line(problem.name)}: {problem.reason}")
-    unwritten = lines.problem
-    if unwritten:
-        say(unwritten)
+    unwritten += [lines.problem] if lines.problem else []
     if report is not None:
         try:
             comparing.write_html(report, found, f"{results} against {reference}")
             say(f"report: {report}")
         except OSError as error:
-            unwritten = f"cannot write the report {report}: {(error.strerror or str(error)).lower()}"
-            say(unwritten)
+            unwritten.append(f"cannot write the report {report}: {(error.strerror or str(error)).lower()}")
+    for text in unwritten:
+        say(text)
     if found.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
 

@@ -28,10 +28,10 @@ class JsonLines:
             sys.stdout.flush()
         except OSError as error:
             self.problem = f"cannot write the JSON lines to standard output: {(error.strerror or str(error)).lower()}"
-            _discard_output()
+            discard_output()
 
 
-def _discard_output() -> None:
+def discard_output() -> None:
     """Send what is left in the buffer of standard output nowhere, or Python would fail over it again when it ends."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

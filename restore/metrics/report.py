@@ -11,7 +11,7 @@ import numpy as np
 
 from restore.images import FORMATS, Picture, discovery, looked, naming, read
 from restore.metrics import METRICS, Metric
-from restore.writing import whole
+from restore.writing import is_machines, reason, whole
 
 PROTOCOL = (
     "Result and reference belong together by their path under their folders, the suffix aside. Pixels as a network sees them: "
@@ -182,8 +182,16 @@ def _stem(path: Path) -> Path:
 def _pictures(folder: Path) -> list[Path]:
     """The relative paths of the pictures under a folder, sorted; hidden files and folders (a run's own) are none."""
     inner = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    seen = [path for path in inner if not any(part.startswith(".") for part in path.parts) and looked(folder / path).is_picture]
+    seen = [path for path in inner if not any(part.startswith(".") for part in path.parts) and _is_picture(folder / path)]
     return sorted(seen)
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file gets its line; one whose header its own reader stumbles over does."""
+    try:
+        return looked(path).is_picture
+    except Exception:  # whatever a damaged header may raise
+        return True
 
 
 def _missing(metric: Metric) -> str | None:
@@ -196,12 +204,14 @@ def _missing(metric: Metric) -> str | None:
 
 
 def _scored(pairs: Sequence[Pair], metrics: Mapping[str, Metric]) -> Iterator[Row | Problem]:
-    """The scores of each pair; one that cannot be compared stops none of the others."""
+    """The scores of each pair; one that cannot be compared, whatever its files hold, stops none of the others."""
     for entry in pairs:
         try:
             yield Row(entry.name, _scores(read(entry.result), read(entry.reference), metrics))
-        except (ValueError, OSError) as error:
-            yield Problem(entry.name, str(error))
+        except Exception as error:
+            if is_machines(error):
+                raise
+            yield Problem(entry.name, reason(error))
 
 
 def _scores(result: Picture, reference: Picture, metrics: Mapping[str, Metric]) -> dict[str, float]:

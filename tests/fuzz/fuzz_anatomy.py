@@ -9,6 +9,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
@@ -49,11 +50,9 @@ class Anatomy:
 def dissect(kind: str, data: bytes) -> Anatomy:
     """The anatomy of a file of that kind (see `fuzz_samples.Sample`)."""
     found = Anatomy()
-    try:
-        _DISSECTORS[kind.split()[0]](data, found)
-    except (struct.error, IndexError, OverflowError):
-        pass  # noted as far as it could be read
-    whole = [entry for entry in found.fields if 0 <= entry.at and entry.at + entry.size <= len(data)]
+    with suppress(struct.error, IndexError, OverflowError):  # noted as far as it could be read
+        _DISSECTORS[kind.split(maxsplit=1)[0]](data, found)
+    whole = [entry for entry in found.fields if entry.at >= 0 and entry.at + entry.size <= len(data)]
     found.fields = whole[:MOST]
     found.sides = [pair for pair in found.sides if all(side.at + side.size <= len(data) for side in pair)]
     found.segments = [(start, min(end, len(data))) for start, end in found.segments if 0 <= start < min(end, len(data))][:MOST]
@@ -169,7 +168,8 @@ def _tiff(data: bytes, found: Anatomy) -> None:
             tag, kind = struct.unpack_from(order + "HH", data, at + index * size)
             places[tag] = Field(at + index * size + (12 if big else 8), 2 if kind == 3 else 4, order)
             _entry(data, found, at + index * size, order, big)
-        found.sides += [(places[tall], places[wide]) for tall, wide in ((257, 256), (278, 256), (323, 322)) if {tall, wide} <= places.keys()]
+        pairs = ((257, 256), (278, 256), (323, 322))  # of the picture, its strips, its tiles
+        found.sides += [(places[tall], places[wide]) for tall, wide in pairs if {tall, wide} <= places.keys()]
         at += count * size
         found.note(at, "8" if big else "4", order)
         at = struct.unpack_from(order + ("Q" if big else "I"), data, at)[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -75,7 +76,9 @@ class Worker:
             self._start()
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
-        path = self.scratch / f"case{_SUFFIXES[kind.split()[0]]}"
+        path = self.scratch / "in" / f"case{_SUFFIXES[kind.split(maxsplit=1)[0]]}"
+        shutil.rmtree(path.parent, ignore_errors=True)
+        path.parent.mkdir()
         path.write_bytes(data)
         try:
             process.stdin.write(f"{path}\n")

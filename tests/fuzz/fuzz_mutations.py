@@ -71,7 +71,8 @@ def _field(data: bytes, field: Field, random: Random) -> bytes:
     order = "little" if field.order == "<" else "big"
     old, top = int.from_bytes(data[field.at : field.at + field.size], order), (1 << 8 * field.size) - 1  # type: ignore[arg-type]
     values = (
-        *(0, 1, 2, 3, top, top >> 1, (top >> 1) + 1, top - 1, old + 1, old - 1, old * 2, old // 2, old ^ (1 << random.randrange(8 * field.size))),
+        *(0, 1, 2, 3, top, top >> 1, (top >> 1) + 1, top - 1, old + 1, old - 1, old * 2, old // 2),
+        old ^ (1 << random.randrange(8 * field.size)),
         *(random.randrange(17), len(data), len(data) - 1, random.randrange(len(data) + 1), random.choice(_HUGE), random.randrange(top + 1)),
     )
     return _put(data, field, random.choice(values))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
-from pydicom.dataset import Dataset
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate_extended
 from pydicom.uid import (
     HTJ2K,

@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 
 from restore import images
-from restore.apply.batch import BatchOptions, run
+from restore.apply.batch import BatchOptions, Row, run
 from restore.images import Frame, Picture
 
 ROOM = str(Path(images.__file__).resolve().parents[1])
 GUARD = 14 << 30
 """Bytes of address space after which a case fails by itself, so that the machine lives."""
 PER_PIXEL = 64
-"""Bytes that a pixel of a picture in flight may honestly need: stored, float32 shown and restored, in three channels, and one copy of each."""
+"""Bytes that a pixel of a picture in flight may honestly need: three channels, stored, shown and restored in float32, each twice."""
 IN_FLIGHT = 4
 """Frames of one picture in flight."""
 
@@ -106,6 +106,13 @@ def _reopened(path: Path, size: tuple[int, int] | None, frames: int | None) -> s
     return ""
 
 
+def _row(path: Path, out: Path) -> Row:
+    """The file's row: as one of a folder, or as one that was named itself where the walk finds that it is no picture."""
+    options = BatchOptions(overwrite=True, workers=1)
+    rows = run(Changed(), [path.parent], out, options).rows or run(Changed(), [path], out, options).rows
+    return rows[0]
+
+
 def restored(path: Path, out: Path, caught: _Caught) -> dict[str, str]:
     """What came of one file: `outcome` and `detail`, and `place`, where in the suite it went wrong."""
     caught.error = None
@@ -113,7 +120,7 @@ def restored(path: Path, out: Path, caught: _Caught) -> dict[str, str]:
     before = _status("self", "VmRSS")
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        row = run(Changed(), [path], out, BatchOptions(overwrite=True, workers=1)).rows[0]
+        row = _row(path, out)
         wrong = _reopened(row.output, row.size, row.frames) if row.output else ""
     taken = _peak() - before
     shutil.rmtree(out, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Whatever a file holds, it costs one picture: some thousand mutants from a fixed seed, and hypothesis' own. The long form: `__main__.py`."""
+"""Whatever a file holds, it costs one picture: thousands of mutants from a fixed seed, and hypothesis' own. Long form: __main__.py."""
 
 from __future__ import annotations
 
