@@ -16,6 +16,8 @@ from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
+from .json_lines import discard
+
 SOME_FAILED, INTERRUPTED = 1, 130
 
 Inputs = Annotated[
@@ -203,5 +205,7 @@ def leave(code: int) -> NoReturn:
 
 def say(text: str) -> None:
     """One message to standard error. That nobody can read it, on a full disk, ends nothing."""
-    with suppress(OSError):
+    try:
         print(text, file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)

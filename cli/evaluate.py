@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .common import INTERRUPTED, SOME_FAILED, leave, say, stoppable
-from .json_lines import JsonLines, discard_output
+from .json_lines import JsonLines, discard
 
 
 def evaluate(
@@ -54,7 +55,7 @@ def evaluate(
             _table([["picture", *found.metrics], *texts, mean])
         except OSError as error:
             unwritten.append(f"cannot write the table to standard output: {(error.strerror or str(error)).lower()}")
-            discard_output()
+            discard(sys.stdout)
     for name, why in found.left_out.items():
         say(f"{name} is left out: {why}")
     for problem in found.problems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ def compare(
     left_out = {name: why for name, metric in metrics.items() if (why := _missing(metric)) is not None}
     usable = {name: metric for name, metric in metrics.items() if name not in left_out}
     found = Comparison(tuple(usable), left_out=left_out)
-    for event in (*problems, *_scored(pairs, usable)):
+    for event in chain(problems, _scored(pairs, usable)):
         if isinstance(event, Row):
             found.rows.append(event)
         else:

@@ -20,7 +20,6 @@ from restore.images import Frame, Picture
 from restore.runtime import Runtime
 from restore.tasks import mask_files
 from restore.tasks.mask_files import MaskNames, MaskWriter
-from restore.writing import blamed, reason
 
 DEFAULT, FINDER = "inpaint", "scratches"
 SOURCES = ("masks", "mask_color", "alpha", "scratches")
@@ -193,7 +192,7 @@ class Inpaint:
         try:
             self._writer.add(hole, picture, name)
         except OSError as error:
-            self._unwritten.append(f"cannot write the mask {reason(blamed(error, self._writer.folder / name))}")
+            self._unwritten.append(f"cannot write the mask {self._writer.folder / name}: {(error.strerror or str(error)).lower()}")
 
     def _read(self, path: Path, picture: Picture, size: tuple[int, ...]) -> np.ndarray:
         """The mask of a picture's next frame: the page of the same number, or the only one for all."""
