@@ -75,7 +75,7 @@ def test_closed_streams_end_no_run_and_nothing_is_printed_into_a_result(tmp_path
         for number in range(3):
             os.close(number)
 
-    done = _restore("inpaint", tmp_path / "in", "--out", tmp_path / "out", *_QUICK, preexec_fn=closed)  # noqa: PLW1509
+    done = _restore("inpaint", tmp_path / "in", "--out", tmp_path / "out", *_QUICK, preexec_fn=closed)
     assert done.returncode == 0
     with Image.open(tmp_path / "out/a.png") as made:
         assert made.size == (24, 24)

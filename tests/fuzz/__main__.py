@@ -21,7 +21,13 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", default="", help="kinds that start with this")
     parser.add_argument("--save", type=Path, help="folder for the smallest input of each sort of finding")
+    parser.add_argument("--kills", type=int, help="kill so many batch runs instead, and lose what they had not flushed")
     arguments = parser.parse_args()
+    if arguments.kills:
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "disks"))
+        import power_cut
+
+        return power_cut.main(arguments.kills, arguments.seed)
     start = time.monotonic()
     given = (case for case in cases(arguments.cases, arguments.seed) if case.kind.startswith(arguments.only))
     found = tally(given, arguments.jobs, lambda text: print(text, file=sys.stderr, flush=True))
