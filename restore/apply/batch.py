@@ -29,6 +29,8 @@ __all__ = ["BatchOptions", "Event", "Interrupted", "Report", "Row", "Work", "run
 
 SAMPLES_IN_FLIGHT = 48_000_000
 """Pixels (of all frames in flight) between opening and writing; a larger picture goes alone. About 0.6 GB in gray."""
+WAITING = 2
+"""Encoding threads beside those that compute: they wait until the disk has what is written, and the next picture need not."""
 GRACE = 1.0
 """Seconds that an interrupted run gives to the pictures that are being written."""
 
@@ -132,7 +134,7 @@ def _drive(work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOption
         ledger=ledger,
         gate=Gate(SAMPLES_IN_FLIGHT),
         decoders=Workers(workers, "decode"),
-        encoders=Workers(workers, "encode"),
+        encoders=Workers(workers + WAITING, "encode"),
         stopped=threading.Event(),
         overwrite=options.overwrite,
         format=options.format,
