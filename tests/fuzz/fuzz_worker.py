@@ -86,11 +86,11 @@ def _where(error: BaseException) -> str:
 
 
 def _refused_clearly(error: BaseException | None, text: str) -> bool:
-    """Whether a failure is the file's own and was said so: an ImageError, or a ValueError that the suite itself raised."""
+    """Whether a failure is the file's own and was said so: an ImageError, or a ValueError or MemoryError that the suite itself raised."""
     if error is None or isinstance(error, images.ImageError):
         return bool(text.strip()) and "\n" not in text
     last = traceback.extract_tb(error.__traceback__)[-1].filename
-    return type(error) is ValueError and last.startswith(ROOM) and bool(str(error))
+    return type(error) in (ValueError, MemoryError) and last.startswith(ROOM) and bool(str(error))
 
 
 def _reopened(path: Path, size: tuple[int, int] | None, frames: int | None) -> str:
