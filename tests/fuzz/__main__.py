@@ -1,7 +1,8 @@
 """The long form of the fuzz suite: `python tests/fuzz --cases 20000 --seed 1 [--save FOLDER] [--jobs N] [--only KIND]`.
 
 Prints how many mutants of each kind were refused and restored, and each sort of finding; exit code 1 where there is one.
-`python tests/fuzz --kills 100` kills as many batch runs instead, with the loss of what was not yet on the disk.
+`python tests/fuzz --kills 100` kills as many batch runs instead, with the loss of what was not yet on the disk;
+`python tests/fuzz --folder 300` restores a folder of mutants with a third as many good pictures, and tells what the mutants cost those.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import fuzz_folder
 from fuzz_harness import cases, tally
 
 
@@ -22,7 +24,10 @@ def main() -> int:
     parser.add_argument("--only", default="", help="kinds that start with this")
     parser.add_argument("--save", type=Path, help="folder for the smallest input of each sort of finding")
     parser.add_argument("--kills", type=int, help="kill so many batch runs instead, and lose what they had not flushed")
+    parser.add_argument("--folder", type=int, help="restore a folder of so many mutants with a third as many good pictures instead")
     arguments = parser.parse_args()
+    if arguments.folder:
+        return fuzz_folder.main(arguments.folder, max(1, arguments.folder // 3), arguments.seed)
     if arguments.kills:
         sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "disks"))
         import power_cut

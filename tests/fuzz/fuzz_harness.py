@@ -30,6 +30,11 @@ _WORKER = Path(__file__).with_name("fuzz_worker.py")
 _SUFFIXES = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp", "bmp": ".bmp", "pnm": ".pgm", "dicom": ".dcm"}
 
 
+def suffix(kind: str) -> str:
+    """What files of a kind are called."""
+    return _SUFFIXES[kind.split(maxsplit=1)[0]]
+
+
 @dataclass(frozen=True)
 class Case:
     """One mutant."""
@@ -76,7 +81,7 @@ class Worker:
             self._start()
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
-        path = self.scratch / "in" / f"case{_SUFFIXES[kind.split(maxsplit=1)[0]]}"
+        path = self.scratch / "in" / f"case{suffix(kind)}"
         shutil.rmtree(path.parent, ignore_errors=True)
         path.parent.mkdir()
         path.write_bytes(data)
@@ -170,8 +175,7 @@ class Tally:
         """Write the smallest input of each sort of finding into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         for (kind, name, _), (case, _) in self.findings.items():
-            suffix = _SUFFIXES[kind.split()[0]]
-            (folder / f"{name}-{kind.replace(' ', '_')}-{case.number}{suffix}").write_bytes(case.data)
+            (folder / f"{name}-{kind.replace(' ', '_')}-{case.number}{suffix(kind)}").write_bytes(case.data)
 
 
 def tally(given: Iterable[Case], jobs: int = 1, tell: Callable[[str], None] = lambda text: None) -> Tally:

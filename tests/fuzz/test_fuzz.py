@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import fuzz_harness
 import pytest
 from fuzz_anatomy import dissect
+from fuzz_folder import Slow, fill, wrong
 from fuzz_harness import RIGHT, Worker, cases, tally, worker
 from fuzz_mutations import drawn_kinds, mutant
 from fuzz_samples import kinds, samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from restore.apply.batch import run
 
 CASES, SEED = 3000, 3
 
@@ -58,6 +62,13 @@ def test_mutants_that_hypothesis_chooses(process: Worker, kind: str, random: Ran
     sample, data = mutant(kind, random)
     outcome = process.run(kind, data)
     assert outcome.right, f"{sample.name}: {outcome}"
+
+
+def test_mutants_beside_good_pictures_cost_those_nothing(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 75, 25, SEED)
+    report = run(Slow(0), [tmp_path / "in"], tmp_path / "out")
+    assert wrong(report, tmp_path / "in", 25) == []
+    assert report.failed > 20
 
 
 def test_a_case_that_takes_too_long_is_a_finding_and_the_next_one_runs(process: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
