@@ -23,7 +23,7 @@ def is_machines(error: BaseException) -> bool:
     All else that a file leads to is that file's fault: it costs the file its line, whatever its type. A MemoryError is too, for one picture
     may be too large where the next one is not.
     """
-    if not isinstance(error, Exception):
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
         return True
     return isinstance(error, OSError) and error.errno in _NO_ROOM | _NO_HANDLES
 

@@ -295,7 +295,9 @@ class Passage:
                 yield
         except Stopped:
             pass
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # Rust's panics are no Exceptions, and in a helper thread nobody would hear of one
             log.debug("%s: failed", self.job.source, exc_info=True)
             if not self.row.error and self.row.status != "done":
                 self.row.status, self.row.output, self.row.error = "failed", None, reason(error)

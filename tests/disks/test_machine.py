@@ -18,6 +18,7 @@ from PIL import Image
 from restore import runtime
 from restore.apply import walk
 from restore.apply.batch import run
+from restore.images import Picture
 from restore.metrics import METRICS
 from restore.metrics import report as comparing
 from restore.tasks.inpaint import Inpaint
@@ -158,6 +159,27 @@ def test_a_file_whose_first_bytes_break_the_look_at_it_is_one_line(tmp_path: Pat
     monkeypatch.setattr(walk, "look", look)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
     assert [row.status for row in report.rows] == ["done", "failed", "done"]
+
+
+class Panic(BaseException):
+    """What a library in Rust ends with; no Exception."""
+
+
+@pytest.mark.parametrize("step", ["frame", "save"])
+def test_a_library_that_panics_costs_one_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """In a helper thread too, where nobody would be told, and the run would wait for ever."""
+    folder(tmp_path / "in", 3)
+    real = getattr(Picture, step)
+
+    def panics(self: Picture, *arguments: Any, **named: Any) -> Any:
+        if self.path.name == "001.png":
+            raise Panic("index out of bounds")
+        return real(self, *arguments, **named)
+
+    monkeypatch.setattr(Picture, step, panics)
+    report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
+    assert [row.status for row in report.rows] == ["done", "failed", "done"]
+    assert report.rows[1].error == "Panic: index out of bounds"
 
 
 def test_bad_masks_cost_their_own_pictures(tmp_path: Path) -> None:

@@ -10,22 +10,24 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from random import Random
 
+import psutil
 from fuzz_mutations import drawn_kinds, mutant
 from fuzz_samples import kinds
 
 RIGHT = ("refused", "restored")
 """The outcomes that are no findings; the others: hang, crash, memory, unexpected, unreadable, warning."""
-LIMIT = 10.0
-"""Seconds that a case may take."""
+LIMIT, PATIENCE = 10.0, 120.0
+"""Seconds that a case may compute, with its child processes, and that it may take in all; the second is long, for busy machines."""
 _WORKER = Path(__file__).with_name("fuzz_worker.py")
 _SUFFIXES = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp", "bmp": ".bmp", "pnm": ".pgm", "dicom": ".dcm"}
 
@@ -90,16 +92,27 @@ class Worker:
             process.stdin.flush()
         except BrokenPipeError:
             return self._ended(process)
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(process.stdout, selectors.EVENT_READ)
-            if not waiting.select(LIMIT):
-                self.close()
-                return Outcome("hang", f"more than {LIMIT:g} seconds")
+        if (hang := self._waited(process)) is not None:
+            self.close()
+            return Outcome("hang", hang)
         line = process.stdout.readline()
         if not line:
             return self._ended(process)
         told = json.loads(line)
         return Outcome(told["outcome"], told["detail"], told["place"])
+
+    def _waited(self, process: subprocess.Popen[str]) -> str | None:
+        """Wait for an answer; what makes it a hang where none comes."""
+        begun, computed = time.monotonic(), _computed(process.pid)
+        assert process.stdout is not None
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(process.stdout, selectors.EVENT_READ)
+            while not waiting.select(min(1.0, LIMIT)):
+                if _computed(process.pid) - computed >= LIMIT:
+                    return f"it computed for more than {LIMIT:g} seconds"
+                if time.monotonic() - begun > PATIENCE:
+                    return f"no answer in {PATIENCE:g} seconds"
+        return None
 
     def close(self) -> None:
         """End the process, whatever it is at."""
@@ -121,6 +134,14 @@ class Worker:
         process.wait()
         self._process = None
         return Outcome("crash", f"the process ended with {process.returncode}")
+
+
+def _computed(number: int) -> float:
+    """Seconds of processor time that a process and its children have taken."""
+    with suppress(psutil.Error):
+        process = psutil.Process(number)
+        return sum(sum(each.cpu_times()[:4]) for each in (process, *process.children(recursive=True)))
+    return 0.0
 
 
 @contextmanager
