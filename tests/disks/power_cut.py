@@ -20,7 +20,7 @@ from pydicom.data import get_testdata_file
 
 from restore.apply.batch import run
 
-_WAIT = 120
+_WAIT = 300
 """Seconds after which a process that should have ended is given up."""
 _SCRIPT = Path(__file__).with_name("cut_batch.py")
 
