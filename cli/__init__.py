@@ -12,6 +12,7 @@ import typer
 
 from . import denoise, doctor, evaluate, inpaint, train, translate, upscale, weights
 from .common import INTERRUPTED, say
+from .json_lines import open_standard_streams
 
 _EXIT_CODES = (
     "Exit codes: 0 all done; 1 some pictures failed, or a report or preview could not be written, all the rest is done; 2 usage; "
@@ -79,6 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     RESTORE_DEBUG=1 in the environment shows where an error came from, and what libraries warn of.
     """
+    open_standard_streams()
     if not os.environ.get("RESTORE_DEBUG"):
         _silence_libraries()
     try:

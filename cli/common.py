@@ -16,6 +16,7 @@ from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
+from .json_lines import discard
 from .text import printable
 
 SOME_FAILED, INTERRUPTED = 1, 130
@@ -216,5 +217,8 @@ def leave(code: int) -> NoReturn:
 
 
 def say(text: str) -> None:
-    """One message to standard error, on one line."""
-    print(printable(text), file=sys.stderr, flush=True)
+    """One message to standard error, on one line. That nobody can read it, on a full disk, ends nothing."""
+    try:
+        print(printable(text), file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)

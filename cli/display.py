@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from .json_lines import JsonLines
+from .json_lines import JsonLines, discard
 from .text import printable
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Display:
             for text in report.unwritten:
                 self._print(printable(text), "red")
             return
-        self.console.print(summary(report))
+        self._show(summary(report))
         failures = [row for row in report.rows if row.status == "failed"]
         for row in failures[:_SHOWN_FAILURES]:
             self._print(f"  failed  {printable(row.input)}: {printable(row.error)}", "red")
@@ -106,7 +107,14 @@ class Display:
                 self._print(f"  warning  {printable(row.input) + ': ' if self._progress else ''}{printable(text)}", "yellow")
 
     def _print(self, text: str, style: str | None = None) -> None:
-        self.console.print(Text(text, style or ""), soft_wrap=True)
+        self._show(Text(text, style or ""), soft_wrap=True)
+
+    def _show(self, what: Text | Table, *, soft_wrap: bool = False) -> None:
+        """To standard error. That it lies on a full disk ends no run."""
+        try:
+            self.console.print(what, soft_wrap=soft_wrap)
+        except OSError:
+            discard(sys.stderr)
 
 
 def line(event: Event, row: Row) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import SOME_FAILED, say
-from .json_lines import JsonLines
+from .common import SOME_FAILED, leave_interrupted, say, stoppable
+from .json_lines import JsonLines, discard
+from .text import printable
+
+if TYPE_CHECKING:
+    from restore.metrics.report import Problem, Row
 
 
 def evaluate(
@@ -30,7 +35,13 @@ def evaluate(
     from restore.metrics import report as comparing
 
     lines = JsonLines()
-    found = comparing.compare(results, reference, on_event=(lambda event: _tell_json(lines, event)) if json else None)
+    with stoppable() as stopped_by:
+        try:
+            found = comparing.compare(results, reference, on_event=(lambda event: _tell_json(lines, event)) if json else None)
+        except KeyboardInterrupt:
+            say("restore: interrupted")
+            leave_interrupted(stopped_by)
+    unwritten = []
     if json:
         summary = {"compared": len(found.rows), "identical": found.identical, "mean": _plain(found.means()), "left_out": found.left_out}
         lines.write({"summary": summary})
@@ -44,27 +55,30 @@ def evaluate(
             found.mean_of,
             *(comparing.text(means.get(name), METRICS[name]) for name in found.metrics),
         ]
-        _table([["picture", *found.metrics], *texts, mean])
+        try:
+            _table([["picture", *found.metrics], *texts, mean])
+        except OSError as error:
+            unwritten.append(f"cannot write the table to standard output: {(error.strerror or str(error)).lower()}")
+            discard(sys.stdout)
     for name, why in found.left_out.items():
         say(f"{name} is left out: {why}")
     for problem in found.problems:
-        say(f"not compared: {_line(problem.name)}: {problem.reason}")
-    unwritten = lines.problem
-    if unwritten:
-        say(unwritten)
+        say(f"not compared: {printable(problem.name)}: {problem.reason}")
+    unwritten += [lines.problem] if lines.problem else []
     if report is not None:
         try:
             comparing.write_html(report, found, f"{results} against {reference}")
             say(f"report: {report}")
         except OSError as error:
-            unwritten = f"cannot write the report {report}: {(error.strerror or str(error)).lower()}"
-            say(unwritten)
+            unwritten.append(f"cannot write the report {report}: {(error.strerror or str(error)).lower()}")
+    for text in unwritten:
+        say(text)
     if found.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
 
 
 def _table(lines: list[list[str]]) -> None:
-    lines = [[_line(line[0]), *line[1:]] for line in lines]
+    lines = [[printable(line[0]), *line[1:]] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = [
@@ -74,16 +88,13 @@ def _table(lines: list[list[str]]) -> None:
         typer.echo("  ".join(cells))
 
 
-def _line(name: str) -> str:
-    """A file's name on one line, whatever characters it holds."""
-    return name if name.isprintable() else repr(name)[1:-1]
+def _tell_json(lines: JsonLines, event: Row | Problem) -> None:
+    from restore.metrics.report import Problem
 
-
-def _tell_json(lines: JsonLines, event: Any) -> None:
-    if hasattr(event, "scores"):
-        lines.write({"picture": event.name, "scores": _plain(event.scores)})
-    else:
+    if isinstance(event, Problem):
         lines.write({"picture": event.name, "error": event.reason})
+    else:
+        lines.write({"picture": event.name, "scores": _plain(event.scores)})
 
 
 def _plain(scores: dict[str, float]) -> dict[str, float | None]:

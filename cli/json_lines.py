@@ -1,4 +1,4 @@
-"""JSON lines on standard output, whatever becomes of it."""
+"""JSON lines on standard output, and the standard streams themselves, whatever becomes of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 
 class JsonLines:
@@ -28,12 +28,23 @@ class JsonLines:
             sys.stdout.flush()
         except OSError as error:
             self.problem = f"cannot write the JSON lines to standard output: {(error.strerror or str(error)).lower()}"
-            _discard_output()
+            discard(sys.stdout)
 
 
-def _discard_output() -> None:
-    """Send what is left in the buffer of standard output nowhere, or Python would fail over it again when it ends."""
+def discard(stream: TextIO) -> None:
+    """Send what is left in the buffer of a standard stream nowhere, or Python would fail over it again when it ends."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def open_standard_streams() -> None:
+    """Open those of the three standard streams that are closed, to nowhere: a result must not take the number that libraries print to."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)

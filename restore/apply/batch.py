@@ -21,10 +21,11 @@ from typing import IO
 from restore.apply import contact_sheet
 from restore.apply.conveyor import Gate, Workers
 from restore.apply.ledger import Ledger
-from restore.apply.passage import SMALLEST, Line, Passage, TakesPlan, Work
+from restore.apply.passage import SMALLEST, Line, Passage, TakesPlan, Work, WritesBeside
 from restore.apply.report import Event, Report, Row
 from restore.apply.walk import Job, format_name, plan
 from restore.machine import free_memory
+from restore.writing import reason
 
 __all__ = ["BatchOptions", "Event", "Interrupted", "Report", "Row", "Work", "run"]
 
@@ -32,6 +33,8 @@ SAMPLES_IN_FLIGHT = 48_000_000
 """Pixels (of all frames in flight) between opening and writing; a larger picture goes alone. About 0.6 GB in gray."""
 BYTES_A_SAMPLE = 100
 """That a pixel in flight may take, in colour: stored, shown, restored and on its way into a file, and as much again for the network."""
+WAITING = 2
+"""Encoding threads beside those that compute: they wait until the disk has what is written, and the next picture need not."""
 GRACE = 1.0
 """Seconds that an interrupted run gives to the pictures that are being written."""
 
@@ -109,13 +112,22 @@ def run(
         tell = on_event or (lambda event: None)
         tell(Event("plan", report.planned))
         _drive(work, planned.jobs, ledger, options, _Teller(report, tell, rows))
-        notes = getattr(work, "notes", None)
-        report.notes.extend(notes() if notes else ())
+        _hear_out(work, report)
         if options.preview and not report.interrupted:
             _preview(options.preview, report, f"restore {work.name}")
     if report.interrupted:
         raise Interrupted(report)
     return report
+
+
+def _hear_out(work: Work, report: Report) -> None:
+    """Take what the work has to tell in the end. That it fails over it, for a damaged file that no picture asked for, ends no run."""
+    notes = getattr(work, "notes", None)
+    try:
+        report.notes.extend(notes() if notes else ())
+        report.unwritten.extend(work.unwritten() if isinstance(work, WritesBeside) else ())
+    except Exception as error:
+        report.notes.append(f"what else there is to say of this run cannot be told: {reason(error)}")
 
 
 def _drive(work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOptions, tell: _Teller) -> None:
@@ -126,7 +138,7 @@ def _drive(work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOption
         ledger=ledger,
         gate=Gate(max(1, min(SAMPLES_IN_FLIGHT, free_memory() // BYTES_A_SAMPLE))),
         decoders=Workers(workers, "decode"),
-        encoders=Workers(workers, "encode"),
+        encoders=Workers(workers + WAITING, "encode"),
         stopped=threading.Event(),
         overwrite=options.overwrite,
         format=options.format,
@@ -258,6 +270,8 @@ def _preview(path: Path, report: Report, title: str) -> None:
         report.unwritten.append(f"cannot write the preview {path}: {error.strerror or error}")
     except KeyboardInterrupt:
         report.interrupted = True
+    except Exception as error:  # whatever it is that a sheet cannot be made of: the results are there
+        report.unwritten.append(f"cannot make the preview {path}: {reason(error)}")
 
 
 def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:

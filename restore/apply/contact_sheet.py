@@ -72,7 +72,7 @@ def _sample(row: Row) -> Sample | None:
     try:
         before = images.read(row.input, salvage=True).frame(0).displayed()
         after = images.read(row.output).frame(0).displayed()
-    except (ValueError, OSError, MemoryError):
+    except Exception:  # whatever a damaged file may raise
         log.debug("%s: left out of the preview", row.output, exc_info=True)
         return None
     if before.shape[:2] != after.shape[:2]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +20,12 @@ from restore import images
 from restore.apply import reopened
 from restore.apply.conveyor import Belt, Gate, Stopped, Workers
 from restore.apply.ledger import Ledger, digest, digest_file
-from restore.apply.report import Row, blamed, merged, reason
+from restore.apply.report import Row, merged
 from restore.apply.walk import Job
 from restore.images import Frame, Picture
 from restore.images.frame import bands
 from restore.machine import free_memory, out_of_memory
+from restore.writing import blamed, reason
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,14 @@ class Work(Protocol):
 
         A fact called `warnings` is a list of sentences that the user should read; the report keeps them apart.
         """
+
+
+@runtime_checkable
+class WritesBeside(Protocol):
+    """A work that writes files beside the results. One that cannot be written costs no picture."""
+
+    def unwritten(self) -> list[str]:
+        """What it could not write, one line each; asked once, after the last picture."""
 
 
 @runtime_checkable
@@ -250,31 +260,35 @@ class Passage:
 
     def _save(self) -> None:
         target, picture = self.job.target, self._picture
-        temporary = self.line.ledger.temporary(target)
+        temporary: Path | None = None
         with self._guard("encode"):
             assert picture is not None
-            try:
-                self._write(picture, temporary)
-            except OSError as error:  # a full disk: the user knows the target, not the temporary file
-                raise blamed(error, target) from error
+            temporary = self.line.ledger.temporary(target)
+            self._write(picture, temporary)
             told = [text for facts in self._facts for text in facts.pop("warnings", ())]
             self.row.warnings = list(dict.fromkeys([*self.job.warnings, *picture.warnings, *told]))
             self.row.status, self.row.output, self.row.facts = "done", target, merged(self._facts)
-        with self._guard():
-            temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with suppress(OSError):  # swept up with the others
+                temporary.unlink(missing_ok=True)
         self._finish()
 
     def _write(self, picture: Picture, temporary: Path) -> None:
         """Write the restored frames as they come, and put the whole file in its place."""
         written = self._stored()
-        picture.save(
-            temporary,
-            written,
-            description=f"restore {self.line.work.name}",
-            settings=self.line.settings,
-            format=self.line.format,
-            scale=self.line.work.scale,
-        )
+        try:
+            picture.save(
+                temporary,
+                written,
+                description=f"restore {self.line.work.name}",
+                settings=self.line.settings,
+                format=self.line.format,
+                scale=self.line.work.scale,
+            )
+        except OSError as error:  # a full disk: the user knows the target, not the temporary file; the input's own errors name that
+            if error.filename is not None and Path(os.fsdecode(error.filename)) == picture.path:
+                raise
+            raise blamed(error, self.job.target) from error
         if self.line.stopped.is_set():
             raise Stopped
         reopened.check(temporary, picture, self.line.work.scale)
@@ -315,7 +329,9 @@ class Passage:
                 yield
         except Stopped:
             pass
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # Rust's panics are no Exceptions, and in a helper thread nobody would hear of one
             log.debug("%s: failed", self.job.source, exc_info=True)
             if not self.row.error and self.row.status != "done":
                 self.row.status, self.row.output, self.row.error = "failed", None, reason(error)

@@ -162,24 +162,6 @@ class Event:
     row: Row | None = None
 
 
-def reason(error: BaseException) -> str:
-    """`error` as one line for a user."""
-    if isinstance(error, MemoryError):
-        text = f"not enough memory{f': {error}' if str(error) else ''}"
-    elif isinstance(error, OSError) and error.strerror:
-        text = error.strerror.lower() + (f": {error.filename}" if error.filename else "")
-    elif isinstance(error, ValueError) and str(error):
-        text = str(error)
-    else:
-        text = f"{type(error).__name__}: {error}"
-    return " ".join(text.split())
-
-
-def blamed(error: OSError, path: Path) -> OSError:
-    """The same error, named after the file that the user knows: "no space left on device: out/a.png"."""
-    return OSError(error.errno, error.strerror or str(error), str(path))
-
-
 def merged(facts: list[dict[str, Any]]) -> dict[str, Any]:
     """The frames' facts as one: a value where all frames agree, a list with one value a frame where they do not."""
     keys = dict.fromkeys(key for each in facts for key in each)

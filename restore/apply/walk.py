@@ -154,6 +154,8 @@ def _verdict(path: Path, kind: str) -> Look | str:
         return look(path)
     except OSError as error:
         return (error.strerror or str(error)).lower() if named or not path.suffix else Look("other")
+    except Exception:  # its own reader will say what is wrong with it, in its own line
+        return Look("picture")
 
 
 def _kind(path: Path) -> str:

@@ -32,7 +32,7 @@ def _with_alpha(stored: np.ndarray, dpi: tuple[float, float]) -> bytes:
     """A BMP with a version 4 header, whose masks say where the alpha is (Pillow writes none, and loses it)."""
     height, width = stored.shape[:2]
     pixels = np.ascontiguousarray(stored[::-1, :, [2, 1, 0, 3]]).tobytes()
-    x, y = (int(v / 0.0254 + 0.5) for v in dpi)
+    x, y = (min(int(v / 0.0254 + 0.5), 0x7FFFFFFF) for v in dpi)  # what a damaged header says may not fit
     head = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, len(pixels), x, y, 0, 0)
     masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(48)
     return b"BM" + struct.pack("<IHHI", 122 + len(pixels), 0, 0, 122) + head + masks + pixels

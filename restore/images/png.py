@@ -166,7 +166,8 @@ class PngSource:
         mapping = replace(plain(samples), high=float(high), limit=(0, high))
         transparent = self._layout.find(b"tRNS")
         if transparent and mapping.alpha_channel is None and len(transparent) == 2 * mapping.channels:
-            mapping = replace(mapping, key=struct.unpack(f">{mapping.channels}H", transparent))
+            words = struct.unpack(f">{mapping.channels}H", transparent)
+            mapping = replace(mapping, key=tuple(word & high for word in words))  # the low bits count (PNG, 11.3.2.1)
         return mapping
 
     def _expanded(self, indices: np.ndarray) -> np.ndarray:

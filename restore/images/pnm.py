@@ -19,6 +19,10 @@ from restore.images.picture import Head, Note, first, refuse
 
 _TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([0-9]+)")
 _LONGEST_HEADER = 1 << 16
+_SMALL = 4_000_000
+"""Samples up to which a broken-off picture may be salvaged whatever is missing."""
+_SALVAGED = 64
+"""How many times as many rows as are there a larger one may claim."""
 
 
 def sniff(start: bytes) -> bool:
@@ -61,8 +65,6 @@ class PnmSource:
             samples, there = self._raw() if self._kind >= 4 else self._ascii()
             warnings: tuple[str, ...] = ()
             if there < self._shape[0]:
-                if not self._salvage:
-                    raise missing(self.path, "PGM/PPM", there, self._shape[0])
                 self.copies = False
                 warnings = (salvaged(there, self._shape[0], "0"),)
             if samples.size and int(samples.max()) > self._maxval:
@@ -70,6 +72,16 @@ class PnmSource:
             # PBM's 1 is black
             mapping = whole(self._maxval, 1 if samples.ndim == 2 else 3, inverted=self._kind in (1, 4))
             return Frame(samples, mapping, warnings=warnings)
+
+    def _check_missing(self, there: int) -> None:
+        """Refuse a picture of which only `there` rows are there, before the others are given memory, unless they are wanted as 0.
+
+        A picture that is nothing but a claim is refused all the same.
+        """
+        height = self._shape[0]
+        believable = int(np.prod(self._shape)) <= _SMALL or there * _SALVAGED >= height
+        if there < height and not (self._salvage and believable):
+            raise missing(self.path, "PGM/PPM", there, height)
 
     @property
     def _dtype(self) -> np.dtype:
@@ -81,9 +93,10 @@ class PnmSource:
         row = (width + 7) // 8 if self._kind == 4 else int(np.prod(self._shape[1:])) * self._dtype.itemsize
         with self.path.open("rb") as file:
             file.seek(len(self._header))
-            data = file.read(height * row)
+            data = file.read(min(height * row, self.path.stat().st_size))  # asked for more, Python takes the memory first
             rest = file.read(16).lstrip()
         there = len(data) // row
+        self._check_missing(there)
         data = data[: there * row].ljust(height * row, b"\0")
         if sniff(rest):
             raise refuse(self.path, "holds several pictures; split it into one a file")
@@ -101,6 +114,7 @@ class PnmSource:
         there = self._shape[0]
         if len(tokens) < count:
             there = max(0, len(tokens) - (0 if self._kind == 1 or text[-1:].isspace() else 1)) // row
+            self._check_missing(there)
             tokens = tokens[: there * row] + [b"0"] * (count - there * row)
         values = np.array(tokens[:count], dtype="S8").astype(np.int64)
         if values.size and int(values.max()) > self._maxval:

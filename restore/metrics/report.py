@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from restore.images import FORMATS, Picture, discovery, looked, naming, read
 from restore.metrics import METRICS, Metric
-from restore.writing import whole
+from restore.writing import is_machines, reason, whole
 
 PROTOCOL = (
     "Result and reference belong together by their path under their folders, the suffix aside. Pixels as a network sees them: "
@@ -105,7 +106,7 @@ def compare(
     left_out = {name: why for name, metric in metrics.items() if (why := _missing(metric)) is not None}
     usable = {name: metric for name, metric in metrics.items() if name not in left_out}
     found = Comparison(tuple(usable), left_out=left_out)
-    for event in (*problems, *_scored(pairs, usable)):
+    for event in chain(problems, _scored(pairs, usable)):
         if isinstance(event, Row):
             found.rows.append(event)
         else:
@@ -182,8 +183,16 @@ def _stem(path: Path) -> Path:
 def _pictures(folder: Path) -> list[Path]:
     """The relative paths of the pictures under a folder, sorted; hidden files and folders (a run's own) are none."""
     inner = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    seen = [path for path in inner if not any(part.startswith(".") for part in path.parts) and looked(folder / path).is_picture]
+    seen = [path for path in inner if not any(part.startswith(".") for part in path.parts) and _is_picture(folder / path)]
     return sorted(seen)
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file gets its line; one whose header its own reader stumbles over does."""
+    try:
+        return looked(path).is_picture
+    except Exception:  # whatever a damaged header may raise
+        return True
 
 
 def _missing(metric: Metric) -> str | None:
@@ -196,12 +205,14 @@ def _missing(metric: Metric) -> str | None:
 
 
 def _scored(pairs: Sequence[Pair], metrics: Mapping[str, Metric]) -> Iterator[Row | Problem]:
-    """The scores of each pair; one that cannot be compared stops none of the others."""
+    """The scores of each pair; one that cannot be compared, whatever its files hold, stops none of the others."""
     for entry in pairs:
         try:
             yield Row(entry.name, _scores(read(entry.result), read(entry.reference), metrics))
-        except (ValueError, OSError) as error:
-            yield Problem(entry.name, str(error))
+        except Exception as error:
+            if is_machines(error):
+                raise
+            yield Problem(entry.name, reason(error))
 
 
 def _scores(result: Picture, reference: Picture, metrics: Mapping[str, Metric]) -> dict[str, float]:

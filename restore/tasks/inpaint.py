@@ -91,6 +91,7 @@ class Inpaint:
         self._lock = threading.Lock()
         self._matched: dict[Path, tuple[Path, Path]] = {}
         self._names = MaskNames()
+        self._unwritten: list[str] = []
         self._writer = MaskWriter(Path(self.options["save_masks"])) if self.options["save_masks"] else None
         self._page: tuple[Picture, Picture, int, bool] | None = None
         """The picture at work, its mask, its next frame, and whether the mask has marked anything so far."""
@@ -126,7 +127,7 @@ class Inpaint:
         hole = grown(self.hole(shown, frame, picture), self.grow)
         if self._writer is not None:
             relative = self._matched[picture.path][1] if picture.path in self._matched else Path(picture.path.name)
-            self._writer.add(hole, picture, self._names.of(picture.path, relative)[0])
+            self._save(hole, picture, self._names.of(picture.path, relative)[0])
         if not hole.any():
             return shown, {"holes": 0, "missing": 0.0}
         restored, told = self.filler()(shown, hole)
@@ -178,6 +179,19 @@ class Inpaint:
         left = [path for path in mask_files.pictures(self.masks) if path not in used]
         shown = ", ".join(str(path.relative_to(self.masks)) for path in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         return [f"no picture for {len(left)} of the masks: {shown}"] if left else []
+
+    def unwritten(self) -> list[str]:
+        """The masks that could not be saved, the first by name; see `WritesBeside`."""
+        more = len(self._unwritten) - 1
+        return [self._unwritten[0] + (f" (and {more} more masks)" if more else "")] if self._unwritten else []
+
+    def _save(self, hole: np.ndarray, picture: Picture, name: Path) -> None:
+        """Save a mask that was used. One that cannot be written costs no picture: it is told in the end."""
+        assert self._writer is not None
+        try:
+            self._writer.add(hole, picture, name)
+        except OSError as error:
+            self._unwritten.append(f"cannot write the mask {self._writer.folder / name}: {(error.strerror or str(error)).lower()}")
 
     def _read(self, path: Path, picture: Picture, size: tuple[int, ...]) -> np.ndarray:
         """The mask of a picture's next frame: the page of the same number, or the only one for all."""

@@ -1,0 +1,19 @@
+"""A disk that fails on demand, for every kind of output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "apply"))
+
+from faulty_disk import FaultyDisk
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyDisk]:
+    """The file system of this process, sound until it is told which calls are to fail."""
+    yield FaultyDisk(monkeypatch)
