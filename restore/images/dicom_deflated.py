@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom import dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.filereader import read_dataset, read_partial, read_preamble
 from pydicom.tag import BaseTag
@@ -24,6 +23,8 @@ from restore.images.picture import refuse
 Stop = Callable[[BaseTag, str | None, int], bool]
 HEADER = 64 << 20
 """Bytes that the elements before the pixels, or those behind them, may take."""
+MOST_ELEMENTS = 100_000
+"""Elements outside sequences; the whole dictionary has 5,000."""
 _STEP = 1 << 16
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
@@ -36,7 +37,7 @@ def opened(path: Path, stop: Stop | None = None) -> Iterator[tuple[FileDataset, 
         ImageError: it inflates to more than a header can need.
         pydicom's errors for what it cannot parse.
     """
-    stop = stop or before_pixels
+    stop = _bounded(path, stop or before_pixels)
     with path.open("rb") as file:
         content = _deflated(path, file)
         if content is None:
@@ -55,17 +56,40 @@ def load(path: Path) -> FileDataset:
     with path.open("rb") as file:
         content = _deflated(path, file)
         if content is None:
-            return dcmread(path, force=True)
-        header = content.dataset(before_pixels)
+            file.seek(0)
+            return read_partial(file, stop_when=_bounded(path, _nowhere), force=True)
+        header = content.dataset(_bounded(path, before_pixels))
         start = content.tell()
         content.allow(start + _needed(header) + HEADER)
         content.seek(0)
-        return content.dataset(None)
+        return content.dataset(_bounded(path, _nowhere))
 
 
 def before_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
     """Where the pixels begin."""
     return tag in _PIXELS
+
+
+def _nowhere(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return False
+
+
+def _bounded(path: Path, stop: Stop) -> Stop:
+    """`stop`, or where zeros begin: some files are padded with them, and pydicom takes every eight bytes for an empty element.
+
+    Raises:
+        ImageError, when called: there are more elements than any picture has.
+    """
+    counted = 0
+
+    def stops(tag: BaseTag, vr: str | None, length: int) -> bool:
+        nonlocal counted
+        counted += 1
+        if counted > MOST_ELEMENTS:
+            raise refuse(path, f"damaged DICOM (more than {MOST_ELEMENTS:,} elements); copy it again")
+        return tag == 0 or stop(tag, vr, length)
+
+    return stops
 
 
 def _needed(ds: FileDataset) -> int:
@@ -106,7 +130,7 @@ class Inflated(io.BytesIO):
         """Let it inflate to `size` bytes."""
         self._most = max(self._most, size)
 
-    def dataset(self, stop: Stop | None) -> FileDataset:
+    def dataset(self, stop: Stop) -> FileDataset:
         """Parse it from where it stands."""
         parsed = read_dataset(self, False, True, stop_when=stop)
         ds = FileDataset(str(self._path), parsed, self._preamble, self._meta, False, True)

@@ -110,8 +110,8 @@ def test_dicom_whose_stream_ends_early(name: str, part: float, tmp_path: Path) -
     _refused(path, "a.dcm: .*(damaged|truncated|none of the installed decoders)")
 
 
-def _deflated(path: Path, *, pixels: int, before: int = 0) -> Path:
-    """A deflated file with `pixels` zeros for pixels, and a private element of `before` zeros before them."""
+def _deflated(path: Path, *, pixels: int, before: int = 0, behind: int = 0) -> Path:
+    """A deflated file with `pixels` zeros for pixels, a private element of `before` zeros before them, and `behind` zeros behind."""
     ds = dataset(_SMOOTH)
     ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     save(ds, path)
@@ -128,6 +128,7 @@ def _deflated(path: Path, *, pixels: int, before: int = 0) -> Path:
         if size:
             body += packer.compress(mark + struct.pack("<I", size))
             body += b"".join(packer.compress(b"\0" * min(1 << 20, size - done)) for done in range(0, size, 1 << 20))
+    body += packer.compress(bytes(behind))
     path.write_bytes(data[:start] + body + packer.flush())
     return path
 
@@ -142,6 +143,29 @@ def test_deflated_dicom_is_inflated_no_further_than_it_can_need(tmp_path: Path) 
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 300 << 20
+
+
+@pytest.mark.parametrize("deflated", [False, True])
+def test_zeros_behind_a_data_set_are_padding(deflated: bool, tmp_path: Path) -> None:
+    """pydicom takes every eight of them for an element: thirty megabytes keep it busy for half a minute."""
+    path = tmp_path / "a.dcm"
+    if deflated:
+        _deflated(path, pixels=_SMOOTH.size, behind=30 << 20)
+    else:
+        save(dataset(_SMOOTH), path)
+        path.write_bytes(path.read_bytes() + bytes(30 << 20))
+    picture = read(path)
+    np.testing.assert_array_equal(picture.frame(0).stored, 0 if deflated else _SMOOTH)
+    picture.save(tmp_path / "b.dcm", [picture.frame(0).stored])
+    assert read(tmp_path / "b.dcm").frame(0).stored.shape == _SMOOTH.shape
+
+
+def test_dicom_of_endless_elements(tmp_path: Path) -> None:
+    save(dataset(_SMOOTH), tmp_path / "a.dcm")
+    data = (tmp_path / "a.dcm").read_bytes()
+    at = data.rindex(b"\xe0\x7f\x10\0")
+    (tmp_path / "a.dcm").write_bytes(data[:at] + b"\x31\0\x01\x10UN\0\0\0\0\0\0" * 200_000 + data[at:])
+    _refused(tmp_path / "a.dcm", "elements")
 
 
 def test_deflated_dicom_that_breaks_off(tmp_path: Path) -> None:
