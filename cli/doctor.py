@@ -55,12 +55,15 @@ def _machine() -> Iterator[Finding]:
 
     import psutil
 
-    memory = psutil.virtual_memory()
+    from restore.machine import free_memory
+
+    total, free = psutil.virtual_memory().total, free_memory()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield "ok", "system", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     yield "ok", "processor", f"{usable} of {os.cpu_count()} cores may be used"
-    free = f"{memory.available / 2**30:.1f} GiB of {memory.total / 2**30:.1f} GiB free"
-    yield ("note" if memory.available < 2 * 2**30 else "ok"), "memory", free
+    limited = " for this process (ulimit, control group)"
+    text = f"{free / 2**30:.1f} GiB of {total / 2**30:.1f} GiB free{limited if free < psutil.virtual_memory().available else ''}"
+    yield ("note" if free < 2 * 2**30 else "ok"), "memory", text
 
 
 def _software() -> Iterator[Finding]:

@@ -35,6 +35,8 @@ CLOCK = 20.0
 """How many times as long it may take on the clock, on a machine that has much else to do; a minute at least."""
 BYTES, BYTES_A_SAMPLE = 256 << 20, 40
 """Memory that decoding may take: JPEG 2000 needs 24 bytes a sample (32-bit integers, their wavelet transform, the result)."""
+ENOUGH = 2
+"""Idle processes from which on none is started for its niceness."""
 MOST_KEPT = 512 << 20
 """A process that takes so much more when idle than at first has leaked: another one takes its place."""
 
@@ -110,15 +112,24 @@ class _Process:
     def __init__(self) -> None:
         path = os.pathsep.join(entry or os.curdir for entry in sys.path)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        self._popen: subprocess.Popen[bytes] = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-m", "restore.images.decoding_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={**os.environ, **threads, "PYTHONPATH": path},
-            process_group=None if sys.platform == "win32" else 0,  # Ctrl-C is for the asking process
-        )
+        ends: tuple[int, ...] = () if sys.platform == "win32" else os.pipe()
+        self._lifeline = ends[1:]  # held open as long as this process lives
+        try:
+            self._popen: subprocess.Popen[bytes] = subprocess.Popen(
+                [sys.executable, "-P", "-W", "ignore", "-m", "restore.images.decoding_process", *map(str, ends[:1])],
+                pass_fds=ends[:1],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                env={**os.environ, **threads, "PYTHONPATH": path},
+                process_group=None if sys.platform == "win32" else 0,  # Ctrl-C is for the asking process
+            )
+        except OSError:
+            _close(self._lifeline)
+            raise
+        finally:
+            _close(ends[:1])
         self._taken: int | None = None
         self.niceness = _niceness()
 
@@ -191,6 +202,8 @@ class _Process:
 
     def let_go(self) -> None:
         """Close the pipes."""
+        _close(self._lifeline)
+        self._lifeline = ()
         for pipe in (self._popen.stdin, self._popen.stdout):
             assert pipe is not None
             pipe.close()
@@ -199,6 +212,11 @@ class _Process:
         """In a forked copy of this process: it is the other's."""
         self.let_go()
         self._popen.returncode = 0
+
+
+def _close(ends: tuple[int, ...]) -> None:
+    for end in ends:
+        os.close(end)
 
 
 class _Pool:
@@ -211,12 +229,19 @@ class _Pool:
         self._impossible = False
 
     def take(self, niceness: int) -> _Process | None:
-        """An idle process that is no nicer, or a new one; None where none can be started: what is to be decoded is decoded here then."""
+        """An idle process or a new one; None where none can be started: what is to be decoded is decoded here then.
+
+        One that is no nicer than its asker is preferred. Niceness cannot be taken back, so askers of several kinds would else have a new
+        process started at every turn.
+        """
         with self._lock:
             fitting = [process for process in self._idle if process.niceness <= niceness]
+            if not fitting and len(self._idle) >= ENOUGH:
+                fitting = self._idle
             if fitting:
-                self._idle.remove(fitting[-1])
-                return fitting[-1]
+                found = fitting[-1]
+                self._idle.remove(found)
+                return found
             if self._impossible or not sys.executable:
                 return None
         try:

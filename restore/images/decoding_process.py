@@ -5,7 +5,7 @@ a line of JSON (values, types and shapes of arrays, or an error) and the arrays'
 make the asking process run anything.
 
 The system ends this process, whatever a codec is doing: at the limits of time by a signal that nobody handles, and, on Linux, by another
-one when the pipe of requests closes because the asking process is gone.
+one when a pipe into which nobody writes closes, because the asking process that held its other end is gone.
 """
 
 from __future__ import annotations
@@ -96,10 +96,12 @@ def main() -> None:
     os.dup2(null, 1)  # what a codec prints must not get among the answers
     messages.catch()
     _behave()
+    if len(sys.argv) > 1:
+        _end_with(int(sys.argv[1]))
     importlib.import_module("restore.images")
     Image.MAX_IMAGE_PIXELS = None  # `errors.check_size` and `plausible` have looked at the size
     while (request := _next(requests)) is not None:
-        _send(answers, *_answered(requests, request))
+        _send(answers, *_answered(request))
 
 
 def _behave() -> None:
@@ -111,6 +113,16 @@ def _behave() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
+def _end_with(lifeline: int) -> None:
+    """Have the closing of a pipe raise SIGIO, which ends this process whatever a codec is doing.
+
+    Not of the pipe of requests: the signal of what was last written there may come after it was read.
+    """
+    if sys.platform.startswith("linux"):
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+
 def _next(requests: BinaryIO) -> Request | None:
     head = requests.read(LENGTH.size)
     if len(head) < LENGTH.size:
@@ -119,8 +131,8 @@ def _next(requests: BinaryIO) -> Request | None:
     return found
 
 
-def _answered(requests: BinaryIO, request: Request) -> tuple[dict[str, Any], list[np.ndarray]]:
-    limited = Limited(requests, request)
+def _answered(request: Request) -> tuple[dict[str, Any], list[np.ndarray]]:
+    limited = Limited(request)
     try:
         limited.start()
         function: Callable[..., Any] = getattr(importlib.import_module(request.module), request.name)
@@ -140,8 +152,8 @@ def _answered(requests: BinaryIO, request: Request) -> tuple[dict[str, Any], lis
 class Limited:
     """The limits of one request."""
 
-    def __init__(self, requests: BinaryIO, request: Request) -> None:
-        self._requests, self._request = requests, request
+    def __init__(self, request: Request) -> None:
+        self._request = request
         self._before = resource.getrlimit(resource.RLIMIT_AS) if resource is not None else (0, 0)
 
     def start(self) -> None:
@@ -156,26 +168,14 @@ class Limited:
         most = _taken() + self._request.memory
         if most > self._request.memory and (soft == resource.RLIM_INFINITY or most < soft):
             resource.setrlimit(resource.RLIMIT_AS, (most, hard))
-        self._end_with_the_asker(True)
 
     def stop(self) -> None:
         """Lift them."""
         if resource is None:
             return
-        self._end_with_the_asker(False)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         resource.setrlimit(resource.RLIMIT_AS, self._before)
-
-    def _end_with_the_asker(self, on: bool) -> None:
-        """While a codec works, have the closing of the pipe of requests raise SIGIO, which ends this process."""
-        if not sys.platform.startswith("linux"):
-            return
-        pipe = self._requests.fileno()
-        flags = fcntl.fcntl(pipe, fcntl.F_GETFL)
-        if on:
-            fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(pipe, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
 
 
 def _taken() -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import psutil
 import torch
 from torch import nn
+
+from restore.machine import free_memory
 
 MOST_NUMBERS = 64
 """How many numbers a list among a network's settings may have."""
@@ -74,7 +75,7 @@ def check_memory(numbers: int, what: str, device: torch.device | None = None) ->
         ValueError: they do not fit.
     """
     on_gpu = device is not None and device.type == "cuda"
-    free = torch.cuda.mem_get_info(device)[0] if on_gpu else psutil.virtual_memory().available
+    free = torch.cuda.mem_get_info(device)[0] if on_gpu else free_memory()
     if 4 * numbers > free:
         raise ValueError(f"{what}: that takes {4 * numbers / 2**30:.3g} GiB, and {free / 2**30:.3g} GiB are free")
 
