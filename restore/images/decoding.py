@@ -35,6 +35,10 @@ CLOCK = 20.0
 """How many times as long it may take on the clock, on a machine that has much else to do; a minute at least."""
 BYTES, BYTES_A_SAMPLE = 256 << 20, 40
 """Memory that decoding may take: JPEG 2000 needs 24 bytes a sample (32-bit integers, their wavelet transform, the result)."""
+DENSE = 1000
+"""Samples a byte above which a picture must be blank for the most part, which decodes at once: or its header lies."""
+BLANK_SECONDS, BLANK_BYTES = 3.0, 700 << 20
+"""What such a part may take at most, so that two kilobytes that claim 800 million samples are done with in ten seconds and a gigabyte."""
 ENOUGH = 2
 """Idle processes from which on none is started for its niceness."""
 MOST_KEPT = 512 << 20
@@ -45,21 +49,23 @@ class DecodingError(RuntimeError):
     """The decoding process refused, crashed, or came to one of its limits."""
 
 
-def call(function: Callable[..., T], *arguments: Any, samples: int) -> T:
+def call(function: Callable[..., T], *arguments: Any, samples: int, coded: int) -> T:
     """`function(*arguments)` in a decoding process.
 
     Args:
         function: of a module of `restore.images`; gives arrays and plain values, in tuples or alone.
         arguments: picklable.
         samples: how many the file's header says will be decoded, by which time and memory are limited.
+        coded: bytes that hold them. Where they are far too few for anything but a blank page, limits are narrower.
 
     Raises:
         ImageError: the function's own.
         DecodingError: whatever else it threw; it crashed, or took too long.
         MemoryError: it needs more memory than there is, or than such a picture can need.
     """
-    memory = BYTES + BYTES_A_SAMPLE * samples
-    cpu = SECONDS + SECONDS_A_SAMPLE * samples
+    dense = min(samples, DENSE * coded)
+    memory = BYTES + BYTES_A_SAMPLE * dense + min(BLANK_BYTES, BYTES_A_SAMPLE * (samples - dense))
+    cpu = SECONDS + SECONDS_A_SAMPLE * dense + min(BLANK_SECONDS, SECONDS_A_SAMPLE * (samples - dense))
     nice = _niceness()
     request = Request(function.__module__, function.__name__, arguments, cpu, max(60.0, CLOCK * cpu), min(memory, free_memory()), nice)
     process = _pool.take(nice)

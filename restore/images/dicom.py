@@ -155,7 +155,7 @@ class DicomSource:
         if not ds.file_meta.TransferSyntaxUID.is_encapsulated:
             return decode(self.path, ds, index, stream)
         count = int(ds.Rows) * int(ds.Columns) * int(ds.SamplesPerPixel)
-        return decoding.call(decode_file, self.path, self.head.frames, index, samples=count)
+        return decoding.call(decode_file, self.path, self.head.frames, index, samples=count, coded=self.path.stat().st_size)
 
     def _mapping(self, ds: FileDataset, index: int, stored: np.ndarray, photometric: str) -> Mapping:
         bits = int(ds.BitsStored)

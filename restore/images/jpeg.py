@@ -116,7 +116,7 @@ class JpegSource:
 
     def _first_missing(self, stream: jpeg_stream.Stream) -> int | None:
         """Decodes four times."""
-        return decoding.call(jpeg_stream.first_missing, stream, self._unit, samples=4 * self._samples)
+        return decoding.call(jpeg_stream.first_missing, stream, self._unit, samples=4 * self._samples, coded=4 * len(stream.whole))
 
     def _missing(self, row: int, *, complete: bool = True) -> str:
         """A warning; ImageError unless salvaging."""
@@ -152,7 +152,7 @@ class JpegSource:
     def frame(self, index: int) -> Frame:
         with damaged(self.path, "JPEG"), quiet:
             stream = self._stream()
-            stored, mode, complaint = decoding.call(jpeg_stream.checked, stream.whole, samples=self._samples)
+            stored, mode, complaint = decoding.call(jpeg_stream.checked, stream.whole, samples=self._samples, coded=len(stream.whole))
             warnings: tuple[str, ...] = ()
             if not self._checked:
                 broken = jpeg_stream.may_break_off(stored, self._unit, progressive=self._header.progressive)

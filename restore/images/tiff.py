@@ -232,7 +232,8 @@ class TiffSource:
         """The samples of page `number`; compressed ones are decoded where that can hurt nobody."""
         if page.compression == 1:
             return tiff_segments.read(page, whole=self._whole)
-        return decoding.call(decode_page, self.path, self._end, number, self._whole, samples=int(page.size))
+        coded = sum(page.databytecounts)
+        return decoding.call(decode_page, self.path, self._end, number, self._whole, samples=int(page.size), coded=coded)
 
     def _shaped(self, page: TiffPage, samples: np.ndarray) -> np.ndarray:
         """(H, W) or (H, W, samples) as coded, not yet upright."""

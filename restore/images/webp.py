@@ -99,7 +99,8 @@ class WebpSource:
     def frame(self, index: int) -> Frame:
         with damaged(self.path, "WebP"):
             height, width = self.head.size
-            stored = upright(decoding.call(decode, self.path, samples=4 * height * width), self._tag)
+            decoded = decoding.call(decode, self.path, samples=4 * height * width, coded=self.path.stat().st_size)
+            stored = upright(decoded, self._tag)
             return Frame(stored, plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:

@@ -12,6 +12,6 @@ import bad_decoders
 from restore.images import decoding
 
 try:
-    decoding.call(bad_decoders.marked, sys.argv[1], samples=10**9)
+    decoding.call(bad_decoders.marked, sys.argv[1], samples=10**9, coded=10**9)
 except KeyboardInterrupt:
     print("interrupted")

@@ -39,22 +39,22 @@ def _wait(done: object) -> None:
 
 
 def test_values_come_back_as_they_are() -> None:
-    array, text, pair, empty = decoding.call(bad_decoders.fine, samples=6)
+    array, text, pair, empty = decoding.call(bad_decoders.fine, samples=6, coded=6)
     assert np.array_equal(array, np.arange(6).reshape(2, 3)) and array.dtype == ">u2"
     assert (text, pair, empty.shape) == ("x", (1, None), (0, 4))
 
 
 def test_errors_come_back() -> None:
     with pytest.raises(ImageError, match=r"^a\.png: no$"):
-        decoding.call(bad_decoders.refuse, samples=1)
+        decoding.call(bad_decoders.refuse, samples=1, coded=1)
     with pytest.raises(DecodingError, match="odd"):
-        decoding.call(bad_decoders.complain, samples=1)
-    assert decoding.call(bad_decoders.chatter, samples=1) == len(b"nor this")
+        decoding.call(bad_decoders.complain, samples=1, coded=1)
+    assert decoding.call(bad_decoders.chatter, samples=1, coded=1) == len(b"nor this")
 
 
 def test_one_process_is_asked_again_and_knows_no_torch() -> None:
-    assert decoding.call(bad_decoders.pid, samples=1) == decoding.call(bad_decoders.pid, samples=1) != os.getpid()
-    assert decoding.call(bad_decoders.modules, samples=1) == ()
+    assert decoding.call(bad_decoders.pid, samples=1, coded=1) == decoding.call(bad_decoders.pid, samples=1, coded=1) != os.getpid()
+    assert decoding.call(bad_decoders.modules, samples=1, coded=1) == ()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
@@ -68,29 +68,29 @@ def test_one_process_is_asked_again_and_knows_no_torch() -> None:
 )
 def test_a_decoder_that_fails_costs_one_call(decoder: object, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
-        decoding.call(decoder, samples=10)  # type: ignore[arg-type]
-    assert decoding.call(bad_decoders.fine, samples=6)[1] == "x"
+        decoding.call(decoder, samples=10, coded=10)  # type: ignore[arg-type]
+    assert decoding.call(bad_decoders.fine, samples=6, coded=6)[1] == "x"
 
 
 def test_without_a_second_process_it_is_decoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert decoding.call(bad_decoders.pid, samples=1) == os.getpid()
+    assert decoding.call(bad_decoders.pid, samples=1, coded=1) == os.getpid()
     decoding.prepare()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_a_forked_copy_asks_its_own(tmp_path: Path) -> None:
-    ours = decoding.call(bad_decoders.pid, samples=1)
+    ours = decoding.call(bad_decoders.pid, samples=1, coded=1)
     child = os.fork()
     if not child:
         decoding._pool.forked()
-        (tmp_path / "pid").write_text(str(decoding.call(bad_decoders.pid, samples=1)))
+        (tmp_path / "pid").write_text(str(decoding.call(bad_decoders.pid, samples=1, coded=1)))
         decoding._pool.stop()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert int((tmp_path / "pid").read_text()) != ours
-    assert decoding.call(bad_decoders.pid, samples=1) == ours
+    assert decoding.call(bad_decoders.pid, samples=1, coded=1) == ours
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the limit of time ends it")
