@@ -59,12 +59,16 @@ class _Caught(logging.Handler):
 
 
 def _peak() -> int:
-    """Bytes of the most memory this process has held since `_forget_peak`, with what its children hold."""
-    most = _status("self", "VmHWM")
+    """Bytes of the most memory this process has held since `_forget_peak`, with what its children held since then."""
+    return _status("self", "VmHWM") + sum(_status(child, "VmHWM") for child in _children())
+
+
+def _children() -> list[str]:
+    found = []
     for task in Path("/proc/self/task").iterdir():
         with suppress(OSError):  # a thread that has ended meanwhile
-            most += sum(_status(child, "VmHWM") for child in (task / "children").read_text().split())
-    return most
+            found += (task / "children").read_text().split()
+    return found
 
 
 def _status(process: str, name: str) -> int:
@@ -76,7 +80,9 @@ def _status(process: str, name: str) -> int:
 
 
 def _forget_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5")
+    for process in ("self", *_children()):
+        with suppress(OSError):  # a child that has ended meanwhile
+            Path(f"/proc/{process}/clear_refs").write_text("5")
 
 
 def _where(error: BaseException) -> str:
