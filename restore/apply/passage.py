@@ -180,9 +180,11 @@ class Passage:
             self.line.decoders.submit(self._begin)
 
     def _begin(self) -> None:
+        picture = self._picture
+        assert picture is not None
         with self._guard("decode"):
             try:
-                self._first = self._decode(0)
+                self._first = self._decode(picture, 0)
             except MemoryError:
                 log.warning("%s: not enough memory to decode it beside others; it waits for them", self.job.source)
                 self._starved = True
@@ -191,11 +193,10 @@ class Passage:
         else:
             self.ready.set_result(None)
 
-    def _decode(self, index: int) -> Frame:
+    def _decode(self, picture: Picture, index: int) -> Frame:
         if self.line.stopped.is_set():
             raise Stopped
-        assert self._picture is not None
-        frame = self._picture.frame(index)
+        frame = picture.frame(index)
         height, width = frame.stored.shape[:2]
         needed = 4 * height * width * frame.mapping.channels
         if needed > (free := free_memory()):
@@ -203,23 +204,24 @@ class Passage:
         decoded = Decoded(frame.stored, frame.mapping, frame.shown())
         # the network's thread must not do alone what a helper can do beside it
         look = getattr(self.line.work, "look", None)
-        return replace(decoded, known=look(decoded, self._picture)) if look else decoded
+        return replace(decoded, known=look(decoded, picture)) if look else decoded
 
     def restore(self) -> None:
         """Put every frame through the network, in the calling thread, and on towards the encoder."""
-        if self._picture is None or (self._first is None and not self._starved):
+        picture = self._picture  # the encoding thread lets go of it where it fails
+        if picture is None or (self._first is None and not self._starved):
             return
         sent = False
         with self._guard():
             if self._starved:
                 self.line.relieve()
-                self._first = self.line.decoders.submit(partial(self._timed_decode, 0)).result()
-            for index in range(self._picture.frames):
+                self._first = self.line.decoders.submit(partial(self._timed_decode, picture, 0)).result()
+            for index in range(picture.frames):
                 frame, self._first = self._first, None
                 assert frame is not None
-                ahead = self._ahead(index + 1)
+                ahead = self._ahead(picture, index + 1)
                 with self._timed("network"):
-                    image, facts = self._restored(frame)
+                    image, facts = self._restored(picture, frame)
                 self._facts.append(facts)
                 if not sent:
                     self.line.encoders.submit(self._save)
@@ -235,28 +237,26 @@ class Passage:
         else:
             self._finish()
 
-    def _restored(self, frame: Frame) -> tuple[np.ndarray, dict[str, Any]]:
+    def _restored(self, picture: Picture, frame: Frame) -> tuple[np.ndarray, dict[str, Any]]:
         """A frame through the network; where memory runs out once more with all that can be had."""
-        assert self._picture is not None
         try:
-            return self.line.work.restore(frame, self._picture)
+            return self.line.work.restore(frame, picture)
         except Exception as error:
             if not out_of_memory(error):
                 raise
             log.warning("%s: out of memory; trying again without other pictures in it", self.job.source)
         self.line.relieve()
-        return self.line.work.restore(frame, self._picture)
+        return self.line.work.restore(frame, picture)
 
-    def _ahead(self, index: int) -> Callable[[], Frame | None]:
+    def _ahead(self, picture: Picture, index: int) -> Callable[[], Frame | None]:
         """Start decoding frame `index` in a helper thread; call the result to have it."""
-        assert self._picture is not None
-        if index >= self._picture.frames:
+        if index >= picture.frames:
             return lambda: None
-        return self.line.decoders.submit(partial(self._timed_decode, index)).result
+        return self.line.decoders.submit(partial(self._timed_decode, picture, index)).result
 
-    def _timed_decode(self, index: int) -> Frame:
+    def _timed_decode(self, picture: Picture, index: int) -> Frame:
         with self._timed("decode"):
-            return self._decode(index)
+            return self._decode(picture, index)
 
     def _save(self) -> None:
         target, picture = self.job.target, self._picture

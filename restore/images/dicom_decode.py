@@ -152,9 +152,11 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
         if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit) and not gray:
             stored = _components(ds, index, decoder)
         else:
-            stored = (
-                _all_bits(ds, index) if gray and whole_words(ds, stream) else pixel_array(ds, index=index, raw=True)
-            )
+            # libjpeg takes any data for JPEG-LS and makes up what is missing
+            strict = "pyjpegls" if syntax in JPEGLSTransferSyntaxes and "pyjpegls" in decoder.available_plugins else ""
+            # else pydicom clears, or fills with the sign, those bits that are outside the sample
+            masked = not (gray and whole_words(ds, stream))
+            stored = pixel_array(ds, index=index, raw=True, decoding_plugin=strict, correct_unused_bits=masked)
     except (RuntimeError, ValueError, AttributeError, EOFError) as error:
         rescued = _rescued(ds, index) if syntax == JPEGExtended12Bit else None
         if rescued is None:
@@ -178,11 +180,6 @@ def _refuse_corrupt(path: Path, ds: FileDataset, index: int) -> None:
         said = "they have no end marker"
     if said:
         raise refuse(path, f"damaged DICOM (its {syntax.name} data are corrupt: {said}); copy it again")
-
-
-def _all_bits(ds: FileDataset, index: int) -> np.ndarray:
-    """(H, W) words as encoded: pydicom would clear, or fill with the sign, those bits that are outside the sample."""
-    return pixel_array(ds, index=index, raw=True, correct_unused_bits=False)
 
 
 def _components(ds: FileDataset, index: int, decoder: Decoder) -> np.ndarray:

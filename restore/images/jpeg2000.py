@@ -1,4 +1,4 @@
-"""Whether a JPEG 2000 codestream is all there, by the lengths of its tile-parts (ITU-T T.800, A.4.2)."""
+"""Whether a JPEG 2000 codestream is all there, by its tiles and the lengths of their parts (ITU-T T.800, A.4.2 and A.5.1)."""
 
 from __future__ import annotations
 
@@ -15,24 +15,37 @@ def complaint(data: bytes) -> str:
     at = data.find(_START)
     if at < 0:
         return ""
+    needed = _tiles(data[at + 8 : at + 40])
     at += 2
-    tiles = 0
+    tiles: set[int] = set()
     while at + 4 <= len(data):
         marker, length = struct.unpack_from(">HH", data, at)
         if marker == _END:
-            return "" if tiles else "they hold no tile"
+            break
         if marker != _TILE_PART:
             if tiles or marker < 0xFF00:
-                return "" if tiles and not any(data[at:]) else "its tile-parts are not where they should be"
+                if tiles and not any(data[at:]):
+                    break
+                return "its tile-parts are not where they should be"
             at += 2 + length
             continue
         if at + 12 > len(data):
             return "they end early"
-        (size,) = struct.unpack_from(">I", data, at + 6)
-        tiles += 1
+        tile, size = struct.unpack_from(">HI", data, at + 4)
+        tiles.add(tile)
         if size == 0:  # up to the end of the codestream
-            return ""
+            break
         if at + size > len(data):
             return "they end early"
         at += size
-    return "" if tiles else "they end early"
+    return "" if len(tiles) >= needed else f"{needed - len(tiles):,} of its {needed:,} tiles are missing"
+
+
+def _tiles(size: bytes) -> int:
+    """How many tiles there are by the SIZ segment, from the picture's width on; 1 where it cannot be."""
+    if len(size) < 32:
+        return 1
+    width, height, left, top, across, down, tile_left, tile_top = struct.unpack(">8I", size)
+    if not across or not down or width <= left or height <= top:
+        return 1
+    return -(-(width - tile_left) // across) * -(-(height - tile_top) // down)

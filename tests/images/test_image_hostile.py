@@ -93,6 +93,20 @@ def test_dicom_whose_stream_claims_a_giant(name: str, tmp_path: Path) -> None:
     _refused(save(ds, tmp_path / "a.dcm"), "60000 x 60000")
 
 
+@pytest.mark.parametrize("name", ["JPEG", "JPEG-LS", "JPEG 2000"])
+def test_dicom_whose_header_and_stream_agree_on_more_than_there_is(name: str, tmp_path: Path) -> None:
+    """libjpeg takes any bytes for JPEG-LS and makes up the rest of the picture."""
+    syntax, encode = ENCODED[name]
+    stream = bytearray(encode(_SMOOTH))
+    if name == "JPEG 2000":
+        struct.pack_into(">II", stream, 8, 1920, 960)
+    else:
+        at = stream.index(b"\xff\xf7" if name == "JPEG-LS" else b"\xff\xc0")
+        struct.pack_into(">HH", stream, at + 5, 960, 1920)
+    ds = wrap(dataset(np.zeros((960, 1920), np.uint8)), [bytes(stream)], syntax)
+    _refused(save(ds, tmp_path / "a.dcm"), "a.dcm: .*(damaged|truncated|none of the installed decoders)")
+
+
 def test_rle_whose_segments_are_not_those_of_the_header(tmp_path: Path) -> None:
     _refused(save(wrap(dataset(_SMOOTH.astype(np.uint16)), [_rle(_SMOOTH)], RLELossless), tmp_path / "a.dcm"), "1 segments, .* needs 2")
     astray = struct.pack("<16I", 1, 6400, *[0] * 14) + _rle(_SMOOTH)[64:]
