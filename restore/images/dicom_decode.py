@@ -144,6 +144,7 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
         return _words(path, ds, index)
     if syntax.is_encapsulated:
         check_stream(path, ds, encoded(ds, index))
+        _refuse_corrupt(path, ds, index)
     decoder = decoder_of(path, syntax)
     if not decoder.is_available:
         needs = "; ".join(" ".join(m.split()) for m in decoder.missing_dependencies)
@@ -165,12 +166,11 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
     size = int(ds.Rows), int(ds.Columns)
     if stored.shape[:2] != size:
         raise refuse(path, f"damaged DICOM (pixels of {stored.shape[:2]}, the header says {size})")
-    _refuse_corrupt(path, ds, index)
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
 
 def _refuse_corrupt(path: Path, ds: FileDataset, index: int) -> None:
-    """Damage after which decoders go on as if nothing was: JPEG data of 8 bits that libjpeg complains of, streams that end early."""
+    """Damage with which decoders go on as if nothing was: JPEG data of 8 bits that libjpeg complains of, streams that end early."""
     syntax, said = ds.file_meta.TransferSyntaxUID, ""
     if syntax == JPEGBaseline8Bit:
         said = complaint(encoded(ds, index).rstrip(b"\0"))

@@ -155,6 +155,8 @@ def _check_page(page: TiffPage, path: Path) -> None:
         raise refuse(path, f"{where} holds a volume, or samples that restore doesn't know; export it as gray or RGB")
     if page.samplesperpixel < _COLOURS[PHOTOMETRIC(page.photometric)]:
         raise refuse(path, f"{where} has too few samples for its colour model; export it again")
+    if (planes := _tag(page, 284, 1)) not in (1, 2):
+        raise refuse(path, f"damaged TIFF ({where} has PlanarConfiguration {planes}, which is neither 1 nor 2); export it again")
 
 
 def _tag(page: TiffPage, code: int, default: int) -> int:

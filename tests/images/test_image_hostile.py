@@ -316,6 +316,13 @@ def test_tiff_that_lists_too_few_segments(tmp_path: Path) -> None:
         assert not read(path, salvage=True).frame(0).stored[40:].any()
 
 
+def test_tiff_whose_planes_are_neither_together_nor_apart(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.dstack([_SMOOTH] * 3), compression="lzw")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
+        file.pages[0].tags[284].overwrite(0)
+    _refused(tmp_path / "a.tif", "PlanarConfiguration 0")
+
+
 def test_tiff_whose_strips_lie_over_each_other(tmp_path: Path) -> None:
     for compression in (None, "packbits"):
         path = tmp_path / "a.tif"
