@@ -53,10 +53,10 @@ def recipe(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is no weights file of this suite.
     """
-    told = metadata(path)
-    if "recipe" not in told:
+    found = metadata(path)
+    if "recipe" not in found:
         raise ValueError(f"{path} carries no recipe: it was not made by this suite; train or convert it with `restore`")
-    return _parsed(path, told["recipe"])
+    return _parsed(path, found["recipe"])
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def fingerprint(path: Path) -> str:
 
 
 def one_way(tensors: dict[str, Tensor], recipe: dict[str, Any], direction: str | None = None) -> dict[str, Tensor]:
-    """Of a file's tensors those of one network: of `direction` (`forward`, `backward`) where it holds several, the first unless told.
+    """Of a file's tensors those of one network: of `direction` (`forward`, `backward`) where it holds several, the first by default.
 
     Raises:
         ValueError: the file holds no such direction.

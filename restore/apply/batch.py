@@ -127,7 +127,7 @@ def _hear_out(work: Work, report: Report) -> None:
         report.notes.extend(notes() if notes else ())
         report.unwritten.extend(work.unwritten() if isinstance(work, WritesBeside) else ())
     except Exception as error:
-        report.notes.append(f"what else there is to say of this run cannot be told: {reason(error)}")
+        report.notes.append(f"what else there is to say of this run cannot be printed: {reason(error)}")
 
 
 def _drive(work: Work, jobs: Sequence[Job], ledger: Ledger, options: BatchOptions, tell: _Teller) -> None:

@@ -84,7 +84,7 @@ class Restorer:
         """A restorer from weights given by name, file or run folder; `settings` go to the constructor.
 
         Args:
-            direction: which network of a file that holds several (`forward`, `backward`); the first unless told.
+            direction: which network of a file that holds several (`forward`, `backward`); the first by default.
 
         Raises:
             ValueError: no such weights or direction, or a file that is none.

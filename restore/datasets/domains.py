@@ -130,7 +130,7 @@ def _joined(root: Path, share: float, seed: int) -> Domains:
 
 
 def _first_size(files: Sequence[Path]) -> tuple[int, int]:
-    """Height and width of the first picture that can be read; the others are told when they are come to.
+    """Height and width of the first picture that can be read; the others are reported when their turn comes.
 
     Raises:
         ValueError: none can.

@@ -122,7 +122,7 @@ def _visible(root: Path) -> Iterator[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether a file may be one; a header that its own reader stumbles over is told when it is read."""
+    """Whether a file may be one; a header that its own reader stumbles over is reported when it is read."""
     if not path.is_file():
         return False
     try:

@@ -23,9 +23,9 @@ class Codestream:
     """What the encoded frame itself says."""
 
     precision: int | None = None
-    """Bits of its samples; None where it can't be told."""
+    """Bits of its samples; None where it is unknown."""
     size: tuple[int, int, int] | None = None
-    """(height, width, samples a pixel); None where it can't be told."""
+    """(height, width, samples a pixel); None where it is unknown."""
     model: str | None = None
     """"RGB" or "YBR_FULL" where it says which; None where it doesn't."""
     doubtful: bool = False

@@ -8,7 +8,7 @@ video of a motion photo) stays as it was.
 Not kept then: the thumbnail shows the picture as it was; restart intervals; a gain map where the picture is turned.
 12-bit, lossless and arithmetic JPEG outside DICOM are refused.
 A missing end marker: a warning. Missing rows: refused, or gray and a warning with `salvage`. So are data that libjpeg complains of
-(they end early, or a part of them is lost or overwritten); what is wrong of them can't always be told then.
+(they end early, or a part of them is lost or overwritten); what is wrong of them is not always known then.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class JpegSource:
         return salvaged(row, height, "gray") if complete else "its last scans are missing: every row lacks detail"
 
     def _corrupt(self, complaint: str) -> str:
-        """A warning of damage whose place can't be told; ImageError unless salvaging."""
+        """A warning of damage whose place is unknown; ImageError unless salvaging."""
         if not self._salvage:
             what = f"damaged JPEG (its compressed data are corrupt: {complaint})"
             raise refuse(self.path, f"{what}; copy it again, or restore what is there with --salvage")

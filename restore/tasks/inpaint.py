@@ -186,7 +186,7 @@ class Inpaint:
         return [self._unwritten[0] + (f" (and {more} more masks)" if more else "")] if self._unwritten else []
 
     def _save(self, hole: np.ndarray, picture: Picture, name: Path) -> None:
-        """Save a mask that was used. One that cannot be written costs no picture: it is told in the end."""
+        """Save a mask that was used. One that cannot be written costs no picture: it is reported in the end."""
         assert self._writer is not None
         try:
             self._writer.add(hole, picture, name)

@@ -129,7 +129,7 @@ def _preview(make: Callable[..., crops.DamagedCrops], test: list[Path], dataset:
         try:
             return _four(make(test))
         except ValueError:
-            pass  # each was told
+            pass  # each was reported
     return _four(make(dataset.pictures.files, pictures=dataset.pictures))
 
 

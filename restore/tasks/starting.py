@@ -45,7 +45,7 @@ def without_private_patterns(config: Any, given: Mapping[str, str], root: Path, 
     """A shipped recipe's configuration for the user's dataset.
 
     A recipe's patterns name the files of the dataset that its weights were made from. Where none of them matches anything, the dataset
-    is another one: then they are left out, which is told, and every picture is used.
+    is another one: then they are left out, the run says so, and every picture is used.
 
     Args:
         given: what the user set beside the recipe; patterns among it are the user's own and stay.

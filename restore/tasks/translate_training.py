@@ -221,7 +221,7 @@ def _preview(
         try:
             return _collated(make(test), 4)
         except ValueError:
-            pass  # each was told
+            pass  # each was reported
     return _collated(make(tuple(heap.files for heap in dataset.heaps), heaps=dataset.heaps), 4)
 
 

@@ -54,7 +54,7 @@ def exists(folder: Path) -> bool:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Read the newest readable checkpoint and set the random generators as they were; that it is not the newest is told.
+    """Read the newest readable checkpoint and set the random generators as they were; if it is not the newest, that is said.
 
     Raises:
         ValueError: there is none, or none can be read.

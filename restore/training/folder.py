@@ -37,7 +37,7 @@ if hasattr(os, "register_at_fork"):
 def only_writer(folder: Path) -> Iterator[None]:
     """Within, this process is the one that writes `folder`, which is made where it is not there.
 
-    The system holds the lock and drops it when the process ends, however it ends. On a file system without locks that is told, and the
+    The system holds the lock and drops it when the process ends, however it ends. On a file system without locks a warning says so, and the
     training goes on.
 
     Raises:
@@ -61,7 +61,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def _locked(number: int, folder: Path) -> bool:
-    """Whether the open file of that number could be locked; where there are no locks, that is told."""
+    """Whether the open file of that number could be locked; where there are no locks, a warning says so."""
     try:
         import fcntl  # not on Windows
 
