@@ -48,7 +48,7 @@ class NoiseConfig:
         default=(70, 98), metadata={"help": "JPEG: range of the quality", "range": (1, 100), "rising": True}
     )
     map_error: float = field(
-        default=0.0, metadata={"help": "the network is given the noise level times exp(N(0, map_error)), as estimates err", "range": (0, 10)}
+        default=0.0, metadata={"help": "the network sees the noise level times exp(N(0, map_error)), as estimates err", "range": (0, 10)}
     )
 
 
