@@ -71,11 +71,11 @@ def test_memory_that_runs_out_while_decoding(times: int, tmp_path: Path, monkeyp
     _webp(tmp_path / "in/big.webp")
     left = [times]
 
-    def call(function: Any, *arguments: Any, samples: int) -> Any:
+    def call(function: Any, *arguments: Any, samples: int, coded: int) -> Any:
         if left[0] and function is webp.decode:
             left[0] -= 1
             raise MemoryError("decoding it takes more than 256 MB")
-        return real(function, *arguments, samples=samples)
+        return real(function, *arguments, samples=samples, coded=coded)
 
     real = decoding.call
     monkeypatch.setattr(decoding, "call", call)
