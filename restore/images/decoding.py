@@ -35,6 +35,8 @@ CLOCK = 20.0
 """How many times as long it may take on the clock, on a machine that has much else to do; a minute at least."""
 BYTES, BYTES_A_SAMPLE = 256 << 20, 40
 """Memory that decoding may take: JPEG 2000 needs 24 bytes a sample (32-bit integers, their wavelet transform, the result)."""
+SECONDS_A_BYTE, COPIES = 2e-8, 4
+"""What the file's bytes take beside that: a DICOM file of many frames is read as a whole, and copied, for the first of them."""
 DENSE = 1000
 """Samples a byte above which a picture must be blank for the most part, which decodes at once: or its header lies."""
 BLANK_SECONDS, BLANK_BYTES = 3.0, 700 << 20
@@ -64,8 +66,8 @@ def call(function: Callable[..., T], *arguments: Any, samples: int, coded: int) 
         MemoryError: it needs more memory than there is, or than such a picture can need.
     """
     dense = min(samples, DENSE * coded)
-    memory = BYTES + BYTES_A_SAMPLE * dense + min(BLANK_BYTES, BYTES_A_SAMPLE * (samples - dense))
-    cpu = SECONDS + SECONDS_A_SAMPLE * dense + min(BLANK_SECONDS, SECONDS_A_SAMPLE * (samples - dense))
+    memory = BYTES + COPIES * coded + BYTES_A_SAMPLE * dense + min(BLANK_BYTES, BYTES_A_SAMPLE * (samples - dense))
+    cpu = SECONDS + SECONDS_A_BYTE * coded + SECONDS_A_SAMPLE * dense + min(BLANK_SECONDS, SECONDS_A_SAMPLE * (samples - dense))
     nice = _niceness()
     request = Request(function.__module__, function.__name__, arguments, cpu, max(60.0, CLOCK * cpu), min(memory, free_memory()), nice)
     process = _pool.take(nice)

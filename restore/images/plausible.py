@@ -13,6 +13,7 @@ JPEG            512                  a block of 64 takes a bit at least, in the 
 JPEG lossless   8                    a sample takes a bit at least (ITU-T T.81, annex H)
 JPEG-LS         262,144              a bit of run mode stands for 32,768 samples at most (ITU-T T.87, A.7)
 CCITT group 3   1720                 twelve bits for a run of 2560 at most (ITU-T T.4)
+                width x 4 / 7        with two dimensions: a row like the one above it takes one bit behind its 13 (the same, 4.2)
 CCITT group 4   8 x width            a row like the one above it takes one bit (ITU-T T.6)
 Zstandard       43,691 bytes         three bytes of a block's header, or more, for at most 131,072 (RFC 8878, 3.1.1.2)
 VP8 (WebP)      131,072              some flags of 0.006 bits each for 256 samples (RFC 6386, 7)

@@ -35,12 +35,27 @@ def refuse_implausible(page: TiffPage, path: Path, *, salvage: bool) -> None:
     samples = int(page.size) * (wanted - empty) // wanted
     size = int(page.parent.filehandle.size)
     coded = min(int(sizes[sizes > 0].sum()), size * (1 + wanted // 2))
-    if page.compression in _BYTES:
-        codec, samples = _BYTES[page.compression], samples * page.dtype.itemsize
+    if page.compression in _BYTES:  # tifffile gives bits as bytes, and 12 bits as 16
+        codec, samples = _BYTES[page.compression], samples * _bits(page) // 8
     else:
         codec = _SAMPLES.get(page.compression, getattr(page.compression, "name", "its compression"))
-    bound = 8 * page.imagewidth if page.compression == _CCITT_4 else None
-    plausible.check(path, codec, samples, coded, bound=bound, salvage=salvage)
+    if codec == "JPEG" and page.photometric == tifffile.PHOTOMETRIC.YCBCR:  # whose chroma may be of fewer samples
+        samples //= page.samplesperpixel
+    plausible.check(path, codec, samples, coded, bound=_bound(page), salvage=salvage)
+
+
+def _bits(page: TiffPage) -> int:
+    """Of a sample; the most of them where they differ."""
+    return page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
+
+
+def _bound(page: TiffPage) -> int | None:
+    """Samples a byte at most, where they follow from the width: a row like the one above it takes a bit, or one and its end of 13."""
+    if page.compression == _CCITT_4:
+        return 8 * page.imagewidth
+    if page.compression == _CCITT_3 and page.tags.valueof(292, default=0) & 1:
+        return max(plausible.SAMPLES_A_BYTE["CCITT group 3"], 8 * page.imagewidth // 14)
+    return None
 
 
 def refuse_astray(file: TiffFile, pages: int, path: Path) -> None:
@@ -128,6 +143,7 @@ def _with_tables(data: bytes, tables: bytes | None) -> bytes:
 def _ccitt_complaint(page: TiffPage, data: bytes, index: int) -> str:
     """What follows the data can change only what the data don't decide: so it is decoded with several ends, and compared."""
     known = data.rstrip(b"\0")
+    known = data[: len(known) + 1]  # a code may end with zeros
     if page.fillorder == 2:
         known = bytes(imagecodecs.bitorder_decode(known))
     rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
