@@ -8,7 +8,14 @@ from pathlib import Path
 
 from pydicom.dataset import FileDataset
 from pydicom.pixels.utils import get_j2k_parameters
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
+from pydicom.uid import (
+    UID,
+    JPEG2000TransferSyntaxes,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSTransferSyntaxes,
+    RLELossless,
+)
 
 from restore.images import plausible
 from restore.images.picture import refuse
@@ -70,12 +77,9 @@ def check_stream(path: Path, ds: FileDataset, data: bytes) -> None:
         height, width, count = found
         what = f"the encoded picture is {width} x {height} with {count} sample(s) a pixel"
         raise refuse(path, f"damaged DICOM: {what}, the header says {columns} x {rows} with {samples}; copy or export it again")
-    codec = "JPEG 2000" if syntax in JPEG2000TransferSyntaxes else "JPEG-LS" if syntax in JPEGLSTransferSyntaxes else _jpeg_kind(data)
+    kinds = (("JPEG 2000", JPEG2000TransferSyntaxes), ("JPEG-LS", JPEGLSTransferSyntaxes), ("lossless JPEG", (JPEGLossless, JPEGLosslessSV1)))
+    codec = next((name for name, syntaxes in kinds if syntax in syntaxes), "JPEG")
     plausible.check(path, codec, rows * columns, len(data))
-
-
-def _jpeg_kind(data: bytes) -> str:
-    return "lossless JPEG" if b"\xff\xc3" in data[:4096] else "JPEG"
 
 
 def _check_rle(path: Path, ds: FileDataset, data: bytes) -> None:

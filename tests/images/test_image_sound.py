@@ -49,6 +49,7 @@ def test_strips_whose_last_code_ends_with_zeros(compression: str, tmp_path: Path
             assert np.array_equal(read(path).frame(0).stored.astype(bool).squeeze(), picture), (width, order)
 
 
+@pytest.mark.slow
 def test_small_frames_in_a_large_file(tmp_path: Path) -> None:
     pixels = _random.integers(0, 256, (2, 8, 8)).astype(np.uint8)
     streams = [bytes(imagecodecs.jpegls_encode(frame)) for frame in pixels]
