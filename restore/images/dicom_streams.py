@@ -77,7 +77,8 @@ def check_stream(path: Path, ds: FileDataset, data: bytes) -> None:
         height, width, count = found
         what = f"the encoded picture is {width} x {height} with {count} sample(s) a pixel"
         raise refuse(path, f"damaged DICOM: {what}, the header says {columns} x {rows} with {samples}; copy or export it again")
-    kinds = (("JPEG 2000", JPEG2000TransferSyntaxes), ("JPEG-LS", JPEGLSTransferSyntaxes), ("lossless JPEG", (JPEGLossless, JPEGLosslessSV1)))
+    lossless = JPEGLossless, JPEGLosslessSV1
+    kinds = (("JPEG 2000", JPEG2000TransferSyntaxes), ("JPEG-LS", JPEGLSTransferSyntaxes), ("lossless JPEG", lossless))
     codec = next((name for name, syntaxes in kinds if syntax in syntaxes), "JPEG")
     plausible.check(path, codec, rows * columns, len(data))
 
