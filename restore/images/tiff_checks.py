@@ -143,7 +143,8 @@ def _with_tables(data: bytes, tables: bytes | None) -> bytes:
 def _ccitt_complaint(page: TiffPage, data: bytes, index: int) -> str:
     """What follows the data can change only what the data don't decide: so it is decoded with several ends, and compared."""
     known = data.rstrip(b"\0")
-    known = data[: len(known) + 1]  # a code may end with zeros
+    # a code may end with three zeros (black 18), which may be all that is in its last byte
+    ends = [bytes([filler[0] & 0x1F]) + filler[1:] for filler in _FILLERS] if len(known) < len(data) else list(_FILLERS)
     if page.fillorder == 2:
         known = bytes(imagecodecs.bitorder_decode(known))
     rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
@@ -152,5 +153,5 @@ def _ccitt_complaint(page: TiffPage, data: bytes, index: int) -> str:
     width = page.tilewidth if page.is_tiled else page.imagewidth
     decode = {_CCITT_RLE: imagecodecs.ccittrle_decode, _CCITT_3: imagecodecs.ccittfax3_decode, _CCITT_4: imagecodecs.ccittfax4_decode}
     options = {"t4options": page.tags.valueof(292, default=0)} if page.compression == _CCITT_3 else {}
-    first, second = (decode[page.compression](known + filler, rows, width, **options) for filler in _FILLERS)
+    first, second = (decode[page.compression](known + filler, rows, width, **options) for filler in ends)
     return "" if np.array_equal(first, second) else "they end early"
