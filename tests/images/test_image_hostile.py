@@ -80,30 +80,27 @@ def test_dicom_whose_stream_is_of_another_size(name: str, shape: tuple[int, int]
     _refused(path, "the encoded picture is 96 x 64 with 1 sample.* the header says")
 
 
-@pytest.mark.parametrize("name", ["JPEG", "JPEG-LS", "JPEG 2000"])
-def test_dicom_whose_stream_claims_a_giant(name: str, tmp_path: Path) -> None:
-    syntax, encode = ENCODED[name]
-    stream = bytearray(encode(_SMOOTH))
+def _claiming(name: str, height: int, width: int) -> bytes:
+    """A stream of the small picture whose header says another size."""
+    stream = bytearray(ENCODED[name][1](_SMOOTH))
     if name == "JPEG 2000":
-        struct.pack_into(">II", stream, 8, 60000, 60000)
+        struct.pack_into(">II", stream, 8, width, height)
     else:
         at = stream.index(b"\xff\xf7" if name == "JPEG-LS" else b"\xff\xc0")
-        struct.pack_into(">HH", stream, at + 5, 60000, 60000)
-    ds = wrap(dataset(_SMOOTH), [bytes(stream)], syntax)
+        struct.pack_into(">HH", stream, at + 5, height, width)
+    return bytes(stream)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "JPEG-LS", "JPEG 2000"])
+def test_dicom_whose_stream_claims_a_giant(name: str, tmp_path: Path) -> None:
+    ds = wrap(dataset(_SMOOTH), [_claiming(name, 60000, 60000)], ENCODED[name][0])
     _refused(save(ds, tmp_path / "a.dcm"), "60000 x 60000")
 
 
 @pytest.mark.parametrize("name", ["JPEG", "JPEG-LS", "JPEG 2000"])
 def test_dicom_whose_header_and_stream_agree_on_more_than_there_is(name: str, tmp_path: Path) -> None:
     """libjpeg takes any bytes for JPEG-LS and makes up the rest of the picture."""
-    syntax, encode = ENCODED[name]
-    stream = bytearray(encode(_SMOOTH))
-    if name == "JPEG 2000":
-        struct.pack_into(">II", stream, 8, 1920, 960)
-    else:
-        at = stream.index(b"\xff\xf7" if name == "JPEG-LS" else b"\xff\xc0")
-        struct.pack_into(">HH", stream, at + 5, 960, 1920)
-    ds = wrap(dataset(np.zeros((960, 1920), np.uint8)), [bytes(stream)], syntax)
+    ds = wrap(dataset(np.zeros((960, 1920), np.uint8)), [_claiming(name, 960, 1920)], ENCODED[name][0])
     _refused(save(ds, tmp_path / "a.dcm"), "a.dcm: .*(damaged|truncated|none of the installed decoders)")
 
 
