@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from restore.apply.mats import NEIGHBOURS, framed, inner, is_still, pieces
+from restore.apply.mats import NEIGHBOURS, boxes, framed, inner, is_still, pieces
 from restore.images.frame import filled
 from restore.images.mappings import inner_range
 from restore.images.noise import NoiseLevel
@@ -51,7 +51,8 @@ def continued(shown: np.ndarray, aside: np.ndarray, level: NoiseLevel) -> np.nda
 
 
 def _mats(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
-    """Large areas of one value, but for those in which the noise is clipped: of the darkest or brightest value, as other pixels are too."""
+    """Large areas of one value, labels with their text, but no area in which the noise is clipped: of the darkest or brightest value, as
+    other pixels are too."""
     span = float(np.ptp(shown))
     if level.sigma() / max(span, 1e-12) < LEAST_SIGMA or min(shown.shape[:2]) < 3:
         return None
@@ -64,11 +65,14 @@ def _mats(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
     if not large.any():
         return None
     mats = _with_edges(shown, large.astype(np.uint8)[labels])
+    rectangles = list(boxes(shown, still, labels, sizes, LEAST_MAT))
     del labels
     for end in (shown.min(), shown.max()):
         at_end = (shown == end).any(axis=2)
         if np.count_nonzero(at_end & ~mats) > CLIPPED * np.count_nonzero(~mats):
             mats &= ~at_end
+    for rows, columns in rectangles:  # nor so that a rectangle is
+        mats[rows, columns] = True
     frame = framed(still)
     frame[inner(frame)] = False  # no noise is so clipped that whole rows are of one value
     mats |= frame

@@ -1,4 +1,4 @@
-"""Mats and frames: areas of one value around a picture. The picture within is treated as if it never had one."""
+"""Mats and labels: areas of one value around a picture and rectangles of one value in it. What a picture shows is told without them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ import numpy as np
 from restore.images.frame import bands
 
 NEIGHBOURS = np.ones((3, 3), np.uint8)
+LEAST_LABEL = 256
+"""Pixels of a label at least."""
+FIELD, FULL = 0.4, 0.98
+"""Of a label's bounding box: what the field around its text covers at least, and field and text together."""
+STROKES = np.ones((9, 9), np.uint8)
+"""A block as large as no crossing of letters' edges."""
+INK = 0.35
+"""Of a label, what the edges of letters cover at most."""
+SAMPLE = 1_000_000
+"""Pixels in which labels are looked for; larger pictures are sampled."""
 
 
 def pieces(picture: np.ndarray) -> Iterator[tuple[slice, np.ndarray, slice]]:
@@ -45,3 +55,45 @@ def inner(aside: np.ndarray) -> tuple[slice, slice]:
 def without(picture: np.ndarray) -> np.ndarray:
     """The part of (H, W, C) within its mat."""
     return picture[inner(framed(is_still(picture)))]
+
+
+def labels(picture: np.ndarray) -> np.ndarray | None:
+    """Where a picture (H, W, C) has burned-in labels, (H, W) bool, up to some pixels more in a large one; None without any."""
+    step = max(1, int(np.sqrt(picture.shape[0] * picture.shape[1] / SAMPLE)))
+    still = is_still(picture)[::step, ::step]
+    _, parts, sizes, _ = cv2.connectedComponentsWithStats(still, connectivity=8)
+    found = np.zeros(picture.shape[:2], bool)
+    for rows, columns in boxes(picture[::step, ::step], still, parts, sizes, LEAST_LABEL // step**2):
+        found[_between(rows, step), _between(columns, step)] = True
+    return found if found.any() and not found.all() else None
+
+
+def boxes(picture: np.ndarray, still: np.ndarray, parts: np.ndarray, sizes: np.ndarray, least: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of the rectangles of one value in a picture (H, W, C), with text or without.
+
+    Args:
+        still: (H, W) uint8, see is_still; `parts` (H, W) and `sizes` (N, 5) are its connected components with statistics.
+        least: pixels of a rectangle.
+    """
+    around = sizes[:, cv2.CC_STAT_WIDTH] * sizes[:, cv2.CC_STAT_HEIGHT]
+    likely = np.flatnonzero((around >= least) & (sizes[:, cv2.CC_STAT_AREA] >= FIELD * around))
+    for part in likely[likely > 0]:
+        left, top, width, height = (int(value) for value in sizes[part, :4])
+        inside = slice(top, top + height), slice(left, left + width)
+        field = (parts[inside] == part).astype(np.uint8)
+        outlines, _ = cv2.findContours(field, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        full = sum(cv2.contourArea(line) for line in outlines) >= FULL * (width - 1) * (height - 1)  # outlines run through pixels' centres
+        if full and not _holds_picture(picture[inside], field, still[inside]):
+            yield slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
+
+
+def _holds_picture(piece: np.ndarray, field: np.ndarray, still: np.ndarray) -> bool:
+    """Whether a rectangle (H, W, C) holds more than text: much, or a block, of what is neither of the field's value nor inside a stroke."""
+    value = piece[field > 0][0]
+    other = (piece != value).any(axis=2) & (still == 0)
+    return bool(other.mean() > INK or cv2.erode(other.astype(np.uint8), STROKES, borderValue=0).any())
+
+
+def _between(part: slice, step: int) -> slice:
+    """The pixels of a sampled part, as far as the next samples."""
+    return slice(part.start * step, part.stop * step)

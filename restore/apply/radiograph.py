@@ -11,7 +11,11 @@ import cv2
 import numpy as np
 from scipy.fft import dctn
 
+from restore.images.frame import filled
+
 SIDE = 64
+KNOWN = 0.1
+"""Share of a thumbnail's pixel that must be known."""
 BANDS = ((1, 2), (2, 4), (4, 6), (6, 9), (9, 13), (13, 19), (19, 27), (27, 38), (38, 54))
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 GRADIENTS = (50, 90, 99)
@@ -36,18 +40,19 @@ INTERCEPT = -0.4598
 CERTAIN = 0.5  # 19 of 20 unseen X-rays, 141 of 160 of their noisy parts, and 2 of 249 unseen photographs lie above
 
 
-def probability(picture: np.ndarray) -> float:
+def probability(picture: np.ndarray, aside: np.ndarray | None = None) -> float:
     """The probability that a picture is a radiograph.
 
     Args:
         picture: (H, W, 1|3) float32, nominal [0, 1].
+        aside: (H, W) bool, what is no part of it, as labels are.
 
     Returns:
         0..1; 0 for a colour picture (whose channels differ) and for one smaller than the thumbnail.
     """
     if min(picture.shape[:2]) < SIDE or not is_gray(picture):
         return 0.0
-    values = (features(picture[:, :, 0]) - np.array(CENTRE)) / np.array(SCALE)
+    values = (features(picture[:, :, 0], aside) - np.array(CENTRE)) / np.array(SCALE)
     return float(1 / (1 + np.exp(-(values @ np.array(COEFFICIENTS) + INTERCEPT))))
 
 
@@ -56,9 +61,9 @@ def is_gray(picture: np.ndarray) -> bool:
     return all(np.array_equal(picture[:, :, 0], picture[:, :, channel]) for channel in range(1, picture.shape[2]))
 
 
-def features(gray: np.ndarray) -> np.ndarray:
-    """(F,) features of a gray picture (H, W) in nominal [0, 1]."""
-    thumbnail = cv2.resize(np.clip(gray, 0, 1), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+def features(gray: np.ndarray, aside: np.ndarray | None = None) -> np.ndarray:
+    """(F,) features of a gray picture (H, W) in nominal [0, 1], without (H, W) bool parts of it."""
+    thumbnail = _thumbnail(np.clip(gray, 0, 1), aside)
     energy = np.square(dctn(thumbnail, norm="ortho"))
     radius = np.hypot(*np.mgrid[:SIDE, :SIDE])
     spectrum = [np.log(energy[(radius >= low) & (radius < high)].mean() + 1e-6) for low, high in BANDS]
@@ -67,3 +72,13 @@ def features(gray: np.ndarray) -> np.ndarray:
     mirrored = np.corrcoef(thumbnail.ravel(), thumbnail[:, ::-1].ravel())[0, 1] if thumbnail.std() > 1e-4 else 1.0
     linear = np.array([*spectrum, *brightness, *np.log(np.percentile(slopes, GRADIENTS) + 1e-3), mirrored])
     return np.concatenate([linear, linear**2])
+
+
+def _thumbnail(gray: np.ndarray, aside: np.ndarray | None) -> np.ndarray:
+    """(SIDE, SIDE) means of what is not aside, continued over what is."""
+    if aside is None:
+        return np.asarray(cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+    shown = (~aside).astype(np.float32)
+    total, share = (cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for plane in (gray * shown, shown))
+    known = share > KNOWN
+    return filled((total / np.maximum(share, KNOWN))[:, :, None], known)[:, :, 0]

@@ -131,9 +131,10 @@ class Denoise:
             return next(iter(self._entries))
         if not gray:
             return COLOUR
-        if picture.radiograph or (picture.radiograph is None and radiograph.probability(mats.without(shown)) > radiograph.CERTAIN):
-            return XRAY
-        return GRAY
+        if picture.radiograph is None:
+            within = mats.without(shown)
+            return XRAY if radiograph.probability(within, mats.labels(within)) > radiograph.CERTAIN else GRAY
+        return XRAY if picture.radiograph else GRAY
 
 
 def _entries(chosen: str | Path | None) -> dict[str, weights.Entry]:
