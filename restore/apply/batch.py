@@ -35,6 +35,8 @@ BYTES_A_SAMPLE = 100
 """That a pixel in flight may take, in colour: stored, shown, restored and on its way into a file, and as much again for the network."""
 WAITING = 2
 """Encoding threads beside those that compute: they wait until the disk has what is written, and the next picture need not."""
+MANY, SMALL_FILES = 8, 2 << 20
+"""Pictures that are opened ahead where their files together are smaller than this many bytes."""
 GRACE = 1.0
 """Seconds that an interrupted run gives to the pictures that are being written."""
 
@@ -197,14 +199,27 @@ def _relieve(gate: Gate, leaving: Sequence[Passage], coming: Sequence[Passage]) 
 
 
 def _ahead(line: Line, jobs: Sequence[Job], count: int, started: deque[Passage]) -> Iterator[Passage]:
-    """The jobs' passages in order, `count` of them started before they are asked for: those wait in `started`."""
+    """The jobs' passages in order, `count` of them started before they are asked for, more of small files: those wait in `started`.
+
+    So a row of files that are skipped or refused at once costs no time that the network could work in.
+    """
+    sizes: deque[int] = deque()
     for ticket, job in enumerate(jobs):
         started.append(Passage(line, ticket, job))
         started[-1].start()
-        if len(started) > count:
+        sizes.append(_bytes(job.source))
+        while len(started) > (MANY if sum(sizes) < SMALL_FILES else count):
+            sizes.popleft()
             yield started.popleft()
     while started:
         yield started.popleft()
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 class _Teller:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from batch_works import Inverse, folder, picture
 from PIL import Image
 
-from restore.apply import contact_sheet
+from restore.apply import batch, contact_sheet
 from restore.apply.batch import BatchOptions, run
 from restore.apply.conveyor import Belt, Gate, Stopped, Workers
+from restore.images import Frame, Picture
 
 
 def test_the_gate_lets_in_by_ticket_and_size() -> None:
@@ -36,6 +39,32 @@ def test_the_gate_lets_a_giant_in_alone() -> None:
     assert inside == [0, 1, 2]
     gate.leave(100)
     assert inside == [0, 1, 2, 3]
+
+
+class Opened(Inverse):
+    """Waits in the network until `count` pictures were decoded, and remembers how many were."""
+
+    def __init__(self, count: int, patience: float) -> None:
+        super().__init__()
+        self.count, self.patience, self.decoded, self.ahead = count, patience, threading.Semaphore(0), list[bool]()
+
+    def look(self, frame: Frame, picture: Picture) -> None:
+        self.decoded.release()
+
+    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
+        if not self.ahead:
+            self.ahead = [self.decoded.acquire(timeout=self.patience) for _ in range(self.count)]
+        return super().restore(frame, picture)
+
+
+def test_small_files_are_opened_far_ahead_and_large_ones_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = Opened(6, 60), Opened(6, 0.5)
+    run(small, [folder(tmp_path / "in", 12)], tmp_path / "small", BatchOptions(workers=1))
+    assert all(small.ahead)
+    monkeypatch.setattr(batch, "SMALL_FILES", 0)
+    run(large, [tmp_path / "in"], tmp_path / "large", BatchOptions(workers=1))
+    assert large.ahead[:2] == [True, True]
+    assert not any(large.ahead[3:])
 
 
 def test_a_cut_belt_stops_both_ends() -> None:
