@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 
 import restore
-from restore.apply.filling import Filler
 from restore.datasets import masks
 from restore.datasets.masks import PRESETS, MaskConfig
+from restore.inference.filling import Filler
 from restore.metrics import SET_METRICS, lpips
 from restore.metrics.distribution import STAND_IN, features
 

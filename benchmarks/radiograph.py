@@ -1,4 +1,4 @@
-"""Fit and check the radiograph detector of `restore/apply/radiograph.py`.
+"""Fit and check the radiograph detector of `restore/inference/radiograph.py`.
 
     python benchmarks/radiograph.py DATASETS
 
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from scipy.optimize import minimize
 
-from restore.apply import radiograph
+from restore.inference import radiograph
 
 FIT_XRAYS = ("xray/train/*", "xray/large/*", "xray256/train/*/*")
 FIT_PHOTOS = (

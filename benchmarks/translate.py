@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 import torch
 
-from restore.apply.restorer import Restorer
 from restore.gan.health import fine_energy, strongest_pattern
 from restore.images import SUFFIXES
+from restore.inference.restorer import Restorer
 from restore.metrics import SET_METRICS, lpips
 from restore.metrics.distribution import STAND_IN, features
 

@@ -156,7 +156,7 @@ def _run(task: str, inputs: Sequence[Path], options: Mapping[str, Any], common: 
 
         decoding.prepare()  # it gets ready while this process imports torch
         from restore.api import run
-        from restore.apply.batch import BatchOptions
+        from restore.pipeline.batch import BatchOptions
 
         preview = None if common.preview is None else Path(common.preview)
         if common.preview == "auto":

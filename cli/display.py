@@ -15,7 +15,7 @@ from .json_lines import JsonLines, discard
 from .text import printable
 
 if TYPE_CHECKING:
-    from restore.apply.batch import Event, Report, Row
+    from restore.pipeline.batch import Event, Report, Row
 
 _SHOWN_FAILURES = 20
 _STYLES = {"done": "green", "skipped": "dim", "failed": "red"}
@@ -49,7 +49,7 @@ class Display:
             self._progress.start()
 
     def event(self, event: Event) -> None:
-        """Show one event of `restore.apply.batch.run`."""
+        """Show one event of `restore.pipeline.batch.run`."""
         if event.kind == "plan":
             self._plan(event.total)
         elif event.row is not None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from restore import networks, runtime
 from restore import weights as catalogue
-from restore.apply.batch import BatchOptions, Event, Report
-from restore.apply.batch import run as run_batch
-from restore.apply.restorer import Restorer
+from restore.inference.restorer import Restorer
+from restore.pipeline.batch import BatchOptions, Event, Report
+from restore.pipeline.batch import run as run_batch
 from restore.tasks.running import Run
 
 
@@ -40,11 +40,11 @@ def run(
         tile: side in pixels of what goes through the network at once; 0 is the whole picture, "auto" fits the memory.
         batch_size: tiles that go through the network together; None leaves it to the task.
         batch: what to overwrite, in which format to write, where to report: see `BatchOptions`.
-        on_event: see `restore.apply.batch.run`.
+        on_event: see `restore.pipeline.batch.run`.
 
     Raises:
         ValueError: an unknown task, device or weights, or inputs and `out` that make no sense together.
-        restore.apply.batch.Interrupted: Ctrl-C; holds the report of what was done.
+        restore.pipeline.batch.Interrupted: Ctrl-C; holds the report of what was done.
     """
     from restore.tasks import TASKS
 

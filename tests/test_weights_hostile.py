@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 import restore
 from restore import weights
 from restore.api import add_weights, verify_weights
-from restore.apply.restorer import Restorer
+from restore.inference.restorer import Restorer
 
 File = Callable[..., Path]
 UNET = {"channels": 1, "widths": [8, 12], "blocks": [1, 1]}

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from restore import weights
-from restore.apply import mats, radiograph
-from restore.apply.noise import Estimate, level_of
-from restore.apply.passage import Decoded
-from restore.apply.residual import suspicion
-from restore.apply.restorer import Restorer, signal_dependent
 from restore.images import Frame, Picture
 from restore.images.noise import NoiseLevel
+from restore.inference import mats, radiograph
+from restore.inference.noise import Estimate, level_of
+from restore.inference.residual import suspicion
+from restore.inference.restorer import Restorer, signal_dependent
+from restore.pipeline.item import Decoded
 from restore.runtime import Runtime
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"

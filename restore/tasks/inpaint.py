@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from restore import weights as catalogue
-from restore.apply.filling import METHODS, Filler, grown
-from restore.apply.restorer import Restorer
-from restore.apply.scratches import SENSITIVITY, Finder
-from restore.apply.walk import Job
 from restore.images import Frame, Picture
+from restore.inference.filling import METHODS, Filler, grown
+from restore.inference.restorer import Restorer
+from restore.inference.scratches import SENSITIVITY, Finder
+from restore.pipeline.discovery import Job
 from restore.runtime import Runtime
 from restore.tasks import mask_files
 from restore.tasks.mask_files import MaskNames, MaskWriter
@@ -109,7 +109,7 @@ class Inpaint:
         """Give the masks of all pictures their names; see `TakesPlan`."""
         self._names.plan(jobs)
 
-    def companions(self, source: Path, relative: Path) -> Sequence[Path]:
+    def sidecars(self, source: Path, relative: Path) -> Sequence[Path]:
         """The mask of a picture, where masks are files: what it holds decides the result too.
 
         Raises:
@@ -181,7 +181,7 @@ class Inpaint:
         return [f"no picture for {len(left)} of the masks: {shown}"] if left else []
 
     def unwritten(self) -> list[str]:
-        """The masks that could not be saved, the first by name; see `WritesBeside`."""
+        """The masks that could not be saved, the first by name; see `WritesSideFiles`."""
         more = len(self._unwritten) - 1
         return [self._unwritten[0] + (f" (and {more} more masks)" if more else "")] if self._unwritten else []
 

@@ -13,8 +13,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from restore.apply.walk import Job
 from restore.images import Picture, discovery, looked, naming, read
+from restore.pipeline.discovery import Job
 from restore.writing import whole
 
 PAGE, PAGES = ".png", ".tif"

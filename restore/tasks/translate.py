@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from restore import weights as catalogue
-from restore.apply.restorer import Restorer
 from restore.images import Frame, Picture
+from restore.inference.restorer import Restorer
 from restore.runtime import Runtime
 
 DEFAULT = "photo2paint"

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from restore import weights as catalogue
-from restore.apply import radiograph
-from restore.apply.restorer import Restorer
 from restore.images import Frame, Picture
+from restore.inference import radiograph
+from restore.inference.restorer import Restorer
 from restore.networks.resample import resized
 from restore.runtime import Runtime
 

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "apply"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pipeline"))
 
 from batch_works import Inverse
 
-from restore.apply.batch import BatchOptions, run
+from restore.pipeline.batch import BatchOptions, run
 
 
 class Recorder:

@@ -6,11 +6,11 @@ import resource
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "apply"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pipeline"))
 
 from batch_works import Inverse
 
-from restore.apply.batch import BatchOptions, run
+from restore.pipeline.batch import BatchOptions, run
 
 
 def main() -> None:

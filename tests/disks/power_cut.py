@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "apply"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pipeline"))
 
 import numpy as np
 import tifffile
 from batch_works import Inverse, folder, tree
 from pydicom.data import get_testdata_file
 
-from restore.apply.batch import run
+from restore.pipeline.batch import run
 
 _WAIT = 300
 """Seconds after which a process that should have ended is given up."""

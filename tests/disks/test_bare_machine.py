@@ -16,11 +16,11 @@ from batch_works import Identity, folder, picture, results
 from PIL import Image
 
 from restore import runtime
-from restore.apply import walk
-from restore.apply.batch import run
 from restore.images import Picture
 from restore.metrics import METRICS
 from restore.metrics import report as comparing
+from restore.pipeline import discovery
+from restore.pipeline.batch import run
 from restore.tasks.inpaint import Inpaint
 
 _HERE = Path(__file__).parent
@@ -148,7 +148,7 @@ def test_an_evaluation_ends_where_the_machine_fails(tmp_path: Path, monkeypatch:
 
 def test_a_file_whose_first_bytes_break_the_look_at_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder(tmp_path / "in", 3)
-    real = walk.look
+    real = discovery.look
 
     def look(path: Path) -> Any:
         if path.name == "001.png":
@@ -156,7 +156,7 @@ def test_a_file_whose_first_bytes_break_the_look_at_it_is_one_line(tmp_path: Pat
             raise RecursionError("deep")
         return real(path)
 
-    monkeypatch.setattr(walk, "look", look)
+    monkeypatch.setattr(discovery, "look", look)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
     assert [row.status for row in report.rows] == ["done", "failed", "done"]
 

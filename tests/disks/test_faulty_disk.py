@@ -13,8 +13,8 @@ import pytest
 from batch_works import Identity, Inverse, folder, picture, results, tree
 from faulty_disk import FaultyDisk
 
-from restore.apply.batch import BatchOptions, run
 from restore.metrics import report as comparing
+from restore.pipeline.batch import BatchOptions, run
 from restore.tasks.inpaint import Inpaint
 from restore.writing import is_machines, settle, whole
 
@@ -83,7 +83,7 @@ def test_a_result_or_record_that_cannot_be_written_is_one_line_that_names_it(
 
 
 def _name(target: str) -> str:
-    from restore.apply.ledger import digest
+    from restore.pipeline.manifest import digest
 
     return digest(target.encode())[:32]
 
@@ -152,7 +152,7 @@ def test_a_preview_that_cannot_be_written_is_a_note_and_leaves_no_half_of_it(
 
 
 def test_a_preview_that_fails_otherwise_is_a_note_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from restore.apply import contact_sheet
+    from restore.pipeline import contact_sheet
 
     def broken(*_: Any) -> Any:
         raise AttributeError("no font")

@@ -15,7 +15,7 @@ import pytest
 from batch_works import Inverse, folder, results, tree
 
 from restore import writing
-from restore.apply.batch import run
+from restore.pipeline.batch import run
 
 
 def test_killed_runs_complete_whatever_was_lost(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from fuzz_harness import cases, suffix
 from fuzz_samples import samples
 
-from restore.apply.batch import BatchOptions, Report, run
 from restore.images import Frame, Picture
+from restore.pipeline.batch import BatchOptions, Report, run
 
 
 @dataclass

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from restore import images
-from restore.apply.batch import BatchOptions, Row, run
 from restore.images import Frame, Picture
+from restore.pipeline.batch import BatchOptions, Row, run
 
 ROOM = str(Path(images.__file__).resolve().parents[1])
 GUARD = 14 << 30

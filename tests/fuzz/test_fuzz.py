@@ -16,7 +16,7 @@ from fuzz_samples import kinds, samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from restore.apply.batch import run
+from restore.pipeline.batch import run
 
 CASES, SEED = 3000, 3
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from restore import networks, weights
-from restore.apply.restorer import Restorer
+from restore.inference.restorer import Restorer
 from restore.networks import NETWORKS
 from restore.networks.adapt import transfer
 from restore.networks.mirrored import MirroredConv2d, _Mirrored

@@ -15,9 +15,9 @@ from PIL import Image
 
 from restore import images
 from restore import weights as weights_catalogue
-from restore.apply import batch
-from restore.apply.restorer import Restorer
 from restore.images import Frame, Picture
+from restore.inference.restorer import Restorer
+from restore.pipeline import batch
 from restore.runtime import Runtime
 from restore.tasks.denoise import COLOUR, GRAY, XRAY, Denoise, Seen
 

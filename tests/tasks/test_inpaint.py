@@ -48,7 +48,7 @@ def _hole(height: int = 40, width: int = 60) -> np.ndarray:
     return mask
 
 
-def _run(source: Path, out: Path, file: Path, **options: Any) -> restore.apply.batch.Report:
+def _run(source: Path, out: Path, file: Path, **options: Any) -> restore.pipeline.batch.Report:
     return restore.run("inpaint", source, out, weights=file, options=options, precision="fp32")
 
 

@@ -16,7 +16,7 @@ from pydicom.data import get_testdata_file
 
 import restore
 from restore import images, weights
-from restore.apply.restorer import Restorer
+from restore.inference.restorer import Restorer
 from restore.networks.resample import enlarge
 from restore.runtime import Runtime
 from restore.tasks.upscale import Upscale, _name
@@ -139,7 +139,7 @@ def test_a_dicom_overlay_grows_with_its_picture(twice: Path, tmp_path: Path) -> 
 
 def test_the_preview_shows_before_and_after_at_one_size(twice: Path, tmp_path: Path, smooth: Smooth) -> None:
     Image.fromarray(_eight(smooth(20, 30, 3))).save(tmp_path / "a.png")
-    options = restore.apply.batch.BatchOptions(preview=tmp_path / "sheet.png")
+    options = restore.pipeline.batch.BatchOptions(preview=tmp_path / "sheet.png")
     restore.run("upscale", tmp_path / "a.png", tmp_path / "out", weights=twice, batch=options)
     assert (tmp_path / "sheet.png").is_file()
 

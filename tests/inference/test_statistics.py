@@ -1,0 +1,79 @@
+"""Networks that normalise over the whole picture, where the picture goes through them in tiles."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from restore import networks
+from restore.inference.restorer import Restorer
+from restore.inference.statistics import places
+from restore.runtime import Runtime
+
+
+def _translator(channels: int = 3) -> nn.Module:
+    torch.manual_seed(0)
+    network = networks.build("resnet", channels=channels, width=8, blocks=1, norm="instance")
+    with torch.no_grad():  # strong enough that tiles which go their own way show
+        for parameter in network.parameters():
+            if parameter.dim() == 4:
+                parameter.mul_(5)
+    return network
+
+
+def _picture(channels: int) -> np.ndarray:
+    """Brightness and contrast that change from corner to corner, so that no tile's statistics are the picture's."""
+    y, x = np.mgrid[:256, :320].astype(np.float32) / 320
+    noise = np.random.default_rng(0).random((256, 320, channels), np.float32)
+    return ((0.2 + 0.6 * x)[:, :, None] + 0.3 * (noise - 0.5) * y[:, :, None]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("network_channels", "channels"), [(3, 3), (3, 1), (1, 1), (1, 3)])
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_tiles_share_the_statistics_of_the_picture(fp32: Runtime, network_channels: int, channels: int, ensemble: int) -> None:
+    network, picture = _translator(network_channels), _picture(channels)
+    whole, _ = Restorer(network, place=fp32, tile=0, ensemble=ensemble).restore(picture)
+    tiled, trace = Restorer(network, place=fp32, tile=192, ensemble=ensemble, batch_size=2).restore(picture)
+    assert trace.tiles >= 4
+    alone, _ = Restorer(network, place=fp32, tile=0, ensemble=ensemble).restore(picture[:128, :128])
+    # brightness over 32 pixels: what makes squares visible
+    apart = np.abs(cv2.blur(alone - whole[:128, :128], (32, 32)))[:64, :64].mean()
+    assert apart > 0.03  # what a tile by itself is off by
+    assert np.abs(cv2.blur(tiled - whole, (32, 32))).mean() < apart / 2.5
+
+
+def test_the_tiles_do_not_change_a_picture_larger_than_its_sample(fp32: Runtime) -> None:
+    picture = np.tile(_picture(3), (3, 2, 1))
+    results = [Restorer(_translator(), place=fp32, tile=tile).restore(picture)[0] for tile in (0, 640, 384)]
+    for other in results[1:]:
+        assert np.abs(other - results[0]).max() < 1 / 255
+
+
+def test_a_picture_that_fits_is_untouched_by_them(fp32: Runtime) -> None:
+    network, picture = _translator(), _picture(3)
+    restored, _ = Restorer(network, place=fp32, tile=512).restore(picture)
+    with torch.inference_mode():
+        plain = network.eval()(torch.from_numpy(picture.transpose(2, 0, 1))[None])[0].numpy().transpose(1, 2, 0)
+    np.testing.assert_allclose(restored, picture + plain, atol=1e-5)
+
+
+def test_the_given_network_keeps_its_layers() -> None:
+    network = _translator()
+    Restorer(network)
+    assert any(isinstance(layer, nn.InstanceNorm2d) for layer in network.head)
+
+
+@pytest.mark.parametrize(("height", "width"), [(2000, 3000), (40, 3000), (513, 500), (512, 513)])
+def test_a_sample_is_of_one_size_spread_over_the_picture_and_no_larger_than_a_tile(height: int, width: int) -> None:
+    rows, columns = np.mgrid[:height, :width]
+    picture = np.stack([rows, columns], 2)
+    crops = [picture[place] for place in places(picture.shape, 8)]
+    assert len({crop.shape for crop in crops}) == 1
+    assert sum(crop.shape[0] * crop.shape[1] for crop in crops) <= 512 * 512
+    assert all((crop[0, 0] % 8 == 0).all() for crop in crops)
+    seen = np.concatenate([crop.reshape(-1, 2) for crop in crops])
+    assert (seen.min(0) == 0).all()
+    assert (seen.max(0) >= np.array([height, width]) - 9).all()

@@ -1,0 +1,216 @@
+"""A run over good pictures: what lands where, what is skipped, what is told."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from batch_works import Identity, Inverse, folder, picture, results, tree
+from PIL import Image
+
+from restore.pipeline import batch
+from restore.pipeline.batch import BatchOptions, Event, run
+from restore.pipeline.report import Report, merged
+
+
+def _gray(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image).copy()
+
+
+def test_mirrors_the_tree_and_keeps_names(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 4)
+    picture(tmp_path / "lone.png", 9)
+    report = run(Inverse(), [tmp_path / "in", tmp_path / "lone.png"], tmp_path / "out")
+    assert results(tmp_path / "out") == {"000.png", "001.png", "deep/002.png", "003.png", "lone.png"}
+    assert (report.done, report.skipped, report.failed, report.ignored) == (5, 0, 0, 0)
+    before, after = _gray(tmp_path / "in/deep/002.png"), _gray(tmp_path / "out/deep/002.png")
+    np.testing.assert_array_equal(after, 255 - before)
+
+
+def test_inputs_stay_untouched(tmp_path: Path) -> None:
+    before = tree(folder(tmp_path / "in", 4))
+    run(Inverse(), [tmp_path / "in"], tmp_path / "out")
+    assert tree(tmp_path / "in") == before
+
+
+def test_every_frame_goes_through(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((5, 7), 40 * index, np.uint8)) for index in range(5)]
+    source = tmp_path / "pages.tif"
+    frames[0].save(source, save_all=True, append_images=frames[1:])
+    report = run(Inverse(), [source], tmp_path / "out")
+    assert report.rows[0].error == ""
+    assert report.rows[0].frames == 5
+    with Image.open(tmp_path / "out/pages.tif") as image:
+        assert image.n_frames == 5
+        for index in range(5):
+            image.seek(index)
+            assert np.unique(np.asarray(image)).tolist() == [255 - 40 * index]
+
+
+def test_a_rerun_does_nothing_and_loads_nothing(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 4)
+    run(Inverse(), [tmp_path / "in"], tmp_path / "out")
+    before, work = tree(tmp_path / "out"), Inverse()
+    report = run(work, [tmp_path / "in"], tmp_path / "out")
+    assert (report.done, report.skipped) == (0, 4)
+    assert work.seen == []
+    assert tree(tmp_path / "out") == before
+
+
+def test_a_rerun_redoes_what_changed(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 6)
+    run(Inverse(), [tmp_path / "in"], tmp_path / "out")
+    expected = tree(tmp_path / "out")
+    picture(tmp_path / "in/000.png", 77)  # other content
+    (tmp_path / "out/001.png").unlink()
+    whole = (tmp_path / "out/003.png").read_bytes()
+    (tmp_path / "out/003.png").write_bytes(whole[:-1] + b"!")  # same size, other content
+    os.utime(tmp_path / "in/004.png", (0, 0))  # another date only
+    work = Inverse()
+    report = run(work, [tmp_path / "in"], tmp_path / "out")
+    assert sorted(work.seen) == ["000.png", "001.png", "003.png"]
+    assert (report.done, report.skipped) == (3, 3)
+    assert (tmp_path / "out/003.png").read_bytes() == expected["003.png"]
+
+
+def test_other_settings_redo_everything(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 2)
+    run(Identity(strength=1), [tmp_path / "in"], tmp_path / "out")
+    assert run(Identity(strength=1), [tmp_path / "in"], tmp_path / "out").skipped == 2
+    assert run(Identity(strength=0.5), [tmp_path / "in"], tmp_path / "out").done == 2
+    assert run(Identity(strength=0.5), [tmp_path / "in"], tmp_path / "out", BatchOptions(overwrite=True)).done == 2
+
+
+def test_a_foreign_file_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.png").write_text("precious")
+    report = run(Inverse(), [source], tmp_path / "out")
+    assert "--overwrite" in report.rows[0].error
+    assert (tmp_path / "out/a.png").read_text() == "precious"
+    assert run(Inverse(), [source], tmp_path / "out", BatchOptions(overwrite=True)).done == 1
+
+
+def test_format_changes_suffix_and_content(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 2)
+    report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(format="TIF"))
+    assert [row.error for row in report.rows] == ["", ""]
+    assert results(tmp_path / "out") == {"000.tif", "001.tif"}
+    with Image.open(tmp_path / "out/000.tif") as image:
+        assert image.format == "TIFF"
+
+
+@pytest.mark.parametrize("place", ["in", "in/deep", "in/new/deeper", "link", "in/../in"])
+def test_out_in_the_input_is_refused(tmp_path: Path, place: str) -> None:
+    folder(tmp_path / "in", 3)
+    (tmp_path / "link").symlink_to(tmp_path / "in/deep")
+    before = tree(tmp_path)
+    with pytest.raises(ValueError, match="output folder"):
+        run(Inverse(), [tmp_path / "in"], tmp_path / place)
+    assert tree(tmp_path) == before
+
+
+def test_out_beside_a_named_file_is_refused(tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="overwrite"):
+        run(Inverse(), [source], tmp_path)
+
+
+@pytest.mark.parametrize("options", [BatchOptions(format="exe"), BatchOptions(report=Path("in/a.png"))])
+def test_senseless_options_stop_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: BatchOptions
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture(Path("in/a.png"))
+    with pytest.raises(ValueError, match=r"unknown format|one of the pictures"):
+        run(Inverse(), [Path("in")], Path("out"), options)
+    assert not Path("out").exists()
+
+
+def test_two_runs_into_one_folder_at_a_time_are_refused(tmp_path: Path) -> None:
+    source = picture(tmp_path / "in/a.png")
+
+    def again(event: Event) -> None:
+        if event.kind == "plan":
+            with pytest.raises(ValueError, match="another run"):
+                run(Inverse(), [source], tmp_path / "out")
+
+    assert run(Inverse(), [source], tmp_path / "out", on_event=again).done == 1
+
+
+def test_report_rows_and_events(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 3)
+    (tmp_path / "in/notes.txt").write_text("no picture")
+    (tmp_path / "in/bad.png").write_text("no picture either")
+    events: list[Event] = []
+    options = BatchOptions(report=tmp_path / "logs/report.jsonl")
+    report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", options, events.append)
+    lines = [json.loads(line) for line in (tmp_path / "logs/report.jsonl").read_text().splitlines()]
+    assert lines == [row.as_dict() for row in report.rows]
+    assert [line["status"] for line in lines] == ["done", "done", "failed", "done"]
+    assert lines[0] | {"seconds": None} == {
+        "input": str(tmp_path / "in/000.png"), "output": str(tmp_path / "out/000.png"), "status": "done", "error": None,
+        "seconds": None, "size": [12, 17], "frames": 1, "bits": 8, "format": "png", "weights": "none", "noise": 0.0,
+        "precision": "fp32", "tile": 0, "warnings": [],
+    }  # fmt: skip
+    assert set(lines[0]["seconds"]) == {"decode", "network", "encode"}
+    assert lines[2]["output"] is None
+    assert "bad.png" in lines[2]["error"]
+    assert report.ignored == 1
+    assert [(event.kind, event.index, event.total) for event in events] == [
+        ("plan", 0, 4), ("row", 1, 4), ("row", 2, 4), ("row", 3, 4), ("row", 4, 4),
+    ]  # fmt: skip
+
+
+def test_an_empty_folder_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
+    assert (report.planned, report.done, report.images_per_second) == (0, 0, 0.0)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_pictures_in_flight_stay_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    """With a limit of two pictures no more than two are between opening and writing, a larger one is alone."""
+    folder(tmp_path / "in", 8, (12, 17))
+    picture(tmp_path / "in/005x.png", 50, (40, 40))
+    monkeypatch.setattr("restore.pipeline.item.SMALLEST", 1)
+    monkeypatch.setattr(batch, "SAMPLES_IN_FLIGHT", 2 * 12 * 17)
+    inside: list[int] = []
+    real = batch.MemoryLimiter
+
+    class Watched(real):  # type: ignore[misc, valid-type]
+        def _admit(self) -> None:
+            super()._admit()
+            inside.append(self._inside)
+
+    monkeypatch.setattr(batch, "MemoryLimiter", Watched)
+    report = run(Inverse(0.002), [tmp_path / "in"], tmp_path / "out", BatchOptions(workers=workers))
+    assert report.done == 9
+    assert set(inside) <= {0, 12 * 17, 2 * 12 * 17, 40 * 40}
+    assert inside[-1] == 0
+
+
+def test_results_do_not_depend_on_the_number_of_helpers(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 12)
+    for workers in (1, 5):
+        run(Inverse(), [tmp_path / "in"], tmp_path / str(workers), BatchOptions(workers=workers))
+    assert tree(tmp_path / "1") == tree(tmp_path / "5")
+
+
+def test_sums() -> None:
+    report = Report(wall=2.0)
+    report.rows = [batch.Row(Path("a"), Path("b"), "done", {"decode": 1.0, "network": 1.5, "encode": 0.5})] * 2
+    assert report.images_per_second == 1.0
+    assert report.network_share == 1.0
+    assert report.seconds == {"decode": 2.0, "network": 3.0, "encode": 1.0}
+
+
+def test_facts_of_frames_merge() -> None:
+    facts: list[dict[str, Any]] = [{"tile": 64, "noise": 1.0}, {"tile": 64, "noise": 2.0}]
+    assert merged(facts) == {"tile": 64, "noise": [1.0, 2.0]}
+    assert merged([{"tile": 64}]) == {"tile": 64}
