@@ -49,6 +49,8 @@ from restore.images.picture import refuse
 
 _OUT_OF_RANGE = 0.01
 """More of the picture than this outside the range of colours: it is not luminance and chroma. Lossy coding leaves less."""
+PADDING = b"\0\xff "
+"""What writers fill a fragment up with to an even length: the standard says zero (PS3.5, A.4), some take a space."""
 
 
 def decoder_of(path: Path, syntax: UID) -> Decoder:
@@ -176,7 +178,7 @@ def _refuse_corrupt(path: Path, ds: FileDataset, index: int) -> None:
         said = complaint(encoded(ds, index).rstrip(b"\0"))
     elif syntax in JPEG2000TransferSyntaxes:
         said = jpeg2000.complaint(encoded(ds, index))
-    elif syntax in JPEGLSTransferSyntaxes and not encoded(ds, index).rstrip(b"\0\xff").endswith(END):
+    elif syntax in JPEGLSTransferSyntaxes and not encoded(ds, index).rstrip(PADDING).endswith(END):
         said = "they have no end marker"
     if said:
         raise refuse(path, f"damaged DICOM (its {syntax.name} data are corrupt: {said}); copy it again")
