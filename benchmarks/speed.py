@@ -85,7 +85,7 @@ def folder(source: Path, count: int, repetitions: int) -> None:
             path = files[index % len(files)]
             shutil.copyfile(path, scans / f"{index:04d}{path.suffix}")
         restorer = restore.load("denoise-xray")
-        shown = [read(path).frame(0).shown() for path in files[: min(len(files), count)]]
+        shown = [read(path).frame(0).normalized() for path in files[: min(len(files), count)]]
         levels = [restorer.noise_level(picture, None) for picture in shown]
         for picture, level in zip(shown, levels, strict=True):
             restorer.restore(picture, level)

@@ -1,7 +1,7 @@
 """Files <-> arrays without loss: `read` a picture, let a network see its frames, `save` it as it was.
 
     picture = read(path)
-    picture.save(temporary, (f.back(restore(f.shown())) for f in map(picture.frame, range(picture.frames))))
+    picture.save(temporary, (f.encode(restore(f.normalized())) for f in map(picture.frame, range(picture.frames))))
 
 Knows files, not networks: numpy arrays go in and out. One format family a file; each file's docstring says what is kept.
 """

@@ -18,21 +18,21 @@ class YbrFull:
     maximum: int
     channels: int = 3
 
-    def shown(self, stored: np.ndarray) -> np.ndarray:
+    def decode(self, stored: np.ndarray) -> np.ndarray:
         samples = stored.astype(np.float32)
         samples[..., 1:] -= (self.maximum + 1) // 2
         return samples @ (_TO_RGB.T / self.maximum).astype(np.float32)
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
-        return np.clip(self.shown(stored), 0, 1)
+        return np.clip(self.decode(stored), 0, 1)
 
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
         return None
 
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        change = (restored - shown) @ (_FROM_RGB.T * self.maximum).astype(np.float32)
+    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        change = (restored - normalized) @ (_FROM_RGB.T * self.maximum).astype(np.float32)
         new = np.clip(np.rint(stored + change), 0, self.maximum).astype(stored.dtype)
-        return np.where((restored != shown).any(-1, keepdims=True), new, stored)
+        return np.where((restored != normalized).any(-1, keepdims=True), new, stored)
 
     def alpha(self, stored: np.ndarray) -> np.ndarray | None:
         return None
@@ -46,17 +46,17 @@ class PaletteIndices:
     """float32 (2**bits, 3) in [0, 1], the colour of index 0, 1, ..."""
     channels: int = 3
 
-    def shown(self, stored: np.ndarray) -> np.ndarray:
+    def decode(self, stored: np.ndarray) -> np.ndarray:
         return self.table[stored & stored.dtype.type(len(self.table) - 1)]  # bits above the index say nothing of colour
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
-        return self.shown(stored)
+        return self.decode(stored)
 
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
         return None
 
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        changed = np.abs(restored - shown).max(-1) > 0.5 / 255
+    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        changed = np.abs(restored - normalized).max(-1) > 0.5 / 255
         if not changed.any():
             return stored.copy()
         cells, inverse = np.unique(_cells(restored[changed]), return_inverse=True)

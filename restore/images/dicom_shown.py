@@ -81,7 +81,7 @@ class Table:
         values = self.field.values(stored)
         return values.astype(np.int32) - self.field.low if self.field.low else values
 
-    def shown(self, stored: np.ndarray) -> np.ndarray:
+    def decode(self, stored: np.ndarray) -> np.ndarray:
         return self.table[self._index(stored)][..., None]
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
@@ -90,9 +90,9 @@ class Table:
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
         return ~self.padding[self._index(stored)] if self.padding.any() else None
 
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
+    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
         index = self._index(stored).astype(np.int32, copy=False)
-        change = restored[..., 0].astype(np.float64) - shown[..., 0]
+        change = restored[..., 0].astype(np.float64) - normalized[..., 0]
         changed = (change != 0) & ~self.padding[index]
         moved = np.rint(np.clip(index + change / self.step, 0, len(self.table) - 1)).astype(np.int32)
         new = np.where(changed, self._aside(moved), index)

@@ -13,18 +13,18 @@ from PIL import Image
 from restore.images.premultiplied import Premultiplied
 
 BAND = 1 << 21
-"""Pixels handled at a time: bounds what `shown` and `back` need beside their result."""
+"""Pixels handled at a time: bounds what `normalized` and `encode` need beside their result."""
 
 
 class Mapping(Protocol):
-    """Stored samples <-> shown values, for one band of rows; stateless, so bands and threads don't matter."""
+    """Stored samples <-> normalized values, for one band of rows; stateless, so bands and threads don't matter."""
 
     @property
     def channels(self) -> int:
         """Channels a network sees: 1 (gray) or 3 (RGB)."""
         ...
 
-    def shown(self, stored: np.ndarray) -> np.ndarray:
+    def decode(self, stored: np.ndarray) -> np.ndarray:
         """(h, W[, C]) stored -> (h, W, channels) float32; finite everywhere.
 
         An affine map of the samples (of the colours, where those are coded otherwise) for which black and white are 0 and 1.
@@ -40,15 +40,15 @@ class Mapping(Protocol):
         """(h, W) bool, true where the samples are a picture (no padding, finite); None where all of them are."""
         ...
 
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A changed copy of `stored`; `shown` is what `shown(stored)` gave, `restored` is finite, both (h, W, channels).
+    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A changed copy of `stored`; `normalized` is what `decode(stored)` gave, `restored` is finite, both (h, W, channels).
 
-        Where `restored == shown`, and where the samples are not valid, the result equals `stored` bit for bit.
+        Where `restored == normalized`, and where the samples are not valid, the result equals `stored` bit for bit.
         """
         ...
 
     def alpha(self, stored: np.ndarray) -> np.ndarray | None:
-        """(h, W) opacity in the stored dtype, or None; the picture's own scale, never touched by `back`."""
+        """(h, W) opacity in the stored dtype, or None; the picture's own scale, never touched by `encode`."""
         ...
 
 
@@ -108,11 +108,11 @@ class Frame:
         """(H, W) opacity in the stored dtype, or None where the picture has none."""
         return self.mapping.alpha(self.stored)
 
-    def shown(self) -> np.ndarray:
+    def normalized(self) -> np.ndarray:
         """What a network sees: float32 (H, W, 1|3), RGB order, finite, without alpha; black is 0, white is 1, and what is beyond them
-        is not clipped (see `Mapping.shown`). Where the samples are no picture it is continued from what lies about.
+        is not clipped (see `Mapping.decode`). Where the samples are no picture it is continued from what lies about.
         """
-        picture = self._banded(self._shown)
+        picture = self._banded(self._normalized)
         valid = self.valid()
         return picture if valid is None else filled(picture, valid)
 
@@ -137,12 +137,12 @@ class Frame:
             out[rows] = convert(rows)
         return out
 
-    def _shown(self, rows: slice) -> np.ndarray:
+    def _normalized(self, rows: slice) -> np.ndarray:
         """What a band of rows shows."""
-        return self.mapping.shown(self.stored[rows])
+        return self.mapping.decode(self.stored[rows])
 
     def resized(self, height: int, width: int) -> Frame:
-        """The frame with other numbers of samples: what `back` then takes is a picture of that size.
+        """The frame with other numbers of samples: what `encode` then takes is a picture of that size.
 
         Alpha is resampled by the cubic kernel, antialiased; all else is the nearest sample, to be replaced by what is restored: only what
         no network sees (a transparent colour, padding) stays so.
@@ -163,12 +163,12 @@ class Frame:
                 stored[..., channel] = alpha
         return Frame(stored, self.mapping)
 
-    def back(self, restored: np.ndarray) -> np.ndarray:
+    def encode(self, restored: np.ndarray) -> np.ndarray:
         """Float32 (H, W, 1|3) -> the stored shape and dtype, rounded and clipped to what the file can hold.
 
         A further channel tells where alpha becomes as opaque as the picture is anywhere (above 0) and where it stays.
-        Alpha, and samples for which `restored` equals `shown()`, stay as stored, bit for bit; so do samples for which
-        `restored` isn't finite. ValueError if the shape differs from `shown()`'s.
+        Alpha, and samples for which `restored` equals `normalized()`, stay as stored, bit for bit; so do samples for which
+        `restored` isn't finite. ValueError if the shape differs from `normalized()`'s.
         """
         expected = (*self.stored.shape[:2], self.mapping.channels)
         if restored.ndim == 2:
@@ -177,19 +177,19 @@ class Frame:
         if restored.shape[2] == expected[2] + 1 and self.alpha is not None:
             restored, opaque = restored[..., :-1], restored[..., -1] > 0
         if restored.shape != expected:
-            raise ValueError(f"the restored frame is {restored.shape}, expected {expected} like shown()")
+            raise ValueError(f"the restored frame is {restored.shape}, expected {expected} like normalized()")
         if opaque is not None and isinstance(self.mapping, Premultiplied):  # colours depend on the alpha: it changes first
             alpha = np.where(opaque, self.mapping.alpha(self.stored).max(), self.mapping.alpha(self.stored))
-            return Frame(self.mapping.with_alpha(self.stored, alpha), self.mapping).back(restored)
+            return Frame(self.mapping.with_alpha(self.stored, alpha), self.mapping).encode(restored)
         out = np.empty_like(self.stored, order="C")
         for rows in bands(self.stored.shape):
             stored = self.stored[rows]
-            shown = self._shown(rows)
+            normalized = self._normalized(rows)
             new = np.asarray(restored[rows], np.float32)
             finite = np.isfinite(new)
             if not finite.all():
-                new = np.where(finite, new, shown)
-            out[rows] = self.mapping.back(stored, shown, new)
+                new = np.where(finite, new, normalized)
+            out[rows] = self.mapping.encode(stored, normalized, new)
         if opaque is not None and self.alpha is not None:
             out[..., self.mapping.alpha_channel][opaque] = self.alpha.max()  # type: ignore[attr-defined, index]
         return out

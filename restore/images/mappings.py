@@ -29,7 +29,7 @@ def _joined(stored: np.ndarray, colour: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Linear:
-    """shown = (stored - low) / (high - low), mirrored for MINISWHITE; extra channels (alpha) pass by.
+    """normalized = (stored - low) / (high - low), mirrored for MINISWHITE; extra channels (alpha) pass by.
 
     Exact for the integers of 8 and 16 bits; wider samples keep their precision because only the change is added.
     """
@@ -53,14 +53,14 @@ class Linear:
         return (self.high - self.low) or 1.0
 
     def _raw(self, colour: np.ndarray) -> np.ndarray:
-        """Shown values; NaN and infinity stay."""
+        """Normalized values; NaN and infinity stay."""
         wide: type[np.floating[Any]] = np.float32 if colour.dtype in (np.uint8, np.uint16, np.bool_) else np.float64
         with np.errstate(invalid="ignore", over="ignore"):
             values: np.ndarray = (colour.astype(wide) - np.asarray(self.low, wide)) / np.asarray(self.span, wide)
         return 1 - values if self.inverted else values
 
     def _table(self, dtype: np.dtype) -> np.ndarray | None:
-        """The shown value of every sample that 8 or 16 unsigned bits can hold, several times quicker to look up than to compute;
+        """The normalized value of every sample that 8 or 16 unsigned bits can hold, several times quicker to look up than to compute;
         None for other types, and where some samples are no picture.
         """
         if dtype.kind != "u" or dtype.itemsize > 2 or self.padding is not None:
@@ -75,7 +75,7 @@ class Linear:
                 usable &= (colour < self.padding[0]) | (colour > self.padding[1])
         return usable
 
-    def shown(self, stored: np.ndarray) -> np.ndarray:
+    def decode(self, stored: np.ndarray) -> np.ndarray:
         colour = _split(stored, self.channels)
         table = self._table(colour.dtype)
         if table is not None:
@@ -95,13 +95,13 @@ class Linear:
             return None
         return np.asarray(self._usable(colour, self._raw(colour)).all(-1))
 
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
+    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
         colour = _split(stored, self.channels)
         if self._table(colour.dtype) is not None:
-            new = self._whole_numbers(colour, restored - shown)
+            new = self._whole_numbers(colour, restored - normalized)
             return _joined(stored, self._keyed(colour, new) if self.key else new)
         raw = self._raw(colour)
-        change = restored.astype(raw.dtype) - shown
+        change = restored.astype(raw.dtype) - normalized
         changed = (change != 0) & self._usable(colour, raw)
         step = -self.span if self.inverted else self.span
         with np.errstate(invalid="ignore", over="ignore"):
@@ -118,7 +118,7 @@ class Linear:
         return _joined(stored, self._keyed(colour, new) if self.key else new)
 
     def _whole_numbers(self, colour: np.ndarray, change: np.ndarray) -> np.ndarray:
-        """Samples of 8 or 16 bits moved by `change` (shown units, overwritten), rounded; no change keeps a sample exactly."""
+        """Samples of 8 or 16 bits moved by `change` (normalized units, overwritten), rounded; no change keeps a sample exactly."""
         low, high = self._limits(colour.dtype)
         change *= np.float32(-self.span if self.inverted else self.span)
         still = change == 0
@@ -171,18 +171,18 @@ class Inks:
     channels: int = 3
     alpha_channel: int | None = None
 
-    def shown(self, stored: np.ndarray) -> np.ndarray:
+    def decode(self, stored: np.ndarray) -> np.ndarray:
         inks = stored[..., :4].astype(np.float32) / np.float32(self.full)
         return (1 - inks[..., :3]) * (1 - inks[..., 3:])
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
-        return self.shown(stored)
+        return self.decode(stored)
 
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
         return None
 
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        changed = (restored != shown).any(-1, keepdims=True)
+    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        changed = (restored != normalized).any(-1, keepdims=True)
         wanted = np.clip(restored, 0, 1)
         white = 1 - stored[..., 3:4].astype(np.float32) / np.float32(self.full)
         paper = np.maximum(white, wanted.max(-1, keepdims=True))

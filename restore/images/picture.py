@@ -139,7 +139,7 @@ class Picture:
     ) -> None:
         """Write a complete file at `path` with this picture's format, compression and metadata.
 
-        `frames` are arrays as `Frame.back` returns them, as many as `self.frames`; they are consumed one by one. They may be
+        `frames` are arrays as `Frame.encode` returns them, as many as `self.frames`; they are consumed one by one. They may be
         `scale` times as high and wide as those read. `path`'s suffix means nothing; the caller renames. `description` and
         `settings` (what was done, and with which options) go into formats that record them. The same inputs give byte-identical
         files. Where every frame equals what was read, the original bytes are copied (never for DICOM, nor where an orientation

@@ -15,7 +15,7 @@ _LOW, _HIGH = -1.0, 2.0
 
 @dataclass(frozen=True)
 class Premultiplied:
-    """shown = (colour / alpha x full - low) / (high - low), and 0 where alpha is 0, which stays as stored."""
+    """normalized = (colour / alpha x full - low) / (high - low), and 0 where alpha is 0, which stays as stored."""
 
     full: float
     """The alpha that is opaque."""
@@ -37,7 +37,7 @@ class Premultiplied:
         at = self.alpha_channel
         return stored[..., : self.channels].astype(wide), stored[..., at : at + 1].astype(wide)
 
-    def shown(self, stored: np.ndarray) -> np.ndarray:
+    def decode(self, stored: np.ndarray) -> np.ndarray:
         """(h, W, C) stored -> (h, W, channels) float32: straight colours, nominal [0, 1], finite."""
         colour, alpha = self._parts(stored)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
@@ -49,7 +49,7 @@ class Premultiplied:
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
         """(h, W, C) stored -> (h, W, channels) float32 in [0, 1]: straight colours as a viewer shows them."""
-        return np.clip(self.shown(stored), 0, 1)
+        return np.clip(self.decode(stored), 0, 1)
 
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
         """(h, W) where there is a colour: alpha is above 0 and the samples are numbers; None where that is everywhere."""
@@ -57,10 +57,10 @@ class Premultiplied:
         there = (alpha[..., 0] > 0) & np.isfinite(colour).all(-1) & np.isfinite(alpha[..., 0])
         return None if there.all() else there
 
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
+    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
         """A changed copy of `stored`, as `Mapping.back` says; a changed colour ends between 0 and its alpha."""
         colour, alpha = self._parts(stored)
-        change = restored.astype(colour.dtype) - shown
+        change = restored.astype(colour.dtype) - normalized
         changed = (change != 0) & (alpha > 0) & np.isfinite(alpha) & np.isfinite(colour)
         step = -self._span if self.inverted else self._span
         with np.errstate(invalid="ignore", over="ignore"):

@@ -220,7 +220,7 @@ def _scores(result: Picture, reference: Picture, metrics: Mapping[str, Metric]) 
         raise ValueError(f"{result.frames} frames against {reference.frames} of the reference")
     columns: dict[str, list[float]] = {name: [] for name in metrics}
     for index in range(result.frames):
-        first, second = result.frame(index).shown(), reference.frame(index).shown()
+        first, second = result.frame(index).normalized(), reference.frame(index).normalized()
         if first.shape[:2] != second.shape[:2]:
             sizes = [f"{shown.shape[1]} x {shown.shape[0]}" for shown in (first, second)]
             raise ValueError(f"{sizes[0]} pixels against {sizes[1]} of the reference")

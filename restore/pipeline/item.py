@@ -43,11 +43,11 @@ class Decoded(Frame):
     known: Any = None
     """What the work's `look` found, in that thread too; None where the work has none."""
 
-    def shown(self) -> np.ndarray:
+    def normalized(self) -> np.ndarray:
         """Float32 (H, W, 1 or 3), the same array at each call."""
         return self.kept
 
-    def _shown(self, rows: slice) -> np.ndarray:
+    def _normalized(self, rows: slice) -> np.ndarray:
         return self.kept[rows]
 
 
@@ -67,7 +67,7 @@ class Work(Protocol):
         """All that decides the result beside the input (hash of the weights, options), JSON-able. Loads no network."""
 
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        """The restored frame, float32 (H, W, 1 or 3) like `frame.shown()` but for its size, and facts for the report.
+        """The restored frame, float32 (H, W, 1 or 3) like `frame.normalized()` but for its size, and facts for the report.
 
         A fact called `warnings` is a list of sentences that the user should read; the report keeps them apart.
         """
@@ -201,7 +201,7 @@ class Item:
         needed = 4 * height * width * frame.mapping.channels
         if needed > (free := free_memory()):
             raise MemoryError(f"it takes {needed >> 20:,} MB, {free >> 20:,} MB are free")
-        decoded = Decoded(frame.stored, frame.mapping, frame.shown())
+        decoded = Decoded(frame.stored, frame.mapping, frame.normalized())
         # the network's thread must not do alone what a helper can do beside it
         look = getattr(self.context.step, "look", None)
         return replace(decoded, known=look(decoded, picture)) if look else decoded
@@ -303,7 +303,7 @@ class Item:
             self.row.seconds["encode"] -= time.perf_counter() - waited
             if not all(np.isfinite(image[rows]).all() for rows in bands(image.shape)):
                 raise ValueError("the network's result holds values that are no numbers (NaN or infinite)")
-            yield frame.resized(*image.shape[:2]).back(image)
+            yield frame.resized(*image.shape[:2]).encode(image)
             del frame, image
             waited = time.perf_counter()
         self.row.seconds["encode"] -= time.perf_counter() - waited

@@ -93,8 +93,8 @@ class Denoise:
         }
 
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        """Denoise one frame: float32 (H, W, 1|3) like `frame.shown()`, and facts for the report."""
-        shown = frame.shown()
+        """Denoise one frame: float32 (H, W, 1|3) like `frame.normalized()`, and facts for the report."""
+        shown = frame.normalized()
         seen: Seen = frame.known if isinstance(frame, Decoded) else self.look(frame, picture)
         restorer = self.restorer(seen.weights)
         seen_picture = shown[:, :, :1] if seen.gray else shown
@@ -109,7 +109,7 @@ class Denoise:
 
         No network is touched: torch's threads wait less eagerly for each other once a second thread has had some of its own.
         """
-        shown = frame.shown()
+        shown = frame.normalized()
         gray = shown.shape[2] == 1 or radiograph.is_gray(shown)
         name = self._name(shown, gray, picture)
         valid = frame.valid()

@@ -122,8 +122,8 @@ class Inpaint:
         return [mask] if mask is not None else []
 
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        """Fill one frame: float32 (H, W, 1|3) like `frame.shown()`, behind it the opacity where alpha told the holes, and facts."""
-        shown = frame.shown()
+        """Fill one frame: float32 (H, W, 1|3) like `frame.normalized()`, behind it the opacity where alpha told the holes, and facts."""
+        shown = frame.normalized()
         hole = grown(self.hole(shown, frame, picture), self.grow)
         if self._writer is not None:
             relative = self._matched[picture.path][1] if picture.path in self._matched else Path(picture.path.name)
@@ -199,7 +199,7 @@ class Inpaint:
         masks, index, marked = page[1:] if page is not None and page[0] is picture else (mask_files.opened(path, size), 0, False)
         if masks.frames not in (1, picture.frames):
             raise ValueError(f"its mask {path} has {masks.frames} pages, the picture {picture.frames}: give it one a page, or one for all")
-        mask = np.asarray(masks.frame(index if masks.frames > 1 else 0).shown().mean(2) > 0.5)
+        mask = np.asarray(masks.frame(index if masks.frames > 1 else 0).normalized().mean(2) > 0.5)
         mask = ~mask if self.options["invert_masks"] else mask
         marked = marked or bool(mask.any())
         self._page = (picture, masks, index + 1, marked)

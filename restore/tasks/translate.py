@@ -62,8 +62,8 @@ class Translate:
         }  # fmt: skip
 
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        """Translate one frame: float32 (H, W, 1|3) like `frame.shown()`, and facts for the report."""
-        shown = frame.shown()
+        """Translate one frame: float32 (H, W, 1|3) like `frame.normalized()`, and facts for the report."""
+        shown = frame.normalized()
         restored, trace = self.restorer().restore(shown, None, self.strength)
         return restored, {"weights": self.entry.name, **trace.facts()}
 

@@ -74,7 +74,7 @@ class Upscale:
 
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
         """Enlarge one frame: float32 (scale H, scale W, 1|3), and facts for the report."""
-        shown = frame.shown()
+        shown = frame.normalized()
         gray = shown.shape[2] == 3 and radiograph.is_gray(shown)
         restored, trace = self.restorer().restore(shown[:, :, :1] if gray else shown, None, self.strength)
         if self.scale != self.own:

@@ -32,7 +32,7 @@ class _Work:
         return {"options": self.arguments["options"]}
 
     def restore(self, frame: Any, picture: Any) -> Any:
-        return 1 - frame.shown(), {"weights": "denoise-gray", "noise": 12.345, "precision": "fp32", "tile": 0}
+        return 1 - frame.normalized(), {"weights": "denoise-gray", "noise": 12.345, "precision": "fp32", "tile": 0}
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ class Work:
         if picture.path.name == "b.png":
             print("in the network", flush=True)
             for _ in range(1200): time.sleep(0.05)
-        return frame.shown(), {}
+        return frame.normalized(), {}
 restore.tasks.TASKS = {"denoise": SimpleNamespace(work=lambda **_: Work())}
 restore_cli.main(sys.argv[1:])
 """

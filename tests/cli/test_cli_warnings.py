@@ -36,7 +36,7 @@ class _Warning:
         warnings.warn("of a library", UserWarning, stacklevel=1)
         logging.getLogger("somelibrary").warning("logged by a library")
         told = [] if picture.path.name == "a.png" else ["The end of the file is missing.", "Its second picture is not kept."]
-        return frame.shown(), {"warnings": told}
+        return frame.normalized(), {"warnings": told}
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ class Work:
     name = "denoise"
     scale = 1.0
     def settings(self): return {}
-    def restore(self, frame, picture): return frame.shown(), {}
+    def restore(self, frame, picture): return frame.normalized(), {}
 restore.tasks.TASKS = {"denoise": SimpleNamespace(work=lambda **_: Work())}
 restore_cli.main(sys.argv[1:])
 """

@@ -28,7 +28,7 @@ class Slow:
 
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
         time.sleep(self.seconds)
-        return frame.shown() * np.float32(0.9) + np.float32(0.05), {}
+        return frame.normalized() * np.float32(0.9) + np.float32(0.05), {}
 
 
 def fill(root: Path, mutants: int, good: int, seed: int) -> None:

@@ -43,7 +43,7 @@ class Changed:
         return {}
 
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        return frame.shown() * np.float32(0.9) + np.float32(0.05), {}
+        return frame.normalized() * np.float32(0.9) + np.float32(0.05), {}
 
 
 class _Caught(logging.Handler):
@@ -104,7 +104,7 @@ def _reopened(path: Path, size: tuple[int, int] | None, frames: int | None) -> s
     try:
         picture = images.read(path)
         for index in range(picture.frames):
-            picture.frame(index).shown()
+            picture.frame(index).normalized()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     if (picture.size, picture.frames) != (size, frames):

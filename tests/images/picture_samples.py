@@ -161,7 +161,7 @@ ALL = {**LOSSLESS, **LOSSY}
 
 def shown(path: Path) -> list[np.ndarray]:
     picture = read(path)
-    return [picture.frame(i).shown() for i in range(picture.frames)]
+    return [picture.frame(i).normalized() for i in range(picture.frames)]
 
 
 def stored(path: Path) -> list[np.ndarray]:
@@ -172,6 +172,6 @@ def stored(path: Path) -> list[np.ndarray]:
 def passed(picture: Picture, path: Path, change: Callable[[np.ndarray], np.ndarray] = lambda a: a) -> list[np.ndarray]:
     """Take a picture through a restorer into `path`; the frames that were given to `save`."""
     frames = [picture.frame(i) for i in range(picture.frames)]
-    given = [frame.back(change(frame.shown())) for frame in frames]
+    given = [frame.encode(change(frame.normalized())) for frame in frames]
     picture.save(path, given, description="made in a test", settings="strength=1")
     return given

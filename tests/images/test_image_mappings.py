@@ -1,4 +1,4 @@
-"""Properties: back(shown()) is the identity for every dtype and mapping, and a restorer can't break a file."""
+"""Properties: encode(normalized()) is the identity for every dtype and mapping, and a restorer can't break a file."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 def _holds(frame: Frame) -> None:
     """Identity is exact; no restored values, not even broken ones, leave the dtype or raise."""
-    seen = frame.shown()
+    seen = frame.normalized()
     assert np.isfinite(seen).all() and seen.dtype == np.float32
-    assert _same(frame.back(seen), frame.stored)
+    assert _same(frame.encode(seen), frame.stored)
     for value in (0.0, 1.0, -5.0, 1e9, np.nan, np.inf):
-        changed = frame.back(np.full_like(seen, value))
+        changed = frame.encode(np.full_like(seen, value))
         assert changed.dtype == frame.stored.dtype and changed.shape == frame.stored.shape
         if not np.isfinite(value):
             assert _same(changed, frame.stored)
@@ -83,8 +83,8 @@ def test_dicom_tables(data: st.DataObject, bits: int, signed: bool, first: bool,
     words = data.draw(arrays.arrays(np.int16 if signed else np.uint16, data.draw(SHAPES)))
     frame = Frame(words, build(field, ds, 0, (0, 100)))
     _holds(frame)
-    new = frame.back((frame.shown() + 0.01).astype(np.float32))
-    assert np.all(frame.mapping.shown(new) >= frame.mapping.shown(words) - 1e-6)
+    new = frame.encode((frame.normalized() + 0.01).astype(np.float32))
+    assert np.all(frame.mapping.decode(new) >= frame.mapping.decode(words) - 1e-6)
     outside = ~((1 << bits) - 1) & 0xFFFF
     if not signed:
         assert np.array_equal(new & outside, words & outside)
@@ -93,7 +93,7 @@ def test_dicom_tables(data: st.DataObject, bits: int, signed: bool, first: bool,
 def test_sixteen_bits_arrive_where_they_were_sent() -> None:
     samples = np.zeros((256, 256), np.uint16)
     wanted = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    back = Frame(samples, plain(samples)).back(wanted.astype(np.float32)[..., None] / np.float32(65535))
+    back = Frame(samples, plain(samples)).encode(wanted.astype(np.float32)[..., None] / np.float32(65535))
     assert np.array_equal(back, wanted)
 
 
@@ -102,16 +102,16 @@ def test_hot_pixels_do_not_darken_a_float_picture() -> None:
     samples[3, 3] = 1e30
     mapping = ranged(samples, 1, inverted=False, alpha_channel=None)
     frame = Frame(samples, mapping)
-    assert 0.4 < frame.shown().mean() < 0.6
-    assert frame.back(frame.shown() * np.float32(0.9))[3, 3] == samples[3, 3]
+    assert 0.4 < frame.normalized().mean() < 0.6
+    assert frame.encode(frame.normalized() * np.float32(0.9))[3, 3] == samples[3, 3]
 
 
 def test_full_black_hides_its_inks() -> None:
     inks = np.array([[[10, 20, 30, 255], [0, 0, 0, 255]]], np.uint8)
     frame = Frame(inks, Inks(255))
-    assert frame.shown().max() == 0
-    brighter = frame.back(np.full((1, 2, 3), 0.5, np.float32))
-    assert np.allclose(Frame(brighter, Inks(255)).shown(), 0.5, atol=0.005)
+    assert frame.normalized().max() == 0
+    brighter = frame.encode(np.full((1, 2, 3), 0.5, np.float32))
+    assert np.allclose(Frame(brighter, Inks(255)).normalized(), 0.5, atol=0.005)
 
 
 @pytest.mark.parametrize("tag", range(2, 9))

@@ -64,7 +64,7 @@ def test_a_palette_whose_colours_change_becomes_true_colour(tmp_path: Path) -> N
 def test_a_gray_palette_stays_gray(tmp_path: Path) -> None:
     source, out = tmp_path / "a.png", tmp_path / "out"
     Image.fromarray(G8).convert("P").save(source)
-    assert read(source).frame(0).shown().shape[-1] == 1
+    assert read(source).frame(0).normalized().shape[-1] == 1
     passed(read(source), out, half)
     with Image.open(out) as image:
         assert image.mode == "L"
@@ -230,7 +230,7 @@ def test_conversion_keeps_samples(name: str, target: str, tmp_path: Path) -> Non
     assert again.format == target
     if name not in ("p2.pgm", "white16.tif") and again.format != picture.format:
         assert np.array_equal(again.frame(0).stored, frame.stored)
-    assert np.abs(again.frame(0).shown() - frame.shown()).max() <= 0.5 / 255 + 1e-6
+    assert np.abs(again.frame(0).normalized() - frame.normalized()).max() <= 0.5 / 255 + 1e-6
 
 
 def test_conversion_carries_profile_and_resolution(tmp_path: Path) -> None:

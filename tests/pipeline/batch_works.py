@@ -28,7 +28,7 @@ class Identity:
 
     def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
         self.seen.append(picture.path.name)
-        return frame.shown(), {"weights": "none", "noise": 0.0, "precision": "fp32", "tile": 0}
+        return frame.normalized(), {"weights": "none", "noise": 0.0, "precision": "fp32", "tile": 0}
 
 
 class Inverse(Identity):

@@ -130,7 +130,7 @@ def test_an_error_at_any_step_fails_one_picture(tmp_path: Path, monkeypatch: pyt
 def test_values_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
     class Broken(Identity):
         def restore(self, frame: Any, picture: Any) -> Any:
-            return frame.shown() * float("nan"), {}
+            return frame.normalized() * float("nan"), {}
 
     report = run(Broken(), [picture(tmp_path / "a.png")], tmp_path / "out")
     assert "no numbers" in report.rows[0].error

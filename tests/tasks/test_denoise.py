@@ -41,7 +41,7 @@ def make(fp32: Runtime) -> Callable[..., Denoise]:
 
 
 def _restore(work: Denoise, shown: np.ndarray, radiograph: bool | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-    frame: Any = SimpleNamespace(shown=lambda: shown, valid=lambda: None)
+    frame: Any = SimpleNamespace(normalized=lambda: shown, valid=lambda: None)
     picture: Any = SimpleNamespace(radiograph=radiograph)
     return work.restore(frame, picture)
 
@@ -159,4 +159,4 @@ def test_a_batch_looks_at_a_picture_where_it_is_decoded_and_restores_it_the_same
     assert [thread is threading.main_thread() for thread in threads] == [False]
     picture = images.read(path)
     restored, _ = work.restore(picture.frame(0), picture)
-    np.testing.assert_array_equal(images.read(tmp_path / "out" / "scan.png").frame(0).stored, picture.frame(0).back(restored))
+    np.testing.assert_array_equal(images.read(tmp_path / "out" / "scan.png").frame(0).stored, picture.frame(0).encode(restored))

@@ -141,7 +141,7 @@ def test_what_is_chosen_for_a_picture_stays_the_same(folder: Path) -> None:
     _train(folder, 1, "runs/denoise-gray")
     restore.run("denoise", folder / "0.png", "chosen", device="cpu")
     restore.run("denoise", folder / "0.png", "shipped", device="cpu", weights=weights.shipped_folder() / "denoise-gray.safetensors")
-    chosen, shipped = (read(Path(out) / "0.png").frame(0).shown() for out in ("chosen", "shipped"))
+    chosen, shipped = (read(Path(out) / "0.png").frame(0).normalized() for out in ("chosen", "shipped"))
     assert np.array_equal(chosen, shipped)
 
 
