@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from restore.pipeline.process import Stopped
+
+Thing = TypeVar("Thing")
 
 NICENESS = 10
 """A helping thread's place among those that want the processor, as `nice` counts (19 is the last)."""
@@ -113,16 +117,16 @@ class MemoryLimiter:
             go()
 
 
-class BoundedQueue:
+class BoundedQueue(Generic[Thing]):
     """A bounded queue that either end can close."""
 
     def __init__(self, length: int) -> None:
         self._length = length
-        self._things: deque[Any] = deque()
+        self._things: deque[Thing] = deque()
         self._changed = threading.Condition()
         self._ended = self._broken = False
 
-    def put(self, thing: Any) -> None:
+    def put(self, thing: Thing) -> None:
         """Lay a thing on the queue; waits for room. Raises Stopped once the queue is broken."""
         with self._changed:
             self._changed.wait_for(lambda: self._broken or len(self._things) < self._length)
@@ -144,7 +148,7 @@ class BoundedQueue:
             self._things.clear()
             self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Thing]:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._broken or self._ended or bool(self._things))

@@ -8,122 +8,163 @@ coarse to fine too).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self, Unpack
 
 import cv2
 import numpy as np
 
-from restore.inference.restorer import Restorer
-from restore.inference.seams import joined
-from restore.inference.texture import textured
+from restore.inference.calling import called
+from restore.inference.fallbacks import RunInfo
+from restore.inference.loading import Recipe, RunOptions, network_of, runner_of
+from restore.inference.seams import blended
+from restore.inference.texture import synthesized
+from restore.networks.spec import Network
 
 WIDEST = 96
 """Width in pixels of the widest hole that is filled at full size alone: about what training showed."""
 CONTEXT, LEAST_CONTEXT, NEAR = 1.5, 96, 24
 """Surroundings that a crop shows on every side: so many times the width of its widest hole, and so many pixels at least; and how near
 to each other holes share a crop."""
-Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(H, W, C) float32 and (H, W) bool -> the same with the holes filled."""
 
 
 @dataclass
-class Filling:
-    """How a picture was filled: for the report."""
+class InpaintInfo:
+    """How the holes of a picture were filled, for the report."""
 
     holes: int = 0
-    share: float = 0.0
+    fraction: float = 0.0
     coarsest: float = 1.0
-    traces: list[Any] = field(default_factory=list)
+    runs: list[RunInfo] = field(default_factory=list)
 
-    def facts(self) -> dict[str, Any]:
-        """The holes found, the share of the picture they take, and what the network reported."""
-        facts: dict[str, Any] = {"holes": self.holes, "missing": round(self.share, 5)}
+    def stats(self) -> dict[str, Any]:
+        """The holes, the fraction of the picture that they cover, and how the network ran."""
+        stats: dict[str, Any] = {"holes": self.holes, "missing": round(self.fraction, 5)}
         if self.coarsest < 1:
-            facts["coarsest_scale"] = round(self.coarsest, 3)
-        redone = [text for trace in self.traces for text in trace.redone]
-        return facts | ({"precision": self.traces[0].precision} if self.traces else {}) | ({"redone": redone} if redone else {})
+            stats["coarsest_scale"] = round(self.coarsest, 3)
+        redone = [text for run in self.runs for text in run.redone]
+        return stats | ({"precision": self.runs[0].precision} if self.runs else {}) | ({"redone": redone} if redone else {})
 
 
-class Filler:
-    """Fills the holes of pictures by a network, or by one of OpenCV's methods. It holds no picture, so threads may share one.
+class Inpainter:
+    """Fills holes with a network or with one of OpenCV's methods. It holds no state of a picture, so threads may share one.
 
     Args:
-        restorer: whose network fills holes; None for the classical ways.
+        network: fills holes; None for the classical methods.
+        recipe: the recipe of its weights.
         method: "network", "telea" (Telea 2004) or "navier-stokes" (Bertalmio et al. 2001).
-        feather: pixels over which a filling fades in behind its edge.
-        texture: whether wide holes get detail from where the picture is known, beside what the network makes; see `textured`.
+        feather: pixels over which the filling blends with the picture inside the edge of a hole.
+        texture: whether wide holes get detail from elsewhere in the picture, besides the network's output; see `synthesized`.
+        options: see `RunOptions`.
 
     Raises:
-        ValueError: an unknown method, or no network where one is needed.
+        ValueError: an unknown method, no network where one is needed, or one that takes no mask.
     """
 
-    def __init__(self, restorer: Restorer | None, method: str = "network", *, feather: int = 0, texture: bool = True) -> None:
+    def __init__(
+        self, network: Network | None = None, recipe: Recipe | None = None, *, method: str = "network", feather: int = 0,
+        texture: bool = True, **options: Unpack[RunOptions],
+    ) -> None:  # fmt: skip
         if method not in METHODS:
             raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
-        if method == "network" and restorer is None:
+        if method == "network" and network is None:
             raise ValueError("the method 'network' needs weights")
-        self.restorer, self.method, self.feather = restorer, method, feather
+        if network is not None and "mask" not in network.spec.conditions:
+            raise ValueError("an inpainter's network takes a mask as its condition, and this one does not")
+        self.recipe: Recipe = recipe or {}
+        self.runner = runner_of(network, options) if network is not None else None
+        self.method, self.feather = method, feather
         self.texture = texture and method == "network"
 
-    def __call__(self, shown: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, Filling]:
-        """Fill a picture.
+    @classmethod
+    def load(
+        cls, name: str | Path, *, feather: int = 0, texture: bool = True, **options: Unpack[RunOptions]
+    ) -> Self:
+        """An inpainter with the weights called `name` (a name, a file or a run's folder).
+
+        Raises:
+            ValueError: no such weights, or weights for another task.
+        """
+        return cls(*network_of(name, "inpaint"), feather=feather, texture=texture, **options)
+
+    def __call__(self, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Fill the holes of a picture.
 
         Args:
-            shown: (H, W, 1|3) float32, nominal [0, 1].
-            mask: (H, W) bool, true where the picture is missing; not all of it.
+            picture: an array; see `called`.
+            mask: (H, W) bool, true where the picture is missing; not everywhere.
 
         Returns:
-            (H, W, 1|3) float32, outside the mask the very values of `shown`, and how it went.
+            The same type and shape; outside the mask the very values of `picture`.
+
+        Raises:
+            ValueError: a shape or type that is no picture, a mask of another size, or one that leaves nothing of the picture.
+        """
+        filled = called(picture, lambda pixels, valid: self.inpaint(pixels, mask)[0])
+        return np.where(mask[:, :, None] if picture.ndim == 3 else mask, filled, picture)
+
+    def inpaint(self, pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, InpaintInfo]:
+        """Fill the holes of normalized pixels.
+
+        Args:
+            pixels: (H, W, 1|3) float32, nominal [0, 1].
+            mask: (H, W) bool, true where the picture is missing; not everywhere.
+
+        Returns:
+            (H, W, 1|3) float32, outside the mask the very values of `pixels`, and how it went.
 
         Raises:
             ValueError: a mask of another size, or one that leaves nothing of the picture.
         """
-        if mask.shape != shown.shape[:2]:
-            raise ValueError(f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the picture {shown.shape[1]} x {shown.shape[0]}")
+        if mask.shape != pixels.shape[:2]:
+            raise ValueError(f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the picture {pixels.shape[1]} x {pixels.shape[0]}")
         if mask.all():
             raise ValueError("the mask covers the whole picture: there is nothing to fill it from (is it inverted? --invert-masks)")
-        told = Filling(share=float(mask.mean()))
-        result = shown.copy()
+        info = InpaintInfo(fraction=float(mask.mean()))
+        result = pixels.copy()
         for crop in crops(mask):
-            told.holes += 1
-            piece = shown[crop.place]
-            # where the picture is known it is itself again: coarse fillings bleed, and texture and seams are taken from it
-            made = np.where(mask[crop.place][:, :, None], self._filled(piece, mask[crop.place], told), piece)
-            if self.texture:
-                made = textured(made, mask[crop.place])
-            if self.method == "network" and not self.feather:  # which leaves no step
-                made = joined(made, mask[crop.place])
-            made = np.clip(made, 0, 1)
-            if self.feather:
-                made = piece + (made - piece) * fading(crop.own, self.feather)[:, :, None]
-            result[crop.place][crop.own] = made[crop.own]
-        return result, told
+            info.holes += 1
+            self._fill(result, pixels[crop.region], mask[crop.region], crop, info)
+        return result, info
 
-    def _filled(self, piece: np.ndarray, hole: np.ndarray, told: Filling) -> np.ndarray:
+    def _fill(self, result: np.ndarray, piece: np.ndarray, hole: np.ndarray, crop: Crop, info: InpaintInfo) -> None:
+        """Fill a crop's own holes in the whole picture's result."""
+        # the known part is itself again: coarse fillings bleed, and texture and seams are taken from it
+        output = np.where(hole[:, :, None], self._coarse_to_fine(piece, hole, info), piece)
+        if self.texture:
+            output = synthesized(output, hole)
+        if self.method == "network" and not self.feather:  # which leaves no step
+            output = blended(output, hole)
+        output = np.clip(output, 0, 1)
+        if self.feather:
+            output = piece + (output - piece) * feathered(crop.own, self.feather)[:, :, None]
+        result[crop.region][crop.own] = output[crop.own]
+
+    def _coarse_to_fine(self, piece: np.ndarray, hole: np.ndarray, info: InpaintInfo) -> np.ndarray:
         if self.method != "network":
             return classical(piece, hole, METHODS[self.method])
         scale = min(1.0, WIDEST / max(1.0, width_of(hole)))
         if scale > 0.75:
-            return self._run(piece, hole, told)
-        told.coarsest = min(told.coarsest, scale)
+            return self._run(piece, hole, info)
+        info.coarsest = min(info.coarsest, scale)
         size = max(8, round(piece.shape[1] * scale)), max(8, round(piece.shape[0] * scale))
         small, small_hole = smaller(piece, hole, size)
-        coarse = enlarged(self._filled(small, small_hole, told), piece.shape)
-        # the coarse filling as if it were known, but for what is fine in it: that the network makes at full size
-        fine, near = piece.copy(), around(hole, LEAST_CONTEXT)  # what lies further off has told the coarse filling
-        fine[near] = self._run(piece[near], hole[near], told)
+        coarse = upscaled(self._coarse_to_fine(small, small_hole, info), piece.shape)
+        # the coarse filling gives the shapes; the network adds what is fine at full size
+        fine, near = piece.copy(), around(hole, LEAST_CONTEXT)  # what lies farther off has shaped the coarse filling
+        fine[near] = self._run(piece[near], hole[near], info)
         blur = 0.6 / scale
         shapes = np.where(hole[:, :, None], coarse, piece)
         texture = fine - cv2.GaussianBlur(fine, (0, 0), blur).reshape(fine.shape)
         return np.asarray(cv2.GaussianBlur(shapes, (0, 0), 0.5 * blur).reshape(shapes.shape) + texture, np.float32)
 
-    def _run(self, piece: np.ndarray, hole: np.ndarray, told: Filling) -> np.ndarray:
-        assert self.restorer is not None
-        made, trace = self.restorer.restore(piece, mask=hole)
-        told.traces.append(trace)
-        return made
+    def _run(self, piece: np.ndarray, hole: np.ndarray, info: InpaintInfo) -> np.ndarray:
+        assert self.runner is not None
+        output, run = self.runner.run(piece, mask=hole)
+        info.runs.append(run)
+        return output
 
 
 METHODS = {"network": -1, "telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS}
@@ -142,7 +183,7 @@ def classical(piece: np.ndarray, hole: np.ndarray, flag: int) -> np.ndarray:
 class Crop:
     """Some holes that lie together, with their surroundings: where they are in the picture, and which pixels are to be filled from here."""
 
-    place: tuple[slice, slice]
+    region: tuple[slice, slice]
     own: np.ndarray
 
 
@@ -171,7 +212,7 @@ def width_of(hole: np.ndarray) -> float:
     return 2 * float(cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5).max())
 
 
-def fading(mask: np.ndarray, length: int) -> np.ndarray:
+def feathered(mask: np.ndarray, length: int) -> np.ndarray:
     """(H, W) float32: 0 outside the mask, rising to 1 over `length` pixels behind its edge."""
     return np.clip(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) / (length + 1), 0, 1).astype(np.float32)
 
@@ -184,12 +225,12 @@ def smaller(piece: np.ndarray, hole: np.ndarray, size: tuple[int, int]) -> tuple
     return np.asarray(total / np.maximum(weight, 1e-3), np.float32), weight[:, :, 0] < 0.5
 
 
-def enlarged(piece: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def upscaled(piece: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """(h, w, C) -> (H, W, C) by the cubic kernel."""
     return np.asarray(cv2.resize(piece, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC).reshape(shape), np.float32)
 
 
-def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
+def dilated(mask: np.ndarray, pixels: int) -> np.ndarray:
     """A mask with so many pixels more on every side (a disc), (H, W) bool."""
     if pixels <= 0:
         return mask
