@@ -25,6 +25,7 @@ from restore.inference.statistics import Statistics
 from restore.inference.views import VIEWS, averaged
 from restore.machine import out_of_memory
 from restore.networks.inpainter import HOLE
+from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Restorer:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: RestorationNetwork,
         recipe: dict[str, Any] | None = None,
         *,
         place: Runtime | None = None,
@@ -62,19 +63,16 @@ class Restorer:
     ) -> None:
         self.recipe = recipe or {}
         self.place = place or runtime.choose()
-        self.channels = int(getattr(network, "channels", 1))
-        self.multiple = int(getattr(network, "multiple", 1))
-        self.scale = int(getattr(network, "scale", 1))
-        self.takes_mask = getattr(network, "condition", "noise") == "mask"
-        self.takes_noise = int(getattr(network, "condition_channels", 0)) > 0 and not self.takes_mask
-        self.homogeneous = bool(getattr(network, "homogeneous", False))
+        spec = network.spec
+        self.channels, self.multiple, self.scale, self.homogeneous = spec.channels, spec.multiple, spec.scale, spec.homogeneous
+        self.takes_mask, self.takes_noise = spec.takes_mask, spec.takes_noise
         self.batch_size = batch_size
         if ensemble not in {1, 2, 4, 8}:
             raise ValueError(f"ensemble must be 1, 2, 4 or 8, not {ensemble}")
         self.views = VIEWS[:ensemble]
         self._master = copy.deepcopy(network).float().eval().requires_grad_(False)
         self._sees_all = statistics.pool(self._master)
-        self._overlap = int(getattr(network, "overlap", memory.OVERLAP))
+        self._overlap = spec.overlap
         self._placed: dict[str, nn.Module] = {}
         self._lock = threading.Lock()
         self._tile = memory.parse(tile)
