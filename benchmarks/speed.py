@@ -45,7 +45,7 @@ def one(how: str, name: str, side: int) -> None:
     import torch
 
     from restore import networks, weights
-    from restore.networks.resample import baseline
+    from restore.networks.resample import enlarge
 
     picture = np.random.default_rng(0).random((side, side, 3), dtype=np.float32)
     if how == "restore":
@@ -61,9 +61,9 @@ def one(how: str, name: str, side: int) -> None:
     plain = networks.build(recipe["network"], **recipe["settings"]).eval()
     plain.load_state_dict(tensors)
     batch = torch.from_numpy(picture.transpose(2, 0, 1)[None, : recipe["settings"]["channels"]].copy())
-    maps = [torch.full((1, 1, side, side), 25 / 255)] if plain.condition_channels else []
+    maps = [torch.full((1, 1, side, side), 25 / 255)] if plain.spec.conditions else []
     with torch.inference_mode():
-        print(repeated(lambda: baseline(plain, batch) + plain(batch, *maps)))
+        print(repeated(lambda: enlarge(batch, plain.spec.scale) + plain(batch, *maps)))
 
 
 def repeated(function: Callable[[], object], times: int = 5) -> float:

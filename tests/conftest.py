@@ -46,9 +46,9 @@ def tiny() -> Callable[..., torch.nn.Module]:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network = networks.build(name, channels=channels, **TINY[name])
-            side = 16 * network.multiple
+            side = 16 * network.spec.multiple
             picture, noise = torch.rand(1, channels, side, side), torch.full((1, 1, side, side), 0.1)
-            if network.condition_channels:  # the others answer with a picture, whatever the size of their weights
+            if network.spec.conditions:  # the others answer with a picture, whatever the size of their weights
                 with torch.no_grad():
                     last = [parameter for parameter in network.parameters() if parameter.dim() == 4][-1]
                     last.mul_(0.1 / network(picture, noise).std())

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
     "networks": {
         "adapt", "backbones", "discriminators", "esrgan", "foreign", "fused", "mirrored", "normalisation", "planning",
-        "reference", "resample",
+        "reference", "resample", "spec",
     },
     "tasks": {
         "running", "prepared", "publishing", "starting", "converting", "restoration", "mask_files",

@@ -19,7 +19,8 @@ from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.losses import PIXEL_LOSSES, Lpips, Perceptual
 from restore.gan.opponent import Opponent
 from restore.gan.replayed import Replayed
-from restore.networks.resample import baseline
+from restore.networks.resample import enlarge
+from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime
 
 CONDITIONS = ("noise", "mask")
@@ -73,13 +74,14 @@ class PairedTrainer:
     """
 
     def __init__(
-        self, network: nn.Module, optimizer: OptimizerConfig, runtime: Runtime, *, losses: LossConfig | None = None,
+        self, network: RestorationNetwork, optimizer: OptimizerConfig, runtime: Runtime, *, losses: LossConfig | None = None,
         opponent: Opponent | None = None, conditional: bool = False, names: tuple[str, str] = ("damaged", "clean"),
         health_config: HealthConfig | None = None, probe: Mapping[str, Tensor] | None = None, parts: int = 1,
     ) -> None:  # fmt: skip
         self.runtime, self.losses, self.names = runtime, losses or LossConfig(), names
         if (self.losses.adversarial_weight > 0) != (opponent is not None):
             raise ValueError("an opponent and an adversarial_weight above 0 belong together")
+        self.scale = network.spec.scale
         self.generator = Player(network, optimizer, runtime)
         self.opponent, self.conditional, self.probe, self.parts = opponent, conditional, probe, parts
         self.watch = HealthWatch(health_config)
@@ -112,13 +114,13 @@ class PairedTrainer:
         inputs = [self._here(batch[name]) for name in (self.names[0], *CONDITIONS) if name in batch]
         with self.runtime.autocast():
             correction = network(*inputs)
-        return baseline(network, inputs[0]) + correction.float()
+        return enlarge(inputs[0], self.scale) + correction.float()
 
     @torch.no_grad()
     def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the averaged network makes of a batch: {input, prediction, wanted}."""
         source, wanted = self.names
-        shown = baseline(self.generator.average, self._here(batch[source]))
+        shown = enlarge(self._here(batch[source]), self.scale)
         return {source: shown, "prediction": self.predict(self.generator.average, batch), wanted: batch[wanted]}
 
     def networks(self) -> dict[str, nn.Module]:

@@ -1,8 +1,7 @@
 """What a network is made of: one architecture a file, one table `NETWORKS`.
 
-A network takes a picture (B, C, H, W) in nominal [0, 1] and, where `condition_channels` > 0, maps (B, K, H, W); it returns the
-correction to be added to the picture. It tells `channels`, `multiple` (sides must be multiples of it) and `receptive_field`.
-One with a `scale` above 1 returns (B, C, scale H, scale W), to be added to the picture as `resample.enlarge` enlarges it.
+A network takes a picture (B, C, H, W) in nominal [0, 1] and the maps that its `ModelSpec` names. It returns a correction,
+which the caller adds in float32 to the picture, enlarged by `resample.enlarge` where the network enlarges.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from restore.networks import planning
 from restore.networks.inpainter import Inpainter
@@ -18,10 +17,13 @@ from restore.networks.opponent_unet import OpponentUNet
 from restore.networks.pix2pix_unet import Pix2PixUNet
 from restore.networks.resnet import ResnetGenerator
 from restore.networks.rrdb import RRDBNet
+from restore.networks.spec import ModelSpec, RestorationNetwork
 from restore.networks.unet import RestorationUNet
 from restore.networks.upscaler import Upscaler
 
-NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+__all__ = ["NETWORKS", "ModelSpec", "RestorationNetwork", "build", "check", "load", "plan"]
+
+NETWORKS: Mapping[str, Callable[..., RestorationNetwork]] = {
     "unet": RestorationUNet,
     "opponent_unet": OpponentUNet,
     "resnet": ResnetGenerator,
@@ -32,7 +34,7 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, **settings: Any) -> nn.Module:
+def build(name: str, **settings: Any) -> RestorationNetwork:
     """Build the network called `name` with its own settings.
 
     Raises:
@@ -48,7 +50,7 @@ def build(name: str, **settings: Any) -> nn.Module:
     return NETWORKS[name](**settings)
 
 
-def plan(name: str, settings: Mapping[str, Any], *, layers: int = planning.MOST_LAYERS) -> nn.Module:
+def plan(name: str, settings: Mapping[str, Any], *, layers: int = planning.MOST_LAYERS) -> RestorationNetwork:
     """The network called `name` without memory for its weights (on torch's `meta` device), to learn what it would be.
 
     Args:
@@ -79,7 +81,7 @@ def check(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor])
     planning.check_tensors(planned, {key: tuple(value.shape) for key, value in tensors.items()})
 
 
-def load(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
+def load(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RestorationNetwork:
     """The network called `name` with `tensors`, which may be a stranger's: what does not fit costs neither memory nor time.
 
     Raises:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from restore.networks.resample import enlarge
+from restore.networks.spec import OVERLAP, ModelSpec, RestorationNetwork
 
 MISSING = "it takes spandrel to know other programs' networks: pip install 'restore-suite[foreign]'"
 
 
-class Foreign(nn.Module):
+class Foreign(RestorationNetwork):
     """A network of another program. It is empty until `load_state_dict`, since only the tensors tell what it is made of.
 
     Args:
@@ -21,12 +23,10 @@ class Foreign(nn.Module):
         multiple: what the sides must be multiples of.
     """
 
-    condition_channels = 0
-    receptive_field = 64  # unknown: as much as our tiles overlap
-
     def __init__(self, channels: int = 3, scale: int = 4, multiple: int = 1) -> None:
         super().__init__()
-        self.channels, self.scale, self.multiple = channels, scale, multiple
+        # its receptive field is unknown
+        self.spec = ModelSpec(channels, channels, receptive_field=OVERLAP, multiple=multiple, scale=scale)
         self.described: Any = None
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
@@ -37,11 +37,13 @@ class Foreign(nn.Module):
         """
         self.described = described(state_dict)
         self.model = self.described.model  # so that it moves with this one
+        whole = any(isinstance(module, nn.InstanceNorm2d) and not module.track_running_stats for module in self.model.modules())
+        self.spec = replace(self.spec, sees_whole_image=whole)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1] -> what is to be added to its bicubic enlargement, (B, C, scale H, scale W)."""
         made: Tensor = self.described(picture)
-        return made.float() - enlarge(picture.float(), self.scale)
+        return made.float() - enlarge(picture.float(), self.spec.scale)
 
 
 def described(tensors: Mapping[str, Tensor]) -> Any:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.networks.fused import Residual, ResidualStack
+from restore.networks.spec import ModelSpec, RestorationNetwork
 
 HOLE = 0.5
 """What a network sees where the picture is missing: medium gray, told apart from the picture's own by the mask."""
@@ -31,7 +32,7 @@ class DilatedBlock(Residual):
             self.second.weight.mul_(0.3)  # near the identity at first, so that depth needs no normalisation
 
 
-class Inpainter(nn.Module):
+class Inpainter(RestorationNetwork):
     """Fill the holes of a picture; what is returned is to be added to the picture with its holes at `HOLE`, and is 0 outside them.
 
     Args:
@@ -40,16 +41,18 @@ class Inpainter(nn.Module):
         dilations: of the blocks at the lowest resolution, one after the other.
     """
 
-    condition_channels = 1
-    condition = "mask"
-
     def __init__(
         self, channels: int = 3, widths: Sequence[int] = (32, 64, 128, 128), dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 8)
     ) -> None:
         super().__init__()
         if len(widths) < 2 or not dilations or min(dilations) < 1:
             raise ValueError(f"an inpainter needs two widths at least and dilations from 1, not {list(widths)} and {list(dilations)}")
-        self.channels, self.multiple, self.dilations = channels, 2 ** (len(widths) - 1), tuple(dilations)
+        lowest = 2 ** (len(widths) - 1)
+        # what is further off than the overlap matters little
+        self.spec = ModelSpec(
+            channels, channels, receptive_field=lowest * (sum(dilations) + len(dilations) + 4) + 2, multiple=lowest, overlap=48 * lowest,
+            conditions=("mask",),
+        )  # fmt: skip
         pairs = list(itertools.pairwise(widths))
         self.head = nn.Conv2d(channels + 1, widths[0], 3, padding=1)
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairs)
@@ -60,16 +63,6 @@ class Inpainter(nn.Module):
         with torch.no_grad():
             self.tail.weight.mul_(0.1)
             self.tail.bias.zero_()  # type: ignore[union-attr]
-
-    @property
-    def receptive_field(self) -> int:
-        """Half-width in pixels of what can influence one output pixel."""
-        return self.multiple * (sum(self.dilations) + len(self.dilations) + 4) + 2
-
-    @property
-    def overlap(self) -> int:
-        """Of tiles: what is further off than this matters little."""
-        return 48 * self.multiple
 
     def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
         """(B, C, H, W) in nominal [0, 1] with its holes at HOLE, and (B, 1, H, W), 1 in the holes -> (B, C, H, W), to be added."""

@@ -8,12 +8,14 @@ than a gray network of its size that sees nothing else (held-out photographs, si
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from restore.networks.spec import ModelSpec, RestorationNetwork
 from restore.networks.unet import RestorationUNet
 
 ROOT6, ROOT18 = math.sqrt(6), math.sqrt(18)
@@ -22,7 +24,7 @@ TO_OPPONENT = ((1 / ROOT6, 0.0, -1 / ROOT6), (1 / ROOT18, -2 / ROOT18, 1 / ROOT1
 the root of three, so that each of the three has that share of the noise's standard deviation."""
 
 
-class OpponentUNet(nn.Module):
+class OpponentUNet(RestorationNetwork):
     """Predict the correction of a colour picture in opponent colours; of a gray one with the luminance's network alone.
 
     Args:
@@ -34,9 +36,6 @@ class OpponentUNet(nn.Module):
     there: Tensor
     back: Tensor
 
-    homogeneous = True
-    """f(a x, a s) = a f(x, s) for positive a: there are no biases."""
-
     def __init__(
         self,
         channels: int = 3,
@@ -46,25 +45,25 @@ class OpponentUNet(nn.Module):
         chroma_widths: Sequence[int] = (48, 96, 128),
     ) -> None:
         super().__init__()
-        self.channels = channels
-        self.condition_channels = 1
         self.luminance = RestorationUNet(1, widths, blocks, unshuffle)
-        self.multiple = self.luminance.multiple
-        self.receptive_field = self.luminance.receptive_field
+        self.spec = replace(self.luminance.spec, channels=channels, out_channels=channels)
         if channels == 3:
             # it sees the luminance as the first network left it, and may mend that too
             self.chroma = RestorationUNet(3, chroma_widths, [1] * len(chroma_widths), 2)
-            self.multiple = math.lcm(self.multiple, self.chroma.multiple)
-            self.receptive_field += self.chroma.receptive_field
+            self.spec = _in_turn(self.spec, self.chroma.spec)
             there = torch.tensor(TO_OPPONENT)
             # the noise map comes last, behind the luminance: together they are what the first network sees
             seen = torch.block_diag(there, torch.tensor(1 / math.sqrt(3)))
             self.register_buffer("there", seen[:, :, None, None], persistent=False)
             self.register_buffer("back", torch.linalg.inv(there)[:, :, None, None], persistent=False)
 
+    def part_for(self, keys: Set[str]) -> RestorationNetwork:
+        """The luminance's network takes a gray network's weights."""
+        return self.luminance if self.luminance.state_dict().keys() == keys else self
+
     def forward(self, picture: Tensor, noise: Tensor) -> Tensor:
         """(B, C, H, W) in nominal [0, 1] and (B, 1, H, W), its noise's standard deviation -> (B, C, H, W), to be added."""
-        if self.channels == 1:
+        if self.spec.channels == 1:
             correction: Tensor = self.luminance(picture, noise)
             return correction
         # convolutions of one pixel: they keep the layout and sum in float32, which arithmetic on planes in half precision does not
@@ -73,3 +72,9 @@ class OpponentUNet(nn.Module):
         colours = torch.cat([seen[:, 2:3] + first, seen[:, :2], seen[:, 3:]], 1)
         second = self.chroma.correct(colours)
         return F.conv2d(torch.cat([second[:, 1:], first + second[:, :1]], 1), self.back)
+
+
+def _in_turn(first: ModelSpec, second: ModelSpec) -> ModelSpec:
+    """The spec of a network that takes the result of `first` into `second`."""
+    reach = first.receptive_field + second.receptive_field
+    return replace(first, multiple=math.lcm(first.multiple, second.multiple), receptive_field=reach)

@@ -15,6 +15,7 @@ from restore.networks.discriminators import initialise
 from restore.networks.mirrored import MirroredConv2d
 from restore.networks.normalisation import normalisation
 from restore.networks.resnet import Up
+from restore.networks.spec import ModelSpec, RestorationNetwork
 
 MOST_OVERLAP = 768
 """Pixels by which tiles overlap at most: what the deepest levels of the paper's eight see beyond that matters little."""
@@ -56,7 +57,7 @@ class Level(nn.Module):
         return hidden if self.outermost else torch.cat([x, hidden], 1)
 
 
-class Pix2PixUNet(nn.Module):
+class Pix2PixUNet(RestorationNetwork):
     """Translate a picture; the correction that leads to the translation is returned, as by every network here.
 
     Args:
@@ -70,8 +71,6 @@ class Pix2PixUNet(nn.Module):
             has nothing to smooth its grid with.
     """
 
-    condition_channels = 0
-
     def __init__(
         self, channels: int = 3, width: int = 64, levels: int = 8, *, norm: Literal["instance", "batch", "pixel", "none"] = "batch",
         upsample: Literal["resize", "smooth", "transposed"] = "resize", dropout: float = 0.5, refine: int = 0,
@@ -79,11 +78,12 @@ class Pix2PixUNet(nn.Module):
         super().__init__()
         if levels < 2:
             raise ValueError(f"a U-Net needs at least 2 levels, not {levels}")
-        self.channels = channels
-        self.multiple = 2**levels
-        self.reach = (5 if upsample == "smooth" else 3) * self.multiple + refine
-        # of tiles, whose outer quarter at either end counts for nothing; more than this would make them too large for the memory
-        self.overlap = min(2 * self.reach, MOST_OVERLAP)
+        reach = (5 if upsample == "smooth" else 3) * 2**levels + refine
+        # the outer quarter of an overlap counts for nothing; more than MOST_OVERLAP would make tiles too large for the memory
+        self.spec = ModelSpec(
+            channels, channels, receptive_field=reach, multiple=2**levels, overlap=min(2 * reach, MOST_OVERLAP),
+            sees_whole_image=norm == "instance",
+        )  # fmt: skip
         widths = [min(8 * width, width * 2**level) for level in range(levels)]
         below: Level | None = None
         for level in range(levels - 1, 0, -1):
@@ -96,13 +96,8 @@ class Pix2PixUNet(nn.Module):
         self.refine = _refine(width, channels, refine) if refine else None
         initialise(self)
 
-    @property
-    def receptive_field(self) -> int:
-        """Half-width in pixels of what can influence one output pixel."""
-        return self.reach
-
     def forward(self, picture: Tensor) -> Tensor:
-        """(B, C, H, W), nominal [0, 1], sides multiples of `multiple` -> what has to be added to get its translation."""
+        """(B, C, H, W), nominal [0, 1], sides multiples of `spec.multiple` -> what has to be added to get its translation."""
         seen = 2 * picture - 1
         made = self.outermost(seen)
         if self.refine is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from restore.machine import free_memory
+
+Module = TypeVar("Module", bound=nn.Module)
 
 MOST_NUMBERS = 64
 """How many numbers a list among a network's settings may have."""
@@ -43,7 +45,7 @@ def _plain(value: Any, most: int) -> bool:
     return (isinstance(value, str) and most == LARGEST_NUMBER) or (isinstance(value, int | float) and 0 <= value <= most)
 
 
-def plan(make: Callable[[], nn.Module]) -> nn.Module:
+def plan(make: Callable[[], Module]) -> Module:
     """The network that `make` builds, without memory for its weights.
 
     Raises:

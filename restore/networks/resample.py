@@ -7,13 +7,8 @@ picture is mirrored at its borders. This is the resizing with which super-resolu
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-
-
-def baseline(network: nn.Module, picture: Tensor) -> Tensor:
-    """What a network's correction is to be added to: the picture, enlarged where the network enlarges."""
-    return enlarge(picture, int(getattr(network, "scale", 1)))
 
 
 def enlarge(picture: Tensor, scale: int) -> Tensor:

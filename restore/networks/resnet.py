@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from restore.networks.discriminators import initialise
 from restore.networks.mirrored import MirroredConv2d
 from restore.networks.normalisation import normalisation
+from restore.networks.spec import OVERLAP, ModelSpec, RestorationNetwork
 
+MULTIPLE = 8
+"""Of the sides: a quarter of the resolution must leave two pixels to reflect."""
 EDGE = 1 / 255
 """Distance from black and white at which the logit of a residual translator ends."""
 
@@ -66,7 +69,7 @@ class Up(nn.Module):
         return self.convolution(x)  # type: ignore[no-any-return]
 
 
-class ResnetGenerator(nn.Module):
+class ResnetGenerator(RestorationNetwork):
     """Translate a picture; the correction that leads to the translation is returned, as by every network here.
 
     Args:
@@ -79,16 +82,12 @@ class ResnetGenerator(nn.Module):
         residual: learn what has to be changed, beginning with nothing, instead of the whole picture: for changes of style.
     """
 
-    condition_channels = 0
-    multiple = 8  # a quarter of the resolution must leave two pixels to mirror
-
     def __init__(
         self, channels: int = 3, width: int = 64, blocks: int = 9, *, norm: Literal["instance", "batch", "pixel", "none"] = "instance",
         upsample: Literal["resize", "smooth", "transposed"] = "resize", dropout: float = 0.0,
         residual: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.channels = channels
         bias = norm != "batch"
 
         def block(convolution: nn.Module, wide: int) -> list[nn.Module]:
@@ -106,7 +105,12 @@ class ResnetGenerator(nn.Module):
             *block(Up(2 * width, width, upsample, bias), width),
         )
         self.tail = MirroredConv2d(width, channels, 7)
-        self.reach = 3 + 1 + 2 + 4 * 2 * blocks + 4 + 2 + 3 + (6 if upsample == "smooth" else 0)
+        reach = 3 + 1 + 2 + 4 * 2 * blocks + 4 + 2 + 3 + (6 if upsample == "smooth" else 0)
+        # the outer quarter of an overlap counts for nothing, and what is further off than half of the reach matters little
+        self.spec = ModelSpec(
+            channels, channels, receptive_field=reach + MULTIPLE, multiple=MULTIPLE, overlap=max(OVERLAP, 2 * reach),
+            sees_whole_image=norm == "instance",
+        )  # fmt: skip
         initialise(self)
         if norm == "none":
             self._keep_size()
@@ -124,16 +128,6 @@ class ResnetGenerator(nn.Module):
             for block in self.blocks:
                 last = [part for part in block.layers if isinstance(part, nn.Conv2d)][-1]  # type: ignore[union-attr, operator]
                 last.weight.mul_(0.1)
-
-    @property
-    def overlap(self) -> int:
-        """Of tiles, whose outer quarter at either end counts for nothing: what is further off than half of the reach matters little."""
-        return max(64, 2 * self.reach)
-
-    @property
-    def receptive_field(self) -> int:
-        """Half-width in pixels of what can influence one output pixel, normalisations (which see the whole picture) apart."""
-        return self.reach + self.multiple
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1], sides multiples of 8 -> what has to be added to it to get its translation."""

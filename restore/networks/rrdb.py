@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.networks.resample import enlarge
+from restore.networks.spec import ModelSpec, RestorationNetwork
 
 SLOPE, SHARE = 0.2, 0.2
 """Of the leaky rectifiers; of each residual that is added (beta of the paper)."""
@@ -48,7 +49,7 @@ class RRDB(nn.Module):
         return x + SHARE * self.rdb3(self.rdb2(self.rdb1(x)))
 
 
-class RRDBNet(nn.Module):
+class RRDBNet(RestorationNetwork):
     """Enlarge a picture; what is returned is to be added to its bicubic enlargement.
 
     Args:
@@ -60,8 +61,6 @@ class RRDBNet(nn.Module):
         unshuffle: the trunk works at the resolution divided by this.
     """
 
-    condition_channels = 0
-
     def __init__(
         self, channels: int = 3, scale: int = 4, width: int = 64, blocks: int = 23, *, growth: int = 32, unshuffle: int = 1
     ) -> None:
@@ -69,7 +68,10 @@ class RRDBNet(nn.Module):
         ups = (scale * unshuffle).bit_length() - 1
         if scale not in {1, 2, 4, 8} or unshuffle not in {1, 2, 4} or ups < 0:
             raise ValueError(f"scale must be 1, 2, 4 or 8 and unshuffle 1, 2 or 4, not {scale} and {unshuffle}")
-        self.channels, self.scale, self.unshuffle, self.multiple = channels, scale, unshuffle, unshuffle
+        self.scale, self.unshuffle = scale, unshuffle
+        self.spec = ModelSpec(
+            channels, channels, receptive_field=unshuffle * (2 + 15 * blocks + ups + 3) + unshuffle, multiple=unshuffle, scale=scale
+        )
         self.conv_first = nn.Conv2d(channels * unshuffle**2, width, 3, padding=1)
         self.body = nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)))
         self.conv_body = nn.Conv2d(width, width, 3, padding=1)
@@ -78,11 +80,6 @@ class RRDBNet(nn.Module):
             setattr(self, f"conv_up{index + 1}", nn.Conv2d(width, width, 3, padding=1))
         self.conv_hr = nn.Conv2d(width, width, 3, padding=1)
         self.conv_last = nn.Conv2d(width, channels, 3, padding=1)
-
-    @property
-    def receptive_field(self) -> int:
-        """Half-width, in pixels of the input, of what can influence one of its pixels' enlargement."""
-        return self.unshuffle * (2 + 15 * len(self.body) + self.ups + 3) + self.unshuffle
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1], sides multiples of `unshuffle` -> (B, C, scale H, scale W)."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.networks.fused import Residual, ResidualStack
+from restore.networks.spec import ModelSpec, RestorationNetwork
 
 
 class ResidualBlock(Residual):
@@ -34,7 +35,7 @@ class ResidualBlock(Residual):
             )  # a block starts near the identity, which trains deep stacks without normalisation
 
 
-class RestorationUNet(nn.Module):
+class RestorationUNet(RestorationNetwork):
     """Predict the correction that, added to the damaged picture, restores it.
 
     The correction alone is returned; whoever runs the network adds it to the picture in float32 (`Restorer`, the trainer), so
@@ -46,9 +47,6 @@ class RestorationUNet(nn.Module):
         blocks: residual blocks at each of these, on the way down and again on the way up.
         unshuffle: the first resolution is the picture's divided by this, 1 or a power of 2.
     """
-
-    homogeneous = True
-    """f(a x, a s) = a f(x, s) for positive a: there are no biases."""
 
     def __init__(
         self,
@@ -62,10 +60,11 @@ class RestorationUNet(nn.Module):
             raise ValueError(f"widths {list(widths)} and blocks {list(blocks)} must have the same length")
         if unshuffle < 1 or unshuffle & (unshuffle - 1):
             raise ValueError(f"unshuffle must be 1 or a power of 2, not {unshuffle}")
-        self.channels = channels
         self.unshuffle = unshuffle
-        self.multiple = unshuffle * 2 ** (len(widths) - 1)
-        self.condition_channels = 1
+        self.spec = ModelSpec(
+            channels, channels, receptive_field=_receptive_field(blocks, unshuffle), multiple=unshuffle * 2 ** (len(widths) - 1),
+            conditions=("noise",), homogeneous=True,
+        )  # fmt: skip
         pairs = list(itertools.pairwise(widths))
         self.head = nn.Conv2d((channels + 1) * unshuffle**2, widths[0], 3, padding=1, bias=False)
         self.encoders = nn.ModuleList(_stage(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
@@ -84,26 +83,26 @@ class RestorationUNet(nn.Module):
             cell = self.unshuffle**2
             self.tail.weight.copy_(0.1 * self.tail.weight[::cell].repeat_interleave(cell, 0))
 
-    @property
-    def receptive_field(self) -> int:
-        """Half-width in pixels of what can influence one output pixel, the overlap a tile needs for an exact result."""
-        reach = 2 * self.unshuffle  # head and tail
-        for level, stage in enumerate([*self.encoders, self.bottom]):
-            passes = 1 if level == len(self.encoders) else 2
-            reach += passes * 2 * len(stage) * self.unshuffle * 2**level
-        return reach + self.multiple
-
     def forward(self, picture: Tensor, noise: Tensor) -> Tensor:
         """Correct `picture`.
 
         Args:
-            picture: (B, C, H, W), nominal range [0, 1]; H and W multiples of `multiple`.
+            picture: (B, C, H, W), nominal range [0, 1]; H and W multiples of `spec.multiple`.
             noise: (B, 1, H, W), standard deviation of the noise at each pixel in the picture's units.
 
         Returns:
             (B, C, H, W), to be added to the picture.
         """
         return self.correct(torch.cat([picture, noise], 1))
+
+    def fitted(self, key: str, value: Tensor, shape: torch.Size) -> Tensor:
+        """The first and the last layer are fitted to another number of colours; see `RestorationNetwork.fitted`."""
+        cell = self.unshuffle**2
+        if key == "head.weight" and value.shape[0] == shape[0]:
+            return _spread_colours(value, cell, cell, shape)
+        if key == "tail.weight" and value.shape[1] == shape[1]:
+            return _mean_colours(value, cell, shape)
+        return super().fitted(key, value, shape)
 
     def correct(self, seen: Tensor) -> Tensor:
         """The same of the picture and its noise map in one, (B, C + 1, H, W)."""
@@ -117,6 +116,29 @@ class RestorationUNet(nn.Module):
         for up, decoder, skip in zip(reversed(self.ups), reversed(self.decoders), reversed(skips), strict=True):
             hidden = decoder(up(hidden).add_(skip), True)
         return F.pixel_shuffle(self.tail(hidden + first), self.unshuffle)
+
+
+def _spread_colours(value: Tensor, kept: int, cell: int, shape: torch.Size) -> Tensor:
+    """A first layer's weights for another number of colours, each of which has the mean of them all; the last `kept` inputs stay.
+
+    A gray network's, spread over three colours with a third each, answer a gray picture as before.
+    """
+    colours, rest = value[:, :-kept], value[:, -kept:]
+    before, after = colours.shape[1] // cell, (shape[1] - kept) // cell
+    mean = colours.unflatten(1, (before, cell)).sum(1) / after
+    return torch.cat([mean.repeat(1, after, 1, 1), rest], 1)
+
+
+def _mean_colours(value: Tensor, cell: int, shape: torch.Size) -> Tensor:
+    """A last layer's weights for another number of colours, each of which gets the mean correction of them all."""
+    return value.unflatten(0, (value.shape[0] // cell, cell)).mean(0).repeat(shape[0] // cell, 1, 1, 1)
+
+
+def _receptive_field(blocks: Sequence[int], unshuffle: int) -> int:
+    """Head and tail, two convolutions a block (each stage on the way down and up, the lowest once), and one cell of the lowest stage."""
+    lowest = len(blocks) - 1
+    stages = sum((1 if level == lowest else 2) * 2 * count * 2**level for level, count in enumerate(blocks))
+    return unshuffle * (2 + stages + 2**lowest)
 
 
 def _stage(channels: int, blocks: int) -> ResidualStack:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.networks.fused import Residual, ResidualStack, added
+from restore.networks.spec import ModelSpec, RestorationNetwork
 
 
 class Block(Residual):
@@ -25,7 +26,7 @@ class Block(Residual):
             self.second.weight.mul_(0.1)  # each block begins near the identity, so that depth needs no normalisation
 
 
-class Upscaler(nn.Module):
+class Upscaler(RestorationNetwork):
     """Enlarge a picture; what is returned is to be added to its bicubic enlargement.
 
     Args:
@@ -35,14 +36,12 @@ class Upscaler(nn.Module):
         blocks: residual blocks.
     """
 
-    condition_channels = 0
-    multiple = 1
-
     def __init__(self, channels: int = 3, scale: int = 4, width: int = 64, blocks: int = 12) -> None:
         super().__init__()
         if scale not in {2, 3, 4}:
             raise ValueError(f"scale must be 2, 3 or 4, not {scale}")
-        self.channels, self.scale = channels, scale
+        self.scale = scale
+        self.spec = ModelSpec(channels, channels, receptive_field=3 + 2 * blocks, scale=scale)
         self.head = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = ResidualStack(*(Block(width) for _ in range(blocks)))
         self.body = nn.Conv2d(width, width, 3, padding=1)
@@ -53,10 +52,11 @@ class Upscaler(nn.Module):
             self.tail.weight.copy_(kernel.repeat_interleave(scale**2, 0))
             self.tail.bias.zero_()  # type: ignore[union-attr]
 
-    @property
-    def receptive_field(self) -> int:
-        """Half-width, in pixels of the input, of what can influence one of its pixels' enlargement."""
-        return 3 + 2 * len(self.blocks)
+    def fitted(self, key: str, value: Tensor, shape: torch.Size) -> Tensor:
+        """The last layer is fitted to another scale: each colour's sub-pixels start equal, as in a new network."""
+        if key.startswith("tail."):
+            return value.unflatten(0, (self.spec.channels, -1)).mean(1).repeat_interleave(self.scale**2, 0)
+        return super().fitted(key, value, shape)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1] -> (B, C, scale H, scale W)."""

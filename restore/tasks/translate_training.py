@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import nn
 from torch.utils.data import default_collate
 
 from restore import networks, processes, runtime, weights
@@ -19,7 +18,7 @@ from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
 from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
 from restore.networks.adapt import transfer
-from restore.networks.resnet import ResnetGenerator
+from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime
 from restore.tasks.prepared import Prepared, check_memory, count
 from restore.training.config import as_dict
@@ -150,7 +149,7 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
 
 
 def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) -> tuple[Runtime, domains.Domains]:
-    multiple = ResnetGenerator.multiple if config.generator.name == "resnet" else 2**config.generator.levels
+    multiple = networks.plan(config.generator.name, config.generator.settings(config.data.channels)).spec.multiple
     if config.data.crop < multiple or config.data.crop % multiple:
         raise ValueError(f"data.crop must be a multiple of {multiple} for this generator, not {config.data.crop}")
     low, high = config.data.sides
@@ -166,7 +165,7 @@ def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) 
     return place, domains.find(root, paired=paired, share=config.data.test_share, seed=config.seed, include=include)
 
 
-def _generator(config: CycleGanConfig | Pix2PixConfig, direction: str | None = None) -> nn.Module:
+def _generator(config: CycleGanConfig | Pix2PixConfig, direction: str | None = None) -> RestorationNetwork:
     network = networks.build(config.generator.name, **config.generator.settings(config.data.channels))
     if config.start_from:
         try:

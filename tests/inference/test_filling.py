@@ -11,6 +11,7 @@ import torch
 from restore.inference import filling
 from restore.inference.filling import Filler, crops
 from restore.inference.restorer import Restorer
+from restore.networks import ModelSpec, RestorationNetwork
 from restore.networks.inpainter import HOLE
 from restore.runtime import Runtime
 
@@ -18,10 +19,10 @@ Make = Callable[..., torch.nn.Module]
 Smooth = Callable[..., np.ndarray]
 
 
-class Constant(torch.nn.Module):
+class Constant(RestorationNetwork):
     """Fills every hole with one value, and remembers what it was shown."""
 
-    channels, multiple, condition_channels, condition = 1, 1, 1, "mask"
+    spec = ModelSpec(1, 1, receptive_field=0, conditions=("mask",))
 
     def __init__(self, value: float = 0.25) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from restore import weights
 from restore.images.noise import NoiseLevel
 from restore.inference.noise import Estimate
 from restore.inference.restorer import Restorer
+from restore.networks import ModelSpec, RestorationNetwork
 from restore.runtime import PRECISIONS, Runtime
 
 Make = Callable[..., nn.Module]
@@ -25,11 +27,10 @@ FP16 = Runtime(torch.device("cpu"), torch.float16)
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors"))
 
 
-class Halving(nn.Module):
+class Halving(RestorationNetwork):
     """Corrects a picture to half of it; `fault` may spoil the correction."""
 
-    channels = 1
-    multiple = 4
+    spec = ModelSpec(1, 1, receptive_field=0, multiple=4)
 
     def __init__(self, fault: Callable[[Tensor, Tensor], Tensor] = lambda picture, correction: correction) -> None:
         super().__init__()
@@ -182,7 +183,7 @@ def test_an_impossible_tile_is_refused(tile: str | int, word: str) -> None:
 
 def test_a_network_that_sees_far_is_cut_no_smaller_than_that(fp32: Runtime, smooth: Smooth) -> None:
     network, picture = Halving(), smooth(64, 900)
-    network.overlap = 160  # type: ignore[assignment]
+    network.spec = replace(network.spec, overlap=160)
     _, trace = Restorer(network, place=fp32, tile=64).restore(picture)
     assert (trace.tile, trace.tiles) == (640, 2)
 

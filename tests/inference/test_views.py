@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from restore import runtime
 from restore.inference.restorer import Restorer
 from restore.inference.views import VIEWS, turned, unturned
+from restore.networks import ModelSpec, RestorationNetwork
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -26,10 +27,10 @@ def test_the_views_differ() -> None:
     assert len({tuple(item.flatten().tolist()) for item in seen}) == 8
 
 
-class Sideways(nn.Module):
+class Sideways(RestorationNetwork):
     """Corrects each pixel by its left neighbour: what a view changes."""
 
-    channels, multiple, condition_channels = 1, 1, 0
+    spec = ModelSpec(1, 1, receptive_field=1)
 
     def forward(self, picture: Tensor) -> Tensor:
         return picture.roll(1, 3)

@@ -25,13 +25,13 @@ every_network = pytest.mark.parametrize("name", sorted(NETWORKS))
 
 def _inputs(network: torch.nn.Module, side: int = 32) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    channels, conditions = int(network.channels), int(network.condition_channels)
+    channels, conditions = network.spec.channels, len(network.spec.conditions)
     inputs = [torch.rand(2, channels, side, side, generator=generator)]
     return inputs + ([0.1 * torch.rand(2, conditions, side, side, generator=generator)] if conditions else [])
 
 
 def _scale(network: torch.nn.Module) -> int:
-    return int(getattr(network, "scale", 1))
+    return network.spec.scale
 
 
 @every_network
@@ -79,11 +79,11 @@ def test_saved_and_loaded_it_answers_the_same(tiny: Make, name: str, tmp_path: P
 @every_network
 def test_one_pixel_reaches_no_further_than_the_receptive_field(tiny: Make, name: str) -> None:
     network = tiny(name)
-    reach, multiple = int(network.receptive_field), int(network.multiple)
+    reach, multiple = network.spec.receptive_field, network.spec.multiple
     side = -(-(2 * reach + 3 * multiple) // multiple) * multiple
     picture = torch.rand(1, 1, side, side, requires_grad=True)
     middle = side // 2
-    inputs = [picture, torch.full((1, 1, side, side), 0.1)][: 1 + int(network.condition_channels > 0)]
+    inputs = [picture, torch.full((1, 1, side, side), 0.1)][: 1 + len(network.spec.conditions)]
     network(*inputs)[0, 0, _scale(network) * middle, _scale(network) * middle].backward()
     assert picture.grad is not None
     touched = picture.grad[0, 0].nonzero()
@@ -94,7 +94,7 @@ def test_one_pixel_reaches_no_further_than_the_receptive_field(tiny: Make, name:
 @pytest.mark.parametrize("unshuffle", [1, 2, 4])
 def test_the_unet_works_at_a_fraction_of_the_resolution(unshuffle: int) -> None:
     network = networks.build("unet", channels=3, widths=(8, 12), blocks=(1, 1), unshuffle=unshuffle)
-    assert network.multiple == 2 * unshuffle
+    assert network.spec.multiple == 2 * unshuffle
     picture, noise = torch.rand(1, 3, 24, 40), torch.rand(1, 1, 24, 40)
     hidden = []
     network.head.register_forward_hook(lambda module, inputs, output: hidden.append(output.shape[-2:]))
@@ -182,7 +182,7 @@ def test_a_residual_translator_stays_within_black_and_white() -> None:
 def test_a_translating_unet_sees_no_further_than_it_tells(upsample: str, refine: int) -> None:
     torch.manual_seed(0)
     network = networks.build("pix2pix_unet", width=4, levels=2, norm="none", upsample=upsample, refine=refine).eval()
-    reach, side = network.receptive_field, 96
+    reach, side = network.spec.receptive_field, 96
     assert side > 2 * reach
     picture = torch.rand(1, 3, side, side)
     changed = picture.clone()

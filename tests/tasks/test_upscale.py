@@ -17,6 +17,7 @@ from pydicom.data import get_testdata_file
 import restore
 from restore import images, weights
 from restore.inference.restorer import Restorer
+from restore.networks import ModelSpec, RestorationNetwork
 from restore.networks.resample import enlarge
 from restore.runtime import Runtime
 from restore.tasks.upscale import Upscale, _name
@@ -178,10 +179,10 @@ def test_what_cannot_be_is_refused_at_once(twice: Path, options: dict[str, Any],
         Upscale(weights=twice, options=options, runtime=fp32)
 
 
-class _Blank(torch.nn.Module):
+class _Blank(RestorationNetwork):
     """Enlarges twice; in half precision everything comes out gray."""
 
-    channels, multiple, scale = 1, 1, 2
+    spec = ModelSpec(1, 1, receptive_field=4, scale=2)
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         larger = enlarge(picture.float(), 2)
