@@ -109,7 +109,7 @@ def main() -> None:
             clean = tables.picture(path, cv2.IMREAD_GRAYSCALE)
             damaged, level = noisy(clean, noise, path.name)
             restored, used = blind(damaged)
-            found.append((psnr(restored, clean), *(psnr(to_8_bits(one.restore(damaged, level)[0]), clean) for one in told)))
+            found.append((psnr(restored, clean), *(psnr(to_8_bits(one.denoise(damaged, level)[0]), clean) for one in told)))
             names.append(used)
         best = int(np.argmax(np.mean([row[1:] for row in found], axis=0)))
         rows = [(row[0], row[1 + best], used) for row, used in zip(found, names, strict=True)]

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from restore.inference.filling import Filler
 
 import restore
 from restore.datasets import masks
 from restore.datasets.masks import PRESETS, MaskConfig
-from restore.inference.filling import Filler
 from restore.metrics import SET_METRICS, lpips
 from restore.metrics.distribution import STAND_IN, features
 

@@ -55,7 +55,7 @@ def one(how: str, name: str, side: int) -> None:
         restorer = restore.load(name)
         level = NoiseLevel.gaussian(25) if restorer.takes_noise else None
         picture = picture[:, :, : restorer.channels]
-        print(repeated(lambda: restorer.restore(picture, level)))
+        print(repeated(lambda: restorer.denoise(picture, level)))
         return
     tensors, recipe = weights.load(weights.find(name).path)
     plain = networks.build(recipe["network"], **recipe["settings"]).eval()
@@ -88,13 +88,13 @@ def folder(source: Path, count: int, repetitions: int) -> None:
         shown = [read(path).frame(0).normalized() for path in files[: min(len(files), count)]]
         levels = [restorer.noise_level(picture, None) for picture in shown]
         for picture, level in zip(shown, levels, strict=True):
-            restorer.restore(picture, level)
+            restorer.denoise(picture, level)
 
         def alone() -> float:
             rounds = max(1, 24 // len(shown))
             since = time.perf_counter()
             for picture, level in rounds * list(zip(shown, levels, strict=True)):
-                restorer.restore(picture, level)
+                restorer.denoise(picture, level)
             return rounds * len(shown) / (time.perf_counter() - since)
 
         paces, shares = [alone()], []

@@ -22,7 +22,7 @@ import torch
 
 from restore.gan.health import fine_energy, strongest_pattern
 from restore.images import SUFFIXES
-from restore.inference.restorer import Restorer
+from restore.inference.denoiser import Denoiser
 from restore.metrics import SET_METRICS, lpips
 from restore.metrics.distribution import STAND_IN, features
 
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="JPEG: six rows of source | translation | target")
     options = parser.parse_args()
     folders = (options.target, options.source) if options.reverse else (options.source, options.target)
-    translator = Restorer.load(options.weights, direction="backward" if options.reverse else None)
+    translator = Denoiser.load(options.weights, direction="backward" if options.reverse else None)
     names = [sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) for folder in folders]
     shared = names[0] == names[1]
     if not shared and {*names[0]} & {*names[1]}:

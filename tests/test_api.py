@@ -241,7 +241,7 @@ RECIPES = sorted((Path(__file__).resolve().parents[1] / "weights" / "recipes").g
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_that_ships_is_a_configuration(path: Path) -> None:
-    from restore.tasks import METHODS
+    from restore.tasks.methods import METHODS
     from restore.training import config
 
     # its first lines name its command

@@ -11,7 +11,9 @@ from typing import Any
 from restore.metrics import METRICS, SET_METRICS
 from restore.networks import NETWORKS
 from restore.networks.discriminators import DISCRIMINATORS
-from restore.tasks import METHODS, TASKS
+from restore.pipeline.step import Step
+from restore.tasks import TASKS
+from restore.tasks.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
@@ -20,7 +22,8 @@ HELPERS = {
         "reference", "resample", "spec",
     },
     "tasks": {
-        "running", "prepared", "publishing", "starting", "converting", "restoration", "mask_files",
+        "running", "prepared", "publishing", "starting", "converting", "restoration", "mask_files", "lazily", "methods", "options",
+        "pipelines", "run_on",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
     "metrics": {"report"},
@@ -42,8 +45,11 @@ def test_networks(tiny_variants: dict[str, dict[str, Any]]) -> None:
 
 
 def test_tasks() -> None:
-    assert _modules(task.work for task in TASKS.values()) == _files("tasks")
-    assert {task.work.name for task in TASKS.values()} == set(TASKS)  # type: ignore[attr-defined]
+    steps = {name: importlib.import_module(row.step.partition(":")[0]).__dict__[row.step.partition(":")[2]] for name, row in TASKS.items()}
+    assert _modules(steps.values()) == _files("tasks")
+    assert {name: step.name for name, step in steps.items()} == {name: name for name in TASKS}
+    assert all(issubclass(step, Step) for step in steps.values())
+    assert {row.options.__module__ for row in TASKS.values()} == {"restore.tasks.options"}
 
 
 def test_methods() -> None:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 import restore
 from restore import weights
 from restore.api import add_weights, verify_weights
-from restore.inference.restorer import Restorer
+from restore.inference.denoiser import Denoiser
 
 File = Callable[..., Path]
 UNET = {"channels": 1, "widths": [8, 12], "blocks": [1, 1]}
@@ -133,7 +133,7 @@ def test_each_is_a_value_error_to_whoever_uses_it(tmp_path: Path, name: str) -> 
     path = tmp_path / "a.safetensors"
     HOSTILE[name](path)
     before = psutil.Process().memory_info().rss
-    for use in (Restorer.load, restore.load, lambda given: add_weights(given, "mine") and restore.load("mine")):
+    for use in (Denoiser.load, restore.load, lambda given: add_weights(given, "mine") and restore.load("mine")):
         with pytest.raises(ValueError):
             use(path)
     for task in ("denoise", "upscale", "translate", "inpaint"):
@@ -183,7 +183,7 @@ def test_a_rerun_with_other_weights_of_the_same_name_is_redone(tmp_path: Path, w
     for seed in (0, 0, 1):
         tensors, recipe = weights.load(weights_file(tmp_path / "whole.safetensors", seed=seed))
         save_file(tensors, tmp_path / "bare.safetensors", {"recipe": json.dumps(recipe)})
-        rows += restore.run("denoise", folder, tmp_path / "out", weights=tmp_path / "bare.safetensors", device="cpu").rows
+        rows += restore.run("denoise", folder, tmp_path / "out", weights=tmp_path / "bare.safetensors", device="cpu").records
     assert [row.status for row in rows] == ["done", "skipped", "done"]
 
 

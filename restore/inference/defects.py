@@ -14,7 +14,7 @@ import numpy as np
 
 from restore.inference.arrays import floats
 from restore.inference.loading import TASK_OF_DEFECTS, Recipe, RunOptions, network_of, runner_of
-from restore.networks.spec import Network
+from restore.networks.spec import RestorationNetwork
 
 STRONG, WEAK = (0.98, 0.5), 0.5
 """The probability that makes a defect at a sensitivity of 0 and of 1, and the fraction of it that belongs to one."""
@@ -35,7 +35,7 @@ class DefectDetector:
         options: see `RunOptions`.
     """
 
-    def __init__(self, network: Network, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
         self.recipe: Recipe = recipe or {}
         self.runner = runner_of(network, options)
         self.spec, self.runtime = self.runner.spec, self.runner.runtime

@@ -13,9 +13,8 @@ from restore.inference.calling import Picture, called
 from restore.inference.fallbacks import RunInfo
 from restore.inference.loading import Recipe, RunOptions, network_of, runner_of
 from restore.inference.noise import Estimate, level_of
-from restore.inference.ranged import takes_noise
 from restore.inference.ranges import Range
-from restore.networks.spec import Network
+from restore.networks.spec import RestorationNetwork
 
 Noise = Estimate | NoiseLevel | float | None
 """A noise level as users give it: a standard deviation of 255, a NoiseLevel, an Estimate; None estimates it from the picture."""
@@ -28,13 +27,17 @@ class Denoiser:
         network: predicts the correction of a picture.
         recipe: the recipe of its weights.
         options: see `RunOptions`.
+
+    Raises:
+        ValueError: a network that takes a mask: that is an inpainter's.
     """
 
-    def __init__(self, network: Network, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+        if network.spec.takes_mask:
+            raise ValueError("a network that takes a mask fills holes, and does not denoise: use an Inpainter")
         self.recipe: Recipe = recipe or {}
         self.runner = runner_of(network, options)
         self.spec, self.runtime = self.runner.spec, self.runner.runtime
-        self._takes_noise = takes_noise(self.spec)
 
     @classmethod
     def load(cls, name: str | Path, **options: Unpack[RunOptions]) -> Self:
@@ -93,7 +96,7 @@ class Denoiser:
 
     def noise_level(self, pixels: np.ndarray, noise_level: Noise, valid: np.ndarray | None = None) -> Estimate | NoiseLevel:
         """The level to work with: the one given (a number is Gaussian sigma of 255), or the picture's own by estimate."""
-        return level_of(pixels, noise_level, valid) if self._takes_noise else NoiseLevel()
+        return level_of(pixels, noise_level, valid) if self.spec.takes_noise else NoiseLevel()
 
     def confidence(self, noise: Estimate | NoiseLevel, span: Range) -> float:
         """The fraction of the correction to apply, see `Estimate.confidence`. Specified levels and estimates of radiographs are trusted."""
@@ -113,7 +116,7 @@ class Denoiser:
             return confidence
 
         restored, info = self.runner.run(picture, strength, level=level, confidence=trusted)
-        if self._takes_noise:
+        if self.spec.takes_noise:
             means.keep(picture, restored, level, strength * confidence)
         if excluded is not None:
             restored[excluded] = pixels[excluded]
@@ -121,7 +124,7 @@ class Denoiser:
 
     def _excluded(self, pixels: np.ndarray, level: NoiseLevel, valid: np.ndarray | None) -> np.ndarray | None:
         """(H, W) bool, where a picture stays as it is; None for nowhere."""
-        if not self._takes_noise:
+        if not self.spec.takes_noise:
             return None
         excluded = exclusions.find(pixels, level)
         if valid is None or not valid.any():

@@ -16,7 +16,7 @@ from restore.inference import memory, statistics
 from restore.inference.arrays import fitted_back, fitting, padded, tensor
 from restore.inference.self_ensemble import View, averaged
 from restore.inference.statistics import Statistics
-from restore.networks.spec import ModelSpec, Network
+from restore.networks.spec import ModelSpec, RestorationNetwork
 from restore.runtime import Runtime
 
 
@@ -61,7 +61,7 @@ class TorchEngine:
         runtime: device and precision.
     """
 
-    def __init__(self, network: Network, runtime: Runtime) -> None:
+    def __init__(self, network: RestorationNetwork, runtime: Runtime) -> None:
         self.spec, self.runtime = network.spec, runtime
         self._master: nn.Module = copy.deepcopy(network).float().eval().requires_grad_(False)
         statistics.pool(self._master)

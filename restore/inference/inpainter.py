@@ -21,7 +21,7 @@ from restore.inference.fallbacks import RunInfo
 from restore.inference.loading import Recipe, RunOptions, network_of, runner_of
 from restore.inference.seams import blended
 from restore.inference.texture import synthesized
-from restore.networks.spec import Network
+from restore.networks.spec import RestorationNetwork
 
 WIDEST = 96
 """Width in pixels of the widest hole that is filled at full size alone: about what training showed."""
@@ -64,14 +64,14 @@ class Inpainter:
     """
 
     def __init__(
-        self, network: Network | None = None, recipe: Recipe | None = None, *, method: str = "network", feather: int = 0,
+        self, network: RestorationNetwork | None = None, recipe: Recipe | None = None, *, method: str = "network", feather: int = 0,
         texture: bool = True, **options: Unpack[RunOptions],
     ) -> None:  # fmt: skip
         if method not in METHODS:
             raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
         if method == "network" and network is None:
             raise ValueError("the method 'network' needs weights")
-        if network is not None and "mask" not in network.spec.conditions:
+        if network is not None and not network.spec.takes_mask:
             raise ValueError("an inpainter's network takes a mask as its condition, and this one does not")
         self.recipe: Recipe = recipe or {}
         self.runner = runner_of(network, options) if network is not None else None

@@ -9,7 +9,7 @@ from restore import networks, runtime, weights
 from restore.inference.engine import TorchEngine
 from restore.inference.ranged import RangedRunner
 from restore.inference.tiled import TiledRunner
-from restore.networks.spec import Network
+from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime
 
 Recipe = dict[str, Any]
@@ -32,7 +32,7 @@ class RunOptions(TypedDict, total=False):
     ensemble: int
 
 
-def runner_of(network: Network, options: RunOptions) -> RangedRunner:
+def runner_of(network: RestorationNetwork, options: RunOptions) -> RangedRunner:
     """What runs pictures through a network.
 
     Raises:
@@ -64,7 +64,7 @@ def check_task(recipe: Recipe, task: str, name: str) -> None:
         raise ValueError(f"{name!r} is {_article(str(own))} model; {task} needs {_article(task)} model")
 
 
-def network_of(name: str | Path, task: str, direction: str | None = None) -> tuple[Network, Recipe]:
+def network_of(name: str | Path, task: str, direction: str | None = None) -> tuple[RestorationNetwork, Recipe]:
     """The network and the recipe of the weights called `name`.
 
     Args:

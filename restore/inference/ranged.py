@@ -12,7 +12,6 @@ from restore.inference.fallbacks import RunInfo
 from restore.inference.ranges import NARROW, NARROW_OF_OTHERS, Range, range_of
 from restore.inference.tiled import Condition, TiledRunner
 from restore.networks.inpainter import HOLE
-from restore.networks.spec import ModelSpec
 
 ROUNDING = 1.0
 """Standard deviation (of 255, in the network's range) below which bf16's rounding is no longer small beside the noise: in flat areas it
@@ -77,18 +76,13 @@ class RangedRunner:
         A picture that was stored with 8 bits has lost as much itself, and is not worth the time.
         """
         sigma = level.sigma() / span.span
-        drowns = self.runtime.precision == "bf16" and takes_noise(self.spec) and 0 < sigma < ROUNDING
+        drowns = self.runtime.precision == "bf16" and self.spec.takes_noise and 0 < sigma < ROUNDING
         return "fp32" if drowns and not eight_bits(picture) else self.runtime.precision
 
     def _condition(self, picture: np.ndarray, level: NoiseLevel, mask: np.ndarray | None, span: Range) -> Condition | None:
         """The network's condition, made region by region: a whole map would cost a large picture's memory."""
         if mask is not None:
             return lambda rows, columns: mask[rows, columns, None].astype(np.float32)
-        if not takes_noise(self.spec):
+        if not self.spec.takes_noise:
             return None
         return lambda rows, columns: level.map(picture[rows, columns]) / np.float32(span.span)
-
-
-def takes_noise(spec: ModelSpec) -> bool:
-    """Whether a network takes a map of the noise."""
-    return "noise" in spec.conditions

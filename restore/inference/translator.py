@@ -10,7 +10,7 @@ import numpy as np
 from restore.inference.calling import Picture, called
 from restore.inference.fallbacks import RunInfo
 from restore.inference.loading import Recipe, RunOptions, network_of, runner_of
-from restore.networks.spec import Network
+from restore.networks.spec import RestorationNetwork
 
 
 class Translator:
@@ -22,7 +22,7 @@ class Translator:
         options: see `RunOptions`.
     """
 
-    def __init__(self, network: Network, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
         self.recipe: Recipe = recipe or {}
         self.runner = runner_of(network, options)
         self.spec, self.runtime = self.runner.spec, self.runner.runtime

@@ -13,7 +13,7 @@ from restore.inference.calling import Picture, called
 from restore.inference.fallbacks import RunInfo
 from restore.inference.loading import Recipe, RunOptions, network_of, runner_of
 from restore.networks.resample import resized
-from restore.networks.spec import Network
+from restore.networks.spec import RestorationNetwork
 
 
 class Upscaler:
@@ -25,7 +25,7 @@ class Upscaler:
         options: see `RunOptions`.
     """
 
-    def __init__(self, network: Network, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
         self.recipe: Recipe = recipe or {}
         self.runner = runner_of(network, options)
         self.spec, self.runtime = self.runner.spec, self.runner.runtime

@@ -13,8 +13,6 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from restore.pipeline.process import Stopped
-
 Thing = TypeVar("Thing")
 
 NICENESS = 10
@@ -22,7 +20,7 @@ NICENESS = 10
 
 
 class Stopped(Exception):
-    """The queue was closed: the picture failed elsewhere, or the run was stopped."""
+    """The user stopped the run, or the picture failed in another thread."""
 
 
 class Workers:

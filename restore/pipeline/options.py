@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ class OptionHelp:
         words: what it may be besides a number, or instead of one.
         choices: the only values that it may be.
         more: the end of the message for a value out of range.
+        pattern: a regular expression that a text must match as a whole.
+        example: of such a text, for the message.
     """
 
     text: str
@@ -36,6 +39,8 @@ class OptionHelp:
     words: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     more: str = ""
+    pattern: str = ""
+    example: str = ""
 
 
 def option(default: Value, text: str, **rest: Any) -> Value:
@@ -113,6 +118,8 @@ def read(name: str, value: Any, hint: Any, about: OptionHelp) -> Any:
         return Path(value)
     if float in allowed or int in allowed:
         return _number(name, value, int if int in allowed else float, about)
+    if about.pattern and not re.fullmatch(about.pattern, str(value).strip()):
+        raise ValueError(f"{name} must be like {about.example}, not {value!r}")
     return str(value)
 
 
@@ -163,7 +170,7 @@ def table(options: type[Options]) -> str:
         about = help_of(entry)
         flag = "--" + entry.name.replace("_", "-")
         value = f" {about.metavar}" if about.metavar else ""
-        default = "" if entry.default in (None, MISSING) else str(entry.default).lower() if isinstance(entry.default, bool) else entry.default
-        cells = (f"`{flag}{value}`", str(default), about.text)
+        default = "" if entry.default in (None, MISSING) else str(entry.default)
+        cells = (f"`{flag}{value}`", default.lower(), about.text)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from restore.images import Frame, Picture
 from restore.images.frame import bands
 from restore.machine import free_memory, out_of_memory
 from restore.pipeline import readback
+from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import Manifest, digest, digest_file
 from restore.pipeline.report import Record, merged
@@ -26,10 +27,6 @@ from restore.pipeline.step import Image, Result, Sidecar, Step, image_of
 from restore.writing import blamed, reason
 
 log = logging.getLogger(__name__)
-
-
-class Stopped(Exception):
-    """The user stopped the run, or the picture failed in another thread."""
 
 
 @dataclass(frozen=True)

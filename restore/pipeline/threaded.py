@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 SAMPLES_IN_FLIGHT = 48_000_000
 """Pixels (of all frames in flight) between opening and writing; a larger picture goes alone. About 0.6 GB in gray."""
 BYTES_A_SAMPLE = 100
-"""That a pixel in flight may take, in colour: stored, normalized, restored and on its way into a file, and as much again for the network."""
+"""That a pixel in flight may take, in colour: stored, normalized, restored and on its way into a file, and as much for the network."""
 SMALLEST = 1 << 20
 """Pixels that a picture counts for at least, so that thumbnails do not queue by the thousand."""
 FRAMES_AHEAD = 3

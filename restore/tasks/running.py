@@ -15,7 +15,8 @@ import torch
 from restore import processes, runtime, weights
 from restore.datasets import folders
 from restore.gan.replayed import REHEARSALS
-from restore.tasks import METHODS, starting
+from restore.tasks import starting
+from restore.tasks.methods import METHODS
 from restore.tasks.prepared import Prepared
 from restore.tasks.publishing import Publisher
 from restore.training import checkpoint, loop

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 import restore
-from restore.tasks import METHODS
+from restore.tasks.methods import METHODS
 from restore.tasks.restoration import RestorationConfig
 from restore.training import config, limits
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+import torch
 
-from restore.inference.scratches import LARGE, Finder
+from restore import runtime
+from restore.inference.defects import LARGE, DefectDetector
+from restore.networks import ModelSpec, RestorationNetwork
 
 
-class Known:
-    """Stands for a restorer whose network takes a picture for the chances themselves, and remembers which sizes it saw."""
+class Known(RestorationNetwork):
+    """Predicts the picture itself as the probabilities, and remembers which sizes it saw."""
+
+    spec = ModelSpec(1, 1, receptive_field=0)
 
     def __init__(self) -> None:
+        super().__init__()
         self.sizes: list[tuple[int, ...]] = []
 
-    def restore(self, gray: np.ndarray) -> tuple[np.ndarray, Any]:
-        self.sizes.append(gray.shape)
-        return gray, None
+    def __deepcopy__(self, memo: object) -> Known:
+        return self
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(tuple(picture.shape[2:]))
+        return torch.zeros_like(picture)
 
 
 def _found(picture: np.ndarray, sensitivity: float = 0.5) -> np.ndarray:
-    return Finder(Known())(picture, sensitivity)  # type: ignore[arg-type]
+    return DefectDetector(Known(), runtime=runtime.choose("cpu", "fp32")).detect(picture, sensitivity)
 
 
 def test_a_low_chance_counts_only_where_it_belongs_to_a_high_one() -> None:
@@ -55,7 +62,7 @@ def test_large_pictures_are_looked_at_in_smaller_sizes_too(side: int, looks: int
     known = Known()
     picture = np.zeros((side, side, 1), np.float32)
     picture[100:110, 200:900] = 1
-    found = Finder(known)(picture)  # type: ignore[arg-type]
+    found = DefectDetector(known, runtime=runtime.choose("cpu", "fp32"), tile=0).detect(picture, 0.35)
     assert len(known.sizes) == looks
     assert found.shape == (side, side)
     assert found[100:110, 200:900].all()

@@ -1,23 +1,23 @@
-"""Stand-ins for a task's work, and the small pictures they are run on. No network, no torch."""
+"""Stand-ins for a task's step, and the small pictures they are run on. No network, no torch."""
 
 from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image as Pillow
 
-from restore.images import Frame, Picture
+from restore.pipeline.step import Image, Result, Sidecars, Step
 
 
-class Identity:
-    """Gives back what it is shown; remembers which pictures came by."""
+class Identity(Step[None]):
+    """Returns what it is given; remembers which pictures came by."""
 
     name = "identity"
-    scale = 1.0
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
@@ -26,9 +26,9 @@ class Identity:
     def settings(self) -> dict[str, Any]:
         return self._settings
 
-    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        self.seen.append(picture.path.name)
-        return frame.normalized(), {"weights": "none", "noise": 0.0, "precision": "fp32", "tile": 0}
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        self.seen.append(image.info.path.name)
+        return Result(image.pixels, {"weights": "none", "noise": 0.0, "precision": "fp32", "tile": 0})
 
 
 class Inverse(Identity):
@@ -40,10 +40,10 @@ class Inverse(Identity):
         super().__init__()
         self.seconds = seconds
 
-    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        image, facts = super().restore(frame, picture)
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        result = super().__call__(image)
         time.sleep(self.seconds)
-        return 1 - image, facts
+        return replace(result, pixels=1 - result.pixels)
 
 
 class Failing(Identity):
@@ -53,10 +53,10 @@ class Failing(Identity):
         super().__init__()
         self.mark, self.error = mark, error
 
-    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        if self.mark in picture.path.name:
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        if self.mark in image.info.path.name:
             raise self.error
-        return super().restore(frame, picture)
+        return super().__call__(image)
 
 
 def looping(*_: object) -> None:
@@ -68,7 +68,7 @@ def picture(path: Path, seed: int = 0, size: tuple[int, int] = (12, 17)) -> Path
     """A small gray picture of `size` (height, width) at `path`, whose suffix tells the format."""
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
-    Image.fromarray(samples).save(path)
+    Pillow.fromarray(samples).save(path)
     return path
 
 
