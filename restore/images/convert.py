@@ -16,12 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images import bmp, colour_profiles, jpeg, png_chunks, png_text, pnm, tiff_new, webp
+from restore.images import colour_profiles
+from restore.images.codecs import bmp, pnm, webp
+from restore.images.codecs.jpeg import codec
+from restore.images.codecs.png import chunks, text_chunks
+from restore.images.codecs.png.chunks import Chunk
+from restore.images.codecs.tiff import new_file
 from restore.images.errors import ImageError
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Inks, Linear
 from restore.images.picture import Carry, Source, first
-from restore.images.png_chunks import Chunk
 from restore.images.premultiplied import Premultiplied
 
 TARGETS = ("png", "jpeg", "tiff", "webp", "bmp", "pgm")
@@ -38,7 +42,7 @@ def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: st
     if carry.unsaid:
         raise ImageError(f"{target} can't describe the picture's colours: {carry.unsaid}; keep its format, or export it as sRGB")
     if target == "tiff":
-        tiff_new.write(path, made, carry)
+        new_file.write(path, made, carry)
         return
     samples = first(made, path)
     _check(samples, target)
@@ -46,7 +50,7 @@ def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: st
     if target == "png":
         _png(path, samples, carry)
     elif target == "jpeg":
-        jpeg.write(path, samples, carry)
+        codec.write(path, samples, carry)
     elif target == "webp":
         webp.write(path, samples, carry, lossless=source.head.format != "jpeg")
     elif target == "bmp":
@@ -127,7 +131,7 @@ def _png(path: Path, samples: np.ndarray, carry: Carry) -> None:
     count = 1 if samples.ndim == 2 else samples.shape[-1]
     colour = {1: 0, 2: 4, 3: 2, 4: 6}[count]
     height, width = samples.shape[:2]
-    layout = png_chunks.Layout(width, height, samples.dtype.itemsize * 8, colour, interlaced=False)
+    layout = chunks.Layout(width, height, samples.dtype.itemsize * 8, colour, interlaced=False)
     if carry.icc:
         layout.before.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(carry.icc, 9)))
     if carry.dpi:
@@ -136,6 +140,6 @@ def _png(path: Path, samples: np.ndarray, carry: Carry) -> None:
     if carry.exif:
         layout.before.append(Chunk(b"eXIf", carry.exif))
     if carry.xmp:
-        layout.before.append(png_text.of_xmp(carry.xmp))
-    layout.before += [png_text.of_text(keyword, text) for keyword, text in carry.texts]
-    png_chunks.write(path, layout, samples)
+        layout.before.append(text_chunks.of_xmp(carry.xmp))
+    layout.before += [text_chunks.of_text(keyword, text) for keyword, text in carry.texts]
+    chunks.write(path, layout, samples)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from restore.images import kinds
-from restore.images.dicom_objects import is_without_pixels
-from restore.images.headerless import is_headerless
+from restore.images.codecs.dicom.headerless import is_headerless
+from restore.images.codecs.dicom.objects import is_without_pixels
 from restore.images.opening import FORMATS, SUFFIXES
 
 START = 512

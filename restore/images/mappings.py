@@ -1,4 +1,4 @@
-"""The mappings of everyday samples: linear ranges, and CMYK inks. (DICOM's are in dicom_shown.py.)"""
+"""The mappings of everyday samples: linear ranges, and CMYK inks. (DICOM's are in codecs/dicom/values.py.)"""
 
 from __future__ import annotations
 

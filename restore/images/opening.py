@@ -6,9 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from restore.images import bmp, dicom, jpeg, kinds, png, pnm, tiff, webp
+from restore.images import kinds
+from restore.images.codecs import bmp, pnm, webp
+from restore.images.codecs.dicom import codec as dicom
+from restore.images.codecs.dicom.headerless import is_headerless
+from restore.images.codecs.jpeg import codec as jpeg
+from restore.images.codecs.png import codec as png
+from restore.images.codecs.tiff import codec as tiff
 from restore.images.errors import MAX_PIXELS, Limits, damaged
-from restore.images.headerless import is_headerless
 from restore.images.picture import Picture, Source, refuse
 
 

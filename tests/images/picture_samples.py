@@ -10,7 +10,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from restore.images import Picture, bmp, png_chunks, read
+from restore.images import Picture, read
+from restore.images.codecs import bmp
+from restore.images.codecs.png import chunks
 
 HEIGHT, WIDTH = 19, 30
 _random = np.random.default_rng(7)
@@ -70,8 +72,8 @@ def gray_png(depth: int) -> Callable[[Path], None]:
     """A gray PNG of 2 or 4 bits, which Pillow reads but doesn't write."""
 
     def make(path: Path) -> None:
-        layout = png_chunks.Layout(WIDTH, HEIGHT, depth, png_chunks.GRAY, interlaced=False)
-        png_chunks.write(path, layout, G8 >> (8 - depth))
+        layout = chunks.Layout(WIDTH, HEIGHT, depth, chunks.GRAY, interlaced=False)
+        chunks.write(path, layout, G8 >> (8 - depth))
 
     return make
 

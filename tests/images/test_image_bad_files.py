@@ -11,7 +11,7 @@ import pytest
 from picture_samples import ALL, stored
 
 from restore.images import ImageError, read
-from restore.images.png_chunks import SIGNATURE, chunk
+from restore.images.codecs.png.chunks import SIGNATURE, chunk
 
 
 def _giant_png() -> bytes:

@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
 from restore.images import ImageError, read
-from restore.images.png_chunks import chunk, layout
-from restore.images.png_text import texts
+from restore.images.codecs.png.chunks import chunk, layout
+from restore.images.codecs.png.text_chunks import texts
 
 RGB = np.random.default_rng(2).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 TEXTS = (("Title", "A house"), ("Author", "J\u00fcrgen"), ("Comment", "two\nlines"), ("Description", "\u5bb6"))

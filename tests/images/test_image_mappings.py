@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydicom.dataset import Dataset
 
-from restore.images.dicom_colour import PaletteIndices, YbrFull
-from restore.images.dicom_shown import Field, build
+from restore.images.codecs.dicom.colour import PaletteIndices, YbrFull
+from restore.images.codecs.dicom.values import Field, build
 from restore.images.frame import Frame
 from restore.images.mappings import Inks, Linear, plain, ranged
 from restore.images.orientation import orientation, upright, upright_exif

@@ -14,7 +14,7 @@ from picture_samples import ALL, FLOAT, G8, G16, HEIGHT, RGB8, RGBA8, WIDTH, pas
 from PIL import Image, ImageCms, ImageOps
 
 from restore.images import ImageError, read
-from restore.images.png_chunks import chunk, layout
+from restore.images.codecs.png.chunks import chunk, layout
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -11,7 +11,7 @@ import pytest
 from picture_samples import ALL, RGB8, passed, shown, stored
 
 from restore.images import ImageError, read
-from restore.images.png_chunks import chunk
+from restore.images.codecs.png.chunks import chunk
 
 CLAIMS = {
     "bits.pbm": b"P1\n20000 20000\n" + b"1 0 1 " * 99, "digits.pgm": b"P2\n20000 20000\n255\n" + b"17 " * 99,

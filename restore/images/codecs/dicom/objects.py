@@ -14,8 +14,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.tag import BaseTag
 
-from restore.images.dicom_deflated import opened
-from restore.images.dicom_header import damaged_dicom
+from restore.images.codecs.dicom.deflated import opened
+from restore.images.codecs.dicom.header import damaged_dicom
 from restore.images.errors import ImageError
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."

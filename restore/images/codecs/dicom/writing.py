@@ -1,12 +1,12 @@
 """Writing DICOM: the source's dataset with new pixels, as a derived object that names its source.
 
-Every element is kept, private ones included, but for: the pixels; the identity and the history (dicom_derived.py);
-Smallest/LargestImagePixelValue where present; NumberOfFrames where the pixels are more frames; elements that dicom_header.py
+Every element is kept, private ones included, but for: the pixels; the identity and the history (derived.py);
+Smallest/LargestImagePixelValue where present; NumberOfFrames where the pixels are more frames; elements that header.py
 completed; digital signatures (void now, dropped). IconImageSequence and series are as before. Depth, representation and
-frames never change; rows and columns only where the picture was enlarged, and all geometry goes with them (dicom_geometry.py).
+frames never change; rows and columns only where the picture was enlarged, and all geometry goes with them (geometry.py).
 Uncompressed sources keep their transfer syntax; compressed ones become Explicit VR Little Endian, HighBit being where the
 decoder puts the samples. Coloured frames that a codec transformed are written in the colour model that decoding gives
-(dicom_decode.py): YBR_RCT and YBR_ICT as RGB, YBR_FULL_422 as YBR_FULL; uncompressed files can't hold the first two, and
+(pixels.py): YBR_RCT and YBR_ICT as RGB, YBR_FULL_422 as YBR_FULL; uncompressed files can't hold the first two, and
 halving the third's chroma again would lose some. So JPEG of luminance and chroma under a header that says RGB comes out as
 YBR_FULL, and a viewer shows the colours that were encoded.
 """
@@ -26,9 +26,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from restore.images.dicom_derived import derive, tell_lossy
-from restore.images.dicom_geometry import refine
-from restore.images.dicom_shown import field_of
+from restore.images.codecs.dicom.derived import derive, tell_lossy
+from restore.images.codecs.dicom.geometry import refine
+from restore.images.codecs.dicom.values import field_of
 from restore.images.picture import Note
 
 _KEPT_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)

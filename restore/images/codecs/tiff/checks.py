@@ -10,8 +10,10 @@ import numpy as np
 import tifffile
 from tifffile import TiffFile, TiffPage
 
-from restore.images import jpeg2000, plausible, tiff_segments
-from restore.images.jpeg_stream import complaint
+from restore.images import plausible
+from restore.images.codecs.jpeg import jpeg2000
+from restore.images.codecs.jpeg.codestream import complaint
+from restore.images.codecs.tiff import segments
 from restore.images.picture import refuse
 
 _DEFLATE = (8, 32946)
@@ -27,7 +29,7 @@ _FILLERS = (b"\x5a\x33\xc1" * 16, b"\x9a\x2c\x71" * 16)
 
 def refuse_implausible(page: TiffPage, path: Path, *, salvage: bool) -> None:
     """Refuse a page of more samples than the bytes of its segments can hold; segments left out on purpose count for nothing."""
-    offsets, sizes = tiff_segments.listed(page)
+    offsets, sizes = segments.listed(page)
     wanted = int(np.prod(page.chunked))
     empty = int(np.count_nonzero((sizes == 0) & (offsets == 0))) if len(sizes) == wanted else 0
     if page.compression == 1 or not wanted or page.dtype is None:
@@ -91,7 +93,7 @@ def _needed(page: TiffPage) -> Iterator[tuple[int, int]]:
     samples = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.CONTIG else 1
     bits = page.bitspersample if isinstance(page.bitspersample, int) else sum(page.bitspersample)
     whole = rows * ((width * samples * bits + 7) // 8)
-    offsets, sizes = tiff_segments.listed(page)
+    offsets, sizes = segments.listed(page)
     needed = np.minimum(sizes, whole) if page.compression == 1 else (sizes + 1) // 2
     if page.compression == 1 and not page.is_tiled and len(sizes):  # the last strip may be shorter than it says
         needed[-1] = min(int(needed[-1]), 1)
@@ -119,7 +121,7 @@ def refuse_corrupt(page: TiffPage) -> None:
     if page.compression not in (*_JPEG, *_JPEG2000, _CCITT_RLE, _CCITT_3, _CCITT_4):
         return
     file = page.parent.filehandle
-    offsets, sizes = tiff_segments.listed(page)
+    offsets, sizes = segments.listed(page)
     for index, (offset, size) in enumerate(zip(offsets.tolist(), sizes.tolist(), strict=True)):
         if not size or offset + size > file.size:
             continue

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from tifffile import TiffFile, TiffPage, TiffWriter
 
-from restore.images import exif, tiff_geometry, tiff_planes
+from restore.images import exif
+from restore.images.codecs.tiff import geometry, stacks
 from restore.images.orientation import finer_rational, turns
 from restore.images.picture import Carry
 
@@ -29,7 +30,7 @@ def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: flo
         for index, page in enumerate(file.pages):
             assert isinstance(page, TiffPage)
             below = directory(page).below
-            for _ in range(tiff_planes.count(file, index)[0]):
+            for _ in range(stacks.count(file, index)[0]):
                 stored = next(frames, None)
                 if stored is None:
                     break
@@ -43,12 +44,12 @@ def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: flo
     with TiffFile(path, mode="r+") as made:
         for page, turned in zip(made.pages, sides, strict=False):
             assert isinstance(page, TiffPage)
-            tiff_geometry.fit_exif(page, (page.imagelength, page.imagewidth), scale, turned=turned)
+            geometry.fit_exif(page, (page.imagelength, page.imagewidth), scale, turned=turned)
 
 
 def _simple(page: TiffPage, shape: tuple[int, int], scale: float) -> dict[str, Any]:
     """The page's simple tags as TiffWriter's arguments."""
-    new = tiff_geometry.changes(page, shape, scale)
+    new = geometry.changes(page, shape, scale)
     simple = [
         (t.code, int(t.dtype), t.count if t.code not in new else len(new[t.code]), new.get(t.code, t.value), True)
         for t in page.tags.values()

@@ -56,7 +56,7 @@ class Field:
 
 
 def field_of(ds: FileDataset) -> Field:
-    """Where the samples of a dataset lie; HighBit of encoded ones has been set right by `dicom_decode.lower`."""
+    """Where the samples of a dataset lie; HighBit of encoded ones has been set right by `pixels.lower`."""
     bits = int(ds.BitsStored)
     high = int(ds.get("HighBit", bits - 1))
     return Field(bits, max(0, high - bits + 1), int(ds.get("PixelRepresentation", 0)) == 1)

@@ -1,4 +1,4 @@
-"""Writing TIFF: replace the pixel segments of a copied file (tiff_new.py writes new ones).
+"""Writing TIFF: replace the pixel segments of a copied file (new_file.py writes new ones).
 
 `patch` lets tifffile encode each page into memory with the page's own layout, takes the encoded segments, and puts them
 where the old ones lay (what doesn't fit goes to the end). All other bytes stay, so no tag can be lost.
@@ -17,7 +17,7 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
 
-from restore.images import tiff_geometry, tiff_planes
+from restore.images.codecs.tiff import geometry, stacks
 from restore.images.errors import ImageError
 from restore.images.orientation import finer_rational, turns
 
@@ -37,7 +37,7 @@ def patch(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float =
             made.seek(end)
             made.write(bytes(width))
     with TiffFile(path, mode="r+") as file:
-        planes = [tiff_planes.count(file, index)[0] for index in range(len(file.pages))]
+        planes = [stacks.count(file, index)[0] for index in range(len(file.pages))]
         kept = _not_free(file)
         for index, page in enumerate(file.pages):
             stored = next(frames, None)
@@ -94,9 +94,9 @@ def _replace(page: TiffPage, stored: np.ndarray, more: _Page) -> None:
     planes, scale = more.planes, more.scale
     segments, changes = ([], {}) if planes > 1 else _segments(page, stored)
     shape = (stored.shape[0], stored.shape[1])
-    changes |= tiff_geometry.changes(page, shape, scale)
+    changes |= geometry.changes(page, shape, scale)
     tag = page.tags.valueof(274, default=1)
-    tiff_geometry.fit_exif(page, shape, scale, turned=turns(int(tag)))
+    geometry.fit_exif(page, shape, scale, turned=turns(int(tag)))
     if tag != 1:
         changes[274] = 1
         if turns(int(tag)) and 282 in page.tags and 283 in page.tags:
@@ -106,7 +106,7 @@ def _replace(page: TiffPage, stored: np.ndarray, more: _Page) -> None:
     if scale != 1:
         changes |= {code: finer_rational(changes.get(code, page.tags[code].value), scale) for code in (282, 283) if code in page.tags}
     if planes > 1:
-        changes |= tiff_planes.write(page, stored, more.frames, planes)
+        changes |= stacks.write(page, stored, more.frames, planes)
     else:
         offsets = _placed(page, segments, more.kept)
         tiled = 324 in page.tags

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from restore.images.png_chunks import Chunk, Layout
+from restore.images.codecs.png.chunks import Chunk, Layout
 
 _XMP = b"XML:com.adobe.xmp"
 _LARGEST = 1 << 24

@@ -22,10 +22,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from restore.images import decoding, jpeg_further, jpeg_planes, jpeg_stream, plausible
-from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged
-from restore.images.frame import Frame
-from restore.images.jpeg_header import (
+from restore.images import decoding, plausible
+from restore.images.codecs.jpeg import codestream, component_scans, further_pictures
+from restore.images.codecs.jpeg.header import (
     APP0,
     APP1,
     APP2,
@@ -42,6 +41,8 @@ from restore.images.jpeg_header import (
     read_header,
     spliced,
 )
+from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged
+from restore.images.frame import Frame
 from restore.images.mappings import Inks, plain
 from restore.images.orientation import (
     exif_dpi,
@@ -83,9 +84,9 @@ class JpegSource:
         warnings, ending = self._warnings()
         self.head = Head("jpeg", size, 8, upright=self._tag == 1, carry=carry, warnings=warnings, ending=ending)
 
-    def _stream(self) -> jpeg_stream.Stream:
+    def _stream(self) -> codestream.Stream:
         header = self._header
-        return jpeg_stream.first_picture(self.path.read_bytes(), header.components, progressive=header.progressive)
+        return codestream.first_picture(self.path.read_bytes(), header.components, progressive=header.progressive)
 
     @property
     def _unit(self) -> int:
@@ -97,8 +98,8 @@ class JpegSource:
         """What the stream and what follows it warn of, and what an unchanged copy needs at its end."""
         with damaged(self.path, "JPEG"), quiet:
             stream = self._stream()
-            segments, mpf = [p for _, p in self._header.kept], self._header.find(APP2, jpeg_further.MPF)
-            further = jpeg_further.warning(segments, mpf, stream.trailer, turned=turns(self._tag))
+            segments, mpf = [p for _, p in self._header.kept], self._header.find(APP2, further_pictures.MPF)
+            further = further_pictures.warning(segments, mpf, stream.trailer, turned=turns(self._tag))
             found = [further] if further else []
             if stream.ended:
                 return tuple(found), b""
@@ -108,15 +109,15 @@ class JpegSource:
                 return (self._missing(row, complete=stream.complete), *found), b""
             left = self.path.stat().st_size - len(stream.data)  # 1 where the first half of the marker is there
             self.copies = left <= 1
-            return ("it has no end marker, but all its pixels", *found), jpeg_stream.END[left:]
+            return ("it has no end marker, but all its pixels", *found), codestream.END[left:]
 
     @property
     def _samples(self) -> int:
         return self._header.height * self._header.width * len(self._header.components)
 
-    def _first_missing(self, stream: jpeg_stream.Stream) -> int | None:
+    def _first_missing(self, stream: codestream.Stream) -> int | None:
         """Decodes four times."""
-        return decoding.call(jpeg_stream.first_missing, stream, self._unit, samples=4 * self._samples, coded=4 * len(stream.whole))
+        return decoding.call(codestream.first_missing, stream, self._unit, samples=4 * self._samples, coded=4 * len(stream.whole))
 
     def _missing(self, row: int, *, complete: bool = True) -> str:
         """A warning; ImageError unless salvaging."""
@@ -152,10 +153,10 @@ class JpegSource:
     def frame(self, index: int) -> Frame:
         with damaged(self.path, "JPEG"), quiet:
             stream = self._stream()
-            stored, mode, complaint = decoding.call(jpeg_stream.checked, stream.whole, samples=self._samples, coded=len(stream.whole))
+            stored, mode, complaint = decoding.call(codestream.checked, stream.whole, samples=self._samples, coded=len(stream.whole))
             warnings: tuple[str, ...] = ()
             if not self._checked:
-                broken = jpeg_stream.may_break_off(stored, self._unit, progressive=self._header.progressive)
+                broken = codestream.may_break_off(stored, self._unit, progressive=self._header.progressive)
                 row = self._first_missing(stream) if complaint or broken else None
                 warnings = () if row is None else (self._missing(row),)
                 if row is None and complaint:
@@ -172,19 +173,19 @@ class JpegSource:
         coded = self._coded(stored, tables)
         kept = [finer(*self._reset(m, p), note.scale, size) for m, p in self._header.kept]
         trailer = stream.trailer
-        if turns(self._tag) and jpeg_further.is_gain_map([p for _, p in self._header.kept]):
+        if turns(self._tag) and further_pictures.is_gain_map([p for _, p in self._header.kept]):
             trailer = b""
         if not trailer:
-            kept = [(m, p) for m, p in kept if m != APP2 or not p.startswith(jpeg_further.MPF)]
+            kept = [(m, p) for m, p in kept if m != APP2 or not p.startswith(further_pictures.MPF)]
         made = spliced(coded, kept)
-        path.write_bytes(jpeg_further.moved(made, stream.whole[: stream.end]) + trailer)
+        path.write_bytes(further_pictures.moved(made, stream.whole[: stream.end]) + trailer)
 
     def _coded(self, stored: np.ndarray, tables: dict[int, list[int]]) -> bytes:
         parts = self._header.components
-        if len(parts) == 3 and not self._is_rgb() and self._sampling() is None and jpeg_planes.writable(parts):
+        if len(parts) == 3 and not self._is_rgb() and self._sampling() is None and component_scans.writable(parts):
             # sides that the orientation has turned are sampled as they now lie
             turned = tuple(bytes([p[0], (p[1] & 15) << 4 | p[1] >> 4, p[2]]) for p in parts) if turns(self._tag) else parts
-            return jpeg_planes.coded(stored, turned, tables, progressive=self._header.progressive)
+            return component_scans.coded(stored, turned, tables, progressive=self._header.progressive)
         return _coded(stored, self._options(tables))
 
     def _sampling(self) -> str | None:

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images import colour_profiles, plausible, png_chunks, png_pixels, png_text
+from restore.images import colour_profiles, plausible
+from restore.images.codecs.png import chunks, pixel_stream, text_chunks
+from restore.images.codecs.png.chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, SAMPLES, Chunk, Layout
 from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged, share
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, plain
@@ -33,13 +35,12 @@ from restore.images.orientation import (
     upright_xmp,
 )
 from restore.images.picture import Carry, Head, Note, first, refuse
-from restore.images.png_chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, SAMPLES, Chunk, Layout
 
 _PALETTE_ONLY = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT")
 
 
 def sniff(start: bytes) -> bool:
-    return start.startswith(png_chunks.SIGNATURE)
+    return start.startswith(chunks.SIGNATURE)
 
 
 def open_source(path: Path, limits: Limits) -> PngSource:
@@ -51,7 +52,7 @@ def open_source(path: Path, limits: Limits) -> PngSource:
         check_size(path, height, width, limits.max_pixels)
         samples = height * (1 + width * SAMPLES.get(start[25], 4) * start[24] // 8)
         plausible.check(path, "deflate", samples, path.stat().st_size, salvage=limits.salvage)
-    return PngSource(path, png_chunks.layout(path), salvage=limits.salvage)
+    return PngSource(path, chunks.layout(path), salvage=limits.salvage)
 
 
 class PngSource:
@@ -63,11 +64,11 @@ class PngSource:
         """Not a picture whose end or whose rows are missing: what is written is whole."""
         self._broken = False
         warnings = [*layout.warnings, *self._checked()]
-        exif = layout.find(b"eXIf") or png_text.raw_exif(layout)
+        exif = layout.find(b"eXIf") or text_chunks.raw_exif(layout)
         self._tag = orientation(exif)
         size = (layout.width, layout.height) if turns(self._tag) else (layout.height, layout.width)
         carry = self._carry(exif, warnings)
-        ending = b"" if layout.ended else png_chunks.chunk(b"IEND", b"")
+        ending = b"" if layout.ended else chunks.chunk(b"IEND", b"")
         self.head = Head(
             "png", size, layout.depth, upright=self._tag == 1, carry=carry, warnings=tuple(warnings), ending=ending
         )
@@ -77,7 +78,7 @@ class PngSource:
         layout = self._layout
         if layout.ended and not layout.broken_pixels and not layout.cut_pixels:
             return []
-        stream = png_pixels.inflated(self.path, layout)
+        stream = pixel_stream.inflated(self.path, layout)
         row, wrong = stream.first_missing, layout.broken_pixels and not stream.vouched
         if wrong and not self._salvage:
             what = "the checksum of an IDAT chunk is wrong" + (f", {share(row, layout.height)}" if row is not None else "")
@@ -116,15 +117,15 @@ class PngSource:
             x, y = struct.unpack(">II", phys[:8])
             dpi = (y * 0.0254, x * 0.0254) if turns(self._tag) else (x * 0.0254, y * 0.0254)
         icc, unsaid = self._profile(warnings)
-        xmp = next((found for c in (*layout.before, *layout.after) if (found := png_text.xmp(c)) is not None), None)
+        xmp = next((found for c in (*layout.before, *layout.after) if (found := text_chunks.xmp(c)) is not None), None)
         xmp = upright_xmp(xmp, turned=turns(self._tag)) if xmp and self._tag != 1 else xmp
         exif = upright_exif(exif) if exif else None
-        return Carry(icc, exif, xmp, dpi or exif_dpi(exif), png_text.texts(layout), unsaid)
+        return Carry(icc, exif, xmp, dpi or exif_dpi(exif), text_chunks.texts(layout), unsaid)
 
     def _profile(self, warnings: list[str]) -> tuple[bytes | None, str | None]:
         """The ICC profile that other formats are to have, and what none can say."""
         layout = self._layout
-        icc = png_text.profile(layout.find(b"iCCP"))
+        icc = text_chunks.profile(layout.find(b"iCCP"))
         if layout.find(b"iCCP") is not None and (icc is None or not colour_profiles.sound(icc)):
             warnings.append("its colour profile is damaged and is not used")
             icc = None
@@ -150,16 +151,16 @@ class PngSource:
     def _samples(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """(H, W[, C]) as coded: palette indices, or values below 2**depth; not yet upright. And what that warns of."""
         if self._broken:
-            return png_pixels.rebuilt(self._layout, png_pixels.inflated(self.path, self._layout).data), ()
+            return pixel_stream.rebuilt(self._layout, pixel_stream.inflated(self.path, self._layout).data), ()
         try:
-            return png_pixels.decoded(self.path, self._layout), ()
+            return pixel_stream.decoded(self.path, self._layout), ()
         except (RuntimeError, ValueError, OSError, SyntaxError):
-            stream = png_pixels.inflated(self.path, self._layout)
+            stream = pixel_stream.inflated(self.path, self._layout)
             if stream.first_missing is None:
                 raise
         warning = self._missing(stream.first_missing)
         self._broken, self.copies = True, False
-        return png_pixels.rebuilt(self._layout, stream.data), (warning,)
+        return pixel_stream.rebuilt(self._layout, stream.data), (warning,)
 
     def _mapping(self, samples: np.ndarray) -> Linear:
         high = 2**self._layout.depth - 1
@@ -195,15 +196,15 @@ class PngSource:
         size = (stored.shape[0], stored.shape[1])
         layout.before = [_finer(self._reset(c), note.scale, size) for c in layout.before]
         layout.after = [_finer(self._reset(c), note.scale, size) for c in layout.after]
-        png_chunks.write(path, layout, stored)
+        chunks.write(path, layout, stored)
 
     def _reset(self, kept: Chunk) -> Chunk:
         """The chunk, with an applied orientation taken out of it."""
         if self._tag != 1 and kept.name == b"eXIf":
             return Chunk(kept.name, upright_exif(kept.data))
-        xmp = png_text.xmp(kept)
+        xmp = text_chunks.xmp(kept)
         if self._tag != 1 and xmp is not None:
-            return png_text.of_xmp(upright_xmp(xmp, turned=turns(self._tag)))
+            return text_chunks.of_xmp(upright_xmp(xmp, turned=turns(self._tag)))
         if turns(self._tag) and kept.name == b"pHYs" and len(kept.data) == 9:
             return Chunk(kept.name, kept.data[4:8] + kept.data[:4] + kept.data[8:])
         return kept
@@ -213,9 +214,9 @@ def _finer(kept: Chunk, scale: float, size: tuple[int, int]) -> Chunk:
     """The chunk for (height, width) pixels, `scale` times as fine."""
     if scale != 1 and kept.name == b"eXIf":
         return Chunk(kept.name, finer_exif(kept.data, scale, size))
-    xmp = png_text.xmp(kept)
+    xmp = text_chunks.xmp(kept)
     if scale != 1 and xmp is not None:
-        return png_text.of_xmp(finer_xmp(xmp, scale, size))
+        return text_chunks.of_xmp(finer_xmp(xmp, scale, size))
     if scale != 1 and kept.name == b"pHYs" and len(kept.data) == 9:
         x, y, unit = struct.unpack(">IIB", kept.data)
         return Chunk(kept.name, struct.pack(">IIB", *(min(round(v * scale), 2**31 - 1) for v in (x, y)), unit))
@@ -226,5 +227,5 @@ def _without_palette(layout: Layout, stored: np.ndarray) -> None:
     """Make the layout that of a gray or RGB picture of 8 bits."""
     count = 1 if stored.ndim == 2 else stored.shape[-1]
     layout.depth = 8
-    layout.colour = {1: GRAY, 2: png_chunks.GRAY_ALPHA, 3: RGB, 4: png_chunks.RGB_ALPHA}[count]
+    layout.colour = {1: GRAY, 2: chunks.GRAY_ALPHA, 3: RGB, 4: chunks.RGB_ALPHA}[count]
     layout.before = [c for c in layout.before if c.name not in _PALETTE_ONLY]

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import BytesLengthException
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from restore.images import dicom_deflated
+from restore.images.codecs.dicom import deflated
 from restore.images.errors import damaged, quiet
 from restore.images.picture import refuse
 
@@ -56,7 +56,7 @@ def load(path: Path) -> FileDataset:
     Raises:
         pydicom's errors for what it cannot parse.
     """
-    ds = dicom_deflated.load(path)
+    ds = deflated.load(path)
     complete_meta(ds)
     return ds
 

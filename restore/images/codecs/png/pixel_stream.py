@@ -11,8 +11,8 @@ import imagecodecs
 import numpy as np
 from PIL import PngImagePlugin
 
-from restore.images import png_chunks
-from restore.images.png_chunks import GRAY, PALETTE, SAMPLES, Layout
+from restore.images.codecs.png import chunks
+from restore.images.codecs.png.chunks import GRAY, PALETTE, SAMPLES, Layout
 
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Left, top, horizontal and vertical step of each pass."""
@@ -61,7 +61,7 @@ def inflated(path: Path, layout: Layout) -> Stream:
     decoder, length, vouched = zlib.decompressobj(), 0, False
     parts: list[bytes] = []
     try:
-        for payload in png_chunks.payloads(path):
+        for payload in chunks.payloads(path):
             for at in range(0, len(payload), _PIECE):
                 part = decoder.decompress(payload[at : at + _PIECE], max(1, expected - length + 1))
                 parts.append(part)
@@ -77,7 +77,7 @@ def inflated(path: Path, layout: Layout) -> Stream:
 def _as_far_as_it_goes(path: Path, expected: int) -> tuple[list[bytes], int]:
     decoder, length = zlib.decompressobj(), 0
     parts: list[bytes] = []
-    for payload in png_chunks.payloads(path):
+    for payload in chunks.payloads(path):
         for at in range(0, len(payload), 16):
             try:
                 part = decoder.decompress(payload[at : at + 16], max(1, expected - length + 1))
@@ -103,7 +103,7 @@ def decoded(path: Path, layout: Layout) -> np.ndarray:
     """(H, W[, C]) samples as coded: palette indices, or values below 2**depth. What decoders throw, if the stream isn't whole."""
     if layout.interlaced:
         return rebuilt(layout, inflated(path, layout).data, fill=False)
-    return _samples(layout, png_chunks.bare(layout, png_chunks.payloads(path)))
+    return _samples(layout, chunks.bare(layout, chunks.payloads(path)))
 
 
 def rebuilt(layout: Layout, data: bytes, *, fill: bool = True) -> np.ndarray:
@@ -121,7 +121,7 @@ def rebuilt(layout: Layout, data: bytes, *, fill: bool = True) -> np.ndarray:
                 raise ValueError("the stream of pixels breaks off")
             rows = rows[: len(rows) // one.row * one.row].ljust(height * one.row, b"\0")
         single = replace(layout, width=width, height=height)
-        made[one.top :: one.dy, one.left :: one.dx] = _samples(single, png_chunks.bare(single, [zlib.compress(rows, 1)]))
+        made[one.top :: one.dy, one.left :: one.dx] = _samples(single, chunks.bare(single, [zlib.compress(rows, 1)]))
     return made
 
 

@@ -29,9 +29,9 @@ import numpy as np
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR
 from pydicom.dataset import Dataset, FileDataset
 
-from restore.images.dicom_elements import Scale, numbers, scaled, whole
-from restore.images.dicom_header import check_numbers
-from restore.images.dicom_positions import move_positions
+from restore.images.codecs.dicom.elements import Scale, numbers, scaled, whole
+from restore.images.codecs.dicom.header import check_numbers
+from restore.images.codecs.dicom.positions import move_positions
 
 _SPACINGS = (
     *("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "ImagePlanePixelSpacing"),

@@ -1,13 +1,13 @@
 """DICOM: gray and colour, one frame or many, every transfer syntax for which pydicom finds a decoder.
 
-What the network sees is said in dicom_shown.py, what is written in dicom_write.py, how pixels and their colours are decoded
-in dicom_decode.py. Samples are the stored values; bits outside the sample are never interpreted and never change, in
+What the network sees is said in values.py, what is written in writing.py, how pixels and their colours are decoded
+in pixels.py. Samples are the stored values; bits outside the sample are never interpreted and never change, in
 encoded words as in uncompressed ones. Without a window the range of the pixels is what shows (of up to five frames, padding
 left out). Files without preamble or file meta are read where their first element is plausible. Every frame that the pixels
-hold is read, also where NumberOfFrames says fewer (dicom_frames.py); header elements that follow from others are completed
-(dicom_header.py); both with a warning.
+hold is read, also where NumberOfFrames says fewer (frames.py); header elements that follow from others are completed
+(header.py); both with a warning.
 Refused, each with what would help: objects without pixels; labels, doses and measurements, which are no pictures
-(dicom_objects.py); float pixel data; samples packed without gaps; YBR_PARTIAL colours; headers that lack BitsAllocated or
+(objects.py); float pixel data; samples packed without gaps; YBR_PARTIAL colours; headers that lack BitsAllocated or
 BitsStored, or hold no numbers where numbers belong; and pixels for which no decoder is installed, or that none of them can
 decode. Colours of more than one sample lose what stands in bits above BitsStored.
 """
@@ -22,12 +22,12 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels import apply_color_lut
 
-from restore.images import decoding, dicom_write
-from restore.images.dicom_colour import PaletteIndices, YbrFull
-from restore.images.dicom_decode import Codestream, codestream, decode, decoder_of, lower, model_of, other_colours
-from restore.images.dicom_deflated import opened
-from restore.images.dicom_frames import count_frames, said_frames
-from restore.images.dicom_header import (
+from restore.images import decoding
+from restore.images.codecs.dicom import writing
+from restore.images.codecs.dicom.colour import PaletteIndices, YbrFull
+from restore.images.codecs.dicom.deflated import opened
+from restore.images.codecs.dicom.frames import count_frames, said_frames
+from restore.images.codecs.dicom.header import (
     PHOTOMETRICS,
     complete,
     complete_meta,
@@ -36,8 +36,17 @@ from restore.images.dicom_header import (
     unreadable_values,
     whole_number,
 )
-from restore.images.dicom_objects import is_without_pixels, not_a_picture, sniff, without_pixels
-from restore.images.dicom_shown import build, chain, field_of, padding_range
+from restore.images.codecs.dicom.objects import is_without_pixels, not_a_picture, sniff, without_pixels
+from restore.images.codecs.dicom.pixels import (
+    Codestream,
+    codestream,
+    decode,
+    decoder_of,
+    lower,
+    model_of,
+    other_colours,
+)
+from restore.images.codecs.dicom.values import build, chain, field_of, padding_range
 from restore.images.errors import check_size, quiet
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Linear, extent_of, whole
@@ -199,7 +208,7 @@ class DicomSource:
         with damaged_dicom(self.path):
             ds = self._fresh()
             photometric = self._model or self._decoded(ds, 0)[1]
-            dicom_write.write(path, ds, frames, note, photometric=photometric, source=self.path)
+            writing.write(path, ds, frames, note, photometric=photometric, source=self.path)
 
 
 def decode_file(path: Path, frames: int, index: int) -> np.ndarray:

@@ -42,9 +42,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from restore.images import jpeg2000
-from restore.images.dicom_streams import Codestream, check_stream, stream_of
-from restore.images.jpeg_stream import END, complaint
+from restore.images.codecs.dicom.streams import Codestream, check_stream, stream_of
+from restore.images.codecs.jpeg import jpeg2000
+from restore.images.codecs.jpeg.codestream import END, complaint
 from restore.images.picture import refuse
 
 _OUT_OF_RANGE = 0.01

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from pydicom.dataset import FileDataset
 from pydicom.uid import RLELossless
 
-from restore.images.dicom_header import whole_number
+from restore.images.codecs.dicom.header import whole_number
 
 _ITEM = 0xE000FFFE
 _UNDEFINED = 0xFFFFFFFF

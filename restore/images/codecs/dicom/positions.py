@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 
-from restore.images.dicom_elements import Scale, moved
+from restore.images.codecs.dicom.elements import Scale, moved
 
 
 def move_positions(ds: FileDataset, scale: Scale) -> None:

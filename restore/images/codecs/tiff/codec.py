@@ -1,12 +1,12 @@
 """TIFF and BigTIFF: 1 to 16 bits, wider integers, floats; gray, RGB, palette, CMYK; strips and tiles; many pages.
 
-Kept: everything but the pixel segments, because the file is copied and only they are replaced (see tiff_write.py): all
+Kept: everything but the pixel segments, because the file is copied and only they are replaced (see patching.py): all
 tags, private and maker ones included, EXIF, ICC, resolution, byte order, page order, sub-images; sample type, extra
 samples, planar layout, tiling, compression kind and predictor. MINISWHITE stays MINISWHITE: the network sees it once
 inverted. White is the type's maximum for unsigned samples of up to 16 bits; floats, signed and wider integers, whose
 white no tag names, are scaled by their own range (mappings.ranged). NaN and infinite samples stay.
-Stacks whose planes follow each other under one directory (tiff_planes.py) stay so. Enlarged pixels bring OME-XML, GeoTIFF,
-EXIF and the descriptions of ImageJ, tifffile and Micro-Manager in line (tiff_geometry.py). Colours under associated alpha
+Stacks whose planes follow each other under one directory (stacks.py) stay so. Enlarged pixels bring OME-XML, GeoTIFF,
+EXIF and the descriptions of ImageJ, tifffile and Micro-Manager in line (geometry.py). Colours under associated alpha
 are shown straight and written multiplied (premultiplied.py).
 Not kept when pixels change: a palette (the page becomes RGB, in a plainly rewritten file), CCITT, old-style JPEG and
 other codings that can't be written (deflate instead), the exact effort of a compressor; reduced sub-images (pyramids,
@@ -28,14 +28,15 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
-from restore.images import decoding, exif, tiff_checks, tiff_geometry, tiff_new, tiff_planes, tiff_segments, tiff_write
+from restore.images import decoding, exif
+from restore.images.codecs.tiff import checks, geometry, new_file, patching, segments, stacks
+from restore.images.codecs.tiff.raw import camera_raw
 from restore.images.errors import Limits, check_size, damaged, quiet, share
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Inks, ranged, whole
 from restore.images.orientation import turns, upright, upright_exif, upright_xmp
 from restore.images.picture import Carry, Head, Note, refuse
 from restore.images.premultiplied import premultiplied
-from restore.images.tiff_raw import camera_raw
 
 _COLOURS = {
     PHOTOMETRIC.MINISBLACK: 1,
@@ -79,15 +80,15 @@ def open_source(path: Path, limits: Limits) -> TiffSource:
             assert isinstance(page, TiffPage)
             check_size(path, page.imagelength, page.imagewidth, limits.max_pixels)
             _check_page(page, path)
-            tiff_checks.refuse_implausible(page, path, salvage=limits.salvage)
-            said, there = tiff_planes.count(file, index)
+            checks.refuse_implausible(page, path, salvage=limits.salvage)
+            said, there = stacks.count(file, index)
             found = _gaps(page, index, said, there)
             if found and not limits.salvage:
                 raise refuse(path, f"truncated TIFF ({found}); copy it again, or restore what is there with --salvage")
             warnings += [f"{found}: they are 0, the rest was restored"] if found else []
             whole = whole and not found
             plan += [(index, plane) for plane in range(said)]
-        tiff_checks.refuse_astray(file, pages, path)
+        checks.refuse_astray(file, pages, path)
         return TiffSource(path, plan, _head(file, pages, len(plan), warnings), whole=whole, end=cut)
 
 
@@ -105,7 +106,7 @@ def _gaps(page: TiffPage, index: int, planes: int, there: int) -> str:
     """What is missing of a page's pixels; "" where nothing is."""
     if there < planes:
         return f"{planes - there} of {planes} planes are missing, from plane {there + 1} on"
-    rows = tiff_segments.missing_rows(page)
+    rows = segments.missing_rows(page)
     if not rows.any():
         return ""
     first, height = int(rows.argmax()), page.imagelength
@@ -175,7 +176,7 @@ def _head(file: TiffFile, pages: int, frames: int, warnings: list[str]) -> Head:
     carry = _carry(page, tags[0], (size[::-1] if turns(tags[0]) else size))
     if any(330 in p.tags for p in every):
         warnings.append("its sub-images (a pyramid or thumbnails) show the picture as it was where pixels change")
-    if not upright_all and any(code in p.tags for p in every for code in tiff_geometry.GEOGRAPHIC):
+    if not upright_all and any(code in p.tags for p in every for code in geometry.GEOGRAPHIC):
         warnings.append("the picture is turned upright, but its geographic tags speak of it as it lay")
     size = size[::-1] if turns(tags[0]) else size
     return Head("tiff", size, bits, frames, upright=upright_all, carry=carry, warnings=tuple(warnings))
@@ -198,7 +199,7 @@ def _carry(page: TiffPage, tag: int, size: tuple[int, int]) -> Carry:
 
 def _exif(page: TiffPage, tag: int, *, structured: bool) -> bytes | None:
     """The page's EXIF as a block that stands alone; None where it says nothing."""
-    found = tiff_new.directory(page)
+    found = new_file.directory(page)
     entries = [e for e in found.entries if e.code in exif.DESCRIPTIVE and not (structured and e.code in (270, 305))]
     if not entries and not found.below:
         return None
@@ -223,7 +224,7 @@ class TiffSource:
             assert isinstance(page, TiffPage)
             several = (number, 1) in self._plan
             if several:
-                samples = self._shaped(page, tiff_planes.read(page, plane))
+                samples = self._shaped(page, stacks.read(page, plane))
             else:
                 samples = self._shaped(page, self._read(page, number))
             if page.photometric == PHOTOMETRIC.PALETTE:
@@ -233,7 +234,7 @@ class TiffSource:
     def _read(self, page: TiffPage, number: int) -> np.ndarray:
         """The samples of page `number`; compressed ones are decoded where that can hurt nobody."""
         if page.compression == 1:
-            return tiff_segments.read(page, whole=self._whole)
+            return segments.read(page, whole=self._whole)
         coded = sum(page.databytecounts)
         return decoding.call(decode_page, self.path, self._end, number, self._whole, samples=int(page.size), coded=coded)
 
@@ -253,9 +254,9 @@ class TiffSource:
                 palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))
             if palette:
                 with _opened(self.path, self._end) as file:
-                    tiff_new.rewrite(file, path, frames, note.scale)
+                    new_file.rewrite(file, path, frames, note.scale)
             else:
-                tiff_write.patch(self.path, path, frames, note.scale, end=self._end)
+                patching.patch(self.path, path, frames, note.scale, end=self._end)
 
 
 def decode_page(path: Path, end: int | None, number: int, whole: bool) -> np.ndarray:
@@ -263,8 +264,8 @@ def decode_page(path: Path, end: int | None, number: int, whole: bool) -> np.nda
     with quiet, _opened(path, end) as file:
         page = file.pages[number]
         assert isinstance(page, TiffPage)
-        tiff_checks.refuse_corrupt(page)
-        return tiff_segments.read(page, whole=whole)
+        checks.refuse_corrupt(page)
+        return segments.read(page, whole=whole)
 
 
 def page_shape(page: TiffPage) -> tuple[int, int]:

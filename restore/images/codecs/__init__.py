@@ -1,0 +1,1 @@
+"""One format a file, or a package where a format takes several files."""
