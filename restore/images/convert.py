@@ -24,8 +24,8 @@ from restore.images.codecs.png.chunks import Chunk
 from restore.images.codecs.tiff import new_file
 from restore.images.errors import ImageError
 from restore.images.frame import Frame, Mapping
-from restore.images.mappings import Inks, Linear
-from restore.images.picture import Carry, Source, first
+from restore.images.mappings import Cmyk, Linear
+from restore.images.picture import Metadata, Source, first
 from restore.images.premultiplied import Premultiplied
 
 TARGETS = ("png", "jpeg", "tiff", "webp", "bmp", "pgm")
@@ -35,34 +35,34 @@ def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: st
     """Write `frames` (stored samples of `source`, `scale` times as fine) as `target`. ImageError names what the target can't hold."""
     if target not in TARGETS:
         raise ImageError(f"can't write the format {target!r}; choose one of {', '.join(TARGETS)}")
-    if source.head.frames > 1 and target != "tiff":
-        raise ImageError(f"{target} holds one frame, this picture has {source.head.frames}; choose tiff")
+    if source.header.frames > 1 and target != "tiff":
+        raise ImageError(f"{target} holds one frame, this picture has {source.header.frames}; choose tiff")
     made = (_samples(source, i, stored, target) for i, stored in enumerate(frames))
-    carry = _fitting(source.head.carry).finer(scale, source.head.enlarged(scale))
-    if carry.unsaid:
-        raise ImageError(f"{target} can't describe the picture's colours: {carry.unsaid}; keep its format, or export it as sRGB")
+    metadata = _fitting(source.header.metadata).rescaled(scale, source.header.enlarged(scale))
+    if metadata.unconvertible:
+        raise ImageError(f"{target} can't describe the picture's colours: {metadata.unconvertible}; keep its format, or export it as sRGB")
     if target == "tiff":
-        new_file.write(path, made, carry)
+        new_file.write(path, made, metadata)
         return
     samples = first(made, path)
     _check(samples, target)
-    _check_colours(samples, target, carry)
+    _check_colours(samples, target, metadata)
     if target == "png":
-        _png(path, samples, carry)
+        _png(path, samples, metadata)
     elif target == "jpeg":
-        codec.write(path, samples, carry)
+        codec.write(path, samples, metadata)
     elif target == "webp":
-        webp.write(path, samples, carry, lossless=source.head.format != "jpeg")
+        webp.write(path, samples, metadata, lossless=source.header.format != "jpeg")
     elif target == "bmp":
-        bmp.write(path, samples, dpi=carry.dpi, icc=carry.icc)
+        bmp.write(path, samples, dpi=metadata.dpi, icc=metadata.icc)
     else:
         kind = 5 if samples.ndim == 2 else 6
         pnm.write(path, samples, kind, int(np.iinfo(samples.dtype).max))
 
 
-def _fitting(carry: Carry) -> Carry:
+def _fitting(metadata: Metadata) -> Metadata:
     """Without the profile of inks: what is written is gray or RGB."""
-    return replace(carry, icc=None) if carry.icc and carry.icc[16:20] == b"CMYK" else carry
+    return replace(metadata, icc=None) if metadata.icc and metadata.icc[16:20] == b"CMYK" else metadata
 
 
 def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.ndarray:
@@ -71,7 +71,7 @@ def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.
     _refuse_bands(mapping, stored, target)
     if isinstance(mapping, Linear) and _passes(mapping, stored, target):
         return stored
-    dtype = np.uint8 if source.head.bits <= 8 else np.uint16
+    dtype = np.uint8 if source.header.bits <= 8 else np.uint16
     displayed = Frame(stored, mapping).displayed()
     colour = np.rint(displayed * np.float32(np.iinfo(dtype).max)).astype(dtype)
     alpha = mapping.alpha(stored)
@@ -83,17 +83,17 @@ def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.
 
 def _refuse_bands(mapping: Mapping, stored: np.ndarray, target: str) -> None:
     """Refuse samples that are neither colour nor alpha, such as a near-infrared band: nothing but TIFF holds them."""
-    colours = 4 if isinstance(mapping, Inks) else mapping.channels
+    colours = 4 if isinstance(mapping, Cmyk) else mapping.channels
     bands = 1 if stored.ndim == 2 else stored.shape[-1]
     spare = bands - colours - (mapping.alpha(stored) is not None and bands > colours)
     if spare > 0 and target != "tiff":
         raise ImageError(f"{target} can't hold {spare} of this picture's {bands} bands, which are neither colour nor alpha; choose tiff")
 
 
-def _check_colours(samples: np.ndarray, target: str, carry: Carry) -> None:
+def _check_colours(samples: np.ndarray, target: str, metadata: Metadata) -> None:
     """Refuse to drop a colour profile that says anything but sRGB."""
     gray = samples.ndim == 2 or samples.shape[-1] < 3
-    if target == "pgm" and carry.icc and colour_profiles.sound(carry.icc) and not colour_profiles.shows_srgb(carry.icc, gray=gray):
+    if target == "pgm" and metadata.icc and colour_profiles.sound(metadata.icc) and not colour_profiles.shows_srgb(metadata.icc, gray=gray):
         raise ImageError(f"{target} can't hold this picture's colour profile, and without it the colours change; choose png or tiff")
 
 
@@ -101,7 +101,7 @@ def _opaque(mapping: Mapping) -> float:
     """The alpha that is opaque."""
     if isinstance(mapping, Linear):
         return mapping.high
-    return mapping.full if isinstance(mapping, Inks | Premultiplied) else 1.0
+    return mapping.full if isinstance(mapping, Cmyk | Premultiplied) else 1.0
 
 
 def _passes(mapping: Linear, stored: np.ndarray, target: str) -> bool:
@@ -127,19 +127,19 @@ def _check(samples: np.ndarray, target: str) -> None:
         raise ImageError("jpeg holds at most 65500 pixels a side; choose png or tiff")
 
 
-def _png(path: Path, samples: np.ndarray, carry: Carry) -> None:
+def _png(path: Path, samples: np.ndarray, metadata: Metadata) -> None:
     count = 1 if samples.ndim == 2 else samples.shape[-1]
     colour = {1: 0, 2: 4, 3: 2, 4: 6}[count]
     height, width = samples.shape[:2]
     layout = chunks.Layout(width, height, samples.dtype.itemsize * 8, colour, interlaced=False)
-    if carry.icc:
-        layout.before.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(carry.icc, 9)))
-    if carry.dpi:
-        x, y = (round(v / 0.0254) for v in carry.dpi)
+    if metadata.icc:
+        layout.before.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc, 9)))
+    if metadata.dpi:
+        x, y = (round(v / 0.0254) for v in metadata.dpi)
         layout.before.append(Chunk(b"pHYs", struct.pack(">IIB", x, y, 1)))
-    if carry.exif:
-        layout.before.append(Chunk(b"eXIf", carry.exif))
-    if carry.xmp:
-        layout.before.append(text_chunks.of_xmp(carry.xmp))
-    layout.before += [text_chunks.of_text(keyword, text) for keyword, text in carry.texts]
+    if metadata.exif:
+        layout.before.append(Chunk(b"eXIf", metadata.exif))
+    if metadata.xmp:
+        layout.before.append(text_chunks.of_xmp(metadata.xmp))
+    layout.before += [text_chunks.of_text(keyword, text) for keyword, text in metadata.texts]
     chunks.write(path, layout, samples)

@@ -160,7 +160,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Inks:
+class Cmyk:
     """CMYK, `full` being full ink: R = (1 - C)(1 - K) and so on, without colour management.
 
     A changed pixel keeps its black where it can: only where the new colour is brighter than the black allows, the black

@@ -86,7 +86,7 @@ def upright_exif(exif: bytes) -> bytes:
         return exif
     made, tags = bytearray(exif), _tags(exif, order)
     struct.pack_into(order + "H", made, tags[_ORIENTATION] + 8, 1)
-    if turns(tag):
+    if swaps_sides(tag):
         for one, other in (
             (_X_RESOLUTION, _Y_RESOLUTION),
             (_WIDTH, _HEIGHT),
@@ -99,7 +99,7 @@ def upright_exif(exif: bytes) -> bytes:
     return bytes(made)
 
 
-def finer_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
+def rescaled_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
     """The same block for pixels `scale` times as fine, (height, width) of them where it names their number; nothing moved."""
     order = _order(exif)
     if order is None or scale == 1:
@@ -108,14 +108,14 @@ def finer_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
     for code in (_X_RESOLUTION, _Y_RESOLUTION, _FOCAL_X, _FOCAL_Y):
         kind, number, at = struct.unpack_from(order + "HII", exif, tags[code] + 2) if code in tags else (0, 0, 0)
         if kind == 5 and number == 1 and at + 8 <= len(exif):
-            struct.pack_into(order + "II", made, at, *finer_rational(struct.unpack_from(order + "II", exif, at), scale))
+            struct.pack_into(order + "II", made, at, *rescaled_rational(struct.unpack_from(order + "II", exif, at), scale))
     for code, value in ((_WIDTH, size[1]), (_HEIGHT, size[0]), (_PIXEL_X, size[1]), (_PIXEL_Y, size[0])):
         if code in tags:
             set_number(made, tags[code], order, value)
     return bytes(made)
 
 
-def finer_rational(value: tuple[int, int], scale: float) -> tuple[int, int]:
+def rescaled_rational(value: tuple[int, int], scale: float) -> tuple[int, int]:
     """A rational `scale` times as large, within what 32 bits hold."""
     found = Fraction(value[0], value[1] or 1) * Fraction(scale).limit_denominator(10**4)
     if max(found.numerator, found.denominator) > 2**32 - 1:
@@ -132,16 +132,16 @@ def set_number(block: bytearray, at: int, order: str, value: int) -> None:
         block[at + 8 : at + 12] = struct.pack(order + ("I" if long else "H"), value).ljust(4, b"\0")
 
 
-def upright_xmp(xmp: bytes, *, turned: bool = False) -> bytes:
-    """The packet with tiff:Orientation set to 1; if that `turned` it, sizes and resolutions of x and y changed for each other."""
+def upright_xmp(xmp: bytes, *, swapped: bool = False) -> bytes:
+    """The packet with tiff:Orientation set to 1; if that `swapped` them, sizes and resolutions of x and y changed for each other."""
     made = _XMP.sub(rb"\g<1>1", xmp)
-    if not turned:
+    if not swapped:
         return made
     values = {found[1]: found[3] for found in _XMP_SIZES.finditer(made)}
     return _XMP_SIZES.sub(lambda found: found[1] + found[2] + values.get(_OTHER[found[1]], found[3]), made)
 
 
-def finer_xmp(xmp: bytes, scale: float, size: tuple[int, int]) -> bytes:
+def rescaled_xmp(xmp: bytes, scale: float, size: tuple[int, int]) -> bytes:
     """The packet for pixels `scale` times as fine, (height, width) of them."""
 
     def fitted(found: re.Match[bytes]) -> bytes:
@@ -149,7 +149,7 @@ def finer_xmp(xmp: bytes, scale: float, size: tuple[int, int]) -> bytes:
         if name.endswith(b"Resolution"):
             above, _, below = value.partition(b"/")
             try:
-                a, b = finer_rational((int(above), int(below or b"1")), scale)
+                a, b = rescaled_rational((int(above), int(below or b"1")), scale)
             except ValueError:
                 return found[0]
             return name + found[2] + (b"%d/%d" % (a, b) if below else b"%d" % round(a / b))
@@ -158,7 +158,7 @@ def finer_xmp(xmp: bytes, scale: float, size: tuple[int, int]) -> bytes:
     return xmp if scale == 1 else _XMP_SIZES.sub(fitted, xmp)
 
 
-def turns(tag: int) -> bool:
+def swaps_sides(tag: int) -> bool:
     """Whether applying the tag swaps height and width."""
     return tag >= 5
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from restore.images.errors import ImageError
 from restore.images.frame import Frame
-from restore.images.orientation import finer_exif, finer_xmp
+from restore.images.orientation import rescaled_exif, rescaled_xmp
 
 
 @dataclass(frozen=True)
-class Carry:
+class Metadata:
     """What travels along when a picture changes its format: each as raw bytes, or None."""
 
     icc: bytes | None = None
@@ -28,20 +28,20 @@ class Carry:
     """Horizontal, vertical."""
     texts: tuple[tuple[str, str], ...] = ()
     """(keyword, text), the keywords being PNG's: Title, Author, Description, Comment, ..."""
-    unsaid: str | None = None
+    unconvertible: str | None = None
     """What the file says of its colours that no ICC profile can say; such a picture keeps its format."""
 
-    def finer(self, scale: float, size: tuple[int, int]) -> Carry:
+    def rescaled(self, scale: float, size: tuple[int, int]) -> Metadata:
         """What travels with (height, width) pixels, `scale` times as fine."""
         if scale == 1:
             return self
         dpi = (self.dpi[0] * scale, self.dpi[1] * scale) if self.dpi else None
-        exif = finer_exif(self.exif, scale, size) if self.exif else None
-        return replace(self, dpi=dpi, exif=exif, xmp=finer_xmp(self.xmp, scale, size) if self.xmp else None)
+        exif = rescaled_exif(self.exif, scale, size) if self.exif else None
+        return replace(self, dpi=dpi, exif=exif, xmp=rescaled_xmp(self.xmp, scale, size) if self.xmp else None)
 
 
 @dataclass(frozen=True)
-class Head:
+class ImageHeader:
     """What a file's header says."""
 
     format: str
@@ -52,7 +52,7 @@ class Head:
     radiograph: bool | None = None
     upright: bool = True
     """False when the orientation tag turns the stored pixels: then even an unchanged picture is written anew."""
-    carry: Carry = field(default_factory=Carry)
+    metadata: Metadata = field(default_factory=Metadata)
     warnings: tuple[str, ...] = ()
     """What the user should know of this file though it can be restored, one sentence each: a further picture that is not
     kept, a missing end.
@@ -66,7 +66,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Note:
+class Provenance:
     """What a format that can say how a picture came about (DICOM) says."""
 
     description: str = ""
@@ -78,13 +78,13 @@ class Note:
 class Source(Protocol):
     """One format's reader and writer of one file. Holds no pixels; `frame` decodes anew at each call."""
 
-    head: Head
+    header: ImageHeader
     copies: bool
     """Whether an unchanged picture may be the original bytes (DICOM may not: a derived object has an identity)."""
 
     def frame(self, index: int) -> Frame: ...
 
-    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None: ...
+    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None: ...
 
 
 class Picture:
@@ -98,19 +98,19 @@ class Picture:
         self.path = path
         self._source = source
         self._seen: dict[int, bytes] = {}
-        head = source.head
-        self.format: str = head.format
+        header = source.header
+        self.format: str = header.format
         """png, jpeg, tiff, webp, bmp, pgm (all of PBM, PGM, PPM) or dicom."""
-        self.frames: int = head.frames
-        self.size: tuple[int, int] = head.size
+        self.frames: int = header.frames
+        self.size: tuple[int, int] = header.size
         """(height, width) of the first frame, upright."""
-        self.modality: str | None = head.modality
+        self.modality: str | None = header.modality
         """DICOM Modality, e.g. "CR"; None for other formats."""
-        self.radiograph: bool | None = head.radiograph
+        self.radiograph: bool | None = header.radiograph
         """Whether DICOM says that X-rays projected it; None where the format doesn't say."""
-        self.bits: int = head.bits
+        self.bits: int = header.bits
         """Bits of one stored sample."""
-        self.warnings: list[str] = list(head.warnings)
+        self.warnings: list[str] = list(header.warnings)
         """What its header and its decoding so far warn of; grows while frames are decoded."""
 
     def __repr__(self) -> str:
@@ -154,18 +154,18 @@ class Picture:
 
                 convert(self._source, path, iter(counted), format, scale)
             else:
-                self._source.write(path, iter(counted), Note(description, settings, scale))
+                self._source.write(path, iter(counted), Provenance(description, settings, scale))
         except Exception:
             if counted.error is not None:  # the frames failed, not the writing of them
                 raise counted.error from None
             raise
         if counted.count != self.frames:
             raise ValueError(f"{self.path.name} has {self.frames} frame(s), got {counted.count}")
-        if counted.unchanged and format in (None, self.format) and self._source.head.upright and self._source.copies:
+        if counted.unchanged and format in (None, self.format) and self._source.header.upright and self._source.copies:
             shutil.copyfile(self.path, path)
-            if self._source.head.ending:
+            if self._source.header.ending:
                 with path.open("ab") as file:
-                    file.write(self._source.head.ending)
+                    file.write(self._source.header.ending)
 
 
 class _Counted:

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from restore.images.codecs.dicom.colour import PaletteIndices, YbrFull
 from restore.images.codecs.dicom.values import Field, build
 from restore.images.frame import Frame
-from restore.images.mappings import Inks, Linear, plain, ranged
+from restore.images.mappings import Cmyk, Linear, plain, ranged
 from restore.images.orientation import orientation, upright, upright_exif
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -61,7 +61,7 @@ def test_floats_with_nan_and_infinity(data: st.DataObject, dtype: type) -> None:
 @given(st.data())
 def test_inks_and_chroma(data: st.DataObject) -> None:
     height, width = data.draw(SHAPES)
-    _holds(Frame(data.draw(arrays.arrays(np.uint8, (height, width, 4))), Inks(255)))
+    _holds(Frame(data.draw(arrays.arrays(np.uint8, (height, width, 4))), Cmyk(255)))
     _holds(Frame(data.draw(arrays.arrays(np.uint16, (height, width, 3))), YbrFull(65535)))
     table = np.linspace(0, 1, 48, dtype=np.float32).reshape(16, 3)
     indices = data.draw(arrays.arrays(np.uint8, (height, width), elements=st.integers(0, 15)))
@@ -108,10 +108,10 @@ def test_hot_pixels_do_not_darken_a_float_picture() -> None:
 
 def test_full_black_hides_its_inks() -> None:
     inks = np.array([[[10, 20, 30, 255], [0, 0, 0, 255]]], np.uint8)
-    frame = Frame(inks, Inks(255))
+    frame = Frame(inks, Cmyk(255))
     assert frame.normalized().max() == 0
     brighter = frame.encode(np.full((1, 2, 3), 0.5, np.float32))
-    assert np.allclose(Frame(brighter, Inks(255)).normalized(), 0.5, atol=0.005)
+    assert np.allclose(Frame(brighter, Cmyk(255)).normalized(), 0.5, atol=0.005)
 
 
 @pytest.mark.parametrize("tag", range(2, 9))

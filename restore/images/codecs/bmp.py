@@ -21,7 +21,7 @@ from PIL import BmpImagePlugin, Image
 from restore.images.errors import Limits, check_size, damaged, quiet, share
 from restore.images.frame import Frame
 from restore.images.mappings import plain, whole
-from restore.images.picture import Carry, Head, Note, first, refuse
+from restore.images.picture import ImageHeader, Metadata, Provenance, first, refuse
 
 _V5 = 124
 """Bytes of the header's fifth version."""
@@ -99,19 +99,19 @@ class BmpSource:
         self.path, self._mode, self._dpi = path, mode, dpi
         self.copies = True
         """Not a picture of which rows are missing: what is written is whole."""
-        self.head = Head("bmp", size, 1 if mode == "1" else 8, carry=Carry(icc=_profile(path), dpi=dpi))
+        self.header = ImageHeader("bmp", size, 1 if mode == "1" else 8, metadata=Metadata(icc=_profile(path), dpi=dpi))
 
     def broken(self, warning: str) -> None:
         """Rows are missing, and are read as 0."""
         self.copies = False
-        self.head = replace(self.head, warnings=(warning,))
+        self.header = replace(self.header, warnings=(warning,))
 
     def _whole(self) -> io.BytesIO:
         """The file, with zeros for what is missing at its end: less than a row's padding, unless it is `broken`."""
         data = self.path.read_bytes()
         pixels, bits, compression = _layout(data.ljust(34, b"\0"))
-        row = _row(bits, self.head.size[1])
-        size = pixels + row * self.head.size[0]
+        row = _row(bits, self.header.size[1])
+        size = pixels + row * self.header.size[0]
         if compression in (0, 3, 6) and len(data) < size:
             there = (len(data) - pixels) // row * row if not self.copies else len(data) - pixels
             data = data[: pixels + max(0, there)].ljust(size, b"\0")
@@ -126,9 +126,9 @@ class BmpSource:
                 return Frame(stored.astype(np.uint8), whole(1))
             return Frame(stored.copy(), plain(stored))
 
-    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        carry = self.head.carry.finer(note.scale, self.head.enlarged(note.scale))
-        write(path, first(frames, self.path), bilevel=self._mode == "1", dpi=carry.dpi, icc=carry.icc)
+    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
+        write(path, first(frames, self.path), bilevel=self._mode == "1", dpi=metadata.dpi, icc=metadata.icc)
 
 
 def _profile(path: Path) -> bytes | None:

@@ -15,7 +15,7 @@ import numpy as np
 from restore.images.errors import Limits, check_size, damaged, missing, salvaged
 from restore.images.frame import Frame
 from restore.images.mappings import whole
-from restore.images.picture import Head, Note, first, refuse
+from restore.images.picture import ImageHeader, Provenance, first, refuse
 
 _TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([0-9]+)")
 _LONGEST_HEADER = 1 << 16
@@ -45,20 +45,20 @@ def open_source(path: Path, limits: Limits) -> PnmSource:
     maxval = 1 if kind in (1, 4) else numbers[2]
     if not 1 <= maxval <= 65535:
         raise refuse(path, f"the header says maxval {maxval}, allowed is 1 to 65535; export it again")
-    return PnmSource(path, kind, (numbers[1], numbers[0]), maxval, header=start[: at + 1], salvage=limits.salvage)
+    return PnmSource(path, kind, (numbers[1], numbers[0]), maxval, header_bytes=start[: at + 1], salvage=limits.salvage)
 
 
 class PnmSource:
     """One PBM, PGM or PPM file."""
 
     def __init__(
-        self, path: Path, kind: int, size: tuple[int, int], maxval: int, *, header: bytes, salvage: bool
+        self, path: Path, kind: int, size: tuple[int, int], maxval: int, *, header_bytes: bytes, salvage: bool
     ) -> None:
-        self.path, self._kind, self._maxval, self._header, self._salvage = path, kind, maxval, header, salvage
+        self.path, self._kind, self._maxval, self._header_bytes, self._salvage = path, kind, maxval, header_bytes, salvage
         self.copies = True
         """Not a picture of which samples are missing: what is written is whole."""
         self._shape: tuple[int, ...] = (*size, 3) if kind in (3, 6) else size
-        self.head = Head("pgm", size, maxval.bit_length())
+        self.header = ImageHeader("pgm", size, maxval.bit_length())
 
     def frame(self, index: int) -> Frame:
         with damaged(self.path, "PGM/PPM"):
@@ -92,7 +92,7 @@ class PnmSource:
         height, width = self._shape[:2]
         row = (width + 7) // 8 if self._kind == 4 else int(np.prod(self._shape[1:])) * self._dtype.itemsize
         with self.path.open("rb") as file:
-            file.seek(len(self._header))
+            file.seek(len(self._header_bytes))
             data = file.read(min(height * row, self.path.stat().st_size))  # asked for more, Python takes the memory first
             rest = file.read(16).lstrip()
         there = len(data) // row
@@ -107,7 +107,7 @@ class PnmSource:
 
     def _ascii(self) -> tuple[np.ndarray, int]:
         """The same of samples written as digits; the last number of a file that breaks off may have lost some."""
-        text = re.sub(rb"#[^\n\r]*", b"", self.path.read_bytes()[len(self._header) :])
+        text = re.sub(rb"#[^\n\r]*", b"", self.path.read_bytes()[len(self._header_bytes) :])
         count = int(np.prod(self._shape))
         tokens = re.findall(rb"[01]", text) if self._kind == 1 else text.split()
         row = int(np.prod(self._shape[1:]))
@@ -121,9 +121,9 @@ class PnmSource:
             raise refuse(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
         return values.astype(self._dtype.newbyteorder("=")).reshape(self._shape), there
 
-    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
+    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         stored = first(frames, self.path)
-        write(path, stored, self._kind, self._maxval, self._header if stored.shape == self._shape else None)
+        write(path, stored, self._kind, self._maxval, self._header_bytes if stored.shape == self._shape else None)
 
 
 def write(path: Path, stored: np.ndarray, kind: int, maxval: int, header: bytes | None = None) -> None:

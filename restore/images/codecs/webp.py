@@ -19,8 +19,8 @@ from restore.images import decoding, plausible
 from restore.images.errors import ImageError, Limits, check_size, damaged, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain
-from restore.images.orientation import exif_dpi, orientation, turns, upright, upright_exif, upright_xmp
-from restore.images.picture import Carry, Head, Note, first, refuse
+from restore.images.orientation import exif_dpi, orientation, swaps_sides, upright, upright_exif, upright_xmp
+from restore.images.picture import ImageHeader, Metadata, Provenance, first, refuse
 
 
 def sniff(start: bytes) -> bool:
@@ -92,19 +92,20 @@ class WebpSource:
         xmp = chunks.get("XMP ") or None
         self._tag = orientation(exif)
         if self._tag != 1:
-            exif, xmp = upright_exif(exif or b""), upright_xmp(xmp, turned=turns(self._tag)) if xmp else None
-        carry = Carry(chunks.get("ICCP"), exif, xmp, exif_dpi(exif))
-        self.head = Head("webp", size[::-1] if turns(self._tag) else size, 8, upright=self._tag == 1, carry=carry)
+            exif, xmp = upright_exif(exif or b""), upright_xmp(xmp, swapped=swaps_sides(self._tag)) if xmp else None
+        metadata = Metadata(chunks.get("ICCP"), exif, xmp, exif_dpi(exif))
+        self.header = ImageHeader("webp", size[::-1] if swaps_sides(self._tag) else size, 8, upright=self._tag == 1, metadata=metadata)
 
     def frame(self, index: int) -> Frame:
         with damaged(self.path, "WebP"):
-            height, width = self.head.size
+            height, width = self.header.size
             decoded = decoding.call(decode, self.path, samples=4 * height * width, coded=self.path.stat().st_size)
             stored = upright(decoded, self._tag)
             return Frame(stored, plain(stored))
 
-    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
-        write(path, first(frames, self.path), self.head.carry.finer(note.scale, self.head.enlarged(note.scale)), lossless=self._lossless)
+    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
+        write(path, first(frames, self.path), metadata, lossless=self._lossless)
 
 
 def decode(path: Path) -> np.ndarray:
@@ -114,14 +115,14 @@ def decode(path: Path) -> np.ndarray:
         return np.array(image)
 
 
-def write(path: Path, stored: np.ndarray, carry: Carry, *, lossless: bool) -> None:
+def write(path: Path, stored: np.ndarray, metadata: Metadata, *, lossless: bool) -> None:
     """Write (H, W, 3|4) uint8 as WebP (at most 16383 pixels a side)."""
     options: dict[str, Any] = {"lossless": lossless, "quality": 75 if lossless else 90, "exact": lossless}
-    if carry.icc:
-        options["icc_profile"] = carry.icc
-    if carry.exif:
-        options["exif"] = carry.exif
-    if carry.xmp:
-        options["xmp"] = carry.xmp
+    if metadata.icc:
+        options["icc_profile"] = metadata.icc
+    if metadata.exif:
+        options["exif"] = metadata.exif
+    if metadata.xmp:
+        options["xmp"] = metadata.xmp
     with path.open("wb") as file:
         Image.fromarray(np.ascontiguousarray(stored)).save(file, "WEBP", **options)

@@ -50,7 +50,7 @@ from restore.images.codecs.dicom.values import build, chain, field_of, padding_r
 from restore.images.errors import check_size, quiet
 from restore.images.frame import Frame, Mapping
 from restore.images.mappings import Linear, extent_of, whole
-from restore.images.picture import Head, Note, refuse
+from restore.images.picture import ImageHeader, Provenance, refuse
 
 __all__ = ["RADIOGRAPHIC", "DicomSource", "is_without_pixels", "open_source", "radiograph", "sniff"]
 
@@ -107,7 +107,7 @@ class DicomSource:
 
     def __init__(self, path: Path, ds: FileDataset, frames: int, warnings: tuple[str, ...]) -> None:
         self.path = path
-        self.head = Head(
+        self.header = ImageHeader(
             "dicom",
             (int(ds.Rows), int(ds.Columns)),
             int(ds.BitsStored),
@@ -126,7 +126,7 @@ class DicomSource:
         if self._kept is not None:
             return self._kept
         ds = self._fresh()
-        if self.head.frames > 1:
+        if self.header.frames > 1:
             self._kept = ds
         return ds
 
@@ -136,8 +136,8 @@ class DicomSource:
         if not ds.get("PixelData"):
             raise refuse(self.path, "truncated DICOM (its pixels are missing or break off); copy it again")
         complete(self.path, ds)
-        if self.head.frames > 1 or "NumberOfFrames" in ds:
-            ds.NumberOfFrames = self.head.frames
+        if self.header.frames > 1 or "NumberOfFrames" in ds:
+            ds.NumberOfFrames = self.header.frames
         if self._stream is None:
             self._stream = codestream(ds)
         lower(ds, self._stream)
@@ -164,7 +164,7 @@ class DicomSource:
         if not ds.file_meta.TransferSyntaxUID.is_encapsulated:
             return decode(self.path, ds, index, stream)
         count = int(ds.Rows) * int(ds.Columns) * int(ds.SamplesPerPixel)
-        return decoding.call(decode_file, self.path, self.head.frames, index, samples=count, coded=self.path.stat().st_size)
+        return decoding.call(decode_file, self.path, self.header.frames, index, samples=count, coded=self.path.stat().st_size)
 
     def _mapping(self, ds: FileDataset, index: int, stored: np.ndarray, photometric: str) -> Mapping:
         bits = int(ds.BitsStored)
@@ -185,7 +185,7 @@ class DicomSource:
             field = field_of(ds)
             padding = padding_range(ds, field)
             ends: list[tuple[float, float]] = []
-            for index in sorted({round(i) for i in np.linspace(0, self.head.frames - 1, 5)}):
+            for index in sorted({round(i) for i in np.linspace(0, self.header.frames - 1, 5)}):
                 stored = frame if index == known else self._decoded(ds, index)[0]
                 values = field.values(stored) if field.bits <= 16 else stored
                 if padding is not None:
@@ -204,11 +204,11 @@ class DicomSource:
         padding = padding_range(ds, field_of(ds))
         return Linear(min(black, white), max(black, white), inverted=bool(slope < 0), padding=padding)
 
-    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
+    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         with damaged_dicom(self.path):
             ds = self._fresh()
             photometric = self._model or self._decoded(ds, 0)[1]
-            writing.write(path, ds, frames, note, photometric=photometric, source=self.path)
+            writing.write(path, ds, frames, provenance, photometric=photometric, source=self.path)
 
 
 def decode_file(path: Path, frames: int, index: int) -> np.ndarray:

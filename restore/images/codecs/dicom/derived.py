@@ -32,7 +32,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import DSfloat
 
-from restore.images.picture import Note
+from restore.images.picture import Provenance
 
 _LONGEST = 1024
 _METHODS: dict[UID, str] = {
@@ -45,21 +45,21 @@ _METHODS: dict[UID, str] = {
 """Transfer syntaxes that lose, and the names of their methods (C.7.6.1.1.5.1)."""
 
 
-def derive(ds: FileDataset, note: Note) -> None:
+def derive(ds: FileDataset, provenance: Provenance) -> None:
     """Give the dataset a new identity, and say where it comes from."""
     old = str(ds.get("SOPInstanceUID") or "")
-    name = "\0".join([old or hashlib.sha256(ds.PixelData).hexdigest(), note.settings, note.description])
+    name = "\0".join([old or hashlib.sha256(ds.PixelData).hexdigest(), provenance.settings, provenance.description])
     if old and ds.get("SOPClassUID"):
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = ds.SOPClassUID, old
         item.PurposeOfReferenceCodeSequence = _code("121322", "Source image for image processing operation")
         ds.SourceImageSequence = Sequence([item, *(ds.get("SourceImageSequence") or [])])
     ds.SOPInstanceUID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
-    if note.scale != 1:
+    if provenance.scale != 1:
         codes = _code("113085", "Spatial resampling")
         ds.DerivationCodeSequence = Sequence([*(ds.get("DerivationCodeSequence") or []), *codes])
     _types(ds)
-    new = "; ".join(text for text in (note.description or "restored", note.settings) if text)
+    new = "; ".join(text for text in (provenance.description or "restored", provenance.settings) if text)
     ds.DerivationDescription = _description(str(ds.get("DerivationDescription") or ""), _encodable(new, ds))
 
 

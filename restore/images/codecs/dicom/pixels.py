@@ -1,6 +1,6 @@
 """Decoding one DICOM frame: all bits of its words, and the colour model that its samples are really in.
 
-Bits: uncompressed, RLE and codestreams that carry more bits than BitsStored (lossless JPEG, JPEG-LS, JPEG 2000 of whole
+Bits: uncompressed, RLE and codestreams that metadata more bits than BitsStored (lossless JPEG, JPEG-LS, JPEG 2000 of whole
 words) keep the bits outside the sample; pydicom would set them to zero. Where a codestream is narrower, its samples lie in
 the low bits, whatever HighBit says.
 
@@ -118,7 +118,7 @@ def _may_be_chroma(frame: np.ndarray) -> bool:
 
 
 def whole_words(ds: FileDataset, stream: Codestream) -> bool:
-    """Whether the encoded words carry the bits outside the sample too."""
+    """Whether the encoded words hold the bits outside the sample too."""
     if ds.file_meta.TransferSyntaxUID == RLELossless:
         return True
     return stream.precision is not None and stream.precision > int(ds.BitsStored)

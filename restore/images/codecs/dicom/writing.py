@@ -29,14 +29,14 @@ from pydicom.uid import (
 from restore.images.codecs.dicom.derived import derive, tell_lossy
 from restore.images.codecs.dicom.geometry import refine
 from restore.images.codecs.dicom.values import field_of
-from restore.images.picture import Note
+from restore.images.picture import Provenance
 
 _KEPT_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 _VOID = ("DigitalSignaturesSequence", "MACParametersSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 
 
 def write(
-    path: Path, ds: FileDataset, frames: Iterator[np.ndarray], note: Note, *, photometric: str, source: Path
+    path: Path, ds: FileDataset, frames: Iterator[np.ndarray], provenance: Provenance, *, photometric: str, source: Path
 ) -> None:
     """Turn the dataset `ds` of the file `source` into the derived object and write it at `path`.
 
@@ -55,7 +55,7 @@ def write(
     old_size = int(ds.Rows), int(ds.Columns)
     _set_pixels(ds, frames, photometric, big=syntax == ExplicitVRBigEndian, implicit=syntax == ImplicitVRLittleEndian)
     refine(source, ds, old_size)
-    derive(ds, note)
+    derive(ds, provenance)
     for keyword in _VOID:
         if keyword in ds:
             delattr(ds, keyword)

@@ -34,25 +34,25 @@ from restore.images.codecs.jpeg.header import (
     ICC,
     JFIF,
     XMP,
-    Header,
+    Segments,
     comments,
-    finer,
     icc,
-    read_header,
+    read_segments,
+    rescaled,
     spliced,
 )
 from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged
 from restore.images.frame import Frame
-from restore.images.mappings import Inks, plain
+from restore.images.mappings import Cmyk, plain
 from restore.images.orientation import (
     exif_dpi,
     orientation,
-    turns,
+    swaps_sides,
     upright,
     upright_exif,
     upright_xmp,
 )
-from restore.images.picture import Carry, Head, Note, first, refuse
+from restore.images.picture import ImageHeader, Metadata, Provenance, first, refuse
 
 
 def sniff(start: bytes) -> bool:
@@ -62,44 +62,44 @@ def sniff(start: bytes) -> bool:
 def open_source(path: Path, limits: Limits) -> JpegSource:
     """Read the segments before the pixels; ImageError as `read` says."""
     with damaged(path, "JPEG"), path.open("rb") as file:
-        header = read_header(file.read, path)
-    check_size(path, header.height, header.width, limits.max_pixels)
-    plausible.check(path, "JPEG", header.height * header.width, path.stat().st_size, salvage=limits.salvage)
-    return JpegSource(path, header, salvage=limits.salvage)
+        segments = read_segments(file.read, path)
+    check_size(path, segments.height, segments.width, limits.max_pixels)
+    plausible.check(path, "JPEG", segments.height * segments.width, path.stat().st_size, salvage=limits.salvage)
+    return JpegSource(path, segments, salvage=limits.salvage)
 
 
 class JpegSource:
     """One JPEG file."""
 
-    def __init__(self, path: Path, header: Header, *, salvage: bool) -> None:
-        self.path, self._header, self._salvage = path, header, salvage
+    def __init__(self, path: Path, segments: Segments, *, salvage: bool) -> None:
+        self.path, self._segments, self._salvage = path, segments, salvage
         self.copies = True
         """Not a picture of which rows are missing: what is written is whole."""
         self._checked = False
-        exif = header.find(APP1, EXIF)
+        exif = segments.find(APP1, EXIF)
         self._tag = orientation(exif)
-        size = (header.width, header.height) if turns(self._tag) else (header.height, header.width)
+        size = (segments.width, segments.height) if swaps_sides(self._tag) else (segments.height, segments.width)
         kept = upright_exif(exif) if exif else None
-        carry = Carry(icc(header), kept, self._xmp(), self._dpi() or exif_dpi(kept), comments(header))
+        metadata = Metadata(icc(segments), kept, self._xmp(), self._dpi() or exif_dpi(kept), comments(segments))
         warnings, ending = self._warnings()
-        self.head = Head("jpeg", size, 8, upright=self._tag == 1, carry=carry, warnings=warnings, ending=ending)
+        self.header = ImageHeader("jpeg", size, 8, upright=self._tag == 1, metadata=metadata, warnings=warnings, ending=ending)
 
     def _stream(self) -> codestream.Stream:
-        header = self._header
-        return codestream.first_picture(self.path.read_bytes(), header.components, progressive=header.progressive)
+        segments = self._segments
+        return codestream.first_picture(self.path.read_bytes(), segments.components, progressive=segments.progressive)
 
     @property
     def _unit(self) -> int:
         """Rows that are coded together."""
-        parts = self._header.components
+        parts = self._segments.components
         return 8 * (max(p[1] & 15 for p in parts) if len(parts) > 1 else 1)
 
     def _warnings(self) -> tuple[tuple[str, ...], bytes]:
         """What the stream and what follows it warn of, and what an unchanged copy needs at its end."""
         with damaged(self.path, "JPEG"), quiet:
             stream = self._stream()
-            segments, mpf = [p for _, p in self._header.kept], self._header.find(APP2, further_pictures.MPF)
-            further = further_pictures.warning(segments, mpf, stream.trailer, turned=turns(self._tag))
+            segments, mpf = [p for _, p in self._segments.kept], self._segments.find(APP2, further_pictures.MPF)
+            further = further_pictures.warning(segments, mpf, stream.trailer, swapped=swaps_sides(self._tag))
             found = [further] if further else []
             if stream.ended:
                 return tuple(found), b""
@@ -113,7 +113,7 @@ class JpegSource:
 
     @property
     def _samples(self) -> int:
-        return self._header.height * self._header.width * len(self._header.components)
+        return self._segments.height * self._segments.width * len(self._segments.components)
 
     def _first_missing(self, stream: codestream.Stream) -> int | None:
         """Decodes four times."""
@@ -121,7 +121,7 @@ class JpegSource:
 
     def _missing(self, row: int, *, complete: bool = True) -> str:
         """A warning; ImageError unless salvaging."""
-        height = self._header.height
+        height = self._segments.height
         if not self._salvage:
             if complete:
                 raise missing(self.path, "JPEG", row, height)
@@ -139,16 +139,16 @@ class JpegSource:
         return f"its compressed data are corrupt ({complaint}): any of its pixels may be wrong"
 
     def _xmp(self) -> bytes | None:
-        xmp = self._header.find(APP1, XMP)
-        return upright_xmp(xmp, turned=turns(self._tag)) if xmp and self._tag != 1 else xmp
+        xmp = self._segments.find(APP1, XMP)
+        return upright_xmp(xmp, swapped=swaps_sides(self._tag)) if xmp and self._tag != 1 else xmp
 
     def _dpi(self) -> tuple[float, float] | None:
-        jfif = self._header.find(APP0, JFIF)
+        jfif = self._segments.find(APP0, JFIF)
         if not jfif or len(jfif) < 7 or jfif[2] not in (1, 2):
             return None
         x, y = struct.unpack_from(">HH", jfif, 3)
         scale = 1.0 if jfif[2] == 1 else 2.54
-        return (y * scale, x * scale) if turns(self._tag) else (x * scale, y * scale)
+        return (y * scale, x * scale) if swaps_sides(self._tag) else (x * scale, y * scale)
 
     def frame(self, index: int) -> Frame:
         with damaged(self.path, "JPEG"), quiet:
@@ -156,24 +156,24 @@ class JpegSource:
             stored, mode, complaint = decoding.call(codestream.checked, stream.whole, samples=self._samples, coded=len(stream.whole))
             warnings: tuple[str, ...] = ()
             if not self._checked:
-                broken = codestream.may_break_off(stored, self._unit, progressive=self._header.progressive)
+                broken = codestream.may_break_off(stored, self._unit, progressive=self._segments.progressive)
                 row = self._first_missing(stream) if complaint or broken else None
                 warnings = () if row is None else (self._missing(row),)
                 if row is None and complaint:
                     warnings = (self._corrupt(complaint),)
             turned = upright(stored, self._tag)
-            return Frame(turned, Inks(255) if mode == "CMYK" else plain(turned, alpha=False), warnings=warnings)
+            return Frame(turned, Cmyk(255) if mode == "CMYK" else plain(turned, alpha=False), warnings=warnings)
 
-    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
+    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         stored = first(frames, self.path)
         size = (stored.shape[0], stored.shape[1])
         stream = self._stream()
         with damaged(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.whole)) as image:
             tables = image.quantization
         coded = self._coded(stored, tables)
-        kept = [finer(*self._reset(m, p), note.scale, size) for m, p in self._header.kept]
+        kept = [rescaled(*self._reset(m, p), provenance.scale, size) for m, p in self._segments.kept]
         trailer = stream.trailer
-        if turns(self._tag) and further_pictures.is_gain_map([p for _, p in self._header.kept]):
+        if swaps_sides(self._tag) and further_pictures.is_gain_map([p for _, p in self._segments.kept]):
             trailer = b""
         if not trailer:
             kept = [(m, p) for m, p in kept if m != APP2 or not p.startswith(further_pictures.MPF)]
@@ -181,17 +181,17 @@ class JpegSource:
         path.write_bytes(further_pictures.moved(made, stream.whole[: stream.end]) + trailer)
 
     def _coded(self, stored: np.ndarray, tables: dict[int, list[int]]) -> bytes:
-        parts = self._header.components
+        parts = self._segments.components
         if len(parts) == 3 and not self._is_rgb() and self._sampling() is None and component_scans.writable(parts):
             # sides that the orientation has turned are sampled as they now lie
-            turned = tuple(bytes([p[0], (p[1] & 15) << 4 | p[1] >> 4, p[2]]) for p in parts) if turns(self._tag) else parts
-            return component_scans.coded(stored, turned, tables, progressive=self._header.progressive)
+            turned = tuple(bytes([p[0], (p[1] & 15) << 4 | p[1] >> 4, p[2]]) for p in parts) if swaps_sides(self._tag) else parts
+            return component_scans.coded(stored, turned, tables, progressive=self._segments.progressive)
         return _coded(stored, self._options(tables))
 
     def _sampling(self) -> str | None:
         """Pillow's name of the chroma's sampling, as the picture lies after its orientation was applied; None if it has none."""
         ratios = set()
-        (luma, *chromas) = (p[1] for p in self._header.components)
+        (luma, *chromas) = (p[1] for p in self._segments.components)
         for chroma in chromas:
             if not chroma >> 4 or not chroma & 15 or (luma >> 4) % (chroma >> 4) or (luma & 15) % (chroma & 15):
                 return None
@@ -199,12 +199,12 @@ class JpegSource:
         if len(ratios) != 1:
             return None
         across, down = ratios.pop()
-        ratio = (down, across) if turns(self._tag) else (across, down)
+        ratio = (down, across) if swaps_sides(self._tag) else (across, down)
         return {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0"}.get(ratio)
 
     def _options(self, tables: dict[int, list[int]]) -> dict[str, Any]:
-        parts = self._header.components
-        options: dict[str, Any] = {"progressive": self._header.progressive, "optimize": self._header.progressive}
+        parts = self._segments.components
+        options: dict[str, Any] = {"progressive": self._segments.progressive, "optimize": self._segments.progressive}
         order = [tables[p[2]] for p in parts if p[2] in tables]
         while len(order) > 1 and order[-1] is order[-2]:  # Pillow lets the last table serve the rest
             order.pop()
@@ -217,10 +217,10 @@ class JpegSource:
         return options
 
     def _is_rgb(self) -> bool:
-        adobe = self._header.find(APP14, b"Adobe")
+        adobe = self._segments.find(APP14, b"Adobe")
         if adobe is not None and len(adobe) >= 7:
             return adobe[6] == 0
-        return [p[0] for p in self._header.components] == list(b"RGB") and self._header.find(APP0, JFIF) is None
+        return [p[0] for p in self._segments.components] == list(b"RGB") and self._segments.find(APP0, JFIF) is None
 
     def _reset(self, marker: int, payload: bytes) -> tuple[int, bytes]:
         """The segment, with an applied orientation taken out of it."""
@@ -229,8 +229,8 @@ class JpegSource:
         if marker == APP1 and payload.startswith(EXIF):
             return marker, EXIF + upright_exif(payload[len(EXIF) :])
         if marker == APP1 and payload.startswith(XMP):
-            return marker, XMP + upright_xmp(payload[len(XMP) :], turned=turns(self._tag))
-        if turns(self._tag) and marker == APP0 and payload.startswith(JFIF) and len(payload) >= 12:
+            return marker, XMP + upright_xmp(payload[len(XMP) :], swapped=swaps_sides(self._tag))
+        if swaps_sides(self._tag) and marker == APP0 and payload.startswith(JFIF) and len(payload) >= 12:
             return marker, payload[:8] + payload[10:12] + payload[8:10] + payload[12:]
         return marker, payload
 
@@ -251,21 +251,21 @@ def _coded(stored: np.ndarray, options: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def write(path: Path, stored: np.ndarray, carry: Carry) -> None:
+def write(path: Path, stored: np.ndarray, metadata: Metadata) -> None:
     """Write 8-bit gray or RGB as a JPEG of quality 95 without chroma subsampling, for pictures that come from elsewhere."""
     coded = _coded(stored, {"quality": 95, "subsampling": "4:4:4"} if stored.ndim == 3 else {"quality": 95})
     kept: list[tuple[int, bytes]] = []
-    if carry.dpi:
-        x, y = (max(1, min(65535, round(v))) for v in carry.dpi)
+    if metadata.dpi:
+        x, y = (max(1, min(65535, round(v))) for v in metadata.dpi)
         kept.append((APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
-    if carry.exif and len(carry.exif) < 65000:
-        kept.append((APP1, EXIF + carry.exif))
-    if carry.xmp and len(carry.xmp) < 65000:
-        kept.append((APP1, XMP + carry.xmp))
-    if carry.icc:
-        parts = [carry.icc[i : i + 65000] for i in range(0, len(carry.icc), 65000)]
+    if metadata.exif and len(metadata.exif) < 65000:
+        kept.append((APP1, EXIF + metadata.exif))
+    if metadata.xmp and len(metadata.xmp) < 65000:
+        kept.append((APP1, XMP + metadata.xmp))
+    if metadata.icc:
+        parts = [metadata.icc[i : i + 65000] for i in range(0, len(metadata.icc), 65000)]
         kept += [(APP2, ICC + bytes([i + 1, len(parts)]) + part) for i, part in enumerate(parts)]
-    for keyword, text in carry.texts:
+    for keyword, text in metadata.texts:
         comment = (text if keyword == "Comment" else f"{keyword}: {text}").encode()
         kept.append((COMMENT, comment[:65000]))
     path.write_bytes(spliced(coded, kept))

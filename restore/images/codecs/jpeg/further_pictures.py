@@ -37,12 +37,12 @@ def is_gain_map(segments: list[bytes]) -> bool:
     return any(name in data for data in segments for name in _GAIN)
 
 
-def warning(segments: list[bytes], mpf: bytes | None, trailer: bytes, *, turned: bool) -> str | None:
+def warning(segments: list[bytes], mpf: bytes | None, trailer: bytes, *, swapped: bool) -> str | None:
     """What the user is told of what follows the first picture; None where nothing does."""
     count = pictures(mpf)
     lost = "in another format it is lost"
     if is_gain_map(segments) and (trailer or count > 1):
-        if turned:
+        if swapped:
             return "its HDR gain map is not kept where pixels change, because the picture is turned upright"
         return f"its HDR gain map is kept as it was where pixels change; {lost}"
     if any(name in data for data in segments for name in _VIDEO) or b"SEFT" in trailer[-64:] or trailer[4:8] == b"ftyp":

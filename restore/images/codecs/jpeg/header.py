@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from restore.images.orientation import finer_exif, finer_xmp
+from restore.images.orientation import rescaled_exif, rescaled_xmp
 from restore.images.picture import refuse
 
 EXIF, XMP, ICC, JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"JFIF\0"
@@ -16,7 +16,7 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 @dataclass
-class Header:
+class Segments:
     """The segments before the first scan."""
 
     kept: list[tuple[int, bytes]] = field(default_factory=list)
@@ -31,8 +31,8 @@ class Header:
         return next((p[len(start) :] for m, p in self.kept if m == marker and p.startswith(start)), None)
 
 
-def read_header(read: Callable[[int], bytes], path: Path) -> Header:
-    found = Header()
+def read_segments(read: Callable[[int], bytes], path: Path) -> Segments:
+    found = Segments()
     read(2)
     while True:
         byte = read(1)
@@ -60,7 +60,7 @@ def read_header(read: Callable[[int], bytes], path: Path) -> Header:
     return found
 
 
-def _note_frame(found: Header, marker: int, payload: bytes, path: Path) -> None:
+def _note_frame(found: Segments, marker: int, payload: bytes, path: Path) -> None:
     precision, found.height, found.width, count = struct.unpack_from(">BHHB", payload)
     if marker not in (0xC0, 0xC1, 0xC2) or precision != 8:
         kind = f"marker {marker:#x}, {precision} bits"
@@ -69,12 +69,12 @@ def _note_frame(found: Header, marker: int, payload: bytes, path: Path) -> None:
     found.components = tuple(payload[6 + 3 * i : 9 + 3 * i] for i in range(count))
 
 
-def finer(marker: int, payload: bytes, scale: float, size: tuple[int, int]) -> tuple[int, bytes]:
+def rescaled(marker: int, payload: bytes, scale: float, size: tuple[int, int]) -> tuple[int, bytes]:
     """The segment for (height, width) pixels, `scale` times as fine."""
     if scale != 1 and marker == APP1 and payload.startswith(EXIF):
-        return marker, EXIF + finer_exif(payload[len(EXIF) :], scale, size)
+        return marker, EXIF + rescaled_exif(payload[len(EXIF) :], scale, size)
     if scale != 1 and marker == APP1 and payload.startswith(XMP):
-        longer = XMP + finer_xmp(payload[len(XMP) :], scale, size)
+        longer = XMP + rescaled_xmp(payload[len(XMP) :], scale, size)
         return marker, longer if len(longer) <= 65533 else payload
     if scale != 1 and marker == APP0 and payload.startswith(JFIF) and len(payload) >= 12 and payload[7]:
         densities = (max(1, min(65535, round(v * scale))) for v in struct.unpack_from(">HH", payload, 8))
@@ -82,10 +82,10 @@ def finer(marker: int, payload: bytes, scale: float, size: tuple[int, int]) -> t
     return marker, payload
 
 
-def comments(header: Header) -> tuple[tuple[str, str], ...]:
+def comments(segments: Segments) -> tuple[tuple[str, str], ...]:
     """The comment segments as texts."""
     found = []
-    for marker, payload in header.kept:
+    for marker, payload in segments.kept:
         if marker == COMMENT and payload.strip(b"\0 "):
             try:
                 text = payload.rstrip(b"\0").decode("utf-8")
@@ -95,8 +95,8 @@ def comments(header: Header) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def icc(header: Header) -> bytes | None:
-    parts = sorted(p[len(ICC) :] for m, p in header.kept if m == APP2 and p.startswith(ICC))
+def icc(segments: Segments) -> bytes | None:
+    parts = sorted(p[len(ICC) :] for m, p in segments.kept if m == APP2 and p.startswith(ICC))
     return b"".join(p[2:] for p in parts) or None
 
 

@@ -26,15 +26,15 @@ from restore.images.frame import Frame
 from restore.images.mappings import Linear, plain
 from restore.images.orientation import (
     exif_dpi,
-    finer_exif,
-    finer_xmp,
     orientation,
-    turns,
+    rescaled_exif,
+    rescaled_xmp,
+    swaps_sides,
     upright,
     upright_exif,
     upright_xmp,
 )
-from restore.images.picture import Carry, Head, Note, first, refuse
+from restore.images.picture import ImageHeader, Metadata, Provenance, first, refuse
 
 _PALETTE_ONLY = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT")
 
@@ -66,11 +66,11 @@ class PngSource:
         warnings = [*layout.warnings, *self._checked()]
         exif = layout.find(b"eXIf") or text_chunks.raw_exif(layout)
         self._tag = orientation(exif)
-        size = (layout.width, layout.height) if turns(self._tag) else (layout.height, layout.width)
-        carry = self._carry(exif, warnings)
+        size = (layout.width, layout.height) if swaps_sides(self._tag) else (layout.height, layout.width)
+        metadata = self._metadata(exif, warnings)
         ending = b"" if layout.ended else chunks.chunk(b"IEND", b"")
-        self.head = Head(
-            "png", size, layout.depth, upright=self._tag == 1, carry=carry, warnings=tuple(warnings), ending=ending
+        self.header = ImageHeader(
+            "png", size, layout.depth, upright=self._tag == 1, metadata=metadata, warnings=tuple(warnings), ending=ending
         )
 
     def _checked(self) -> list[str]:
@@ -109,18 +109,18 @@ class PngSource:
             raise missing(self.path, "PNG", row, height)
         return salvaged(row, height, "0")
 
-    def _carry(self, exif: bytes | None, warnings: list[str]) -> Carry:
+    def _metadata(self, exif: bytes | None, warnings: list[str]) -> Metadata:
         layout = self._layout
         dpi = None
         phys = layout.find(b"pHYs")
         if phys and len(phys) == 9 and phys[8] == 1:
             x, y = struct.unpack(">II", phys[:8])
-            dpi = (y * 0.0254, x * 0.0254) if turns(self._tag) else (x * 0.0254, y * 0.0254)
-        icc, unsaid = self._profile(warnings)
+            dpi = (y * 0.0254, x * 0.0254) if swaps_sides(self._tag) else (x * 0.0254, y * 0.0254)
+        icc, unconvertible = self._profile(warnings)
         xmp = next((found for c in (*layout.before, *layout.after) if (found := text_chunks.xmp(c)) is not None), None)
-        xmp = upright_xmp(xmp, turned=turns(self._tag)) if xmp and self._tag != 1 else xmp
+        xmp = upright_xmp(xmp, swapped=swaps_sides(self._tag)) if xmp and self._tag != 1 else xmp
         exif = upright_exif(exif) if exif else None
-        return Carry(icc, exif, xmp, dpi or exif_dpi(exif), text_chunks.texts(layout), unsaid)
+        return Metadata(icc, exif, xmp, dpi or exif_dpi(exif), text_chunks.texts(layout), unconvertible)
 
     def _profile(self, warnings: list[str]) -> tuple[bytes | None, str | None]:
         """The ICC profile that other formats are to have, and what none can say."""
@@ -184,7 +184,7 @@ class PngSource:
         table = np.ascontiguousarray(colours[:, keep])
         return table[indices] if len(keep) > 1 else table[:, 0][indices]
 
-    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
+    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         stored = first(frames, self.path)
         layout = replace(self._layout, before=list(self._layout.before), after=list(self._layout.after))
         if layout.colour == PALETTE:
@@ -194,8 +194,8 @@ class PngSource:
             else:
                 _without_palette(layout, stored)
         size = (stored.shape[0], stored.shape[1])
-        layout.before = [_finer(self._reset(c), note.scale, size) for c in layout.before]
-        layout.after = [_finer(self._reset(c), note.scale, size) for c in layout.after]
+        layout.before = [_rescaled(self._reset(c), provenance.scale, size) for c in layout.before]
+        layout.after = [_rescaled(self._reset(c), provenance.scale, size) for c in layout.after]
         chunks.write(path, layout, stored)
 
     def _reset(self, kept: Chunk) -> Chunk:
@@ -204,19 +204,19 @@ class PngSource:
             return Chunk(kept.name, upright_exif(kept.data))
         xmp = text_chunks.xmp(kept)
         if self._tag != 1 and xmp is not None:
-            return text_chunks.of_xmp(upright_xmp(xmp, turned=turns(self._tag)))
-        if turns(self._tag) and kept.name == b"pHYs" and len(kept.data) == 9:
+            return text_chunks.of_xmp(upright_xmp(xmp, swapped=swaps_sides(self._tag)))
+        if swaps_sides(self._tag) and kept.name == b"pHYs" and len(kept.data) == 9:
             return Chunk(kept.name, kept.data[4:8] + kept.data[:4] + kept.data[8:])
         return kept
 
 
-def _finer(kept: Chunk, scale: float, size: tuple[int, int]) -> Chunk:
+def _rescaled(kept: Chunk, scale: float, size: tuple[int, int]) -> Chunk:
     """The chunk for (height, width) pixels, `scale` times as fine."""
     if scale != 1 and kept.name == b"eXIf":
-        return Chunk(kept.name, finer_exif(kept.data, scale, size))
+        return Chunk(kept.name, rescaled_exif(kept.data, scale, size))
     xmp = text_chunks.xmp(kept)
     if scale != 1 and xmp is not None:
-        return text_chunks.of_xmp(finer_xmp(xmp, scale, size))
+        return text_chunks.of_xmp(rescaled_xmp(xmp, scale, size))
     if scale != 1 and kept.name == b"pHYs" and len(kept.data) == 9:
         x, y, unit = struct.unpack(">IIB", kept.data)
         return Chunk(kept.name, struct.pack(">IIB", *(min(round(v * scale), 2**31 - 1) for v in (x, y)), unit))

@@ -138,7 +138,7 @@ def refuse_corrupt(page: TiffPage) -> None:
 
 
 def _with_tables(data: bytes, tables: bytes | None) -> bytes:
-    """A JPEG segment as a file of its own (TIFF Technical Note 2)."""
+    """A JPEG segment as a file of its own (TIFF Technical Provenance 2)."""
     return data if tables is None else data[:2] + bytes(tables)[2:-2] + data[2:]
 
 

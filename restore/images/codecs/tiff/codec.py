@@ -33,9 +33,9 @@ from restore.images.codecs.tiff import checks, geometry, new_file, patching, seg
 from restore.images.codecs.tiff.raw import camera_raw
 from restore.images.errors import Limits, check_size, damaged, quiet, share
 from restore.images.frame import Frame, Mapping
-from restore.images.mappings import Inks, ranged, whole
-from restore.images.orientation import turns, upright, upright_exif, upright_xmp
-from restore.images.picture import Carry, Head, Note, refuse
+from restore.images.mappings import Cmyk, ranged, whole
+from restore.images.orientation import swaps_sides, upright, upright_exif, upright_xmp
+from restore.images.picture import ImageHeader, Metadata, Provenance, refuse
 from restore.images.premultiplied import premultiplied
 
 _COLOURS = {
@@ -165,7 +165,7 @@ def _tag(page: TiffPage, code: int, default: int) -> int:
     return int(value[0] if isinstance(value, tuple) else value)
 
 
-def _head(file: TiffFile, pages: int, frames: int, warnings: list[str]) -> Head:
+def _head(file: TiffFile, pages: int, frames: int, warnings: list[str]) -> ImageHeader:
     page = file.pages[0]
     assert isinstance(page, TiffPage)
     every = [p for p in (file.pages[i] for i in range(pages)) if isinstance(p, TiffPage)]
@@ -173,28 +173,28 @@ def _head(file: TiffFile, pages: int, frames: int, warnings: list[str]) -> Head:
     size = (page.imagelength, page.imagewidth)
     bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]
     upright_all = all(not 2 <= tag <= 8 for tag in tags)
-    carry = _carry(page, tags[0], (size[::-1] if turns(tags[0]) else size))
+    metadata = _metadata(page, tags[0], (size[::-1] if swaps_sides(tags[0]) else size))
     if any(330 in p.tags for p in every):
         warnings.append("its sub-images (a pyramid or thumbnails) show the picture as it was where pixels change")
     if not upright_all and any(code in p.tags for p in every for code in geometry.GEOGRAPHIC):
         warnings.append("the picture is turned upright, but its geographic tags speak of it as it lay")
-    size = size[::-1] if turns(tags[0]) else size
-    return Head("tiff", size, bits, frames, upright=upright_all, carry=carry, warnings=tuple(warnings))
+    size = size[::-1] if swaps_sides(tags[0]) else size
+    return ImageHeader("tiff", size, bits, frames, upright=upright_all, metadata=metadata, warnings=tuple(warnings))
 
 
-def _carry(page: TiffPage, tag: int, size: tuple[int, int]) -> Carry:
+def _metadata(page: TiffPage, tag: int, size: tuple[int, int]) -> Metadata:
     dpi = None
     if _tag(page, 296, 2) in (2, 3) and 282 in page.tags and 283 in page.tags:
         unit = 2.54 if _tag(page, 296, 2) == 3 else 1.0
         x, y = (page.tags[code].value for code in (282, 283))
         dpi = (x[0] / (x[1] or 1) * unit, y[0] / (y[1] or 1) * unit)
-        dpi = dpi[::-1] if turns(tag) else dpi
+        dpi = dpi[::-1] if swaps_sides(tag) else dpi
     icc, xmp = page.tags.valueof(34675), page.tags.valueof(700)
-    packet = upright_xmp(bytes(xmp), turned=turns(tag)) if isinstance(xmp, bytes) else None
+    packet = upright_xmp(bytes(xmp), swapped=swaps_sides(tag)) if isinstance(xmp, bytes) else None
     # a description that describes the file's structure is no caption
     structured = page.is_ome or page.is_imagej or page.is_shaped or page.is_stk
     texts = () if structured or not page.description else (("Description", page.description),)
-    return Carry(bytes(icc) if icc else None, _exif(page, tag, structured=structured), packet, dpi, texts)
+    return Metadata(bytes(icc) if icc else None, _exif(page, tag, structured=structured), packet, dpi, texts)
 
 
 def _exif(page: TiffPage, tag: int, *, structured: bool) -> bytes | None:
@@ -211,9 +211,9 @@ def _exif(page: TiffPage, tag: int, *, structured: bool) -> bytes | None:
 class TiffSource:
     """One TIFF file."""
 
-    def __init__(self, path: Path, plan: list[tuple[int, int]], head: Head, *, whole: bool, end: int | None) -> None:
+    def __init__(self, path: Path, plan: list[tuple[int, int]], header: ImageHeader, *, whole: bool, end: int | None) -> None:
         """`plan` has the page and the plane of each frame; `end` is where a pointer to a missing page stands, if one does."""
-        self.path, self._plan, self.head, self._whole, self._end = path, plan, head, whole, end
+        self.path, self._plan, self.header, self._whole, self._end = path, plan, header, whole, end
         self.copies = whole
         """Not a picture with missing pixels: what is written is whole."""
 
@@ -248,15 +248,15 @@ class TiffSource:
             return samples.astype(np.uint8)
         return samples.astype(samples.dtype.newbyteorder("="), copy=False)
 
-    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None:
+    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         with damaged(self.path, "TIFF"), quiet:
             with _opened(self.path, self._end) as file:
                 palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))
             if palette:
                 with _opened(self.path, self._end) as file:
-                    new_file.rewrite(file, path, frames, note.scale)
+                    new_file.rewrite(file, path, frames, provenance.scale)
             else:
-                patching.patch(self.path, path, frames, note.scale, end=self._end)
+                patching.patch(self.path, path, frames, provenance.scale, end=self._end)
 
 
 def decode_page(path: Path, end: int | None, number: int, whole: bool) -> np.ndarray:
@@ -300,7 +300,7 @@ def _mapping(page: TiffPage, samples: np.ndarray) -> Mapping:
     if colours == 4:
         if samples.dtype.kind != "u":
             raise ValueError("CMYK of signed or float samples")
-        return Inks(float(2**bits - 1), alpha_channel=alpha)
+        return Cmyk(float(2**bits - 1), alpha_channel=alpha)
     inverted = page.photometric == PHOTOMETRIC.MINISWHITE
     if samples.dtype.kind == "u" and bits <= 16:
         return whole(2**bits - 1, colours, inverted=inverted, alpha_channel=alpha)

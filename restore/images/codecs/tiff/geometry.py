@@ -13,7 +13,7 @@ from typing import Any
 from tifffile import TiffPage
 
 from restore.images.exif import EXIF_IFD
-from restore.images.orientation import finer_rational, finer_xmp, turns, upright_xmp
+from restore.images.orientation import rescaled_rational, rescaled_xmp, swaps_sides, upright_xmp
 
 _PIXEL_SCALE, _TIEPOINTS, _TRANSFORM, _GEO_KEYS, _RPC, _MICRO_MANAGER = 33550, 33922, 34264, 34735, 50844, 51123
 GEOGRAPHIC = (_PIXEL_SCALE, _TIEPOINTS, _TRANSFORM, _RPC)
@@ -26,23 +26,23 @@ _IMAGEJ_ORIGIN = re.compile(r"(?m)^([xy]origin=)([0-9.eE+-]+)")
 
 def changes(page: TiffPage, shape: tuple[int, int], scale: float) -> dict[int, Any]:
     """Tag -> its new value, for a page whose pixels have become (height, width) `shape`, upright and `scale` times as fine."""
-    turned = turns(int(page.tags.valueof(274, default=1)))
+    swapped = swaps_sides(int(page.tags.valueof(274, default=1)))
     made: dict[int, Any] = {}
-    if scale != 1 or turned:
-        made |= _described(page, shape, scale, turned=turned)
+    if scale != 1 or swapped:
+        made |= _described(page, shape, scale, swapped=swapped)
     if scale != 1:
         made |= _geographic(page, scale)
     xmp = page.tags.valueof(700)
     if isinstance(xmp, bytes):
-        new = finer_xmp(upright_xmp(xmp, turned=turned), scale, shape)
+        new = rescaled_xmp(upright_xmp(xmp, swapped=swapped), scale, shape)
         made |= {700: new} if new != xmp else {}
     return made
 
 
-def _described(page: TiffPage, shape: tuple[int, int], scale: float, *, turned: bool) -> dict[int, Any]:
+def _described(page: TiffPage, shape: tuple[int, int], scale: float, *, swapped: bool) -> dict[int, Any]:
     text = page.description
     if page.is_ome:
-        return {270: ome(text, scale, turned=turned).encode() + b"\0"}
+        return {270: ome(text, scale, swapped=swapped).encode() + b"\0"}
     if page.shaped_description is not None and page.shaped_description == text:
         new = _shaped(page, text, shape, scale)
         return {270: new.encode() + b"\0"} if new else {}
@@ -57,15 +57,15 @@ def _described(page: TiffPage, shape: tuple[int, int], scale: float, *, turned: 
     return {}
 
 
-def ome(text: str, scale: float, *, turned: bool = False) -> str:
-    """OME-XML for pixels `scale` times as fine, x and y changed for each other if `turned`; nothing else is touched."""
+def ome(text: str, scale: float, *, swapped: bool = False) -> str:
+    """OME-XML for pixels `scale` times as fine, x and y changed for each other if `swapped`; nothing else is touched."""
 
     def fitted(tag: re.Match[str]) -> str:
         values = {m[1]: m[3] for m in _OME_SIZES.finditer(tag[0])}
 
         def one(found: re.Match[str]) -> str:
             name, value = found[1], found[3]
-            if turned:
+            if swapped:
                 value = values.get(name[:-1] + {"X": "Y", "Y": "X"}[name[-1]], value)
             try:
                 new = str(round(int(value) * scale)) if name.startswith("Size") else f"{float(value) / scale:.15g}"
@@ -124,9 +124,9 @@ def _geographic(page: TiffPage, scale: float) -> dict[int, Any]:
     return made
 
 
-def fit_exif(page: TiffPage, shape: tuple[int, int], scale: float, *, turned: bool) -> None:
+def fit_exif(page: TiffPage, shape: tuple[int, int], scale: float, *, swapped: bool) -> None:
     """Bring PixelXDimension, PixelYDimension of the page's EXIF in line, in the file, if they are there."""
-    if EXIF_IFD not in page.tags or (scale == 1 and not turned):
+    if EXIF_IFD not in page.tags or (scale == 1 and not swapped):
         return
     file, order, big = page.parent.filehandle, page.parent.byteorder, page.parent.is_bigtiff
     head, width, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
@@ -146,7 +146,7 @@ def fit_exif(page: TiffPage, shape: tuple[int, int], scale: float, *, turned: bo
         elif code in (_FOCAL_X, _FOCAL_Y) and not big and struct.unpack_from(order + "HI", entry, 2) == (5, 1):
             (where,) = struct.unpack_from(order + "I", entry, 8)
             file.seek(where)
-            value = finer_rational(struct.unpack(order + "II", file.read(8)), scale)
+            value = rescaled_rational(struct.unpack(order + "II", file.read(8)), scale)
             file.seek(where)
             file.write(struct.pack(order + "II", *value))
 

@@ -12,8 +12,8 @@ from tifffile import TiffFile, TiffPage, TiffWriter
 
 from restore.images import exif
 from restore.images.codecs.tiff import geometry, stacks
-from restore.images.orientation import finer_rational, turns
-from restore.images.picture import Carry
+from restore.images.orientation import rescaled_rational, swaps_sides
+from restore.images.picture import Metadata
 
 _DEFLATE = 8
 _STRUCTURE = {
@@ -38,13 +38,13 @@ def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: flo
                 options["extratags"] += _room(below)
                 write_page(writer, stored, options)
                 hung.append(exif.Directory(below=below))
-                sides.append(turns(int(page.tags.valueof(274, default=1))))
+                sides.append(swaps_sides(int(page.tags.valueof(274, default=1))))
     next(frames, None)
     hang(path, hung)
     with TiffFile(path, mode="r+") as made:
-        for page, turned in zip(made.pages, sides, strict=False):
+        for page, swapped in zip(made.pages, sides, strict=False):
             assert isinstance(page, TiffPage)
-            geometry.fit_exif(page, (page.imagelength, page.imagewidth), scale, turned=turned)
+            geometry.fit_exif(page, (page.imagelength, page.imagewidth), scale, swapped=swapped)
 
 
 def _simple(page: TiffPage, shape: tuple[int, int], scale: float) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def _simple(page: TiffPage, shape: tuple[int, int], scale: float) -> dict[str, A
     ]
     options: dict[str, Any] = {"compression": _safe_compression(page), "extratags": simple}
     if 282 in page.tags and 283 in page.tags:
-        x, y = (finer_rational(page.tags[code].value, scale) for code in (282, 283))
-        options["resolution"] = (y, x) if turns(int(page.tags.valueof(274, default=1))) else (x, y)
+        x, y = (rescaled_rational(page.tags[code].value, scale) for code in (282, 283))
+        options["resolution"] = (y, x) if swaps_sides(int(page.tags.valueof(274, default=1))) else (x, y)
         options["resolutionunit"] = int(page.tags.valueof(296, default=2))
     for name, code in (("description", 270), ("software", 305), ("datetime", 306), ("iccprofile", 34675)):
         options[name] = page.tags.valueof(code)
@@ -115,23 +115,23 @@ def write_page(writer: TiffWriter, stored: np.ndarray, options: dict[str, Any]) 
     writer.write(np.ascontiguousarray(stored), contiguous=False, metadata=None, **{**extra, **options})
 
 
-def write(path: Path, frames: Iterator[np.ndarray], carry: Carry) -> None:
+def write(path: Path, frames: Iterator[np.ndarray], metadata: Metadata) -> None:
     """A new deflate-compressed TIFF for pictures that come from another format; EXIF and texts go to the first page."""
-    parsed = exif.from_block(carry.exif) if carry.exif else None
+    parsed = exif.from_block(metadata.exif) if metadata.exif else None
     top, order = parsed or (exif.Directory(), "<")
     pages = 0
     with TiffWriter(path, byteorder="<" if order == "<" else ">") as writer:
         for stored in frames:
             options: dict[str, Any] = {"compression": _DEFLATE, "software": False}
-            if carry.icc:
-                options["iccprofile"] = carry.icc
-            if carry.dpi:
-                options["resolution"], options["resolutionunit"] = carry.dpi, 2
+            if metadata.icc:
+                options["iccprofile"] = metadata.icc
+            if metadata.dpi:
+                options["resolution"], options["resolutionunit"] = metadata.dpi, 2
             extra: list[tuple[int, int, int, Any, bool]] = []
-            if carry.xmp:
-                extra.append((700, 1, len(carry.xmp), carry.xmp, True))
+            if metadata.xmp:
+                extra.append((700, 1, len(metadata.xmp), metadata.xmp, True))
             if not pages:
-                extra += _described(top, carry.texts) + _room(top.below)
+                extra += _described(top, metadata.texts) + _room(top.below)
             options["extratags"] = extra
             if stored.dtype.kind in "ui" and stored.dtype.itemsize <= 2:
                 options["predictor"] = True

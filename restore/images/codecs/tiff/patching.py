@@ -19,7 +19,7 @@ from tifffile import PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
 
 from restore.images.codecs.tiff import geometry, stacks
 from restore.images.errors import ImageError
-from restore.images.orientation import finer_rational, turns
+from restore.images.orientation import rescaled_rational, swaps_sides
 
 _JPEGS = (6, 7)
 _DEFLATE = 8
@@ -96,15 +96,15 @@ def _replace(page: TiffPage, stored: np.ndarray, more: _Page) -> None:
     shape = (stored.shape[0], stored.shape[1])
     changes |= geometry.changes(page, shape, scale)
     tag = page.tags.valueof(274, default=1)
-    geometry.fit_exif(page, shape, scale, turned=turns(int(tag)))
+    geometry.fit_exif(page, shape, scale, swapped=swaps_sides(int(tag)))
     if tag != 1:
         changes[274] = 1
-        if turns(int(tag)) and 282 in page.tags and 283 in page.tags:
+        if swaps_sides(int(tag)) and 282 in page.tags and 283 in page.tags:
             changes[282], changes[283] = page.tags[283].value, page.tags[282].value
     if (page.imagelength, page.imagewidth) != stored.shape[:2]:
         changes[256], changes[257] = stored.shape[1], stored.shape[0]
     if scale != 1:
-        changes |= {code: finer_rational(changes.get(code, page.tags[code].value), scale) for code in (282, 283) if code in page.tags}
+        changes |= {code: rescaled_rational(changes.get(code, page.tags[code].value), scale) for code in (282, 283) if code in page.tags}
     if planes > 1:
         changes |= stacks.write(page, stored, more.frames, planes)
     else:
