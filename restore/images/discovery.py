@@ -6,19 +6,13 @@ without pictures, or none of these. The first 512 bytes are read (of DICOM files
 
 from __future__ import annotations
 
-import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from restore.images import kinds
-from restore.images.codecs.dicom.headerless import is_headerless
-from restore.images.codecs.dicom.objects import is_without_pixels
-from restore.images.opening import FORMATS, SUFFIXES
-
-START = 512
-"""Bytes of a file that tell what it is."""
+from restore.images.codecs import CODECS, SUFFIXES
+from restore.images.opening import HEAD
 
 
 @dataclass(frozen=True)
@@ -49,14 +43,15 @@ def look(path: Path) -> Look:
     if path.name.startswith("."):
         return Look("other")
     with path.open("rb") as file:
-        start = file.read(START)
-    if start[128:132] == b"DICM" or is_headerless(start):
-        what = is_without_pixels(path)
+        start = file.read(HEAD)
+    codec = next((codec for codec in CODECS.values() if codec.is_certain(start)), None)
+    if codec is not None and codec.has_preamble:
+        what = codec.without_pixels(path)
         return Look("object", what) if what else Look("picture")
     known = kinds.foreign(start, path.name)
     if known is not None and known.picture:
         return Look("foreign", known.what)
-    if path.suffix.lower() in SUFFIXES or (known is None and any(_is(name, start) for name in FORMATS)):
+    if path.suffix.lower() in SUFFIXES or (known is None and codec is not None):
         return Look("picture")
     return Look("other")
 
@@ -73,26 +68,3 @@ def stem(name: str) -> str:
     """A picture's name without its suffix; what is no picture's suffix (1.2.840, or `a.acr`) is part of the name."""
     suffix = Path(name).suffix
     return name[: -len(suffix)] if suffix.lower() in SUFFIXES else name
-
-
-def _is(format: str, start: bytes) -> bool:
-    """Whether bytes are the start of a picture of that format, so surely that no suffix is needed."""
-    if format == "dicom":
-        return False  # told already
-    if format == "pgm":
-        return _pnm(start)
-    if format == "bmp":
-        return FORMATS[format].sniff(start) and len(start) >= 18 and struct.unpack_from("<I", start, 14)[0] in _BMP_HEADERS
-    return FORMATS[format].sniff(start)
-
-
-_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-_PNM = re.compile(rb"P([1-6])((?:\s|#[^\n\r]*[\n\r])+[0-9]+){2}(?:\s|#|$)")
-
-
-def _pnm(start: bytes) -> bool:
-    """A header with its sizes, and in the formats made of text nothing but numbers: "P1 is the first" is a sentence."""
-    found = _PNM.match(start)
-    if found is None:
-        return False
-    return found[1] in b"456" or re.fullmatch(rb"(?:[0-9\s]|#[^\n\r]*(?:[\n\r]|$))*", start[found.end(2) :]) is not None

@@ -43,6 +43,11 @@ class ImageError(ValueError):
     """A picture that can't be read, or can't be written as asked. The message names the file and the mend."""
 
 
+def refuse(path: Path, why: str) -> ImageError:
+    """An ImageError that names the file."""
+    return ImageError(f"{path.name}: {why}")
+
+
 def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
     """Refuse a header whose pixels nobody should allocate, before anything is decoded."""
     if height <= 0 or width <= 0:

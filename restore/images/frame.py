@@ -4,52 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from restore.images.premultiplied import Premultiplied
+from restore.images.mapping import Mapping
 
 BAND = 1 << 21
 """Pixels handled at a time: bounds what `normalized` and `encode` need beside their result."""
-
-
-class Mapping(Protocol):
-    """Stored samples <-> normalized values, for one band of rows; stateless, so bands and threads don't matter."""
-
-    @property
-    def channels(self) -> int:
-        """Channels a network sees: 1 (gray) or 3 (RGB)."""
-        ...
-
-    def decode(self, stored: np.ndarray) -> np.ndarray:
-        """(h, W[, C]) stored -> (h, W, channels) float32; finite everywhere.
-
-        An affine map of the samples (of the colours, where those are coded otherwise) for which black and white are 0 and 1.
-        What lies beyond black and white goes on beyond 0 and 1: windows and lookup tables decide what is displayed, not what is restored.
-        """
-        ...
-
-    def displayed(self, stored: np.ndarray) -> np.ndarray:
-        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it: through windows and lookup tables."""
-        ...
-
-    def valid(self, stored: np.ndarray) -> np.ndarray | None:
-        """(h, W) bool, true where the samples are a picture (no padding, finite); None where all of them are."""
-        ...
-
-    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A changed copy of `stored`; `normalized` is what `decode(stored)` gave, `restored` is finite, both (h, W, channels).
-
-        Where `restored == normalized`, and where the samples are not valid, the result equals `stored` bit for bit.
-        """
-        ...
-
-    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
-        """(h, W) opacity in the stored dtype, or None; the picture's own scale, never touched by `encode`."""
-        ...
 
 
 def bands(shape: tuple[int, ...]) -> Iterator[slice]:
@@ -154,13 +117,9 @@ class Frame:
             for old, new in zip(self.stored.shape[:2], (height, width), strict=True)
         )
         stored = self.stored[rows[:, None], columns]
-        channel = getattr(self.mapping, "alpha_channel", None)
-        if channel is not None:
-            alpha = _resampled(self.stored[..., channel], height, width)
-            if isinstance(self.mapping, Premultiplied):
-                stored = self.mapping.with_alpha(stored, alpha)
-            else:
-                stored[..., channel] = alpha
+        if self.mapping.alpha_channel is not None:
+            alpha = _resampled(self.stored[..., self.mapping.alpha_channel], height, width)
+            stored = self.mapping.with_alpha(stored, alpha)
         return Frame(stored, self.mapping)
 
     def encode(self, restored: np.ndarray) -> np.ndarray:
@@ -178,8 +137,8 @@ class Frame:
             restored, opaque = restored[..., :-1], restored[..., -1] > 0
         if restored.shape != expected:
             raise ValueError(f"the restored frame is {restored.shape}, expected {expected} like normalized()")
-        if opaque is not None and isinstance(self.mapping, Premultiplied):  # colours depend on the alpha: it changes first
-            alpha = np.where(opaque, self.mapping.alpha(self.stored).max(), self.mapping.alpha(self.stored))
+        if opaque is not None and self.alpha is not None:  # colours may depend on the alpha: it changes first
+            alpha = np.where(opaque, self.alpha.max(), self.alpha)
             return Frame(self.mapping.with_alpha(self.stored, alpha), self.mapping).encode(restored)
         out = np.empty_like(self.stored, order="C")
         for rows in bands(self.stored.shape):
@@ -190,6 +149,4 @@ class Frame:
             if not finite.all():
                 new = np.where(finite, new, normalized)
             out[rows] = self.mapping.encode(stored, normalized, new)
-        if opaque is not None and self.alpha is not None:
-            out[..., self.mapping.alpha_channel][opaque] = self.alpha.max()  # type: ignore[attr-defined, index]
         return out

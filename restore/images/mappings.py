@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from restore.images.mapping import Mapping
+
 BEYOND = 1e6
 """Samples further than this from black (white being 1) are no picture: broken pixels, and markers such as -1e30."""
 _FAR = 1.0
@@ -28,7 +30,7 @@ def _joined(stored: np.ndarray, colour: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Mapping):
     """normalized = (stored - low) / (high - low), mirrored for MINISWHITE; extra channels (alpha) pass by.
 
     Exact for the integers of 8 and 16 bits; wider samples keep their precision because only the change is added.
@@ -47,6 +49,17 @@ class Linear:
     """No restored sample is lower: 0 for light that is measured without an offset (linear HDR, counts)."""
     padding: tuple[float, float] | None = None
     """Samples from the first to the second are no picture (DICOM's PixelPaddingValue): they stay, and no other sample becomes one."""
+
+    @property
+    def opaque(self) -> float:
+        return self.high
+
+    def is_plain(self, dtype: np.dtype) -> bool:
+        if self.inverted or self.key is not None:
+            return False
+        if dtype in (np.uint8, np.uint16):
+            return self.low == 0 and self.high == np.iinfo(dtype).max
+        return dtype.kind == "f"
 
     @property
     def span(self) -> float:
@@ -143,12 +156,18 @@ class Linear:
         return np.where(inside, np.where(upward, high + 1, low - 1), new).astype(new.dtype)
 
     def _keyed(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """`new`, but transparent pixels stay as they were and no other pixel becomes transparent."""
         key = np.asarray(self.key, old.dtype)
         was, became = (old == key).all(-1), (new == key).all(-1)
-        aside = key.copy()
-        aside[0] = key[0] - 1 if key[0] else 1
-        new = np.where((became & ~was)[..., None], aside, new)
+        new = np.where((became & ~was)[..., None], self._beside_key(old.dtype), new)
         return np.where(was[..., None], old, new)
+
+    def _beside_key(self, dtype: np.dtype) -> np.ndarray:
+        """The colour nearest to the transparent one."""
+        assert self.key is not None
+        colour = np.array(self.key, dtype)
+        colour[0] = colour[0] - 1 if colour[0] else 1
+        return colour
 
     def alpha(self, stored: np.ndarray) -> np.ndarray | None:
         if self.alpha_channel is not None:
@@ -158,9 +177,16 @@ class Linear:
         opaque = (_split(stored, self.channels) != np.asarray(self.key, stored.dtype)).any(-1)
         return opaque.astype(stored.dtype) * stored.dtype.type(self.high)
 
+    def with_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        if self.alpha_channel is not None or self.key is None:
+            return super().with_alpha(stored, alpha)
+        colour = _split(stored, self.channels)
+        becomes_opaque = (self.alpha(stored) == 0) & (alpha > 0)
+        return _joined(stored, np.where(becomes_opaque[..., None], self._beside_key(stored.dtype), colour))
+
 
 @dataclass(frozen=True)
-class Cmyk:
+class Cmyk(Mapping):
     """CMYK, `full` being full ink: R = (1 - C)(1 - K) and so on, without colour management.
 
     A changed pixel keeps its black where it can: only where the new colour is brighter than the black allows, the black
@@ -178,9 +204,6 @@ class Cmyk:
     def displayed(self, stored: np.ndarray) -> np.ndarray:
         return self.decode(stored)
 
-    def valid(self, stored: np.ndarray) -> np.ndarray | None:
-        return None
-
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
         changed = (restored != normalized).any(-1, keepdims=True)
         wanted = np.clip(restored, 0, 1)
@@ -192,8 +215,13 @@ class Cmyk:
         hidden = changed & (paper <= 0)
         return _joined(stored, np.where(changed & ~hidden, new, stored[..., :4]))
 
-    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
-        return None if self.alpha_channel is None else stored[..., self.alpha_channel]
+    @property
+    def opaque(self) -> float:
+        return self.full
+
+    @property
+    def colour_samples(self) -> int:
+        return 4
 
 
 def plain(stored: np.ndarray, *, alpha: bool | None = None) -> Linear:

@@ -5,86 +5,15 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from restore.images.errors import ImageError
+from restore.images.codecs import target
+from restore.images.codecs.base import Source
+from restore.images.convert import convert
 from restore.images.frame import Frame
-from restore.images.orientation import rescaled_exif, rescaled_xmp
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What travels along when a picture changes its format: each as raw bytes, or None."""
-
-    icc: bytes | None = None
-    exif: bytes | None = None
-    """Starting at the TIFF header ("II" or "MM"), orientation already reset."""
-    xmp: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    """Horizontal, vertical."""
-    texts: tuple[tuple[str, str], ...] = ()
-    """(keyword, text), the keywords being PNG's: Title, Author, Description, Comment, ..."""
-    unconvertible: str | None = None
-    """What the file says of its colours that no ICC profile can say; such a picture keeps its format."""
-
-    def rescaled(self, scale: float, size: tuple[int, int]) -> Metadata:
-        """What travels with (height, width) pixels, `scale` times as fine."""
-        if scale == 1:
-            return self
-        dpi = (self.dpi[0] * scale, self.dpi[1] * scale) if self.dpi else None
-        exif = rescaled_exif(self.exif, scale, size) if self.exif else None
-        return replace(self, dpi=dpi, exif=exif, xmp=rescaled_xmp(self.xmp, scale, size) if self.xmp else None)
-
-
-@dataclass(frozen=True)
-class ImageHeader:
-    """What a file's header says."""
-
-    format: str
-    size: tuple[int, int]
-    bits: int
-    frames: int = 1
-    modality: str | None = None
-    radiograph: bool | None = None
-    upright: bool = True
-    """False when the orientation tag turns the stored pixels: then even an unchanged picture is written anew."""
-    metadata: Metadata = field(default_factory=Metadata)
-    warnings: tuple[str, ...] = ()
-    """What the user should know of this file though it can be restored, one sentence each: a further picture that is not
-    kept, a missing end.
-    """
-    ending: bytes = b""
-    """What an unchanged copy needs at its end to be a whole file."""
-
-    def enlarged(self, scale: float) -> tuple[int, int]:
-        """(height, width) `scale` times as large."""
-        return round(self.size[0] * scale), round(self.size[1] * scale)
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a format that can say how a picture came about (DICOM) says."""
-
-    description: str = ""
-    settings: str = ""
-    scale: float = 1.0
-    """How many times finer the written pixels are than those read: what is said of their size on paper or in the body follows."""
-
-
-class Source(Protocol):
-    """One format's reader and writer of one file. Holds no pixels; `frame` decodes anew at each call."""
-
-    header: ImageHeader
-    copies: bool
-    """Whether an unchanged picture may be the original bytes (DICOM may not: a derived object has an identity)."""
-
-    def frame(self, index: int) -> Frame: ...
-
-    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None: ...
+from restore.images.metadata import Provenance
 
 
 class Picture:
@@ -150,9 +79,7 @@ class Picture:
         counted = _Counted(frames, self._seen, self.frames)
         try:
             if format is not None and format != self.format:
-                from restore.images.convert import convert
-
-                convert(self._source, path, iter(counted), format, scale)
+                convert(self._source, path, iter(counted), target(format), scale)
             else:
                 self._source.write(path, iter(counted), Provenance(description, settings, scale))
         except Exception:
@@ -197,16 +124,3 @@ class _Counted:
 def _digest(array: np.ndarray) -> bytes:
     whole = np.ascontiguousarray(array)
     return hashlib.sha256(whole.data if whole.size else b"").digest() + repr((array.shape, array.dtype.str)).encode()
-
-
-def first(frames: Iterator[np.ndarray], path: Path) -> np.ndarray:
-    """The only frame of a single-frame format; exhausts the iterator so that a surplus frame is noticed."""
-    found = list(frames)
-    if not found:
-        raise ValueError(f"no frame given for {path.name}")
-    return found[0]
-
-
-def refuse(path: Path, why: str) -> ImageError:
-    """An ImageError that names the file."""
-    return ImageError(f"{path.name}: {why}")

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from restore.images.mapping import Mapping
+
 _LOW, _HIGH = -1.0, 2.0
 """Colours that would show outside this range show at its end."""
 
 
 @dataclass(frozen=True)
-class Premultiplied:
+class Premultiplied(Mapping):
     """normalized = (colour / alpha x full - low) / (high - low), and 0 where alpha is 0, which stays as stored."""
 
     full: float
@@ -26,6 +28,10 @@ class Premultiplied:
     bounded: bool = True
     """Whether no colour may exceed its alpha; not so in floats that hold light brighter than white."""
     inverted: bool = False
+
+    @property
+    def opaque(self) -> float:
+        return self.full
 
     @property
     def _span(self) -> float:

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
+from restore.images import codecs
 from restore.machine import free_memory
 from restore.pipeline import contact_sheet
 from restore.pipeline.concurrency import MemoryLimiter, Workers
-from restore.pipeline.discovery import Job, format_name, plan
+from restore.pipeline.discovery import Job, plan
 from restore.pipeline.item import SMALLEST, Item, RunContext, TakesPlan, Work, WritesSideFiles
 from restore.pipeline.manifest import Manifest
 from restore.pipeline.report import Event, Report, Row
@@ -101,7 +102,7 @@ def run(
     inputs, out = [Path(path) for path in inputs], Path(out)
     planned = plan(inputs, out, options.format)
     _refuse_side_files(planned.jobs, options)
-    options = replace(options, format=format_name(options.format))
+    options = replace(options, format=None if options.format is None else codecs.format_name(options.format))
     report = Report(planned=len(planned.jobs), ignored=planned.ignored, objects=dict(planned.objects))
     if isinstance(work, TakesPlan):
         work.planned(planned.jobs)

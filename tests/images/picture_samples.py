@@ -105,7 +105,7 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
     "gray1.bmp": pillow(G8 > 127),
     "gray8.bmp": pillow(G8),
     "rgb8.bmp": pillow(RGB8, dpi=(96, 96)),
-    "rgba8.bmp": lambda path: bmp.write(path, RGBA8),
+    "rgba8.bmp": lambda path: bmp.write_bmp(path, RGBA8),
     "palette.bmp": pillow(RGB8, "P"),
     "lossless.webp": pillow(RGB8, lossless=True),
     "lossless-alpha.webp": pillow(RGBA8, lossless=True, exact=True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -133,3 +135,20 @@ def test_a_broken_exif_is_upright() -> None:
     for block in (None, b"", b"II*\0", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff", b"garbage garbage"):
         assert orientation(block) == 1
     assert Linear(0, 0).span == 1
+
+
+@pytest.mark.parametrize("key", [(100,), (100, 101, 102), (0, 0, 0)])
+def test_a_transparent_colour_that_becomes_opaque_gets_the_restored_colour(key: tuple[int, ...]) -> None:
+    channels = len(key)
+    stored = np.full((3, 4, channels) if channels > 1 else (3, 4), 50, np.uint8)
+    stored[1, 1] = key if channels > 1 else key[0]
+    frame = Frame(stored, replace(plain(stored), key=key))
+    restored, opaque = frame.normalized(), np.zeros((3, 4, 1), np.float32)
+    restored[1, 1], opaque[1, 1] = 200 / 255, 1
+    new = frame.encode(np.concatenate([restored, opaque], -1))
+    assert np.all(new[1, 1] == 200)
+    restored[1, 1] = np.asarray(key, np.float32) / 255
+    new = frame.encode(np.concatenate([restored, opaque], -1))
+    assert np.abs(new[1, 1].astype(int) - key).sum() == 1, "the nearest colour that is not the transparent one"
+    new[1, 1] = stored[1, 1]
+    assert np.array_equal(new, stored)

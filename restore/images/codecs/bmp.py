@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 from PIL import BmpImagePlugin, Image
 
-from restore.images.errors import Limits, check_size, damaged, quiet, share
+from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.errors import Limits, check_size, damaged, quiet, refuse, share
 from restore.images.frame import Frame
 from restore.images.mappings import plain, whole
-from restore.images.picture import ImageHeader, Metadata, Provenance, first, refuse
+from restore.images.metadata import ImageHeader, Metadata, Provenance
 
 _V5 = 124
 """Bytes of the header's fifth version."""
 _EMBEDDED = b"DEBM"
+_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
 def _with_alpha(stored: np.ndarray, dpi: tuple[float, float]) -> bytes:
@@ -36,32 +38,6 @@ def _with_alpha(stored: np.ndarray, dpi: tuple[float, float]) -> bytes:
     head = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, len(pixels), x, y, 0, 0)
     masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(48)
     return b"BM" + struct.pack("<IHHI", 122 + len(pixels), 0, 0, 122) + head + masks + pixels
-
-
-def sniff(start: bytes) -> bool:
-    return start.startswith(b"BM") and len(start) >= 18 and 12 <= struct.unpack_from("<I", start, 14)[0] <= 256
-
-
-def open_source(path: Path, limits: Limits) -> BmpSource:
-    """Read the header; ImageError as `read` says."""
-    with path.open("rb") as file:
-        start = file.read(30)
-    (header,) = struct.unpack_from("<I", start, 14)
-    if len(start) < 30:
-        raise refuse(path, "truncated BMP (its header breaks off); copy it again")
-    if header == 12:
-        width, height = struct.unpack_from("<HH", start, 18)
-    else:
-        width, height = struct.unpack_from("<ii", start, 18)
-    check_size(path, abs(height), width, limits.max_pixels)
-    with damaged(path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(path) as image:
-        source = BmpSource(path, (abs(height), width), image.mode, image.info.get("dpi"))
-    found = _missing(path, (height, width))
-    if found:
-        if not limits.salvage:
-            raise refuse(path, f"truncated BMP ({found}); copy it again, or restore what is there with --salvage")
-        source.broken(f"{found}: they are 0, the rest was restored")
-    return source
 
 
 def _row(bits: int, width: int) -> int:
@@ -128,7 +104,7 @@ class BmpSource:
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
-        write(path, first(frames, self.path), bilevel=self._mode == "1", dpi=metadata.dpi, icc=metadata.icc)
+        write_bmp(path, only_frame(frames, self.path), bilevel=self._mode == "1", dpi=metadata.dpi, icc=metadata.icc)
 
 
 def _profile(path: Path) -> bytes | None:
@@ -143,7 +119,7 @@ def _profile(path: Path) -> bytes | None:
     return found if found and len(found) == size else None
 
 
-def write(
+def write_bmp(
     path: Path,
     stored: np.ndarray,
     *,
@@ -173,3 +149,41 @@ def _with_profile(data: bytes, icc: bytes) -> bytes:
     struct.pack_into("<IIII", header, 108, 4, _V5 + len(data) - 14 - old, len(icc), 0)
     size = 14 + _V5 + len(data) - 14 - old + len(icc)
     return b"BM" + struct.pack("<IHHI", size, 0, 0, pixels + _V5 - old) + bytes(header) + data[14 + old :] + icc
+
+
+class BmpCodec(Codec):
+    """BMP."""
+
+    name = "bmp"
+    suffixes = (".bmp", ".dib")
+    capabilities = Capabilities(bits=8, gray_alpha=False)
+
+    def sniff(self, head: bytes) -> bool:
+        return head.startswith(b"BM") and len(head) >= 18 and 12 <= struct.unpack_from("<I", head, 14)[0] <= 256
+
+    def is_certain(self, head: bytes) -> bool:
+        return self.sniff(head) and struct.unpack_from("<I", head, 14)[0] in _HEADER_SIZES
+
+    def open(self, path: Path, limits: Limits) -> BmpSource:
+        """Read the header; ImageError as `read` says."""
+        with path.open("rb") as file:
+            start = file.read(30)
+        (header,) = struct.unpack_from("<I", start, 14)
+        if len(start) < 30:
+            raise refuse(path, "truncated BMP (its header breaks off); copy it again")
+        if header == 12:
+            width, height = struct.unpack_from("<HH", start, 18)
+        else:
+            width, height = struct.unpack_from("<ii", start, 18)
+        check_size(path, abs(height), width, limits.max_pixels)
+        with damaged(path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(path) as image:
+            source = BmpSource(path, (abs(height), width), image.mode, image.info.get("dpi"))
+        found = _missing(path, (height, width))
+        if found:
+            if not limits.salvage:
+                raise refuse(path, f"truncated BMP ({found}); copy it again, or restore what is there with --salvage")
+            source.broken(f"{found}: they are 0, the rest was restored")
+        return source
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        write_bmp(path, only_frame(frames, path), dpi=header.metadata.dpi, icc=header.metadata.icc)

@@ -12,40 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images.errors import Limits, check_size, damaged, missing, salvaged
+from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.errors import Limits, check_size, damaged, missing, refuse, salvaged
 from restore.images.frame import Frame
 from restore.images.mappings import whole
-from restore.images.picture import ImageHeader, Provenance, first, refuse
+from restore.images.metadata import ImageHeader, Provenance
 
+_MAGIC = re.compile(rb"P[1-6][\s#]")
+_SIZES = re.compile(rb"P([1-6])((?:\s|#[^\n\r]*[\n\r])+[0-9]+){2}(?:\s|#|$)")
 _TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([0-9]+)")
 _LONGEST_HEADER = 1 << 16
 _SMALL = 4_000_000
 """Samples up to which a broken-off picture may be salvaged whatever is missing."""
 _SALVAGED = 64
 """How many times as many rows as are there a larger one may claim."""
-
-
-def sniff(start: bytes) -> bool:
-    return re.match(rb"P[1-6][\s#]", start) is not None
-
-
-def open_source(path: Path, limits: Limits) -> PnmSource:
-    """Read the header; ImageError as `read` says."""
-    with path.open("rb") as file:
-        start = file.read(_LONGEST_HEADER)
-    kind = start[1] - ord("0")
-    numbers, at = [], 2
-    for _ in range(2 if kind in (1, 4) else 3):
-        token = _TOKEN.match(start, at)
-        if token is None:
-            raise refuse(path, "damaged PGM/PPM (its header breaks off); export it again")
-        numbers.append(int(token[1]))
-        at = token.end()
-    check_size(path, numbers[1], numbers[0], limits.max_pixels)
-    maxval = 1 if kind in (1, 4) else numbers[2]
-    if not 1 <= maxval <= 65535:
-        raise refuse(path, f"the header says maxval {maxval}, allowed is 1 to 65535; export it again")
-    return PnmSource(path, kind, (numbers[1], numbers[0]), maxval, header_bytes=start[: at + 1], salvage=limits.salvage)
 
 
 class PnmSource:
@@ -98,7 +78,7 @@ class PnmSource:
         there = len(data) // row
         self._check_missing(there)
         data = data[: there * row].ljust(height * row, b"\0")
-        if sniff(rest):
+        if _MAGIC.match(rest):
             raise refuse(self.path, "holds several pictures; split it into one a file")
         if self._kind == 4:
             bits = np.unpackbits(np.frombuffer(data, np.uint8).reshape(height, row), axis=1)
@@ -122,11 +102,11 @@ class PnmSource:
         return values.astype(self._dtype.newbyteorder("=")).reshape(self._shape), there
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        stored = first(frames, self.path)
-        write(path, stored, self._kind, self._maxval, self._header_bytes if stored.shape == self._shape else None)
+        stored = only_frame(frames, self.path)
+        _write(path, stored, self._kind, self._maxval, self._header_bytes if stored.shape == self._shape else None)
 
 
-def write(path: Path, stored: np.ndarray, kind: int, maxval: int, header: bytes | None = None) -> None:
+def _write(path: Path, stored: np.ndarray, kind: int, maxval: int, header: bytes | None = None) -> None:
     """Write (H, W[, 3]) samples as P1 to P6; `header` verbatim if given."""
     height, width = stored.shape[:2]
     if header is None:
@@ -141,3 +121,43 @@ def write(path: Path, stored: np.ndarray, kind: int, maxval: int, header: bytes 
             file.write(np.packbits(stored, axis=1).tobytes())
         else:
             file.write(np.ascontiguousarray(stored, np.uint8 if maxval < 256 else ">u2").data)
+
+
+class PnmCodec(Codec):
+    """PBM, PGM and PPM."""
+
+    name = "pgm"
+    suffixes = (".pgm", ".ppm", ".pbm", ".pnm")
+    capabilities = Capabilities(gray_alpha=False, colour_alpha=False, profiles=False)
+
+    def sniff(self, head: bytes) -> bool:
+        return _MAGIC.match(head) is not None
+
+    def is_certain(self, head: bytes) -> bool:
+        """A header with its sizes, and in the formats made of text nothing but numbers: "P1 is the first" is a sentence."""
+        found = _SIZES.match(head)
+        if found is None:
+            return False
+        return found[1] in b"456" or re.fullmatch(rb"(?:[0-9\s]|#[^\n\r]*(?:[\n\r]|$))*", head[found.end(2) :]) is not None
+
+    def open(self, path: Path, limits: Limits) -> PnmSource:
+        """Read the header; ImageError as `read` says."""
+        with path.open("rb") as file:
+            start = file.read(_LONGEST_HEADER)
+        kind = start[1] - ord("0")
+        numbers, at = [], 2
+        for _ in range(2 if kind in (1, 4) else 3):
+            token = _TOKEN.match(start, at)
+            if token is None:
+                raise refuse(path, "damaged PGM/PPM (its header breaks off); export it again")
+            numbers.append(int(token[1]))
+            at = token.end()
+        check_size(path, numbers[1], numbers[0], limits.max_pixels)
+        maxval = 1 if kind in (1, 4) else numbers[2]
+        if not 1 <= maxval <= 65535:
+            raise refuse(path, f"the header says maxval {maxval}, allowed is 1 to 65535; export it again")
+        return PnmSource(path, kind, (numbers[1], numbers[0]), maxval, header_bytes=start[: at + 1], salvage=limits.salvage)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        samples = only_frame(frames, path)
+        _write(path, samples, 5 if samples.ndim == 2 else 6, int(np.iinfo(samples.dtype).max))

@@ -16,33 +16,12 @@ import numpy as np
 from PIL import Image, WebPImagePlugin
 
 from restore.images import decoding, plausible
-from restore.images.errors import ImageError, Limits, check_size, damaged, quiet
+from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.errors import ImageError, Limits, check_size, damaged, quiet, refuse
 from restore.images.frame import Frame
 from restore.images.mappings import plain
+from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import exif_dpi, orientation, swaps_sides, upright, upright_exif, upright_xmp
-from restore.images.picture import ImageHeader, Metadata, Provenance, first, refuse
-
-
-def sniff(start: bytes) -> bool:
-    return start[:4] == b"RIFF" and start[8:12] == b"WEBP"
-
-
-def open_source(path: Path, limits: Limits) -> WebpSource:
-    """Read the chunks but for the pixels; ImageError as `read` says."""
-    with damaged(path, "WebP"):
-        chunks = _chunks(path)
-        if "ANIM" in chunks or "ANMF" in chunks:
-            raise refuse(path, "an animated WebP; export its frames as single pictures")
-        if "VP8L" not in chunks and "VP8 " not in chunks:
-            raise refuse(path, "damaged WebP (it holds no pixels); export it again")
-        size = _size(chunks)
-        check_size(path, *size, limits.max_pixels)
-        if size != (said := _size({name: data for name, data in chunks.items() if name != "VP8X"})):
-            what = f"its header says {size[1]} x {size[0]} pixels, its data are {said[1]} x {said[0]}"
-            raise refuse(path, f"damaged WebP ({what}); copy or export it again")
-        codec = "lossless WebP" if "VP8L" in chunks else "VP8"
-        plausible.check(path, codec, size[0] * size[1], path.stat().st_size)
-    return WebpSource(path, chunks, size)
 
 
 def _chunks(path: Path) -> dict[str, bytes]:
@@ -105,7 +84,7 @@ class WebpSource:
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
-        write(path, first(frames, self.path), metadata, lossless=self._lossless)
+        _write(path, only_frame(frames, self.path), metadata, lossless=self._lossless)
 
 
 def decode(path: Path) -> np.ndarray:
@@ -115,7 +94,7 @@ def decode(path: Path) -> np.ndarray:
         return np.array(image)
 
 
-def write(path: Path, stored: np.ndarray, metadata: Metadata, *, lossless: bool) -> None:
+def _write(path: Path, stored: np.ndarray, metadata: Metadata, *, lossless: bool) -> None:
     """Write (H, W, 3|4) uint8 as WebP (at most 16383 pixels a side)."""
     options: dict[str, Any] = {"lossless": lossless, "quality": 75 if lossless else 90, "exact": lossless}
     if metadata.icc:
@@ -126,3 +105,34 @@ def write(path: Path, stored: np.ndarray, metadata: Metadata, *, lossless: bool)
         options["xmp"] = metadata.xmp
     with path.open("wb") as file:
         Image.fromarray(np.ascontiguousarray(stored)).save(file, "WEBP", **options)
+
+
+class WebpCodec(Codec):
+    """WebP."""
+
+    name = "webp"
+    suffixes = (".webp",)
+    capabilities = Capabilities(bits=8, gray=False, longest_side=16383)
+
+    def sniff(self, head: bytes) -> bool:
+        return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+    def open(self, path: Path, limits: Limits) -> WebpSource:
+        """Read the chunks but for the pixels; ImageError as `read` says."""
+        with damaged(path, "WebP"):
+            chunks = _chunks(path)
+            if "ANIM" in chunks or "ANMF" in chunks:
+                raise refuse(path, "an animated WebP; export its frames as single pictures")
+            if "VP8L" not in chunks and "VP8 " not in chunks:
+                raise refuse(path, "damaged WebP (it holds no pixels); export it again")
+            size = _size(chunks)
+            check_size(path, *size, limits.max_pixels)
+            if size != (said := _size({name: data for name, data in chunks.items() if name != "VP8X"})):
+                what = f"its header says {size[1]} x {size[0]} pixels, its data are {said[1]} x {said[0]}"
+                raise refuse(path, f"damaged WebP ({what}); copy or export it again")
+            codec = "lossless WebP" if "VP8L" in chunks else "VP8"
+            plausible.check(path, codec, size[0] * size[1], path.stat().st_size)
+        return WebpSource(path, chunks, size)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        _write(path, only_frame(frames, path), header.metadata, lossless=not header.lossy)

@@ -23,6 +23,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels import apply_color_lut
 
 from restore.images import decoding
+from restore.images.codecs.base import Codec
 from restore.images.codecs.dicom import writing
 from restore.images.codecs.dicom.colour import PaletteIndices, YbrFull
 from restore.images.codecs.dicom.deflated import opened
@@ -36,6 +37,7 @@ from restore.images.codecs.dicom.header import (
     unreadable_values,
     whole_number,
 )
+from restore.images.codecs.dicom.headerless import is_headerless
 from restore.images.codecs.dicom.objects import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.codecs.dicom.pixels import (
     Codestream,
@@ -47,45 +49,13 @@ from restore.images.codecs.dicom.pixels import (
     other_colours,
 )
 from restore.images.codecs.dicom.values import build, chain, field_of, padding_range
-from restore.images.errors import check_size, quiet
-from restore.images.frame import Frame, Mapping
+from restore.images.errors import Limits, check_size, quiet, refuse
+from restore.images.frame import Frame
+from restore.images.mapping import Mapping
 from restore.images.mappings import Linear, extent_of, whole
-from restore.images.picture import ImageHeader, Provenance, refuse
-
-__all__ = ["RADIOGRAPHIC", "DicomSource", "is_without_pixels", "open_source", "radiograph", "sniff"]
+from restore.images.metadata import ImageHeader, Provenance
 
 RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMAGE"})
-
-
-def open_source(path: Path, max_pixels: int) -> DicomSource:
-    """Read the header; ImageError as `read` says."""
-    with damaged_dicom(path), opened(path) as (ds, file):
-        complete_meta(ds)
-        decoder_of(path, ds.file_meta.TransferSyntaxUID)
-        at = file.tell()
-        pixels = file.read(16)
-        file.seek(at)
-        said_frames(path, ds)
-        why = not_a_picture(ds)
-        if why is not None:
-            raise refuse(path, why)
-        if "Rows" not in ds or "Columns" not in ds:
-            raise refuse(path, _SIZELESS if len(pixels) >= 8 else without_pixels(ds))
-        check_size(path, whole_number(path, ds, "Rows") or 0, whole_number(path, ds, "Columns") or 0, max_pixels)
-        photometric = str(ds.get("PhotometricInterpretation", "")).strip()
-        if not photometric:
-            raise refuse(
-                path, "DICOM without PhotometricInterpretation (0028,0004); set it, to MONOCHROME2 or RGB if it is that"
-            )
-        if photometric not in PHOTOMETRICS:
-            raise refuse(path, f"DICOM with the colour model {photometric}; export it as RGB or MONOCHROME2")
-        if len(pixels) < 8:
-            raise refuse(path, without_pixels(ds))
-        if pixels[2:4] in (b"\x08\0", b"\x09\0", b"\0\x08", b"\0\x09"):
-            raise refuse(path, "DICOM with float pixel data, which restore doesn't read; export it with 16 bits")
-        said = [*complete(path, ds), *unreadable_values(ds)]
-        frames, more = count_frames(path, ds, file)
-        return DicomSource(path, ds, frames, (*said, *([more] if more else [])))
 
 
 _SIZELESS = (
@@ -233,3 +203,50 @@ def _kept_file(path: Path, frames: int, _time: int, _size: int) -> tuple[FileDat
         source = DicomSource(path, header, frames, ())
     ds = source.dataset()
     return ds, codestream(ds)
+
+
+class DicomCodec(Codec):
+    """DICOM. Pictures of other formats cannot become DICOM: it takes a patient, a study and an equipment."""
+
+    name = "dicom"
+    suffixes = (".dcm", ".dicom", ".dic", ".ima")
+    has_preamble = True
+
+    def sniff(self, head: bytes) -> bool:
+        return sniff(head)
+
+    def is_certain(self, head: bytes) -> bool:
+        return head[128:132] == b"DICM" or is_headerless(head)
+
+    def without_pixels(self, path: Path) -> str | None:
+        return is_without_pixels(path)
+
+    def open(self, path: Path, limits: Limits) -> DicomSource:
+        """Read the header; ImageError as `read` says."""
+        with damaged_dicom(path), opened(path) as (ds, file):
+            complete_meta(ds)
+            decoder_of(path, ds.file_meta.TransferSyntaxUID)
+            at = file.tell()
+            pixels = file.read(16)
+            file.seek(at)
+            said_frames(path, ds)
+            why = not_a_picture(ds)
+            if why is not None:
+                raise refuse(path, why)
+            if "Rows" not in ds or "Columns" not in ds:
+                raise refuse(path, _SIZELESS if len(pixels) >= 8 else without_pixels(ds))
+            check_size(path, whole_number(path, ds, "Rows") or 0, whole_number(path, ds, "Columns") or 0, limits.max_pixels)
+            photometric = str(ds.get("PhotometricInterpretation", "")).strip()
+            if not photometric:
+                raise refuse(
+                    path, "DICOM without PhotometricInterpretation (0028,0004); set it, to MONOCHROME2 or RGB if it is that"
+                )
+            if photometric not in PHOTOMETRICS:
+                raise refuse(path, f"DICOM with the colour model {photometric}; export it as RGB or MONOCHROME2")
+            if len(pixels) < 8:
+                raise refuse(path, without_pixels(ds))
+            if pixels[2:4] in (b"\x08\0", b"\x09\0", b"\0\x08", b"\0\x09"):
+                raise refuse(path, "DICOM with float pixel data, which restore doesn't read; export it with 16 bits")
+            said = [*complete(path, ds), *unreadable_values(ds)]
+            frames, more = count_frames(path, ds, file)
+            return DicomSource(path, ds, frames, (*said, *([more] if more else [])))

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from restore.images.mapping import Mapping
+
 _TO_RGB = np.array([[1, 0, 1.402], [1, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587], [1, 1.772, 0]], np.float64)
 """ITU-R BT.601, full range: (Y, Cb - half, Cr - half) -> (R, G, B)."""
 _FROM_RGB = np.linalg.inv(_TO_RGB)
 
 
 @dataclass(frozen=True)
-class YbrFull:
+class YbrFull(Mapping):
     """YBR_FULL samples of any depth; only what the network changed is converted back, so nothing else is rounded."""
 
     maximum: int
     channels: int = 3
+    alpha_channel: int | None = None
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
         samples = stored.astype(np.float32)
@@ -26,34 +29,26 @@ class YbrFull:
     def displayed(self, stored: np.ndarray) -> np.ndarray:
         return np.clip(self.decode(stored), 0, 1)
 
-    def valid(self, stored: np.ndarray) -> np.ndarray | None:
-        return None
-
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
         change = (restored - normalized) @ (_FROM_RGB.T * self.maximum).astype(np.float32)
         new = np.clip(np.rint(stored + change), 0, self.maximum).astype(stored.dtype)
         return np.where((restored != normalized).any(-1, keepdims=True), new, stored)
 
-    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
-        return None
-
 
 @dataclass(frozen=True)
-class PaletteIndices:
+class PaletteIndices(Mapping):
     """PALETTE COLOR: indices stay indices, so a restored colour becomes the nearest one that the palette has."""
 
     table: np.ndarray
     """float32 (2**bits, 3) in [0, 1], the colour of index 0, 1, ..."""
     channels: int = 3
+    alpha_channel: int | None = None
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
         return self.table[stored & stored.dtype.type(len(self.table) - 1)]  # bits above the index say nothing of colour
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
         return self.decode(stored)
-
-    def valid(self, stored: np.ndarray) -> np.ndarray | None:
-        return None
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
         changed = np.abs(restored - normalized).max(-1) > 0.5 / 255
@@ -75,9 +70,6 @@ class PaletteIndices:
             np.argmin(squares - 2 * wanted[at : at + rows] @ colours.T, axis=1) for at in range(0, len(wanted), rows)
         ]
         return first[np.concatenate(found)]
-
-    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
-        return None
 
 
 def _cells(colours: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from pydicom.filereader import read_dataset, read_partial, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from restore.images.picture import refuse
+from restore.images.errors import refuse
 
 Stop = Callable[[BaseTag, str | None, int], bool]
 HEADER = 64 << 20

@@ -32,7 +32,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import DSfloat
 
-from restore.images.picture import Provenance
+from restore.images.metadata import Provenance
 
 _LONGEST = 1024
 _METHODS: dict[UID, str] = {

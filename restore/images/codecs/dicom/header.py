@@ -18,8 +18,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from restore.images.codecs.dicom import deflated
-from restore.images.errors import damaged, quiet
-from restore.images.picture import refuse
+from restore.images.errors import damaged, quiet, refuse
 
 PHOTOMETRICS = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 VALUES = (

@@ -45,7 +45,7 @@ from pydicom.uid import (
 from restore.images.codecs.dicom.streams import Codestream, check_stream, stream_of
 from restore.images.codecs.jpeg import jpeg2000
 from restore.images.codecs.jpeg.codestream import END, complaint
-from restore.images.picture import refuse
+from restore.images.errors import refuse
 
 _OUT_OF_RANGE = 0.01
 """More of the picture than this outside the range of colours: it is not luminance and chroma. Lossy coding leaves less."""

@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from restore.images import plausible
-from restore.images.picture import refuse
+from restore.images.errors import refuse
 
 _LOSSY_FRAMES = (0xC0, 0xC1, 0xC2)
 _LOSSLESS_FRAMES = (0xC3, 0xF7)

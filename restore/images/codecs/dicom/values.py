@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 
+from restore.images.mapping import Mapping
+
 _RISE = (0.1, 0.9)
 """Between these shares of its rise a lookup table is taken for a line."""
 
@@ -63,12 +65,12 @@ def field_of(ds: FileDataset) -> Field:
 
 
 @dataclass(frozen=True)
-class Table:
-    """The mapping of gray samples of at most 16 bits."""
+class GrayLut(Mapping):
+    """The mapping of gray samples of at most 16 bits, by one monotone lookup table for the network and one for display."""
 
     field: Field
-    table: np.ndarray
-    """float32 (2**bits,): what a network sees of each value from `field.low` up; the values' affine map."""
+    normalized: np.ndarray
+    """float32 (2**bits,): the normalized pixel of each value from `field.low` up; a line, so monotone."""
     step: float
     """By how much the affine map rises from one value to the next; negative where brighter means a smaller value."""
     display: np.ndarray
@@ -76,13 +78,14 @@ class Table:
     padding: np.ndarray
     """bool (2**bits,): values that mean 'no picture here'; they stay, and no other sample may become one."""
     channels: int = 1
+    alpha_channel: int | None = None
 
     def _index(self, stored: np.ndarray) -> np.ndarray:
         values = self.field.values(stored)
         return values.astype(np.int32) - self.field.low if self.field.low else values
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
-        return self.table[self._index(stored)][..., None]
+        return self.normalized[self._index(stored)][..., None]
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
         return self.display[self._index(stored)][..., None]
@@ -94,7 +97,7 @@ class Table:
         index = self._index(stored).astype(np.int32, copy=False)
         change = restored[..., 0].astype(np.float64) - normalized[..., 0]
         changed = (change != 0) & ~self.padding[index]
-        moved = np.rint(np.clip(index + change / self.step, 0, len(self.table) - 1)).astype(np.int32)
+        moved = np.rint(np.clip(index + change / self.step, 0, len(self.normalized) - 1)).astype(np.int32)
         new = np.where(changed, self._aside(moved), index)
         return np.where(changed, self.field.words(stored, new + self.field.low), stored).astype(stored.dtype)
 
@@ -108,18 +111,15 @@ class Table:
         near = np.where(np.abs(free[above] - new) <= np.abs(new - free[below]), free[above], free[below])
         return np.where(self.padding[new], near, new)
 
-    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
-        return None
 
-
-def build(field: Field, ds: Dataset, index: int, extent: tuple[float, float]) -> Table:
-    """The table of one frame; `extent` (lowest and highest value, without hot pixels) is displayed where no window is given."""
+def build(field: Field, ds: Dataset, index: int, extent: tuple[float, float]) -> GrayLut:
+    """The lookup tables of one frame; `extent` (lowest and highest value, without hot pixels) is displayed where no window is given."""
     values = np.arange(field.low, field.high + 1, dtype=np.float64)
     display = chain(values, ds, index, extent)
     start, step = _line(values, display, extent)
     padding = _padding(field, ds)
-    table = start + step * np.arange(len(values))
-    return Table(field, table.astype(np.float32), step, np.clip(display, 0, 1).astype(np.float32), padding)
+    normalized = start + step * np.arange(len(values))
+    return GrayLut(field, normalized.astype(np.float32), step, np.clip(display, 0, 1).astype(np.float32), padding)
 
 
 def _line(values: np.ndarray, display: np.ndarray, extent: tuple[float, float]) -> tuple[float, float]:

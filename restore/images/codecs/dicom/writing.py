@@ -29,7 +29,7 @@ from pydicom.uid import (
 from restore.images.codecs.dicom.derived import derive, tell_lossy
 from restore.images.codecs.dicom.geometry import refine
 from restore.images.codecs.dicom.values import field_of
-from restore.images.picture import Provenance
+from restore.images.metadata import Provenance
 
 _KEPT_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 _VOID = ("DigitalSignaturesSequence", "MACParametersSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")

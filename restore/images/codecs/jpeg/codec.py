@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from restore.images import decoding, plausible
+from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.codecs.jpeg import codestream, component_scans, further_pictures
 from restore.images.codecs.jpeg.header import (
     APP0,
@@ -41,9 +42,10 @@ from restore.images.codecs.jpeg.header import (
     rescaled,
     spliced,
 )
-from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged
+from restore.images.errors import Limits, check_size, damaged, missing, quiet, refuse, salvaged
 from restore.images.frame import Frame
 from restore.images.mappings import Cmyk, plain
+from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import (
     exif_dpi,
     orientation,
@@ -52,20 +54,6 @@ from restore.images.orientation import (
     upright_exif,
     upright_xmp,
 )
-from restore.images.picture import ImageHeader, Metadata, Provenance, first, refuse
-
-
-def sniff(start: bytes) -> bool:
-    return start.startswith(b"\xff\xd8\xff")
-
-
-def open_source(path: Path, limits: Limits) -> JpegSource:
-    """Read the segments before the pixels; ImageError as `read` says."""
-    with damaged(path, "JPEG"), path.open("rb") as file:
-        segments = read_segments(file.read, path)
-    check_size(path, segments.height, segments.width, limits.max_pixels)
-    plausible.check(path, "JPEG", segments.height * segments.width, path.stat().st_size, salvage=limits.salvage)
-    return JpegSource(path, segments, salvage=limits.salvage)
 
 
 class JpegSource:
@@ -82,7 +70,7 @@ class JpegSource:
         kept = upright_exif(exif) if exif else None
         metadata = Metadata(icc(segments), kept, self._xmp(), self._dpi() or exif_dpi(kept), comments(segments))
         warnings, ending = self._warnings()
-        self.header = ImageHeader("jpeg", size, 8, upright=self._tag == 1, metadata=metadata, warnings=warnings, ending=ending)
+        self.header = ImageHeader("jpeg", size, 8, lossy=True, upright=self._tag == 1, metadata=metadata, warnings=warnings, ending=ending)
 
     def _stream(self) -> codestream.Stream:
         segments = self._segments
@@ -165,7 +153,7 @@ class JpegSource:
             return Frame(turned, Cmyk(255) if mode == "CMYK" else plain(turned, alpha=False), warnings=warnings)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        stored = first(frames, self.path)
+        stored = only_frame(frames, self.path)
         size = (stored.shape[0], stored.shape[1])
         stream = self._stream()
         with damaged(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.whole)) as image:
@@ -251,21 +239,40 @@ def _coded(stored: np.ndarray, options: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def write(path: Path, stored: np.ndarray, metadata: Metadata) -> None:
-    """Write 8-bit gray or RGB as a JPEG of quality 95 without chroma subsampling, for pictures that come from elsewhere."""
-    coded = _coded(stored, {"quality": 95, "subsampling": "4:4:4"} if stored.ndim == 3 else {"quality": 95})
-    kept: list[tuple[int, bytes]] = []
-    if metadata.dpi:
-        x, y = (max(1, min(65535, round(v))) for v in metadata.dpi)
-        kept.append((APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
-    if metadata.exif and len(metadata.exif) < 65000:
-        kept.append((APP1, EXIF + metadata.exif))
-    if metadata.xmp and len(metadata.xmp) < 65000:
-        kept.append((APP1, XMP + metadata.xmp))
-    if metadata.icc:
-        parts = [metadata.icc[i : i + 65000] for i in range(0, len(metadata.icc), 65000)]
-        kept += [(APP2, ICC + bytes([i + 1, len(parts)]) + part) for i, part in enumerate(parts)]
-    for keyword, text in metadata.texts:
-        comment = (text if keyword == "Comment" else f"{keyword}: {text}").encode()
-        kept.append((COMMENT, comment[:65000]))
-    path.write_bytes(spliced(coded, kept))
+class JpegCodec(Codec):
+    """JPEG."""
+
+    name = "jpeg"
+    suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
+    capabilities = Capabilities(bits=8, gray_alpha=False, colour_alpha=False, longest_side=65500)
+
+    def sniff(self, head: bytes) -> bool:
+        return head.startswith(b"\xff\xd8\xff")
+
+    def open(self, path: Path, limits: Limits) -> JpegSource:
+        """Read the segments before the pixels; ImageError as `read` says."""
+        with damaged(path, "JPEG"), path.open("rb") as file:
+            segments = read_segments(file.read, path)
+        check_size(path, segments.height, segments.width, limits.max_pixels)
+        plausible.check(path, "JPEG", segments.height * segments.width, path.stat().st_size, salvage=limits.salvage)
+        return JpegSource(path, segments, salvage=limits.salvage)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        """Quality 95 without chroma subsampling."""
+        stored, metadata = only_frame(frames, path), header.metadata
+        coded = _coded(stored, {"quality": 95, "subsampling": "4:4:4"} if stored.ndim == 3 else {"quality": 95})
+        kept: list[tuple[int, bytes]] = []
+        if metadata.dpi:
+            x, y = (max(1, min(65535, round(v))) for v in metadata.dpi)
+            kept.append((APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
+        if metadata.exif and len(metadata.exif) < 65000:
+            kept.append((APP1, EXIF + metadata.exif))
+        if metadata.xmp and len(metadata.xmp) < 65000:
+            kept.append((APP1, XMP + metadata.xmp))
+        if metadata.icc:
+            parts = [metadata.icc[i : i + 65000] for i in range(0, len(metadata.icc), 65000)]
+            kept += [(APP2, ICC + bytes([i + 1, len(parts)]) + part) for i, part in enumerate(parts)]
+        for keyword, text in metadata.texts:
+            comment = (text if keyword == "Comment" else f"{keyword}: {text}").encode()
+            kept.append((COMMENT, comment[:65000]))
+        path.write_bytes(spliced(coded, kept))

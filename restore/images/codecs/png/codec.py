@@ -12,6 +12,7 @@ A missing end, a broken profile or chunk: a warning. Missing rows: refused, or 0
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from restore.images import colour_profiles, plausible
+from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.codecs.png import chunks, pixel_stream, text_chunks
-from restore.images.codecs.png.chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, SAMPLES, Chunk, Layout
-from restore.images.errors import Limits, check_size, damaged, missing, quiet, salvaged, share
+from restore.images.codecs.png.chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, RGB_ALPHA, SAMPLES, Chunk, Layout
+from restore.images.errors import Limits, check_size, damaged, missing, quiet, refuse, salvaged, share
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, plain
+from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import (
     exif_dpi,
     orientation,
@@ -34,25 +37,8 @@ from restore.images.orientation import (
     upright_exif,
     upright_xmp,
 )
-from restore.images.picture import ImageHeader, Metadata, Provenance, first, refuse
 
 _PALETTE_ONLY = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT")
-
-
-def sniff(start: bytes) -> bool:
-    return start.startswith(chunks.SIGNATURE)
-
-
-def open_source(path: Path, limits: Limits) -> PngSource:
-    """Read the header and the chunks; ImageError as `read` says."""
-    with path.open("rb") as file:
-        start = file.read(26)
-    if len(start) == 26:  # the size first: a giant must not be read through
-        width, height = struct.unpack(">II", start[16:24])
-        check_size(path, height, width, limits.max_pixels)
-        samples = height * (1 + width * SAMPLES.get(start[25], 4) * start[24] // 8)
-        plausible.check(path, "deflate", samples, path.stat().st_size, salvage=limits.salvage)
-    return PngSource(path, chunks.layout(path), salvage=limits.salvage)
 
 
 class PngSource:
@@ -185,7 +171,7 @@ class PngSource:
         return table[indices] if len(keep) > 1 else table[:, 0][indices]
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        stored = first(frames, self.path)
+        stored = only_frame(frames, self.path)
         layout = replace(self._layout, before=list(self._layout.before), after=list(self._layout.after))
         if layout.colour == PALETTE:
             indices = self._samples()[0]
@@ -227,5 +213,44 @@ def _without_palette(layout: Layout, stored: np.ndarray) -> None:
     """Make the layout that of a gray or RGB picture of 8 bits."""
     count = 1 if stored.ndim == 2 else stored.shape[-1]
     layout.depth = 8
-    layout.colour = {1: GRAY, 2: chunks.GRAY_ALPHA, 3: RGB, 4: chunks.RGB_ALPHA}[count]
+    layout.colour = {1: GRAY, 2: GRAY_ALPHA, 3: RGB, 4: RGB_ALPHA}[count]
     layout.before = [c for c in layout.before if c.name not in _PALETTE_ONLY]
+
+
+class PngCodec(Codec):
+    """PNG."""
+
+    name = "png"
+    suffixes = (".png",)
+    capabilities = Capabilities()
+
+    def sniff(self, head: bytes) -> bool:
+        return head.startswith(chunks.SIGNATURE)
+
+    def open(self, path: Path, limits: Limits) -> PngSource:
+        """Read the header and the chunks; ImageError as `read` says."""
+        with path.open("rb") as file:
+            start = file.read(26)
+        if len(start) == 26:  # the size first: a giant must not be read through
+            width, height = struct.unpack(">II", start[16:24])
+            check_size(path, height, width, limits.max_pixels)
+            samples = height * (1 + width * SAMPLES.get(start[25], 4) * start[24] // 8)
+            plausible.check(path, "deflate", samples, path.stat().st_size, salvage=limits.salvage)
+        return PngSource(path, chunks.layout(path), salvage=limits.salvage)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        samples, metadata = only_frame(frames, path), header.metadata
+        colour = {1: GRAY, 2: GRAY_ALPHA, 3: RGB, 4: RGB_ALPHA}[1 if samples.ndim == 2 else samples.shape[-1]]
+        height, width = samples.shape[:2]
+        layout = Layout(width, height, samples.dtype.itemsize * 8, colour, interlaced=False)
+        if metadata.icc:
+            layout.before.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc, 9)))
+        if metadata.dpi:
+            x, y = (round(v / 0.0254) for v in metadata.dpi)
+            layout.before.append(Chunk(b"pHYs", struct.pack(">IIB", x, y, 1)))
+        if metadata.exif:
+            layout.before.append(Chunk(b"eXIf", metadata.exif))
+        if metadata.xmp:
+            layout.before.append(text_chunks.of_xmp(metadata.xmp))
+        layout.before += [text_chunks.of_text(keyword, text) for keyword, text in metadata.texts]
+        chunks.write(path, layout, samples)

@@ -14,7 +14,7 @@ from restore.images import plausible
 from restore.images.codecs.jpeg import jpeg2000
 from restore.images.codecs.jpeg.codestream import complaint
 from restore.images.codecs.tiff import segments
-from restore.images.picture import refuse
+from restore.images.errors import refuse
 
 _DEFLATE = (8, 32946)
 _JPEG = (7, 34892)

@@ -29,13 +29,15 @@ import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
 from restore.images import decoding, exif
+from restore.images.codecs.base import Capabilities, Codec
 from restore.images.codecs.tiff import checks, geometry, new_file, patching, segments, stacks
 from restore.images.codecs.tiff.raw import camera_raw
-from restore.images.errors import Limits, check_size, damaged, quiet, share
-from restore.images.frame import Frame, Mapping
+from restore.images.errors import Limits, check_size, damaged, quiet, refuse, share
+from restore.images.frame import Frame
+from restore.images.mapping import Mapping
 from restore.images.mappings import Cmyk, ranged, whole
+from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import swaps_sides, upright, upright_exif, upright_xmp
-from restore.images.picture import ImageHeader, Metadata, Provenance, refuse
 from restore.images.premultiplied import premultiplied
 
 _COLOURS = {
@@ -50,46 +52,6 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says 
 _JPEGS = (6, 7, 33007, 34892)
 ASSOCIATED = 1
 """The kind of extra sample by which the colours are multiplied."""
-
-
-def sniff(start: bytes) -> bool:
-    return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
-def open_source(path: Path, limits: Limits) -> TiffSource:
-    """Read the directories of all pages; ImageError as `read` says."""
-    warnings: list[str] = []
-    with damaged(path, "TIFF"):
-        raw = camera_raw(path)
-    if raw is not None:
-        raise refuse(path, f"camera raw ({raw}); develop it to a 16-bit TIFF first")
-    with path.open("rb") as file:
-        pages, cut = _count_pages(file, path)
-    if cut is not None:
-        what = "truncated TIFF (a page's directory lies beyond its end)"
-        if not limits.salvage or not pages:
-            raise refuse(path, f"{what}; copy it again" + (", or restore what is there with --salvage" if pages else ""))
-        warnings.append(f"all pages but the first {pages} are missing")
-    with damaged(path, "TIFF"), quiet, _opened(path, cut) as file:
-        if len(file.pages) < pages:
-            raise refuse(path, f"damaged TIFF (only {len(file.pages)} of {pages} pages are readable); export it again")
-        plan: list[tuple[int, int]] = []
-        whole = cut is None
-        for index in range(pages):
-            page = file.pages[index]
-            assert isinstance(page, TiffPage)
-            check_size(path, page.imagelength, page.imagewidth, limits.max_pixels)
-            _check_page(page, path)
-            checks.refuse_implausible(page, path, salvage=limits.salvage)
-            said, there = stacks.count(file, index)
-            found = _gaps(page, index, said, there)
-            if found and not limits.salvage:
-                raise refuse(path, f"truncated TIFF ({found}); copy it again, or restore what is there with --salvage")
-            warnings += [f"{found}: they are 0, the rest was restored"] if found else []
-            whole = whole and not found
-            plan += [(index, plane) for plane in range(said)]
-        checks.refuse_astray(file, pages, path)
-        return TiffSource(path, plan, _head(file, pages, len(plan), warnings), whole=whole, end=cut)
 
 
 def _opened(path: Path, end: int | None) -> TiffFile:
@@ -305,3 +267,52 @@ def _mapping(page: TiffPage, samples: np.ndarray) -> Mapping:
     if samples.dtype.kind == "u" and bits <= 16:
         return whole(2**bits - 1, colours, inverted=inverted, alpha_channel=alpha)
     return ranged(samples, colours, inverted=inverted, alpha_channel=alpha)
+
+
+class TiffCodec(Codec):
+    """TIFF and BigTIFF."""
+
+    name = "tiff"
+    suffixes = (".tif", ".tiff", ".btf")
+    capabilities = Capabilities(many_frames=True, floats=True, other_bands=True)
+
+    def sniff(self, head: bytes) -> bool:
+        return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+    def open(self, path: Path, limits: Limits) -> TiffSource:
+        """Read the directories of all pages; ImageError as `read` says."""
+        warnings: list[str] = []
+        with damaged(path, "TIFF"):
+            raw = camera_raw(path)
+        if raw is not None:
+            raise refuse(path, f"camera raw ({raw}); develop it to a 16-bit TIFF first")
+        with path.open("rb") as file:
+            pages, cut = _count_pages(file, path)
+        if cut is not None:
+            what = "truncated TIFF (a page's directory lies beyond its end)"
+            if not limits.salvage or not pages:
+                raise refuse(path, f"{what}; copy it again" + (", or restore what is there with --salvage" if pages else ""))
+            warnings.append(f"all pages but the first {pages} are missing")
+        with damaged(path, "TIFF"), quiet, _opened(path, cut) as file:
+            if len(file.pages) < pages:
+                raise refuse(path, f"damaged TIFF (only {len(file.pages)} of {pages} pages are readable); export it again")
+            plan: list[tuple[int, int]] = []
+            whole = cut is None
+            for index in range(pages):
+                page = file.pages[index]
+                assert isinstance(page, TiffPage)
+                check_size(path, page.imagelength, page.imagewidth, limits.max_pixels)
+                _check_page(page, path)
+                checks.refuse_implausible(page, path, salvage=limits.salvage)
+                said, there = stacks.count(file, index)
+                found = _gaps(page, index, said, there)
+                if found and not limits.salvage:
+                    raise refuse(path, f"truncated TIFF ({found}); copy it again, or restore what is there with --salvage")
+                warnings += [f"{found}: they are 0, the rest was restored"] if found else []
+                whole = whole and not found
+                plan += [(index, plane) for plane in range(said)]
+            checks.refuse_astray(file, pages, path)
+            return TiffSource(path, plan, _head(file, pages, len(plan), warnings), whole=whole, end=cut)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        new_file.write(path, frames, header.metadata)

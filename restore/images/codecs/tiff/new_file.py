@@ -12,8 +12,8 @@ from tifffile import TiffFile, TiffPage, TiffWriter
 
 from restore.images import exif
 from restore.images.codecs.tiff import geometry, stacks
+from restore.images.metadata import Metadata
 from restore.images.orientation import rescaled_rational, swaps_sides
-from restore.images.picture import Metadata
 
 _DEFLATE = 8
 _STRUCTURE = {
