@@ -232,7 +232,7 @@ def plain(stored: np.ndarray, *, alpha: bool | None = None) -> Linear:
     return Linear(0, float(np.iinfo(stored.dtype).max), colours, alpha_channel=count - 1 if has_alpha else None)
 
 
-def whole(maximum: int, channels: int = 1, *, inverted: bool = False, alpha_channel: int | None = None) -> Linear:
+def with_maximum(maximum: int, channels: int = 1, *, inverted: bool = False, alpha_channel: int | None = None) -> Linear:
     """The mapping of unsigned samples that end at `maximum` (1-bit, 12-bit, a PGM's maxval): that is white."""
     return Linear(0, float(maximum), channels, inverted, alpha_channel, limit=(0, maximum))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from restore.images import TARGETS, Picture, discovery, looked, naming, read
 from restore.metrics import METRICS, Metric
-from restore.writing import is_machines, reason, whole
+from restore.writing import atomic_write, is_machines, reason
 
 PROTOCOL = (
     "Result and reference belong together by their path under their folders, the suffix aside. Pixels as a network sees them: "
@@ -253,7 +253,7 @@ def write_html(path: Path, comparison: Comparison, title: str, metrics: Mapping[
     Raises:
         OSError: it cannot be written; the error names it.
     """
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(_page(comparison, title, metrics), encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from restore import images
 from restore.pipeline.report import Row
-from restore.writing import whole
+from restore.writing import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def write(path: Path, rows: Sequence[Row], title: str) -> list[str]:
     notes = [f"left out of the preview, for it cannot be read back: {row.output}" for row, sample in drawn if sample is None]
     if not samples:
         return [*notes, "no preview: there is no result to show"]
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         _draw(samples, f"{title}   {len(samples)} of {len(restored)} pictures").save(draft, format="PNG")
     return notes
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from restore.images import Picture, discovery, looked, naming, read
 from restore.pipeline.discovery import Job
-from restore.writing import whole
+from restore.writing import atomic_write
 
 PAGE, PAGES = ".png", ".tif"
 
@@ -107,7 +107,7 @@ class MaskWriter:
         self._write(pages, self.folder / (name if len(pages) == 1 else name.with_name(discovery.stem(name.name) + PAGES)))
 
     def _write(self, pages: list[np.ndarray], target: Path) -> None:
-        with whole(target) as draft:
+        with atomic_write(target) as draft:
             if len(pages) == 1:
                 Image.fromarray(pages[0]).save(draft, "PNG")
                 return

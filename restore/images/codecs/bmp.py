@@ -21,7 +21,7 @@ from PIL import BmpImagePlugin, Image
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.errors import Limits, check_size, damaged, quiet, refuse, share
 from restore.images.frame import Frame
-from restore.images.mappings import plain, whole
+from restore.images.mappings import plain, with_maximum
 from restore.images.metadata import ImageHeader, Metadata, Provenance
 
 _V5 = 124
@@ -99,7 +99,7 @@ class BmpSource:
             picture: Image.Image = image.convert("RGB") if image.mode == "P" else image
             stored = np.asarray(picture)
             if image.mode == "1":
-                return Frame(stored.astype(np.uint8), whole(1))
+                return Frame(stored.astype(np.uint8), with_maximum(1))
             return Frame(stored.copy(), plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.errors import Limits, check_size, damaged, missing, refuse, salvaged
 from restore.images.frame import Frame
-from restore.images.mappings import whole
+from restore.images.mappings import with_maximum
 from restore.images.metadata import ImageHeader, Provenance
 
 _MAGIC = re.compile(rb"P[1-6][\s#]")
@@ -50,7 +50,7 @@ class PnmSource:
             if samples.size and int(samples.max()) > self._maxval:
                 raise refuse(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
             # PBM's 1 is black
-            mapping = whole(self._maxval, 1 if samples.ndim == 2 else 3, inverted=self._kind in (1, 4))
+            mapping = with_maximum(self._maxval, 1 if samples.ndim == 2 else 3, inverted=self._kind in (1, 4))
             return Frame(samples, mapping, warnings=warnings)
 
     def _check_missing(self, there: int) -> None:

@@ -52,7 +52,7 @@ from restore.images.codecs.dicom.values import build, chain, field_of, padding_r
 from restore.images.errors import Limits, check_size, quiet, refuse
 from restore.images.frame import Frame
 from restore.images.mapping import Mapping
-from restore.images.mappings import Linear, extent_of, whole
+from restore.images.mappings import Linear, extent_of, with_maximum
 from restore.images.metadata import ImageHeader, Provenance
 
 RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMAGE"})
@@ -141,7 +141,7 @@ class DicomSource:
         if photometric.startswith("YBR_FULL"):
             return YbrFull(2**bits - 1)
         if stored.ndim == 3:
-            return whole(2**bits - 1, 3)
+            return with_maximum(2**bits - 1, 3)
         if photometric == "PALETTE COLOR":
             colours = apply_color_lut(np.arange(2 ** min(bits, 16), dtype=stored.dtype), ds)
             return PaletteIndices((colours / np.iinfo(colours.dtype).max).astype(np.float32))

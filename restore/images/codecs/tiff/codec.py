@@ -35,7 +35,7 @@ from restore.images.codecs.tiff.raw import camera_raw
 from restore.images.errors import Limits, check_size, damaged, quiet, refuse, share
 from restore.images.frame import Frame
 from restore.images.mapping import Mapping
-from restore.images.mappings import Cmyk, ranged, whole
+from restore.images.mappings import Cmyk, ranged, with_maximum
 from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import swaps_sides, upright, upright_exif, upright_xmp
 from restore.images.premultiplied import premultiplied
@@ -248,7 +248,7 @@ def expanded(page: TiffPage, indices: np.ndarray) -> np.ndarray:
 
 def _mapping(page: TiffPage, samples: np.ndarray) -> Mapping:
     if page.photometric == PHOTOMETRIC.PALETTE:
-        return whole(int(np.iinfo(samples.dtype).max), 3)
+        return with_maximum(int(np.iinfo(samples.dtype).max), 3)
     colours = _COLOURS[PHOTOMETRIC(page.photometric)]
     alphas = [i for i, kind in enumerate(page.extrasamples) if kind in (1, 2)]
     alpha = colours + alphas[0] if alphas and samples.ndim == 3 else None
@@ -265,7 +265,7 @@ def _mapping(page: TiffPage, samples: np.ndarray) -> Mapping:
         return Cmyk(float(2**bits - 1), alpha_channel=alpha)
     inverted = page.photometric == PHOTOMETRIC.MINISWHITE
     if samples.dtype.kind == "u" and bits <= 16:
-        return whole(2**bits - 1, colours, inverted=inverted, alpha_channel=alpha)
+        return with_maximum(2**bits - 1, colours, inverted=inverted, alpha_channel=alpha)
     return ranged(samples, colours, inverted=inverted, alpha_channel=alpha)
 
 
