@@ -14,6 +14,7 @@ from restore.images import plausible
 from restore.images.codecs.jpeg import jpeg2000
 from restore.images.codecs.jpeg.codestream import complaint
 from restore.images.codecs.tiff import segments
+from restore.images.codecs.tiff.directories import enum_name
 from restore.images.errors import refuse
 
 _DEFLATE = (8, 32946)
@@ -40,7 +41,7 @@ def refuse_implausible(page: TiffPage, path: Path, *, salvage: bool) -> None:
     if page.compression in _BYTES:  # tifffile gives bits as bytes, and 12 bits as 16
         codec, samples = _BYTES[page.compression], samples * _bits(page) // 8
     else:
-        codec = _SAMPLES.get(page.compression, getattr(page.compression, "name", "its compression"))
+        codec = _SAMPLES.get(page.compression) or enum_name(page.compression, tifffile.COMPRESSION, "its compression")
     if codec == "JPEG" and page.photometric == tifffile.PHOTOMETRIC.YCBCR:  # whose chroma may be of fewer samples
         samples //= page.samplesperpixel
     plausible.check(path, codec, samples, coded, bound=_bound(page), salvage=salvage)
