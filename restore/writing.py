@@ -1,7 +1,7 @@
 """Files that appear whole or not at all, and whose fault it is where one cannot be written.
 
-Every result, record, report, page and card is written by `atomic_write`, or moved into place by `replace_durably`. Its content is on the disk
-before its name is, so a power cut leaves the old file or the new one.
+Every result, record, report, page and card is written by `atomic_write` or moved into place by `replace_durably`. Its content is on the
+disk before its name is, so a power cut leaves the old file or the new one.
 """
 
 from __future__ import annotations
