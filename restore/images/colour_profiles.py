@@ -47,7 +47,7 @@ class Colours:
         return power and max(abs(a - b) for a, b in zip(self.places, _SRGB, strict=True)) < _NEAR
 
 
-def said_by_png(cicp: bytes | None, srgb: bytes | None, gama: bytes | None, chrm: bytes | None) -> Colours:
+def from_png(cicp: bytes | None, srgb: bytes | None, gama: bytes | None, chrm: bytes | None) -> Colours:
     """What the payloads of these chunks say, the strongest first.
 
     Raises:
@@ -55,8 +55,8 @@ def said_by_png(cicp: bytes | None, srgb: bytes | None, gama: bytes | None, chrm
     """
     if cicp is not None and len(cicp) == 4:
         primaries, transfer, matrix, full = cicp
-        known = primaries in _PRIMARIES and (transfer in _GAMMAS or transfer in _CURVES)
-        if not known or matrix != 0 or full != 1:
+        supported = primaries in _PRIMARIES and (transfer in _GAMMAS or transfer in _CURVES)
+        if not supported or matrix != 0 or full != 1:
             hdr = {16: " (HDR, PQ)", 18: " (HDR, HLG)"}.get(transfer, "")
             raise ValueError(f"the colour codes {primaries}, {transfer}, {matrix}, {full} in its cICP chunk{hdr}")
         return Colours(_PRIMARIES[primaries], _GAMMAS.get(transfer), _CURVES.get(transfer, _SRGB_CURVE))
@@ -69,11 +69,11 @@ def said_by_png(cicp: bytes | None, srgb: bytes | None, gama: bytes | None, chrm
 
 def profile(colours: Colours, *, gray: bool) -> bytes:
     """An ICC profile of these colours; the same bytes each time."""
-    seen = np.linspace(0, 1, 4096)
+    encoded = np.linspace(0, 1, 4096)
     if colours.curve == _SRGB_CURVE:
-        light = np.where(seen <= 0.04045, seen / 12.92, ((seen + 0.055) / 1.055) ** 2.4)
+        light = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     else:
-        light = np.where(seen < 0.081, seen / 4.5, ((seen + 0.099) / 1.099) ** (1 / 0.45))
+        light = np.where(encoded < 0.081, encoded / 4.5, ((encoded + 0.099) / 1.099) ** (1 / 0.45))
     options: dict[str, Any] = {"whitepoint": (*colours.places[:2], 1.0)}
     if colours.gamma is None:
         options["transferfunction"] = np.rint(light * 65535).astype(np.uint16)

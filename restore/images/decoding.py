@@ -156,10 +156,10 @@ class _Process:
                 self._read_into(array.reshape(-1).view(np.uint8).data, request)
         return head, arrays
 
-    def _checked(self, said: list[tuple[str, list[int]]], most: int) -> list[tuple[str, list[int]]]:
-        if sum(int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize for kind, shape in said) > most:
+    def _checked(self, claims: list[tuple[str, list[int]]], most: int) -> list[tuple[str, list[int]]]:
+        if sum(int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize for kind, shape in claims) > most:
             raise DecodingError("it gave many times as many pixels as the header says")
-        return said
+        return claims
 
     def _write(self, data: memoryview) -> None:
         assert self._popen.stdin is not None
@@ -253,13 +253,13 @@ class _Pool:
             if self._impossible or not sys.executable:
                 return None
         try:
-            made = _Process()
+            started = _Process()
         except OSError:
             self._impossible = True
             return None
         with self._lock:
-            self._all.add(made)
-        return made
+            self._all.add(started)
+        return started
 
     def give_back(self, process: _Process) -> None:
         with self._lock:

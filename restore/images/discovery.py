@@ -48,10 +48,10 @@ def look(path: Path) -> Look:
     if codec is not None and codec.has_preamble:
         what = codec.without_pixels(path)
         return Look("object", what) if what else Look("picture")
-    known = kinds.foreign(start, path.name)
-    if known is not None and known.picture:
-        return Look("foreign", known.what)
-    if path.suffix.lower() in SUFFIXES or (known is None and codec is not None):
+    foreign = kinds.foreign(start, path.name)
+    if foreign is not None and foreign.picture:
+        return Look("foreign", foreign.what)
+    if path.suffix.lower() in SUFFIXES or (foreign is None and codec is not None):
         return Look("picture")
     return Look("other")
 

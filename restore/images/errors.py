@@ -43,7 +43,7 @@ class ImageError(ValueError):
     """A picture that can't be read, or can't be written as asked. The message names the file and the mend."""
 
 
-def refuse(path: Path, why: str) -> ImageError:
+def image_error(path: Path, why: str) -> ImageError:
     """An ImageError that names the file."""
     return ImageError(f"{path.name}: {why}")
 
@@ -64,17 +64,18 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         )
 
 
-def missing(path: Path, kind: str, row: int, height: int) -> ImageError:
-    """The refusal of a picture whose rows from `row` on are missing."""
-    return ImageError(f"{path.name}: truncated {kind} ({share(row, height)}); copy it again, or restore what is there with --salvage")
+def missing_rows(path: Path, kind: str, row: int, height: int) -> ImageError:
+    """An ImageError for a picture whose rows from `row` on are missing."""
+    what = f"truncated {kind} ({missing_share(row, height)})"
+    return image_error(path, f"{what}; copy it again, or restore what is there with --salvage")
 
 
-def salvaged(row: int, height: int, fill: str) -> str:
+def salvage_warning(row: int, height: int, fill: str) -> str:
     """The warning of a picture whose rows from `row` on were missing and are now `fill`."""
-    return f"{share(row, height)}: they are {fill}, the rest was restored"
+    return f"{missing_share(row, height)}: they are {fill}, the rest was restored"
 
 
-def share(row: int, height: int, count: int | None = None) -> str:
+def missing_share(row: int, height: int, count: int | None = None) -> str:
     """How much is missing of a picture whose rows from `row` (counted from 0) on are, or only `count` of them."""
     percent = 100 * (height - row if count is None else count) / height
     return f"{percent:{'.0f' if percent >= 1 else '.1g'}} % of its rows are missing, from row {row + 1} of {height} on"
@@ -87,7 +88,7 @@ def reason(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def damaged(path: Path, kind: str) -> Iterator[None]:
+def as_image_error(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a decoder throws at a broken file into an ImageError; a missing or forbidden file too."""
     try:
         yield

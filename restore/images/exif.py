@@ -60,11 +60,11 @@ def parse(read: Callable[[int, int], bytes], at: int, order: str, *, big: bool =
     (count,) = struct.unpack(order + head, start)
     table = read(at + len(start), min(count, 4096) * width)
     room = struct.calcsize(pointer)
-    for place in range(0, len(table) - width + 1, width):
-        code, kind = struct.unpack_from(order + "HH", table, place)
-        (number,) = struct.unpack_from(order + pointer, table, place + 4)
+    for position in range(0, len(table) - width + 1, width):
+        code, kind = struct.unpack_from(order + "HH", table, position)
+        (number,) = struct.unpack_from(order + pointer, table, position + 4)
         size = _SIZES.get(kind, 0) * number
-        value = table[place + width - room : place + width]
+        value = table[position + width - room : position + width]
         (offset,) = struct.unpack(order + pointer, value)
         if code in POINTERS:
             if number == 1:

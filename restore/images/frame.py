@@ -39,21 +39,21 @@ def filled(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
         total, weight = (cv2.resize(x, size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], *x.shape[2:]) for x in (total, weight))
         levels.append((total, weight))
     total, weight = levels.pop()
-    known = total / np.maximum(weight, 1e-12)[:, :, None]
+    estimate = total / np.maximum(weight, 1e-12)[:, :, None]
     while levels:
         total, weight = levels.pop()
         size = weight.shape[::-1]
-        coarse = cv2.resize(known, size, interpolation=cv2.INTER_LINEAR).reshape(total.shape)
-        known = total + (1 - weight)[:, :, None] * coarse  # a cell counts by how much of it is known, so that no pixel's noise spreads
-    return np.where(valid[:, :, None], picture, known).astype(np.float32)
+        coarse = cv2.resize(estimate, size, interpolation=cv2.INTER_LINEAR).reshape(total.shape)
+        estimate = total + (1 - weight)[:, :, None] * coarse  # a cell counts by how much of it is known, so that no pixel's noise spreads
+    return np.where(valid[:, :, None], picture, estimate).astype(np.float32)
 
 
 def _resampled(plane: np.ndarray, height: int, width: int) -> np.ndarray:
     """(H, W) of any real type -> (height, width) of the same, within the values it had."""
     low, high = plane.min(), plane.max()
-    made = np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
-    made = np.clip(made, low, high)
-    return (np.rint(made) if plane.dtype.kind in "ui" else made).astype(plane.dtype)
+    resampled = np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
+    resampled = np.clip(resampled, low, high)
+    return (np.rint(resampled) if plane.dtype.kind in "ui" else resampled).astype(plane.dtype)
 
 
 @dataclass(frozen=True)

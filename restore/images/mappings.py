@@ -206,10 +206,10 @@ class Cmyk(Mapping):
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
         changed = (restored != normalized).any(-1, keepdims=True)
-        wanted = np.clip(restored, 0, 1)
+        clipped = np.clip(restored, 0, 1)
         white = 1 - stored[..., 3:4].astype(np.float32) / np.float32(self.full)
-        paper = np.maximum(white, wanted.max(-1, keepdims=True))
-        inks = np.concatenate([1 - wanted / np.maximum(paper, 1e-6), 1 - paper], -1)
+        paper = np.maximum(white, clipped.max(-1, keepdims=True))
+        inks = np.concatenate([1 - clipped / np.maximum(paper, 1e-6), 1 - paper], -1)
         new = np.clip(np.rint(inks * np.float32(self.full)), 0, self.full).astype(stored.dtype)
         # full black hides the other inks: they stay as stored
         hidden = changed & (paper <= 0)

@@ -54,34 +54,34 @@ def results(pictures: Sequence[Path], suffixes: Sequence[str] | None = None, res
     Args:
         suffixes: those of the format that results are written in; None keeps each picture's own.
     """
-    wanted = [path.with_name(plain(path.name, suffixes)) if path.name else path for path in pictures]
+    preferred = [path.with_name(plain(path.name, suffixes)) if path.name else path for path in pictures]
     groups: dict[Key, list[int]] = defaultdict(list)
     folders: set[Key] = set()
-    for index, path in enumerate(wanted):
+    for index, path in enumerate(preferred):
         whole = key(path)
         groups[whole].append(index)
         folders.update(whole[:length] for length in range(1, len(whole)))
     taken = {*groups, *folders, *reserved}
-    named = [Named(path) for path in wanted]
+    named = [Named(path) for path in preferred]
     for whole, members in groups.items():
         keeper = -1
         if whole not in folders and whole not in reserved:
-            owners = [index for index in members if wanted[index] == pictures[index]]
+            owners = [index for index in members if preferred[index] == pictures[index]]
             keeper = next(iter(owners or (members if len(members) == 1 else [])), -1)
         for index in members:
             if index == keeper:
                 continue
-            path = next(free for free in _others(pictures[index], wanted[index], suffixes) if key(free) not in taken)
+            path = next(free for free in _others(pictures[index], preferred[index], suffixes) if key(free) not in taken)
             taken.add(key(path))
             rival = keeper if keeper >= 0 else next((other for other in members if other != index), -1)
-            named[index] = Named(path, wanted[index], rival)
+            named[index] = Named(path, preferred[index], rival)
     return named
 
 
-def _others(picture: Path, wanted: Path, suffixes: Sequence[str] | None) -> Iterator[Path]:
+def _others(picture: Path, preferred: Path, suffixes: Sequence[str] | None) -> Iterator[Path]:
     """The names to try for a picture whose plain one is not to be had: its suffix kept within, then numbers."""
-    longer = wanted
-    if suffixes is not None and wanted != picture:
+    longer = preferred
+    if suffixes is not None and preferred != picture:
         longer = picture.with_name(picture.name + suffixes[0])
         yield longer
     inner = stem(longer.name)

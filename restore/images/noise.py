@@ -95,10 +95,10 @@ def dct(blocks: np.ndarray) -> np.ndarray:
     whole = len(pixels) // side * side
     # three times as quick as fast transforms of so short rows; in small products, since large ones have BLAS start threads that go on
     # spinning for a tenth of a second, beside a network
-    made = np.empty_like(pixels)
-    np.matmul(pixels[:whole].reshape(-1, side, side), BASIS, out=made[:whole].reshape(-1, side, side))
-    np.matmul(pixels[whole:], BASIS, out=made[whole:])
-    return made.reshape(-1, BLOCK, BLOCK)
+    coefficients = np.empty_like(pixels)
+    np.matmul(pixels[:whole].reshape(-1, side, side), BASIS, out=coefficients[:whole].reshape(-1, side, side))
+    np.matmul(pixels[whole:], BASIS, out=coefficients[whole:])
+    return coefficients.reshape(-1, BLOCK, BLOCK)
 
 
 def fine_variance(coefficients: np.ndarray) -> float:

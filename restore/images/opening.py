@@ -6,7 +6,7 @@ from pathlib import Path
 
 from restore.images import kinds
 from restore.images.codecs import CODECS, sniffed
-from restore.images.errors import MAX_PIXELS, Limits, damaged, refuse
+from restore.images.errors import MAX_PIXELS, Limits, as_image_error, image_error
 from restore.images.picture import Picture
 
 HEAD = 512
@@ -31,19 +31,19 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS, salvage: bool = False) -> 
     A picture of which pixels are missing is refused too, unless `salvage`: then what is there is read, and its warnings say what isn't.
     """
     path = Path(path)
-    with damaged(path, "file"):
+    with as_image_error(path, "file"):
         if path.is_dir():
-            raise refuse(path, "a directory, not a picture")
+            raise image_error(path, "a directory, not a picture")
         if path.exists() and not path.is_file():
-            raise refuse(path, "not an ordinary file")
+            raise image_error(path, "not an ordinary file")
         with path.open("rb") as file:
             start = file.read(HEAD)
         if not start:
-            raise refuse(path, "an empty file; copy it again")
+            raise image_error(path, "an empty file; copy it again")
         codec = sniffed(start)
         outranks_others = codec is not None and codec.has_preamble and codec.is_certain(start)
-        known = None if outranks_others else kinds.foreign(start, path.name)
-        if codec is None or (known is not None and known.picture):
-            what, mend, _ = known or kinds.described(start)
-            raise refuse(path, f"not a picture that restore reads (it is {what}): {mend}; it reads {', '.join(CODECS)}")
+        foreign = None if outranks_others else kinds.foreign(start, path.name)
+        if codec is None or (foreign is not None and foreign.picture):
+            what, mend, _ = foreign or kinds.described(start)
+            raise image_error(path, f"not a picture that restore reads (it is {what}): {mend}; it reads {', '.join(CODECS)}")
         return Picture(path, codec.open(path, Limits(max_pixels, salvage)))

@@ -36,7 +36,7 @@ def _entries(exif: bytes, order: str, at: int) -> dict[int, int]:
         return {}
     (count,) = struct.unpack_from(order + "H", exif, at)
     places = range(at + 2, min(at + 2 + 12 * count, len(exif) - 11), 12)
-    return {struct.unpack_from(order + "H", exif, place)[0]: place for place in places}
+    return {struct.unpack_from(order + "H", exif, position)[0]: position for position in places}
 
 
 def _tags(exif: bytes, order: str) -> dict[int, int]:
@@ -84,8 +84,8 @@ def upright_exif(exif: bytes) -> bytes:
     tag, order = orientation(exif), _order(exif)
     if order is None or tag == 1:
         return exif
-    made, tags = bytearray(exif), _tags(exif, order)
-    struct.pack_into(order + "H", made, tags[_ORIENTATION] + 8, 1)
+    result, tags = bytearray(exif), _tags(exif, order)
+    struct.pack_into(order + "H", result, tags[_ORIENTATION] + 8, 1)
     if swaps_sides(tag):
         for one, other in (
             (_X_RESOLUTION, _Y_RESOLUTION),
@@ -95,8 +95,8 @@ def upright_exif(exif: bytes) -> bytes:
         ):
             if one in tags and other in tags:
                 a, b = (slice(tags[code] + 2, tags[code] + 12) for code in (one, other))
-                made[a], made[b] = exif[b], exif[a]
-    return bytes(made)
+                result[a], result[b] = exif[b], exif[a]
+    return bytes(result)
 
 
 def rescaled_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
@@ -104,15 +104,15 @@ def rescaled_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
     order = _order(exif)
     if order is None or scale == 1:
         return exif
-    made, tags = bytearray(exif), _tags(exif, order)
+    result, tags = bytearray(exif), _tags(exif, order)
     for code in (_X_RESOLUTION, _Y_RESOLUTION, _FOCAL_X, _FOCAL_Y):
         kind, number, at = struct.unpack_from(order + "HII", exif, tags[code] + 2) if code in tags else (0, 0, 0)
         if kind == 5 and number == 1 and at + 8 <= len(exif):
-            struct.pack_into(order + "II", made, at, *rescaled_rational(struct.unpack_from(order + "II", exif, at), scale))
+            struct.pack_into(order + "II", result, at, *rescaled_rational(struct.unpack_from(order + "II", exif, at), scale))
     for code, value in ((_WIDTH, size[1]), (_HEIGHT, size[0]), (_PIXEL_X, size[1]), (_PIXEL_Y, size[0])):
         if code in tags:
-            set_number(made, tags[code], order, value)
-    return bytes(made)
+            set_number(result, tags[code], order, value)
+    return bytes(result)
 
 
 def rescaled_rational(value: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -134,11 +134,11 @@ def set_number(block: bytearray, at: int, order: str, value: int) -> None:
 
 def upright_xmp(xmp: bytes, *, swapped: bool = False) -> bytes:
     """The packet with tiff:Orientation set to 1; if that `swapped` them, sizes and resolutions of x and y changed for each other."""
-    made = _XMP.sub(rb"\g<1>1", xmp)
+    result = _XMP.sub(rb"\g<1>1", xmp)
     if not swapped:
-        return made
-    values = {found[1]: found[3] for found in _XMP_SIZES.finditer(made)}
-    return _XMP_SIZES.sub(lambda found: found[1] + found[2] + values.get(_OTHER[found[1]], found[3]), made)
+        return result
+    values = {found[1]: found[3] for found in _XMP_SIZES.finditer(result)}
+    return _XMP_SIZES.sub(lambda found: found[1] + found[2] + values.get(_OTHER[found[1]], found[3]), result)
 
 
 def rescaled_xmp(xmp: bytes, scale: float, size: tuple[int, int]) -> bytes:

@@ -26,7 +26,7 @@ class Picture:
     def __init__(self, path: Path, source: Source) -> None:
         self.path = path
         self._source = source
-        self._seen: dict[int, bytes] = {}
+        self._digests: dict[int, bytes] = {}
         header = source.header
         self.format: str = header.format
         """png, jpeg, tiff, webp, bmp, pgm (all of PBM, PGM, PPM) or dicom."""
@@ -52,7 +52,7 @@ class Picture:
         if not 0 <= index < self.frames:
             raise IndexError(f"{self.path.name} has {self.frames} frame(s), there is no frame {index}")
         frame = self._source.frame(index)
-        self._seen[index] = _digest(frame.stored)
+        self._digests[index] = _digest(frame.stored)
         self.warnings += [text for text in frame.warnings if text not in self.warnings]
         return frame
 
@@ -76,7 +76,7 @@ class Picture:
         `format` converts to another format ("png", "jpeg", "tiff", "webp", "bmp", "pgm").
         ImageError if the target can't hold the samples; ValueError if the number of frames is wrong.
         """
-        counted = _Counted(frames, self._seen, self.frames)
+        counted = _Counted(frames, self._digests, self.frames)
         try:
             if format is not None and format != self.format:
                 convert(self._source, path, iter(counted), target(format), scale)
@@ -98,8 +98,8 @@ class Picture:
 class _Counted:
     """Passes frames on, counts them and notices whether all of them equal what was read."""
 
-    def __init__(self, frames: Iterable[np.ndarray], seen: dict[int, bytes], expected: int) -> None:
-        self._frames, self._seen, self._expected = frames, seen, expected
+    def __init__(self, frames: Iterable[np.ndarray], digests: dict[int, bytes], expected: int) -> None:
+        self._frames, self._digests, self._expected = frames, digests, expected
         self.count = 0
         self.unchanged = True
         self.error: Exception | None = None
@@ -116,7 +116,7 @@ class _Counted:
             except Exception as error:
                 self.error = error
                 raise
-            self.unchanged = self.unchanged and self._seen.get(self.count) == _digest(array)
+            self.unchanged = self.unchanged and self._digests.get(self.count) == _digest(array)
             self.count += 1
             yield array
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import BmpImagePlugin, Image
 
 from restore.images.codecs.base import Capabilities, Codec, only_frame
-from restore.images.errors import Limits, check_size, damaged, quiet, refuse, share
+from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_share, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain, with_maximum
 from restore.images.metadata import ImageHeader, Metadata, Provenance
@@ -65,7 +65,7 @@ def _missing(path: Path, size: tuple[int, int]) -> str:
     if there == rows:
         return ""
     first = there if size[0] < 0 else 0  # ordinary BMPs begin with the lowest row
-    return share(first, rows, rows - there)
+    return missing_share(first, rows, rows - there)
 
 
 class BmpSource:
@@ -94,7 +94,7 @@ class BmpSource:
         return io.BytesIO(data)
 
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(self._whole()) as image:
+        with as_image_error(self.path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(self._whole()) as image:
             image.load()
             picture: Image.Image = image.convert("RGB") if image.mode == "P" else image
             stored = np.asarray(picture)
@@ -170,18 +170,18 @@ class BmpCodec(Codec):
             start = file.read(30)
         (header,) = struct.unpack_from("<I", start, 14)
         if len(start) < 30:
-            raise refuse(path, "truncated BMP (its header breaks off); copy it again")
+            raise image_error(path, "truncated BMP (its header breaks off); copy it again")
         if header == 12:
             width, height = struct.unpack_from("<HH", start, 18)
         else:
             width, height = struct.unpack_from("<ii", start, 18)
         check_size(path, abs(height), width, limits.max_pixels)
-        with damaged(path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(path) as image:
+        with as_image_error(path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(path) as image:
             source = BmpSource(path, (abs(height), width), image.mode, image.info.get("dpi"))
         found = _missing(path, (height, width))
         if found:
             if not limits.salvage:
-                raise refuse(path, f"truncated BMP ({found}); copy it again, or restore what is there with --salvage")
+                raise image_error(path, f"truncated BMP ({found}); copy it again, or restore what is there with --salvage")
             source.broken(f"{found}: they are 0, the rest was restored")
         return source
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from restore.images.codecs.base import Capabilities, Codec, only_frame
-from restore.images.errors import Limits, check_size, damaged, missing, refuse, salvaged
+from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_rows, salvage_warning
 from restore.images.frame import Frame
 from restore.images.mappings import with_maximum
 from restore.images.metadata import ImageHeader, Provenance
@@ -41,27 +41,27 @@ class PnmSource:
         self.header = ImageHeader("pgm", size, maxval.bit_length())
 
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "PGM/PPM"):
-            samples, there = self._raw() if self._kind >= 4 else self._ascii()
+        with as_image_error(self.path, "PGM/PPM"):
+            samples, rows_present = self._raw() if self._kind >= 4 else self._ascii()
             warnings: tuple[str, ...] = ()
-            if there < self._shape[0]:
+            if rows_present < self._shape[0]:
                 self.copies = False
-                warnings = (salvaged(there, self._shape[0], "0"),)
+                warnings = (salvage_warning(rows_present, self._shape[0], "0"),)
             if samples.size and int(samples.max()) > self._maxval:
-                raise refuse(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
+                raise image_error(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
             # PBM's 1 is black
             mapping = with_maximum(self._maxval, 1 if samples.ndim == 2 else 3, inverted=self._kind in (1, 4))
             return Frame(samples, mapping, warnings=warnings)
 
-    def _check_missing(self, there: int) -> None:
+    def _check_missing(self, rows_present: int) -> None:
         """Refuse a picture of which only `there` rows are there, before the others are given memory, unless they are wanted as 0.
 
         A picture that is nothing but a claim is refused all the same.
         """
         height = self._shape[0]
-        believable = int(np.prod(self._shape)) <= _SMALL or there * _SALVAGED >= height
-        if there < height and not (self._salvage and believable):
-            raise missing(self.path, "PGM/PPM", there, height)
+        believable = int(np.prod(self._shape)) <= _SMALL or rows_present * _SALVAGED >= height
+        if rows_present < height and not (self._salvage and believable):
+            raise missing_rows(self.path, "PGM/PPM", rows_present, height)
 
     @property
     def _dtype(self) -> np.dtype:
@@ -75,15 +75,15 @@ class PnmSource:
             file.seek(len(self._header_bytes))
             data = file.read(min(height * row, self.path.stat().st_size))  # asked for more, Python takes the memory first
             rest = file.read(16).lstrip()
-        there = len(data) // row
-        self._check_missing(there)
-        data = data[: there * row].ljust(height * row, b"\0")
+        rows_present = len(data) // row
+        self._check_missing(rows_present)
+        data = data[: rows_present * row].ljust(height * row, b"\0")
         if _MAGIC.match(rest):
-            raise refuse(self.path, "holds several pictures; split it into one a file")
+            raise image_error(self.path, "holds several pictures; split it into one a file")
         if self._kind == 4:
             bits = np.unpackbits(np.frombuffer(data, np.uint8).reshape(height, row), axis=1)
-            return np.ascontiguousarray(bits[:, :width]), there
-        return np.frombuffer(data, self._dtype).reshape(self._shape).astype(self._dtype.newbyteorder("=")), there
+            return np.ascontiguousarray(bits[:, :width]), rows_present
+        return np.frombuffer(data, self._dtype).reshape(self._shape).astype(self._dtype.newbyteorder("=")), rows_present
 
     def _ascii(self) -> tuple[np.ndarray, int]:
         """The same of samples written as digits; the last number of a file that breaks off may have lost some."""
@@ -91,15 +91,15 @@ class PnmSource:
         count = int(np.prod(self._shape))
         tokens = re.findall(rb"[01]", text) if self._kind == 1 else text.split()
         row = int(np.prod(self._shape[1:]))
-        there = self._shape[0]
+        rows_present = self._shape[0]
         if len(tokens) < count:
-            there = max(0, len(tokens) - (0 if self._kind == 1 or text[-1:].isspace() else 1)) // row
-            self._check_missing(there)
-            tokens = tokens[: there * row] + [b"0"] * (count - there * row)
+            rows_present = max(0, len(tokens) - (0 if self._kind == 1 or text[-1:].isspace() else 1)) // row
+            self._check_missing(rows_present)
+            tokens = tokens[: rows_present * row] + [b"0"] * (count - rows_present * row)
         values = np.array(tokens[:count], dtype="S8").astype(np.int64)
         if values.size and int(values.max()) > self._maxval:
-            raise refuse(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
-        return values.astype(self._dtype.newbyteorder("=")).reshape(self._shape), there
+            raise image_error(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
+        return values.astype(self._dtype.newbyteorder("=")).reshape(self._shape), rows_present
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         stored = only_frame(frames, self.path)
@@ -149,13 +149,13 @@ class PnmCodec(Codec):
         for _ in range(2 if kind in (1, 4) else 3):
             token = _TOKEN.match(start, at)
             if token is None:
-                raise refuse(path, "damaged PGM/PPM (its header breaks off); export it again")
+                raise image_error(path, "damaged PGM/PPM (its header breaks off); export it again")
             numbers.append(int(token[1]))
             at = token.end()
         check_size(path, numbers[1], numbers[0], limits.max_pixels)
         maxval = 1 if kind in (1, 4) else numbers[2]
         if not 1 <= maxval <= 65535:
-            raise refuse(path, f"the header says maxval {maxval}, allowed is 1 to 65535; export it again")
+            raise image_error(path, f"the header says maxval {maxval}, allowed is 1 to 65535; export it again")
         return PnmSource(path, kind, (numbers[1], numbers[0]), maxval, header_bytes=start[: at + 1], salvage=limits.salvage)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:

@@ -17,7 +17,7 @@ from PIL import Image, WebPImagePlugin
 
 from restore.images import decoding, plausible
 from restore.images.codecs.base import Capabilities, Codec, only_frame
-from restore.images.errors import ImageError, Limits, check_size, damaged, quiet, refuse
+from restore.images.errors import ImageError, Limits, as_image_error, check_size, image_error, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain
 from restore.images.metadata import ImageHeader, Metadata, Provenance
@@ -45,7 +45,7 @@ def _chunks(path: Path) -> dict[str, bytes]:
 def _truncated(path: Path, expected: int, total: int) -> ImageError:
     share = 100 * (expected - total) / expected
     what = f"truncated WebP ({share:.1f} % of its bytes are missing at its end)"
-    return refuse(path, f"{what}; copy it again: --salvage can't help, for a WebP that breaks off can't be decoded")
+    return image_error(path, f"{what}; copy it again: --salvage can't help, for a WebP that breaks off can't be decoded")
 
 
 def _size(chunks: dict[str, bytes]) -> tuple[int, int]:
@@ -76,7 +76,7 @@ class WebpSource:
         self.header = ImageHeader("webp", size[::-1] if swaps_sides(self._tag) else size, 8, upright=self._tag == 1, metadata=metadata)
 
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "WebP"):
+        with as_image_error(self.path, "WebP"):
             height, width = self.header.size
             decoded = decoding.call(decode, self.path, samples=4 * height * width, coded=self.path.stat().st_size)
             stored = upright(decoded, self._tag)
@@ -119,17 +119,17 @@ class WebpCodec(Codec):
 
     def open(self, path: Path, limits: Limits) -> WebpSource:
         """Read the chunks but for the pixels; ImageError as `read` says."""
-        with damaged(path, "WebP"):
+        with as_image_error(path, "WebP"):
             chunks = _chunks(path)
             if "ANIM" in chunks or "ANMF" in chunks:
-                raise refuse(path, "an animated WebP; export its frames as single pictures")
+                raise image_error(path, "an animated WebP; export its frames as single pictures")
             if "VP8L" not in chunks and "VP8 " not in chunks:
-                raise refuse(path, "damaged WebP (it holds no pixels); export it again")
+                raise image_error(path, "damaged WebP (it holds no pixels); export it again")
             size = _size(chunks)
             check_size(path, *size, limits.max_pixels)
-            if size != (said := _size({name: data for name, data in chunks.items() if name != "VP8X"})):
-                what = f"its header says {size[1]} x {size[0]} pixels, its data are {said[1]} x {said[0]}"
-                raise refuse(path, f"damaged WebP ({what}); copy or export it again")
+            if size != (coded_size := _size({name: data for name, data in chunks.items() if name != "VP8X"})):
+                what = f"its header says {size[1]} x {size[0]} pixels, its data are {coded_size[1]} x {coded_size[0]}"
+                raise image_error(path, f"damaged WebP ({what}); copy or export it again")
             codec = "lossless WebP" if "VP8L" in chunks else "VP8"
             plausible.check(path, codec, size[0] * size[1], path.stat().st_size)
         return WebpSource(path, chunks, size)

@@ -27,12 +27,12 @@ from restore.images.codecs.base import Codec
 from restore.images.codecs.dicom import writing
 from restore.images.codecs.dicom.colour import PaletteIndices, YbrFull
 from restore.images.codecs.dicom.deflated import opened
-from restore.images.codecs.dicom.frames import count_frames, said_frames
+from restore.images.codecs.dicom.frames import count_frames, declared_frames
 from restore.images.codecs.dicom.header import (
     PHOTOMETRICS,
+    as_dicom_error,
     complete,
     complete_meta,
-    damaged_dicom,
     load,
     unreadable_values,
     whole_number,
@@ -49,7 +49,7 @@ from restore.images.codecs.dicom.pixels import (
     other_colours,
 )
 from restore.images.codecs.dicom.values import build, chain, field_of, padding_range
-from restore.images.errors import Limits, check_size, quiet, refuse
+from restore.images.errors import Limits, check_size, image_error, quiet
 from restore.images.frame import Frame
 from restore.images.mapping import Mapping
 from restore.images.mappings import Linear, extent_of, with_maximum
@@ -104,7 +104,7 @@ class DicomSource:
         """The whole file read anew, its header completed: the caller may change it."""
         ds = load(self.path)
         if not ds.get("PixelData"):
-            raise refuse(self.path, "truncated DICOM (its pixels are missing or break off); copy it again")
+            raise image_error(self.path, "truncated DICOM (its pixels are missing or break off); copy it again")
         complete(self.path, ds)
         if self.header.frames > 1 or "NumberOfFrames" in ds:
             ds.NumberOfFrames = self.header.frames
@@ -114,7 +114,7 @@ class DicomSource:
         return ds
 
     def frame(self, index: int) -> Frame:
-        with damaged_dicom(self.path):
+        with as_dicom_error(self.path):
             ds = self.dataset()
             stored, photometric = self._decoded(ds, index)
             mapping = self._mapping(ds, index, stored, photometric)
@@ -149,14 +149,14 @@ class DicomSource:
             return self._wide(ds, index, stored)
         return build(field_of(ds), ds, index, self._range(ds, index, stored))
 
-    def _range(self, ds: FileDataset, known: int, frame: np.ndarray) -> tuple[float, float]:
+    def _range(self, ds: FileDataset, decoded_index: int, frame: np.ndarray) -> tuple[float, float]:
         """Lowest and highest value in (up to five of) the frames, one of them decoded already; padding and the odd hot pixel left out."""
         if self._extent is None:
             field = field_of(ds)
             padding = padding_range(ds, field)
             ends: list[tuple[float, float]] = []
             for index in sorted({round(i) for i in np.linspace(0, self.header.frames - 1, 5)}):
-                stored = frame if index == known else self._decoded(ds, index)[0]
+                stored = frame if index == decoded_index else self._decoded(ds, index)[0]
                 values = field.values(stored) if field.bits <= 16 else stored
                 if padding is not None:
                     values = values[(values < padding[0]) | (values > padding[1])]
@@ -175,7 +175,7 @@ class DicomSource:
         return Linear(min(black, white), max(black, white), inverted=bool(slope < 0), padding=padding)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        with damaged_dicom(self.path):
+        with as_dicom_error(self.path):
             ds = self._fresh()
             photometric = self._model or self._decoded(ds, 0)[1]
             writing.write(path, ds, frames, provenance, photometric=photometric, source=self.path)
@@ -223,30 +223,30 @@ class DicomCodec(Codec):
 
     def open(self, path: Path, limits: Limits) -> DicomSource:
         """Read the header; ImageError as `read` says."""
-        with damaged_dicom(path), opened(path) as (ds, file):
+        with as_dicom_error(path), opened(path) as (ds, file):
             complete_meta(ds)
             decoder_of(path, ds.file_meta.TransferSyntaxUID)
             at = file.tell()
             pixels = file.read(16)
             file.seek(at)
-            said_frames(path, ds)
+            declared_frames(path, ds)
             why = not_a_picture(ds)
             if why is not None:
-                raise refuse(path, why)
+                raise image_error(path, why)
             if "Rows" not in ds or "Columns" not in ds:
-                raise refuse(path, _SIZELESS if len(pixels) >= 8 else without_pixels(ds))
+                raise image_error(path, _SIZELESS if len(pixels) >= 8 else without_pixels(ds))
             check_size(path, whole_number(path, ds, "Rows") or 0, whole_number(path, ds, "Columns") or 0, limits.max_pixels)
             photometric = str(ds.get("PhotometricInterpretation", "")).strip()
             if not photometric:
-                raise refuse(
+                raise image_error(
                     path, "DICOM without PhotometricInterpretation (0028,0004); set it, to MONOCHROME2 or RGB if it is that"
                 )
             if photometric not in PHOTOMETRICS:
-                raise refuse(path, f"DICOM with the colour model {photometric}; export it as RGB or MONOCHROME2")
+                raise image_error(path, f"DICOM with the colour model {photometric}; export it as RGB or MONOCHROME2")
             if len(pixels) < 8:
-                raise refuse(path, without_pixels(ds))
+                raise image_error(path, without_pixels(ds))
             if pixels[2:4] in (b"\x08\0", b"\x09\0", b"\0\x08", b"\0\x09"):
-                raise refuse(path, "DICOM with float pixel data, which restore doesn't read; export it with 16 bits")
-            said = [*complete(path, ds), *unreadable_values(ds)]
+                raise image_error(path, "DICOM with float pixel data, which restore doesn't read; export it with 16 bits")
+            notes = [*complete(path, ds), *unreadable_values(ds)]
             frames, more = count_frames(path, ds, file)
-            return DicomSource(path, ds, frames, (*said, *([more] if more else [])))
+            return DicomSource(path, ds, frames, (*notes, *([more] if more else [])))

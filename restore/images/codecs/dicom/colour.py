@@ -63,11 +63,11 @@ class PaletteIndices(Mapping):
     def _nearest(self, cells: np.ndarray) -> np.ndarray:
         """The first index whose colour is nearest to the middle of each cell."""
         colours, first = np.unique(self.table, axis=0, return_index=True)
-        wanted = np.stack([cells >> 12, cells >> 6 & 63, cells & 63], -1) / 63.0
+        centres = np.stack([cells >> 12, cells >> 6 & 63, cells & 63], -1) / 63.0
         squares = (colours**2).sum(-1)
         rows = max(1, (1 << 22) // len(colours))
         found = [
-            np.argmin(squares - 2 * wanted[at : at + rows] @ colours.T, axis=1) for at in range(0, len(wanted), rows)
+            np.argmin(squares - 2 * centres[at : at + rows] @ colours.T, axis=1) for at in range(0, len(centres), rows)
         ]
         return first[np.concatenate(found)]
 

@@ -18,7 +18,7 @@ from pydicom.filereader import read_dataset, read_partial, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from restore.images.errors import refuse
+from restore.images.errors import image_error
 
 Stop = Callable[[BaseTag, str | None, int], bool]
 HEADER = 64 << 20
@@ -86,7 +86,7 @@ def _bounded(path: Path, stop: Stop) -> Stop:
         nonlocal counted
         counted += 1
         if counted > MOST_ELEMENTS:
-            raise refuse(path, f"damaged DICOM (more than {MOST_ELEMENTS:,} elements); copy it again")
+            raise image_error(path, f"damaged DICOM (more than {MOST_ELEMENTS:,} elements); copy it again")
         return tag == 0 or stop(tag, vr, length)
 
     return stops
@@ -144,20 +144,20 @@ class Inflated(io.BytesIO):
             ImageError: that is more than is allowed.
             ValueError: the data break off.
         """
-        wanted = None if size is None or size < 0 else self.tell() + size
-        self._grow(wanted)
+        needed = None if size is None or size < 0 else self.tell() + size
+        self._grow(needed)
         return super().read(size)
 
-    def _grow(self, wanted: int | None) -> None:
+    def _grow(self, needed: int | None) -> None:
         at, length = self.tell(), self.getbuffer().nbytes
         self.seek(0, io.SEEK_END)
-        while (wanted is None or length < wanted) and not self._decoder.eof:
-            part = self._decoder.decompress(self._left, _STEP if wanted is None else max(_STEP, min(wanted - length, 1 << 24)))
+        while (needed is None or length < needed) and not self._decoder.eof:
+            part = self._decoder.decompress(self._left, _STEP if needed is None else max(_STEP, min(needed - length, 1 << 24)))
             self._left = self._decoder.unconsumed_tail
             length += self.write(part)
             if length > self._most:
                 what = f"its deflated data become more than {self._most:,} bytes, the header needs less"
-                raise refuse(self._path, f"damaged DICOM ({what}); copy it again")
+                raise image_error(self._path, f"damaged DICOM ({what}); copy it again")
             if not part and not self._left and not self._decoder.eof:
                 raise ValueError("its deflated data break off")
         self.seek(at)

@@ -130,16 +130,16 @@ def tell_lossy(ds: FileDataset) -> None:
         return
     methods = _values(ds, "LossyImageCompressionMethod")
     ratios = [float(value) for value in _values(ds, "LossyImageCompressionRatio")]
-    told = ds.get("LossyImageCompression") == "01"
+    marked_lossy = ds.get("LossyImageCompression") == "01"
     ds.LossyImageCompression = "01"
-    if told and methods and (methods[-1] == method or methods[-1] not in _METHODS.values()):
-        known = len(methods)  # the last one is that of this file
-    elif told and not methods and len(ratios) > 1:
+    if marked_lossy and methods and (methods[-1] == method or methods[-1] not in _METHODS.values()):
+        steps = len(methods)  # the last one is that of this file
+    elif marked_lossy and not methods and len(ratios) > 1:
         return  # which of them have the methods that are not named, nobody can tell
     else:
         methods.append(method)
-        known = len(methods)
-    if len(ratios) == known - 1:
+        steps = len(methods)
+    if len(ratios) == steps - 1:
         ratios.append(_ratio(ds))
     ds.LossyImageCompressionMethod = methods
     if ratios:

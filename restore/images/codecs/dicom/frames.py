@@ -17,7 +17,7 @@ _STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP")
 """How a frame begins: JPEG and JPEG-LS, a JPEG 2000 codestream, a JPEG 2000 file."""
 
 
-def said_frames(path: Path, ds: FileDataset) -> int | None:
+def declared_frames(path: Path, ds: FileDataset) -> int | None:
     """NumberOfFrames, None where it is missing or says none. ImageError if it is no number."""
     count = whole_number(path, ds, "NumberOfFrames")
     return count if count is not None and count > 0 else None
@@ -30,11 +30,11 @@ def count_frames(path: Path, ds: FileDataset, pixels: BinaryIO) -> tuple[int, st
     table, or by the fragments in which a frame begins. Where they are fewer, the number is left as it is: the missing
     frames are noticed when they are decoded.
     """
-    said = said_frames(path, ds)
+    declared = declared_frames(path, ds)
     found = _held(ds, pixels)
-    if found <= (said or 1):
-        return said or 1, None
-    was = f"says {said}" if said else "is missing"
+    if found <= (declared or 1):
+        return declared or 1, None
+    was = f"says {declared}" if declared else "is missing"
     return (
         found,
         f"NumberOfFrames {was}, but there are pixels of {found} frames; all are restored and the number is set to {found}.",

@@ -145,14 +145,14 @@ def _reference(part: Dataset, name: str, factor: float, start: float) -> None:
     Its centre falls between finer pixels. Where its physical value is told, that is corrected for the nearest pixel's
     distance, so that no measurement shifts.
     """
-    keyword, told = f"ReferencePixel{name}0", f"ReferencePixelPhysicalValue{name}"
-    old, delta, value = numbers(part, keyword), numbers(part, f"PhysicalDelta{name}"), numbers(part, told)
+    keyword, value_keyword = f"ReferencePixel{name}0", f"ReferencePixelPhysicalValue{name}"
+    old, delta, value = numbers(part, keyword), numbers(part, f"PhysicalDelta{name}"), numbers(part, value_keyword)
     if not old:
         return
     exact = (start + old[0] + 0.5) * factor - 0.5 - next(iter(numbers(part, f"RegionLocationMin{name}0")), 0.0)
     if value and delta:
         nearest = whole(old[0] * factor, "SL")
-        part[told].value = value[0] + (nearest - exact) * delta[0] / factor
+        part[value_keyword].value = value[0] + (nearest - exact) * delta[0] / factor
     else:
         nearest = math.ceil(exact - 0.5)
     part[keyword].value = nearest

@@ -18,7 +18,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from restore.images.codecs.dicom import deflated
-from restore.images.errors import damaged, quiet, refuse
+from restore.images.errors import as_image_error, image_error, quiet
 
 PHOTOMETRICS = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 VALUES = (
@@ -38,13 +38,13 @@ _UNREADABLE = (
 
 
 @contextlib.contextmanager
-def damaged_dicom(path: Path) -> Iterator[None]:
+def as_dicom_error(path: Path) -> Iterator[None]:
     """Turn whatever pydicom and its decoders throw at a broken file into an ImageError, and keep them from warning."""
-    with damaged(path, "DICOM"), quiet:
+    with as_image_error(path, "DICOM"), quiet:
         try:
             yield
-        except BytesLengthException as error:  # of no kind that `damaged` knows
-            raise refuse(
+        except BytesLengthException as error:  # of no kind that `as_image_error` knows
+            raise image_error(
                 path, "damaged DICOM header (an element's length does not fit its type); copy it again"
             ) from error
 
@@ -84,9 +84,9 @@ def whole_number(path: Path, ds: Dataset, keyword: str) -> int | None:
             return None
         number = int(value)
     except _UNREADABLE as error:
-        raise refuse(path, _malformed(ds, keyword, "a whole number")) from error
+        raise image_error(path, _malformed(ds, keyword, "a whole number")) from error
     if not isinstance(value, str) and number != value:
-        raise refuse(path, _malformed(ds, keyword, "a whole number"))
+        raise image_error(path, _malformed(ds, keyword, "a whole number"))
     return number
 
 
@@ -116,7 +116,7 @@ def check_numbers(path: Path, ds: Dataset, keywords: tuple[str, ...]) -> None:
     """
     for keyword in keywords:
         if not _holds_numbers(ds, keyword):
-            raise refuse(path, _malformed(ds, keyword, "a number"))
+            raise image_error(path, _malformed(ds, keyword, "a number"))
 
 
 def unreadable_values(ds: Dataset) -> list[str]:
@@ -153,25 +153,25 @@ def complete(path: Path, ds: FileDataset) -> list[str]:
         ImageError: an element is missing, no number or impossible; the message says what to set.
     """
     allocated, stored = _bits(path, ds)
-    said: list[str] = []
+    warnings: list[str] = []
     model = str(ds.get("PhotometricInterpretation", ""))
     gray = model.startswith(("MONOCHROME", "PALETTE"))
     if whole_number(path, ds, "SamplesPerPixel") is None:
         ds.SamplesPerPixel = 1 if gray else 3
-        said.append(f"SamplesPerPixel is missing; it is taken as {ds.SamplesPerPixel}, which {model} needs.")
+        warnings.append(f"SamplesPerPixel is missing; it is taken as {ds.SamplesPerPixel}, which {model} needs.")
     if whole_number(path, ds, "PixelRepresentation") is None:
         ds.PixelRepresentation = 0
-        said.append("PixelRepresentation is missing; the samples are taken as unsigned.")
+        warnings.append("PixelRepresentation is missing; the samples are taken as unsigned.")
     if ds.SamplesPerPixel > 1 and whole_number(path, ds, "PlanarConfiguration") is None:
         ds.PlanarConfiguration = 0
-        said.append("PlanarConfiguration is missing; the colours are taken as stored pixel by pixel.")
+        warnings.append("PlanarConfiguration is missing; the colours are taken as stored pixel by pixel.")
     high = whole_number(path, ds, "HighBit")
     if high is None or not stored - 1 <= high < allocated:
         ds.HighBit = stored - 1
         was = "missing" if high is None else f"{high}, which can't be"
-        said.append(f"HighBit is {was}; it is taken as {stored - 1}, one less than BitsStored.")
+        warnings.append(f"HighBit is {was}; it is taken as {stored - 1}, one less than BitsStored.")
     _check_choices(path, ds, (1,) if gray else (1, 3))
-    return said
+    return warnings
 
 
 def _check_choices(path: Path, ds: FileDataset, samples: tuple[int, ...]) -> None:
@@ -182,26 +182,26 @@ def _check_choices(path: Path, ds: FileDataset, samples: tuple[int, ...]) -> Non
     for keyword, allowed in choices.items():
         if int(ds[keyword].value) not in allowed:
             expected = " or ".join(str(value) for value in allowed)
-            raise refuse(path, _malformed(ds, keyword, f"{expected}, as {ds.PhotometricInterpretation} needs"))
+            raise image_error(path, _malformed(ds, keyword, f"{expected}, as {ds.PhotometricInterpretation} needs"))
 
 
 def _bits(path: Path, ds: FileDataset) -> tuple[int, int]:
     """(BitsAllocated, BitsStored), checked."""
     allocated, stored = whole_number(path, ds, "BitsAllocated"), whole_number(path, ds, "BitsStored")
     if allocated is None:
-        raise refuse(path, "DICOM without BitsAllocated (0028,0100); set it to 8, 16 or 32, for example with dcmodify")
+        raise image_error(path, "DICOM without BitsAllocated (0028,0100); set it to 8, 16 or 32, for example with dcmodify")
     if allocated == 1:
-        raise refuse(path, "DICOM of one bit a pixel, a mask or segmentation: there is nothing to restore")
+        raise image_error(path, "DICOM of one bit a pixel, a mask or segmentation: there is nothing to restore")
     if allocated == 12:
         why = "its 12-bit samples are packed without gaps (BitsAllocated 12), which no decoder here reads"
-        raise refuse(path, f"{why}; unpack them into 16 bits each, for example with `gdcmconv --raw`")
+        raise image_error(path, f"{why}; unpack them into 16 bits each, for example with `gdcmconv --raw`")
     if allocated not in (8, 16, 32, 64):
-        raise refuse(path, f"DICOM with BitsAllocated {allocated}, which can't be read; convert it to 8, 16 or 32 bits")
+        raise image_error(path, f"DICOM with BitsAllocated {allocated}, which can't be read; convert it to 8, 16 or 32 bits")
     if stored is None:
         high = whole_number(path, ds, "HighBit")
         likely = f"likely to {high + 1}, as HighBit is {high}" if high is not None else f"to {allocated} or less"
-        raise refuse(path, f"DICOM without BitsStored (0028,0101); set it, {likely}, for example with dcmodify")
+        raise image_error(path, f"DICOM without BitsStored (0028,0101); set it, {likely}, for example with dcmodify")
     if not 1 <= stored <= allocated:
         why = f"BitsStored is {stored}, though BitsAllocated is {allocated}; correct it, for example with dcmodify"
-        raise refuse(path, f"damaged DICOM header: {why}")
+        raise image_error(path, f"damaged DICOM header: {why}")
     return allocated, stored

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.tag import BaseTag
 
 from restore.images.codecs.dicom.deflated import opened
-from restore.images.codecs.dicom.header import damaged_dicom
+from restore.images.codecs.dicom.header import as_dicom_error
 from restore.images.errors import ImageError
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -127,7 +127,7 @@ def is_without_pixels(path: Path) -> str | None:
         with path.open("rb") as file:
             if not sniff(file.read(512)):
                 return None
-        with damaged_dicom(path), opened(path, _beyond) as (ds, _):
+        with as_dicom_error(path), opened(path, _beyond) as (ds, _):
             return _empty_kind(ds)
     except (ImageError, OSError):
         return None

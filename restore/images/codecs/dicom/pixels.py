@@ -45,7 +45,7 @@ from pydicom.uid import (
 from restore.images.codecs.dicom.streams import Codestream, check_stream, stream_of
 from restore.images.codecs.jpeg import jpeg2000
 from restore.images.codecs.jpeg.codestream import END, complaint
-from restore.images.errors import refuse
+from restore.images.errors import image_error
 
 _OUT_OF_RANGE = 0.01
 """More of the picture than this outside the range of colours: it is not luminance and chroma. Lossy coding leaves less."""
@@ -56,7 +56,7 @@ def decoder_of(path: Path, syntax: UID) -> Decoder:
     try:
         return get_decoder(syntax)
     except NotImplementedError:  # so pydicom answers for those
-        raise refuse(path, f"its transfer syntax {syntax.name} can't be decoded; convert it first") from None
+        raise image_error(path, f"its transfer syntax {syntax.name} can't be decoded; convert it first") from None
 
 
 def encoded(ds: FileDataset, index: int) -> bytes:
@@ -83,26 +83,26 @@ def codestream(ds: FileDataset) -> Codestream:
 
 def model_of(ds: FileDataset, stream: Codestream, first: np.ndarray | None = None) -> str:
     """The colour model of decoded samples; `first` is the first frame, (H, W, 3), which only a doubtful codestream needs."""
-    said = str(ds.PhotometricInterpretation)
+    declared = str(ds.PhotometricInterpretation)
     if int(ds.SamplesPerPixel) != 3:
-        return said
+        return declared
     syntax = ds.file_meta.TransferSyntaxUID
     if syntax in JPEG2000TransferSyntaxes:
-        return "RGB" if said in ("YBR_RCT", "YBR_ICT") else said
+        return "RGB" if declared in ("YBR_RCT", "YBR_ICT") else declared
     if stream.model is not None:
-        return said if stream.model == "YBR_FULL" and said.startswith("YBR_FULL") else stream.model
-    if stream.doubtful and said == "RGB" and first is not None and _may_be_chroma(first):
+        return declared if stream.model == "YBR_FULL" and declared.startswith("YBR_FULL") else stream.model
+    if stream.doubtful and declared == "RGB" and first is not None and _may_be_chroma(first):
         return "YBR_FULL"
-    return said
+    return declared
 
 
 def other_colours(ds: FileDataset, model: str) -> tuple[str, ...]:
     """What to warn of where the samples are in `model`, which is not what the header says."""
-    said = str(ds.PhotometricInterpretation)
-    if said.startswith("YBR") == model.startswith("YBR") or said in ("YBR_RCT", "YBR_ICT"):
+    declared = str(ds.PhotometricInterpretation)
+    if declared.startswith("YBR") == model.startswith("YBR") or declared in ("YBR_RCT", "YBR_ICT"):
         return ()
     return (
-        f"PhotometricInterpretation says {said}, but the encoded colours are {model}; they are shown and written as {model}.",
+        f"PhotometricInterpretation says {declared}, but the encoded colours are {model}; they are shown and written as {model}.",
     )
 
 
@@ -148,7 +148,7 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
     decoder = decoder_of(path, syntax)
     if not decoder.is_available:
         needs = "; ".join(" ".join(m.split()) for m in decoder.missing_dependencies)
-        raise refuse(path, f"no decoder for {syntax.name} ({needs}): pip install 'restore-suite[dicom]'")
+        raise image_error(path, f"no decoder for {syntax.name} ({needs}): pip install 'restore-suite[dicom]'")
     try:
         if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit) and not gray:
             stored = _components(ds, index, decoder)
@@ -161,25 +161,25 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
     except (RuntimeError, ValueError, AttributeError, EOFError) as error:
         rescued = _rescued(ds, index) if syntax == JPEGExtended12Bit else None
         if rescued is None:
-            raise refuse(path, _undecodable(ds, error)) from error
+            raise image_error(path, _undecodable(ds, error)) from error
         stored = rescued
     size = int(ds.Rows), int(ds.Columns)
     if stored.shape[:2] != size:
-        raise refuse(path, f"damaged DICOM (pixels of {stored.shape[:2]}, the header says {size})")
+        raise image_error(path, f"damaged DICOM (pixels of {stored.shape[:2]}, the header says {size})")
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
 
 def _refuse_corrupt(path: Path, ds: FileDataset, index: int) -> None:
     """Damage with which decoders go on as if nothing was: JPEG data of 8 bits that libjpeg complains of, streams that end early."""
-    syntax, said = ds.file_meta.TransferSyntaxUID, ""
+    syntax, problem = ds.file_meta.TransferSyntaxUID, ""
     if syntax == JPEGBaseline8Bit:
-        said = complaint(encoded(ds, index).rstrip(b"\0"))
+        problem = complaint(encoded(ds, index).rstrip(b"\0"))
     elif syntax in JPEG2000TransferSyntaxes:
-        said = jpeg2000.complaint(encoded(ds, index))
+        problem = jpeg2000.complaint(encoded(ds, index))
     elif syntax in JPEGLSTransferSyntaxes and not encoded(ds, index).rstrip(b"\0\xff").endswith(END):
-        said = "they have no end marker"
-    if said:
-        raise refuse(path, f"damaged DICOM (its {syntax.name} data are corrupt: {said}); copy it again")
+        problem = "they have no end marker"
+    if problem:
+        raise image_error(path, f"damaged DICOM (its {syntax.name} data are corrupt: {problem}); copy it again")
 
 
 def _components(ds: FileDataset, index: int, decoder: Decoder) -> np.ndarray:
@@ -213,7 +213,7 @@ def _words(path: Path, ds: FileDataset, index: int) -> np.ndarray:
     count = size[0] * size[1]
     data = ds.PixelData
     if len(data) < _frames(ds) * count * dtype.itemsize:
-        raise refuse(path, "truncated DICOM (pixels are missing at its end); copy it again")
+        raise image_error(path, "truncated DICOM (pixels are missing at its end); copy it again")
     if dtype.itemsize == 1 and order == ">" and ds["PixelData"].VR == "OW":
         data = np.frombuffer(data[: len(data) // 2 * 2], np.uint16).byteswap().tobytes()
     words = np.frombuffer(data, dtype, count, index * count * dtype.itemsize).reshape(size)

@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from restore.images import plausible
-from restore.images.errors import refuse
+from restore.images.errors import image_error
 
 _LOSSY_FRAMES = (0xC0, 0xC1, 0xC2)
 _LOSSLESS_FRAMES = (0xC3, 0xF7)
@@ -72,11 +72,11 @@ def check_stream(path: Path, ds: FileDataset, data: bytes) -> None:
         return
     found = stream_of(data, syntax).size
     if found is None:
-        raise refuse(path, f"damaged DICOM (a frame of {syntax.name} has no such header); copy or export it again")
+        raise image_error(path, f"damaged DICOM (a frame of {syntax.name} has no such header); copy or export it again")
     if found != expected:
         height, width, count = found
         what = f"the encoded picture is {width} x {height} with {count} sample(s) a pixel"
-        raise refuse(path, f"damaged DICOM: {what}, the header says {columns} x {rows} with {samples}; copy or export it again")
+        raise image_error(path, f"damaged DICOM: {what}, the header says {columns} x {rows} with {samples}; copy or export it again")
     lossless = JPEGLossless, JPEGLosslessSV1
     kinds = (("JPEG 2000", JPEG2000TransferSyntaxes), ("JPEG-LS", JPEGLSTransferSyntaxes), ("lossless JPEG", lossless))
     codec = next((name for name, syntaxes in kinds if syntax in syntaxes), "JPEG")
@@ -85,16 +85,16 @@ def check_stream(path: Path, ds: FileDataset, data: bytes) -> None:
 
 def _check_rle(path: Path, ds: FileDataset, data: bytes) -> None:
     """An RLE frame has a segment for each byte of a pixel, in order (PS3.5, annex G.3 to G.5)."""
-    wanted = int(ds.SamplesPerPixel) * int(ds.BitsAllocated) // 8
+    needed = int(ds.SamplesPerPixel) * int(ds.BitsAllocated) // 8
     if len(data) < 64:
-        raise refuse(path, "truncated DICOM (an RLE frame ends inside its header); copy it again")
+        raise image_error(path, "truncated DICOM (an RLE frame ends inside its header); copy it again")
     count, *offsets = struct.unpack_from("<16I", data)
-    if count != wanted or wanted > 15:
-        raise refuse(path, f"damaged DICOM (an RLE frame has {count} segments, the header needs {wanted}); copy it again")
+    if count != needed or needed > 15:
+        raise image_error(path, f"damaged DICOM (an RLE frame has {count} segments, the header needs {needed}); copy it again")
     starts = [*offsets[:count], len(data)]
     if starts[0] < 64 or sorted(starts) != starts:
-        raise refuse(path, "damaged DICOM (the segments of an RLE frame lie outside it); copy it again")
-    plausible.check(path, "PackBits", int(ds.Rows) * int(ds.Columns) * wanted, len(data))
+        raise image_error(path, "damaged DICOM (the segments of an RLE frame lie outside it); copy it again")
+    plausible.check(path, "PackBits", int(ds.Rows) * int(ds.Columns) * needed, len(data))
 
 
 def jpeg_codestream(data: bytes) -> Codestream:

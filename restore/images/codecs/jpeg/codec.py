@@ -42,7 +42,7 @@ from restore.images.codecs.jpeg.header import (
     rescaled,
     spliced,
 )
-from restore.images.errors import Limits, check_size, damaged, missing, quiet, refuse, salvaged
+from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_rows, quiet, salvage_warning
 from restore.images.frame import Frame
 from restore.images.mappings import Cmyk, plain
 from restore.images.metadata import ImageHeader, Metadata, Provenance
@@ -84,7 +84,7 @@ class JpegSource:
 
     def _warnings(self) -> tuple[tuple[str, ...], bytes]:
         """What the stream and what follows it warn of, and what an unchanged copy needs at its end."""
-        with damaged(self.path, "JPEG"), quiet:
+        with as_image_error(self.path, "JPEG"), quiet:
             stream = self._stream()
             segments, mpf = [p for _, p in self._segments.kept], self._segments.find(APP2, further_pictures.MPF)
             further = further_pictures.warning(segments, mpf, stream.trailer, swapped=swaps_sides(self._tag))
@@ -112,17 +112,17 @@ class JpegSource:
         height = self._segments.height
         if not self._salvage:
             if complete:
-                raise missing(self.path, "JPEG", row, height)
+                raise missing_rows(self.path, "JPEG", row, height)
             what = "truncated JPEG (its last scans are missing: every row lacks detail)"
-            raise refuse(self.path, f"{what}; copy it again, or restore what is there with --salvage")
+            raise image_error(self.path, f"{what}; copy it again, or restore what is there with --salvage")
         self.copies = False
-        return salvaged(row, height, "gray") if complete else "its last scans are missing: every row lacks detail"
+        return salvage_warning(row, height, "gray") if complete else "its last scans are missing: every row lacks detail"
 
     def _corrupt(self, complaint: str) -> str:
         """A warning of damage whose place is unknown; ImageError unless salvaging."""
         if not self._salvage:
             what = f"damaged JPEG (its compressed data are corrupt: {complaint})"
-            raise refuse(self.path, f"{what}; copy it again, or restore what is there with --salvage")
+            raise image_error(self.path, f"{what}; copy it again, or restore what is there with --salvage")
         self.copies = False
         return f"its compressed data are corrupt ({complaint}): any of its pixels may be wrong"
 
@@ -139,7 +139,7 @@ class JpegSource:
         return (y * scale, x * scale) if swaps_sides(self._tag) else (x * scale, y * scale)
 
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "JPEG"), quiet:
+        with as_image_error(self.path, "JPEG"), quiet:
             stream = self._stream()
             stored, mode, complaint = decoding.call(codestream.checked, stream.whole, samples=self._samples, coded=len(stream.whole))
             warnings: tuple[str, ...] = ()
@@ -156,7 +156,7 @@ class JpegSource:
         stored = only_frame(frames, self.path)
         size = (stored.shape[0], stored.shape[1])
         stream = self._stream()
-        with damaged(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.whole)) as image:
+        with as_image_error(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.whole)) as image:
             tables = image.quantization
         coded = self._coded(stored, tables)
         kept = [rescaled(*self._reset(m, p), provenance.scale, size) for m, p in self._segments.kept]
@@ -251,7 +251,7 @@ class JpegCodec(Codec):
 
     def open(self, path: Path, limits: Limits) -> JpegSource:
         """Read the segments before the pixels; ImageError as `read` says."""
-        with damaged(path, "JPEG"), path.open("rb") as file:
+        with as_image_error(path, "JPEG"), path.open("rb") as file:
             segments = read_segments(file.read, path)
         check_size(path, segments.height, segments.width, limits.max_pixels)
         plausible.check(path, "JPEG", segments.height * segments.width, path.stat().st_size, salvage=limits.salvage)

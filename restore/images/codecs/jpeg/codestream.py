@@ -102,15 +102,15 @@ def _scan(data: bytes, at: int) -> bytes:
 
 def _complete(scans: list[bytes], components: tuple[bytes, ...], progressive: bool) -> bool:
     """Whether every coefficient of every component has come to its last bit."""
-    wanted = {(part[0], k) for part in components for k in (range(64) if progressive else (0,))}
+    missing = {(part[0], k) for part in components for k in (range(64) if progressive else (0,))}
     for scan in scans:
         count = scan[0] if scan else 0
         if len(scan) < 4 + 2 * count:
             continue
         first, last, bits = scan[1 + 2 * count], scan[2 + 2 * count], scan[3 + 2 * count]
         if bits & 15 == 0 or not progressive:
-            wanted -= {(scan[1 + 2 * i], k) for i in range(count) for k in (range(first, last + 1) if progressive else (0,))}
-    return not wanted
+            missing -= {(scan[1 + 2 * i], k) for i in range(count) for k in (range(first, last + 1) if progressive else (0,))}
+    return not missing
 
 
 def decoded(data: bytes) -> tuple[np.ndarray, str]:
@@ -138,11 +138,11 @@ def complaint(data: bytes) -> str:
     found = _CORRUPT.search(messages.take())
     if found is None:
         return ""
-    said = found[1] or found[2]
-    spare = _EXTRANEOUS.fullmatch(said.strip())
+    message = found[1] or found[2]
+    spare = _EXTRANEOUS.fullmatch(message.strip())
     if spare is not None and int(spare[1]) <= PADDING and len(set(data[: -len(END)][-int(spare[1]) :])) == 1:
         return ""
-    return said.strip()
+    return message.strip()
 
 
 def first_missing(stream: Stream, unit: int) -> int | None:

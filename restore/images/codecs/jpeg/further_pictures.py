@@ -11,8 +11,8 @@ _VIDEO = (b"MicroVideo", b"MotionPhoto")
 
 def pictures(mpf: bytes | None) -> int:
     """How many pictures an MPF segment (after its name) lists; 1 without one."""
-    place = _entries(mpf) if mpf else None
-    return place[2] if place else 1
+    position = _entries(mpf) if mpf else None
+    return position[2] if position else 1
 
 
 def _entries(mpf: bytes) -> tuple[str, int, int] | None:
@@ -23,8 +23,8 @@ def _entries(mpf: bytes) -> tuple[str, int, int] | None:
             return None
         (at,) = struct.unpack_from(order + "I", mpf, 4)
         (count,) = struct.unpack_from(order + "H", mpf, at)
-        for place in range(at + 2, at + 2 + 12 * count, 12):
-            tag, _, size, offset = struct.unpack_from(order + "HHII", mpf, place)
+        for position in range(at + 2, at + 2 + 12 * count, 12):
+            tag, _, size, offset = struct.unpack_from(order + "HHII", mpf, position)
             if tag == 0xB002 and offset + size <= len(mpf):
                 return order, offset, size // 16
     except struct.error:
@@ -67,16 +67,16 @@ def moved(data: bytes, old: bytes) -> bytes:
     found = _entries(data[now : now + 65536])
     if found is None:
         return data
-    made, (order, first, count) = bytearray(data), found
+    result, (order, first, count) = bytearray(data), found
     shift = (len(data) - len(old)) - (now - was)
     for index in range(count):
         at = now + first + 16 * index
         size, offset = struct.unpack_from(order + "II", data, at + 4)
         if index == 0:
-            struct.pack_into(order + "I", made, at + 4, len(data))
+            struct.pack_into(order + "I", result, at + 4, len(data))
         elif offset:
-            struct.pack_into(order + "II", made, at + 4, size, offset + shift)
-    return bytes(made)
+            struct.pack_into(order + "II", result, at + 4, size, offset + shift)
+    return bytes(result)
 
 
 def _place(data: bytes) -> int | None:

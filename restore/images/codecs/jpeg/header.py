@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from restore.images.errors import refuse
+from restore.images.errors import image_error
 from restore.images.orientation import rescaled_exif, rescaled_xmp
 
 EXIF, XMP, ICC, JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"JFIF\0"
@@ -41,14 +41,14 @@ def read_segments(read: Callable[[int], bytes], path: Path) -> Segments:
         while byte == b"\xff":
             byte = read(1)
         if not byte:
-            raise refuse(path, "truncated JPEG (it ends before its pixels); copy it again")
+            raise image_error(path, "truncated JPEG (it ends before its pixels); copy it again")
         marker = byte[0]
         if marker in (0x00, 0x01, *range(0xD0, 0xD9)):
             continue
         length = struct.unpack(">H", read(2).rjust(2, b"\0"))[0]
         payload = read(length - 2) if length >= 2 else b""
         if len(payload) < length - 2 or length < 2:
-            raise refuse(path, "truncated JPEG (it ends inside its header); copy it again")
+            raise image_error(path, "truncated JPEG (it ends inside its header); copy it again")
         if marker == 0xDA:
             break
         if marker in _FRAMES:
@@ -56,7 +56,7 @@ def read_segments(read: Callable[[int], bytes], path: Path) -> Segments:
         elif 0xE0 <= marker <= 0xEF or marker == COMMENT:
             found.kept.append((marker, payload))
     if not found.components:
-        raise refuse(path, "damaged JPEG (no frame header); export it again")
+        raise image_error(path, "damaged JPEG (no frame header); export it again")
     return found
 
 
@@ -64,7 +64,7 @@ def _note_frame(found: Segments, marker: int, payload: bytes, path: Path) -> Non
     precision, found.height, found.width, count = struct.unpack_from(">BHHB", payload)
     if marker not in (0xC0, 0xC1, 0xC2) or precision != 8:
         kind = f"marker {marker:#x}, {precision} bits"
-        raise refuse(path, f"a JPEG of a rare kind ({kind}); export it as ordinary JPEG or PNG")
+        raise image_error(path, f"a JPEG of a rare kind ({kind}); export it as ordinary JPEG or PNG")
     found.progressive = marker == 0xC2
     found.components = tuple(payload[6 + 3 * i : 9 + 3 * i] for i in range(count))
 

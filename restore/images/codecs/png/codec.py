@@ -23,7 +23,16 @@ from restore.images import colour_profiles, plausible
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.codecs.png import chunks, pixel_stream, text_chunks
 from restore.images.codecs.png.chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, RGB_ALPHA, SAMPLES, Chunk, Layout
-from restore.images.errors import Limits, check_size, damaged, missing, quiet, refuse, salvaged, share
+from restore.images.errors import (
+    Limits,
+    as_image_error,
+    check_size,
+    image_error,
+    missing_rows,
+    missing_share,
+    quiet,
+    salvage_warning,
+)
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, plain
 from restore.images.metadata import ImageHeader, Metadata, Provenance
@@ -67,12 +76,12 @@ class PngSource:
         stream = pixel_stream.inflated(self.path, layout)
         row, wrong = stream.first_missing, layout.broken_pixels and not stream.vouched
         if wrong and not self._salvage:
-            what = "the checksum of an IDAT chunk is wrong" + (f", {share(row, layout.height)}" if row is not None else "")
-            raise refuse(self.path, f"damaged PNG ({what}); copy it again, or restore what is there with --salvage")
+            what = "the checksum of an IDAT chunk is wrong" + (f", {missing_share(row, layout.height)}" if row is not None else "")
+            raise image_error(self.path, f"damaged PNG ({what}); copy it again, or restore what is there with --salvage")
         if wrong or row is not None:
             self._broken, self.copies = True, False
-            told = ["the checksum of its pixels is wrong: any of them may be"] if wrong else []
-            return told + ([self._missing(row)] if row is not None else [])
+            warnings = ["the checksum of its pixels is wrong: any of them may be"] if wrong else []
+            return warnings + ([self._missing(row)] if row is not None else [])
         if layout.broken_pixels:
             return ["the checksum of an IDAT chunk is wrong, but the pixels are what was compressed"]
         self._broken = layout.cut_pixels  # decoders want the checksum that is cut off
@@ -92,8 +101,8 @@ class PngSource:
         """A warning; ImageError unless salvaging."""
         height = self._layout.height
         if not self._salvage:
-            raise missing(self.path, "PNG", row, height)
-        return salvaged(row, height, "0")
+            raise missing_rows(self.path, "PNG", row, height)
+        return salvage_warning(row, height, "0")
 
     def _metadata(self, exif: bytes | None, warnings: list[str]) -> Metadata:
         layout = self._layout
@@ -119,15 +128,15 @@ class PngSource:
         if icc is not None and cicp is None:
             return icc, None
         try:
-            said = colour_profiles.said_by_png(cicp, *(layout.find(name) for name in (b"sRGB", b"gAMA", b"cHRM")))
+            colour_space = colour_profiles.from_png(cicp, *(layout.find(name) for name in (b"sRGB", b"gAMA", b"cHRM")))
         except ValueError as error:
             return icc, None if icc is not None else str(error)
-        if said.is_srgb:
+        if colour_space.is_srgb:
             return None, None
-        return colour_profiles.profile(said, gray=layout.colour in (GRAY, GRAY_ALPHA)), None
+        return colour_profiles.profile(colour_space, gray=layout.colour in (GRAY, GRAY_ALPHA)), None
 
     def frame(self, index: int) -> Frame:
-        with damaged(self.path, "PNG"), quiet:
+        with as_image_error(self.path, "PNG"), quiet:
             samples, warnings = self._samples()
             if self._layout.colour == PALETTE:
                 stored = self._expanded(samples)

@@ -110,7 +110,7 @@ def rebuilt(layout: Layout, data: bytes, *, fill: bool = True) -> np.ndarray:
     """The samples of an inflated stream, as `decoded` gives them; rows that aren't all there are 0 if `fill`, else an error."""
     channels = SAMPLES[layout.colour]
     shape = (layout.height, layout.width) if channels == 1 else (layout.height, layout.width, channels)
-    made = np.zeros(shape, np.uint16 if layout.depth == 16 else np.uint8)
+    samples = np.zeros(shape, np.uint16 if layout.depth == 16 else np.uint8)
     at = 0
     for one in passes(layout):
         height, width = one.size
@@ -121,8 +121,8 @@ def rebuilt(layout: Layout, data: bytes, *, fill: bool = True) -> np.ndarray:
                 raise ValueError("the stream of pixels breaks off")
             rows = rows[: len(rows) // one.row * one.row].ljust(height * one.row, b"\0")
         single = replace(layout, width=width, height=height)
-        made[one.top :: one.dy, one.left :: one.dx] = _samples(single, chunks.bare(single, [zlib.compress(rows, 1)]))
-    return made
+        samples[one.top :: one.dy, one.left :: one.dx] = _samples(single, chunks.bare(single, [zlib.compress(rows, 1)]))
+    return samples
 
 
 def _samples(layout: Layout, png: bytes) -> np.ndarray:

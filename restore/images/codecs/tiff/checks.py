@@ -15,7 +15,7 @@ from restore.images.codecs.jpeg import jpeg2000
 from restore.images.codecs.jpeg.codestream import complaint
 from restore.images.codecs.tiff import segments
 from restore.images.codecs.tiff.directories import enum_name
-from restore.images.errors import refuse
+from restore.images.errors import image_error
 
 _DEFLATE = (8, 32946)
 _JPEG = (7, 34892)
@@ -31,13 +31,13 @@ _FILLERS = (b"\x5a\x33\xc1" * 16, b"\x9a\x2c\x71" * 16)
 def refuse_implausible(page: TiffPage, path: Path, *, salvage: bool) -> None:
     """Refuse a page of more samples than the bytes of its segments can hold; segments left out on purpose count for nothing."""
     offsets, sizes = segments.listed(page)
-    wanted = int(np.prod(page.chunked))
-    empty = int(np.count_nonzero((sizes == 0) & (offsets == 0))) if len(sizes) == wanted else 0
-    if page.compression == 1 or not wanted or page.dtype is None:
+    expected = int(np.prod(page.chunked))
+    empty = int(np.count_nonzero((sizes == 0) & (offsets == 0))) if len(sizes) == expected else 0
+    if page.compression == 1 or not expected or page.dtype is None:
         return
-    samples = int(page.size) * (wanted - empty) // wanted
+    samples = int(page.size) * (expected - empty) // expected
     size = int(page.parent.filehandle.size)
-    coded = min(int(sizes[sizes > 0].sum()), size * (1 + wanted // 2))
+    coded = min(int(sizes[sizes > 0].sum()), size * (1 + expected // 2))
     if page.compression in _BYTES:  # tifffile gives bits as bytes, and 12 bits as 16
         codec, samples = _BYTES[page.compression], samples * _bits(page) // 8
     else:
@@ -70,7 +70,7 @@ def refuse_astray(file: TiffFile, pages: int, path: Path) -> None:
         own = sorted({one for one in _needed(page) if one[1] > one[0]})
         if _overlap(own, structure) or _overlap(own, own):
             what = "its strips or tiles lie over its header, or over each other" + (f", page {index + 1}" if index else "")
-            raise refuse(path, f"damaged TIFF ({what}); copy or export it again")
+            raise image_error(path, f"damaged TIFF ({what}); copy or export it again")
 
 
 def _structure(file: TiffFile, pages: int) -> Iterator[tuple[int, int]]:
@@ -129,13 +129,13 @@ def refuse_corrupt(page: TiffPage) -> None:
         file.seek(offset)
         data = file.read(size)
         if page.compression in _JPEG2000:
-            said = jpeg2000.complaint(data)
+            problem = jpeg2000.complaint(data)
         elif page.compression in _JPEG:
-            said = complaint(_with_tables(data, page.jpegtables))
+            problem = complaint(_with_tables(data, page.jpegtables))
         else:
-            said = _ccitt_complaint(page, data, index)
-        if said:
-            raise ValueError(f"the data of strip or tile {index + 1} are corrupt: {said}")
+            problem = _ccitt_complaint(page, data, index)
+        if problem:
+            raise ValueError(f"the data of strip or tile {index + 1} are corrupt: {problem}")
 
 
 def _with_tables(data: bytes, tables: bytes | None) -> bytes:
@@ -145,16 +145,16 @@ def _with_tables(data: bytes, tables: bytes | None) -> bytes:
 
 def _ccitt_complaint(page: TiffPage, data: bytes, index: int) -> str:
     """What follows the data can change only what the data don't decide: so it is decoded with several ends, and compared."""
-    known = data.rstrip(b"\0")
+    body = data.rstrip(b"\0")
     # a code may end with three zeros (black 18), which may be all that is in its last byte
-    ends = [bytes([filler[0] & 0x1F]) + filler[1:] for filler in _FILLERS] if len(known) < len(data) else list(_FILLERS)
+    ends = [bytes([filler[0] & 0x1F]) + filler[1:] for filler in _FILLERS] if len(body) < len(data) else list(_FILLERS)
     if page.fillorder == 2:
-        known = bytes(imagecodecs.bitorder_decode(known))
+        body = bytes(imagecodecs.bitorder_decode(body))
     rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
     if not page.is_tiled:
         rows = min(rows, page.imagelength - index * rows % page.imagelength)
     width = page.tilewidth if page.is_tiled else page.imagewidth
     decode = {_CCITT_RLE: imagecodecs.ccittrle_decode, _CCITT_3: imagecodecs.ccittfax3_decode, _CCITT_4: imagecodecs.ccittfax4_decode}
     options = {"t4options": page.tags.valueof(292, default=0)} if page.compression == _CCITT_3 else {}
-    first, second = (decode[page.compression](known + filler, rows, width, **options) for filler in ends)
+    first, second = (decode[page.compression](body + filler, rows, width, **options) for filler in ends)
     return "" if np.array_equal(first, second) else "they end early"

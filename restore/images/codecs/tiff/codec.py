@@ -30,7 +30,7 @@ from restore.images.codecs.tiff import checks, new_file, patching, segments, sta
 from restore.images.codecs.tiff.directories import count_pages, enum_name, opened, read_header, tag_value
 from restore.images.codecs.tiff.raw import camera_raw
 from restore.images.codecs.tiff.samples import COLOURS, expanded, mapping_of, shaped
-from restore.images.errors import Limits, check_size, damaged, quiet, refuse, share
+from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_share, quiet
 from restore.images.frame import Frame
 from restore.images.metadata import ImageHeader, Provenance
 from restore.images.orientation import upright
@@ -39,15 +39,15 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says 
 _JPEGS = (6, 7, 33007, 34892)
 
 
-def _gaps(page: TiffPage, index: int, planes: int, there: int) -> str:
+def _gaps(page: TiffPage, index: int, planes: int, present: int) -> str:
     """What is missing of a page's pixels; "" where nothing is."""
-    if there < planes:
-        return f"{planes - there} of {planes} planes are missing, from plane {there + 1} on"
+    if present < planes:
+        return f"{planes - present} of {planes} planes are missing, from plane {present + 1} on"
     rows = segments.missing_rows(page)
     if not rows.any():
         return ""
     first, height = int(rows.argmax()), page.imagelength
-    return f"{share(first, height, int(rows.sum()))}" + (f", page {index + 1}" if index else "")
+    return f"{missing_share(first, height, int(rows.sum()))}" + (f", page {index + 1}" if index else "")
 
 
 def _check_page(page: TiffPage, path: Path) -> None:
@@ -55,13 +55,13 @@ def _check_page(page: TiffPage, path: Path) -> None:
     where = f"page {page.index + 1}"
     if page.photometric not in COLOURS or (page.photometric == PHOTOMETRIC.YCBCR and page.compression not in _JPEGS):
         kind = enum_name(page.photometric, PHOTOMETRIC)
-        raise refuse(path, f"{where} has the colour model {kind}, which restore can't map to RGB; export it as RGB")
+        raise image_error(path, f"{where} has the colour model {kind}, which restore can't map to RGB; export it as RGB")
     if page.imagedepth > 1 or page.dtype is None or page.dtype.kind not in "buif":
-        raise refuse(path, f"{where} holds a volume, or samples that restore doesn't know; export it as gray or RGB")
+        raise image_error(path, f"{where} holds a volume, or samples that restore doesn't know; export it as gray or RGB")
     if page.samplesperpixel < COLOURS[PHOTOMETRIC(page.photometric)]:
-        raise refuse(path, f"{where} has too few samples for its colour model; export it again")
+        raise image_error(path, f"{where} has too few samples for its colour model; export it again")
     if (planes := tag_value(page, 284, 1)) not in (1, 2):
-        raise refuse(path, f"damaged TIFF ({where} has PlanarConfiguration {planes}, which is neither 1 nor 2); export it again")
+        raise image_error(path, f"damaged TIFF ({where} has PlanarConfiguration {planes}, which is neither 1 nor 2); export it again")
 
 
 class TiffSource:
@@ -75,7 +75,7 @@ class TiffSource:
 
     def frame(self, index: int) -> Frame:
         number, plane = self._plan[index]
-        with damaged(self.path, "TIFF"), quiet, opened(self.path, self._end) as file:
+        with as_image_error(self.path, "TIFF"), quiet, opened(self.path, self._end) as file:
             page = file.pages[number]
             assert isinstance(page, TiffPage)
             several = (number, 1) in self._plan
@@ -95,7 +95,7 @@ class TiffSource:
         return decoding.call(decode_page, self.path, self._end, number, self._whole, samples=int(page.size), coded=coded)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        with damaged(self.path, "TIFF"), quiet:
+        with as_image_error(self.path, "TIFF"), quiet:
             with opened(self.path, self._end) as file:
                 palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))
             if palette:
@@ -127,20 +127,20 @@ class TiffCodec(Codec):
     def open(self, path: Path, limits: Limits) -> TiffSource:
         """Read the directories of all pages; ImageError as `read` says."""
         warnings: list[str] = []
-        with damaged(path, "TIFF"):
+        with as_image_error(path, "TIFF"):
             raw = camera_raw(path)
         if raw is not None:
-            raise refuse(path, f"camera raw ({raw}); develop it to a 16-bit TIFF first")
+            raise image_error(path, f"camera raw ({raw}); develop it to a 16-bit TIFF first")
         with path.open("rb") as file:
             pages, cut = count_pages(file, path)
         if cut is not None:
             what = "truncated TIFF (a page's directory lies beyond its end)"
             if not limits.salvage or not pages:
-                raise refuse(path, f"{what}; copy it again" + (", or restore what is there with --salvage" if pages else ""))
+                raise image_error(path, f"{what}; copy it again" + (", or restore what is there with --salvage" if pages else ""))
             warnings.append(f"all pages but the first {pages} are missing")
-        with damaged(path, "TIFF"), quiet, opened(path, cut) as file:
+        with as_image_error(path, "TIFF"), quiet, opened(path, cut) as file:
             if len(file.pages) < pages:
-                raise refuse(path, f"damaged TIFF (only {len(file.pages)} of {pages} pages are readable); export it again")
+                raise image_error(path, f"damaged TIFF (only {len(file.pages)} of {pages} pages are readable); export it again")
             plan: list[tuple[int, int]] = []
             whole = cut is None
             for index in range(pages):
@@ -149,13 +149,13 @@ class TiffCodec(Codec):
                 check_size(path, page.imagelength, page.imagewidth, limits.max_pixels)
                 _check_page(page, path)
                 checks.refuse_implausible(page, path, salvage=limits.salvage)
-                said, there = stacks.count(file, index)
-                found = _gaps(page, index, said, there)
-                if found and not limits.salvage:
-                    raise refuse(path, f"truncated TIFF ({found}); copy it again, or restore what is there with --salvage")
-                warnings += [f"{found}: they are 0, the rest was restored"] if found else []
-                whole = whole and not found
-                plan += [(index, plane) for plane in range(said)]
+                declared, present = stacks.count(file, index)
+                gaps = _gaps(page, index, declared, present)
+                if gaps and not limits.salvage:
+                    raise image_error(path, f"truncated TIFF ({gaps}); copy it again, or restore what is there with --salvage")
+                warnings += [f"{gaps}: they are 0, the rest was restored"] if gaps else []
+                whole = whole and not gaps
+                plan += [(index, plane) for plane in range(declared)]
             checks.refuse_astray(file, pages, path)
             return TiffSource(path, plan, read_header(file, pages, len(plan), warnings), whole=whole, end=cut)
 

@@ -12,7 +12,7 @@ from tifffile import TiffFile, TiffPage
 
 from restore.images import exif
 from restore.images.codecs.tiff import geometry, new_file
-from restore.images.errors import refuse
+from restore.images.errors import image_error
 from restore.images.metadata import ImageHeader, Metadata
 from restore.images.orientation import swaps_sides, upright_exif, upright_xmp
 
@@ -37,27 +37,27 @@ def count_pages(file: BinaryIO, path: Path) -> tuple[int, int | None]:
     order = "<" if start[:2] == b"II" else ">"
     big = start[2:4] in (b"+\0", b"\0+")
     count, pointer, entry = ("Q", "Q", 20) if big else ("H", "I", 12)
-    seen: set[int] = set()
-    place = 8 if big else 4
+    visited: set[int] = set()
+    pointer_at = 8 if big else 4
     try:
-        (at,) = struct.unpack_from(order + pointer, start, place)
+        (at,) = struct.unpack_from(order + pointer, start, pointer_at)
         while at:
-            if at in seen or len(seen) > 65535:
-                raise refuse(path, "damaged TIFF (its pages refer to each other in a circle); export it again")
+            if at in visited or len(visited) > 65535:
+                raise image_error(path, "damaged TIFF (its pages refer to each other in a circle); export it again")
             file.seek(at)
             (tags,) = struct.unpack(order + count, file.read(struct.calcsize(count)))
             after = at + struct.calcsize(count) + tags * entry
             if after > size:
-                return len(seen), place
+                return len(visited), pointer_at
             file.seek(after)
             (following,) = struct.unpack(order + pointer, file.read(struct.calcsize(pointer)))
-            seen.add(at)
-            at, place = following, after
+            visited.add(at)
+            at, pointer_at = following, after
     except struct.error:
-        return len(seen), place
-    if not seen:
-        raise refuse(path, "damaged TIFF (it has no pages); export it again")
-    return len(seen), None
+        return len(visited), pointer_at
+    if not visited:
+        raise image_error(path, "damaged TIFF (it has no pages); export it again")
+    return len(visited), None
 
 
 def tag_value(page: TiffPage, code: int, default: int) -> int:

@@ -27,16 +27,16 @@ _IMAGEJ_ORIGIN = re.compile(r"(?m)^([xy]origin=)([0-9.eE+-]+)")
 def changes(page: TiffPage, shape: tuple[int, int], scale: float) -> dict[int, Any]:
     """Tag -> its new value, for a page whose pixels have become (height, width) `shape`, upright and `scale` times as fine."""
     swapped = swaps_sides(int(page.tags.valueof(274, default=1)))
-    made: dict[int, Any] = {}
+    changed: dict[int, Any] = {}
     if scale != 1 or swapped:
-        made |= _described(page, shape, scale, swapped=swapped)
+        changed |= _described(page, shape, scale, swapped=swapped)
     if scale != 1:
-        made |= _geographic(page, scale)
+        changed |= _geographic(page, scale)
     xmp = page.tags.valueof(700)
     if isinstance(xmp, bytes):
         new = rescaled_xmp(upright_xmp(xmp, swapped=swapped), scale, shape)
-        made |= {700: new} if new != xmp else {}
-    return made
+        changed |= {700: new} if new != xmp else {}
+    return changed
 
 
 def _described(page: TiffPage, shape: tuple[int, int], scale: float, *, swapped: bool) -> dict[int, Any]:
@@ -48,12 +48,12 @@ def _described(page: TiffPage, shape: tuple[int, int], scale: float, *, swapped:
         return {270: new.encode() + b"\0"} if new else {}
     if page.is_imagej and scale != 1 and _IMAGEJ_ORIGIN.search(text):
         return {270: _IMAGEJ_ORIGIN.sub(lambda m: f"{m[1]}{float(m[2]) * scale:.10g}", text).encode("latin-1", "replace") + b"\0"}
-    said = page.tags.valueof(_MICRO_MANAGER)
-    if isinstance(said, dict) and scale != 1:
-        new_said = {**said, **{k: v for k, v in (("Width", shape[1]), ("Height", shape[0])) if k in said}}
-        if isinstance(said.get("PixelSizeUm"), int | float):
-            new_said["PixelSizeUm"] = said["PixelSizeUm"] / scale
-        return {_MICRO_MANAGER: json.dumps(new_said).encode() + b"\0"}
+    described = page.tags.valueof(_MICRO_MANAGER)
+    if isinstance(described, dict) and scale != 1:
+        new_description = {**described, **{k: v for k, v in (("Width", shape[1]), ("Height", shape[0])) if k in described}}
+        if isinstance(described.get("PixelSizeUm"), int | float):
+            new_description["PixelSizeUm"] = described["PixelSizeUm"] / scale
+        return {_MICRO_MANAGER: json.dumps(new_description).encode() + b"\0"}
     return {}
 
 
@@ -81,8 +81,8 @@ def ome(text: str, scale: float, *, swapped: bool = False) -> str:
 def _shaped(page: TiffPage, text: str, shape: tuple[int, int], scale: float) -> str | None:
     """tifffile's description with the new numbers of rows and columns; None where it doesn't fit the page."""
     try:
-        said = json.loads(text)
-        sizes = [int(n) for n in said["shape"]]
+        described = json.loads(text)
+        sizes = [int(n) for n in described["shape"]]
     except (ValueError, KeyError, TypeError):
         return None
     if tuple(sizes[-len(page.shape) :]) != page.shape:
@@ -90,9 +90,9 @@ def _shaped(page: TiffPage, text: str, shape: tuple[int, int], scale: float) -> 
     at = len(sizes) - len(page.shape)
     sizes[at + page.axes.index("Y")], sizes[at + page.axes.index("X")] = shape
     for name in ("PhysicalSizeX", "PhysicalSizeY"):
-        if isinstance(said.get(name), int | float):
-            said[name] = said[name] / scale
-    return json.dumps({**said, "shape": sizes})
+        if isinstance(described.get(name), int | float):
+            described[name] = described[name] / scale
+    return json.dumps({**described, "shape": sizes})
 
 
 def _geographic(page: TiffPage, scale: float) -> dict[int, Any]:
@@ -101,15 +101,15 @@ def _geographic(page: TiffPage, scale: float) -> dict[int, Any]:
     rows = [keys[i : i + 4] for i in range(4, len(keys) - 3, 4)]
     point = any(row[0] == _RASTER_TYPE and row[1] == 0 and row[3] == _PIXEL_IS_POINT for row in rows)
 
-    def moved(place: float, *, centre: bool = point) -> float:
-        return (place + 0.5) * scale - 0.5 if centre else place * scale
+    def moved(position: float, *, centre: bool = point) -> float:
+        return (position + 0.5) * scale - 0.5 if centre else position * scale
 
-    made: dict[int, Any] = {}
+    changed: dict[int, Any] = {}
     size, ties, matrix, rpc = (page.tags.valueof(code) for code in GEOGRAPHIC)
     if size and len(size) == 3:
-        made[_PIXEL_SCALE] = (size[0] / scale, size[1] / scale, size[2])
+        changed[_PIXEL_SCALE] = (size[0] / scale, size[1] / scale, size[2])
     if ties and len(ties) % 6 == 0:
-        made[_TIEPOINTS] = tuple(moved(v) if i % 6 < 2 else v for i, v in enumerate(ties))
+        changed[_TIEPOINTS] = tuple(moved(v) if i % 6 < 2 else v for i, v in enumerate(ties))
     if matrix and len(matrix) == 16:
         new = list(matrix)
         for row in range(0, 16, 4):
@@ -117,11 +117,11 @@ def _geographic(page: TiffPage, scale: float) -> dict[int, Any]:
             new[row], new[row + 1] = a / scale, b / scale
             if point:
                 new[row + 3] += (a + b) * (0.5 / scale - 0.5)
-        made[_TRANSFORM] = tuple(new)
+        changed[_TRANSFORM] = tuple(new)
     if rpc and len(rpc) >= 10:
         line, sample = moved(rpc[2], centre=True), moved(rpc[3], centre=True)
-        made[_RPC] = (*rpc[:2], line, sample, *rpc[4:7], rpc[7] * scale, rpc[8] * scale, *rpc[9:])
-    return made
+        changed[_RPC] = (*rpc[:2], line, sample, *rpc[4:7], rpc[7] * scale, rpc[8] * scale, *rpc[9:])
+    return changed
 
 
 def fit_exif(page: TiffPage, shape: tuple[int, int], scale: float, *, swapped: bool) -> None:
@@ -134,14 +134,14 @@ def fit_exif(page: TiffPage, shape: tuple[int, int], scale: float, *, swapped: b
     (at,) = struct.unpack(order + pointer, file.read(struct.calcsize(pointer)))
     file.seek(at)
     (count,) = struct.unpack(order + head, file.read(struct.calcsize(head)))
-    for place in range(at + struct.calcsize(head), at + struct.calcsize(head) + width * min(count, 4096), width):
-        file.seek(place)
+    for position in range(at + struct.calcsize(head), at + struct.calcsize(head) + width * min(count, 4096), width):
+        file.seek(position)
         entry = bytearray(file.read(width))
         if len(entry) < width:
             return
         (code,) = struct.unpack_from(order + "H", entry)
         if code in (_PIXEL_X, _PIXEL_Y) and _set(entry, order, shape[code == _PIXEL_X], pointer):
-            file.seek(place)
+            file.seek(position)
             file.write(bytes(entry))
         elif code in (_FOCAL_X, _FOCAL_Y) and not big and struct.unpack_from(order + "HI", entry, 2) == (5, 1):
             (where,) = struct.unpack_from(order + "I", entry, 8)

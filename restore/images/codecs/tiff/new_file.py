@@ -41,8 +41,8 @@ def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: flo
                 sides.append(swaps_sides(int(page.tags.valueof(274, default=1))))
     next(frames, None)
     hang(path, hung)
-    with TiffFile(path, mode="r+") as made:
-        for page, swapped in zip(made.pages, sides, strict=False):
+    with TiffFile(path, mode="r+") as written:
+        for page, swapped in zip(written.pages, sides, strict=False):
             assert isinstance(page, TiffPage)
             geometry.fit_exif(page, (page.imagelength, page.imagewidth), scale, swapped=swapped)
 
@@ -146,18 +146,18 @@ _TEXT_TAGS = {"Description": 270, "Title": 270, "Author": 315, "Copyright": 3343
 
 def _described(top: exif.Directory, texts: tuple[tuple[str, str], ...]) -> list[tuple[int, int, int, Any, bool]]:
     """Extra tags of what EXIF and texts say; what no tag says goes into the description, a line each."""
-    made = {e.code: (e.kind, e.count, e.data) for e in top.entries if e.code not in exif.OF_THE_PIXELS and e.code != 274}
+    tags = {e.code: (e.kind, e.count, e.data) for e in top.entries if e.code not in exif.OF_THE_PIXELS and e.code != 274}
     lines: list[str] = []
     for keyword, text in texts:
         code = _TEXT_TAGS.get(keyword, 270)
-        if code != 270 and code not in made:
-            made[code] = (2, len(text.encode()) + 1, text.encode() + b"\0")
+        if code != 270 and code not in tags:
+            tags[code] = (2, len(text.encode()) + 1, text.encode() + b"\0")
         elif code != 270 or keyword not in ("Description", "Comment"):
             lines.append(f"{keyword}: {text}")
         else:
             lines.append(text)
     if lines:
-        old = made.get(270, (2, 0, b""))[2].rstrip(b"\0 ")
+        old = tags.get(270, (2, 0, b""))[2].rstrip(b"\0 ")
         new = b"\n".join([*([old] if old else []), *(line.encode() for line in lines if line.encode() != old)]) + b"\0"
-        made[270] = (2, len(new), new)
-    return [(code, kind, count, data, True) for code, (kind, count, data) in made.items()]
+        tags[270] = (2, len(new), new)
+    return [(code, kind, count, data, True) for code, (kind, count, data) in tags.items()]

@@ -32,10 +32,10 @@ def patch(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float =
     """
     shutil.copyfile(source, path)
     if end is not None:
-        with path.open("r+b") as made:
-            width = 8 if made.read(4)[2:4] in (b"+\0", b"\0+") else 4
-            made.seek(end)
-            made.write(bytes(width))
+        with path.open("r+b") as copied:
+            width = 8 if copied.read(4)[2:4] in (b"+\0", b"\0+") else 4
+            copied.seek(end)
+            copied.write(bytes(width))
     with TiffFile(path, mode="r+") as file:
         planes = [stacks.count(file, index)[0] for index in range(len(file.pages))]
         kept = _not_free(file)

@@ -76,9 +76,9 @@ def _directories(file: BinaryIO, start: bytes) -> tuple[_Tags, list[_Tags]]:
 
     (at,) = struct.unpack_from(order + ("Q" if big else "I"), start, 8 if big else 4)
     pages: list[_Tags] = []
-    seen: set[int] = set()
-    while at and at not in seen and len(pages) < 8:
-        seen.add(at)
+    visited: set[int] = set()
+    while at and at not in visited and len(pages) < 8:
+        visited.add(at)
         pages.append(tags(at))
         at = _next(read, at, order, big=big)
     below = [tags(sub) for page in pages for sub in page.numbers(_SUBIFDS)[:8]]

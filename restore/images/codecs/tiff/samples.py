@@ -31,8 +31,8 @@ def shaped(page: TiffPage, samples: np.ndarray) -> np.ndarray:
     """(H, W) or (H, W, samples) as coded, not yet upright."""
     if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         samples = np.ascontiguousarray(np.moveaxis(samples.reshape(page.samplesperpixel, *page_shape(page)), 0, -1))
-    wanted = page_shape(page) + ((page.samplesperpixel,) if page.samplesperpixel > 1 else ())
-    samples = samples.reshape(wanted)
+    shape = page_shape(page) + ((page.samplesperpixel,) if page.samplesperpixel > 1 else ())
+    samples = samples.reshape(shape)
     if samples.dtype == bool:
         return samples.astype(np.uint8)
     return samples.astype(samples.dtype.newbyteorder("="), copy=False)

@@ -18,15 +18,15 @@ def count(file: TiffFile, index: int) -> tuple[int, int]:
     page = file.pages[index]
     if not isinstance(page, TiffPage) or not page.is_contiguous or page.dtype is None or not page.nbytes:
         return 1, 1
-    said = _said(file, page, index)
+    declared = _declared(file, page, index)
     left = file.filehandle.size - page.dataoffsets[0]
     # a description that outlived its stack: nothing like a second plane follows
-    if said <= 1 or left < 1.5 * page.nbytes:
+    if declared <= 1 or left < 1.5 * page.nbytes:
         return 1, 1
-    return said, min(said, left // page.nbytes)
+    return declared, min(declared, left // page.nbytes)
 
 
-def _said(file: TiffFile, page: TiffPage, index: int) -> int:
+def _declared(file: TiffFile, page: TiffPage, index: int) -> int:
     alone = len(file.pages) == 1
     if index == 0 and alone and page.is_stk:
         return int((file.stk_metadata or {}).get("NumberPlanes", 1))
@@ -36,17 +36,17 @@ def _said(file: TiffFile, page: TiffPage, index: int) -> int:
     if text is None:
         return 1
     try:
-        said: dict[str, Any] = json.loads(text)
-        total = int(np.prod([int(n) for n in said["shape"]], dtype=np.int64))
+        declared: dict[str, Any] = json.loads(text)
+        total = int(np.prod([int(n) for n in declared["shape"]], dtype=np.int64))
     except (ValueError, KeyError, TypeError):
         return 1
-    if not (said.get("truncated") or alone) or total % page.size:
+    if not (declared.get("truncated") or alone) or total % page.size:
         return 1
     return total // page.size
 
 
-def _of_imagej(said: dict[str, Any], page: TiffPage) -> int:
-    frames, slices, channels, images = (int(said.get(name, 1)) for name in ("frames", "slices", "channels", "images"))
+def _of_imagej(declared: dict[str, Any], page: TiffPage) -> int:
+    frames, slices, channels, images = (int(declared.get(name, 1)) for name in ("frames", "slices", "channels", "images"))
     if channels == page.samplesperpixel:  # the samples of a pixel, counted as channels
         channels = 1
     return max(images, frames * slices * channels, 1)
