@@ -1,4 +1,4 @@
-"""Files <-> arrays without loss: `read` a picture, let a network see its frames, `save` it as it was.
+"""Files <-> arrays without loss: `read` a picture, restore its normalized frames, `save` it in its own format.
 
     picture = read(path)
     picture.save(temporary, (f.encode(restore(f.normalized())) for f in map(picture.frame, range(picture.frames))))

@@ -1,7 +1,7 @@
-"""Which files of a folder are pictures: by content first, by suffix where a file is broken. One place for every command.
+"""Which files of a folder are pictures: by content, and by suffix where a file is broken. Every command asks here.
 
-A folder's file is a picture to restore, a picture of a format that no codec reads (it is told, with what would help), a DICOM object
-without pictures, or none of these. The first 512 bytes are read (of DICOM files 2 KB), no more.
+A file is a picture, a picture of a format that no codec reads, a DICOM object without pixels, or something else. Only the first 512 bytes
+are read (2 KB of DICOM files).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Look:
     """What a file is.
 
     Attributes:
-        kind: "picture" (offer it to `read`), "foreign" (a picture, but of a format that `read` refuses), "object" (DICOM without
-            pictures) or "other".
-        what: which foreign picture ("a GIF picture") or object ("SR"); else "".
+        kind: "picture" (`read` opens it), "foreign" (a picture of a format that `read` refuses), "object" (DICOM without pixels) or
+            "other".
+        what: the foreign format ("a GIF picture") or the object ("SR"); else "".
     """
 
     kind: Literal["picture", "foreign", "object", "other"]
@@ -30,12 +30,12 @@ class Look:
 
     @property
     def is_picture(self) -> bool:
-        """Whether it gets its line in a run: every picture does, one that cannot be read with its reason."""
+        """Whether a run reports it. A picture that cannot be read is reported with the reason."""
         return self.kind in ("picture", "foreign")
 
 
 def look(path: Path) -> Look:
-    """What a file is, by its first bytes, and by its suffix where these say nothing. Hidden files are no pictures.
+    """Classify a file by its first bytes, and by its suffix where these are unknown. Hidden files are no pictures.
 
     Raises:
         OSError: it cannot be read.
@@ -57,7 +57,7 @@ def look(path: Path) -> Look:
 
 
 def looked(path: Path) -> Look:
-    """`look`, where a file that cannot be read counts by its suffix."""
+    """`look`, but a file that cannot be read is classified by its suffix."""
     try:
         return look(path)
     except OSError:
@@ -65,6 +65,6 @@ def looked(path: Path) -> Look:
 
 
 def stem(name: str) -> str:
-    """A picture's name without its suffix; what is no picture's suffix (1.2.840, or `a.acr`) is part of the name."""
+    """A picture's name without its suffix. A suffix of no picture format (1.2.840, `a.acr`) is part of the name."""
     suffix = Path(name).suffix
     return name[: -len(suffix)] if suffix.lower() in SUFFIXES else name

@@ -1,4 +1,4 @@
-"""The mappings of everyday samples: linear ranges, and CMYK inks. (DICOM's are in codecs/dicom/values.py.)"""
+"""The mappings of everyday samples: linear ranges, and CMYK. (DICOM's are in codecs/dicom/values.py.)"""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from restore.images.mapping import Mapping
 
 BEYOND = 1e6
-"""Samples further than this from black (white being 1) are no picture: broken pixels, and markers such as -1e30."""
+"""Normalized pixels beyond this are not valid: broken pixels, and markers such as -1e30."""
 _FAR = 1.0
-"""Pixels further outside the range of 99.8 % of a picture than this many times that range are taken for hot or dead ones."""
+"""A pixel is hot or dead if it lies further outside the range of 99.8 % of the pixels than this many times that range."""
 
 
 def _split(stored: np.ndarray, channels: int) -> np.ndarray:
@@ -31,9 +31,9 @@ def _joined(stored: np.ndarray, colour: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Linear(Mapping):
-    """normalized = (stored - low) / (high - low), mirrored for MINISWHITE; extra channels (alpha) pass by.
+    """normalized = (stored - low) / (high - low), inverted for MINISWHITE. Alpha and other channels stay.
 
-    Exact for the integers of 8 and 16 bits; wider samples keep their precision because only the change is added.
+    Exact for integers of 8 and 16 bits. Wider samples keep their precision because only the change is added.
     """
 
     low: float
@@ -42,13 +42,13 @@ class Linear(Mapping):
     inverted: bool = False
     alpha_channel: int | None = None
     key: tuple[int, ...] | None = None
-    """The colour that means 'transparent' (PNG tRNS): those pixels stay, and no other pixel becomes it."""
+    """The colour that means 'transparent' (PNG tRNS). Those pixels stay, and no other pixel gets this colour."""
     limit: tuple[int, int] | None = None
     """The integers a sample may take; None for those of its type."""
     floor: float | None = None
-    """No restored sample is lower: 0 for light that is measured without an offset (linear HDR, counts)."""
+    """The lowest restored sample: 0 for light that is measured without an offset (linear HDR, counts)."""
     padding: tuple[float, float] | None = None
-    """Samples from the first to the second are no picture (DICOM's PixelPaddingValue): they stay, and no other sample becomes one."""
+    """Samples in this closed range are padding (DICOM's PixelPaddingValue). They stay, and no other sample gets into it."""
 
     @property
     def opaque(self) -> float:
@@ -73,15 +73,15 @@ class Linear(Mapping):
         return 1 - values if self.inverted else values
 
     def _table(self, dtype: np.dtype) -> np.ndarray | None:
-        """The normalized value of every sample that 8 or 16 unsigned bits can hold, several times quicker to look up than to compute;
-        None for other types, and where some samples are no picture.
+        """The normalized value of every sample of 8 or 16 unsigned bits: looking up is several times as fast as computing.
+        None for other types, and where there is padding.
         """
         if dtype.kind != "u" or dtype.itemsize > 2 or self.padding is not None:
             return None
         return self._raw(np.arange(2 ** (8 * dtype.itemsize), dtype=dtype))
 
     def _usable(self, colour: np.ndarray, raw: np.ndarray) -> np.ndarray:
-        """Which samples (h, W, channels) are a picture: finite, not absurdly far from it, no padding."""
+        """Which samples (h, W, channels) are valid: finite, within `BEYOND`, no padding."""
         with np.errstate(invalid="ignore"):
             usable = np.abs(raw) <= BEYOND  # false for NaN
             if self.padding is not None:
@@ -146,7 +146,7 @@ class Linear(Mapping):
         return float(bounds.min), float(np.nextafter(bounds.max, 0)) if bounds.bits == 64 else float(bounds.max)
 
     def _beside_padding(self, new: np.ndarray) -> np.ndarray:
-        """Samples that became padding, moved to the nearest value that is none."""
+        """`new` with samples that became padding moved to the nearest other value."""
         if self.padding is None:
             return new
         low, high = self.padding
@@ -187,10 +187,9 @@ class Linear(Mapping):
 
 @dataclass(frozen=True)
 class Cmyk(Mapping):
-    """CMYK, `full` being full ink: R = (1 - C)(1 - K) and so on, without colour management.
+    """CMYK without colour management: R = (1 - C)(1 - K) and so on. The sample `full` is full ink.
 
-    A changed pixel keeps its black where it can: only where the new colour is brighter than the black allows, the black
-    gives way.
+    A changed pixel keeps its black, unless the new colour is brighter than that black allows.
     """
 
     full: float
@@ -233,16 +232,15 @@ def plain(stored: np.ndarray, *, alpha: bool | None = None) -> Linear:
 
 
 def with_maximum(maximum: int, channels: int = 1, *, inverted: bool = False, alpha_channel: int | None = None) -> Linear:
-    """The mapping of unsigned samples that end at `maximum` (1-bit, 12-bit, a PGM's maxval): that is white."""
+    """The mapping of unsigned samples whose white is `maximum` (1-bit, 12-bit, a PGM's maxval)."""
     return Linear(0, float(maximum), channels, inverted, alpha_channel, limit=(0, maximum))
 
 
 def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: int | None) -> Linear:
-    """The mapping of samples whose type names no white (float, signed, 32-bit): scaled by their own range.
+    """The mapping of samples whose type has no white (float, signed, 32-bit): scaled by their own range.
 
-    Values within [0, 1] are taken as they are (floats). Otherwise the range is that between the 0.1th and the 99.9th
-    percentile of a regular sample of the finite values, so that a few hot pixels don't darken the picture. Samples that are nowhere
-    negative stay so.
+    Floats within [0, 1] are taken as they are. Otherwise the range lies between the 0.1th and the 99.9th percentile of a regular
+    sample of the finite values, so that a few hot pixels do not darken the picture. A picture without negative samples gets none.
     """
     colour = _split(stored, channels)
     step = max(1, int(np.sqrt(colour.size / 500_000)))
@@ -260,7 +258,7 @@ def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: 
 
 
 def extent_of(values: np.ndarray) -> tuple[float, float]:
-    """The lowest and the highest of some integers; a few hot or dead pixels far from all others are left out."""
+    """The lowest and the highest of some integers, without a few hot or dead pixels far from all others."""
     low, high = float(values.min()), float(values.max())
     flat = values.ravel()
     inner, outer = inner_range(flat[:: max(1, flat.size // 500_000)])
@@ -269,7 +267,7 @@ def extent_of(values: np.ndarray) -> tuple[float, float]:
 
 
 def inner_range(sample: np.ndarray) -> tuple[float, float]:
-    """The range of a sample without its lowest and highest thousandth, and without its lowest and highest value in any case."""
+    """The range of a sample without its lowest and highest thousandth, which are one value each at least."""
     aside = max(1, round(sample.size / 1000)) if sample.size > 16 else 0
     ordered = np.partition(sample.ravel(), (aside, sample.size - 1 - aside))
     return float(ordered[aside]), float(ordered[-1 - aside])

@@ -1,4 +1,4 @@
-"""What a file says of its picture beside the pixels, and what travels with them into another format."""
+"""What a file says of its picture beside the pixels, and what goes along into another format."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from restore.images.orientation import rescaled_exif, rescaled_xmp
 
 @dataclass(frozen=True)
 class Metadata:
-    """What travels along when a picture changes its format: each as raw bytes, or None."""
+    """What goes along when a picture changes its format."""
 
     icc: bytes | None = None
     exif: bytes | None = None
-    """Starting at the TIFF header ("II" or "MM"), orientation already reset."""
+    """From the TIFF header ("II" or "MM") on; the orientation is already reset."""
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     """Horizontal, vertical."""
     texts: tuple[tuple[str, str], ...] = ()
-    """(keyword, text), the keywords being PNG's: Title, Author, Description, Comment, ..."""
+    """(keyword, text) with PNG's keywords: Title, Author, Description, Comment, ..."""
     unconvertible: str | None = None
-    """What the file says of its colours that no ICC profile can say; such a picture keeps its format."""
+    """Why no ICC profile describes the picture's colours, so that it keeps its format; None where one does."""
 
     def rescaled(self, scale: float, size: tuple[int, int]) -> Metadata:
-        """What travels with (height, width) pixels, `scale` times as fine."""
+        """The metadata of pixels `scale` times as fine; `size` is (height, width)."""
         if scale == 1:
             return self
         dpi = (self.dpi[0] * scale, self.dpi[1] * scale) if self.dpi else None
@@ -44,14 +44,12 @@ class ImageHeader:
     lossy: bool = False
     """Whether its pixels are coded with loss, so that another format may code them with loss too."""
     upright: bool = True
-    """False when the orientation tag turns the stored pixels: then even an unchanged picture is written anew."""
+    """False where an orientation tag was applied to the stored pixels: then even an unchanged picture is written anew."""
     metadata: Metadata = field(default_factory=Metadata)
     warnings: tuple[str, ...] = ()
-    """What the user should know of this file though it can be restored, one sentence each: a further picture that is not
-    kept, a missing end.
-    """
+    """What the user should know of the file, one sentence each: a second picture that is not kept, a missing end."""
     ending: bytes = b""
-    """What an unchanged copy needs at its end to be a whole file."""
+    """Bytes that make an unchanged copy a whole file, where the file lacks its end."""
 
     def enlarged(self, scale: float) -> tuple[int, int]:
         """(height, width) `scale` times as large."""
@@ -60,9 +58,9 @@ class ImageHeader:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a format that can say how a picture came about (DICOM) says."""
+    """How a picture came about, for formats that record it (DICOM)."""
 
     description: str = ""
     settings: str = ""
     scale: float = 1.0
-    """How many times finer the written pixels are than those read: what is said of their size on paper or in the body follows."""
+    """How many times as fine as those read the written pixels are; their physical size follows."""

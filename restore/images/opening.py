@@ -10,11 +10,11 @@ from restore.images.errors import MAX_PIXELS, Limits, as_image_error, image_erro
 from restore.images.picture import Picture
 
 HEAD = 512
-"""Bytes of a file that tell its format."""
+"""Bytes at the start of a file that are enough to tell its format."""
 
 
 def sniff(path: Path) -> str | None:
-    """The name of the format that the file's first bytes announce, or None; None as well if it can't be read."""
+    """The format's name by the file's first bytes. None if no codec knows them or the file cannot be read."""
     try:
         with path.open("rb") as file:
             codec = sniffed(file.read(HEAD))
@@ -24,11 +24,15 @@ def sniff(path: Path) -> str | None:
 
 
 def read(path: Path, *, max_pixels: int = MAX_PIXELS, salvage: bool = False) -> Picture:
-    """Open a picture of any supported format, decided by its content, not its suffix. Pixels aren't decoded yet.
+    """Open a picture. Its content decides the format, not its suffix. Pixels are not decoded yet.
 
-    ImageError, naming the file and the reason: no such file, a directory, no permission, empty, no picture at all, a
-    header that is damaged or claims more than `max_pixels` pixels a frame, a kind of picture that isn't supported.
-    A picture of which pixels are missing is refused too, unless `salvage`: then what is there is read, and its warnings say what isn't.
+    Args:
+        max_pixels: of one frame; larger pictures are refused.
+        salvage: accept a picture with missing pixels; its warnings say what is missing.
+
+    Raises:
+        ImageError: there is no such file, it is no picture of a supported kind, it is damaged, or it is too large. The message names
+            the file and what helps.
     """
     path = Path(path)
     with as_image_error(path, "file"):

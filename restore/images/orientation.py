@@ -1,6 +1,6 @@
-"""Tags of EXIF and XMP that speak of the pixels: the orientation, applied once and then reset where it stands; size and resolution.
+"""Tags of EXIF and XMP that describe the pixels: orientation (applied once, then reset), size and resolution.
 
-A tag of EXIF is changed in place, byte for byte: maker notes hold offsets into the EXIF block and must not move.
+EXIF is changed in place, because maker notes hold offsets into the block and must not move.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _order(exif: bytes) -> str | None:
 
 
 def _entries(exif: bytes, order: str, at: int) -> dict[int, int]:
-    """Tag -> where its entry begins, of the directory at `at`."""
+    """The offset of each tag's entry in the directory at `at`."""
     if at + 2 > len(exif):
         return {}
     (count,) = struct.unpack_from(order + "H", exif, at)
@@ -40,7 +40,7 @@ def _entries(exif: bytes, order: str, at: int) -> dict[int, int]:
 
 
 def _tags(exif: bytes, order: str) -> dict[int, int]:
-    """Tag -> where its entry begins, of IFD0 and of the Exif directory."""
+    """The offset of each tag's entry in IFD0 and in the Exif directory."""
     (start,) = struct.unpack_from(order + "I", exif, 4)
     found = _entries(exif, order, start)
     if _EXIF_IFD in found:
@@ -50,7 +50,7 @@ def _tags(exif: bytes, order: str) -> dict[int, int]:
 
 
 def orientation(exif: bytes | None) -> int:
-    """1 to 8; 1 (upright) where the block is missing, broken or doesn't say."""
+    """The orientation, 1 to 8; 1 (upright) where the block is missing, broken or has no such tag."""
     order = _order(exif) if exif else None
     if not exif or order is None:
         return 1
@@ -62,7 +62,7 @@ def orientation(exif: bytes | None) -> int:
 
 
 def exif_dpi(exif: bytes | None) -> tuple[float, float] | None:
-    """Dots an inch across and down, as the block says them; None where it doesn't."""
+    """Dots an inch across and down; None where the block has no resolution."""
     order = _order(exif) if exif else None
     if not exif or order is None:
         return None
@@ -80,7 +80,7 @@ def exif_dpi(exif: bytes | None) -> tuple[float, float] | None:
 
 
 def upright_exif(exif: bytes) -> bytes:
-    """The same block with its orientation set to 1, sizes and resolutions swapped if that turned them; nothing moved."""
+    """The same block with orientation 1; sizes and resolutions are swapped if the orientation swaps sides. No byte moves."""
     tag, order = orientation(exif), _order(exif)
     if order is None or tag == 1:
         return exif
@@ -100,7 +100,7 @@ def upright_exif(exif: bytes) -> bytes:
 
 
 def rescaled_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
-    """The same block for pixels `scale` times as fine, (height, width) of them where it names their number; nothing moved."""
+    """The same block for pixels `scale` times as fine, `size` (height, width) where it holds a size. No byte moves."""
     order = _order(exif)
     if order is None or scale == 1:
         return exif
@@ -116,7 +116,7 @@ def rescaled_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
 
 
 def rescaled_rational(value: tuple[int, int], scale: float) -> tuple[int, int]:
-    """A rational `scale` times as large, within what 32 bits hold."""
+    """A rational `scale` times as large, as two numbers of 32 bits."""
     found = Fraction(value[0], value[1] or 1) * Fraction(scale).limit_denominator(10**4)
     if max(found.numerator, found.denominator) > 2**32 - 1:
         found = found.limit_denominator(10**4)
@@ -133,7 +133,7 @@ def set_number(block: bytearray, at: int, order: str, value: int) -> None:
 
 
 def upright_xmp(xmp: bytes, *, swapped: bool = False) -> bytes:
-    """The packet with tiff:Orientation set to 1; if that `swapped` them, sizes and resolutions of x and y changed for each other."""
+    """The packet with tiff:Orientation 1; with `swapped`, the sizes and resolutions of x and y change places."""
     result = _XMP.sub(rb"\g<1>1", xmp)
     if not swapped:
         return result
@@ -142,7 +142,7 @@ def upright_xmp(xmp: bytes, *, swapped: bool = False) -> bytes:
 
 
 def rescaled_xmp(xmp: bytes, scale: float, size: tuple[int, int]) -> bytes:
-    """The packet for pixels `scale` times as fine, (height, width) of them."""
+    """The packet for pixels `scale` times as fine; `size` is (height, width)."""
 
     def fitted(found: re.Match[bytes]) -> bytes:
         name, value = found[1], found[3]
@@ -164,7 +164,7 @@ def swaps_sides(tag: int) -> bool:
 
 
 def upright(stored: np.ndarray, tag: int) -> np.ndarray:
-    """Turn (H, W[, C]) pixels as the tag says; a contiguous array, the same one for tag 1."""
+    """Apply the orientation `tag` to (H, W[, C]) pixels. The result is contiguous; for tag 1 it is the same array."""
     if tag <= 1:
         return stored
     turned: Callable[[np.ndarray], np.ndarray] = {

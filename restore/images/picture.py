@@ -1,4 +1,4 @@
-"""One opened file of any format, and the call that opens it."""
+"""One opened file of any format: its frames, and writing them to a file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from restore.images.metadata import Provenance
 
 
 class Picture:
-    """One opened file: what it is, its frames one by one, and the way back into a file of the same kind.
+    """One opened file: its header, its frames one by one, and writing changed frames to a file of the same format.
 
-    It holds the header, not the pixels: `frame` decodes when it is called. Frames of one picture may be decoded in
-    several threads.
+    It holds the header, not the pixels: each call of `frame` decodes. Several threads may decode frames of one picture.
     """
 
     def __init__(self, path: Path, source: Source) -> None:
@@ -36,11 +35,11 @@ class Picture:
         self.modality: str | None = header.modality
         """DICOM Modality, e.g. "CR"; None for other formats."""
         self.radiograph: bool | None = header.radiograph
-        """Whether DICOM says that X-rays projected it; None where the format doesn't say."""
+        """Whether DICOM says that it is a projection by X-rays; None for other formats."""
         self.bits: int = header.bits
         """Bits of one stored sample."""
         self.warnings: list[str] = list(header.warnings)
-        """What its header and its decoding so far warn of; grows while frames are decoded."""
+        """Warnings of the header and of the frames decoded so far, one sentence each."""
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -48,7 +47,12 @@ class Picture:
         return f"<Picture {self.path.name}: {what}>"
 
     def frame(self, index: int = 0) -> Frame:
-        """Decode one frame. ImageError if it is damaged or needs a decoder that isn't installed."""
+        """Decode one frame.
+
+        Raises:
+            ImageError: it is damaged, or needs a decoder that is not installed.
+            IndexError: there is no such frame.
+        """
         if not 0 <= index < self.frames:
             raise IndexError(f"{self.path.name} has {self.frames} frame(s), there is no frame {index}")
         frame = self._source.frame(index)
@@ -66,15 +70,21 @@ class Picture:
         format: str | None = None,
         scale: float = 1.0,
     ) -> None:
-        """Write a complete file at `path` with this picture's format, compression and metadata.
+        """Write a complete file at `path` with this picture's format, compression and metadata. Equal inputs give equal bytes.
 
-        `frames` are arrays as `Frame.encode` returns them, as many as `self.frames`; they are consumed one by one. They may be
-        `scale` times as high and wide as those read. `path`'s suffix means nothing; the caller renames. `description` and
-        `settings` (what was done, and with which options) go into formats that record them. The same inputs give byte-identical
-        files. Where every frame equals what was read, the original bytes are copied (never for DICOM, nor where an orientation
-        tag was applied).
-        `format` converts to another format ("png", "jpeg", "tiff", "webp", "bmp", "pgm").
-        ImageError if the target can't hold the samples; ValueError if the number of frames is wrong.
+        If every frame equals what was read, the original bytes are copied (not for DICOM, nor where an orientation was applied).
+
+        Args:
+            path: its suffix means nothing.
+            frames: arrays as `Frame.encode` returns them, one for each of `self.frames`; consumed one by one.
+            description: what was done, for formats that record it (DICOM).
+            settings: the options, for the same formats.
+            format: a name of `TARGETS`; None keeps the format.
+            scale: how many times as high and wide as those read the frames are.
+
+        Raises:
+            ImageError: the format cannot hold the picture.
+            ValueError: the number of frames is wrong.
         """
         counted = _Counted(frames, self._digests, self.frames)
         try:
@@ -96,7 +106,7 @@ class Picture:
 
 
 class _Counted:
-    """Passes frames on, counts them and notices whether all of them equal what was read."""
+    """Yields frames, counts them and compares them with what was read."""
 
     def __init__(self, frames: Iterable[np.ndarray], digests: dict[int, bytes], expected: int) -> None:
         self._frames, self._digests, self._expected = frames, digests, expected

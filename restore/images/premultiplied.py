@@ -1,6 +1,6 @@
 """The mapping of colours stored multiplied by their alpha ("associated" alpha, TIFF's ExtraSamples 1).
 
-A network sees the colours as they are without alpha; what it changes is multiplied again and stays within alpha.
+A network sees straight colours. Changed colours are multiplied again and stay within their alpha.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from restore.images.mapping import Mapping
 
 _LOW, _HIGH = -1.0, 2.0
-"""Colours that would show outside this range show at its end."""
+"""Normalized pixels are clipped to this range."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Premultiplied(Mapping):
     low: float = 0.0
     high: float = 1.0
     bounded: bool = True
-    """Whether no colour may exceed its alpha; not so in floats that hold light brighter than white."""
+    """Whether no colour may exceed its alpha; False for floats that hold light brighter than white."""
     inverted: bool = False
 
     @property
@@ -64,7 +64,7 @@ class Premultiplied(Mapping):
         return None if there.all() else there
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A changed copy of `stored`, as `Mapping.back` says; a changed colour ends between 0 and its alpha."""
+        """A changed copy of `stored`, as `Mapping.encode` says; a changed colour ends between 0 and its alpha."""
         colour, alpha = self._parts(stored)
         change = restored.astype(colour.dtype) - normalized
         changed = (change != 0) & (alpha > 0) & np.isfinite(alpha) & np.isfinite(colour)
@@ -89,7 +89,7 @@ class Premultiplied(Mapping):
         return stored[..., self.alpha_channel]
 
     def with_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """A copy of (H, W, C) `stored` under another (H, W) alpha, the straight colours being the same; 0 where there was none."""
+        """A copy of (H, W, C) `stored` under another (H, W) alpha with the same straight colours; 0 where alpha was 0."""
         colour, old = self._parts(stored)
         out = stored.copy()
         out[..., self.alpha_channel] = alpha
@@ -105,7 +105,7 @@ class Premultiplied(Mapping):
 def premultiplied(stored: np.ndarray, channels: int, alpha_channel: int, maximum: int | None, *, inverted: bool) -> Premultiplied:
     """The mapping for (H, W, C) samples with associated alpha; `maximum` is the largest sample of integers, None for floats.
 
-    Floats: opaque is 1, or the largest alpha if that is above; colours beyond their alpha (bright light) widen the range shown.
+    Floats: opaque is 1, or the largest alpha if that is above; colours beyond their alpha (bright light) widen the normalized range.
     """
     if maximum is not None:
         return Premultiplied(float(maximum), alpha_channel, channels, 0.0, float(maximum), inverted=inverted)

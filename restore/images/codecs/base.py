@@ -17,11 +17,11 @@ from restore.images.metadata import ImageHeader, Metadata, Provenance
 
 
 class Source(Protocol):
-    """One format's reader and writer of one file. Holds no pixels; `frame` decodes anew at each call."""
+    """One opened file. It holds no pixels; each call of `frame` decodes."""
 
     header: ImageHeader
     copies: bool
-    """Whether an unchanged picture may be the original bytes (DICOM may not: a derived object has an identity)."""
+    """Whether an unchanged picture is written as a copy of the file (not for DICOM: a derived object has its own identity)."""
 
     def frame(self, index: int) -> Frame: ...
 

@@ -1,9 +1,9 @@
 """BMP: 1 to 32 bits a pixel, palettes and alpha included.
 
-Kept when the pixels change: channels, depth (1 bit, 8-bit gray, 24 and 32 bits), alpha, resolution, an embedded ICC profile.
-Not kept then: run-length coding, 16- and 32-bit packing without alpha (written with 24 bits), a coloured palette (24 bits)
-and the version of the header. An unchanged picture is the same file.
-Missing rows of a picture that isn't run-length coded: refused, or 0 and a warning with `salvage`.
+An unchanged picture is the same file. Kept when the pixels change: channels, depth (1 bit, 8-bit gray, 24 and 32 bits), alpha,
+resolution, an embedded ICC profile. Not kept then: run-length coding, 16- and 32-bit packing without alpha and a coloured
+palette (written with 24 bits), and the version of the header.
+Missing rows of a picture without run-length coding are refused, or 0 with a warning if `salvage`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PBM, PGM and PPM (P1 to P6), raw and ASCII, any maxval up to 65535.
 
-Kept: everything; the header with its comments is written back as it was. White is maxval, whatever it is.
-Several pictures in one file are refused (PAM and PFM too). Missing samples: refused, or 0 and a warning with `salvage`.
+Kept: everything, the header with its comments included. White is maxval.
+Several pictures in one file are refused, and PAM and PFM too. Missing samples are refused, or 0 with a warning if `salvage`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """WebP, lossless and lossy, with or without alpha.
 
-Kept: which of the two it is, alpha (exact colours under it when lossless), ICC profile, EXIF (orientation applied and
-reset) and XMP. An unchanged picture is the same file. A changed lossy one is coded at quality 90 (the file doesn't
-record its own). Animations are refused.
+Kept: lossless or lossy coding, alpha (with exact colours under it if lossless), ICC profile, EXIF (orientation applied and
+reset) and XMP. An unchanged picture is the same file. A changed lossy one is coded at quality 90, because the file does not
+record its own. Animations are refused.
 """
 
 from __future__ import annotations

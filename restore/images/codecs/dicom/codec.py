@@ -1,15 +1,13 @@
 """DICOM: gray and colour, one frame or many, every transfer syntax for which pydicom finds a decoder.
 
-What the network sees is said in values.py, what is written in writing.py, how pixels and their colours are decoded
-in pixels.py. Samples are the stored values; bits outside the sample are never interpreted and never change, in
-encoded words as in uncompressed ones. Without a window the range of the pixels is what shows (of up to five frames, padding
-left out). Files without preamble or file meta are read where their first element is plausible. Every frame that the pixels
-hold is read, also where NumberOfFrames says fewer (frames.py); header elements that follow from others are completed
-(header.py); both with a warning.
-Refused, each with what would help: objects without pixels; labels, doses and measurements, which are no pictures
-(objects.py); float pixel data; samples packed without gaps; YBR_PARTIAL colours; headers that lack BitsAllocated or
-BitsStored, or hold no numbers where numbers belong; and pixels for which no decoder is installed, or that none of them can
-decode. Colours of more than one sample lose what stands in bits above BitsStored.
+values.py maps stored values to normalized pixels, pixels.py decodes pixels and colours, writing.py writes. Samples are the stored
+values. Bits outside the sample are never interpreted and never change, in encoded words as in uncompressed ones. Without a window, the
+range of the pixels is displayed (of up to five frames, without padding). Files without preamble or file meta are read if their first
+element is plausible. Every frame that the pixels hold is read, even if NumberOfFrames is smaller (frames.py). Header elements that
+follow from others are completed (header.py). Both give a warning.
+Refused, each with what would help: objects without pixels; labels, doses and measurements, which are no pictures (objects.py); float pixel
+data; samples packed without gaps; YBR_PARTIAL colours; headers without BitsAllocated or BitsStored, or without numbers where numbers
+belong; pixels that no installed decoder can decode. Colours of more than one sample lose their bits above BitsStored.
 """
 
 from __future__ import annotations

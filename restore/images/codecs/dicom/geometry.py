@@ -1,4 +1,4 @@
-"""What a DICOM header says of places and sizes, brought in line with finer pixels (PS3.3).
+"""Positions and sizes in a DICOM header, for pixels that are finer (PS3.3).
 
 `refine` follows every element that is counted in pixels of the picture, or that says how large or where its pixels are:
 

@@ -1,6 +1,6 @@
 """Whether a file without DICOM's mark is a DICOM data set all the same (PS3.5, chapter 7): archives of the nineties hold such.
 
-Stricter than what opens them (`dicom.sniff`): a folder walk asks this of every file, and must not claim other programs' data.
+This test is stricter than `objects.sniff`, because a folder walk applies it to every file and must not claim other programs' data.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where in the body, on the slide or on the receptor a DICOM picture's first pixel lies, once its pixels are finer.
+"""The position of a DICOM picture's first pixel in the body, on the slide or on the receptor, for pixels that are finer.
 
 All these positions are those of the first pixel's centre, which moves towards the picture's corner.
 """

@@ -1,8 +1,8 @@
-"""What a network sees of DICOM's stored values, and how they are displayed.
+"""DICOM's stored values as normalized pixels, and as a viewer displays them.
 
-A network sees an affine map of the stored values. With a linear window, 0 is its lower end and 1 its upper end; with a lookup table
+Normalized pixels are an affine map of the stored values. With a linear window, 0 is its lower end and 1 its upper end. With a lookup table,
 the map is the line through the table's rise. Windows and tables decide what is displayed, not what is restored: values outside a narrow
-window, or where a VOI LUT is flat, are restored like the rest. For display the whole chain (modality LUT, VOI, MONOCHROME1's inversion)
+window, or where a VOI LUT is flat, are restored like the rest. For display, the whole chain (modality LUT, VOI, MONOCHROME1's inversion)
 is evaluated once for every value that a sample can take (at most 65,536).
 """
 

@@ -1,14 +1,14 @@
 """JPEG: gray, YCbCr, RGB, CMYK and YCCK, 8 bits a sample.
 
 Kept: an unchanged, upright picture is the same file. A changed one is coded with the same quantisation tables, chroma
-subsampling, colour space and kind (baseline, or progressive where Pillow can), and carries every application and comment segment (EXIF
-with maker notes and thumbnail, ICC, XMP, IPTC, JFIF resolution) byte for byte, the orientation being applied and reset,
-sizes and resolutions being brought in line. What follows the first picture (further pictures of an MPO, gain maps, the
-video of a motion photo) stays as it was.
-Not kept then: the thumbnail shows the picture as it was; restart intervals; a gain map where the picture is turned.
+subsampling, colour space and kind (baseline, or progressive where Pillow can). It keeps every application and comment segment (EXIF
+with maker notes and thumbnail, ICC, XMP, IPTC, JFIF resolution) byte for byte; the orientation is applied and reset,
+and sizes and resolutions follow. What lies behind the first picture (further pictures of an MPO, gain maps, the
+video of a motion photo) stays.
+Not kept when pixels change: restart intervals, and a gain map where the picture is rotated. The thumbnail keeps its old pixels.
 12-bit, lossless and arithmetic JPEG outside DICOM are refused.
-A missing end marker: a warning. Missing rows: refused, or gray and a warning with `salvage`. So are data that libjpeg complains of
-(they end early, or a part of them is lost or overwritten); what is wrong of them is not always known then.
+A missing end marker gives a warning. Missing rows are refused, or gray with a warning if `salvage`. So are data that libjpeg reports as
+corrupt; which of their pixels are wrong is not always known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JPEG with any sampling of its components, which Pillow can't write: each is coded as a gray picture, and the scans follow each other.
+"""JPEG with any sampling of its components, which Pillow cannot write: each component is coded as a gray picture in its own scan.
 
 A JPEG may hold its components in scans of their own (ITU-T T.81, A.2); such a scan is what a gray picture's is.
 """

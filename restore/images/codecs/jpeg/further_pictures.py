@@ -1,4 +1,4 @@
-"""What lies in a JPEG beside its first picture: further pictures (MPO), gain maps, videos; kept where they lie behind it."""
+"""Further pictures (MPO), gain maps and videos behind a JPEG's first picture, which are kept."""
 
 from __future__ import annotations
 

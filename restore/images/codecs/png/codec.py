@@ -1,12 +1,11 @@
 """PNG of every colour type and depth, 1 to 16 bits.
 
 Kept: depth, colour type, transparency, and every chunk (ICC profile, gamma, sBIT, resolution, text, EXIF, private ones)
-with its payload and place, byte for byte; the zlib level as far as the stream's header tells it.
-Not kept when the pixels change: interlacing (written progressive-free), and a palette, because restored colours aren't
-in it: such a picture becomes gray or RGB of 8 bits (with alpha if it had some); bKGD and hIST, which speak of palette
-entries, are dropped with it; a chunk whose checksum is wrong. Another format gets what gAMA, cHRM, sRGB and cICP say as
-an ICC profile, and texts where it has a place for them.
-A missing end, a broken profile or chunk: a warning. Missing rows: refused, or 0 and a warning with `salvage`.
+in its order, byte for byte; the zlib level, as far as the stream's header has it.
+Not kept when the pixels change: interlacing; a chunk whose checksum is wrong; a palette, which does not hold restored
+colours. Such a picture becomes gray or RGB of 8 bits, with alpha if it had some, and loses bKGD and hIST, which refer to the
+palette. For other formats, gAMA, cHRM, sRGB and cICP become an ICC profile.
+A missing end, a broken profile or chunk give a warning. Missing rows are refused, or 0 with a warning if `salvage`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""PNG's pixel stream: how much of it is there, and decoding it, whole or not, interlaced or not."""
+"""PNG's pixel stream: how much of it is present, and decoding it, complete or not, interlaced or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PNG's text chunks and profile chunk hold, decompressed; and chunks made of texts."""
+"""PNG's text and profile chunks: decompressing them, and building chunks from texts."""
 
 from __future__ import annotations
 

@@ -1,17 +1,16 @@
 """TIFF and BigTIFF: 1 to 16 bits, wider integers, floats; gray, RGB, palette, CMYK; strips and tiles; many pages.
 
-Kept: everything but the pixel segments, because the file is copied and only they are replaced (see patching.py): all
+Kept: everything but the pixel segments, because the file is copied and only they are replaced (patching.py). That is all
 tags, private and maker ones included, EXIF, ICC, resolution, byte order, page order, sub-images; sample type, extra
-samples, planar layout, tiling, compression kind and predictor. MINISWHITE stays MINISWHITE: the network sees it once
-inverted. White is the type's maximum for unsigned samples of up to 16 bits; floats, signed and wider integers, whose
-white no tag names, are scaled by their own range (mappings.ranged). NaN and infinite samples stay.
-Stacks whose planes follow each other under one directory (stacks.py) stay so. Enlarged pixels bring OME-XML, GeoTIFF,
-EXIF and the descriptions of ImageJ, tifffile and Micro-Manager in line (geometry.py). Colours under associated alpha
-are shown straight and written multiplied (premultiplied.py).
-Not kept when pixels change: a palette (the page becomes RGB, in a plainly rewritten file), CCITT, old-style JPEG and
-other codings that can't be written (deflate instead), the exact effort of a compressor; reduced sub-images (pyramids,
-thumbnails in SubIFDs) show the picture as it was. Refused: CIE Lab and YCbCr outside JPEG, volumes, mixed sample depths,
-camera raw, whose picture is yet to be developed.
+samples, planar layout, tiling, compression kind and predictor. MINISWHITE stays MINISWHITE; normalized pixels are inverted once.
+White is the type's maximum for unsigned samples of up to 16 bits. Floats, signed and wider integers have no white and
+are scaled by their own range (mappings.ranged). NaN and infinite samples stay.
+Stacks whose planes follow each other under one directory stay so (stacks.py). Where pixels are enlarged, OME-XML, GeoTIFF,
+EXIF and the descriptions of ImageJ, tifffile and Micro-Manager follow (geometry.py). Colours under associated alpha
+are normalized straight and written multiplied (premultiplied.py).
+Not kept when pixels change: a palette (the page becomes RGB in a new file), CCITT, old-style JPEG and
+other codings that cannot be written (deflate instead), and the exact effort of a compressor. Reduced sub-images (pyramids,
+thumbnails in SubIFDs) keep their old pixels. Refused: CIE Lab, YCbCr outside JPEG, volumes, mixed sample depths, camera raw.
 Missing strips, tiles or planes: refused, or 0 and a warning with `salvage`.
 """
 

@@ -1,4 +1,4 @@
-"""What a TIFF's tags say of where its pixels lie and how many there are, brought in line with finer pixels.
+"""Tags that hold the size or the position of a TIFF's pixels, for pixels that are finer or rotated.
 
 GeoTIFF (OGC 19-008r4), OME-XML, ImageJ's and tifffile's descriptions, Micro-Manager's, and the EXIF that hangs on a page.
 """

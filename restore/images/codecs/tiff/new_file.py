@@ -1,4 +1,4 @@
-"""Writing a new TIFF: for pictures of another format, and for pages whose structure changes; with EXIF and texts."""
+"""Writing a new TIFF with EXIF and texts: for pictures of other formats, and for pages whose structure changes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Writing TIFF: replace the pixel segments of a copied file (new_file.py writes new ones).
 
 `patch` lets tifffile encode each page into memory with the page's own layout, takes the encoded segments, and puts them
-where the old ones lay (what doesn't fit goes to the end). All other bytes stay, so no tag can be lost.
+where the old ones were, or at the end where they do not fit. All other bytes stay, so no tag can be lost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Camera raw in a TIFF container (DNG, NEF, CR2, ARW, PEF, ...): recognised, so that its thumbnail is not taken for the picture."""
+"""Camera raw in a TIFF container (DNG, NEF, CR2, ARW, PEF, ...), so that its thumbnail is not taken for the picture."""
 
 from __future__ import annotations
 
