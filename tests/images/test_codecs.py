@@ -79,7 +79,7 @@ from pathlib import Path
 import numpy as np
 
 from restore.images.codecs.base import Capabilities, Codec, only_frame
-from restore.images.errors import Limits, check_size, refuse
+from restore.images.errors import Limits, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.mappings import plain
 from restore.images.metadata import ImageHeader, Provenance
@@ -113,7 +113,7 @@ class FarbfeldCodec(Codec):
             width, height = struct.unpack(">8xII", file.read(16))
         check_size(path, height, width, limits.max_pixels)
         if path.stat().st_size != 16 + 8 * width * height:
-            raise refuse(path, "truncated farbfeld; copy it again")
+            raise image_error(path, "truncated farbfeld; copy it again")
         return FarbfeldSource(path, (height, width))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
