@@ -119,7 +119,7 @@ class Frame:
         stored = self.stored[rows[:, None], columns]
         if self.mapping.alpha_channel is not None:
             alpha = _resampled(self.stored[..., self.mapping.alpha_channel], height, width)
-            stored = self.mapping.with_alpha(stored, alpha)
+            self.mapping.set_alpha(stored, alpha)
         return Frame(stored, self.mapping)
 
     def encode(self, restored: np.ndarray) -> np.ndarray:
@@ -143,8 +143,9 @@ class Frame:
         if restored.shape != expected:
             raise ValueError(f"the restored frame is {restored.shape}, expected {expected} like normalized()")
         if opaque is not None and self.alpha is not None:  # colours may depend on the alpha: it changes first
-            alpha = np.where(opaque, self.alpha.max(), self.alpha)
-            return Frame(self.mapping.with_alpha(self.stored, alpha), self.mapping).encode(restored)
+            stored = self.stored.copy()
+            self.mapping.set_alpha(stored, np.where(opaque, self.alpha.max(), self.alpha))
+            return Frame(stored, self.mapping).encode(restored)
         out = np.empty_like(self.stored, order="C")
         for rows in bands(self.stored.shape):
             stored = self.stored[rows]

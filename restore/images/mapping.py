@@ -42,11 +42,9 @@ class Mapping(ABC):
         """(h, W) opacity in the stored dtype, or None. `encode` never changes it."""
         return None if self.alpha_channel is None else stored[..., self.alpha_channel]
 
-    def with_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """A copy of `stored` under another (h, W) alpha; the decoded colours stay. For mappings that have an alpha."""
-        out = stored.copy()
-        out[..., self.alpha_channel] = alpha
-        return out
+    def set_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> None:
+        """Give `stored` another (h, W) alpha, in place; the decoded colours stay. For mappings that have an alpha."""
+        stored[..., self.alpha_channel] = alpha
 
     @property
     def opaque(self) -> float:

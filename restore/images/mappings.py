@@ -177,12 +177,12 @@ class Linear(Mapping):
         opaque = (_split(stored, self.channels) != np.asarray(self.key, stored.dtype)).any(-1)
         return opaque.astype(stored.dtype) * stored.dtype.type(self.high)
 
-    def with_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    def set_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> None:
         if self.alpha_channel is not None or self.key is None:
-            return super().with_alpha(stored, alpha)
-        colour = _split(stored, self.channels)
+            super().set_alpha(stored, alpha)
+            return
         becomes_opaque = (self.alpha(stored) == 0) & (alpha > 0)
-        return _joined(stored, np.where(becomes_opaque[..., None], self._beside_key(stored.dtype), colour))
+        _split(stored, self.channels)[becomes_opaque] = self._beside_key(stored.dtype)
 
 
 @dataclass(frozen=True)

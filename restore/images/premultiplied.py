@@ -88,18 +88,16 @@ class Premultiplied(Mapping):
         """(h, W) opacity in the stored dtype."""
         return stored[..., self.alpha_channel]
 
-    def with_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """A copy of (H, W, C) `stored` under another (H, W) alpha with the same straight colours; 0 where alpha was 0."""
+    def set_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> None:
+        """Give (H, W, C) `stored` another (H, W) alpha with the same straight colours, in place; 0 where alpha was 0."""
         colour, old = self._parts(stored)
-        out = stored.copy()
-        out[..., self.alpha_channel] = alpha
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             scaled = np.where(old > 0, colour * (alpha[..., None].astype(colour.dtype) / old), 0)
         if self.bounded:
             scaled = np.minimum(scaled, alpha[..., None])
         scaled = np.rint(scaled) if stored.dtype.kind != "f" else scaled
-        out[..., : self.channels] = np.where(old == alpha[..., None], stored[..., : self.channels], scaled.astype(stored.dtype))
-        return out
+        stored[..., : self.channels] = np.where(old == alpha[..., None], stored[..., : self.channels], scaled.astype(stored.dtype))
+        stored[..., self.alpha_channel] = alpha
 
 
 def premultiplied(stored: np.ndarray, channels: int, alpha_channel: int, maximum: int | None, *, inverted: bool) -> Premultiplied:

@@ -31,7 +31,7 @@ _HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
 def _with_alpha(stored: np.ndarray, dpi: tuple[float, float]) -> bytes:
-    """A BMP with a version 4 header, whose masks say where the alpha is (Pillow writes none, and loses it)."""
+    """A BMP with a version 4 header, whose masks define alpha. (Pillow writes no such header and loses alpha.)"""
     height, width = stored.shape[:2]
     pixels = np.ascontiguousarray(stored[::-1, :, [2, 1, 0, 3]]).tobytes()
     x, y = (min(int(v / 0.0254 + 0.5), 0x7FFFFFFF) for v in dpi)  # what a damaged header says may not fit
@@ -45,7 +45,7 @@ def _row(bits: int, width: int) -> int:
 
 
 def _layout(start: bytes) -> tuple[int, int, int]:
-    """Where the rows begin, bits a pixel, and the kind of compression."""
+    """The offset of the rows, bits a pixel, and the kind of compression."""
     (pixels,) = struct.unpack_from("<I", start, 10)
     if struct.unpack_from("<I", start, 14)[0] == 12:
         return pixels, struct.unpack_from("<H", start, 24)[0], 0
@@ -54,7 +54,7 @@ def _layout(start: bytes) -> tuple[int, int, int]:
 
 
 def _missing(path: Path, size: tuple[int, int]) -> str:
-    """Which rows are missing; "" where none are, or where run-length coding keeps that from being counted."""
+    """Which rows are missing; empty where none are, and for run-length coding, where they cannot be counted."""
     with path.open("rb") as file:
         pixels, bits, compression = _layout(file.read(34).ljust(34, b"\0"))
     if compression not in (0, 3, 6):
@@ -74,7 +74,7 @@ class BmpSource:
     def __init__(self, path: Path, size: tuple[int, int], mode: str, dpi: tuple[float, float] | None) -> None:
         self.path, self._mode, self._dpi = path, mode, dpi
         self.copies = True
-        """Not a picture of which rows are missing: what is written is whole."""
+        """False for a picture with missing rows: what is written is complete."""
         self.header = ImageHeader("bmp", size, 1 if mode == "1" else 8, metadata=Metadata(icc=_profile(path), dpi=dpi))
 
     def broken(self, warning: str) -> None:
@@ -83,7 +83,7 @@ class BmpSource:
         self.header = replace(self.header, warnings=(warning,))
 
     def _whole(self) -> io.BytesIO:
-        """The file, with zeros for what is missing at its end: less than a row's padding, unless it is `broken`."""
+        """The file with zeros for the bytes that are missing at its end: less than a row's padding, unless it is `broken`."""
         data = self.path.read_bytes()
         pixels, bits, compression = _layout(data.ljust(34, b"\0"))
         row = _row(bits, self.header.size[1])
@@ -140,7 +140,7 @@ def write_bmp(
 
 
 def _with_profile(data: bytes, icc: bytes) -> bytes:
-    """The same BMP with a version 5 header that embeds an ICC profile, which goes to the end."""
+    """The same BMP with a version 5 header and an ICC profile at its end."""
     (old,) = struct.unpack_from("<I", data, 14)
     (pixels,) = struct.unpack_from("<I", data, 10)
     header = bytearray(data[14 : 14 + old].ljust(_V5, b"\0"))

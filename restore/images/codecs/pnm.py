@@ -23,9 +23,9 @@ _SIZES = re.compile(rb"P([1-6])((?:\s|#[^\n\r]*[\n\r])+[0-9]+){2}(?:\s|#|$)")
 _TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([0-9]+)")
 _LONGEST_HEADER = 1 << 16
 _SMALL = 4_000_000
-"""Samples up to which a broken-off picture may be salvaged whatever is missing."""
+"""The most samples of an incomplete picture that is salvaged whatever is missing."""
 _SALVAGED = 64
-"""How many times as many rows as are there a larger one may claim."""
+"""How many times as many rows as are present a larger picture may claim."""
 
 
 class PnmSource:
@@ -36,7 +36,7 @@ class PnmSource:
     ) -> None:
         self.path, self._kind, self._maxval, self._header_bytes, self._salvage = path, kind, maxval, header_bytes, salvage
         self.copies = True
-        """Not a picture of which samples are missing: what is written is whole."""
+        """False for a picture with missing samples: what is written is complete."""
         self._shape: tuple[int, ...] = (*size, 3) if kind in (3, 6) else size
         self.header = ImageHeader("pgm", size, maxval.bit_length())
 
@@ -54,10 +54,7 @@ class PnmSource:
             return Frame(samples, mapping, warnings=warnings)
 
     def _check_missing(self, rows_present: int) -> None:
-        """Refuse a picture of which only `there` rows are there, before the others are given memory, unless they are wanted as 0.
-
-        A picture that is nothing but a claim is refused all the same.
-        """
+        """Raise ImageError for missing rows, before memory is taken for them. With salvage, rows may be missing, but not nearly all."""
         height = self._shape[0]
         believable = int(np.prod(self._shape)) <= _SMALL or rows_present * _SALVAGED >= height
         if rows_present < height and not (self._salvage and believable):
@@ -68,7 +65,7 @@ class PnmSource:
         return np.dtype(np.uint8 if self._maxval < 256 else ">u2")
 
     def _raw(self) -> tuple[np.ndarray, int]:
-        """The samples, 0 where they are missing, and how many rows are there."""
+        """The samples, 0 where they are missing, and the number of rows that are present."""
         height, width = self._shape[:2]
         row = (width + 7) // 8 if self._kind == 4 else int(np.prod(self._shape[1:])) * self._dtype.itemsize
         with self.path.open("rb") as file:
@@ -86,7 +83,7 @@ class PnmSource:
         return np.frombuffer(data, self._dtype).reshape(self._shape).astype(self._dtype.newbyteorder("=")), rows_present
 
     def _ascii(self) -> tuple[np.ndarray, int]:
-        """The same of samples written as digits; the last number of a file that breaks off may have lost some."""
+        """The same for samples written as digits. The last number of an incomplete file may lack digits."""
         text = re.sub(rb"#[^\n\r]*", b"", self.path.read_bytes()[len(self._header_bytes) :])
         count = int(np.prod(self._shape))
         tokens = re.findall(rb"[01]", text) if self._kind == 1 else text.split()

@@ -25,7 +25,7 @@ from restore.images.orientation import exif_dpi, orientation, swaps_sides, uprig
 
 
 def _chunks(path: Path) -> dict[str, bytes]:
-    """Payloads by name; of the pixels' only the first ten bytes. ImageError if the file is shorter than it says."""
+    """Payloads by name, but only ten bytes of the pixels. ImageError if the file is shorter than its header says."""
     found: dict[str, bytes] = {}
     total = path.stat().st_size
     with path.open("rb") as file:
@@ -88,7 +88,7 @@ class WebpSource:
 
 
 def decode(path: Path) -> np.ndarray:
-    """(H, W, 3|4) uint8 as coded; for a decoding process. What Pillow throws."""
+    """(H, W, 3|4) uint8 as coded; for a decoding process. Raises what Pillow raises."""
     with quiet, WebPImagePlugin.WebPImageFile(path) as image:
         image.load()
         return np.array(image)

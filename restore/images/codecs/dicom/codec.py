@@ -63,7 +63,7 @@ _SIZELESS = (
 
 
 def radiograph(ds: Dataset) -> bool:
-    """Whether X-rays projected the picture: by modality, and digitised film among secondary captures."""
+    """Whether the picture is a projection by X-rays, by its modality; or digitised film, among secondary captures."""
     modality = str(ds.get("Modality", "") or "").strip().upper()
     return modality in RADIOGRAPHIC or (modality in ("SC", "OT", "") and ds.get("ConversionType") == "DF")
 
@@ -90,7 +90,7 @@ class DicomSource:
         self._model: str | None = None
 
     def dataset(self) -> FileDataset:
-        """The whole file, its header completed. That of a multi-frame file is kept, or every frame would read it anew."""
+        """The whole file with its header completed. A multi-frame file is kept, so that not every frame reads it anew."""
         if self._kept is not None:
             return self._kept
         ds = self._fresh()
@@ -99,7 +99,7 @@ class DicomSource:
         return ds
 
     def _fresh(self) -> FileDataset:
-        """The whole file read anew, its header completed: the caller may change it."""
+        """The whole file with its header completed, read anew: the caller may change it."""
         ds = load(self.path)
         if not ds.get("PixelData"):
             raise image_error(self.path, "truncated DICOM (its pixels are missing or break off); copy it again")
@@ -119,7 +119,7 @@ class DicomSource:
             return Frame(stored, mapping, warnings=other_colours(ds, photometric))
 
     def _decoded(self, ds: FileDataset, index: int) -> tuple[np.ndarray, str]:
-        """(H, W[, 3]) stored samples, and the colour model they are in after decoding: that of the first frame for all."""
+        """(H, W[, 3]) stored samples, and their colour model after decoding, which the first frame decides for all."""
         stream = self._stream or codestream(ds)
         stored = self._samples(ds, index, stream)
         if self._model is None:
@@ -128,7 +128,7 @@ class DicomSource:
         return stored, self._model
 
     def _samples(self, ds: FileDataset, index: int, stream: Codestream) -> np.ndarray:
-        """(H, W[, 3]) stored samples; encoded ones are decoded where that can hurt nobody."""
+        """(H, W[, 3]) stored samples; encoded ones are decoded in a decoding process."""
         if not ds.file_meta.TransferSyntaxUID.is_encapsulated:
             return decode(self.path, ds, index, stream)
         count = int(ds.Rows) * int(ds.Columns) * int(ds.SamplesPerPixel)
@@ -148,7 +148,7 @@ class DicomSource:
         return build(field_of(ds), ds, index, self._range(ds, index, stored))
 
     def _range(self, ds: FileDataset, decoded_index: int, frame: np.ndarray) -> tuple[float, float]:
-        """Lowest and highest value in (up to five of) the frames, one of them decoded already; padding and the odd hot pixel left out."""
+        """Lowest and highest value of up to five frames, without padding and hot pixels. `frame` is the decoded one."""
         if self._extent is None:
             field = field_of(ds)
             padding = padding_range(ds, field)
@@ -164,7 +164,7 @@ class DicomSource:
         return self._extent
 
     def _wide(self, ds: FileDataset, index: int, stored: np.ndarray) -> Linear:
-        """Samples of 17 to 32 bits: too many values for a table, so the chain is taken as the line through its ends."""
+        """The mapping of samples of 17 to 32 bits: the line through the ends of the chain, because a table would be too large."""
         low, high = self._range(ds, index, stored)
         first, last = chain(np.array([low, max(high, low + 1)], np.float64), ds, index, (low, high))
         slope = (last - first) / (max(high, low + 1) - low) or 1.0
@@ -180,10 +180,10 @@ class DicomSource:
 
 
 def decode_file(path: Path, frames: int, index: int) -> np.ndarray:
-    """(H, W[, 3]) stored samples of one frame of an encoded file with so many; for a decoding process.
+    """(H, W[, 3]) stored samples of one of `frames` frames of an encoded file; for a decoding process.
 
     Raises:
-        ImageError, and what pydicom and its decoders throw.
+        ImageError, and what pydicom and its decoders raise.
     """
     with quiet:
         stat = path.stat()
@@ -194,7 +194,7 @@ def decode_file(path: Path, frames: int, index: int) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _kept_file(path: Path, frames: int, _time: int, _size: int) -> tuple[FileDataset, Codestream]:
-    """A file's data set as it is decoded; that of many frames is kept for the next of them."""
+    """A file's dataset, ready to decode; kept for the next frame of a multi-frame file."""
     with opened(path) as (header, _):
         complete_meta(header)
         complete(path, header)

@@ -61,7 +61,7 @@ class PaletteIndices(Mapping):
         return out
 
     def _nearest(self, cells: np.ndarray) -> np.ndarray:
-        """The first index whose colour is nearest to the middle of each cell."""
+        """For each cell, the first index whose colour is nearest to the cell's centre."""
         colours, first = np.unique(self.table, axis=0, return_index=True)
         centres = np.stack([cells >> 12, cells >> 6 & 63, cells & 63], -1) / 63.0
         squares = (colours**2).sum(-1)

@@ -22,7 +22,7 @@ from restore.images.errors import image_error
 
 Stop = Callable[[BaseTag, str | None, int], bool]
 HEADER = 64 << 20
-"""Bytes that the elements before the pixels, or those behind them, may take."""
+"""The most bytes of the elements before the pixels, and of those behind them."""
 MOST_ELEMENTS = 100_000
 """Elements outside sequences; the whole dictionary has 5,000."""
 _STEP = 1 << 16
@@ -31,7 +31,7 @@ _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
 @contextmanager
 def opened(path: Path, stop: Stop | None = None) -> Iterator[tuple[FileDataset, BinaryIO]]:
-    """The elements up to the pixels, or to where `stop` says, and the file (or what it inflates to), which stands there.
+    """The elements up to the pixels, or to where `stop` says, and the (inflated) file at that position.
 
     Raises:
         ImageError: it inflates to more than a header can need.
@@ -75,7 +75,7 @@ def _nowhere(tag: BaseTag, vr: str | None, length: int) -> bool:
 
 
 def _bounded(path: Path, stop: Stop) -> Stop:
-    """`stop`, or where zeros begin: some files are padded with them, and pydicom takes every eight bytes for an empty element.
+    """`stop`, which stops at zeros too: some files end with them, and pydicom takes every eight bytes for an empty element.
 
     Raises:
         ImageError, when called: there are more elements than any picture has.
@@ -93,7 +93,7 @@ def _bounded(path: Path, stop: Stop) -> Stop:
 
 
 def _needed(ds: FileDataset) -> int:
-    """Bytes of the pixels that a header speaks of."""
+    """Bytes of the pixels that a header describes."""
     total = int(ds.get("BitsAllocated") or 16)
     for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames"):
         total *= max(0, int(ds.get(keyword) or 1))
@@ -131,14 +131,14 @@ class Inflated(io.BytesIO):
         self._most = max(self._most, size)
 
     def dataset(self, stop: Stop) -> FileDataset:
-        """Parse it from where it stands."""
+        """Parse it from its position on."""
         parsed = read_dataset(self, False, True, stop_when=stop)
         ds = FileDataset(str(self._path), parsed, self._preamble, self._meta, False, True)
         ds.set_original_encoding(False, True, parsed._character_set)
         return ds
 
     def read(self, size: int | None = -1) -> bytes:
-        """As a file's; inflates what is asked for.
+        """Like a file's `read`; inflates as much as is asked for.
 
         Raises:
             ImageError: that is more than is allowed.

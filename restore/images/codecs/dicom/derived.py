@@ -42,7 +42,7 @@ _METHODS: dict[UID, str] = {
     JPEG2000: "ISO_15444_1",
     HTJ2K: "ISO_15444_15",
 }
-"""Transfer syntaxes that lose, and the names of their methods (C.7.6.1.1.5.1)."""
+"""Lossy transfer syntaxes, and the names of their methods (C.7.6.1.1.5.1)."""
 
 
 def derive(ds: FileDataset, provenance: Provenance) -> None:
@@ -97,7 +97,7 @@ def _values(ds: Dataset, keyword: str) -> list[str]:
 
 
 def _encodable(text: str, ds: Dataset) -> str:
-    """The text in what the file's character set can hold: "u" for an umlaut that it can't, a question mark if all else fails."""
+    """The text in the file's character set: "u" for an umlaut that it lacks, else a question mark."""
     named = [part for part in _values(ds, "SpecificCharacterSet") if part not in ("", "ISO_IR 6", "ISO 2022 IR 6")]
     encodings = convert_encodings(_values(ds, "SpecificCharacterSet")) if named else ["ascii"]
     return "".join(char if any(_holds(encoding, char) for encoding in encodings) else _plain(char) for char in text)
@@ -116,14 +116,14 @@ def _holds(encoding: str, char: str) -> bool:
 
 
 def _description(old: str, new: str) -> str:
-    """Both in one element; the start of the old text gives way, and the end of a new text that is too long by itself."""
+    """Both texts in one element. What is too long loses the start of the old text, then the end of the new one."""
     if not old or len(new) >= _LONGEST - 2:
         return new[:_LONGEST]
     return f"{old[-(_LONGEST - len(new) - 2) :]}; {new}"
 
 
 def tell_lossy(ds: FileDataset) -> None:
-    """Say that pixels were compressed with loss, by a dataset that still has its encoded pixels and transfer syntax."""
+    """Record that the pixels were compressed with loss; the dataset still has its encoded pixels and transfer syntax."""
     syntax = ds.file_meta.TransferSyntaxUID
     method = _METHODS.get(syntax)
     if method is None or (ds.get("LossyImageCompression") == "00" and _reversible(ds)):
@@ -147,14 +147,14 @@ def tell_lossy(ds: FileDataset) -> None:
 
 
 def _ratio(ds: FileDataset) -> float:
-    """How many times larger the pixels are when they aren't compressed, to three digits or so."""
+    """The compression ratio, to about three digits."""
     frames = max(1, int(ds.get("NumberOfFrames") or 1))
     size = int(ds.Rows) * int(ds.Columns) * int(ds.SamplesPerPixel) * (int(ds.BitsAllocated) // 8) * frames
     return float(f"{size / max(1, len(ds.PixelData)):.4g}")
 
 
 def _reversible(ds: FileDataset) -> bool:
-    """Whether the first frame's codestream, of a syntax that may also lose nothing, loses nothing."""
+    """Whether the first frame's codestream is lossless, where the transfer syntax allows both."""
     syntax = ds.file_meta.TransferSyntaxUID
     frame = get_frame(ds.PixelData, 0, number_of_frames=max(1, int(ds.get("NumberOfFrames") or 1)))
     if syntax in (JPEG2000, HTJ2K):

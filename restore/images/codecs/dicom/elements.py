@@ -21,7 +21,7 @@ class Scale:
     columns: float
 
     def of(self, axis: int) -> float:
-        """Of rows (0) or columns (1)."""
+        """The factor of rows (0) or columns (1)."""
         return self.columns if axis else self.rows
 
 
@@ -51,7 +51,7 @@ def numbers(part: Dataset, keyword: str) -> list[float]:
 
 
 def scaled(part: Dataset, keyword: str, *factors: float, origin: float = 0.0) -> None:
-    """Multiply the numbers of an element by the factors in turn, about an origin that stays."""
+    """Multiply the numbers of an element by the factors in turn, relative to a fixed origin."""
     values = numbers(part, keyword)
     if values:
         new = [(value - origin) * factors[at % len(factors)] + origin for at, value in enumerate(values)]

@@ -14,11 +14,11 @@ from restore.images.codecs.dicom.header import whole_number
 _ITEM = 0xE000FFFE
 _UNDEFINED = 0xFFFFFFFF
 _STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP")
-"""How a frame begins: JPEG and JPEG-LS, a JPEG 2000 codestream, a JPEG 2000 file."""
+"""The first bytes of a frame: JPEG and JPEG-LS, a JPEG 2000 codestream, a JPEG 2000 file."""
 
 
 def declared_frames(path: Path, ds: FileDataset) -> int | None:
-    """NumberOfFrames, None where it is missing or says none. ImageError if it is no number."""
+    """NumberOfFrames; None where it is missing, empty or 0. ImageError if it is no number."""
     count = whole_number(path, ds, "NumberOfFrames")
     return count if count is not None and count > 0 else None
 
@@ -26,9 +26,8 @@ def declared_frames(path: Path, ds: FileDataset) -> int | None:
 def count_frames(path: Path, ds: FileDataset, pixels: BinaryIO) -> tuple[int, str | None]:
     """(frames, warning) of a file whose header is `ds`; `pixels` stands at the header of its PixelData element.
 
-    The pixels count where they are more than NumberOfFrames says: by length where they are uncompressed, else by the offset
-    table, or by the fragments in which a frame begins. Where they are fewer, the number is left as it is: the missing
-    frames are noticed when they are decoded.
+    The pixels decide where they hold more frames than NumberOfFrames says: by length where they are uncompressed, else by the offset
+    table, or by the fragments in which a frame begins. Where they hold fewer, NumberOfFrames stays, and decoding finds the missing frames.
     """
     declared = declared_frames(path, ds)
     found = _held(ds, pixels)
@@ -42,7 +41,7 @@ def count_frames(path: Path, ds: FileDataset, pixels: BinaryIO) -> tuple[int, st
 
 
 def _held(ds: FileDataset, pixels: BinaryIO) -> int:
-    """Whole frames that the pixels hold, 0 if that can't be told."""
+    """The number of complete frames in the pixels; 0 if it is unknown."""
     order = "<" if ds.file_meta.TransferSyntaxUID.is_little_endian else ">"
     length = _element_length(pixels, order, implicit=bool(ds.original_encoding[0]))
     if not ds.file_meta.TransferSyntaxUID.is_encapsulated:

@@ -44,10 +44,10 @@ _EDGES = {
     "RightVerticalEdge": (1, 0),
     "LowerHorizontalEdge": (0, 0),
 }
-"""The first or last row (axis 0) or column (1) inside, counted from 1: its axis, and the number at which nothing lies before it.
+"""The first or last row (axis 0) or column (1) inside, counted from 1: its axis, and its number at the picture's border.
 
-The first column's outer border is where the picture begins, so 1 stays 1; the last column's is as far from there as its
-number says, so it grows with the scale.
+The outer border of the first column is the picture's border, so 1 stays 1. The outer border of the last column is at its number, which
+grows with the scale.
 """
 _EDGED = ("Shutter", "Collimator", "ExposureControlSensingRegion")
 _POINTS = (
@@ -66,7 +66,7 @@ _OTHERS = (
         "OphthalmicFrameLocationSequence",
     ),
 )
-"""Sequences that speak of other pictures; so do those whose names begin with Referenced."""
+"""Sequences that describe other pictures; so do those whose names begin with Referenced."""
 _CHECKED = (
     *_SPACINGS,
     *_POINTS,
@@ -84,7 +84,7 @@ _CHECKED = (
 
 
 def refine(path: Path, ds: FileDataset, old: tuple[int, int]) -> None:
-    """Bring `ds`, whose Rows and Columns are the new ones, in line; `old` is the (rows, columns) that its elements speak of.
+    """Adapt the elements of `ds` to its new Rows and Columns; `old` are the (rows, columns) that they describe.
 
     Raises:
         ImageError: an element that has to follow is no number.
@@ -106,7 +106,7 @@ def refine(path: Path, ds: FileDataset, old: tuple[int, int]) -> None:
 
 
 def _parts(ds: Dataset) -> Iterator[Dataset]:
-    """The dataset and, of its sequences, all items that speak of this picture."""
+    """The dataset, and all items of its sequences that describe this picture."""
     yield ds
     for tag in list(ds.keys()):  # iterating over the dataset would decode all elements, also those that can't be
         if tag.is_private or not dictionary_has_tag(tag) or dictionary_VR(tag) != "SQ":
@@ -142,8 +142,8 @@ def _regions(part: Dataset, scale: Scale) -> None:
 def _reference(part: Dataset, name: str, factor: float, start: float) -> None:
     """The reference pixel, counted from the region's first one. `start` is the region's old first pixel.
 
-    Its centre falls between finer pixels. Where its physical value is told, that is corrected for the nearest pixel's
-    distance, so that no measurement shifts.
+    Its centre lies between finer pixels. Its physical value, where present, is corrected by the distance of the nearest pixel, so that no
+    measurement shifts.
     """
     keyword, value_keyword = f"ReferencePixel{name}0", f"ReferencePixelPhysicalValue{name}"
     old, delta, value = numbers(part, keyword), numbers(part, f"PhysicalDelta{name}"), numbers(part, value_keyword)
@@ -170,7 +170,7 @@ def _shutters(part: Dataset, scale: Scale) -> None:
 
 
 def _matrix(part: Dataset, scale: Scale) -> None:
-    """The total pixel matrix of a slide (C.8.12.4), and a tile's place in it, counted from 1."""
+    """The total pixel matrix of a slide (C.8.12.4), and a tile's position in it, counted from 1."""
     for axis, name in ((0, "Row"), (1, "Column")):
         scaled(part, f"TotalPixelMatrix{name}s", scale.of(axis))
         scaled(part, f"{name}PositionInTotalImagePixelMatrix", scale.of(axis), origin=1)
@@ -202,7 +202,7 @@ def _frames_of(ds: Dataset, group: int) -> int:
 
 
 def _enlarged(data: bytes, frames: int, old: tuple[int, int], new: tuple[int, int]) -> bytes | None:
-    """The bits of planes resampled, or None where some are missing."""
+    """The resampled bits of planes; None where some are missing."""
     bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
     count = frames * old[0] * old[1]
     if len(bits) < count:

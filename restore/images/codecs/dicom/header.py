@@ -29,17 +29,17 @@ VALUES = (
     "WindowCenter",
     "WindowWidth",
 )
-"""Elements that say what samples mean and how they show."""
+"""Elements that say what samples mean and how they are displayed."""
 _UNREADABLE = (
     *(ValueError, TypeError, AttributeError, KeyError, OverflowError, NotImplementedError, struct.error),
     BytesLengthException,
 )
-"""What pydicom throws at the value of an element."""
+"""What pydicom raises for the value of an element."""
 
 
 @contextlib.contextmanager
 def as_dicom_error(path: Path) -> Iterator[None]:
-    """Turn whatever pydicom and its decoders throw at a broken file into an ImageError, and keep them from warning."""
+    """Turn what pydicom and its decoders raise for a broken file into an ImageError, and silence their warnings."""
     with as_image_error(path, "DICOM"), quiet:
         try:
             yield
@@ -50,7 +50,7 @@ def as_dicom_error(path: Path) -> Iterator[None]:
 
 
 def load(path: Path) -> FileDataset:
-    """Read a file; a missing transfer syntax is the one that it was evidently read with.
+    """Read a file; a missing transfer syntax becomes the one with which pydicom read it.
 
     Raises:
         pydicom's errors for what it cannot parse.
@@ -61,7 +61,7 @@ def load(path: Path) -> FileDataset:
 
 
 def complete_meta(ds: FileDataset) -> None:
-    """Give a file without meta information the transfer syntax it was evidently read with."""
+    """Give a file without meta information the transfer syntax with which pydicom read it."""
     if not hasattr(ds, "file_meta"):
         ds.file_meta = FileMetaDataset()
     if "TransferSyntaxUID" not in ds.file_meta:
@@ -109,10 +109,10 @@ def _what(ds: Dataset, keyword: str) -> str:
 
 
 def check_numbers(path: Path, ds: Dataset, keywords: tuple[str, ...]) -> None:
-    """Refuse a header in which one of these elements holds something else than numbers; missing and empty ones pass.
+    """Check that these elements hold numbers; missing and empty ones pass.
 
     Raises:
-        ImageError: names the element, its value and the mend.
+        ImageError: one does not; the message names the element, its value and what helps.
     """
     for keyword in keywords:
         if not _holds_numbers(ds, keyword):
@@ -127,7 +127,7 @@ def unreadable_values(ds: Dataset) -> list[str]:
 
 
 def _holds_numbers(ds: Dataset, keyword: str) -> bool:
-    """Whether an element is missing, empty or full of numbers."""
+    """Whether an element is missing, empty or holds numbers only."""
     if keyword not in ds:
         return True
     try:
@@ -145,7 +145,7 @@ def _is_several(value: object) -> bool:
 
 
 def complete(path: Path, ds: FileDataset) -> list[str]:
-    """Check the elements that say how pixels lie in the file, and fill in those that follow from the others, in place.
+    """Check the elements that describe the pixels' layout, and fill in those that follow from others. Changes `ds`.
 
     Returns:
         A sentence for each element that was filled in or corrected.
@@ -175,7 +175,7 @@ def complete(path: Path, ds: FileDataset) -> list[str]:
 
 
 def _check_choices(path: Path, ds: FileDataset, samples: tuple[int, ...]) -> None:
-    """Refuse values that mean nothing; `samples` are those that the colour model can have."""
+    """Raise ImageError for impossible values; `samples` are those that the colour model can have."""
     choices = {"SamplesPerPixel": samples, "PixelRepresentation": (0, 1)}
     if int(ds.SamplesPerPixel) > 1:
         choices["PlanarConfiguration"] = (0, 1)

@@ -46,7 +46,7 @@ def _elements(start: bytes, order: str, explicit: bool) -> bool:
 
 
 def _length(start: bytes, at: int, order: str, explicit: bool) -> tuple[int, int]:
-    """An element's value length (-1 where it can't be one) and the length of what stands before the value."""
+    """The length of an element's value (-1 where it is impossible) and the length of what precedes the value."""
     if not explicit:
         return int(struct.unpack_from(order + "I", start, at + 4)[0]), 8
     kind = start[at + 4 : at + 6]

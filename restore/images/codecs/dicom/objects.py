@@ -120,8 +120,8 @@ def sniff(start: bytes) -> bool:
 def is_without_pixels(path: Path) -> str | None:
     """What a DICOM file holds instead of a picture, in a word or two ("SR", "RTPLAN", "DICOMDIR", "waveform", "raw data").
 
-    Only the start of the header is read, up to Modality. None for a picture (also one whose pixels are missing), for
-    labels and doses (whose pixels `read` refuses by name), for what is not DICOM, and for what can't be read.
+    Only the start of the header is read, up to Modality. None for a picture (even without its pixels), for labels and doses (which `read`
+    refuses by name), for files that are not DICOM, and for files that cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -138,7 +138,7 @@ def _beyond(tag: BaseTag, vr: str | None, length: int) -> bool:
 
 
 def _empty_kind(ds: FileDataset) -> str | None:
-    """The kind of an object without pixels, None for every other."""
+    """The kind of an object without pixels; None for other objects."""
     sop_class = _sop_class(ds)
     if not sop_class:
         return _MODALITIES.get(_text(ds, "Modality").upper())
@@ -171,7 +171,7 @@ def not_a_picture(ds: FileDataset) -> str | None:
 
 
 def without_pixels(ds: FileDataset) -> str:
-    """What to say of a dataset that has no pixels."""
+    """The message for a dataset without pixels."""
     kind = _empty_kind(ds)
     if kind:
         return f"a DICOM object without pixels ({kind}); there is nothing to restore in it"

@@ -1,8 +1,8 @@
-"""Decoding one DICOM frame: all bits of its words, and the colour model that its samples are really in.
+"""Decoding one DICOM frame: all bits of its words, and the real colour model of its samples.
 
-Bits: uncompressed, RLE and codestreams that metadata more bits than BitsStored (lossless JPEG, JPEG-LS, JPEG 2000 of whole
-words) keep the bits outside the sample; pydicom would set them to zero. Where a codestream is narrower, its samples lie in
-the low bits, whatever HighBit says.
+Bits: uncompressed and RLE pixels, and codestreams of more bits than BitsStored (lossless JPEG, JPEG-LS, JPEG 2000 of whole
+words), keep the bits outside the sample; pydicom would set them to zero. The samples of a narrower codestream are the
+low bits, whatever HighBit says.
 
 Colours: pydicom decodes JPEG without a colour transform, so the samples are in the model in which they were encoded. The
 header's PhotometricInterpretation often says another one. What the codestream says decides, in this order, as in libjpeg,
@@ -48,11 +48,11 @@ from restore.images.codecs.jpeg.codestream import END, complaint
 from restore.images.errors import image_error
 
 _OUT_OF_RANGE = 0.01
-"""More of the picture than this outside the range of colours: it is not luminance and chroma. Lossy coding leaves less."""
+"""If a larger share of the picture is outside the range of colours, it is not luminance and chroma. Lossy coding leaves less."""
 
 
 def decoder_of(path: Path, syntax: UID) -> Decoder:
-    """pydicom's decoder of a transfer syntax; ImageError for those that nothing here decodes: films, and a maker's own."""
+    """pydicom's decoder of a transfer syntax; ImageError for those without one: films, and private ones."""
     try:
         return get_decoder(syntax)
     except NotImplementedError:  # so pydicom answers for those
@@ -70,7 +70,7 @@ def _frames(ds: FileDataset) -> int:
 
 
 def codestream(ds: FileDataset) -> Codestream:
-    """What the first frame's codestream says; of uncompressed and RLE pixels nothing, nor of pixels that aren't all there."""
+    """The properties of the first frame's codestream; none for uncompressed, RLE and incomplete pixels."""
     syntax = ds.file_meta.TransferSyntaxUID
     if syntax == RLELossless or not syntax.is_encapsulated:
         return Codestream()
@@ -97,7 +97,7 @@ def model_of(ds: FileDataset, stream: Codestream, first: np.ndarray | None = Non
 
 
 def other_colours(ds: FileDataset, model: str) -> tuple[str, ...]:
-    """What to warn of where the samples are in `model`, which is not what the header says."""
+    """The warning where the samples are in another colour `model` than the header says."""
     declared = str(ds.PhotometricInterpretation)
     if declared.startswith("YBR") == model.startswith("YBR") or declared in ("YBR_RCT", "YBR_ICT"):
         return ()
@@ -107,7 +107,7 @@ def other_colours(ds: FileDataset, model: str) -> tuple[str, ...]:
 
 
 def _may_be_chroma(frame: np.ndarray) -> bool:
-    """Whether (H, W, 3) samples read as luminance and chroma show (nearly) only colours that exist; never for plain gray."""
+    """Whether (H, W, 3) samples, taken for luminance and chroma, are (nearly) all existing colours; False for plain gray."""
     y, blue, red = np.moveaxis(frame.astype(np.float32), -1, 0)
     if np.median(np.abs(y - blue) + np.abs(y - red)) < 4:
         return False
@@ -170,7 +170,7 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
 
 
 def _refuse_corrupt(path: Path, ds: FileDataset, index: int) -> None:
-    """Damage with which decoders go on as if nothing was: JPEG data of 8 bits that libjpeg complains of, streams that end early."""
+    """Raise ImageError for damage that decoders do not report: JPEG data of 8 bits that libjpeg complains of, streams that end early."""
     syntax, problem = ds.file_meta.TransferSyntaxUID, ""
     if syntax == JPEGBaseline8Bit:
         problem = complaint(encoded(ds, index).rstrip(b"\0"))
@@ -183,7 +183,7 @@ def _refuse_corrupt(path: Path, ds: FileDataset, index: int) -> None:
 
 
 def _components(ds: FileDataset, index: int, decoder: Decoder) -> np.ndarray:
-    """(H, W, 3) samples of a lossy JPEG as they were encoded; other decoders than these two transform colours as they see fit."""
+    """(H, W, 3) samples of a lossy JPEG as they were encoded; other decoders than these two transform colours."""
     if "pylibjpeg" in decoder.available_plugins:
         try:
             return pixel_array(ds, index=index, raw=True, decoding_plugin="pylibjpeg")

@@ -1,6 +1,6 @@
 """The position of a DICOM picture's first pixel in the body, on the slide or on the receptor, for pixels that are finer.
 
-All these positions are those of the first pixel's centre, which moves towards the picture's corner.
+All positions are those of the first pixel's centre, which moves towards the picture's corner.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from restore.images.codecs.dicom.elements import Scale, moved
 
 
 def move_positions(ds: FileDataset, scale: Scale) -> None:
-    """Move all positions of first pixels, which are their centres, by what is left of the half pixel to the corner."""
+    """Move all positions of first pixels by the difference between half an old and half a new pixel."""
     shared = list(ds.get("SharedFunctionalGroupsSequence") or [])[:1]
     frames = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
     for item in ds.get("DetectorInformationSequence") or []:
@@ -42,7 +42,7 @@ def _move_groups(group: Dataset, places: list[Dataset], scale: Scale) -> None:
 def _found(
     places: list[Dataset], sequences: tuple[str, ...], keywords: tuple[str, ...], count: int
 ) -> list[float] | None:
-    """The numbers of the first of these elements, looked up in each place and in its functional groups."""
+    """The numbers of the first of these elements that is found in a dataset or its functional groups."""
     for place in places:
         for part in [place, *(item for sequence in sequences for item in place.get(sequence) or [])]:
             for keyword in keywords:
@@ -66,7 +66,7 @@ def _half_pixel(orientation: list[float], spacing: list[float], scale: Scale) ->
 
 
 def _move(part: Dataset, keyword: str, places: list[Dataset], scale: Scale) -> None:
-    """Move a position in the patient or in a volume; one whose orientation or spacing isn't told stays."""
+    """Move a position in the patient or in a volume; one without orientation or spacing stays."""
     if keyword not in part:
         return
     orientations = ("ImageOrientationPatient",) if keyword.endswith("Patient") else ("ImageOrientationVolume",)
@@ -92,7 +92,7 @@ def _move_slide(items: list[Dataset], places: list[Dataset], scale: Scale) -> No
 
 
 def _move_receptor(ds: Dataset, scale: Scale) -> None:
-    """Move RTImagePosition (C.8.8.2), in the plane of the image receptor, whose y axis points up unless told otherwise."""
+    """Move RTImagePosition (C.8.8.2), in the plane of the image receptor, whose y axis points up by default."""
     spacing = _found([ds], (), ("ImagePlanePixelSpacing",), 2)
     if spacing is None:
         return

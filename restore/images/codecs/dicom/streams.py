@@ -1,4 +1,4 @@
-"""What the encoded frame of a DICOM file says of itself, and whether that agrees with the header: looked at before any decoder runs."""
+"""The properties of an encoded DICOM frame, compared with the header before any decoder runs."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _J2K = b"\xff\x4f\xff\x51"
 
 @dataclass(frozen=True)
 class Codestream:
-    """What the encoded frame itself says."""
+    """What an encoded frame says of itself."""
 
     precision: int | None = None
     """Bits of its samples; None where it is unknown."""
     size: tuple[int, int, int] | None = None
     """(height, width, samples a pixel); None where it is unknown."""
     model: str | None = None
-    """"RGB" or "YBR_FULL" where it says which; None where it doesn't."""
+    """"RGB" or "YBR_FULL"; None where it does not say."""
     doubtful: bool = False
     """Whether libjpeg would take it for luminance and chroma though nothing but the numbers of its components says so."""
 
 
 def stream_of(data: bytes, syntax: UID) -> Codestream:
-    """What a frame's bytes say; of RLE nothing."""
+    """The properties of a frame's bytes; none for RLE."""
     if syntax == RLELossless:
         return Codestream()
     if syntax not in JPEG2000TransferSyntaxes:
@@ -60,10 +60,10 @@ def _j2k_size(data: bytes) -> tuple[int, int, int] | None:
 
 
 def check_stream(path: Path, ds: FileDataset, data: bytes) -> None:
-    """Refuse a frame whose codestream is of another size than the header says, or too short for it.
+    """Check that a frame's codestream has the size of the header and is long enough for it.
 
     Raises:
-        ImageError: it is; the message names both sizes.
+        ImageError: it does not; the message names both sizes.
     """
     syntax = ds.file_meta.TransferSyntaxUID
     rows, columns, samples = expected = int(ds.Rows), int(ds.Columns), int(ds.SamplesPerPixel)

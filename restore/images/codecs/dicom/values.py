@@ -17,12 +17,12 @@ from pydicom.dataset import Dataset, FileDataset
 from restore.images.mapping import Mapping
 
 _RISE = (0.1, 0.9)
-"""Between these shares of its rise a lookup table is taken for a line."""
+"""Between these fractions of its rise a lookup table is taken for a line."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """Where a sample's bits lie within its stored word. Bits outside (overlays of old files) are never interpreted."""
+    """The bits of a sample within its stored word. Bits outside (overlays of old files) are never interpreted."""
 
     bits: int
     shift: int
@@ -48,7 +48,7 @@ class Field:
         return raw.astype(np.int32)
 
     def words(self, stored: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """`stored` with its samples replaced; bits outside stay, but a sign that fills the word goes on filling it."""
+        """`stored` with its samples replaced; bits outside stay, but for a sign that is extended over the word."""
         mask = ((1 << self.bits) - 1) << self.shift
         word = stored.astype(np.int64)
         placed = (word & ~mask) | ((values.astype(np.int64) << self.shift) & mask)
@@ -58,7 +58,7 @@ class Field:
 
 
 def field_of(ds: FileDataset) -> Field:
-    """Where the samples of a dataset lie; HighBit of encoded ones has been set right by `pixels.lower`."""
+    """The bits of a dataset's samples; `pixels.lower` has corrected HighBit of encoded ones."""
     bits = int(ds.BitsStored)
     high = int(ds.get("HighBit", bits - 1))
     return Field(bits, max(0, high - bits + 1), int(ds.get("PixelRepresentation", 0)) == 1)
@@ -72,11 +72,11 @@ class GrayLut(Mapping):
     normalized: np.ndarray
     """float32 (2**bits,): the normalized pixel of each value from `field.low` up; a line, so monotone."""
     step: float
-    """By how much the affine map rises from one value to the next; negative where brighter means a smaller value."""
+    """The step of the affine map from one value to the next; negative where brighter values are smaller."""
     display: np.ndarray
     """float32 (2**bits,): how each value is displayed, within [0, 1]."""
     padding: np.ndarray
-    """bool (2**bits,): values that mean 'no picture here'; they stay, and no other sample may become one."""
+    """bool (2**bits,): values that are padding. They stay, and no other sample gets one of them."""
     channels: int = 1
     alpha_channel: int | None = None
 
@@ -123,7 +123,7 @@ def build(field: Field, ds: Dataset, index: int, extent: tuple[float, float]) ->
 
 
 def _line(values: np.ndarray, display: np.ndarray, extent: tuple[float, float]) -> tuple[float, float]:
-    """The affine map that a network sees: what it is for the first value, and its step from one value to the next.
+    """The affine map to normalized pixels: its result for the first value, and its step from one value to the next.
 
     It is the display itself where that is linear, else the line through two points of its rise over the values that occur.
     """
@@ -174,7 +174,7 @@ def padding_range(ds: Dataset, field: Field) -> tuple[int, int] | None:
 
 
 def number(ds: Dataset, keyword: str) -> float | None:
-    """The (first) value of a numeric element, None if it is missing, empty or no number."""
+    """The first value of a numeric element; None if it is missing, empty or no number."""
     value: Any = ds.get(keyword)
     if isinstance(value, bytes) and len(value) >= 2:
         value = int.from_bytes(value[:2], "little")
@@ -187,7 +187,7 @@ def number(ds: Dataset, keyword: str) -> float | None:
 
 
 def _item(ds: Dataset, index: int, group: str, keyword: str) -> Dataset:
-    """Where an attribute of a frame lives: the dataset, or a functional group of enhanced multi-frame objects."""
+    """The item that holds an attribute of a frame: the dataset, or a functional group of enhanced multi-frame objects."""
     if keyword in ds:
         return ds
     per_frame = ds.get("PerFrameFunctionalGroupsSequence") or []

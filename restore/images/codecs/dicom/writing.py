@@ -1,8 +1,8 @@
 """Writing DICOM: the source's dataset with new pixels, as a derived object that names its source.
 
 Every element is kept, private ones included, but for: the pixels; the identity and the history (derived.py);
-Smallest/LargestImagePixelValue where present; NumberOfFrames where the pixels are more frames; elements that header.py
-completed; digital signatures (void now, dropped). IconImageSequence and series are as before. Depth, representation and
+Smallest/LargestImagePixelValue where present; NumberOfFrames where the pixels hold more frames; elements that header.py
+completed; digital signatures (no longer valid, dropped). IconImageSequence and series are as before. Depth, representation and
 frames never change; rows and columns only where the picture was enlarged, and all geometry goes with them (geometry.py).
 Uncompressed sources keep their transfer syntax; compressed ones become Explicit VR Little Endian, HighBit being where the
 decoder puts the samples. Coloured frames that a codec transformed are written in the colour model that decoding gives
@@ -94,7 +94,7 @@ def _set_pixels(ds: FileDataset, frames: Iterator[np.ndarray], photometric: str,
 
 
 def _packed(frame: np.ndarray) -> np.ndarray:
-    """(H, W, 3) with chroma equal in pairs -> (H, W/2, 4): Y1 Y2 Cb Cr; the mean where a pair was changed apart."""
+    """(H, W, 3) with chroma equal in pairs -> (H, W/2, 4): Y1 Y2 Cb Cr; the mean where the chroma of a pair differs."""
     pairs = frame.reshape(frame.shape[0], -1, 2, 3)
     chroma = (pairs[:, :, 0, 1:].astype(np.uint32) + pairs[:, :, 1, 1:] + 1) // 2
     return np.concatenate([pairs[..., 0], chroma.astype(frame.dtype)], -1)

@@ -62,7 +62,7 @@ class JpegSource:
     def __init__(self, path: Path, segments: Segments, *, salvage: bool) -> None:
         self.path, self._segments, self._salvage = path, segments, salvage
         self.copies = True
-        """Not a picture of which rows are missing: what is written is whole."""
+        """False for a picture with missing rows: what is written is complete."""
         self._checked = False
         exif = segments.find(APP1, EXIF)
         self._tag = orientation(exif)
@@ -83,7 +83,7 @@ class JpegSource:
         return 8 * (max(p[1] & 15 for p in parts) if len(parts) > 1 else 1)
 
     def _warnings(self) -> tuple[tuple[str, ...], bytes]:
-        """What the stream and what follows it warn of, and what an unchanged copy needs at its end."""
+        """Warnings of the stream and of what follows it, and the bytes that complete an unchanged copy."""
         with as_image_error(self.path, "JPEG"), quiet:
             stream = self._stream()
             segments, mpf = [p for _, p in self._segments.kept], self._segments.find(APP2, further_pictures.MPF)
@@ -119,7 +119,7 @@ class JpegSource:
         return salvage_warning(row, height, "gray") if complete else "its last scans are missing: every row lacks detail"
 
     def _corrupt(self, complaint: str) -> str:
-        """A warning of damage whose place is unknown; ImageError unless salvaging."""
+        """A warning of damage at an unknown position; ImageError unless salvaging."""
         if not self._salvage:
             what = f"damaged JPEG (its compressed data are corrupt: {complaint})"
             raise image_error(self.path, f"{what}; copy it again, or restore what is there with --salvage")
@@ -177,7 +177,7 @@ class JpegSource:
         return _coded(stored, self._options(tables))
 
     def _sampling(self) -> str | None:
-        """Pillow's name of the chroma's sampling, as the picture lies after its orientation was applied; None if it has none."""
+        """Pillow's name of the chroma sampling of the upright picture; None if it has none."""
         ratios = set()
         (luma, *chromas) = (p[1] for p in self._segments.components)
         for chroma in chromas:
@@ -211,7 +211,7 @@ class JpegSource:
         return [p[0] for p in self._segments.components] == list(b"RGB") and self._segments.find(APP0, JFIF) is None
 
     def _reset(self, marker: int, payload: bytes) -> tuple[int, bytes]:
-        """The segment, with an applied orientation taken out of it."""
+        """The segment with orientation 1, if an orientation was applied."""
         if self._tag == 1:
             return marker, payload
         if marker == APP1 and payload.startswith(EXIF):

@@ -1,4 +1,4 @@
-"""A JPEG's compressed stream: where the first picture ends, what follows it, and which of its rows are there."""
+"""A JPEG's compressed stream: where the first picture ends, what follows it, and which rows are present."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from restore.images.decoding_process import messages
 END = b"\xff\xd9"
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _ZEROS = 16
-"""So many zero bytes at the end of a file without an end marker are room that was never written."""
+"""This many zero bytes at the end of a file without an end marker were never written."""
 _CORRUPT = re.compile(r"Corrupt JPEG data: (.*)|(Premature end of JPEG file)")
 _EXTRANEOUS = re.compile(r"([0-9]+) extraneous bytes before marker 0xd9")
 PADDING = 64
-"""So many equal bytes before the end marker are what a camera fills up with, not lost data."""
+"""This many equal bytes before the end marker are a camera's padding, not lost data."""
 _FILLERS = (bytes(range(1, 128)) * 4, b"\x5a\x33\xc1" * 200, b"\x00\x11\xf0" * 200)
 
 
@@ -42,7 +42,7 @@ class Stream:
 
     @property
     def whole(self) -> bytes:
-        """The picture as a file of its own."""
+        """The picture as a complete file."""
         return self.data + END
 
     @property
@@ -83,7 +83,7 @@ def first_picture(data: bytes, components: tuple[bytes, ...], *, progressive: bo
 
 
 def _after_header(data: bytes) -> int:
-    """Where the length of the first scan's header stands."""
+    """The offset of the length of the first scan's header."""
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF or data[at + 1] in (0xFF, 0x00, 0x01, *range(0xD0, 0xD9)):
@@ -101,7 +101,7 @@ def _scan(data: bytes, at: int) -> bytes:
 
 
 def _complete(scans: list[bytes], components: tuple[bytes, ...], progressive: bool) -> bool:
-    """Whether every coefficient of every component has come to its last bit."""
+    """Whether the scans code every coefficient of every component to its last bit."""
     missing = {(part[0], k) for part in components for k in (range(64) if progressive else (0,))}
     for scan in scans:
         count = scan[0] if scan else 0
@@ -121,15 +121,15 @@ def decoded(data: bytes) -> tuple[np.ndarray, str]:
 
 
 def checked(data: bytes) -> tuple[np.ndarray, str, str]:
-    """`decoded`, and what libjpeg complains of ("" for nothing): it goes on after damaged data as if they were sound."""
+    """`decoded`, and libjpeg's message on damaged data (empty for none): it goes on after such data."""
     stored, mode = decoded(data)
     return stored, mode, complaint(data)
 
 
 def complaint(data: bytes) -> str:
-    """What libjpeg says of a JPEG's damaged data, "" for nothing and where its messages aren't caught (see `decoding_process`).
+    """libjpeg's message on a JPEG's damaged data; empty for none, and where messages are not caught (see `decoding_process`).
 
-    OpenCV lets libjpeg print them; at an eighth of the size this takes a fifth of a decoder's time.
+    OpenCV lets libjpeg print messages. Decoding at an eighth of the size takes a fifth of the time.
     """
     messages.take()
     if not data.endswith(END):  # without one OpenCV gives up before libjpeg says anything
@@ -146,9 +146,9 @@ def complaint(data: bytes) -> str:
 
 
 def first_missing(stream: Stream, unit: int) -> int | None:
-    """The first row that isn't all there, a multiple of `unit` (the rows that are coded together); None where all are.
+    """The first incomplete row, a multiple of `unit` (the rows that are coded together); None where all are complete.
 
-    What follows the data can change only what the data don't decide: so it is decoded with several ends, and compared.
+    Bytes behind the data change only pixels that the data do not decide. So the stream is decoded with several ends and compared.
     """
     if not stream.complete:
         return 0
@@ -165,10 +165,10 @@ def first_missing(stream: Stream, unit: int) -> int | None:
 
 
 def may_break_off(stored: np.ndarray, unit: int, *, progressive: bool) -> bool:
-    """Whether the last corner looks as if the data had ended before the picture though there is an end marker.
+    """Whether the last corner looks as if the data ended early in spite of an end marker.
 
-    What is missing of a baseline picture has middling luminance (its colours are interpolated from the row above), of a
-    progressive one a constant one.
+    Missing pixels of a baseline picture have medium luminance and colours interpolated from the row above; those of a progressive picture
+    have constant luminance.
     """
     corner = stored[max(len(stored) - 2, (len(stored) - 1) // unit * unit) :, -2:].astype(np.float32)
     if progressive:

@@ -14,7 +14,7 @@ from PIL import Image
 
 
 def writable(components: tuple[bytes, ...]) -> bool:
-    """Whether each component (id, sampling, table) has a whole fraction of the finest one's samples."""
+    """Whether the finest component has a whole multiple of the samples of each component (id, sampling, table)."""
     across, down = zip(*((part[1] >> 4, part[1] & 15) for part in components), strict=True)
     if not all(across) or not all(down):
         return False
@@ -43,7 +43,7 @@ def coded(stored: np.ndarray, components: tuple[bytes, ...], tables: dict[int, l
 
 
 def _reduced(plane: np.ndarray, down: int, across: int) -> np.ndarray:
-    """The means of blocks of so many rows and columns, the border repeated."""
+    """The means of blocks of `down` x `across` pixels; the border is repeated."""
     if down == across == 1:
         return plane
     height, width = plane.shape

@@ -38,7 +38,7 @@ def is_gain_map(segments: list[bytes]) -> bool:
 
 
 def warning(segments: list[bytes], mpf: bytes | None, trailer: bytes, *, swapped: bool) -> str | None:
-    """What the user is told of what follows the first picture; None where nothing does."""
+    """A warning of what follows the first picture; None where nothing does."""
     count = pictures(mpf)
     lost = "in another format it is lost"
     if is_gain_map(segments) and (trailer or count > 1):
@@ -56,7 +56,7 @@ def warning(segments: list[bytes], mpf: bytes | None, trailer: bytes, *, swapped
 
 
 def moved(data: bytes, old: bytes) -> bytes:
-    """The first picture as it is now written, with the places of the further ones, which follow it, brought in line.
+    """The first picture as written, with the offsets of the further pictures behind it updated.
 
     Args:
         old: the first picture as it was read.
@@ -80,7 +80,7 @@ def moved(data: bytes, old: bytes) -> bytes:
 
 
 def _place(data: bytes) -> int | None:
-    """Where the MPF segment's own TIFF header stands; offsets count from there."""
+    """The position of the MPF segment's own TIFF header; offsets count from there."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         length = struct.unpack_from(">H", data, at + 2)[0]

@@ -8,7 +8,7 @@ _START, _TILE_PART, _END = b"\xff\x4f\xff\x51", 0xFF90, 0xFFD9
 
 
 def complaint(data: bytes) -> str:
-    """What is wrong with a codestream, or a JP2 file's; "" where nothing is, and where none is found.
+    """What is wrong with a codestream, or that of a JP2 file; empty where nothing is, and where there is none.
 
     A missing end marker alone is no damage: many writers leave it out.
     """
@@ -42,7 +42,7 @@ def complaint(data: bytes) -> str:
 
 
 def _tiles(size: bytes) -> int:
-    """How many tiles there are by the SIZ segment, from the picture's width on; 1 where it cannot be."""
+    """The number of tiles by the SIZ segment, from the picture's width on; 1 where it is impossible."""
     if len(size) < 32:
         return 1
     width, height, left, top, across, down, tile_left, tile_top = struct.unpack(">8I", size)

@@ -32,7 +32,7 @@ class Chunk:
 
 @dataclass
 class Layout:
-    """What stands around the pixels of one PNG file."""
+    """The header and the chunks around the pixels of one PNG file."""
 
     width: int
     height: int
@@ -59,14 +59,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Piece:
-    """One chunk as it lies in the file; of IDAT's payload only the first two bytes."""
+    """One chunk of the file; of IDAT's payload only the first two bytes."""
 
     name: bytes
     data: bytes
     sound: bool
     """Whether its checksum holds."""
     whole: bool
-    """Whether the file goes on to its end."""
+    """Whether the file holds all of it."""
 
 
 def _walk(file: BinaryIO, path: Path, size: int) -> Iterator[_Piece]:
@@ -145,7 +145,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def payloads(path: Path) -> Iterator[bytes]:
-    """The payloads of the IDAT chunks in turn, the last one perhaps broken off."""
+    """The payloads of the IDAT chunks in turn; the last one may be incomplete."""
     data = path.read_bytes()
     at, name = 8, b""
     while at + 8 <= len(data) and name != b"IEND":

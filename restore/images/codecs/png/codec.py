@@ -55,7 +55,7 @@ class PngSource:
     def __init__(self, path: Path, layout: Layout, *, salvage: bool) -> None:
         self.path, self._layout, self._salvage = path, layout, salvage
         self.copies = True
-        """Not a picture whose end or whose rows are missing: what is written is whole."""
+        """False for a picture whose end or rows are missing: what is written is complete."""
         self._broken = False
         warnings = [*layout.warnings, *self._checked()]
         exif = layout.find(b"eXIf") or text_chunks.raw_exif(layout)
@@ -68,7 +68,7 @@ class PngSource:
         )
 
     def _checked(self) -> list[str]:
-        """What is wrong with the stream of pixels; ImageError where some are missing or wrong and nobody asked to salvage."""
+        """Warnings of the pixel stream; ImageError where pixels are missing or wrong, unless salvaging."""
         layout = self._layout
         if layout.ended and not layout.broken_pixels and not layout.cut_pixels:
             return []
@@ -88,7 +88,7 @@ class PngSource:
         return ["it has no end (IEND chunk), but all its pixels"]
 
     def _ends_with_a_chunk(self) -> bool:
-        """Whether nothing lies after the last whole chunk, so that an end can be put there."""
+        """Whether the file ends with a complete chunk, so that IEND can be appended."""
         size, at = self.path.stat().st_size, 8
         with self.path.open("rb") as file:
             while at + 12 <= size:
@@ -117,7 +117,7 @@ class PngSource:
         return Metadata(icc, exif, xmp, dpi or exif_dpi(exif), text_chunks.texts(layout), unconvertible)
 
     def _profile(self, warnings: list[str]) -> tuple[bytes | None, str | None]:
-        """The ICC profile that other formats are to have, and what none can say."""
+        """The ICC profile for other formats, and why none describes the colours."""
         layout = self._layout
         icc = text_chunks.profile(layout.find(b"iCCP"))
         if layout.find(b"iCCP") is not None and (icc is None or not colour_profiles.sound(icc)):
@@ -143,7 +143,7 @@ class PngSource:
             return Frame(upright(samples, self._tag), self._mapping(samples), warnings=warnings)
 
     def _samples(self) -> tuple[np.ndarray, tuple[str, ...]]:
-        """(H, W[, C]) as coded: palette indices, or values below 2**depth; not yet upright. And what that warns of."""
+        """(H, W[, C]) as coded: palette indices, or values below 2**depth; not yet upright; and warnings."""
         if self._broken:
             return pixel_stream.rebuilt(self._layout, pixel_stream.inflated(self.path, self._layout).data), ()
         try:
@@ -193,7 +193,7 @@ class PngSource:
         chunks.write(path, layout, stored)
 
     def _reset(self, kept: Chunk) -> Chunk:
-        """The chunk, with an applied orientation taken out of it."""
+        """The chunk with orientation 1, if an orientation was applied."""
         if self._tag != 1 and kept.name == b"eXIf":
             return Chunk(kept.name, upright_exif(kept.data))
         xmp = text_chunks.xmp(kept)
@@ -218,7 +218,7 @@ def _rescaled(kept: Chunk, scale: float, size: tuple[int, int]) -> Chunk:
 
 
 def _without_palette(layout: Layout, stored: np.ndarray) -> None:
-    """Make the layout that of a gray or RGB picture of 8 bits."""
+    """Turn the layout into that of a gray or RGB picture of 8 bits."""
     count = 1 if stored.ndim == 2 else stored.shape[-1]
     layout.depth = 8
     layout.colour = {1: GRAY, 2: GRAY_ALPHA, 3: RGB, 4: RGB_ALPHA}[count]

@@ -46,17 +46,17 @@ def passes(layout: Layout) -> list[Pass]:
 
 @dataclass(frozen=True)
 class Stream:
-    """The inflated rows, each with its filter, as far as they are there."""
+    """The inflated rows, each with its filter, as far as they are present."""
 
     data: bytes
     first_missing: int | None
-    """The first row of the picture of which something is missing; None where all is there."""
+    """The first incomplete row; None where all are complete."""
     vouched: bool
-    """Whether the stream's own checksum was there and holds."""
+    """Whether the stream's own checksum is present and right."""
 
 
 def inflated(path: Path, layout: Layout) -> Stream:
-    """Inflate what there is of a picture's stream; never more than the header says."""
+    """Inflate what is present of a picture's stream, but never more than the header says."""
     expected = sum(p.size[0] * p.row for p in passes(layout))
     decoder, length, vouched = zlib.decompressobj(), 0, False
     parts: list[bytes] = []
@@ -100,14 +100,14 @@ def _first_missing(layout: Layout, length: int) -> int | None:
 
 
 def decoded(path: Path, layout: Layout) -> np.ndarray:
-    """(H, W[, C]) samples as coded: palette indices, or values below 2**depth. What decoders throw, if the stream isn't whole."""
+    """(H, W[, C]) samples as coded: palette indices, or values below 2**depth. Raises what decoders raise for an incomplete stream."""
     if layout.interlaced:
         return rebuilt(layout, inflated(path, layout).data, fill=False)
     return _samples(layout, chunks.bare(layout, chunks.payloads(path)))
 
 
 def rebuilt(layout: Layout, data: bytes, *, fill: bool = True) -> np.ndarray:
-    """The samples of an inflated stream, as `decoded` gives them; rows that aren't all there are 0 if `fill`, else an error."""
+    """The samples of an inflated stream, as `decoded` gives them; incomplete rows are 0 if `fill`, else an error."""
     channels = SAMPLES[layout.colour]
     shape = (layout.height, layout.width) if channels == 1 else (layout.height, layout.width, channels)
     samples = np.zeros(shape, np.uint16 if layout.depth == 16 else np.uint8)

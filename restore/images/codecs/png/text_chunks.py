@@ -42,7 +42,7 @@ def _parts(chunk: Chunk) -> tuple[bytes, bytes, str] | None:
 
 
 def xmp(chunk: Chunk) -> bytes | None:
-    """The XMP packet that a chunk holds, if it does."""
+    """The XMP packet in a chunk; None where there is none."""
     found = _parts(chunk) if chunk.name == b"iTXt" and chunk.data.startswith(_XMP) else None
     return found[1] if found and found[0] == _XMP else None
 
@@ -53,7 +53,7 @@ def of_xmp(packet: bytes) -> Chunk:
 
 
 def texts(layout: Layout) -> tuple[tuple[str, str], ...]:
-    """(keyword, text) of the text chunks in their order, but for XMP and what other programs hide in them."""
+    """(keyword, text) of the text chunks in their order, without XMP and raw profiles."""
     found = []
     for chunk in (*layout.before, *layout.after):
         parts = _parts(chunk)

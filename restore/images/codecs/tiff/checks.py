@@ -29,7 +29,7 @@ _FILLERS = (b"\x5a\x33\xc1" * 16, b"\x9a\x2c\x71" * 16)
 
 
 def refuse_implausible(page: TiffPage, path: Path, *, salvage: bool) -> None:
-    """Refuse a page of more samples than the bytes of its segments can hold; segments left out on purpose count for nothing."""
+    """Refuse a page of more samples than the bytes of its segments can hold; segments of offset and size 0 do not count."""
     offsets, sizes = segments.listed(page)
     expected = int(np.prod(page.chunked))
     empty = int(np.count_nonzero((sizes == 0) & (offsets == 0))) if len(sizes) == expected else 0
@@ -48,12 +48,12 @@ def refuse_implausible(page: TiffPage, path: Path, *, salvage: bool) -> None:
 
 
 def _bits(page: TiffPage) -> int:
-    """Of a sample; the most of them where they differ."""
+    """Bits of a sample; the largest number where they differ."""
     return page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
 
 
 def _bound(page: TiffPage) -> int | None:
-    """Samples a byte at most, where they follow from the width: a row like the one above it takes a bit, or one and its end of 13."""
+    """The most samples a byte, where the width decides: a row like the one above takes one bit, or one and its end of 13."""
     if page.compression == _CCITT_4:
         return 8 * page.imagewidth
     if page.compression == _CCITT_3 and page.tags.valueof(292, default=0) & 1:
@@ -62,7 +62,7 @@ def _bound(page: TiffPage) -> int | None:
 
 
 def refuse_astray(file: TiffFile, pages: int, path: Path) -> None:
-    """Refuse segments that begin in the header or in a directory, or go on over one, or over another segment of their page."""
+    """Raise ImageError for segments that overlap the header, a directory, or another segment of their page."""
     structure = sorted(_structure(file, pages))
     for index in range(pages):
         page = file.pages[index]
@@ -88,7 +88,7 @@ def _structure(file: TiffFile, pages: int) -> Iterator[tuple[int, int]]:
 
 
 def _needed(page: TiffPage) -> Iterator[tuple[int, int]]:
-    """First byte and end of what each segment surely needs: of compressed ones half, for programs that say too many bytes are many."""
+    """First byte and end of what each segment needs: half of a compressed one, because many programs claim too many bytes."""
     rows = page.tilelength if page.is_tiled else min(page.rowsperstrip or page.imagelength, page.imagelength)
     width = page.tilewidth if page.is_tiled else page.imagewidth
     samples = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.CONTIG else 1
@@ -102,7 +102,7 @@ def _needed(page: TiffPage) -> Iterator[tuple[int, int]]:
 
 
 def _overlap(pieces: list[tuple[int, int]], others: list[tuple[int, int]]) -> bool:
-    """Whether one of the pieces begins in one of the others, or the reverse; pieces of one beginning are the same piece twice."""
+    """Whether two pieces overlap; pieces with the same first byte are one piece that is listed twice."""
     alike = others is pieces
     ends, last = [0, 0], -1
     for start, end, kind in sorted([(*one, 0) for one in pieces] + ([] if alike else [(*one, 1) for one in others])):
@@ -114,7 +114,7 @@ def _overlap(pieces: list[tuple[int, int]], others: list[tuple[int, int]]) -> bo
 
 
 def refuse_corrupt(page: TiffPage) -> None:
-    """Look at streams whose decoders go on after damage as if nothing was, or fill up what is missing.
+    """Check streams whose decoders do not report damage, or fill in what is missing.
 
     Raises:
         ValueError: their data are corrupt, or end early.
@@ -139,12 +139,12 @@ def refuse_corrupt(page: TiffPage) -> None:
 
 
 def _with_tables(data: bytes, tables: bytes | None) -> bytes:
-    """A JPEG segment as a file of its own (TIFF Technical Provenance 2)."""
+    """A JPEG segment as a file of its own (TIFF Technical Note 2)."""
     return data if tables is None else data[:2] + bytes(tables)[2:-2] + data[2:]
 
 
 def _ccitt_complaint(page: TiffPage, data: bytes, index: int) -> str:
-    """What follows the data can change only what the data don't decide: so it is decoded with several ends, and compared."""
+    """Bytes behind the data change only pixels that the data do not decide. So the stream is decoded with several ends and compared."""
     body = data.rstrip(b"\0")
     # a code may end with three zeros (black 18), which may be all that is in its last byte
     ends = [bytes([filler[0] & 0x1F]) + filler[1:] for filler in _FILLERS] if len(body) < len(data) else list(_FILLERS)

@@ -39,7 +39,7 @@ _JPEGS = (6, 7, 33007, 34892)
 
 
 def _gaps(page: TiffPage, index: int, planes: int, present: int) -> str:
-    """What is missing of a page's pixels; "" where nothing is."""
+    """Which of a page's pixels are missing; empty where none are."""
     if present < planes:
         return f"{planes - present} of {planes} planes are missing, from plane {present + 1} on"
     rows = segments.missing_rows(page)
@@ -50,7 +50,7 @@ def _gaps(page: TiffPage, index: int, planes: int, present: int) -> str:
 
 
 def _check_page(page: TiffPage, path: Path) -> None:
-    """Refuse what can't be restored or isn't all there, before anything is decoded."""
+    """Raise ImageError for a page that cannot be restored. Nothing is decoded."""
     where = f"page {page.index + 1}"
     if page.photometric not in COLOURS or (page.photometric == PHOTOMETRIC.YCBCR and page.compression not in _JPEGS):
         kind = enum_name(page.photometric, PHOTOMETRIC)
@@ -67,10 +67,10 @@ class TiffSource:
     """One TIFF file."""
 
     def __init__(self, path: Path, plan: list[tuple[int, int]], header: ImageHeader, *, whole: bool, end: int | None) -> None:
-        """`plan` has the page and the plane of each frame; `end` is where a pointer to a missing page stands, if one does."""
+        """`plan` has the page and the plane of each frame. `end` is the offset of a pointer to a missing page, if there is one."""
         self.path, self._plan, self.header, self._whole, self._end = path, plan, header, whole, end
         self.copies = whole
-        """Not a picture with missing pixels: what is written is whole."""
+        """False for a picture with missing pixels: what is written is complete."""
 
     def frame(self, index: int) -> Frame:
         number, plane = self._plan[index]
@@ -87,7 +87,7 @@ class TiffSource:
             return Frame(upright(samples, tag_value(page, 274, 1)), mapping_of(page, samples))
 
     def _read(self, page: TiffPage, number: int) -> np.ndarray:
-        """The samples of page `number`; compressed ones are decoded where that can hurt nobody."""
+        """The samples of page `number`; compressed ones are decoded in a decoding process."""
         if page.compression == 1:
             return segments.read(page, whole=self._whole)
         coded = sum(page.databytecounts)
@@ -105,7 +105,7 @@ class TiffSource:
 
 
 def decode_page(path: Path, end: int | None, number: int, whole: bool) -> np.ndarray:
-    """The samples of one page as tifffile gives them; for a decoding process. What tifffile throws; ValueError for corrupt data."""
+    """The samples of one page as tifffile gives them, for a decoding process. Raises what tifffile raises; ValueError for corrupt data."""
     with quiet, opened(path, end) as file:
         page = file.pages[number]
         assert isinstance(page, TiffPage)

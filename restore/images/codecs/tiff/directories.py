@@ -18,7 +18,7 @@ from restore.images.orientation import swaps_sides, upright_exif, upright_xmp
 
 
 def opened(path: Path, end: int | None) -> TiffFile:
-    """The file; where a pointer at `end` leads out of it, a copy in memory that ends there."""
+    """The file; or a copy in memory whose chain of pages ends at `end`, where a pointer leads out of the file."""
     if end is None:
         return TiffFile(path)
     data = bytearray(path.read_bytes())
@@ -28,9 +28,10 @@ def opened(path: Path, end: int | None) -> TiffFile:
 
 
 def count_pages(file: BinaryIO, path: Path) -> tuple[int, int | None]:
-    """Walk the chain of directories ourselves: libraries stop silently where it breaks.
+    """Count the directories. Libraries stop silently where the chain breaks.
 
-    Returns how many there are, and where the pointer stands that leads out of the file, if one does.
+    Returns:
+        Their number, and the offset of the pointer that leads out of the file, if there is one.
     """
     size = path.stat().st_size
     start = file.read(16)
@@ -106,7 +107,7 @@ def _metadata(page: TiffPage, tag: int, size: tuple[int, int]) -> Metadata:
 
 
 def _exif(page: TiffPage, tag: int, *, structured: bool) -> bytes | None:
-    """The page's EXIF as a block that stands alone; None where it says nothing."""
+    """The page's EXIF as a stand-alone block; None where there is none."""
     found = new_file.directory(page)
     entries = [e for e in found.entries if e.code in exif.DESCRIPTIVE and not (structured and e.code in (270, 305))]
     if not entries and not found.below:

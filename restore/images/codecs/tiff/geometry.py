@@ -58,7 +58,7 @@ def _described(page: TiffPage, shape: tuple[int, int], scale: float, *, swapped:
 
 
 def ome(text: str, scale: float, *, swapped: bool = False) -> str:
-    """OME-XML for pixels `scale` times as fine, x and y changed for each other if `swapped`; nothing else is touched."""
+    """OME-XML for pixels `scale` times as fine, with x and y swapped if `swapped`; all else stays."""
 
     def fitted(tag: re.Match[str]) -> str:
         values = {m[1]: m[3] for m in _OME_SIZES.finditer(tag[0])}
@@ -79,7 +79,7 @@ def ome(text: str, scale: float, *, swapped: bool = False) -> str:
 
 
 def _shaped(page: TiffPage, text: str, shape: tuple[int, int], scale: float) -> str | None:
-    """tifffile's description with the new numbers of rows and columns; None where it doesn't fit the page."""
+    """tifffile's description with the new size; None where it does not fit the page."""
     try:
         described = json.loads(text)
         sizes = [int(n) for n in described["shape"]]
@@ -96,7 +96,7 @@ def _shaped(page: TiffPage, text: str, shape: tuple[int, int], scale: float) -> 
 
 
 def _geographic(page: TiffPage, scale: float) -> dict[int, Any]:
-    """Raster coordinates count pixels from the corner of the first, or, where pixels are points, from its centre."""
+    """Raster coordinates count from the corner of the first pixel, or from its centre where pixels are points."""
     keys = page.tags.valueof(_GEO_KEYS) or ()
     rows = [keys[i : i + 4] for i in range(4, len(keys) - 3, 4)]
     point = any(row[0] == _RASTER_TYPE and row[1] == 0 and row[3] == _PIXEL_IS_POINT for row in rows)
@@ -125,7 +125,7 @@ def _geographic(page: TiffPage, scale: float) -> dict[int, Any]:
 
 
 def fit_exif(page: TiffPage, shape: tuple[int, int], scale: float, *, swapped: bool) -> None:
-    """Bring PixelXDimension, PixelYDimension of the page's EXIF in line, in the file, if they are there."""
+    """Update PixelXDimension and PixelYDimension of the page's EXIF in the file, if present."""
     if EXIF_IFD not in page.tags or (scale == 1 and not swapped):
         return
     file, order, big = page.parent.filehandle, page.parent.byteorder, page.parent.is_bigtiff

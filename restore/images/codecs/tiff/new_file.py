@@ -79,7 +79,7 @@ def directory(page: TiffPage) -> exif.Directory:
 
 
 def _room(below: dict[int, exif.Directory]) -> list[tuple[int, int, int, int, bool]]:
-    """Extra tags that keep the places of pointers to directories, which TiffWriter doesn't write: the unused codes before theirs."""
+    """Extra tags that reserve entries for pointers to directories, which TiffWriter does not write: the unused codes before theirs."""
     return [(code - 1, 4, 1, 0, True) for code in below]
 
 
@@ -145,7 +145,7 @@ _TEXT_TAGS = {"Description": 270, "Title": 270, "Author": 315, "Copyright": 3343
 
 
 def _described(top: exif.Directory, texts: tuple[tuple[str, str], ...]) -> list[tuple[int, int, int, Any, bool]]:
-    """Extra tags of what EXIF and texts say; what no tag says goes into the description, a line each."""
+    """Extra tags for EXIF and texts. A text without a tag becomes a line of the description."""
     tags = {e.code: (e.kind, e.count, e.data) for e in top.entries if e.code not in exif.OF_THE_PIXELS and e.code != 274}
     lines: list[str] = []
     for keyword, text in texts:

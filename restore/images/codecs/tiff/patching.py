@@ -28,7 +28,7 @@ _DEFLATE = 8
 def patch(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0, *, end: int | None = None) -> None:
     """Copy `source` to `path` and replace every page's pixels by the (upright) frames, `scale` times as fine.
 
-    At `end` stands a pointer to a page that isn't there, if given: the chain of pages then ends there.
+    `end` is the offset of a pointer to a missing page, if there is one: the chain of pages then ends there.
     """
     shutil.copyfile(source, path)
     if end is not None:
@@ -53,7 +53,7 @@ Segment = tuple[int, int]
 
 
 def _not_free(file: TiffFile) -> set[Segment]:
-    """Segments whose place must not be written to: they lie over the header, a directory, or another page's pixels."""
+    """Segments that must not be overwritten, because they overlap the header, a directory, or another page's pixels."""
     owned = [(0, 16, -1)]
     for index, page in enumerate(file.pages):
         assert isinstance(page, TiffPage)
@@ -73,13 +73,13 @@ def _not_free(file: TiffFile) -> set[Segment]:
 
 @dataclass(frozen=True)
 class _Page:
-    """What a page's new pixels need beside them.
+    """What writing a page's new pixels needs.
 
     Attributes:
         name: of the file and the page, for errors.
         scale: how many times as fine they are.
-        planes: how many lie under the page, `frames` giving those after the first.
-        kept: segments whose place must not be written to.
+        planes: of the page; `frames` gives those after the first.
+        kept: segments that must not be overwritten.
     """
 
     name: str
@@ -90,7 +90,7 @@ class _Page:
 
 
 def _replace(page: TiffPage, stored: np.ndarray, more: _Page) -> None:
-    """Write one page's segments and bring its tags in line."""
+    """Write one page's segments and update its tags."""
     planes, scale = more.planes, more.scale
     segments, changes = ([], {}) if planes > 1 else _segments(page, stored)
     shape = (stored.shape[0], stored.shape[1])
@@ -203,7 +203,7 @@ def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> lis
 
 
 def _placed(page: TiffPage, segments: Sequence[bytes | memoryview], kept: set[Segment]) -> list[int]:
-    """Write the segments into the room that the old ones leave, but for `kept`, the rest at the end; their offsets."""
+    """Write the segments where the old ones were, except over `kept`, and the rest at the end. Returns their offsets."""
     file = page.parent.filehandle
     room: list[list[int]] = []
     for offset, count in sorted(set(zip(page.dataoffsets, page.databytecounts, strict=False)) - kept):
@@ -231,7 +231,7 @@ def _placed(page: TiffPage, segments: Sequence[bytes | memoryview], kept: set[Se
 
 
 def jpeg_quality(page: TiffPage) -> int:
-    """The IJG quality whose luminance table is nearest to the page's, 90 if it can't be told."""
+    """The IJG quality whose luminance table is nearest to the page's, 90 if it is unknown."""
     head = page.jpegtables or b""
     if b"\xff\xdb" not in head and page.dataoffsets:
         file = page.parent.filehandle

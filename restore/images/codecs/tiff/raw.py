@@ -47,7 +47,7 @@ class _Tags:
     order: str
 
     def numbers(self, code: int) -> list[int]:
-        """The integers of a tag; none where it isn't there or holds others."""
+        """The integers of a tag; none where it is missing or of another type."""
         entry = self.tags.get(code)
         letter = {1: "B", 3: "H", 4: "I", 13: "I"}.get(entry.kind) if entry else None
         return list(struct.unpack(f"{self.order}{entry.count}{letter}", entry.data)) if entry and letter else []
@@ -86,7 +86,7 @@ def _directories(file: BinaryIO, start: bytes) -> tuple[_Tags, list[_Tags]]:
 
 
 def _next(read: Callable[[int, int], bytes], at: int, order: str, *, big: bool) -> int:
-    """Where the directory after that at `at` stands; 0 where there is none."""
+    """The offset of the directory after that at `at`; 0 where there is none."""
     head, width, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
     size = struct.calcsize(head)
     try:

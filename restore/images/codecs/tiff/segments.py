@@ -14,7 +14,7 @@ def listed(page: TiffPage) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _missing(page: TiffPage) -> np.ndarray:
-    """(segments,) whether each is missing. Those of offset and size 0 were left out on purpose: they are background."""
+    """(segments,) whether each is missing. Those of offset and size 0 are background, which is not missing."""
     missing = np.ones(int(np.prod(page.chunked)), bool)
     offsets, sizes = listed(page)
     missing[: len(sizes)] = offsets + sizes > page.parent.filehandle.size
@@ -59,14 +59,14 @@ def _row_bytes(page: TiffPage) -> int:
 
 
 def _rows_there(page: TiffPage, segment: int) -> int:
-    """How many rows of a missing strip lie in the file all the same."""
+    """How many rows of a missing strip the file holds."""
     if not _plain(page) or segment >= len(page.dataoffsets):
         return 0
     return max(0, page.parent.filehandle.size - page.dataoffsets[segment]) // _row_bytes(page)
 
 
 def read(page: TiffPage, *, whole: bool) -> np.ndarray:
-    """The page as tifffile gives it; if it isn't `whole`, what is missing is 0."""
+    """The page as tifffile gives it; if it is not `whole`, missing samples are 0."""
     if whole:
         return np.asarray(page.asarray(maxworkers=1))
     missing = _missing(page)

@@ -14,7 +14,7 @@ from restore.images.errors import ImageError
 
 
 def count(file: TiffFile, index: int) -> tuple[int, int]:
-    """How many planes page `index` has by what it says of itself, and how many of them lie in the file whole."""
+    """The number of planes that page `index` declares, and how many of them the file holds completely."""
     page = file.pages[index]
     if not isinstance(page, TiffPage) or not page.is_contiguous or page.dtype is None or not page.nbytes:
         return 1, 1
@@ -53,7 +53,7 @@ def _of_imagej(declared: dict[str, Any], page: TiffPage) -> int:
 
 
 def read(page: TiffPage, plane: int) -> np.ndarray:
-    """Plane `plane` in the shape of `page`; what the file no longer holds is 0."""
+    """Plane `plane` in the shape of `page`; missing samples are 0."""
     file, order = page.parent.filehandle, page.parent.byteorder
     assert page.dtype is not None
     file.seek(page.dataoffsets[0] + plane * page.nbytes)
@@ -62,7 +62,7 @@ def read(page: TiffPage, plane: int) -> np.ndarray:
 
 
 def write(page: TiffPage, first: np.ndarray, frames: Iterator[np.ndarray], planes: int) -> dict[int, Any]:
-    """Put the planes, `first` and those that follow, where the old ones lie, or at the end if they have grown and something follows.
+    """Write the planes, `first` and those after it, where the old ones were, or at the end if they have grown and something follows.
 
     Returns the tags that then change.
     """
@@ -92,7 +92,7 @@ def _bytes(page: TiffPage, stored: np.ndarray) -> bytes:
 
 
 def _strips(page: TiffPage, stored: np.ndarray, start: int) -> dict[int, Any]:
-    """The tags of strips that follow each other from `start` on, one for all rows."""
+    """The tags of one strip for all rows, or one a sample, from `start` on."""
     if page.is_tiled:
         raise ImageError(f"{page.parent.filename}: a stack of tiled planes under one directory; save it with a directory for each plane")
     parts = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
