@@ -161,7 +161,7 @@ LOSSY: dict[str, Callable[[Path], None]] = {
 ALL = {**LOSSLESS, **LOSSY}
 
 
-def shown(path: Path) -> list[np.ndarray]:
+def normalized(path: Path) -> list[np.ndarray]:
     picture = read(path)
     return [picture.frame(i).normalized() for i in range(picture.frames)]
 

@@ -166,3 +166,16 @@ def test_one_file_and_one_row_add_a_format(tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + USE
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_documentation_lists_every_format() -> None:
+    rows = [line.split("|")[1:4] for line in (ROOT / "docs" / "files.md").read_text().splitlines() if line.startswith("| `")]
+    listed = {name.strip(" `"): (tuple(suffixes.split()), holds.strip()) for name, suffixes, holds in rows}
+    assert list(listed) == list(CODECS)
+    for name, (suffixes, holds) in listed.items():
+        can = CODECS[name].capabilities
+        assert suffixes == CODECS[name].suffixes and bool(holds) == (can is not None)
+        if can is not None:
+            words = {"gray": can.gray, "alpha": can.colour_alpha, "other bands": can.other_bands, "16 bits": can.bits == 16}
+            words |= {"floats": can.floats, "many pages": can.many_frames, "no colour profile": not can.profiles}
+            assert {word: word in holds for word in words} == words
