@@ -14,7 +14,7 @@ import torch
 
 from restore import weights_file
 from restore.weights_file import LONGEST, SUFFIX, digest, has_recipe, load, one_way, recipe, save
-from restore.writing import whole
+from restore.writing import atomic_write
 
 __all__ = [
     "SUFFIX", "Entry", "Found", "add", "blend", "card_text", "catalogue", "check_name", "digest", "entry", "find", "fingerprint",
@@ -204,7 +204,7 @@ def add(path: Path, name: str) -> Entry:
     """
     load(path)
     target = _free(name)
-    with whole(target) as draft:
+    with atomic_write(target) as draft:
         shutil.copyfile(path, draft)
     if path.with_suffix(".md").is_file():
         shutil.copyfile(path.with_suffix(".md"), target.with_suffix(".md"))

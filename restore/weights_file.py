@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from restore.writing import whole
+from restore.writing import atomic_write
 
 SUFFIX = ".safetensors"
 LONGEST = 1_000_000
@@ -143,7 +143,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], recipe: Mapping[str, Any], *
         for key, value in tensors.items()
     }
     header = {"recipe": json.dumps(recipe, sort_keys=True), "sha256": digest(stored)}
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_bytes(serialise(stored, header))
 
 

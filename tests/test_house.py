@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from restore.images import CODECS
 from restore.metrics import METRICS, SET_METRICS
 from restore.networks import NETWORKS
 from restore.networks.discriminators import DISCRIMINATORS
@@ -63,6 +64,17 @@ def test_discriminators() -> None:
 def test_metrics() -> None:
     rows = [*(metric.function for metric in METRICS.values()), *SET_METRICS.values()]
     assert _modules(rows) == _files("metrics")
+
+
+def test_codecs() -> None:
+    """One file or package a format, named in `CODECS` once."""
+    folder = ROOT / "images" / "codecs"
+    entries = {path.stem for path in folder.iterdir() if (path / "codec.py").exists() or path.suffix == ".py"}
+    parts = [inspect.getmodule(type(codec)).__name__.split(".") for codec in CODECS.values()]  # type: ignore[union-attr]
+    assert {name[3] for name in parts} == entries - {"__init__", "base"}
+    assert all(codec.name == name for name, codec in CODECS.items())
+    suffixes = [suffix for codec in CODECS.values() for suffix in codec.suffixes]
+    assert len(set(suffixes)) == len(suffixes) and all(suffix == f".{suffix[1:].lower()}" for suffix in suffixes)
 
 
 def _rooms() -> list[ModuleType]:

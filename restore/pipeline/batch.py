@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from restore.images import codecs
 from restore.pipeline import contact_sheet
-from restore.pipeline.discovery import Job, format_name, plan
+from restore.pipeline.discovery import Job, plan
 from restore.pipeline.executors import EXECUTORS
 from restore.pipeline.manifest import Manifest
 from restore.pipeline.process import RunContext
@@ -91,7 +92,7 @@ def run(
     inputs, out = [Path(path) for path in inputs], Path(out)
     planned = plan(inputs, out, options.format)
     _refuse_side_files(planned.jobs, options)
-    options = replace(options, format=format_name(options.format))
+    options = replace(options, format=None if options.format is None else codecs.format_name(options.format))
     report = Report(planned=len(planned.jobs), ignored=planned.ignored, objects=dict(planned.objects))
     step.plan(planned.jobs)
     settings = {"task": step.name, "format": options.format, **step.settings()}

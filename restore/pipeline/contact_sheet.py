@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from restore import images
 from restore.pipeline.report import Record
-from restore.writing import whole
+from restore.writing import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def write(path: Path, records: Sequence[Record], title: str) -> list[str]:
     remarks = [f"left out of the preview, for it cannot be read back: {record.output}" for record, sample in drawn if sample is None]
     if not samples:
         return [*remarks, "no preview: there is no result to show"]
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         _draw(samples, f"{title}   {len(samples)} of {len(restored)} pictures").save(draft, format="PNG")
     return remarks
 

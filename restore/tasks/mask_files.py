@@ -15,7 +15,6 @@ from PIL import Image
 
 from restore.images import discovery, looked, naming
 from restore.pipeline.discovery import Job
-from restore.writing import whole
 
 PAGE, PAGES = ".png", ".tif"
 
@@ -83,7 +82,7 @@ def write(masks: Sequence[np.ndarray], target: Path) -> None:
     pages = [mask.astype(np.uint8) * np.uint8(255) for mask in masks]
     if len(pages) > 1:
         target = target.with_name(discovery.stem(target.name) + PAGES)
-    with whole(target) as draft:
+    with atomic_write(target) as draft:
         if len(pages) == 1:
             Image.fromarray(pages[0]).save(draft, "PNG")
             return

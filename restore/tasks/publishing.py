@@ -12,7 +12,7 @@ import torch
 from restore import runtime, weights
 from restore.tasks.prepared import Prepared
 from restore.training import config as configuration
-from restore.writing import whole
+from restore.writing import atomic_write
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Publisher:
         else:  # several in one file, each key behind its network's name: see `Restorer.load`
             tensors = {f"{part}.{key}": value for part, network in networks.items() for key, value in network.state_dict().items()}
         weights.save(self.path, tensors, recipe)
-        with whole(self.path.with_suffix(".md")) as draft:
+        with atomic_write(self.path.with_suffix(".md")) as draft:
             draft.write_text(self._card(step), encoding="utf-8", errors="backslashreplace")
 
     def make_up_for(self, step: int) -> None:

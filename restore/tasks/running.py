@@ -22,7 +22,7 @@ from restore.tasks.publishing import Publisher
 from restore.training import checkpoint, loop
 from restore.training import config as configuration
 from restore.training.folder import only_writer
-from restore.writing import whole
+from restore.writing import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def _trained(
             tell(f"nothing to do: {folder} has trained {step} steps already{more}; for more give --steps")
             publisher.make_up_for(step)
             return
-        with whole(folder / "config.toml") as draft:
+        with atomic_write(folder / "config.toml") as draft:
             draft.write_text(configuration.to_toml(config), encoding="utf-8")
 
     steps = loop.run(

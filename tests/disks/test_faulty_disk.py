@@ -18,7 +18,7 @@ from restore.metrics import report as comparing
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.step import Step
 from restore.tasks.run_on import RunOn
-from restore.writing import is_machines, settle, whole
+from restore.writing import atomic_write, is_machines, replace_durably
 
 NUMBERS = {"full": errno.ENOSPC, "read-only": errno.EROFS, "forbidden": errno.EACCES, "failing": errno.EIO}
 
@@ -44,7 +44,7 @@ def test_what_cannot_be_settled_leaves_what_was_there(tmp_path: Path, disk: Faul
     disk.fail(call, "*.a.txt.*", number)
     forgiven = call == "fsync" and number == errno.EACCES  # of file systems that know no flushing
     try:
-        with whole(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text("after")
     except OSError as error:
         assert not forgiven
@@ -58,7 +58,7 @@ def test_content_is_on_the_disk_before_its_name(tmp_path: Path, disk: FaultyDisk
     monkeypatch.setattr(disk, "_check", lambda call, *paths: order.append(f"{call} {Path(str(paths[0])).name}"))
     (tmp_path / "draft").write_text("words")
     order.clear()
-    settle(tmp_path / "draft", tmp_path / "a")
+    replace_durably(tmp_path / "draft", tmp_path / "a")
     assert [entry for entry in order if not entry.startswith("stat")] == ["fsync draft", "rename draft", f"fsync {tmp_path.name}"]
 
 

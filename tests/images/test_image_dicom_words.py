@@ -82,7 +82,7 @@ def test_bits_outside_the_sample_come_back(bits: int, high: int, syntax: str, tm
 @pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
 @pytest.mark.parametrize(("bits", "high"), [(12, 15), (10, 15)])
 def test_a_narrow_codestream_lies_in_the_low_bits(bits: int, high: int, syntax: str, tmp_path: Path) -> None:
-    """HighBit speaks of words that such a codestream doesn't carry; the output says where its samples are."""
+    """HighBit speaks of words that such a codestream doesn't hold; the output says where its samples are."""
     sample = _random.integers(0, 1 << bits, (HEIGHT, WIDTH), dtype=np.uint16)
     if syntax == JPEGLSLossless:
         ds = dataset(sample, bits=bits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydicom.dataset import Dataset
 
-from restore.images.dicom_colour import PaletteIndices, YbrFull
-from restore.images.dicom_shown import Field, build
+from restore.images.codecs.dicom.colour import PaletteIndices, YbrFull
+from restore.images.codecs.dicom.values import Field, build
 from restore.images.frame import Frame
-from restore.images.mappings import Inks, Linear, plain, ranged
+from restore.images.mappings import Cmyk, Linear, plain, ranged
 from restore.images.orientation import orientation, upright, upright_exif
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -61,7 +63,7 @@ def test_floats_with_nan_and_infinity(data: st.DataObject, dtype: type) -> None:
 @given(st.data())
 def test_inks_and_chroma(data: st.DataObject) -> None:
     height, width = data.draw(SHAPES)
-    _holds(Frame(data.draw(arrays.arrays(np.uint8, (height, width, 4))), Inks(255)))
+    _holds(Frame(data.draw(arrays.arrays(np.uint8, (height, width, 4))), Cmyk(255)))
     _holds(Frame(data.draw(arrays.arrays(np.uint16, (height, width, 3))), YbrFull(65535)))
     table = np.linspace(0, 1, 48, dtype=np.float32).reshape(16, 3)
     indices = data.draw(arrays.arrays(np.uint8, (height, width), elements=st.integers(0, 15)))
@@ -108,10 +110,10 @@ def test_hot_pixels_do_not_darken_a_float_picture() -> None:
 
 def test_full_black_hides_its_inks() -> None:
     inks = np.array([[[10, 20, 30, 255], [0, 0, 0, 255]]], np.uint8)
-    frame = Frame(inks, Inks(255))
+    frame = Frame(inks, Cmyk(255))
     assert frame.normalized().max() == 0
     brighter = frame.encode(np.full((1, 2, 3), 0.5, np.float32))
-    assert np.allclose(Frame(brighter, Inks(255)).normalized(), 0.5, atol=0.005)
+    assert np.allclose(Frame(brighter, Cmyk(255)).normalized(), 0.5, atol=0.005)
 
 
 @pytest.mark.parametrize("tag", range(2, 9))
@@ -133,3 +135,20 @@ def test_a_broken_exif_is_upright() -> None:
     for block in (None, b"", b"II*\0", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff", b"garbage garbage"):
         assert orientation(block) == 1
     assert Linear(0, 0).span == 1
+
+
+@pytest.mark.parametrize("key", [(100,), (100, 101, 102), (0, 0, 0)])
+def test_a_transparent_colour_that_becomes_opaque_gets_the_restored_colour(key: tuple[int, ...]) -> None:
+    channels = len(key)
+    stored = np.full((3, 4, channels) if channels > 1 else (3, 4), 50, np.uint8)
+    stored[1, 1] = key if channels > 1 else key[0]
+    frame = Frame(stored, replace(plain(stored), key=key))
+    restored, opaque = frame.normalized(), np.zeros((3, 4, 1), np.float32)
+    restored[1, 1], opaque[1, 1] = 200 / 255, 1
+    new = frame.encode(np.concatenate([restored, opaque], -1))
+    assert np.all(new[1, 1] == 200)
+    restored[1, 1] = np.asarray(key, np.float32) / 255
+    new = frame.encode(np.concatenate([restored, opaque], -1))
+    assert np.abs(new[1, 1].astype(int) - key).sum() == 1, "the nearest colour that is not the transparent one"
+    new[1, 1] = stored[1, 1]
+    assert np.array_equal(new, stored)

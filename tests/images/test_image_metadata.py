@@ -14,7 +14,7 @@ from picture_samples import ALL, FLOAT, G8, G16, HEIGHT, RGB8, RGBA8, WIDTH, pas
 from PIL import Image, ImageCms, ImageOps
 
 from restore.images import ImageError, read
-from restore.images.png_chunks import chunk, layout
+from restore.images.codecs.png.chunks import chunk, layout
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -27,7 +27,7 @@ def exif(orientation: int = 1) -> bytes:
     """EXIF with a maker, an orientation and a maker note."""
     block = Image.Exif()
     block[0x010F], block[0x0112] = "A maker", orientation
-    block.get_ifd(0x8769)[0x927C] = b"a maker note whose offsets must not move"
+    block.get_ifd(0x8769)[0x927C] = b"a maker provenance whose offsets must not move"
     return block.tobytes()
 
 
@@ -122,7 +122,7 @@ def test_orientation_is_applied_once(kind: str, tag: int, tmp_path: Path) -> Non
     with Image.open(out) as again:
         assert again.getexif()[0x0112] == 1
         assert again.getexif()[0x010F] == "A maker"
-        assert again.getexif().get_ifd(0x8769)[0x927C] == b"a maker note whose offsets must not move"
+        assert again.getexif().get_ifd(0x8769)[0x927C] == b"a maker provenance whose offsets must not move"
         assert np.abs(np.asarray(again).astype(int) - turned).max() <= (12 if kind == "jpeg" else 0)
 
 

@@ -10,7 +10,9 @@ import pytest
 from batch_steps import Inverse, folder, looping, picture, results
 from PIL import Image as Pillow
 
-from restore.images import decoding, png_chunks, webp
+from restore.images import decoding
+from restore.images.codecs import webp
+from restore.images.codecs.png import chunks
 from restore.pipeline.batch import run
 from restore.pipeline.step import Image, Result, Sidecars
 
@@ -97,8 +99,8 @@ def test_a_picture_larger_than_the_free_memory(tmp_path: Path, monkeypatch: pyte
 
 def test_a_result_that_cannot_be_read_again_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder(tmp_path / "in", 3)
-    real = png_chunks.encoded_idat
-    monkeypatch.setattr(png_chunks, "encoded_idat", lambda samples, depth, level: real(samples, depth, level)[:-20])
+    real = chunks.encoded_idat
+    monkeypatch.setattr(chunks, "encoded_idat", lambda samples, depth, level: real(samples, depth, level)[:-20])
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == (0, 3)
     assert all("its result cannot be read again, and was not kept" in row.error for row in report.records)
