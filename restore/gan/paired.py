@@ -81,7 +81,7 @@ class PairedTrainer:
         self.runtime, self.losses, self.names = runtime, losses or LossConfig(), names
         if (self.losses.adversarial_weight > 0) != (opponent is not None):
             raise ValueError("an opponent and an adversarial_weight above 0 belong together")
-        self.scale = network.spec.scale
+        self.scale, self.conditions = network.spec.scale, network.spec.conditions
         self.generator = Player(network, optimizer, runtime)
         self.opponent, self.conditional, self.probe, self.parts = opponent, conditional, probe, parts
         self.watch = HealthWatch(health_config)
@@ -111,7 +111,7 @@ class PairedTrainer:
 
     def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """The prediction, (B, C, S, S) float32: the correction is added in float32."""
-        inputs = [self._here(batch[name]) for name in (self.names[0], *CONDITIONS) if name in batch]
+        inputs = [self._here(batch[name]) for name in (self.names[0], *self.conditions)]
         with self.runtime.autocast():
             correction = network(*inputs)
         return enlarge(inputs[0], self.scale) + correction.float()

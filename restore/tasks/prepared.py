@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 from torch.utils.data import Dataset
 
-from restore import networks
 from restore.networks import planning
 from restore.runtime import Runtime
 from restore.training.loop import Trainer
@@ -39,14 +38,14 @@ COPIES = 5
 
 
 def check_memory(
-    place: Runtime, *, network: tuple[str, Mapping[str, Any]], networks_trained: int = 1, batch_size: int, crop: int, channels: int,
+    place: Runtime, *, network: nn.Module, networks_trained: int = 1, batch_size: int, crop: int, channels: int,
     side: float,
 ) -> None:  # fmt: skip
     """See to it that a training can fit into memory at all, before anything of it is made.
 
     Args:
         place: where the networks learn.
-        network: name and settings of what is trained.
+        network: what is trained, on any device (see `networks.plan`).
         networks_trained: how many such there are.
         batch_size: crops a step and process.
         crop: their side in pixels.
@@ -56,7 +55,7 @@ def check_memory(
     Raises:
         ValueError: it cannot; the setting to lower is named.
     """
-    count = networks_trained * planning.parameters(networks.plan(*network))
+    count = networks_trained * planning.parameters(network)
     planning.check_memory(COPIES * count, f"the network has {count} parameters: make it smaller", place.device)
     crops = 2 * batch_size * channels * crop**2
     planning.check_memory(crops, f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop", place.device)

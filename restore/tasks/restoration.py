@@ -17,7 +17,10 @@ from restore.gan.core import GAME, OptimizerConfig
 from restore.gan.health import HealthConfig
 from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
-from restore.networks.adapt import transfer
+from restore.networks import ModelSpec, NetworkConfig
+from restore.networks.spec import Condition
+from restore.networks.unet import UNetConfig
+from restore.networks.weight_transfer import transfer
 from restore.tasks.prepared import Prepared, check_memory, count
 from restore.training.config import as_dict
 from restore.training.loop import LoopConfig
@@ -56,6 +59,7 @@ class RestorationConfig:
     start_from: str | None = field(
         default=None, metadata={"help": "weights (name or file) to start from, gray or colour and of any scale alike"}
     )
+    network: NetworkConfig = field(default=UNetConfig(), metadata={"variants": networks.CONFIGS})
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     losses: LossConfig = field(default_factory=LossConfig)
@@ -67,8 +71,8 @@ class RestorationConfig:
 
 
 def prepare(
-    root: Path, config: RestorationConfig, *, task: str, network: tuple[str, dict[str, Any]], damage: crops.Damage, multiple: int,
-    condition: str = "noise", ageing: crops.Ageing | None = None, wanted: crops.Wanted | None = None,
+    root: Path, config: RestorationConfig, *, task: str, damage: crops.Damage, scale: int = 1, condition: Condition | None = None,
+    ageing: crops.Ageing | None = None, wanted: crops.Wanted | None = None,
 ) -> Prepared:
     """Find the pictures, build the network and the trainer.
 
@@ -76,28 +80,29 @@ def prepare(
         root: the dataset's folder.
         config: the resolved configuration.
         task: what the weights will be for.
-        network: its name and its settings, for `networks.build`.
         damage: what is to be undone.
-        multiple: what the sides of a crop must be multiples of.
-        condition: what the map that `damage` tells is called.
+        scale: how many times the network enlarges.
+        condition: the map that `damage` makes beside the picture, if any.
         ageing: what is done to clean crops first, and not undone.
         wanted: what is to be made of a clean and a damaged crop, where it is not the clean one.
 
     Raises:
         ValueError: no pictures, an unknown network, device or precision, or unusable settings.
     """
-    _check(config, multiple)
+    settings = networks.settings_of(config.network, channels=config.data.channels, scale=scale)
+    planned = networks.plan(config.network.name, settings)
+    _check_network(config.network.name, planned.spec, task, condition)
+    _check(config, planned.spec.multiple * scale)
     place = runtime.choose(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
     check_memory(
-        place, network=network, batch_size=config.loop.batch_size // processes.current().count, crop=config.data.crop,
+        place, network=planned, batch_size=config.loop.batch_size // processes.current().count, crop=config.data.crop,
         channels=config.data.channels, side=config.data.crop / config.data.scales[0],
     )  # fmt: skip
     runtime.seed_everything(config.seed)
     train, test = folders.split(
         folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed
     )
-    name, settings = network
-    restorer = networks.build(name, **settings)
+    restorer = networks.build(config.network.name, **settings)
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
     opponent = None
@@ -109,8 +114,8 @@ def prepare(
         restorer, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health,
         parts=config.loop.accumulate,
     )  # fmt: skip
-    make = partial(_crops, data=config.data, damage=damage, condition=condition, more={"ageing": ageing, "wanted": wanted})
-    recipe = {"task": task, "network": name, "settings": settings, "training": as_dict(config)}
+    make = partial(_crops, data=config.data, damage=damage, condition=condition or "", more={"ageing": ageing, "wanted": wanted})
+    recipe = {"task": task, "network": config.network.name, "settings": settings, "training": as_dict(config)}
     dataset = make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     facts = {
         "training pictures": len(train),
@@ -145,6 +150,19 @@ def _crops(
         files, crop=data.crop, channels=data.channels, damage=damage, seed=seed, length=length, scales=data.scales,
         scaled_share=data.scaled_share, gain=data.gain, condition=condition, pictures=pictures, **more,
     )  # fmt: skip
+
+
+def _check_network(name: str, spec: ModelSpec, task: str, condition: Condition | None) -> None:
+    """Check that a network takes the maps that a method makes.
+
+    Raises:
+        ValueError: it takes another, or none where the task needs one.
+    """
+    others = [taken for taken in spec.conditions if taken != condition]
+    if others:
+        raise ValueError(f"network {name!r} takes a {others[0]} map, which {task} does not make: choose another network.name")
+    if condition == "mask" and not spec.takes_mask:
+        raise ValueError(f"network {name!r} takes no mask, which {task} needs: choose another network.name")
 
 
 def _check(config: RestorationConfig, multiple: int) -> None:

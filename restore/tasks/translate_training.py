@@ -17,39 +17,15 @@ from restore.gan.health import HealthConfig
 from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
 from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
-from restore.networks.adapt import transfer
-from restore.networks.spec import RestorationNetwork
+from restore.networks import NetworkConfig, RestorationNetwork
+from restore.networks.pix2pix_unet import Pix2PixUNetConfig
+from restore.networks.resnet import ResnetConfig
+from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime
 from restore.tasks.prepared import Prepared, check_memory, count
+from restore.tasks.starting import check_same
 from restore.training.config import as_dict
 from restore.training.loop import LoopConfig
-
-
-@dataclass(frozen=True)
-class GeneratorConfig:
-    """What is trained."""
-
-    name: Literal["resnet", "pix2pix_unet"] = field(default="resnet", metadata={"help": "a translator of restore.networks.NETWORKS"})
-    width: int = field(default=64, metadata={"help": "channels after the first layer", "range": (1, 4096)})
-    blocks: int = field(default=9, metadata={"help": "resnet: residual blocks", "range": (0, 256)})
-    levels: int = field(default=8, metadata={"help": "pix2pix_unet: halvings; 2 to this power is the smallest crop", "range": (1, 10)})
-    norm: Literal["instance", "batch", "pixel", "none"] = field(
-        default="instance", metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"}
-    )
-    upsample: Literal["resize", "smooth", "transposed"] = field(
-        default="resize",
-        metadata={"help": "resize (nearest neighbour) and smooth (bilinear), then a convolution; transposed is the reference code's"},
-    )
-    refine: int = field(default=0, metadata={"help": "pix2pix_unet: convolutions at the full size behind the last level", "range": (0, 64)})
-    dropout: float = field(default=0.0, metadata={"help": "share of the activations dropped while training", "range": (0, 0.99)})
-    residual: bool = field(default=False, metadata={"help": "resnet: learn the change, beginning with none, instead of the whole picture"})
-
-    def settings(self, channels: int) -> dict[str, Any]:
-        """What `networks.build` takes."""
-        shared = {"channels": channels, "width": self.width, "norm": self.norm, "upsample": self.upsample, "dropout": self.dropout}
-        of_resnet = self.name == "resnet"
-        own = {"blocks": self.blocks, "residual": self.residual} if of_resnet else {"levels": self.levels, "refine": self.refine}
-        return shared | own
 
 
 @dataclass(frozen=True)
@@ -84,7 +60,7 @@ class CycleGanConfig:
     compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
     cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: record a round's kernels once and replay them"})
     start_from: str | None = field(default=None, metadata={"help": "weights (name or file) of the same generator to start from"})
-    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    generator: NetworkConfig = field(default=ResnetConfig(), metadata={"variants": networks.CONFIGS})
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: CycleConfig = field(default_factory=CycleConfig)
     opponent: OpponentConfig = field(default_factory=OpponentConfig)
@@ -103,7 +79,7 @@ class Pix2PixConfig:
     compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
     cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: record a round's kernels once and replay them"})
     start_from: str | None = field(default=None, metadata={"help": "weights (name or file) of the same generator to start from"})
-    generator: GeneratorConfig = field(default=GeneratorConfig("pix2pix_unet", dropout=0.5))
+    generator: NetworkConfig = field(default=Pix2PixUNetConfig(dropout=0.5), metadata={"variants": networks.CONFIGS})
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: LossConfig = field(default=LossConfig(pixel_weight=100.0, adversarial_weight=1.0))
     opponent: OpponentConfig = field(default=OpponentConfig(objective="vanilla"))
@@ -149,7 +125,10 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
 
 
 def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) -> tuple[Runtime, domains.Domains]:
-    multiple = networks.plan(config.generator.name, config.generator.settings(config.data.channels)).spec.multiple
+    planned = networks.plan(config.generator.name, _settings(config))
+    if planned.spec.conditions:
+        raise ValueError(f"network {config.generator.name!r} takes a {planned.spec.conditions[0]} map: choose another generator.name")
+    multiple = planned.spec.multiple
     if config.data.crop < multiple or config.data.crop % multiple:
         raise ValueError(f"data.crop must be a multiple of {multiple} for this generator, not {config.data.crop}")
     low, high = config.data.sides
@@ -157,7 +136,7 @@ def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) 
         raise ValueError(f"data.sides must be two rising numbers not below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
     place = runtime.choose(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
     check_memory(
-        place, network=(config.generator.name, config.generator.settings(config.data.channels)), networks_trained=1 if paired else 2,
+        place, network=planned, networks_trained=1 if paired else 2,
         batch_size=config.loop.batch_size // processes.current().count, crop=config.data.crop, channels=config.data.channels, side=high,
     )  # fmt: skip
     runtime.seed_everything(config.seed)
@@ -165,17 +144,18 @@ def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) 
     return place, domains.find(root, paired=paired, share=config.data.test_share, seed=config.seed, include=include)
 
 
+def _settings(config: CycleGanConfig | Pix2PixConfig) -> dict[str, Any]:
+    """The generator's settings, as `networks.build` takes them."""
+    return networks.settings_of(config.generator, channels=config.data.channels)
+
+
 def _generator(config: CycleGanConfig | Pix2PixConfig, direction: str | None = None) -> RestorationNetwork:
-    network = networks.build(config.generator.name, **config.generator.settings(config.data.channels))
+    network = networks.build(config.generator.name, **_settings(config))
     if config.start_from:
         try:
             tensors, recipe = weights.load(weights.find(config.start_from).path)
             tensors = weights.one_way(tensors, recipe, direction)
-            own = {"name": config.generator.name, **config.generator.settings(config.data.channels)}
-            theirs = {"name": recipe["network"], **recipe["settings"]}
-            for name in ("name", "norm", "residual"):  # which no tensor's shape tells
-                if theirs.get(name, own.get(name)) != own.get(name):
-                    raise ValueError(f"these weights were made with generator.{name}={str(theirs[name]).lower()}: set it so")
+            check_same(config.generator, networks.config_of(recipe["network"], recipe["settings"]), "generator")
             transfer(tensors, network)
         except ValueError as error:
             raise ValueError(f"start_from={config.start_from}: {error}") from error
@@ -204,7 +184,7 @@ def _prepared(
         "device": str(place.device), "precision": place.precision,
     }  # fmt: skip
     recipe = {
-        "task": "translate", "network": config.generator.name, "settings": config.generator.settings(data.channels),
+        "task": "translate", "network": config.generator.name, "settings": _settings(config),
         "directions": list(trainer.networks()) if len(trainer.networks()) > 1 else [], "training": as_dict(config),
     }  # fmt: skip
     probes = crops(found.train, seed=config.seed + 2, flip=False, length=8, heaps=dataset.heaps)

@@ -2,6 +2,7 @@
 
 A field's metadata say what it may be: `range` (least and largest number, of a list each of its), `count` (of a list's entries), `rising`
 (a list's numbers do), `inside` (patterns of files below the dataset) and `help`. See `limits.py`.
+A group's metadata may hold `variants`: the kinds of group that its `name` chooses between. See `variants.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from restore.training import limits
+from restore.training import limits, variants
 from restore.training.limits import shown
 
 Config = TypeVar("Config")
@@ -101,8 +102,11 @@ def to_toml(config: Any) -> str:
 def keys(kind: type, prefix: str = "") -> list[str]:
     """Every dotted key that a configuration of this kind has."""
     found: list[str] = []
-    for name, hint in typing.get_type_hints(kind).items():
-        found += keys(hint, f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else [prefix + name]  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
+    for entry in dataclasses.fields(kind):
+        hint, name = hints[entry.name], prefix + entry.name
+        groups = [*entry.metadata.get("variants", {}).values()] or ([hint] if dataclasses.is_dataclass(hint) else [])
+        found += dict.fromkeys(key for group in groups for key in keys(group, f"{name}.")) or [name]
     return found
 
 
@@ -122,21 +126,24 @@ class _Text(str):
 def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> Any:
     """`default` with some of its values replaced: what a group is by default may differ from place to place."""
     hints = typing.get_type_hints(kind)
+    metadata = {entry.name: entry.metadata for entry in dataclasses.fields(kind)}
     for key in values:
-        if key not in hints:
+        if key not in metadata:
             valid = keys(kind, prefix)
             near = difflib.get_close_matches((prefix + key)[:100], valid, 1, 0) or valid[:1]
             raise ValueError(
                 f"unknown setting {shown(prefix + key)}: did you mean {near[0]!r}? There are: {', '.join(valid)}"
             )
     arguments: dict[str, Any] = {}
-    metadata = {entry.name: entry.metadata for entry in dataclasses.fields(kind)}
     for key, value in values.items():
         name, hint = prefix + key, hints[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{name!r} is a group of settings; set one of {', '.join(keys(hint, name + '.'))}")  # type: ignore[arg-type]
-            arguments[key] = _build(hint, getattr(default, key), value, name + ".")
+            group = vars(default)[key]
+            if "variants" in metadata[key]:
+                group = variants.choose(name, group, metadata[key]["variants"], value)
+            arguments[key] = _build(type(group), group, value, name + ".")
         else:
             arguments[key] = checked(name, hint, value, metadata[key])
     try:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from restore import networks
-from restore.networks.adapt import transfer
+from restore.networks.weight_transfer import transfer
 
 Make = Callable[..., torch.nn.Module]
 PICTURE = torch.rand(1, 1, 16, 24, generator=torch.Generator().manual_seed(0))
