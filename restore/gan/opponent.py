@@ -17,9 +17,10 @@ from restore.gan.core import GAME, OptimizerConfig, Player, evaluating, frozen, 
 from restore.gan.losses import mean_distance
 from restore.gan.replayed import Replayed
 from restore.networks import discriminators, planning
+from restore.networks.discriminators import Discriminator
 from restore.runtime import Runtime
 
-PLACE_BY_PLACE = ("patchgan", "unet", "projected")
+PLACE_BY_PLACE = tuple(name for name, kind in discriminators.DISCRIMINATORS.items() if kind.local)
 
 
 @dataclass(frozen=True)
@@ -269,10 +270,9 @@ def build(channels: int, config: OpponentConfig, runtime: Runtime, *, side: int 
     """
     if config.within and not holes:
         raise ValueError("opponent.within is for inpainting, where there are holes to judge: set it to false")
-    settings: dict[str, Any] = {"channels": channels, "width": config.width}
-    if config.network in {"patchgan", "multiscale"}:
-        settings |= {"norm": config.norm, "spectral": config.spectral}
-    if config.network == "projected":  # its backbone comes from a file, which is read once; crops as large as this are large enough for it
+    kind = discriminators.find(config.network)
+    settings: dict[str, Any] = {"channels": channels, **{key: vars(config)[key] for key in kind.settings}}
+    if kind.pretrained:  # its backbone comes from a file, which is read once; crops as large as this are large enough for it
         network = discriminators.build(config.network, **settings)
         trial, side = network, min(side or LARGEST_TRIAL, LARGEST_TRIAL)
     else:
@@ -285,7 +285,7 @@ def build(channels: int, config: OpponentConfig, runtime: Runtime, *, side: int 
     return Opponent(network, config, runtime)
 
 
-def _try(name: str, network: nn.Module, channels: int, side: int) -> None:
+def _try(name: str, network: Discriminator, channels: int, side: int) -> None:
     """See to it that a discriminator can judge crops of that side; on the `meta` device that takes no memory.
 
     Raises:
@@ -294,7 +294,7 @@ def _try(name: str, network: nn.Module, channels: int, side: int) -> None:
     device = next(network.parameters()).device
     try:
         with torch.no_grad(), evaluating(network):
-            network(torch.zeros(1, channels, *[side - getattr(network, "shifts", 0)] * 2, device=device))
+            network(torch.zeros(1, channels, *[side - network.shift] * 2, device=device))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"opponent.network={name} cannot judge crops of {side} x {side} pixels: make data.crop larger ({error})"
