@@ -89,7 +89,7 @@ class Restorer:
         """
         tensors, recipe = weights.load(weights.find(name).path)
         try:
-            network = networks.load(recipe["network"], recipe["settings"], weights.one_way(tensors, recipe, direction))
+            network = networks.load(recipe["network"], recipe["settings"], weights.select_network(tensors, recipe, direction))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         return cls(network, recipe, **settings)
@@ -359,7 +359,7 @@ class Restorer:
     def _network(self, precision: str) -> nn.Module:
         with self._lock:
             if precision not in self._placed:
-                self._placed[precision] = self.place.in_precision(precision).place(copy.deepcopy(self._master))
+                self._placed[precision] = self.place.in_precision(precision).prepare(copy.deepcopy(self._master))
             return self._placed[precision]
 
 

@@ -154,7 +154,7 @@ def _generator(config: CycleGanConfig | Pix2PixConfig, direction: str | None = N
     if config.start_from:
         try:
             tensors, recipe = weights.load(weights.find(config.start_from).path)
-            tensors = weights.one_way(tensors, recipe, direction)
+            tensors = weights.select_network(tensors, recipe, direction)
             check_same(config.generator, networks.config_of(recipe["network"], recipe["settings"]), "generator")
             transfer(tensors, network)
         except ValueError as error:
