@@ -36,7 +36,7 @@ def _check_kinds(key: str, name: str, variants: Mapping[str, type], values: Mapp
     for setting in values:
         owners = [other for other, kind in variants.items() if setting in _names(kind)]
         if setting not in own and owners:
-            raise ValueError(f"'{key}.{setting}' is a setting of {', '.join(owners)}, and '{key}.name' is {name}")
+            raise ValueError(f"'{key}.{setting}' is a setting of {', '.join(owners)}, and '{key}.name' is {name}: set that too")
 
 
 def _names(kind: type) -> set[str]:
