@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from restore.training.limits import shown
+from restore.limits import shown
 
 
 def choose(key: str, group: Any, variants: Mapping[str, type], values: Mapping[str, Any]) -> Any:
