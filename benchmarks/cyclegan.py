@@ -16,14 +16,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
-
-from restore import runtime
-from restore.gan import opponent as opponents
 from restore.gan.core import GAME
 from restore.gan.opponent import OpponentConfig
 from restore.gan.replayed import REHEARSALS
+
+from restore import runtime
+from restore.gan import opponent as opponents
 from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
-from restore.networks.resnet import ResnetGenerator
+from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.runtime import Runtime, memory_reused
 
 
@@ -32,7 +32,8 @@ def trainer(place: Runtime, options: argparse.Namespace, *, plain_layout: bool) 
     torch.manual_seed(0)
     ways = [
         Direction(
-            ResnetGenerator(width=options.width, blocks=options.blocks), opponents.build(3, OpponentConfig(width=options.width), place),
+            ResnetGenerator(ResnetConfig(width=options.width, blocks=options.blocks)),
+            opponents.build(3, OpponentConfig(width=options.width), place),
             GAME, place, pool=50, seed=index,
         )
         for index in range(2)

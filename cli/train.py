@@ -18,16 +18,16 @@ def train(
     method: Annotated[
         str,
         typer.Argument(
-            metavar="METHOD", help="What to learn: denoise, upscale, inpaint, scratches, cyclegan or pix2pix.", show_default=False
+            metavar="METHOD",
+            help="The method: denoise, upscale, inpaint, scratches, cyclegan or pix2pix.",
+            show_default=False,
         ),
     ],
     dataset: Annotated[
         Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)
     ],
     *,
-    out: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="The run's folder; else runs/METHOD-DATASET.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; else runs/METHOD-DATASET.")] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file with settings.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
@@ -40,17 +40,22 @@ def train(
     precision: Annotated[
         str | None,
         typer.Option(
-            metavar="PRECISION", help="auto, fp32, bf16 or fp16; short for --set precision=...", callback=check_precision
+            metavar="PRECISION",
+            help="auto, fp32, bf16 or fp16; short for --set precision=...",
+            callback=check_precision,
         ),
     ] = None,
     on_collapse: Annotated[
-        str | None, typer.Option(metavar="warn|stop|rollback", help="When pictures become alike; short for --set health.on_collapse=...")
+        str | None,
+        typer.Option(
+            metavar="warn|stop|rollback", help="After a mode collapse; short for --set monitor.on_collapse=..."
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run where it stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the data and the settings, say what would be done, and stop.")
+        bool, typer.Option("--dry-run", help="Check the data and the settings, time a few steps, and stop.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines on standard output.")] = False,
 ) -> None:
     """Train a network on your own pictures.
@@ -60,20 +65,27 @@ def train(
     restore train cyclegan photo2paint
     """
     overrides = _overrides(settings or [])
-    shorts = (
-        ("loop.steps", steps), ("seed", seed), ("device", device), ("precision", precision), ("health.on_collapse", on_collapse),
+    shortcuts = (
+        ("loop.steps", steps), ("seed", seed), ("device", device), ("precision", precision), ("monitor.on_collapse", on_collapse),
     )  # fmt: skip
-    overrides |= {key: str(value) for key, value in shorts if value is not None}
-    # of several processes (torchrun) only the first speaks
-    first = os.environ.get("RANK", "0") == "0"
-    show = _Progress(quiet or not first, json and first)
+    overrides |= {key: str(value) for key, value in shortcuts if value is not None}
+    # of several processes (torchrun), only the main one reports
+    is_main = os.environ.get("RANK", "0") == "0"
+    show = _Progress(quiet or not is_main, json and is_main)
     with stoppable() as stopped_by:
         try:
             show.note("getting ready")
             from restore.api import train as run
 
             finished = run(
-                method, dataset, config_file=config, overrides=overrides, out=out, resume=resume, dry_run=dry_run, on_event=show
+                method,
+                dataset,
+                config_file=config,
+                overrides=overrides,
+                out=out,
+                resume=resume,
+                dry_run=dry_run,
+                on_event=show,
             )
         except KeyboardInterrupt:
             say("restore: interrupted")
@@ -82,7 +94,7 @@ def train(
 
 
 def _overrides(settings: list[str]) -> dict[str, str]:
-    """`key=value` texts as a dictionary."""
+    """Parse `key=value` texts."""
     pairs = [text.partition("=") for text in settings]
     for text, (key, equals, _) in zip(settings, pairs, strict=True):
         if not equals or not key.strip():
@@ -91,11 +103,11 @@ def _overrides(settings: list[str]) -> dict[str, str]:
 
 
 class _Progress:
-    """Prints what a training run tells: objects with step, steps, losses, images_per_second and seconds_left."""
+    """Prints the events of a training run: lines of text, and objects with step, losses, images_per_second and seconds_left."""
 
     def __init__(self, quiet: bool, json_lines: bool) -> None:
         self.quiet, self.json_lines = quiet, json_lines
-        self._lines, self._told = JsonLines(), False
+        self._lines, self._reported = JsonLines(), False
 
     def __call__(self, event: Any) -> None:
         if self.json_lines:
@@ -120,7 +132,7 @@ class _Progress:
             say(text)
 
     def finish(self, run: Any) -> None:
-        """What the run says of itself: each of its fields on a line."""
+        """Print the fields of the finished run, one per line."""
         if self.json_lines:
             self._json(run)
         if dataclasses.is_dataclass(run):
@@ -129,6 +141,6 @@ class _Progress:
 
     def _json(self, thing: Any) -> None:
         self._lines.write(vars(thing) if hasattr(thing, "__dict__") else {"message": str(thing)})
-        if self._lines.problem and not self._told:
-            self._told = True
+        if self._lines.problem and not self._reported:
+            self._reported = True
             say(self._lines.problem)

@@ -212,7 +212,7 @@ def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:
         return catalogue.add(path, name or Path(file).stem).path
 
 
-def verify_weights() -> list[tuple[catalogue.Found, str]]:
+def verify_weights() -> list[tuple[catalogue.Listed, str]]:
     """Check every file in the folders where weights are looked up; the second of each pair is what is wrong with it, or "".
 
     A file costs its own line, whatever it holds: its checksum and its tensors are compared, with its recipe's network too.
@@ -220,11 +220,11 @@ def verify_weights() -> list[tuple[catalogue.Found, str]]:
     return [(found, found.problem or _problem(found)) for found in catalogue.listing()]
 
 
-def _problem(found: catalogue.Found) -> str:
+def _problem(found: catalogue.Listed) -> str:
     try:
         tensors, recipe = catalogue.load(found.path)
         for direction in recipe.get("directions") or [None]:
-            networks.check(recipe["network"], recipe["settings"], catalogue.one_way(tensors, recipe, direction))
+            networks.check(recipe["network"], recipe["settings"], catalogue.select_network(tensors, recipe, direction))
     except ValueError as error:
         return str(error) if str(found.path) in str(error) else f"{found.path}: {error}"
     except Exception as error:  # whatever a file does to its readers is its own line's matter

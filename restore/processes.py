@@ -1,8 +1,8 @@
-"""The processes that train one network together, started by torchrun or `accelerate launch`: Hugging Face Accelerate joins them.
+"""The process group that trains one network together, started by torchrun or `accelerate launch`; Hugging Face Accelerate joins it.
 
-Every process holds the same networks and takes its share of each batch; `average` makes one of what each found. The gradients are
-averaged once an update, whatever went through the network before it: several passes, penalties of second order, gathered parts of a
-batch. Wrappers that answer to each backward pass would do it once for each of those.
+Every process holds the same networks and takes its part of each batch. `average` replaces tensors by their mean over the group. The
+gradients are averaged once per update, whatever went through the network before: several passes, second-order penalties, micro-batches.
+Wrappers that hook into each backward pass would average once for each of those.
 """
 
 from __future__ import annotations
@@ -19,65 +19,67 @@ from restore import runtime
 
 
 @dataclass(frozen=True)
-class Processes:
-    """Who trains together.
+class ProcessGroup:
+    """The processes that train together, as one of them sees it.
 
     Attributes:
-        count: how many there are.
-        index: which of them this is; 0 writes the files and speaks.
+        world_size: number of processes.
+        rank: index of this process.
     """
 
-    count: int = 1
-    index: int = 0
+    world_size: int = 1
+    rank: int = 0
 
     @property
-    def first(self) -> bool:
-        """Whether this one writes the files and speaks."""
-        return self.index == 0
+    def is_main(self) -> bool:
+        """Whether this process writes the files and reports."""
+        return self.rank == 0
 
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace each of `tensors` (any shapes, float, on one device) by its mean over the processes, in one message."""
-        if self.count == 1 or not tensors:
+        if self.world_size == 1 or not tensors:
             return
         from accelerate import PartialState
         from accelerate.utils import reduce
 
-        gathered = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        # a training on the CPU of a machine with GPUs talks through them all the same
-        mean = reduce(gathered.to(PartialState().device), "mean")
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        # a training on the CPU of a machine with GPUs communicates through them all the same
+        mean = reduce(flat.to(PartialState().device), "mean")
         for tensor, part in zip(tensors, mean.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view(tensor.shape))
 
     def wait(self) -> None:
-        """Return when every process has come here."""
-        if self.count > 1:
+        """Return when every process has called this."""
+        if self.world_size > 1:
             from accelerate import PartialState
 
             PartialState().wait_for_everyone()
 
-    def part_ways(self) -> None:
-        """Let this process draw other random numbers than the first: to be called when all have the same networks."""
-        if self.index:
-            runtime.seed_everything(int(torch.randint(2**31, ())) + self.index)
+    def seed_per_rank(self) -> None:
+        """Give this process random draws of its own: call it when all processes hold the same networks."""
+        if self.rank:
+            runtime.seed_everything(int(torch.randint(2**31, ())) + self.rank)
 
-    def share(self, length: int, what: str) -> int:
-        """This process's part of a batch.
+    def per_process(self, length: int, setting: str) -> int:
+        """Return the size of this process's part of a batch.
 
         Raises:
-            ValueError: it cannot be divided; `what` names the setting.
+            ValueError: the batch cannot be divided; `setting` names the setting to change.
         """
-        if length % self.count:
-            raise ValueError(f"{what} must be a multiple of the {self.count} processes that train together, not {length}")
-        return length // self.count
+        if length % self.world_size:
+            raise ValueError(
+                f"{setting} must be a multiple of the {self.world_size} processes that train together, not {length}"
+            )
+        return length // self.world_size
 
 
 @cache
-def current() -> Processes:
-    """The processes that were started with this one, joined at the first call; alone unless a launcher says otherwise."""
+def current() -> ProcessGroup:
+    """Return the process group, joined at the first call; a group of one unless a launcher started more."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Processes()
+        return ProcessGroup()
     from accelerate import PartialState
 
     state = PartialState(cpu=not torch.cuda.is_available())
-    return Processes(state.num_processes, state.process_index)
+    return ProcessGroup(state.num_processes, state.process_index)

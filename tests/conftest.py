@@ -16,7 +16,7 @@ from restore.runtime import Runtime
 
 TINY: dict[str, dict[str, Any]] = {
     "unet": {"widths": (8, 12), "blocks": (1, 1)},
-    "opponent_unet": {"widths": (8, 12), "blocks": (1, 1), "chroma_widths": (8, 12)},
+    "luma_chroma_unet": {"widths": (8, 12), "blocks": (1, 1), "chroma_widths": (8, 12)},
     "resnet": {"width": 4, "blocks": 1, "norm": "none"},
     "pix2pix_unet": {"width": 4, "levels": 3, "norm": "none"},
     "upscaler": {"width": 8, "blocks": 1, "scale": 2},

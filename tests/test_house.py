@@ -19,8 +19,8 @@ from restore.tasks.methods import METHODS
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
     "networks": {
-        "adapt", "backbones", "discriminators", "esrgan", "foreign", "fused", "mirrored", "normalisation", "planning",
-        "reference", "resample", "spec",
+        "backbones", "checkpoint_importer", "discriminators", "esrgan", "fused", "normalisation", "planning", "reflect_padding",
+        "resample", "spec", "third_party", "weight_transfer",
     },
     "tasks": {
         "running", "prepared", "publishing", "starting", "converting", "restoration", "mask_files", "lazily", "methods", "options",
@@ -41,7 +41,7 @@ def _modules(rows: object) -> set[str]:
 
 
 def test_networks(tiny_variants: dict[str, dict[str, Any]]) -> None:
-    assert _modules(NETWORKS.values()) == _files("networks")
+    assert _modules(row.network for row in NETWORKS.values()) == _modules(row.config for row in NETWORKS.values()) == _files("networks")
     assert tiny_variants.keys() == NETWORKS.keys(), "tests/conftest.py needs a tiny variant of every network"
 
 

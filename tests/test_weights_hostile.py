@@ -19,6 +19,7 @@ import restore
 from restore import weights
 from restore.api import add_weights, verify_weights
 from restore.inference.denoiser import Denoiser
+from restore.weights_blend import blend
 
 File = Callable[..., Path]
 UNET = {"channels": 1, "widths": [8, 12], "blocks": [1, 1]}
@@ -159,7 +160,7 @@ def test_names_that_would_do_harm_are_refused(own_weights: Path, weights_file: F
             keep(path, name)
         assert str(caught.value).isprintable()
     with pytest.raises(ValueError, match="cannot be a weights name"):
-        weights.blend(weights.entry(path), weights.entry(path), 0.5, name)
+        blend(weights.entry(path), weights.entry(path), 0.5, name)
     assert not list(own_weights.iterdir())
 
 

@@ -1,1 +1,1 @@
-"""Which pictures a network learns from: folders and their split, seeded crops, seeded damage."""
+"""Which images a network learns from: folders and their split, domains, seeded crops, seeded degradations and masks."""

@@ -1,4 +1,4 @@
-"""Which files a DATASET holds: a path or a name under data/, its include patterns, and its train and held-out parts."""
+"""The files of a DATASET: a path or a name under data/, its include patterns, and its training and held-out parts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from restore.images import SUFFIXES, looked
 
 HELD_OUT = ("val", "valid", "validation", "test")
-"""Folders whose pictures are never trained on, in the order in which previews take them."""
+"""Folders whose images are never trained on, in the order in which previews take them."""
 
 
 def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path:
-    """The folder of a DATASET given as a path or as a name under one of `roots`.
+    """Return the folder of a DATASET given as a path or as a name under one of `roots`.
 
     Raises:
-        ValueError: there is none; the text lists the names there are.
+        ValueError: there is none; the text lists the names that exist.
     """
     for candidate in (Path(dataset), *(root / str(dataset) for root in roots)):
         try:
@@ -32,14 +32,14 @@ def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path
 
 
 def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
-    """Every picture file under `root` that can be read, by content (see `images.look`), sorted by its relative path.
+    """Return every readable image file under `root`, recognised by content and sorted by its relative path.
 
     Args:
-        root: the folder, walked to its depth.
+        root: the folder, searched recursively.
         include: glob patterns relative to `root`; empty for all.
 
     Raises:
-        ValueError: nothing there, or a pattern that matches nothing (most likely mistyped).
+        ValueError: no image, or a pattern that matches nothing (most likely mistyped).
     """
     if not include:
         found = {path for path in _visible(root) if _is_picture(path)}
@@ -58,34 +58,34 @@ def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
 
 
 def matching(root: Path, pattern: str) -> set[Path]:
-    """The picture files under `root` that a glob pattern names.
+    """Return the image files under `root` that a glob pattern matches.
 
     Raises:
-        ValueError: the pattern is none, or leads out of `root`.
+        ValueError: the pattern is invalid, or leads out of `root`.
     """
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise ValueError(f"the include pattern {pattern!r} must be relative to {root}, without '..'")
     try:
         return {path for path in root.glob(pattern) if _is_picture(path)}
-    except (ValueError, NotImplementedError, IndexError, OSError) as error:  # IndexError: Python 3.11 of "."
+    except (ValueError, NotImplementedError, IndexError, OSError) as error:  # IndexError: Python 3.11 for "."
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"the include pattern {pattern[:200]!r} is none: {reason}") from error
 
 
-def split(files: Sequence[Path], root: Path, *, share: float, seed: int) -> tuple[list[Path], list[Path]]:
+def split(files: Sequence[Path], root: Path, *, fraction: float, seed: int) -> tuple[list[Path], list[Path]]:
     """Divide files into training and held-out: by folders of these names under `root`, else by a seeded draw.
 
-    What lies under `val/`, `valid/`, `validation/` or `test/` is never trained on. The held-out files are those of the first of these
-    folders that is there. Beside such a folder `train/` is what is trained on, or where it is not there, all else.
+    Files under `val/`, `valid/`, `validation/` or `test/` are never trained on. The held-out files are those of the first of these
+    folders that exists. Beside such a folder, `train/` is trained on, or everything else where there is no `train/`.
 
-    A file's side in the draw depends on its own name and the seed only, so that adding pictures moves none across. One at least is left
-    to train on.
+    In the draw, a file's side depends on its own name and the seed only, so that adding images moves no other across. At least one file
+    is left to train on.
 
     Args:
-        share: share of the files that goes to the held-out side, 0..1, where no folder says so.
+        fraction: fraction of the files that is held out, 0..1, where no folder decides.
 
     Raises:
-        ValueError: all of them are to be held out.
+        ValueError: all files lie in held-out folders.
     """
     parts = [path.relative_to(root).parts for path in files]
     sides = [own[0].lower() if len(own) > 1 else "" for own in parts]
@@ -94,15 +94,17 @@ def split(files: Sequence[Path], root: Path, *, share: float, seed: int) -> tupl
         train = [path for path, side in zip(files, sides, strict=True) if side == "train"]
         train = train or [path for path, side in zip(files, sides, strict=True) if side not in HELD_OUT]
         if not train:
-            raise ValueError(f"{root} holds pictures in {held_out}/ alone, which is held out: to train on them give {root / held_out}")
+            raise ValueError(
+                f"{root} holds pictures in {held_out}/ alone, which is held out: to train on them give {root / held_out}"
+            )
         return train, [path for path, side in zip(files, sides, strict=True) if side == held_out]
 
     def draw(path: Path) -> float:
         text = f"{seed}/{path.relative_to(root).as_posix()}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
-    test = [path for path in files if draw(path) < share]
-    if not test and share > 0 and len(files) > 1:
+    test = [path for path in files if draw(path) < fraction]
+    if not test and fraction > 0 and len(files) > 1:
         test = [min(files, key=draw)]
     if len(test) == len(files):
         test.remove(max(files, key=draw))
@@ -111,21 +113,21 @@ def split(files: Sequence[Path], root: Path, *, share: float, seed: int) -> tupl
 
 
 def passed_over(root: Path) -> dict[str, int]:
-    """The pictures under `root` of formats that nothing here reads, by what they are ("a GIF picture")."""
+    """Count the images under `root` in formats that cannot be read, by what they are ("a GIF picture")."""
     found = Counter(seen.what for path in _visible(root) if path.is_file() and (seen := looked(path)).kind == "foreign")
     return {what: found[what] for what in sorted(found)}
 
 
 def _visible(root: Path) -> Iterator[Path]:
-    """What lies under `root`, hidden files and folders left out."""
+    """Everything under `root` but hidden files and folders."""
     return (path for path in root.rglob("*") if not any(part.startswith(".") for part in path.relative_to(root).parts))
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether a file may be one; a header that its own reader stumbles over is reported when it is read."""
+    """Whether a file is an image; a damaged header is reported when the file is read."""
     if not path.is_file():
         return False
     try:
         return looked(path).kind == "picture"
-    except Exception:  # a damaged header, whatever it may raise
+    except Exception:  # a damaged header may raise anything
         return path.suffix.lower() in SUFFIXES

@@ -1,7 +1,7 @@
-"""Seeded holes to learn inpainting from: strokes, boxes, scratches, text and blobs, narrow, medium or wide.
+"""Seeded holes to train inpainting on: strokes, boxes, scratches, text and blobs, narrow, medium or wide.
 
 Yu et al. 2019, "Free-form image inpainting with gated convolution", appendix (strokes of a wandering brush); Suvorov et al. 2022, "LaMa",
-section 2.4 (wide strokes and boxes, drawn anew for every sample). A mask is (H, W, 1) float32, 1 where the picture is missing.
+section 2.4 (wide strokes and boxes, drawn anew for every sample). A mask is (H, W, 1) float32, 1 where the image is missing.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from restore.networks.inpainter import HOLE
 
 @dataclass(frozen=True)
 class Preset:
-    """How large holes are, lengths for a picture of 256 pixels.
+    """The size of holes; lengths in pixels of an image of 256 pixels.
 
     Attributes:
-        thickness: of a stroke, and half the side of a box or a blob, from and to.
-        share: of the picture that is missing in the end, from and to.
+        thickness: range of a stroke's width, and of half the side of a box or a blob.
+        fraction: range of the fraction of the image that is missing.
     """
 
     thickness: tuple[float, float]
-    share: tuple[float, float]
+    fraction: tuple[float, float]
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -37,7 +37,7 @@ PRESETS: Mapping[str, Preset] = {
 }
 MIXED = ("narrow", "medium", "wide")
 TRIES = 40
-"""Shapes drawn at most for one mask."""
+"""The most shapes that are drawn for one mask."""
 
 
 @dataclass(frozen=True)
@@ -48,37 +48,40 @@ class MaskConfig:
         default="mixed", metadata={"help": "narrow, medium, wide, or one of the three for each crop"}
     )
     kinds: tuple[str, ...] = field(
-        default=("strokes", "boxes", "scratches", "text", "blobs"), metadata={"help": "shapes that are drawn, of these five"}
+        default=("strokes", "boxes", "scratches", "text", "blobs"),
+        metadata={"help": "shapes that are drawn, of these five"},
     )
 
     def __post_init__(self) -> None:
         unknown = set(self.kinds) - set(KINDS)
         if unknown or not self.kinds:
-            raise ValueError(f"masks.kinds must be some of {', '.join(KINDS)}, not {', '.join(map(repr, self.kinds)) or 'nothing'}")
+            raise ValueError(
+                f"masks.kinds must be some of {', '.join(KINDS)}, not {', '.join(map(repr, self.kinds)) or 'nothing'}"
+            )
         if self.preset not in (*PRESETS, "mixed"):
             raise ValueError(f"masks.preset must be one of {', '.join(PRESETS)}, mixed, not {self.preset!r}")
 
 
-def damage(picture: np.ndarray, rng: np.random.Generator, *, config: MaskConfig) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, C) float32 -> the same with holes of flat gray, and the mask (H, W, 1)."""
+def cut_holes(picture: np.ndarray, rng: np.random.Generator, *, config: MaskConfig) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, C) float32 -> the image with flat gray holes, and the mask (H, W, 1)."""
     mask = draw(picture.shape[0], picture.shape[1], rng, config)
     return np.where(mask > 0, np.float32(HOLE), picture), mask
 
 
 def draw(height: int, width: int, rng: np.random.Generator, config: MaskConfig) -> np.ndarray:
-    """One mask, (H, W, 1) float32 of 0 and 1; some of the picture always stays and some is always missing."""
+    """Draw one mask, (H, W, 1) float32 of 0 and 1; part of the image always stays and part is always missing."""
     preset = PRESETS[config.preset if config.preset != "mixed" else MIXED[int(rng.integers(len(MIXED)))]]
     unit = min(height, width) / 256
-    wanted = rng.uniform(*preset.share)
+    fraction = rng.uniform(*preset.fraction)
     mask = np.zeros((height, width), np.uint8)
     for _ in range(TRIES):
         shape = np.zeros_like(mask)
         KINDS[config.kinds[int(rng.integers(len(config.kinds)))]](shape, rng, preset, unit)
-        together = mask | shape
-        # one shape that would take too much is left out and another tried
-        if together.mean() <= preset.share[1]:
-            mask = together
-        if mask.mean() >= wanted:
+        union = mask | shape
+        # a shape that would remove too much is skipped
+        if union.mean() <= preset.fraction[1]:
+            mask = union
+        if mask.mean() >= fraction:
             break
     if not mask.any():
         mask[height // 2 : height // 2 + 2, width // 4 : width // 2] = 1
@@ -86,25 +89,25 @@ def draw(height: int, width: int, rng: np.random.Generator, config: MaskConfig) 
 
 
 def _strokes(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit: float) -> None:
-    """A brush that wanders: each turn is taken from the last direction."""
+    """A wandering brush: each turn starts from the last direction."""
     thick = max(1, round(unit * rng.uniform(*preset.thickness)))
-    place, heading = rng.uniform(0, 1, 2) * mask.shape[::-1], rng.uniform(0, 2 * np.pi)
+    position, heading = rng.uniform(0, 1, 2) * mask.shape[::-1], rng.uniform(0, 2 * np.pi)
     for _ in range(int(rng.integers(2, 8))):
         heading += rng.normal(0, 0.7)
         step = unit * rng.uniform(10, 60) + thick
-        after = place + step * np.array([np.cos(heading), np.sin(heading)])
-        cv2.line(mask, _point(place), _point(after), 1, thick)
-        place = after
+        end = position + step * np.array([np.cos(heading), np.sin(heading)])
+        cv2.line(mask, _point(position), _point(end), 1, thick)
+        position = end
 
 
 def _boxes(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit: float) -> None:
     half = unit * rng.uniform(*preset.thickness, 2) * rng.uniform(0.7, 1.6, 2)
-    middle = rng.uniform(0, 1, 2) * mask.shape[::-1]
-    cv2.rectangle(mask, _point(middle - half), _point(middle + half), 1, -1)
+    centre = rng.uniform(0, 1, 2) * mask.shape[::-1]
+    cv2.rectangle(mask, _point(centre - half), _point(centre + half), 1, -1)
 
 
 def _blobs(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit: float) -> None:
-    """The outline of an object: a circle whose radius changes with a few waves."""
+    """The outline of an object: a circle whose radius varies with a few waves."""
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     radius = np.ones_like(angle)
     for wave in range(1, 5):
@@ -117,18 +120,20 @@ def _blobs(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit: flo
 
 
 def _scratches(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit: float) -> None:
-    """Long, thin, slightly bent lines, mostly upright as in old prints, with dust beside them."""
+    """Long, thin, slightly bent lines, mostly vertical as in old prints, with dust beside them."""
     height, width = mask.shape
     thick = max(1, round(unit * min(preset.thickness[0], 6) * rng.uniform(0.4, 1.2)))
     start = rng.uniform(0, 1, 2) * (width, height)
     heading = rng.normal(np.pi / 2, 0.35) if rng.random() < 0.7 else rng.uniform(0, np.pi)
     bend, length = rng.normal(0, 0.15), rng.uniform(0.3, 1.2) * max(height, width)
     along = np.linspace(-0.5, 0.5, 24)
-    turned = heading + bend * along
-    line = start + length * np.stack([along * np.cos(turned), along * np.sin(turned)], 1)
+    angle = heading + bend * along
+    line = start + length * np.stack([along * np.cos(angle), along * np.sin(angle)], 1)
     cv2.polylines(mask, [np.rint(line).astype(np.int32)], False, 1, thick)
     for _ in range(int(rng.integers(0, 6))):
-        cv2.circle(mask, _point(rng.uniform(0, 1, 2) * (width, height)), max(1, round(unit * rng.uniform(0.5, 3))), 1, -1)
+        cv2.circle(
+            mask, _point(rng.uniform(0, 1, 2) * (width, height)), max(1, round(unit * rng.uniform(0.5, 3))), 1, -1
+        )
 
 
 def _text(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit: float) -> None:
@@ -136,12 +141,12 @@ def _text(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit: floa
     words = "".join(rng.choice(list(string.ascii_letters + string.digits + "  "), int(rng.integers(6, 24))))
     size = unit * rng.uniform(0.5, 0.8 + preset.thickness[0] / 10)
     thick = max(1, round(unit * rng.uniform(0.8, 1 + preset.thickness[0] / 3)))
-    place = _point(rng.uniform(-0.1, 0.8, 2) * mask.shape[::-1])
-    cv2.putText(mask, words, place, int(rng.integers(0, 8)), size, 1, thick)
+    origin = _point(rng.uniform(-0.1, 0.8, 2) * mask.shape[::-1])
+    cv2.putText(mask, words, origin, int(rng.integers(0, 8)), size, 1, thick)
 
 
-def _point(place: np.ndarray) -> tuple[int, int]:
-    return round(float(place[0])), round(float(place[1]))
+def _point(position: np.ndarray) -> tuple[int, int]:
+    return round(float(position[0])), round(float(position[1]))
 
 
 KINDS: Mapping[str, Callable[[np.ndarray, np.random.Generator, Preset, float], None]] = {

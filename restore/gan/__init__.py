@@ -1,4 +1,4 @@
-"""How a network learns, mostly from an opponent: `Player`, `Opponent`, the table of objectives, and the trainers made of them.
+"""What is adversarial: discriminator trainers, objectives, penalties, augmentation, paired and unpaired trainers, the training monitor.
 
-Paired (supervised, pix2pix, adversarial restoration) and unpaired (CycleGAN). It knows no files and no loop.
+Paired is pix2pix and adversarial restoration, unpaired is CycleGAN. Nothing here knows files or the training loop.
 """

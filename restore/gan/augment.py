@@ -1,7 +1,7 @@
-"""Augmentations of what a discriminator sees, real and made alike, through which gradients pass.
+"""Differentiable augmentation of what a discriminator sees, applied to real and fake images alike.
 
-Zhao et al. 2020 (DiffAugment) and Karras et al. 2020 (StyleGAN2-ADA): on small data sets the discriminator learns its pictures by heart,
-unless it never sees them twice alike. The augmentations are kornia's.
+Zhao et al. 2020 (DiffAugment) and Karras et al. 2020 (StyleGAN2-ADA): on a small data set the discriminator memorises the images,
+unless it never sees one twice unchanged. The augmentations are kornia's.
 """
 
 from __future__ import annotations
@@ -12,60 +12,62 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-SPEED = 1e-3  # change of the chance a step; 0 to 1 in a thousand steps
+RATE = 1e-3
+"""Change of the probability per step: from 0 to 1 in a thousand steps."""
+MAX_PROBABILITY = 0.9
 
 
 class Augmentation:
-    """Flips, shifts, turns, cut-outs and changes of brightness, contrast and saturation, each with the same chance.
+    """Flips, shifts, rotations, cut-outs and changes of brightness, contrast and saturation, each with the same probability.
 
     Args:
-        chance: 0..1; 0 leaves pictures alone.
-        target: above 0 the chance adapts: it grows while the mean sign of the discriminator's answers to real pictures (its
-            overfitting, r_t of Karras et al. 2020, eq. 1) is above this, and falls while it is below.
+        probability: 0..1; 0 returns images unchanged.
+        target: above 0 the probability adapts. It grows while the mean sign of the discriminator's logits for real images (r_t of
+            Karras et al. 2020, eq. 1) is above this value, and falls while it is below.
     """
 
-    def __init__(self, chance: float = 0.0, *, target: float = 0.0) -> None:
-        self.chance, self.target = chance, target
+    def __init__(self, probability: float = 0.0, *, target: float = 0.0) -> None:
+        self.probability, self.target = probability, target
         self._geometry: list[nn.Module] | None = None
         self._colour: dict[int, list[nn.Module]] = {}
 
-    def __call__(self, pictures: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Augment what the discriminator sees.
+    def __call__(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Augment the input of the discriminator.
 
         Args:
-            pictures: (B, 1|3, H, W), nominal [0, 1].
-            condition: (B, K, H, W), moved along with its picture, its colours left alone.
+            images: (B, 1|3, H, W), nominal [0, 1].
+            condition: (B, K, H, W), moved along with its image; its colours stay.
 
         Returns:
             (B, K + C, H, W), the condition first.
         """
-        if self.chance > 0:
-            pictures = self._apply(self._colours(pictures.shape[1]), pictures.float())
-        both = pictures if condition is None else torch.cat([condition, pictures], 1)
-        return self._apply(self._places(), both) if self.chance > 0 else both
+        if self.probability > 0:
+            images = self._apply(self._colour_changes(images.shape[1]), images.float())
+        inputs = images if condition is None else torch.cat([condition, images], 1)
+        return self._apply(self._geometric_changes(), inputs) if self.probability > 0 else inputs
 
-    def _apply(self, parts: list[nn.Module], pictures: Tensor) -> Tensor:
-        for part in parts:
-            part.p = self.chance  # type: ignore[assignment]
-            pictures = part(pictures)
-        return pictures
+    def _apply(self, changes: list[nn.Module], images: Tensor) -> Tensor:
+        for change in changes:
+            change.p = self.probability  # type: ignore[assignment]  # nn.Module types its attributes as tensors and modules
+            images = change(images)
+        return images
 
     @torch.no_grad()
     def adapt(self, overfitting: Tensor) -> None:
-        """Move the chance, by the mean sign of the discriminator's answers to real pictures, -1..1."""
+        """Move the probability by the mean sign of the discriminator's logits for real images, -1..1."""
         if self.target > 0:
-            excess = float(overfitting) - self.target
-            self.chance = min(0.9, max(0.0, self.chance + SPEED * (1 if excess > 0 else -1)))
+            direction = 1 if float(overfitting) - self.target > 0 else -1
+            self.probability = min(MAX_PROBABILITY, max(0.0, self.probability + RATE * direction))
 
     def state_dict(self) -> dict[str, Any]:
-        """The chance."""
-        return {"chance": self.chance}
+        """Return the probability."""
+        return {"probability": self.probability}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Undo `state_dict`."""
-        self.chance = float(state["chance"])
+        """Restore what `state_dict` returned."""
+        self.probability = float(state["probability"])
 
-    def _places(self) -> list[nn.Module]:
+    def _geometric_changes(self) -> list[nn.Module]:
         if self._geometry is None:
             from kornia.augmentation import RandomAffine, RandomErasing, RandomHorizontalFlip
 
@@ -76,13 +78,13 @@ class Augmentation:
             ]
         return self._geometry
 
-    def _colours(self, channels: int) -> list[nn.Module]:
+    def _colour_changes(self, channels: int) -> list[nn.Module]:
         if channels not in self._colour:
             from kornia.augmentation import RandomBrightness, RandomContrast, RandomSaturation
 
-            parts: list[nn.Module] = [
+            changes: list[nn.Module] = [
                 RandomBrightness((0.8, 1.2), clip_output=False),
                 RandomContrast((0.7, 1.3), clip_output=False),
             ]
-            self._colour[channels] = [*parts, RandomSaturation((0.5, 1.5))] if channels == 3 else parts
+            self._colour[channels] = [*changes, RandomSaturation((0.5, 1.5))] if channels == 3 else changes
         return self._colour[channels]

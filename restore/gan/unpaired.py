@@ -1,146 +1,195 @@
-"""The trainer of two networks on two heaps of pictures without pairs: CycleGAN (Zhu et al. 2017).
+"""The trainer of two networks on two domains without pairs: CycleGAN (Zhu et al. 2017).
 
-Each `Direction` translates one domain into the other and has an opponent who knows the other domain's pictures. What goes there and
-back must come out as it was (cycle), and what belongs to the target domain already should stay (identity).
+Each `Translator` maps one domain to the other and has a discriminator of the other domain. An image translated there and back should
+return unchanged (cycle), and an image of the target domain should stay (identity).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from restore.gan import health
-from restore.gan.core import OptimizerConfig, Player, evaluating, mean, split
-from restore.gan.health import HealthConfig, HealthWatch, Verdict
-from restore.gan.losses import PIXEL_LOSSES, excess
-from restore.gan.opponent import Opponent
-from restore.gan.pool import Pool
-from restore.gan.replayed import Replayed
+from restore.gan import monitor
+from restore.gan.discriminator import DiscriminatorTrainer
+from restore.gan.image_buffer import ImageBuffer
+from restore.gan.monitor import MonitorConfig, TrainingMonitor
+from restore.limits import check_fields
 from restore.runtime import Runtime
+from restore.training.cuda_graph import CUDAGraphStep
+from restore.training.losses import PIXEL_LOSSES, change_penalty
+from restore.training.micro_batches import mean, split
+from restore.training.optimizers import OptimizerConfig
+from restore.training.train_state import TrainState, evaluating
+from restore.training.trainer import Diagnosis, StepOutput
 
 
 @dataclass(frozen=True)
-class CycleConfig:
+class CycleLossConfig:
     """What the two generators minimise: each weight multiplies its term."""
 
-    adversarial_weight: float = field(default=1.0, metadata={"help": "of the opponents' verdicts", "range": (0, 1e6)})
+    adversarial_weight: float = field(
+        default=1.0, metadata={"help": "weight of the discriminators' loss", "range": (0, 1e6)}
+    )
     pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim"] = field(
         default="l1",
-        metadata={"help": "how both distances are measured; l2 lets a residual generator leave the identity, where l1 has an edge"},
+        metadata={
+            "help": "the distance in cycle and identity; l2 lets a residual generator leave the identity, where l1 has a kink"
+        },
     )
-    cycle_weight: float = field(default=10.0, metadata={"help": "of the distance after going there and back", "range": (0, 1e6)})
+    cycle_weight: float = field(
+        default=10.0, metadata={"help": "weight of the distance after translating there and back", "range": (0, 1e6)}
+    )
     cycle_noise: float = field(
         default=0.0,
-        metadata={"help": "deviation (white is 1) of noise on what is translated back, in which hidden patterns drown", "range": (0, 10)},
+        metadata={
+            "help": "deviation (white is 1) of noise on what is translated back; it hides hidden patterns",
+            "range": (0, 10),
+        },
     )
     identity_weight: float = field(
-        default=5.0, metadata={"help": "of the distance of a target picture from its own translation; keeps the colours", "range": (0, 1e6)}
-    )
-    excess_weight: float = field(
-        default=0.0,
+        default=5.0,
         metadata={
-            "help": "of the square of what a value changes beyond excess_from; keeps blots out of smooth surfaces",
+            "help": "weight of the distance of a target image and its translation; keeps colours",
             "range": (0, 1e6),
         },
     )
-    excess_from: float = field(
-        default=1.0, metadata={"help": "change of a value's logit, log p / (1 - p), that costs nothing", "range": (0, 100)}
+    change_penalty_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "weight of the squared change of a value beyond change_penalty_from; keeps blots out of smooth surfaces",
+            "range": (0, 1e6),
+        },
     )
-    pool: int = field(default=50, metadata={"help": "past pictures kept for each opponent", "range": (0, 100_000)})
+    change_penalty_from: float = field(
+        default=1.0,
+        metadata={"help": "change of a value's logit, log p / (1 - p), that costs nothing", "range": (0, 100)},
+    )
+    image_buffer: int = field(
+        default=50, metadata={"help": "past images kept for each discriminator", "range": (0, 100_000)}
+    )
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.pixel not in PIXEL_LOSSES:
             raise ValueError(f"unknown pixel loss {self.pixel!r}: there are {', '.join(PIXEL_LOSSES)}")
-        weights = (self.adversarial_weight, self.cycle_weight, self.identity_weight, self.excess_weight)
-        if min(*weights, self.cycle_noise, self.excess_from, self.pool) < 0:
-            raise ValueError("no weight of a loss, no noise, no change and no pool may be negative")
 
 
-class Direction:
-    """One way of the translation: a generator, the opponent who judges what it makes, and the pool that the opponent sees.
+class Translator:
+    """One direction of the translation: a generator, the discriminator of its output, and the buffer of its past images.
 
     Args:
-        generator: the correction network.
-        opponent: of the domain that is translated to.
+        generator: predicts the correction.
+        discriminator: of the domain that is translated to.
         optimizer: of the generator.
         runtime: device and precision.
-        pool: past pictures kept.
-        seed: of the pool's draws.
+        buffer_size: past images kept.
+        seed: of the buffer's draws.
     """
 
     def __init__(
-        self, generator: nn.Module, opponent: Opponent, optimizer: OptimizerConfig, runtime: Runtime, *, pool: int, seed: int
-    ) -> None:
+        self, generator: nn.Module, discriminator: DiscriminatorTrainer, optimizer: OptimizerConfig, runtime: Runtime,
+        *, buffer_size: int, seed: int,
+    ) -> None:  # fmt: skip
         self.runtime = runtime
-        self.generator, self.opponent = Player(generator, optimizer, runtime), opponent
-        self.pool = Pool(pool, seed)
+        self.generator, self.discriminator = TrainState(generator, optimizer, runtime), discriminator
+        self.image_buffer = ImageBuffer(buffer_size, seed)
 
-    def translate(self, pictures: Tensor, *, averaged: bool = False) -> Tensor:
+    def translate(self, images: Tensor, *, averaged: bool = False) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W) float32."""
         network = self.generator.average if averaged else self.generator.network
         with self.runtime.autocast():
-            correction = network(pictures)
-        return pictures + correction.float()
+            correction = network(images)
+        return images + correction.float()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
-        return {part: getattr(self, part).state_dict() for part in ("generator", "opponent", "pool")}
+        """Return everything that the next step depends on."""
+        return {
+            "generator": self.generator.state_dict(), "discriminator": self.discriminator.state_dict(),
+            "image_buffer": self.image_buffer.state_dict(),
+        }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Undo `state_dict`."""
+        """Restore what `state_dict` returned."""
         self.generator.load_state_dict(state["generator"])
-        self.opponent.load_state_dict(state["opponent"])
-        self.pool.load_state_dict(state["pool"], self.runtime.device)
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.image_buffer.load_state_dict(state["image_buffer"], self.runtime.device)
 
 
-class CycleTrainer:
+class _Direction(NamedTuple):
+    """One direction as a step goes through it."""
+
+    name: str
+    translator: Translator
+    inverse: Translator
+    source: str
+    target: str
+
+
+class CycleGANTrainer:
     """Trains both directions together.
 
-    A batch is {"source": (B, C, S, S), "target": (B, C, S, S)}, two draws that have nothing to do with each other.
+    A batch is {"source": (B, C, S, S), "target": (B, C, S, S)}, drawn independently.
 
     Args:
         forward, backward: source to target and back.
-        config: weights of the terms.
+        losses: the weights of the terms.
         runtime: device and precision.
-        health_config: what counts as an illness.
-        probe: a batch whose translations are looked at for it.
-        parts: how many parts of a batch go through the networks, one after the other; see `core.split`.
+        monitor_config: thresholds of the failure modes.
+        probe: a batch whose translations are measured for them.
+        micro_batches: a batch goes through the networks in so many equal parts.
     """
 
     def __init__(
-        self, forward: Direction, backward: Direction, config: CycleConfig, runtime: Runtime, *,
-        health_config: HealthConfig | None = None, probe: Mapping[str, Tensor] | None = None, parts: int = 1,
+        self, forward: Translator, backward: Translator, losses: CycleLossConfig, runtime: Runtime, *,
+        monitor_config: MonitorConfig | None = None, probe: Mapping[str, Tensor] | None = None, micro_batches: int = 1,
     ) -> None:  # fmt: skip
         self.forward, self.backward = forward, backward
-        self.config, self.runtime, self.probe = config, runtime, probe
-        self.parts = parts
-        self.pixel = PIXEL_LOSSES[config.pixel]
-        self.watch = HealthWatch(health_config)
-        backward.generator.scaler = forward.generator.scaler  # of one common loss
-        self._translations = Replayed(
-            self._translate, [forward.generator, backward.generator], runtime,
-            steady=lambda: forward.opponent.judges_alike and backward.opponent.judges_alike,
+        self.directions = (
+            _Direction("forward", forward, backward, "source", "target"), _Direction("backward", backward, forward, "target", "source"),
+        )  # fmt: skip
+        self.losses, self.runtime, self.probe, self.micro_batches = losses, runtime, probe, micro_batches
+        self.pixel = PIXEL_LOSSES[losses.pixel]
+        self.monitor = TrainingMonitor(monitor_config)
+        backward.generator.scaler = forward.generator.scaler  # the generators have one common loss
+        self._graph_step = CUDAGraphStep(
+            self._update_generators, [forward.generator, backward.generator], runtime,
+            capturable=lambda: all(way.translator.discriminator.generator_is_capturable for way in self.directions),
         )  # fmt: skip
 
-    def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One round: both generators on their common loss, then each opponent; returns the losses."""
-        batch = {domain: self._here(batch[domain]) for domain in ("source", "target")}
-        losses = self._translations(batch, self.parts)
-        for name, way, real in (("forward", self.forward, batch["target"]), ("backward", self.backward, batch["source"])):
-            made = losses.pop(f"{name} made")
-            for _ in range(way.opponent.config.steps):
-                learnt = way.opponent.learn(real, way.pool.exchange(made), parts=self.parts)
-            losses |= {f"{name} {term}": value for term, value in learnt.items()}
-        return losses
+    def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
+        """Update both generators on their common loss, then each discriminator."""
+        batch = self._to_device(batch)
+        output = self._graph_step(batch, self.micro_batches)
+        losses = dict(output.losses)
+        for way in self.directions:
+            discriminator = way.translator.discriminator
+            for _ in range(discriminator.config.steps):
+                fake = way.translator.image_buffer.query(output.images[way.name])
+                terms = discriminator.step(batch[way.target], fake, micro_batches=self.micro_batches).losses
+            losses |= {f"{way.name} {term}": value for term, value in terms.items()}
+        return StepOutput(losses, output.images)
+
+    def diagnostics(self, step: int) -> Sequence[Diagnosis]:
+        """Report the failure modes that showed at `step` and were not reported before."""
+        return self.monitor.diagnose(step, self._measures)
+
+    def scale_learning_rate(self) -> None:
+        """Halve every learning rate after a rollback.
+
+        Raises:
+            ValueError: it was halved too often to help.
+        """
+        self.monitor.scale_learning_rate(self.train_states().values())
 
     @torch.no_grad()
     def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What the averaged networks make of a batch, both ways."""
-        source, target = self._here(batch["source"]), self._here(batch["target"])
+        """Translate a batch there and back with the averaged networks, in both directions."""
+        batch = self._to_device(batch)
+        source, target = batch["source"], batch["target"]
         there, here = self.forward.translate(source, averaged=True), self.backward.translate(target, averaged=True)
         return {
             "source": source, "translated": there, "cycled": self.backward.translate(there, averaged=True),
@@ -148,98 +197,95 @@ class CycleTrainer:
         }  # fmt: skip
 
     def networks(self) -> dict[str, nn.Module]:
-        """What gets published: the averaged networks of both directions."""
-        return {"forward": self.forward.generator.average, "backward": self.backward.generator.average}
+        """Return the averaged networks of both directions, which are published."""
+        return {way.name: way.translator.generator.average for way in self.directions}
 
-    def players(self) -> dict[str, Player]:
-        """Everybody who learns, by name."""
+    def train_states(self) -> dict[str, TrainState]:
+        """Return the states of both generators and both discriminators."""
         return {
-            f"{name} {role}": player
-            for name, way in (("forward", self.forward), ("backward", self.backward))
-            for role, player in (("generator", way.generator), ("discriminator", way.opponent.player))
+            f"{way.name} {role}": state
+            for way in self.directions
+            for role, state in (
+                ("generator", way.translator.generator),
+                ("discriminator", way.translator.discriminator.state),
+            )
         }
 
-    def examine(self, step: int) -> list[Verdict]:
-        """What is ill, if anything, told once each."""
-        return self.watch.examine(step, self)
-
-    @torch.no_grad()
-    def measures(self) -> dict[str, float]:
-        """What the health watch looks at, of both directions."""
-        found: dict[str, float] = {}
-        for name, way, own, other in (
-            ("forward", self.forward, "source", "target"),
-            ("backward", self.backward, "target", "source"),
-        ):
-            mine = health.of_player(way.generator, way.opponent)
-            if self.probe is not None:
-                source = self._here(self.probe[own])
-                with evaluating(way.generator.network):
-                    mine |= health.of_pictures(way.translate(source), self._here(self.probe[other]), source)
-            found |= {f"{name} {measure}": value for measure, value in mine.items()}
-        return found
-
-    def soften(self) -> None:
-        """Half of every rate from now on, and a fresh look at the run's health.
-
-        Raises:
-            ValueError: that has been done too often to help.
-        """
-        self.watch.soften(self.players().values())
-
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
-        return {way: getattr(self, way).state_dict() for way in ("forward", "backward")} | {"watch": self.watch.state_dict()}
+        """Return everything that the next step depends on."""
+        return {
+            "forward": self.forward.state_dict(),
+            "backward": self.backward.state_dict(),
+            "monitor": self.monitor.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Undo `state_dict`."""
+        """Restore what `state_dict` returned."""
         self.forward.load_state_dict(state["forward"])
         self.backward.load_state_dict(state["backward"])
-        self.watch.load_state_dict(state["watch"])
-        self._translations.forget()
+        self.monitor.load_state_dict(state["monitor"])
+        self._graph_step.reset()
 
-    def _translate(self, batch: Mapping[str, Tensor], parts: int) -> dict[str, Tensor]:
-        """Both generators' update; returns the losses and what they made."""
-        made: dict[str, list[Tensor]] = {"forward": [], "backward": []}
-        told = [self._gather(part, made, 1 / parts) for part in split(batch, parts)]
-        for way in (self.forward, self.backward):
-            way.generator.move()
+    def _update_generators(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
+        images: dict[str, list[Tensor]] = {way.name: [] for way in self.directions}
+        losses = [self._accumulate(part, images, 1 / micro_batches) for part in split(batch, micro_batches)]
+        for way in self.directions:
+            way.translator.generator.apply_gradients()
         self.forward.generator.scaler.update()
-        return mean(told) | {f"{name} made": torch.cat(pictures) for name, pictures in made.items()}
+        return StepOutput(mean(losses), {name: torch.cat(parts) for name, parts in images.items()})
 
-    def _gather(self, part: Mapping[str, Tensor], made: Mapping[str, list[Tensor]], share: float) -> dict[str, Tensor]:
-        """Gather both generators' gradients on a part of the batch, which is `share` of it, and keep what they made; returns the losses."""
+    def _accumulate(
+        self, part: Mapping[str, Tensor], images: Mapping[str, list[Tensor]], fraction: float
+    ) -> dict[str, Tensor]:
+        """Accumulate both generators' gradients on a micro-batch, which is `fraction` of the batch, and keep its translations."""
         losses: dict[str, Tensor] = {}
-        for name, way, back, own, other in (
-            ("forward", self.forward, self.backward, "source", "target"),
-            ("backward", self.backward, self.forward, "target", "source"),
-        ):
-            terms, translated = self._terms(way, back, part[own], part[other])
-            made[name].append(translated)
-            losses |= {f"{name} {term}": value for term, value in terms.items()}
-            # the gradient of each half reaches both generators; at once, so that only one half's activations are in memory
-            way.generator.gather(share * torch.stack(list(terms.values())).sum())
+        for way in self.directions:
+            terms, translated = self._terms(way, part[way.source], part[way.target])
+            images[way.name].append(translated)
+            losses |= {f"{way.name} {term}": value for term, value in terms.items()}
+            # each direction's gradient reaches both generators; taken at once, so that one direction's activations are in memory
+            way.translator.generator.accumulate(fraction * torch.stack(list(terms.values())).sum())
         return losses
 
-    def _terms(self, way: Direction, back: Direction, own: Tensor, other: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def _terms(self, way: _Direction, source: Tensor, target: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The weighted terms of one direction and its translations: Zhu et al. 2017, eq. 1, 2 and section 5.2 (identity)."""
-        terms: dict[str, Tensor] = {}
-        if self.config.identity_weight:
-            # one pass for both: the normalisations look at each picture apart
-            translated, same = way.translate(torch.cat([own, other])).chunk(2)
-            terms["identity"] = self.config.identity_weight * self.pixel(same, other)
+        losses, terms = self.losses, dict[str, Tensor]()
+        if losses.identity_weight:
+            # one pass for both: the normalisations treat each image separately
+            translated, same = way.translator.translate(torch.cat([source, target])).chunk(2)
+            terms["identity"] = losses.identity_weight * self.pixel(same, target)
         else:
-            translated = way.translate(own)
-        if self.config.cycle_weight:
-            seen = translated
-            if self.config.cycle_noise:  # Bashkirova et al. 2019, against what Chu et al. 2017 found: a source hidden in its translation
-                seen = seen + self.config.cycle_noise * torch.randn_like(seen)
-            terms["cycle"] = self.config.cycle_weight * self.pixel(back.translate(seen), own)
-        if self.config.excess_weight:
-            terms["excess"] = self.config.excess_weight * excess(translated, own, self.config.excess_from)
-        if self.config.adversarial_weight:
-            terms["adversarial"] = self.config.adversarial_weight * way.opponent.verdict(other, translated)
+            translated = way.translator.translate(source)
+        if losses.cycle_weight:
+            inputs = translated
+            if (
+                losses.cycle_noise
+            ):  # Bashkirova et al. 2019: generators hide the source in its translation (Chu et al. 2017)
+                inputs = inputs + losses.cycle_noise * torch.randn_like(inputs)
+            terms["cycle"] = losses.cycle_weight * self.pixel(way.inverse.translate(inputs), source)
+        if losses.change_penalty_weight:
+            terms["change penalty"] = losses.change_penalty_weight * change_penalty(
+                translated, source, losses.change_penalty_from
+            )
+        if losses.adversarial_weight:
+            terms["adversarial"] = losses.adversarial_weight * way.translator.discriminator.generator_loss(
+                target, translated
+            )
         return terms, translated.detach()
 
-    def _here(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.runtime.device, non_blocking=True)
+    @torch.no_grad()
+    def _measures(self) -> dict[str, float]:
+        measures: dict[str, float] = {}
+        for way in self.directions:
+            generator = way.translator.generator
+            own = monitor.network_measures(generator, way.translator.discriminator)
+            if self.probe is not None:
+                probe = self._to_device(self.probe)
+                with evaluating(generator.network):
+                    translated = way.translator.translate(probe[way.source])
+                own |= monitor.image_measures(translated, probe[way.target], probe[way.source])
+            measures |= {f"{way.name} {name}": value for name, value in own.items()}
+        return measures
+
+    def _to_device(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {domain: batch[domain].to(self.runtime.device, non_blocking=True) for domain in ("source", "target")}

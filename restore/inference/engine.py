@@ -101,5 +101,5 @@ class TorchEngine:
     def _network(self, precision: str) -> nn.Module:
         with self._lock:
             if precision not in self._networks:
-                self._networks[precision] = self.runtime.in_precision(precision).place(copy.deepcopy(self._master))
+                self._networks[precision] = self.runtime.in_precision(precision).prepare(copy.deepcopy(self._master))
             return self._networks[precision]

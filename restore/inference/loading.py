@@ -78,7 +78,7 @@ def network_of(name: str | Path, task: str, direction: str | None = None) -> tup
     tensors, recipe = weights.load(weights.find(name).path)
     check_task(recipe, task, str(name))
     try:
-        return networks.load(recipe["network"], recipe["settings"], weights.one_way(tensors, recipe, direction)), recipe
+        return networks.load(recipe["network"], recipe["settings"], weights.select_network(tensors, recipe, direction)), recipe
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 

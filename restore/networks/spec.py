@@ -1,10 +1,10 @@
-"""`ModelSpec`: what a network takes and returns, and `RestorationNetwork`, the base class of every network that declares one."""
+"""What a network is and takes: `NetworkConfig` (its settings), `ModelSpec` (its interface) and `RestorationNetwork` (its base class)."""
 
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ Output = Literal["residual", "image", "probability", "sample"]
 
 OVERLAP = 64
 """Pixels by which tiles overlap unless the network needs more."""
+NAME_HELP = "a network of restore.networks.NETWORKS; its other settings are that network's own"
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,52 @@ class ModelSpec:
         return "mask" in self.conditions
 
 
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The settings of a network. Each network owns a subclass; channels and scale belong to the run and are no part of it.
+
+    A field's metadata hold its `help` and may hold:
+        range, count: the numbers that it can have; see `restore.training.limits`.
+        layers: it counts layers.
+        free: weights made with another value can start this network.
+
+    Attributes:
+        name: a key of `NETWORKS`.
+        contains: networks whose weights can start a part of this one.
+    """
+
+    name: str
+    contains: ClassVar[frozenset[str]] = frozenset()
+
+    def settings(self) -> dict[str, Any]:
+        """All settings but the name, tuples as lists, as a weights file records them."""
+        values = {key: value for key, value in vars(self).items() if key != "name"}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+    def conflict(self, other: NetworkConfig) -> str | None:
+        """The first setting that keeps weights made with `other` from starting this network; None where nothing does."""
+        if self.name != other.name and other.name not in self.contains:
+            return "name"
+        theirs = vars(other)
+        bound = [entry.name for entry in fields(self) if entry.name != "name" and not entry.metadata.get("free")]
+        return next((key for key in bound if key in theirs and theirs[key] != vars(self)[key]), None)
+
+
 class RestorationNetwork(nn.Module):
     """Maps a picture (B, C, H, W) in nominal [0, 1], and the maps named in `spec.conditions`, to what `spec.output` says.
 
     A residual is added in float32 to the picture, enlarged by `resample.enlarge` where `spec.scale` is above 1.
+    A subclass is built as `Network(config, channels=...)`, with `scale=...` where it enlarges.
+
+    Attributes:
+        spec: what it takes and returns.
+        enlarges: whether its constructor takes a scale.
+        trainable: whether its settings say what it is made of. Otherwise only its tensors do.
     """
 
     spec: ModelSpec
+    enlarges: ClassVar[bool] = False
+    trainable: ClassVar[bool] = True
 
     def part_for(self, keys: Set[str]) -> RestorationNetwork:
         """The part of this network whose state dict has these keys; the network itself where none has."""

@@ -15,6 +15,7 @@ from PIL import Image
 
 from restore.images import discovery, looked, naming
 from restore.pipeline.discovery import Job
+from restore.writing import atomic_write
 
 PAGE, PAGES = ".png", ".tif"
 

@@ -13,14 +13,14 @@ from restore.tasks.prepared import Prepared
 
 @dataclass(frozen=True)
 class Method:
-    """One thing that `restore train` can teach a network.
+    """One training method of `restore train`.
 
     Attributes:
         summary: one sentence for help texts.
         config: the frozen dataclass with every setting.
         prepare: dataset folder and configuration -> a run that is ready for the loop.
-        task: what its weights are for.
-        group: the settings of the network.
+        task: the task of its weights.
+        group: name of the network's settings in the configuration.
     """
 
     summary: str
@@ -35,11 +35,11 @@ METHODS: Mapping[str, Method] = {
     "upscale": Method("super-resolution, from clean pictures", upscale_training.UpscaleConfig, upscale_training.prepare, "upscale"),
     "inpaint": Method("filling holes, from clean pictures", inpaint_training.InpaintConfig, inpaint_training.prepare, "inpaint"),
     "scratches": Method(
-        "finding scratches and dust, from clean pictures", scratches_training.ScratchesConfig, scratches_training.prepare, "scratches"
+        "detecting scratches and dust, from clean pictures", scratches_training.ScratchesConfig, scratches_training.prepare, "scratches"
     ),
     "cyclegan": Method(
-        "translating between two heaps of pictures, both ways", translate_training.CycleGanConfig, translate_training.cyclegan, "translate",
-        "generator",
+        "translating between two domains of pictures, both ways", translate_training.CycleGANConfig, translate_training.cyclegan,
+        "translate", "generator",
     ),
     "pix2pix": Method(
         "translating, from pairs of pictures", translate_training.Pix2PixConfig, translate_training.pix2pix, "translate", "generator"

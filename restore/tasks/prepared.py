@@ -1,4 +1,4 @@
-"""What every `prepare` of METHODS gives: a run that is ready for the loop."""
+"""What every `prepare` of METHODS returns: a run that is ready for the loop."""
 
 from __future__ import annotations
 
@@ -7,57 +7,69 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from restore import networks
 from restore.networks import planning
 from restore.runtime import Runtime
-from restore.training.loop import Trainer
+from restore.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that is ready for the loop."""
+    """A run that is ready for the loop.
+
+    Attributes:
+        trainer: with its networks built.
+        dataset: the training crops; `dataset[i]` is a function of i alone.
+        preview_batch: four samples for the preview grids.
+        recipe: header of the weights: task, network, settings and configuration.
+        stats: what was found: images, parameters, device, precision.
+        skipped: returns the images that could not be used so far, each with its reason.
+    """
 
     trainer: Trainer
-    dataset: Dataset[Any]
-    preview_batch: dict[str, Any] | None
+    dataset: Dataset[dict[str, Tensor]]
+    preview_batch: Mapping[str, Tensor]
     recipe: dict[str, Any]
-    facts: dict[str, Any]
-    bad: Callable[[], Mapping[Path, str]] = dict
-    """The pictures that could not be read so far, each with its reason."""
+    stats: dict[str, Any]
+    skipped: Callable[[], Mapping[Path, str]] = dict
 
 
-def count(*networks: nn.Module) -> int:
-    """Parameters of some networks together."""
+def count_parameters(*networks: nn.Module) -> int:
+    """Count the parameters of some networks together."""
     return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
 
 COPIES = 5
-"""A network that learns is kept with its gradients, its average and an optimizer's two moments."""
+"""A trained network is kept with its gradients, its average and an optimizer's two moments."""
 
 
 def check_memory(
-    place: Runtime, *, network: tuple[str, Mapping[str, Any]], networks_trained: int = 1, batch_size: int, crop: int, channels: int,
+    runtime: Runtime, *, network: nn.Module, networks_trained: int = 1, batch_size: int, crop: int, channels: int,
     side: float,
 ) -> None:  # fmt: skip
-    """See to it that a training can fit into memory at all, before anything of it is made.
+    """Check that a training can fit into memory, before anything of it is built.
 
     Args:
-        place: where the networks learn.
-        network: name and settings of what is trained.
-        networks_trained: how many such there are.
-        batch_size: crops a step and process.
+        runtime: where the networks are trained.
+        network: what is trained, on any device (see `networks.plan`).
+        networks_trained: number of such networks.
+        batch_size: crops per step and process.
         crop: their side in pixels.
         channels: of a crop.
-        side: the longest that a picture, or the piece of it that becomes a crop, is brought to.
+        side: the longest side to which an image, or the piece of it that becomes a crop, is resized.
 
     Raises:
-        ValueError: it cannot; the setting to lower is named.
+        ValueError: it cannot; the text names the setting to lower.
     """
-    count = networks_trained * planning.parameters(networks.plan(*network))
-    planning.check_memory(COPIES * count, f"the network has {count} parameters: make it smaller", place.device)
+    count = networks_trained * planning.parameters(network)
+    planning.check_memory(COPIES * count, f"the network has {count} parameters: make it smaller", runtime.device)
     crops = 2 * batch_size * channels * crop**2
-    planning.check_memory(crops, f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop", place.device)
-    planning.check_memory(channels * int(side) ** 2, f"pictures of {int(side)} x {int(side)} pixels: lower data.sides or raise data.scales")
+    planning.check_memory(
+        crops, f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop", runtime.device
+    )
+    planning.check_memory(
+        channels * int(side) ** 2,
+        f"pictures of {int(side)} x {int(side)} pixels: lower data.sides or raise data.scales",
+    )

@@ -1,4 +1,4 @@
-"""What a run publishes at every checkpoint: its averaged weights with their recipe, ready to be used by the run's name, and their card."""
+"""What a run publishes at every checkpoint: its averaged weights with their recipe, usable by the run's name, and their card."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Publisher:
     """Writes a run's weights and card.
 
     Attributes:
-        folder: the run's, whose name the weights bear.
+        folder: the run's folder; the weights get its name.
         prepared: the run.
-        method, summary: what is trained, as METHODS has it.
+        method, summary: what is trained; a row of METHODS.
         dataset: as the user named it.
         config: the run's configuration.
     """
@@ -40,40 +40,44 @@ class Publisher:
         return self.folder / f"{self.folder.resolve().name}{weights.SUFFIX}"
 
     def publish(self, step: int) -> None:
-        """Write what the averaged networks are after `step`, each file whole or not at all."""
+        """Write the averaged networks and the card after `step`, each file completely or not at all."""
         networks = self.prepared.trainer.networks()
         recipe = {**self.prepared.recipe, "method": self.method, "steps": step, "made with": made_with()}
         if len(networks) == 1:
             tensors = next(iter(networks.values())).state_dict()
-        else:  # several in one file, each key behind its network's name: see `Restorer.load`
-            tensors = {f"{part}.{key}": value for part, network in networks.items() for key, value in network.state_dict().items()}
+        else:  # several in one file, each key after its network's name: see `Restorer.load`
+            tensors = {
+                f"{part}.{key}": value
+                for part, network in networks.items()
+                for key, value in network.state_dict().items()
+            }
         weights.save(self.path, tensors, recipe)
         with atomic_write(self.path.with_suffix(".md")) as draft:
             draft.write_text(self._card(step), encoding="utf-8", errors="backslashreplace")
 
-    def make_up_for(self, step: int) -> None:
-        """Publish what a run that stopped after the checkpoint of `step` did not come to; what is there, edited cards too, stays."""
+    def publish_missing(self, step: int) -> None:
+        """Publish if the run was killed between its checkpoint of `step` and publishing; existing files, edited cards too, stay."""
         try:
             done = weights.entry(self.path).recipe.get("steps", step) == step
-        except ValueError:  # none is there, or none that can be read
+        except ValueError:  # there is none, or it cannot be read
             done = False
         if not done:
             self.publish(step)
 
     def _card(self, step: int) -> str:
-        facts = "\n".join(f"- {key}: {value}" for key, value in self.prepared.facts.items())
+        stats = "\n".join(f"- {key}: {value}" for key, value in self.prepared.stats.items())
         goal = self.config.loop.steps
-        unfinished = f" (of {goal} that it was to train)" if step < goal else ""
+        unfinished = f" (of {goal} planned)" if step < goal else ""
         return (
             f"# {self.path.stem}\n\n{self.summary}. Trained {step} steps{unfinished} with seed {self.config.seed} on {self.dataset}.\n\n"
             f"- for: {self.summary}\n- licence: {weights.UNSTATED}\n"
-            f"{facts}\n- hardware: {made_with()}\n\nThe terms of the training pictures apply to these weights: add them here, with "
+            f"{stats}\n- hardware: {made_with()}\n\nThe terms of the training pictures apply to these weights: add them here, with "
             f"figures, their protocol and known failures.\n\n```toml\n{configuration.to_toml(self.config)}```\n"
         )
 
 
 def made_with() -> str:
-    """The hardware and the library that a run ran on."""
+    """Describe the hardware and the library of a run."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     features = ", ".join(sorted(runtime.cpu_features()))
     return (

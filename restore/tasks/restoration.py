@@ -1,162 +1,213 @@
-"""What all runs share that learn to undo a damage: clean pictures, the damage made on the fly, a network and the paired trainer."""
+"""What all restoration methods share: clean images, a degradation made on the fly, a network, and a paired trainer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from torch import Tensor
 from torch.utils.data import default_collate
 
-from restore import networks, processes, runtime, weights
-from restore.datasets import crops, folders
-from restore.gan import opponent as opponents
-from restore.gan.core import GAME, OptimizerConfig
-from restore.gan.health import HealthConfig
-from restore.gan.opponent import OpponentConfig
-from restore.gan.paired import LossConfig, PairedTrainer
-from restore.networks.adapt import transfer
-from restore.tasks.prepared import Prepared, check_memory, count
+from restore import networks, processes, weights
+from restore.datasets import folders
+from restore.datasets.crops import Degradation, DegradedCrops, GlobalDegradation, MakeTarget, Pictures
+from restore.gan import build
+from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
+from restore.gan.monitor import MonitorConfig
+from restore.gan.paired import LossConfig, PairedAdversarialTrainer
+from restore.limits import check_fields
+from restore.networks import ModelSpec, NetworkConfig, RestorationNetwork
+from restore.networks.spec import Condition
+from restore.networks.unet import UNetConfig
+from restore.networks.weight_transfer import transfer
+from restore.runtime import Runtime, seed_everything
+from restore.runtime import choose as choose_runtime
+from restore.tasks.prepared import Prepared, check_memory, count_parameters
 from restore.training.config import as_dict
-from restore.training.loop import LoopConfig
+from restore.training.run_config import RunConfig
+from restore.training.supervised import SupervisedTrainer
+from restore.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What it is trained on."""
+    """What is trained on."""
 
-    channels: Literal[1, 3] = field(default=1, metadata={"help": "1 gray (colour pictures become luma), 3 colour"})
-    include: tuple[str, ...] = field(default=(), metadata={"help": "glob patterns under the dataset; empty: every picture", "inside": True})
+    channels: Literal[1, 3] = field(default=1, metadata={"help": "1 gray (colour images become luma), 3 colour"})
+    include: tuple[str, ...] = field(
+        default=(), metadata={"help": "glob patterns under the dataset; empty: every image", "inside": True}
+    )
     crop: int = field(default=96, metadata={"help": "side of a training crop in pixels", "range": (1, 8192)})
     scales: tuple[float, float] = field(
-        default=(1.0, 1.0), metadata={"help": "range of the factor a picture is shrunk by first", "range": (0.01, 100), "rising": True}
+        default=(1.0, 1.0),
+        metadata={
+            "help": "range of the factor by which an image is resized first",
+            "range": (0.01, 100),
+            "rising": True,
+        },
     )
-    scaled_share: float = field(default=1.0, metadata={"help": "share of the crops that are shrunk", "range": (0, 1)})
+    scaled_fraction: float = field(
+        default=1.0, metadata={"help": "fraction of the crops that are resized", "range": (0, 1)}
+    )
     gain: tuple[float, float] = field(
-        default=(1.0, 1.0), metadata={"help": "range of the factor on a crop's contrast", "range": (1e-3, 1000), "rising": True}
+        default=(1.0, 1.0),
+        metadata={"help": "range of the factor on a crop's contrast", "range": (1e-3, 1000), "rising": True},
     )
-    test_share: float = field(
-        default=0.05, metadata={"help": "share of the pictures kept for previews, where no split is given", "range": (0, 1)}
+    test_fraction: float = field(
+        default=0.05,
+        metadata={
+            "help": "fraction of the images held out for previews, where the dataset has no split",
+            "range": (0, 1),
+            "below": 1,
+        },
     )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestorationConfig:
-    """What decides every such run, whatever the damage."""
+class RestorationConfig(RunConfig):
+    """The settings of every restoration method, whatever the degradation.
 
-    seed: int = field(default=0, metadata={"help": "of the crops, their damage and the first weights", "range": (0, 2**63 - 3)})
-    precision: str = field(
-        default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
-    )
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
-    compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
-    cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: record a round's kernels once and replay them"})
-    start_from: str | None = field(
-        default=None, metadata={"help": "weights (name or file) to start from, gray or colour and of any scale alike"}
-    )
+    `discriminator` and `monitor` have an effect, and are shown, only if `losses.adversarial_weight` is above 0.
+    """
+
+    network: NetworkConfig = field(default=UNetConfig(), metadata={"variants": networks.CONFIGS})
     data: DataConfig = field(default_factory=DataConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     losses: LossConfig = field(default_factory=LossConfig)
-    opponent: OpponentConfig = field(
-        default=OpponentConfig(network="unet", objective="vanilla", optimizer=replace(GAME, learning_rate=1e-4))
+    discriminator: DiscriminatorConfig = field(
+        default=DiscriminatorConfig(
+            network="unet", objective="vanilla", optimizer=replace(GAN_ADAM, learning_rate=1e-4)
+        ),
+        metadata={"only_if": "losses.adversarial_weight"},
     )
-    health: HealthConfig = field(default_factory=HealthConfig)
-    loop: LoopConfig = field(default_factory=LoopConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig, metadata={"only_if": "losses.adversarial_weight"})
 
 
-def prepare(
-    root: Path, config: RestorationConfig, *, task: str, network: tuple[str, dict[str, Any]], damage: crops.Damage, multiple: int,
-    condition: str = "noise", ageing: crops.Ageing | None = None, wanted: crops.Wanted | None = None,
-) -> Prepared:
-    """Find the pictures, build the network and the trainer.
+@dataclass(frozen=True)
+class Problem:
+    """What a network learns to restore.
+
+    Attributes:
+        degradation: turns a clean crop into the input, and returns a map of where or how much, or None.
+        condition: name of that map, if there is one.
+        scale: how many times larger than the input the target is.
+        global_degradation: applied to clean crops first; the network does not undo it.
+        make_target: computes the target from the clean and the degraded crop, where it is not the clean one.
+    """
+
+    degradation: Degradation
+    condition: Condition | None = None
+    scale: int = 1
+    global_degradation: GlobalDegradation | None = None
+    make_target: MakeTarget | None = None
+
+
+def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: str) -> Prepared:
+    """Find the images, build the network and the trainer.
 
     Args:
         root: the dataset's folder.
         config: the resolved configuration.
-        task: what the weights will be for.
-        network: its name and its settings, for `networks.build`.
-        damage: what is to be undone.
-        multiple: what the sides of a crop must be multiples of.
-        condition: what the map that `damage` tells is called.
-        ageing: what is done to clean crops first, and not undone.
-        wanted: what is to be made of a clean and a damaged crop, where it is not the clean one.
+        problem: what is to be restored.
+        task: the task of the weights.
 
     Raises:
-        ValueError: no pictures, an unknown network, device or precision, or unusable settings.
+        ValueError: no images, an unknown network, device or precision, or unusable settings.
     """
-    _check(config, multiple)
-    place = runtime.choose(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
+    data, loop = config.data, config.loop
+    settings = networks.settings_of(config.network, channels=data.channels, scale=problem.scale)
+    planned = networks.plan(config.network.name, settings)
+    _check_network(config.network.name, planned.spec, problem.condition, task)
+    multiple = planned.spec.multiple * problem.scale
+    if data.crop < multiple or data.crop % multiple:
+        raise ValueError(f"data.crop must be a multiple of {multiple} for this network, not {data.crop}")
+    runtime = choose_runtime(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
     check_memory(
-        place, network=network, batch_size=config.loop.batch_size // processes.current().count, crop=config.data.crop,
-        channels=config.data.channels, side=config.data.crop / config.data.scales[0],
+        runtime, network=planned, batch_size=loop.batch_size // processes.current().world_size, crop=data.crop, channels=data.channels,
+        side=data.crop / data.scales[0],
     )  # fmt: skip
-    runtime.seed_everything(config.seed)
+    seed_everything(config.seed)
     train, test = folders.split(
-        folders.pictures(root, config.data.include), root, share=config.data.test_share, seed=config.seed
+        folders.pictures(root, data.include), root, fraction=data.test_fraction, seed=config.seed
     )
-    name, settings = network
-    restorer = networks.build(name, **settings)
+    restorer = networks.build(config.network.name, **settings)
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
-    opponent = None
-    if config.losses.adversarial_weight:
-        opponent = opponents.build(
-            config.data.channels, config.opponent, place, side=config.data.crop, holes=condition == "mask"
-        )
-    trainer = PairedTrainer(
-        restorer, config.optimizer, place, losses=config.losses, opponent=opponent, health_config=config.health,
-        parts=config.loop.accumulate,
-    )  # fmt: skip
-    make = partial(_crops, data=config.data, damage=damage, condition=condition, more={"ageing": ageing, "wanted": wanted})
-    recipe = {"task": task, "network": name, "settings": settings, "training": as_dict(config)}
-    dataset = make(train, seed=config.seed, length=config.loop.steps * config.loop.batch_size)
-    facts = {
+    trainer = _trainer(restorer, config, runtime, masked=problem.condition == "mask")
+    dataset = _crops(
+        Pictures(train, data.channels), config, problem, seed=config.seed, length=loop.steps * loop.batch_size
+    )
+    stats = {
         "training pictures": len(train),
         "held-out pictures": len(test),
-        "parameters": count(restorer),
-        "device": str(place.device),
-        "precision": place.precision,
+        "parameters": count_parameters(restorer),
+        "device": str(runtime.device),
+        "precision": runtime.precision,
     }
-    preview = partial(make, seed=config.seed + 1, length=4)
-    return Prepared(trainer, dataset, _preview(preview, test, dataset), recipe, facts, lambda: dataset.pictures.bad)
+    recipe = {"task": task, "network": config.network.name, "settings": settings, "training": as_dict(config)}
+    preview = _preview_batch(Pictures(test, data.channels), dataset.pictures, config, problem)
+    return Prepared(trainer, dataset, preview, recipe, stats, lambda: dataset.pictures.skipped)
 
 
-def _preview(make: Callable[..., crops.DamagedCrops], test: list[Path], dataset: crops.DamagedCrops) -> dict[str, Any]:
-    """Four samples of the held-out pictures, or of the training pictures where none of those can be read."""
-    if test:
+def _check_network(name: str, spec: ModelSpec, condition: Condition | None, task: str) -> None:
+    """Check that a network takes the maps that a method makes.
+
+    Raises:
+        ValueError: it takes another, or none where the task needs one.
+    """
+    others = [needed for needed in spec.conditions if needed != condition]
+    if others:
+        raise ValueError(f"network {name!r} takes a {others[0]} map, which {task} does not make: choose another network.name")
+    if condition == "mask" and not spec.takes_mask:
+        raise ValueError(f"network {name!r} takes no mask, which {task} needs: choose another network.name")
+
+
+def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Runtime, *, masked: bool) -> Trainer:
+    """Build a supervised trainer, or an adversarial one if the losses ask for a discriminator."""
+    micro_batches = config.loop.accumulate
+    if not config.losses.adversarial_weight:
+        loss = config.losses.reconstruction(runtime)
+        return SupervisedTrainer(network, config.optimizer, runtime, loss=loss, micro_batches=micro_batches)
+    discriminator = build.discriminator_trainer(
+        config.data.channels, config.discriminator, runtime, side=config.data.crop, masked=masked
+    )
+    return PairedAdversarialTrainer(
+        network,
+        discriminator,
+        config.optimizer,
+        runtime,
+        losses=config.losses,
+        monitor_config=config.monitor,
+        micro_batches=micro_batches,
+    )
+
+
+def _preview_batch(
+    test: Pictures, train: Pictures, config: RestorationConfig, problem: Problem
+) -> Mapping[str, Tensor]:
+    """Four samples of the held-out images, or of the training images if none of those can be read."""
+
+    def four(pictures: Pictures) -> Mapping[str, Tensor]:
+        samples = _crops(pictures, config, problem, seed=config.seed + 1, length=4)
+        batch: dict[str, Tensor] = default_collate([samples[index] for index in range(4)])
+        return batch
+
+    if test.files:
         try:
-            return _four(make(test))
+            return four(test)
         except ValueError:
-            pass  # each was reported
-    return _four(make(dataset.pictures.files, pictures=dataset.pictures))
+            pass  # each unreadable image was logged
+    return four(train)
 
 
-def _four(samples: crops.DamagedCrops) -> dict[str, Any]:
-    return dict(default_collate([samples[index] for index in range(4)]))
-
-
-def _crops(
-    files: list[Path], *, data: DataConfig, damage: crops.Damage, condition: str, more: dict[str, Any], seed: int, length: int,
-    pictures: crops.Pictures | None = None,
-) -> crops.DamagedCrops:  # fmt: skip
-    return crops.DamagedCrops(
-        files, crop=data.crop, channels=data.channels, damage=damage, seed=seed, length=length, scales=data.scales,
-        scaled_share=data.scaled_share, gain=data.gain, condition=condition, pictures=pictures, **more,
+def _crops(pictures: Pictures, config: RestorationConfig, problem: Problem, *, seed: int, length: int) -> DegradedCrops:
+    data = config.data
+    return DegradedCrops(
+        pictures, crop=data.crop, degradation=problem.degradation, condition=problem.condition or "",
+        global_degradation=problem.global_degradation, make_target=problem.make_target, seed=seed, length=length,
+        scales=data.scales, scaled_fraction=data.scaled_fraction, gain=data.gain,
     )  # fmt: skip
-
-
-def _check(config: RestorationConfig, multiple: int) -> None:
-    if config.seed < 0:
-        raise ValueError(f"seed must not be negative, not {config.seed}")
-    if config.data.crop < multiple or config.data.crop % multiple:
-        raise ValueError(f"data.crop must be a multiple of {multiple} for this network, not {config.data.crop}")
-    for name in ("scales", "gain"):
-        low, high = getattr(config.data, name)
-        if not 0 < low <= high:
-            raise ValueError(f"data.{name} must be two rising numbers above 0, not {low}, {high}")
-    if not 0 <= config.data.scaled_share <= 1:
-        raise ValueError(f"data.scaled_share must be in 0..1, not {config.data.scaled_share}")
-    if not 0 <= config.data.test_share < 1:
-        raise ValueError(f"data.test_share must be in 0..1, not {config.data.test_share}")

@@ -1,9 +1,8 @@
-"""Where a run starts: the recipe that its settings come from, and the weights whose architecture it takes over."""
+"""Where a run starts: the recipe of its settings, and the weights whose architecture it adopts."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,119 +10,144 @@ from typing import Any
 
 from restore import networks, weights
 from restore.datasets import folders
+from restore.networks import NetworkConfig
 from restore.training import config as configuration
 
 PATTERNS = ("include", "source", "target")
 """Settings under `data` that name files of one dataset."""
 LAYOUT = {"data.channels": "channels", "scale": "scale"}
-"""Settings beside a network's own group that its architecture decides, and their names in a recipe."""
-FREE = {"channels", "scale", "dropout", "upsample", "chroma_widths"}
-"""What weights may be started from though it differs: `networks.adapt` fits them, or no tensor depends on it."""
-WITHIN = {("unet", "opponent_unet")}
-"""Networks that take another's weights as a part of theirs."""
+"""Settings outside the network's group that its architecture determines, and their names in a recipe."""
 
 
-def config_path(given: str | Path | None) -> tuple[Path | None, bool]:
-    """A configuration's file, by path or by the name of a recipe that ships, and whether it is one of these.
+def config_path(name: str | Path | None) -> tuple[Path | None, bool]:
+    """Find a configuration's file, by path or by the name of a shipped recipe; also return whether it is shipped.
 
     Raises:
         ValueError: there is none.
     """
     try:
-        if given is None or Path(given).is_file():
-            return (Path(given) if given else None), False
-        shipped = weights.shipped_folder() / "recipes" / f"{given}.toml"
+        if name is None or Path(name).is_file():
+            return (Path(name) if name else None), False
+        shipped = weights.shipped_folder() / "recipes" / f"{name}.toml"
         if shipped.is_file():
             return shipped, True
     except OSError as error:  # a name that no file can have
-        raise ValueError(f"no configuration {str(given)[:100]!r}: {error.strerror}") from error
+        raise ValueError(f"no configuration {str(name)[:100]!r}: {error.strerror}") from error
     names = ", ".join(sorted(path.stem for path in shipped.parent.glob("*.toml")))
-    raise ValueError(f"no configuration {str(given)!r}: neither a file nor one of the recipes that ship ({names})")
+    raise ValueError(f"no configuration {str(name)!r}: neither a file nor a shipped recipe ({names})")
 
 
-def without_private_patterns(config: Any, given: Mapping[str, str], root: Path, tell: Callable[[Any], None]) -> Any:
-    """A shipped recipe's configuration for the user's dataset.
+def without_private_patterns(
+    config: Any, overrides: Mapping[str, str], root: Path, report: Callable[[Any], None]
+) -> Any:
+    """Adapt a shipped recipe's configuration to the user's dataset.
 
-    A recipe's patterns name the files of the dataset that its weights were made from. Where none of them matches anything, the dataset
-    is another one: then they are left out, the run says so, and every picture is used.
+    A recipe's patterns name files of the dataset that its weights were trained on. If none of them matches anything, the dataset is
+    another one. Then they are dropped, the run says so, and every image is used.
 
     Args:
-        given: what the user set beside the recipe; patterns among it are the user's own and stay.
+        overrides: what the user set beside the recipe; the user's own patterns stay.
         root: the dataset's folder.
     """
-    named = {
+    of_recipe = {
         entry.name: patterns
         for entry in dataclasses.fields(config.data)
-        if entry.name in PATTERNS and f"data.{entry.name}" not in given and (patterns := vars(config.data)[entry.name])
+        if entry.name in PATTERNS
+        and f"data.{entry.name}" not in overrides
+        and (patterns := vars(config.data)[entry.name])
     }
-    if not named or any(folders.matching(root, pattern) for patterns in named.values() for pattern in patterns):
+    if not of_recipe or any(folders.matching(root, pattern) for patterns in of_recipe.values() for pattern in patterns):
         return config
-    which = " and ".join(f"data.{name}" for name in named)
-    tell(f"{root} holds nothing that the recipe's {which} names: they belong to another dataset and are left out")
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, **dict.fromkeys(named, ())))
+    which = " and ".join(f"data.{name}" for name in of_recipe)
+    report(f"{root} holds nothing that the recipe's {which} names: they belong to another dataset and are left out")
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **dict.fromkeys(of_recipe, ())))
 
 
-def with_architecture(config: Any, group: str, task: str, given: set[str]) -> Any:
-    """The configuration with the architecture of the weights that `start_from` names, wherever the user did not set it.
+def with_architecture(config: Any, group: str, task: str, specified: set[str]) -> Any:
+    """Adopt the architecture of the weights that `start_from` names, except where the user specified it.
 
     Args:
-        group: the settings of the network, `network` or `generator`.
-        task: what the method's weights are for.
-        given: the dotted keys that the user set.
+        group: the settings of the network: `network` or `generator`.
+        task: the task of the method's weights.
+        specified: the dotted keys that the user set.
 
     Raises:
-        ValueError: no such weights, weights for another task or of another program's network, or a setting of the user's that these
-            weights cannot have; it is named.
+        ValueError: no such weights, weights for another task or of a third-party network, or a setting of the user's that does not fit
+            these weights; the text names it.
     """
     if not config.start_from:
         return config
     try:
         recipe = weights.find(config.start_from).recipe
         if recipe["task"] != task:
-            raise ValueError(f"these weights are made to {recipe['task']}, not to {task}")
+            raise ValueError(f"these are {recipe['task']} weights; the run needs {task} weights")
         if recipe["network"] not in networks.NETWORKS:
             raise ValueError(f"their network ({recipe['network']}) cannot be trained here")
-        return _adopted(config, group, recipe, given)
+        return _adopted(config, group, recipe, specified)
     except ValueError as error:
         raise ValueError(f"start_from={config.start_from}: {error}") from error
 
 
-def _adopted(config: Any, group: str, recipe: Mapping[str, Any], given: set[str]) -> Any:
-    own = vars(config)[group]
-    theirs = _settings(recipe)
-    hints = typing.get_type_hints(type(own))
-    within = (recipe["network"], vars(own).get("name")) in WITHIN and f"{group}.name" in given
-    taken: dict[str, Any] = {}
-    for entry in dataclasses.fields(own):
-        key = f"{group}.{entry.name}"
-        if entry.name not in theirs or (within and entry.name == "name"):
-            continue
-        value = configuration.checked(key, hints[entry.name], theirs[entry.name], entry.metadata)
-        if key not in given:
-            taken[entry.name] = value
-        elif entry.name not in FREE and value != vars(own)[entry.name]:
-            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else value
-            raise ValueError(f"these weights were made with {key}={text}: set it so, or leave it out")
-    config = dataclasses.replace(config, **{group: dataclasses.replace(own, **taken)})
+def check_same(own: NetworkConfig, theirs: NetworkConfig, group: str) -> None:
+    """Check that weights made with the settings `theirs` can start a network with the settings `own`.
+
+    Args:
+        group: the settings' group in the run's configuration, for the message.
+
+    Raises:
+        ValueError: they cannot; the first setting that differs is named.
+    """
+    key = own.conflict(theirs)
+    if key is not None:
+        raise ValueError(f"these weights were made with {group}.{key}={_text(vars(theirs)[key])}: set it so, or leave it out")
+
+
+def _adopted(config: Any, group: str, recipe: Mapping[str, Any], specified: set[str]) -> Any:
+    """`config` with the network of a recipe, except for the settings that the user specified."""
+    own: NetworkConfig = vars(config)[group]
+    theirs = _checked(networks.config_of(recipe["network"], recipe["settings"]), group)
+    network = own if f"{group}.name" in specified else theirs
+    names = {entry.name for entry in dataclasses.fields(network)}
+    of_user = {key.removeprefix(f"{group}.") for key in specified if key.startswith(f"{group}.")}
+    if of_user - names:
+        raise ValueError(f"these weights were made with {group}.name={theirs.name}, which has no {min(of_user - names)}: leave it out")
+    adopted = {name: value for name, value in vars(theirs).items() if name in names - of_user - {"name"}}
+    network = dataclasses.replace(network, **adopted, **{name: vars(own)[name] for name in of_user})
+    check_same(network, theirs, group)
+    config = dataclasses.replace(config, **{group: network})
     for key, name in LAYOUT.items():
-        if key not in given and name in theirs:
-            config = _placed(config, key.split("."), theirs[name])
+        if key not in specified and name in recipe["settings"]:
+            config = _with_value(config, key.split("."), recipe["settings"][name])
     return config
 
 
-def _settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What a recipe says of its network, and what the network's own defaults say where it says nothing."""
-    parameters = inspect.signature(networks.NETWORKS[recipe["network"]]).parameters.values()
-    defaults = {entry.name: entry.default for entry in parameters if entry.default is not inspect.Parameter.empty}
-    return {**defaults, **recipe["settings"], "name": recipe["network"]}
+def _checked(network: NetworkConfig, group: str) -> NetworkConfig:
+    """A network's configuration from a file, each setting checked as if the user had set it."""
+    hints = typing.get_type_hints(type(network))
+    values = {
+        entry.name: configuration.checked(f"{group}.{entry.name}", hints[entry.name], vars(network)[entry.name], entry.metadata)
+        for entry in dataclasses.fields(network)
+    }
+    return dataclasses.replace(network, **values)
 
 
-def _placed(config: Any, path: list[str], value: Any) -> Any:
-    """`config` with one setting replaced, checked as if the user had set it; as it was where there is no such setting."""
+def _text(value: Any) -> str:
+    """A setting's value as it is typed."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _with_value(config: Any, path: list[str], value: Any) -> Any:
+    """Replace one setting of `config`, checked as if the user had set it; unchanged if there is no such setting."""
     hints = typing.get_type_hints(type(config))
     entry = next((entry for entry in dataclasses.fields(config) if entry.name == path[0]), None)
     if entry is None:
         return config
     inner = vars(config)[entry.name]
-    new = _placed(inner, path[1:], value) if path[1:] else configuration.checked(path[0], hints[path[0]], value, entry.metadata)
+    new = (
+        _with_value(inner, path[1:], value)
+        if path[1:]
+        else configuration.checked(path[0], hints[path[0]], value, entry.metadata)
+    )
     return dataclasses.replace(config, **{entry.name: new})

@@ -1,55 +1,39 @@
-"""`restore train cyclegan` and `restore train pix2pix`: two domains of pictures, generators, opponents and their trainers, introduced."""
+"""`restore train cyclegan` and `restore train pix2pix`: two domains of images, generators, discriminators and their trainers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from torch.utils.data import default_collate
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
 
-from restore import networks, processes, runtime, weights
+from restore import networks, processes, weights
 from restore.datasets import domains
-from restore.gan import opponent as opponents
-from restore.gan.core import GAME, OptimizerConfig
-from restore.gan.health import HealthConfig
-from restore.gan.opponent import OpponentConfig
-from restore.gan.paired import LossConfig, PairedTrainer
-from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
-from restore.networks.adapt import transfer
-from restore.networks.spec import RestorationNetwork
-from restore.runtime import Runtime
-from restore.tasks.prepared import Prepared, check_memory, count
+from restore.datasets.crops import Pictures
+from restore.datasets.domains import CropConfig, Domains, PairedCrops, UnpairedCrops
+from restore.gan import build
+from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
+from restore.gan.monitor import MonitorConfig
+from restore.gan.paired import LossConfig, PairedAdversarialTrainer
+from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, Translator
+from restore.limits import check_fields
+from restore.networks import NetworkConfig, RestorationNetwork
+from restore.networks.pix2pix_unet import Pix2PixUNetConfig
+from restore.networks.resnet import ResnetConfig
+from restore.networks.weight_transfer import transfer
+from restore.runtime import Runtime, seed_everything
+from restore.runtime import choose as choose_runtime
+from restore.tasks.prepared import Prepared, check_memory, count_parameters
+from restore.tasks.starting import check_same
 from restore.training.config import as_dict
 from restore.training.loop import LoopConfig
-
-
-@dataclass(frozen=True)
-class GeneratorConfig:
-    """What is trained."""
-
-    name: Literal["resnet", "pix2pix_unet"] = field(default="resnet", metadata={"help": "a translator of restore.networks.NETWORKS"})
-    width: int = field(default=64, metadata={"help": "channels after the first layer", "range": (1, 4096)})
-    blocks: int = field(default=9, metadata={"help": "resnet: residual blocks", "range": (0, 256)})
-    levels: int = field(default=8, metadata={"help": "pix2pix_unet: halvings; 2 to this power is the smallest crop", "range": (1, 10)})
-    norm: Literal["instance", "batch", "pixel", "none"] = field(
-        default="instance", metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"}
-    )
-    upsample: Literal["resize", "smooth", "transposed"] = field(
-        default="resize",
-        metadata={"help": "resize (nearest neighbour) and smooth (bilinear), then a convolution; transposed is the reference code's"},
-    )
-    refine: int = field(default=0, metadata={"help": "pix2pix_unet: convolutions at the full size behind the last level", "range": (0, 64)})
-    dropout: float = field(default=0.0, metadata={"help": "share of the activations dropped while training", "range": (0, 0.99)})
-    residual: bool = field(default=False, metadata={"help": "resnet: learn the change, beginning with none, instead of the whole picture"})
-
-    def settings(self, channels: int) -> dict[str, Any]:
-        """What `networks.build` takes."""
-        shared = {"channels": channels, "width": self.width, "norm": self.norm, "upsample": self.upsample, "dropout": self.dropout}
-        of_resnet = self.name == "resnet"
-        own = {"blocks": self.blocks, "residual": self.residual} if of_resnet else {"levels": self.levels, "refine": self.refine}
-        return shared | own
+from restore.training.optimizers import OptimizerConfig
+from restore.training.run_config import RunConfig
+from restore.training.supervised import SupervisedTrainer
+from restore.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -58,62 +42,69 @@ class DomainConfig:
 
     source: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "cyclegan: glob patterns of the source's pictures, relative to DATASET, instead of source/", "inside": True},
+        metadata={
+            "help": "cyclegan: glob patterns of the source's images, relative to DATASET, instead of source/",
+            "inside": True,
+        },
     )
-    target: tuple[str, ...] = field(default=(), metadata={"help": "the same of the target's", "inside": True})
+    target: tuple[str, ...] = field(default=(), metadata={"help": "the same for the target", "inside": True})
     channels: Literal[1, 3] = field(default=3, metadata={"help": "1 gray or 3 colour"})
     crop: int = field(default=256, metadata={"help": "side of a training crop in pixels", "range": (1, 8192)})
     sides: tuple[int, int] = field(
         default=(286, 286),
         metadata={
-            "help": "range of the shorter side that a picture is brought to first; 0, 0 leaves it",
-            "range": (0, 65_536), "rising": True,
+            "help": "range of the shorter side that an image is resized to first; 0, 0 leaves it",
+            "range": (0, 65_536),
+            "rising": True,
         },
     )
-    flip: bool = field(default=True, metadata={"help": "mirror half of the crops"})
-    test_share: float = field(default=0.05, metadata={"help": "share kept for previews, where no split is given", "range": (0, 1)})
+    flip: bool = field(default=True, metadata={"help": "flip half of the crops left to right"})
+    test_fraction: float = field(
+        default=0.05,
+        metadata={
+            "help": "fraction of the images held out for previews, where the dataset has no split",
+            "range": (0, 1),
+            "below": 1,
+        },
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
-@dataclass(frozen=True)
-class CycleGanConfig:
-    """Everything that decides a CycleGAN run (defaults: Zhu et al. 2017, section 4 and appendix 7)."""
+@dataclass(frozen=True, kw_only=True)
+class CycleGANConfig(RunConfig):
+    """The settings of a CycleGAN run (defaults: Zhu et al. 2017, section 4 and appendix 7)."""
 
-    seed: int = field(default=0, metadata={"help": "of the crops and the first weights", "range": (0, 2**63 - 3)})
-    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
-    compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
-    cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: record a round's kernels once and replay them"})
-    start_from: str | None = field(default=None, metadata={"help": "weights (name or file) of the same generator to start from"})
-    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    generator: NetworkConfig = field(default=ResnetConfig(), metadata={"variants": networks.CONFIGS})
     data: DomainConfig = field(default_factory=DomainConfig)
-    losses: CycleConfig = field(default_factory=CycleConfig)
-    opponent: OpponentConfig = field(default_factory=OpponentConfig)
-    optimizer: OptimizerConfig = field(default=GAME)
-    health: HealthConfig = field(default_factory=HealthConfig)
+    losses: CycleLossConfig = field(default_factory=CycleLossConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    optimizer: OptimizerConfig = field(default=GAN_ADAM)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
     loop: LoopConfig = field(default=LoopConfig(steps=200_000, batch_size=1))
 
 
-@dataclass(frozen=True)
-class Pix2PixConfig:
-    """Everything that decides a pix2pix run (defaults: Isola et al. 2017, section 3 and appendix 6)."""
+@dataclass(frozen=True, kw_only=True)
+class Pix2PixConfig(RunConfig):
+    """The settings of a pix2pix run (defaults: Isola et al. 2017, section 3 and appendix 6)."""
 
-    seed: int = field(default=0, metadata={"help": "of the crops and the first weights", "range": (0, 2**63 - 3)})
-    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
-    compile: bool = field(default=False, metadata={"help": "compile the networks that learn (torch.compile); pays in long runs"})
-    cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: record a round's kernels once and replay them"})
-    start_from: str | None = field(default=None, metadata={"help": "weights (name or file) of the same generator to start from"})
-    generator: GeneratorConfig = field(default=GeneratorConfig("pix2pix_unet", dropout=0.5))
+    generator: NetworkConfig = field(default=Pix2PixUNetConfig(dropout=0.5), metadata={"variants": networks.CONFIGS})
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: LossConfig = field(default=LossConfig(pixel_weight=100.0, adversarial_weight=1.0))
-    opponent: OpponentConfig = field(default=OpponentConfig(objective="vanilla"))
-    optimizer: OptimizerConfig = field(default=GAME)
-    health: HealthConfig = field(default_factory=HealthConfig)
+    discriminator: DiscriminatorConfig = field(
+        default=DiscriminatorConfig(objective="vanilla"), metadata={"only_if": "losses.adversarial_weight"}
+    )
+    optimizer: OptimizerConfig = field(default=GAN_ADAM)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig, metadata={"only_if": "losses.adversarial_weight"})
     loop: LoopConfig = field(default=LoopConfig(steps=80_000, batch_size=1))
 
 
-def cyclegan(root: Path, config: CycleGanConfig) -> Prepared:
-    """Find both domains, build two directions and their trainer.
+TranslationConfig = CycleGANConfig | Pix2PixConfig
+
+
+def cyclegan(root: Path, config: CycleGANConfig) -> Prepared:
+    """Find both domains, build two translators and their trainer.
 
     Args:
         root: the dataset's folder.
@@ -122,107 +113,154 @@ def cyclegan(root: Path, config: CycleGanConfig) -> Prepared:
     Raises:
         ValueError: an unknown layout, an empty domain, or unusable settings.
     """
-    place, found = _begin(root, config, paired=False)
+    runtime, found = _begin(root, config, paired=False)
     data = config.data
-    ways = [
-        Direction(
-            _generator(config, name), opponents.build(data.channels, config.opponent, place, side=data.crop), config.optimizer, place,
-            pool=config.losses.pool, seed=config.seed + number,
+    forward, backward = [
+        Translator(
+            _generator(config, name), build.discriminator_trainer(data.channels, config.discriminator, runtime, side=data.crop),
+            config.optimizer, runtime, buffer_size=config.losses.image_buffer, seed=config.seed + number,
         )
         for number, name in enumerate(("forward", "backward"))
     ]  # fmt: skip
-    trainer = CycleTrainer(ways[0], ways[1], config.losses, place, health_config=config.health, parts=config.loop.accumulate)
-    return _prepared(config, found, trainer, place, paired=False)
+    train, test = _pictures(found.train, config), _pictures(found.test, config)
+    trainer = CycleGANTrainer(
+        forward, backward, config.losses, runtime, monitor_config=config.monitor, probe=_probe(UnpairedCrops, train, config),
+        micro_batches=config.loop.accumulate,
+    )  # fmt: skip
+    dataset = UnpairedCrops(*train, _crop(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size)
+    preview = _preview_batch(UnpairedCrops, test, train, config)
+    return Prepared(
+        trainer, dataset, preview, _recipe(config, trainer), _stats(found, trainer, runtime), lambda: dataset.skipped
+    )
 
 
 def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
-    """Find the pairs, build the generator, its opponent and their trainer; see `cyclegan`."""
-    place, found = _begin(root, config, paired=True)
-    opponent = None
-    if config.losses.adversarial_weight:
-        opponent = opponents.build(2 * config.data.channels, config.opponent, place, side=config.data.crop)
-    trainer = PairedTrainer(
-        _generator(config), config.optimizer, place, losses=config.losses, opponent=opponent, conditional=True,
-        names=("source", "target"), health_config=config.health, parts=config.loop.accumulate,
+    """Find the pairs, build the generator, its discriminator and their trainer; see `cyclegan`."""
+    runtime, found = _begin(root, config, paired=True)
+    train = _pictures(found.train, config, shared=found.side_by_side)
+    test = _pictures(found.test, config, shared=found.side_by_side)
+    trainer = _paired_trainer(config, runtime, train)
+    dataset = PairedCrops(*train, _crop(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size)
+    preview = _preview_batch(PairedCrops, test, train, config)
+    return Prepared(
+        trainer, dataset, preview, _recipe(config, trainer), _stats(found, trainer, runtime), lambda: dataset.skipped
+    )
+
+
+def _paired_trainer(config: Pix2PixConfig, runtime: Runtime, train: tuple[Pictures, Pictures]) -> Trainer:
+    """Build a supervised trainer, or an adversarial one if the losses ask for a discriminator."""
+    micro_batches = config.loop.accumulate
+    if not config.losses.adversarial_weight:
+        generator = _generator(config)
+        loss = config.losses.reconstruction(runtime)
+        return SupervisedTrainer(generator, config.optimizer, runtime, loss=loss, micro_batches=micro_batches)
+    discriminator = build.discriminator_trainer(
+        2 * config.data.channels, config.discriminator, runtime, side=config.data.crop
+    )
+    return PairedAdversarialTrainer(
+        _generator(config), discriminator, config.optimizer, runtime, losses=config.losses, conditional=True, monitor_config=config.monitor,
+        probe=_probe(PairedCrops, train, config), micro_batches=micro_batches,
     )  # fmt: skip
-    return _prepared(config, found, trainer, place, paired=True)
 
 
-def _begin(root: Path, config: CycleGanConfig | Pix2PixConfig, *, paired: bool) -> tuple[Runtime, domains.Domains]:
-    multiple = networks.plan(config.generator.name, config.generator.settings(config.data.channels)).spec.multiple
+def _begin(root: Path, config: TranslationConfig, *, paired: bool) -> tuple[Runtime, Domains]:
+    """Check the settings, choose the runtime, seed it, and find the domains."""
+    planned = networks.plan(config.generator.name, _settings(config))
+    if planned.spec.conditions:
+        raise ValueError(f"network {config.generator.name!r} takes a {planned.spec.conditions[0]} map: choose another generator.name")
+    multiple = planned.spec.multiple
     if config.data.crop < multiple or config.data.crop % multiple:
         raise ValueError(f"data.crop must be a multiple of {multiple} for this generator, not {config.data.crop}")
     low, high = config.data.sides
-    if low > high or (high and low < config.data.crop):
-        raise ValueError(f"data.sides must be two rising numbers not below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
-    place = runtime.choose(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
+    if high and low < config.data.crop:
+        raise ValueError(f"data.sides must not be below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
+    runtime = choose_runtime(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
     check_memory(
-        place, network=(config.generator.name, config.generator.settings(config.data.channels)), networks_trained=1 if paired else 2,
-        batch_size=config.loop.batch_size // processes.current().count, crop=config.data.crop, channels=config.data.channels, side=high,
+        runtime, network=planned, networks_trained=1 if paired else 2,
+        batch_size=config.loop.batch_size // processes.current().world_size, crop=config.data.crop, channels=config.data.channels,
+        side=high,
     )  # fmt: skip
-    runtime.seed_everything(config.seed)
+    seed_everything(config.seed)
     include = (config.data.source, config.data.target)
-    return place, domains.find(root, paired=paired, share=config.data.test_share, seed=config.seed, include=include)
+    return runtime, domains.find(
+        root, paired=paired, fraction=config.data.test_fraction, seed=config.seed, include=include
+    )
 
 
-def _generator(config: CycleGanConfig | Pix2PixConfig, direction: str | None = None) -> RestorationNetwork:
-    network = networks.build(config.generator.name, **config.generator.settings(config.data.channels))
+def _settings(config: TranslationConfig) -> dict[str, Any]:
+    """The generator's settings, as `networks.build` takes them."""
+    return networks.settings_of(config.generator, channels=config.data.channels)
+
+
+def _generator(config: TranslationConfig, direction: str | None = None) -> RestorationNetwork:
+    network = networks.build(config.generator.name, **_settings(config))
     if config.start_from:
         try:
             tensors, recipe = weights.load(weights.find(config.start_from).path)
-            tensors = weights.one_way(tensors, recipe, direction)
-            own = {"name": config.generator.name, **config.generator.settings(config.data.channels)}
-            theirs = {"name": recipe["network"], **recipe["settings"]}
-            for name in ("name", "norm", "residual"):  # which no tensor's shape tells
-                if theirs.get(name, own.get(name)) != own.get(name):
-                    raise ValueError(f"these weights were made with generator.{name}={str(theirs[name]).lower()}: set it so")
+            tensors = weights.select_network(tensors, recipe, direction)
+            check_same(config.generator, networks.config_of(recipe["network"], recipe["settings"]), "generator")
             transfer(tensors, network)
         except ValueError as error:
             raise ValueError(f"start_from={config.start_from}: {error}") from error
     return network
 
 
-def _prepared(
-    config: CycleGanConfig | Pix2PixConfig, found: domains.Domains, trainer: CycleTrainer | PairedTrainer, place: Runtime, *, paired: bool
-) -> Prepared:
-    data = config.data
+def _crop(config: TranslationConfig, *, flip: bool = True) -> CropConfig:
+    return CropConfig(config.data.crop, config.data.sides, config.data.flip and flip)
 
-    def crops(files: tuple[list[Path], list[Path]], **rest: Any) -> domains.DomainCrops:
-        settings: dict[str, Any] = {
-            "paired": paired, "joined": found.joined, "crop": data.crop, "channels": data.channels, "sides": data.sides,
-            "flip": data.flip, "seed": config.seed, "length": config.loop.steps * config.loop.batch_size,
-        }  # fmt: skip
-        return domains.DomainCrops(*files, **(settings | rest))
 
-    dataset = crops(found.train)
-    preview = _preview(lambda files, **known: crops(files, seed=config.seed + 1, flip=False, length=4, **known), found.test, dataset)
-    facts = {
+def _pictures(
+    files: tuple[list[Path], list[Path]], config: TranslationConfig, *, shared: bool = False
+) -> tuple[Pictures, Pictures]:
+    """The images of both domains; one object for both where each file holds a pair."""
+    source = Pictures(files[0], config.data.channels)
+    return source, source if shared else Pictures(files[1], config.data.channels)
+
+
+CropsOf = Callable[..., Dataset[dict[str, Tensor]]]
+"""`UnpairedCrops` or `PairedCrops`."""
+
+
+def _probe(crops: CropsOf, train: tuple[Pictures, Pictures], config: TranslationConfig) -> Mapping[str, Tensor]:
+    """Eight samples of the training images, for the training monitor."""
+    return _collated(crops(*train, _crop(config, flip=False), seed=config.seed + 2, length=8), 8)
+
+
+def _preview_batch(
+    crops: CropsOf, test: tuple[Pictures, Pictures], train: tuple[Pictures, Pictures], config: TranslationConfig
+) -> Mapping[str, Tensor]:
+    """Four samples of the held-out images, or of the training images where there are none or none can be read."""
+
+    def four(pictures: tuple[Pictures, Pictures]) -> Mapping[str, Tensor]:
+        return _collated(crops(*pictures, _crop(config, flip=False), seed=config.seed + 1, length=4), 4)
+
+    if all(domain.files for domain in test):
+        try:
+            return four(test)
+        except ValueError:
+            pass  # each unreadable image was logged
+    return four(train)
+
+
+def _collated(samples: Dataset[dict[str, Tensor]], count: int) -> Mapping[str, Tensor]:
+    batch: dict[str, Tensor] = default_collate([samples[index] for index in range(count)])
+    return batch
+
+
+def _stats(found: Domains, trainer: Trainer, runtime: Runtime) -> dict[str, Any]:
+    discriminators = [state.network for name, state in trainer.train_states().items() if "discriminator" in name]
+    return {
         "source pictures": len(found.train[0]), "target pictures": len(found.train[1]),
         "held-out pictures": len(found.test[0]) + len(found.test[1]),
-        "parameters": count(*trainer.networks().values()),
-        "discriminator parameters": count(*(player.network for name, player in trainer.players().items() if "discriminator" in name)),
-        "device": str(place.device), "precision": place.precision,
+        "parameters": count_parameters(*trainer.networks().values()),
+        "discriminator parameters": count_parameters(*discriminators),
+        "device": str(runtime.device), "precision": runtime.precision,
     }  # fmt: skip
-    recipe = {
-        "task": "translate", "network": config.generator.name, "settings": config.generator.settings(data.channels),
-        "directions": list(trainer.networks()) if len(trainer.networks()) > 1 else [], "training": as_dict(config),
+
+
+def _recipe(config: TranslationConfig, trainer: Trainer) -> dict[str, Any]:
+    names = list(trainer.networks())
+    return {
+        "task": "translate", "network": config.generator.name, "settings": _settings(config),
+        "directions": names if len(names) > 1 else [], "training": as_dict(config),
     }  # fmt: skip
-    probes = crops(found.train, seed=config.seed + 2, flip=False, length=8, heaps=dataset.heaps)
-    trainer.probe = _collated(probes, 8)
-    return Prepared(trainer, dataset, preview, recipe, facts, lambda: dataset.bad)
-
-
-def _preview(
-    make: Callable[..., domains.DomainCrops], test: tuple[list[Path], list[Path]], dataset: domains.DomainCrops
-) -> dict[str, Any]:
-    """Four samples of the held-out pictures, or of the training pictures where there are none or none can be read."""
-    if all(test):
-        try:
-            return _collated(make(test), 4)
-        except ValueError:
-            pass  # each was reported
-    return _collated(make(tuple(heap.files for heap in dataset.heaps), heaps=dataset.heaps), 4)
-
-
-def _collated(samples: domains.DomainCrops, count: int) -> dict[str, Any]:
-    return dict(default_collate([samples[index] for index in range(count)]))

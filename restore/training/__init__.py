@@ -1,1 +1,1 @@
-"""How a run runs: configuration, loop, checkpoints, previews. It knows no loss, no opponent and no dataset."""
+"""How a run runs: train states, optimizers, the supervised trainer, the loop, checkpoints, previews. Nothing here is adversarial."""

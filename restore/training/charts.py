@@ -1,4 +1,4 @@
-"""What a run looks like as a whole, as two PNGs in its folder: the course of its losses, and its previews one below the other."""
+"""Two PNGs that show a whole run: the course of its losses, and its previews one below the other."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from restore.training.previews import MARGIN, one_row
 
 PLOT = "losses.png"
 SHEET = "contact_sheet.png"
-SHOWN = 12  # previews on the sheet
+SHEET_ROWS = 12  # previews on the sheet
 
 
 def loss_plot(folder: Path) -> Path | None:
-    """Draw every loss of `folder`/log.jsonl over the steps, with the verdicts on the run's health as lines across.
+    """Plot every loss of `folder`/log.jsonl over the steps, with a vertical line at each diagnosis.
 
     Returns:
-        The PNG; None where nothing was logged yet.
+        The PNG; None if nothing was logged yet.
     """
-    rows, verdicts = _logged(folder / "log.jsonl")
+    rows, diagnoses = _logged(folder / "log.jsonl")
     names = list(dict.fromkeys(name for row in rows for name in row if name not in ("step", "images_per_second")))
     if not names:
         return None
-    # the canvas is made directly, for pyplot would choose a screen
+    # without pyplot, which would look for a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -34,13 +34,17 @@ def loss_plot(folder: Path) -> Path | None:
     lines = -(-len(names) // columns)
     figure = Figure(figsize=(4 * columns, 2.4 * lines), layout="constrained")
     FigureCanvasAgg(figure)
-    for place, name in enumerate(names, 1):
-        axes = figure.add_subplot(lines, columns, place)
+    for number, name in enumerate(names, 1):
+        axes = figure.add_subplot(lines, columns, number)
         points = [(row["step"], row[name]) for row in rows if name in row]
-        axes.plot([step for step, _ in points], [value for _, value in points], linewidth=0.6, color="tab:blue", alpha=0.4)
-        axes.plot([step for step, _ in points], _smooth([value for _, value in points]), linewidth=1.4, color="tab:blue")
-        for verdict in verdicts:
-            axes.axvline(verdict["step"], color="tab:red", linewidth=0.8)
+        axes.plot(
+            [step for step, _ in points], [value for _, value in points], linewidth=0.6, color="tab:blue", alpha=0.4
+        )
+        axes.plot(
+            [step for step, _ in points], _smooth([value for _, value in points]), linewidth=1.4, color="tab:blue"
+        )
+        for diagnosis in diagnoses:
+            axes.axvline(diagnosis["step"], color="tab:red", linewidth=0.8)
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
     path = folder / PLOT
@@ -51,32 +55,32 @@ def loss_plot(folder: Path) -> Path | None:
 
 
 def outdated(folder: Path) -> bool:
-    """Whether the plot lacks something that was logged, since its run was killed before it was drawn."""
+    """Whether something was logged after the plot was drawn, because the run was killed."""
     log, plot = folder / "log.jsonl", folder / PLOT
     return log.is_file() and (not plot.is_file() or plot.stat().st_mtime_ns < log.stat().st_mtime_ns)
 
 
 def contact_sheet(folder: Path) -> Path | None:
-    """The first sample of up to 12 previews, from the first to the newest, one below the other, so that progress is seen at a glance.
+    """Put the first sample of up to 12 previews, from the first to the newest, one below the other.
 
     Returns:
-        The PNG; None where there is no preview yet.
+        The PNG; None if there is no preview yet.
     """
     files = sorted((folder / "previews").glob("[0-9]*.png"))
     if not files:
         return None
-    count = min(SHOWN, len(files))
+    count = min(SHEET_ROWS, len(files))
     chosen = [files[round(index * (len(files) - 1) / max(1, count - 1))] for index in range(count)]
     rows = []
     for file in chosen:
         with Image.open(file) as grid:
             rows.append((int(file.stem), one_row(grid)))
-    wide, high = max(row.width for _, row in rows), rows[0][1].height
-    sheet = Image.new("RGB", (wide, len(rows) * (high + MARGIN)), (40, 40, 40))
+    width, height = max(row.width for _, row in rows), rows[0][1].height
+    sheet = Image.new("RGB", (width, len(rows) * (height + MARGIN)), (40, 40, 40))
     draw = ImageDraw.Draw(sheet)
-    for place, (step, row) in enumerate(rows):
-        draw.text((2, place * (high + MARGIN) + 2), f"step {step}", fill=(230, 230, 230))
-        sheet.paste(row, (0, place * (high + MARGIN) + MARGIN))
+    for number, (step, row) in enumerate(rows):
+        draw.text((2, number * (height + MARGIN) + 2), f"step {step}", fill=(230, 230, 230))
+        sheet.paste(row, (0, number * (height + MARGIN) + MARGIN))
     path = folder / SHEET
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     sheet.save(temporary, "PNG")
@@ -85,15 +89,17 @@ def contact_sheet(folder: Path) -> Path | None:
 
 
 def _logged(log: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows of losses and the verdicts of a log."""
+    """Return the lines of losses and the diagnoses of a log."""
     if not log.is_file():
         return [], []
-    entries = [entry for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if (entry := _entry(line))]
-    return [row for row in entries if "verdict" not in row], [row for row in entries if "verdict" in row]
+    entries = [
+        entry for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if (entry := _entry(line))
+    ]
+    return [row for row in entries if "diagnosis" not in row], [row for row in entries if "diagnosis" in row]
 
 
 def _entry(line: str) -> dict[str, Any]:
-    """A line of the log; empty where a kill tore it."""
+    """Parse a line of the log; empty if a kill truncated it."""
     try:
         entry = json.loads(line)
     except ValueError:
@@ -102,10 +108,10 @@ def _entry(line: str) -> dict[str, Any]:
 
 
 def _smooth(values: list[float]) -> list[float]:
-    """A running mean that follows over about a twentieth of the course."""
-    follow = min(1.0, max(0.02, 20 / max(1, len(values))))
-    smooth, course = values[0], []
+    """An exponential mean over about a twentieth of the values."""
+    weight = min(1.0, max(0.02, 20 / max(1, len(values))))
+    mean, means = values[0], []
     for value in values:
-        smooth += follow * (value - smooth)
-        course.append(smooth)
-    return course
+        mean += weight * (value - mean)
+        means.append(mean)
+    return means

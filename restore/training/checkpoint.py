@@ -1,4 +1,4 @@
-"""Checkpoints from which a run goes on as if it had never stopped: written atomically, the previous one kept."""
+"""Checkpoints from which a run continues as if it had never stopped: written atomically, the previous one kept."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PREVIOUS = "checkpoint-previous.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> Path:
-    """Write `state` and the state of every random generator; the checkpoint that was there becomes the previous one."""
+    """Write `state` and the state of every random generator; the existing checkpoint becomes the previous one."""
     path = folder / NAME
     with atomic_write(path) as draft:
         try:
             torch.save({**state, "random": random_state()}, draft)
-        except RuntimeError as error:  # what torch makes of a full disk
+        except RuntimeError as error:  # torch's error for a full disk
             raise OSError(errno.EIO, f"the checkpoint cannot be written, is the disk full? ({error})") from error
         if path.exists():
             _keep(path)
@@ -36,25 +36,25 @@ def save(folder: Path, state: dict[str, Any]) -> Path:
 
 
 def _keep(path: Path) -> None:
-    """Make a second name of the checkpoint at `path`: until the new one takes its place, a newest one is always there."""
+    """Hard-link the checkpoint at `path` as the previous one, so that a newest one exists until it is replaced."""
     draft = path.with_name(f".{PREVIOUS}.{os.getpid()}")
     try:
         draft.unlink(missing_ok=True)
         os.link(path, draft)
         draft.replace(path.with_name(PREVIOUS))
-    except OSError:  # a file system without second names
+    except OSError:  # a file system without hard links
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         path.replace(path.with_name(PREVIOUS))
 
 
 def exists(folder: Path) -> bool:
-    """Whether there is anything to resume from."""
+    """Whether there is a checkpoint to resume from."""
     return any((folder / name).is_file() for name in (NAME, PREVIOUS))
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Read the newest readable checkpoint and set the random generators as they were; if it is not the newest, that is said.
+    """Read the newest readable checkpoint and restore the random generators; warn if it is not the newest.
 
     Raises:
         ValueError: there is none, or none can be read.
@@ -67,32 +67,38 @@ def load(folder: Path) -> dict[str, Any]:
         try:
             state = _read(path)
             set_random_state(state.pop("random"))
-        except Exception as error:  # torch raises whatever its readers meet in a damaged file
+        except Exception as error:  # torch may raise anything for a damaged file
             reasons.append(f"{path}: {' '.join(str(error).split())}")
             continue
         if name == PREVIOUS:
-            why = reasons[0] if reasons else f"{folder / NAME} is not there"
-            log.warning("going on from the previous checkpoint, after step %s, for the newest cannot be read (%s)", state.get("step"), why)
+            why = reasons[0] if reasons else f"{folder / NAME} does not exist"
+            log.warning(
+                "continuing from the previous checkpoint, after step %s: the newest cannot be read (%s)",
+                state.get("step"),
+                why,
+            )
         return state
     raise ValueError(f"no checkpoint to resume from in {folder}" + (f" ({'; '.join(reasons)})" if reasons else ""))
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The content of one checkpoint, its checksums compared, which torch itself does not do."""
+    """Read one checkpoint and verify its checksums, which torch does not do."""
     with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:  # ours are stored, not compressed
+        if (
+            sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size
+        ):  # ours are stored, not compressed
             raise ValueError("it claims to hold more than its own size")
         broken = archive.testzip()
     if broken:
         raise ValueError(f"{broken} does not match its checksum")
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict) or "random" not in state:
-        raise ValueError("no checkpoint of this suite")
+        raise ValueError("not a checkpoint of this suite")
     return state
 
 
 def random_state() -> dict[str, Any]:
-    """The state of Python's, NumPy's and torch's generators, as plain numbers and tensors."""
+    """Return the state of Python's, NumPy's and torch's generators, as plain numbers and tensors."""
     version, internal, gauss = random.getstate()
     name, numbers, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
@@ -110,7 +116,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Undo `random_state`."""
+    """Restore what `random_state` returned."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, numbers, position, has_gauss, cached = state["numpy"]

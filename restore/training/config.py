@@ -1,7 +1,13 @@
 """Frozen, typed dataclasses as configuration: defaults < TOML file < `key=value`, checked in the first second.
 
-A field's metadata say what it may be: `range` (least and largest number, of a list each of its), `count` (of a list's entries), `rising`
-(a list's numbers do), `inside` (patterns of files below the dataset) and `help`. See `limits.py`.
+A field's metadata declare what it may be (see `restore.limits`):
+
+- `help`: its meaning, for the commented TOML;
+- `range`: smallest and largest number, also of a list's entries; `above` and `below`: strict bounds;
+- `count`: number of a list's entries; `rising`: a list's numbers rise;
+- `inside`: the texts are patterns of files below the dataset;
+- `variants`: name -> kind, for a group whose `name` chooses its kind (see `variants.py`);
+- `only_if`: a dotted key of the whole configuration. While that setting is 0, the field (a group) has no effect and is not shown.
 """
 
 from __future__ import annotations
@@ -12,16 +18,17 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from restore.training import limits
-from restore.training.limits import shown
+from restore import limits
+from restore.limits import shown
+from restore.training import variants
 
 Config = TypeVar("Config")
 LONGEST = 1_000_000
-"""Bytes of a configuration's file."""
+"""Bytes of a configuration file."""
 
 
 def resolve(kind: type[Config], file: Path | None = None, overrides: Mapping[str, str] | None = None) -> Config:
@@ -33,14 +40,14 @@ def resolve(kind: type[Config], file: Path | None = None, overrides: Mapping[str
         overrides: dotted key -> text, as typed behind `--set`; lists as `1,2,3` or `[1, 2, 3]`.
 
     Raises:
-        ValueError: an unknown key (the nearest valid one is named), a wrong type, a value that its field cannot have, or a file that is
-            no TOML.
+        ValueError: an unknown key (the text names the nearest valid one), a wrong type, a value that its field cannot have, or a file
+            that is not TOML.
     """
     return _build(kind, kind(), _values(file, overrides), "")
 
 
-def given(file: Path | None, overrides: Mapping[str, str] | None = None) -> set[str]:
-    """The dotted keys that a file and overrides set, as `resolve` reads them."""
+def specified(file: Path | None, overrides: Mapping[str, str] | None = None) -> set[str]:
+    """Return the dotted keys that a file and overrides set, as `resolve` reads them."""
 
     def dotted(values: Mapping[str, Any], prefix: str) -> set[str]:
         return {
@@ -53,7 +60,7 @@ def given(file: Path | None, overrides: Mapping[str, str] | None = None) -> set[
 
 
 def checked(name: str, hint: Any, value: Any, metadata: Mapping[str, Any]) -> Any:
-    """A setting's value from a file, in the type of its field.
+    """Convert a setting's value from a file to the type of its field.
 
     Args:
         name: the setting's dotted key.
@@ -66,7 +73,7 @@ def checked(name: str, hint: Any, value: Any, metadata: Mapping[str, Any]) -> An
 
 
 def _values(file: Path | None, overrides: Mapping[str, str] | None) -> dict[str, Any]:
-    """What a file and overrides set, in nested groups."""
+    """The settings of a file and overrides, in nested groups."""
     values: dict[str, Any] = {}
     if file is not None:
         try:
@@ -76,37 +83,58 @@ def _values(file: Path | None, overrides: Mapping[str, str] | None) -> dict[str,
         except (OSError, ValueError, RecursionError) as error:  # TOML's and Unicode's errors are ValueErrors
             raise ValueError(f"cannot read the configuration {file}: {error}") from error
     for key, text in (overrides or {}).items():
-        _place(values, key, text)
+        _insert(values, key, text)
     return values
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """The configuration as plain nested dictionaries (tuples become lists), ready for JSON or TOML."""
+    """Return the configuration as plain nested dictionaries (tuples become lists), without groups that have no effect."""
+    unused = unused_groups(config)
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: plain(entry) for key, entry in value.items()}
         return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
-    return typing.cast(dict[str, Any], plain(dataclasses.asdict(config)))
+    return {key: plain(value) for key, value in dataclasses.asdict(config).items() if key not in unused}
 
 
 def to_toml(config: Any) -> str:
-    """The configuration as TOML with each field's help as a comment; `resolve` reads it back to the same configuration."""
+    """Write the configuration as TOML with each field's help as a comment, without groups that have no effect.
+
+    `resolve` reads it back to the same configuration; unused groups get their defaults.
+    """
     lines: list[str] = []
-    _write(config, "", lines)
+    _write(config, "", lines, unused_groups(config))
     return "\n".join(lines) + "\n"
 
 
+def unused_groups(config: Any) -> dict[str, str]:
+    """The groups that have no effect -> the dotted key of the setting that is 0 (see `only_if`)."""
+    conditions = {
+        entry.name: entry.metadata["only_if"] for entry in dataclasses.fields(config) if "only_if" in entry.metadata
+    }
+    return {name: key for name, key in conditions.items() if not _value_at(config, key)}
+
+
+def _value_at(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = vars(config)[part]
+    return config
+
+
 def keys(kind: type, prefix: str = "") -> list[str]:
-    """Every dotted key that a configuration of this kind has."""
-    found: list[str] = []
-    for name, hint in typing.get_type_hints(kind).items():
-        found += keys(hint, f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else [prefix + name]  # type: ignore[arg-type]
-    return found
+    """Return every dotted key that a configuration of this kind has."""
+    names: list[str] = []
+    hints = typing.get_type_hints(kind)
+    for entry in dataclasses.fields(kind):
+        hint, name = hints[entry.name], prefix + entry.name
+        groups = [*entry.metadata.get("variants", {}).values()] or ([hint] if dataclasses.is_dataclass(hint) else [])
+        names += dict.fromkeys(key for group in groups for key in keys(group, f"{name}.")) or [name]
+    return names
 
 
-def _place(values: dict[str, Any], key: str, text: str) -> None:
+def _insert(values: dict[str, Any], key: str, text: str) -> None:
     *path, last = key.split(".")
     for part in path:
         values = values.setdefault(part, {})
@@ -116,27 +144,30 @@ def _place(values: dict[str, Any], key: str, text: str) -> None:
 
 
 class _Text(str):
-    """A value typed on the command line, whose type is the field's to decide."""
+    """A value typed on the command line; its field decides the type."""
 
 
 def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> Any:
-    """`default` with some of its values replaced: what a group is by default may differ from place to place."""
+    """Replace some values of `default`: the defaults of a group differ from method to method."""
     hints = typing.get_type_hints(kind)
+    metadata = {entry.name: entry.metadata for entry in dataclasses.fields(kind)}
     for key in values:
-        if key not in hints:
+        if key not in metadata:
             valid = keys(kind, prefix)
             near = difflib.get_close_matches((prefix + key)[:100], valid, 1, 0) or valid[:1]
             raise ValueError(
                 f"unknown setting {shown(prefix + key)}: did you mean {near[0]!r}? There are: {', '.join(valid)}"
             )
     arguments: dict[str, Any] = {}
-    metadata = {entry.name: entry.metadata for entry in dataclasses.fields(kind)}
     for key, value in values.items():
         name, hint = prefix + key, hints[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{name!r} is a group of settings; set one of {', '.join(keys(hint, name + '.'))}")  # type: ignore[arg-type]
-            arguments[key] = _build(hint, getattr(default, key), value, name + ".")
+            group = vars(default)[key]
+            if "variants" in metadata[key]:
+                group = variants.choose(name, group, metadata[key]["variants"], value)
+            arguments[key] = _build(type(group), group, value, name + ".")
         else:
             arguments[key] = checked(name, hint, value, metadata[key])
     try:
@@ -199,16 +230,16 @@ def _convert_scalar(name: str, hint: type, value: Any) -> Any:
     return value
 
 
-def _write(config: Any, prefix: str, lines: list[str]) -> None:
-    fields = dataclasses.fields(config)
+def _write(config: Any, prefix: str, lines: list[str], unused: Collection[str] = ()) -> None:
+    fields = [entry for entry in dataclasses.fields(config) if entry.name not in unused]
     for entry in fields:
-        value = getattr(config, entry.name)
+        value = vars(config)[entry.name]
         if dataclasses.is_dataclass(value) or value is None:
             continue
-        note = entry.metadata.get("help", "")
-        lines.append(f"{entry.name} = {_literal(value)}" + (f"  # {note}" if note else ""))
+        comment = entry.metadata.get("help", "")
+        lines.append(f"{entry.name} = {_literal(value)}" + (f"  # {comment}" if comment else ""))
     for entry in fields:
-        value = getattr(config, entry.name)
+        value = vars(config)[entry.name]
         if dataclasses.is_dataclass(value):
             lines.append(f"\n[{prefix}{entry.name}]")
             _write(value, f"{prefix}{entry.name}.", lines)

@@ -1,4 +1,4 @@
-"""A run's folder: one training writes it at a time, and what a killed one left half-written is swept up."""
+"""A run's folder: one training writes it at a time, and the half-written files of a killed one are removed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
-"""What the system says of a lock that another process holds."""
+"""Errors of the system for a lock that another process holds."""
 DRAFT = re.compile(r"\.(checkpoint(-previous)?\.pt|config\.toml|log\.jsonl|\w+\.png|.+\.(safetensors|md))\..+")
 """Names of half-written files: see `restore.writing.atomic_write`."""
 
 _held: set[int] = set()
 
 
-def _let_go() -> None:
-    """In a forked process: a lock belongs to the training, not to what it started, which may outlive it."""
+def _release() -> None:
+    """In a forked process: the lock belongs to the training, not to its children, which may outlive it."""
     for number in _held:
         with suppress(OSError):
             os.close(number)
@@ -30,15 +30,15 @@ def _let_go() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_release)
 
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Within, this process is the one that writes `folder`, which is made where it is not there.
+    """Within, no other training can write `folder`; it is created if it does not exist.
 
-    The system holds the lock and drops it when the process ends, however it ends. On a file system without locks a warning says so, and the
-    training goes on.
+    The system releases the lock when the process ends, however it ends. On a file system without locks, a warning says so and the training
+    continues.
 
     Raises:
         ValueError: another training writes it.
@@ -61,21 +61,23 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def _locked(number: int, folder: Path) -> bool:
-    """Whether the open file of that number could be locked; where there are no locks, a warning says so."""
+    """Whether an open file could be locked; warns where the file system has no locks."""
     try:
         import fcntl  # not on Windows
 
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (OSError, ImportError) as error:
         if isinstance(error, OSError) and error.errno in BUSY:
-            raise ValueError(f"another training writes {folder}: wait for it, stop it, or give another --out") from error
-        log.warning("%s cannot be locked (%s): see to it that no second training writes it", folder, error)
+            raise ValueError(
+                f"another training writes {folder}: wait for it, stop it, or give another --out"
+            ) from error
+        log.warning("%s cannot be locked (%s): make sure that no second training writes it", folder, error)
         return False
     return True
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed training left half-written in `folder`."""
+    """Remove the half-written files of a killed training from `folder`."""
     for path in (*folder.glob(".*"), *(folder / "previews").glob(".*")):
         if DRAFT.fullmatch(path.name) and path.is_file():
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a run tells of itself: its progress, log.jsonl and TensorBoard."""
+"""What a run reports: its progress, log.jsonl and TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from restore.training.trainer import Diagnosis
 from restore.writing import atomic_write
 
 QUIET = 20.0
-"""Seconds without a word after which a run says where it stands: fifty steps may take a quarter of an hour."""
+"""Seconds without a report after which a run reports its step: fifty steps may take a quarter of an hour."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands, told every `log_every` steps, and in between without losses where those take long."""
+    """Where a run stands; reported every `log_every` steps, and in between without losses where these take long."""
 
     step: int
     steps: int
@@ -28,31 +29,31 @@ class Progress:
 
 
 class Meter:
-    """Images a second and the time left, over the steps since the last reading."""
+    """Measures images per second and the time left, over the steps since the last reading."""
 
     def __init__(self, step: int, steps: int, batch_size: int) -> None:
         self.steps, self.batch_size = steps, batch_size
         self.step, self.since = step, time.perf_counter()
-        self.told = self.since
+        self.reported = self.since
 
     def read(self, step: int, losses: dict[str, float]) -> Progress:
-        """Where the run stands at `step`."""
-        progress = self._tell(step, losses)
-        self.step, self.since = step, self.told
+        """Return the progress at `step`, and start a new measurement."""
+        progress = self._progress(step, losses)
+        self.step, self.since = step, self.reported
         return progress
 
     def glance(self, step: int) -> Progress | None:
-        """The same without losses, which several processes would have to average, if nothing was told for `QUIET` seconds."""
-        return self._tell(step, {}) if time.perf_counter() - self.told >= QUIET else None
+        """Return the progress if nothing was reported for `QUIET` seconds; without losses, which all processes would have to average."""
+        return self._progress(step, {}) if time.perf_counter() - self.reported >= QUIET else None
 
-    def _tell(self, step: int, losses: dict[str, float]) -> Progress:
-        self.told = time.perf_counter()
-        pace = (step - self.step) / max(self.told - self.since, 1e-9)
+    def _progress(self, step: int, losses: dict[str, float]) -> Progress:
+        self.reported = time.perf_counter()
+        pace = (step - self.step) / max(self.reported - self.since, 1e-9)
         return Progress(step, self.steps, losses, pace * self.batch_size, (self.steps - step) / max(pace, 1e-9))
 
 
 class Journal:
-    """log.jsonl and TensorBoard; on resume, lines past the checkpoint are dropped, since those steps are run again."""
+    """Writes log.jsonl and TensorBoard; on resume it drops the lines past the checkpoint, since these steps run again."""
 
     def __init__(self, folder: Path, step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,36 +69,37 @@ class Journal:
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
     def write(self, progress: Progress) -> None:
-        """A line of losses."""
+        """Write a line of losses."""
         row = {"step": progress.step, **progress.losses, "images_per_second": round(progress.images_per_second, 3)}
         self.file.write(json.dumps(row) + "\n")
         self.file.flush()
         for name, value in progress.losses.items():
             self.board.add_scalar(name, value, progress.step)
 
-    def note(self, step: int, kind: str, text: str) -> None:
-        """A verdict on the run's health."""
-        self.file.write(json.dumps({"step": step, "verdict": kind, "text": text}) + "\n")
+    def note(self, diagnosis: Diagnosis) -> None:
+        """Write a line with a diagnosis."""
+        row = {"step": diagnosis.step, "diagnosis": diagnosis.failure_mode, "text": diagnosis.text}
+        self.file.write(json.dumps(row) + "\n")
         self.file.flush()
-        self.board.add_text(f"health/{kind}", text, step)
+        self.board.add_text(f"diagnosis/{diagnosis.failure_mode}", diagnosis.text, diagnosis.step)
 
     def close(self) -> None:
-        """Nothing more is to come."""
+        """Close both."""
         self.file.close()
         self.board.close()
 
 
-class Silence:
-    """The journal of the processes that write none."""
+class NullJournal:
+    """The journal of all processes but the main one; it writes nothing."""
 
     def write(self, progress: Progress) -> None:
-        """Nothing."""
+        """Write nothing."""
 
-    def note(self, step: int, kind: str, text: str) -> None:
-        """Nothing."""
+    def note(self, diagnosis: Diagnosis) -> None:
+        """Write nothing."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Close nothing."""
 
 
 def _step_of(line: str) -> float:

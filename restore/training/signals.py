@@ -1,4 +1,4 @@
-"""When a signal may stop a training: between two steps, and once; what comes after the first waits until the checkpoint is written."""
+"""When a signal may stop a training: between two steps, and once; later signals wait until the checkpoint is written."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 class Stopping:
-    """Takes the place of the handlers of STOPPING while a run runs; see `taking_over`.
+    """Replaces the handlers of STOPPING during a run; see `taking_over`.
 
-    A signal without a handler of Python's (ignored, or deadly) is left as it is.
+    A signal without a Python handler (ignored, or deadly) is left as it is.
     """
 
     def __init__(self) -> None:
@@ -29,10 +29,10 @@ class Stopping:
 
     @contextmanager
     def taking_over(self) -> Iterator[None]:
-        """Within, the first signal goes to its own handler, which raises, and all others are held back; nothing but in the main thread."""
+        """Within, the first signal goes to its own handler, which raises, and all others wait; it acts in the main thread only."""
         if threading.current_thread() is threading.main_thread():
-            found = {number: signal.getsignal(number) for number in STOPPING}
-            self._handlers = {number: handler for number, handler in found.items() if callable(handler)}
+            handlers = {number: signal.getsignal(number) for number in STOPPING}
+            self._handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
         for number in self._handlers:
             signal.signal(number, self._take)
         try:
@@ -43,7 +43,7 @@ class Stopping:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Within, the first signal waits, too: half a step is nothing to resume from."""
+        """Within, the first signal waits too: half a step cannot be resumed from."""
         before, self._held = self._held, True
         try:
             yield
@@ -61,9 +61,9 @@ class Stopping:
 
 
 def in_worker(_number: int) -> None:
-    """In a process that prepares crops: the training ends it. A signal to all processes of a group is the training's to answer.
+    """Set up a process that prepares crops: the training ends it, and it ignores signals to the whole process group.
 
-    A worker that a signal kills would raise an error in the training, at any moment. One whose training is gone is silent about it.
+    A worker that a signal kills would raise an error in the training, at any moment. A worker whose training is gone ends silently.
     """
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)

@@ -7,14 +7,14 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
-
-from restore.gan import opponent as opponents
 from restore.gan.core import GAME
 from restore.gan.losses import excess
 from restore.gan.opponent import OpponentConfig
+from torch import Tensor
+
+from restore.gan import opponent as opponents
 from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
-from restore.networks.resnet import ResnetGenerator
+from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.runtime import Runtime
 
 BF16 = Runtime(torch.device("cpu"), torch.bfloat16)
@@ -25,7 +25,7 @@ def _trainer(runtime: Runtime, seed: int = 0, config: CycleConfig | None = None,
     config = config or CycleConfig(pool=3)
     ways = [
         Direction(
-            ResnetGenerator(width=4, blocks=1),
+            ResnetGenerator(ResnetConfig(width=4, blocks=1)),
             opponents.build(3, OpponentConfig(width=4, **opponent), runtime),  # type: ignore[arg-type]
             GAME, runtime, pool=config.pool, seed=index,
         )

@@ -15,9 +15,9 @@ from restore import networks, weights
 from restore.images.noise import NoiseLevel
 from restore.inference.loading import runner_of
 from restore.networks import NETWORKS
-from restore.networks.adapt import transfer
-from restore.networks.mirrored import MirroredConv2d, _Mirrored
-from restore.networks.resnet import ResnetGenerator
+from restore.networks.reflect_padding import ReflectConv2d, _ReflectPad
+from restore.networks.resnet import ResnetConfig, ResnetGenerator
+from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime
 
 Make = Callable[..., torch.nn.Module]
@@ -132,7 +132,7 @@ def test_unusable_settings_are_a_value_error(settings: dict[str, object]) -> Non
 def test_a_residual_translator_begins_near_the_identity() -> None:
     torch.manual_seed(0)
     picture = torch.rand(1, 3, 32, 32)
-    changes = [ResnetGenerator(width=8, blocks=1, residual=residual)(picture).abs().mean() for residual in (False, True)]
+    changes = [ResnetGenerator(ResnetConfig(width=8, blocks=1, residual=residual))(picture).abs().mean() for residual in (False, True)]
     assert changes[1] < 0.3 * changes[0]
 
 
@@ -168,7 +168,7 @@ def test_a_translator_without_normalisations_keeps_the_signals_size(upsample: st
 
 
 def test_a_residual_translator_stays_within_black_and_white() -> None:
-    network = ResnetGenerator(width=8, blocks=1, residual=True)
+    network = ResnetGenerator(ResnetConfig(width=8, blocks=1, residual=True))
     picture = torch.rand(1, 3, 32, 32)
     for push in (-100.0, 100.0):
         torch.nn.init.constant_(network.tail.bias, push)
@@ -203,7 +203,7 @@ def test_a_gpus_mirroring_is_torchs_own_and_keeps_the_layout(device: str, memory
     wanted = F.pad(given, (side,) * 4, mode="reflect")
     weight = torch.randn_like(wanted).contiguous(memory_format=memory_format)
     slopes = []
-    for mirror in (lambda x: F.pad(x, (side,) * 4, mode="reflect"), lambda x: _Mirrored.apply(x, side)):
+    for mirror in (lambda x: F.pad(x, (side,) * 4, mode="reflect"), lambda x: _ReflectPad.apply(x, side)):
         x = given.clone(memory_format=torch.preserve_format).requires_grad_()
         made = mirror(x)
         slopes += torch.autograd.grad((made * weight).sum(), x)
@@ -215,7 +215,7 @@ def test_a_gpus_mirroring_is_torchs_own_and_keeps_the_layout(device: str, memory
 @pytest.mark.parametrize("size", [3, 7])
 def test_a_mirrored_convolution_is_torchs_own_without_the_detour(size: int) -> None:
     torch.manual_seed(0)
-    ours, theirs = MirroredConv2d(4, 6, size), nn.Conv2d(4, 6, size, padding=size // 2, padding_mode="reflect")
+    ours, theirs = ReflectConv2d(4, 6, size), nn.Conv2d(4, 6, size, padding=size // 2, padding_mode="reflect")
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 4, 9, 11).contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(ours(x), theirs(x))

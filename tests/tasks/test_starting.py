@@ -183,7 +183,7 @@ def test_a_setting_that_the_weights_cannot_have_is_named(folder: Path, overrides
 def test_weights_of_another_task_or_program_start_nothing(folder: Path, weights_file: Callable[..., Path]) -> None:
     with pytest.raises(ValueError, match="made to upscale, not to denoise"):
         _train(folder, 1, base=BASE, overrides={"start_from": "upscale-x4"})
-    weights_file(Path("odd.safetensors"), network="foreign")
+    weights_file(Path("odd.safetensors"), network="third_party")
     with pytest.raises(ValueError, match="cannot be trained"):
         _train(folder, 1, base=BASE, overrides={"start_from": "odd.safetensors"})
     weights_file(Path("huge.safetensors"), settings={"channels": 1, "widths": [10**18, 8], "blocks": [1, 1]})

@@ -1,7 +1,8 @@
-"""What a setting may be beyond its type: its field's metadata say it, and one check holds it for all methods."""
+"""What a setting may be beyond its type: the field's metadata declare it, and one check enforces it for all configurations."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -10,23 +11,40 @@ from typing import Any
 LONGEST = 1000
 """Characters of a text."""
 ANY = (-1e300, 1e300)
-"""What a number may be where its field says nothing."""
+"""Range of a number whose field declares none."""
 MOST = (0, 256)
-"""How many entries a list may have where its field says nothing."""
+"""Number of entries of a list whose field declares none."""
 
 
 def shown(value: Any) -> str:
-    """A value in a message: on one line, and not too much of it."""
-    text = repr(str(value) if isinstance(value, str) else value) if not isinstance(value, int) or abs(value) < 10**40 else "a huge number"
+    """A value as shown in a message: on one line, and shortened."""
+    text = (
+        repr(str(value) if isinstance(value, str) else value)
+        if not isinstance(value, int) or abs(value) < 10**40
+        else "a huge number"
+    )
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def check_fields(config: Any) -> None:
+    """Check every field of a configuration against its metadata; for `__post_init__`.
+
+    Args:
+        config: a dataclass; nested dataclasses check themselves.
+
+    Raises:
+        ValueError: a value that its field cannot have.
+    """
+    for entry in dataclasses.fields(config):
+        check(entry.name, vars(config)[entry.name], entry.metadata)
+
+
 def check(name: str, value: Any, metadata: Mapping[str, Any]) -> Any:
-    """`value`, where the field with these metadata can have it.
+    """Return `value` if the field with these metadata can have it.
 
     Args:
         name: the setting's dotted key, for messages.
-        metadata: `range`, `count`, `rising` and `inside`; see `config.py`.
+        metadata: `range`, `above`, `below`, `choices`, `count`, `rising` and `inside`; see `config.py`.
 
     Raises:
         ValueError: it cannot.
@@ -54,6 +72,10 @@ def _check_number(name: str, value: float, metadata: Mapping[str, Any]) -> None:
     low, high = metadata.get("range", ANY)
     if not math.isfinite(value) or not low <= value <= high:
         raise ValueError(f"{name!r} must be in {low}..{high}, not {shown(value)}")
+    if value <= metadata.get("above", -math.inf):
+        raise ValueError(f"{name!r} must be above {metadata['above']}, not {shown(value)}")
+    if value >= metadata.get("below", math.inf):
+        raise ValueError(f"{name!r} must be below {metadata['below']}, not {shown(value)}")
 
 
 def _check_text(name: str, text: str, metadata: Mapping[str, Any]) -> None:
@@ -63,6 +85,9 @@ def _check_text(name: str, text: str, metadata: Mapping[str, Any]) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise ValueError(f"{name!r} must be Unicode text, or no file could keep it, not {shown(text)}") from None
+    choices = metadata.get("choices")
+    if choices and text not in choices:
+        raise ValueError(f"{name!r} must be one of {', '.join(choices)}, not {shown(text)}")
     if metadata.get("inside"):
         path = PurePosixPath(text.replace("\\", "/"))
         if not text or path.is_absolute() or Path(text).is_absolute() or ".." in path.parts:

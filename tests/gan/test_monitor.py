@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
+from restore.gan.health import HealthConfig, HealthWatch
 from torch import nn
 from torch.nn import functional as F
 
 from restore.gan import health
-from restore.gan.health import HealthConfig, HealthWatch
 
 WELL = {
     "diversity": 0.9, "knew real": 0.75, "knew made": 0.7, "gradient generator": 1.0, "gradient discriminator": 1.0,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import restore
 from restore import networks, weights
-from restore.networks import reference
+from restore.networks import checkpoint_importer
 
 
 class _Block(nn.Module):
@@ -89,7 +89,7 @@ def _theirs(kind: str, norm: str) -> nn.Module:
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_a_converted_generator_answers_as_before(kind: str, norm: str, prefix: str) -> None:
     theirs = _theirs(kind, norm)
-    name, settings, tensors = reference.recognise({prefix + key: value for key, value in theirs.state_dict().items()})
+    name, settings, tensors = checkpoint_importer.recognise({prefix + key: value for key, value in theirs.state_dict().items()})
     ours = networks.build(name, **settings).eval()
     ours.load_state_dict(tensors)
     picture = torch.rand(1, 3, 64, 96)
@@ -100,14 +100,14 @@ def test_a_converted_generator_answers_as_before(kind: str, norm: str, prefix: s
 
 def test_dropout_in_the_blocks_does_not_matter() -> None:
     network = _Resnet(4, 3, nn.InstanceNorm2d, dropout=True)
-    name, settings, _ = reference.recognise(network.state_dict())
+    name, settings, _ = checkpoint_importer.recognise(network.state_dict())
     assert (name, settings["blocks"], settings["norm"]) == ("resnet", 3, "instance")
 
 
 def test_statistics_of_old_files_are_left_out() -> None:
     tensors = dict(_theirs("resnet", "instance").state_dict())
     tensors |= {"model.2.running_mean": torch.zeros(4), "model.2.running_var": torch.ones(4)}
-    assert reference.recognise(tensors)[0] == "resnet"
+    assert checkpoint_importer.recognise(tensors)[0] == "resnet"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_statistics_of_old_files_are_left_out() -> None:
 )
 def test_what_is_no_such_generator_is_refused(tensors: dict[str, Tensor], word: str) -> None:
     with pytest.raises(ValueError, match=word):
-        reference.recognise(tensors)
+        checkpoint_importer.recognise(tensors)
 
 
 def test_added_by_name_it_translates(own_weights: Path) -> None:

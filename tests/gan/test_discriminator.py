@@ -6,15 +6,15 @@ import copy
 
 import pytest
 import torch
+from restore.gan.core import OptimizerConfig, Player
+from restore.gan.health import HealthConfig, HealthWatch, Verdict
+from restore.gan.opponent import Opponent, OpponentConfig
 from torch import nn
 
 from restore.gan import health
 from restore.gan import opponent as opponents
 from restore.gan.augment import Augmentation
-from restore.gan.core import OptimizerConfig, Player
-from restore.gan.health import HealthConfig, HealthWatch, Verdict
 from restore.gan.objectives import OBJECTIVES
-from restore.gan.opponent import Opponent, OpponentConfig
 from restore.runtime import Runtime
 
 

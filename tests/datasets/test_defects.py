@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from restore.datasets.wear import KINDS, WearConfig
 
 from restore.datasets import wear
-from restore.datasets.wear import KINDS, WearConfig
 
 
 def _picture(channels: int = 1) -> np.ndarray:

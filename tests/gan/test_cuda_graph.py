@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import torch
+from restore.gan.core import GAME, OptimizerConfig, Player
+from restore.gan.opponent import OpponentConfig
+from restore.gan.replayed import REHEARSALS, Replayed
 from torch import Tensor, nn
 
 from restore.gan import opponent as opponents
-from restore.gan.core import GAME, OptimizerConfig, Player
-from restore.gan.opponent import OpponentConfig
 from restore.gan.paired import LossConfig, PairedTrainer
-from restore.gan.replayed import REHEARSALS, Replayed
 from restore.gan.unpaired import CycleConfig, CycleTrainer, Direction
-from restore.networks.pix2pix_unet import Pix2PixUNet
-from restore.networks.resnet import ResnetGenerator
+from restore.networks.pix2pix_unet import Pix2PixUNet, Pix2PixUNetConfig
+from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.runtime import Runtime
 
 STEPS = REHEARSALS + 6
@@ -38,14 +38,14 @@ def _cycle(runtime: Runtime) -> CycleTrainer:
     ways = []
     for index in range(2):
         opponent = opponents.build(3, OpponentConfig(width=8), runtime)
-        ways.append(Direction(ResnetGenerator(width=8, blocks=2), opponent, GAME, runtime, pool=2, seed=index))
+        ways.append(Direction(ResnetGenerator(ResnetConfig(width=8, blocks=2)), opponent, GAME, runtime, pool=2, seed=index))
     return CycleTrainer(ways[0], ways[1], CycleConfig(pool=2), runtime)
 
 
 def _paired(runtime: Runtime) -> PairedTrainer:
     """With everything whose numbers change from step to step: warm-up, young averages, clipping, Muon, batch statistics, two lessons."""
     torch.manual_seed(0)
-    generator = Pix2PixUNet(width=8, levels=4, norm="batch")
+    generator = Pix2PixUNet(Pix2PixUNetConfig(width=8, levels=4, norm="batch", dropout=0.5))
     opponent = opponents.build(6, OpponentConfig(width=8, objective="relativistic", spectral=True, steps=2), runtime)
     optimizer = OptimizerConfig("muon", 0.01, warmup_steps=20, clip=1.0)
     losses = LossConfig("charbonnier", adversarial_weight=0.1, matching_weight=0.1)

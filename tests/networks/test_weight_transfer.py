@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from restore import networks
-from restore.networks.adapt import transfer
+from restore.networks.weight_transfer import transfer
 
 Make = Callable[..., torch.nn.Module]
 PICTURE = torch.rand(1, 1, 16, 24, generator=torch.Generator().manual_seed(0))
@@ -51,3 +51,12 @@ def test_half_precision_weights_are_taken(tiny: Make) -> None:
 def test_another_architecture_is_refused(tiny: Make, settings: dict[str, tuple[int, ...]], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         transfer(tiny().state_dict(), networks.build("unet", channels=1, **settings))
+
+
+def test_a_colour_upscaler_from_a_gray_one_enlarges_gray_the_same() -> None:
+    gray, colour = (networks.build("upscaler", channels=channels, scale=2, width=8, blocks=1) for channels in (1, 3))
+    tensors = {key: value for key, value in gray.state_dict().items() if not key.startswith("tail.")}
+    colour_tail = {key: value for key, value in colour.state_dict().items() if key.startswith("tail.")}
+    transfer(tensors | colour_tail, colour)
+    heads = [network.head(PICTURE.expand(-1, channels, -1, -1)) for network, channels in ((gray, 1), (colour, 3))]
+    torch.testing.assert_close(heads[0], heads[1], rtol=1e-4, atol=1e-5)

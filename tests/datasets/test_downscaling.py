@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from restore.datasets.shrinking import ShrinkingConfig
 
 from restore.datasets import shrinking
-from restore.datasets.shrinking import ShrinkingConfig
 
 Smooth = Callable[..., np.ndarray]
 REAL = ShrinkingConfig(kind="real")
