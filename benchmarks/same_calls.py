@@ -74,8 +74,13 @@ def _tensors(_: Path) -> Arrays:
 
     import restore
 
-    batch = torch.from_numpy(np.stack([smooth(64, 64, 3, seed).transpose(2, 0, 1) for seed in (1, 2)]).astype(np.float32))
-    return {name: restore.load(name, device="cpu", precision="fp32")(batch).numpy() for name in ("denoise-color", "upscale-x2")}
+    batch = torch.from_numpy(
+        np.stack([smooth(64, 64, 3, seed).transpose(2, 0, 1) for seed in (1, 2)]).astype(np.float32)
+    )
+    return {
+        name: restore.load(name, device="cpu", precision="fp32")(batch).numpy()
+        for name in ("denoise-color", "upscale-x2")
+    }
 
 
 def _tiles(precision: str) -> Call:
@@ -105,7 +110,11 @@ def _run(folder: Path) -> Arrays:
 
     counts = []
     options = {"noise_level": 12.0, "strength": 0.7}
-    for task, given in (("denoise", options), ("upscale", {"strength": 0.8}), ("inpaint", {"masks": folder / "mask.png"})):
+    for task, given in (
+        ("denoise", options),
+        ("upscale", {"strength": 0.8}),
+        ("inpaint", {"masks": folder / "mask.png"}),
+    ):
         source = folder / ("holes" if task == "inpaint" else "few")
         report = restore.run(task, source, Path("out").resolve() / task, options=given, device="cpu", precision="fp32")
         counts.append(sum(row.status == "done" for row in report.rows))
@@ -116,7 +125,9 @@ def _train(folder: Path) -> Arrays:
     """`restore.train`; the run's folder is compared too."""
     import restore
 
-    run = restore.train("denoise", folder / "train", overrides={**TINY, "network.widths": "8,8", "network.blocks": "1,1"}, out="run")
+    run = restore.train(
+        "denoise", folder / "train", overrides={**TINY, "network.widths": "8,8", "network.blocks": "1,1"}, out="run"
+    )
     return {"steps": np.array(run.steps), "used": restore.load("run", device="cpu", precision="fp32")(KINDS["gray8"])}
 
 

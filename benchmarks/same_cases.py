@@ -117,11 +117,11 @@ DENOISE = (
         ("denoise {in}/few/gray.png --out {here}/out --device cpu -q", "denoise {in}/few --out {here}/out --device cpu -q"),
         files=4,
     ),
-)
+)  # fmt: skip
 UPSCALE = (
     _task("upscale", "upscale {in}/few"),
     _task("upscale PNG", "upscale {in}/png --scale 2", 10),
-    _task("upscale TIFF", "upscale {in}/tiff --scale 2", 11),
+    _task("upscale TIFF", "upscale {in}/tiff --scale 2", 12),
     _task("upscale photo", "upscale {in}/few --weights photo"),
     _task("upscale upscale-x2", "upscale {in}/few --weights upscale-x2"),
     _task("upscale --scale 1.5", "upscale {in}/few --scale 1.5"),
@@ -129,7 +129,7 @@ UPSCALE = (
     _task("upscale --strength 0.5 bf16", "upscale {in}/few --strength 0.5 --precision bf16"),
     _task("upscale DICOM", "upscale {in}/dicom/CT_small.dcm {in}/dicom/SC_rgb_rle.dcm --scale 2", 2),
     _task("upscale --format", "upscale {in}/jpeg --scale 2 --format png", 5),
-)
+)  # fmt: skip
 INPAINT = (
     _task("inpaint --masks DIR", "inpaint {in}/holes --masks {in}/masks", 5),
     _task("inpaint --masks FILE bf16", "inpaint {in}/holes --masks {in}/mask.png --precision bf16", 5),
@@ -143,7 +143,7 @@ INPAINT = (
     _task("inpaint --no-texture --tile 64", "inpaint {in}/holes --masks {in}/mask.png --no-texture --tile 64", 5),
     _task("inpaint DICOM", "inpaint {in}/dicom/CT_small.dcm --masks {in}/mask-ct.png", 1),
     _task("inpaint --format", "inpaint {in}/holes --masks {in}/mask.png --format tiff", 4),
-)
+)  # fmt: skip
 TRANSLATE = (
     _task("translate photo2paint", "translate {in}/photos {in}/few --weights photo2paint", 6),
     _task("translate --reverse", "translate {in}/photos --weights photo2paint --reverse", 2),
@@ -151,7 +151,7 @@ TRANSLATE = (
     _task("translate --tile", "translate {in}/photos --weights photo2paint --tile 64", 2),
     _task("translate facades", "translate {in}/photos {in}/png --weights facades", 8),
     _task("translate facades --tile", "translate {in}/photos --weights facades --tile 96 --format tiff", 2),
-)
+)  # fmt: skip
 REST = (
     Case(
         "weights blend, then used",
@@ -203,7 +203,5 @@ TRAIN = (
     _train("pix2pix", "pix2pix", f"{_PIX} generator.norm=batch"),
     _train("pix2pix", "pix2pix, wasserstein", f"{_PIX} {_WASSERSTEIN}"),
 )  # fmt: skip
-API = tuple(
-    Case(f"Python: {name}", call=name, compared=("arrays/*.npy", "out/**/*", *TRAINED)) for name in CALLS
-)
+API = tuple(Case(f"Python: {name}", call=name, compared=("arrays/*.npy", "out/**/*", *TRAINED)) for name in CALLS)
 CASES: tuple[Case, ...] = (*DENOISE, *UPSCALE, *INPAINT, *TRANSLATE, *REST, *TRAIN, *API)

@@ -3,7 +3,8 @@
     python benchmarks/same_output.py OLD_COMMIT [--only PATTERN] [--keep DIR]
 
 OLD_COMMIT is checked out beside this tree for the time of the run. Every case of `same_cases.py` (commands and calls from Python, all
-tasks, formats and weights, a short training of every method) runs with each tree in processes of its own, on the same inputs. Output
+tasks, formats and weights, a short training of every method) runs with each tree in a process of its own, on the same inputs, on the
+CPU, in one thread (or OMP_NUM_THREADS). It takes about three minutes a tree on one core. What is not committed counts as new. Output
 files and arrays are compared: pictures to the byte, weights by their tensors, DICOM files by their elements (see `same_compare.IGNORED`).
 
 A line a case says "same", "DIFFERENT", with what, or "BROKEN" for a case that does not end as it should in either tree, which proves
@@ -75,7 +76,8 @@ def main() -> None:
     with _work_folder(options.keep) as work, _checkout(options.commit, work / "checkout") as checkout:
         same_inputs.make(work / "inputs", HERE.parent / "data")
         trees = [
-            Tree(shim(root, work / f"shim-{name}"), work / name, name == "old") for name, root in (("old", checkout), ("new", HERE.parent))
+            Tree(shim(root, work / f"shim-{name}"), work / name, name == "old")
+            for name, root in (("old", checkout), ("new", HERE.parent))
         ]
         ends = [_ends(tree, cases, work / "inputs") for tree in trees]
         sys.exit(_judged(cases, trees, ends))
@@ -95,7 +97,8 @@ def _work_folder(keep: Path | None) -> Iterator[Path]:
 def _checkout(commit: str, folder: Path) -> Iterator[Path]:
     """A commit in a working tree of its own, for a while."""
     git = ["git", "-C", str(HERE.parent), "worktree"]
-    subprocess.run([*git, "add", "--quiet", "--detach", str(folder), commit], check=True)
+    if subprocess.run([*git, "add", "--quiet", "--detach", str(folder), commit], check=False).returncode:
+        raise SystemExit(f"cannot check out {commit}; see above")
     try:
         yield folder
     finally:
@@ -119,7 +122,9 @@ def shim(root: Path, folder: Path) -> Path:
         for path in source.iterdir():
             if path.name != "__pycache__":
                 (place / path.name).symlink_to(path)
-    (folder / "shim.json").write_text(json.dumps({"packages": list(places), "command": project["project"]["scripts"]["restore"]}))
+    (folder / "shim.json").write_text(
+        json.dumps({"packages": list(places), "command": project["project"]["scripts"]["restore"]})
+    )
     return folder
 
 
@@ -160,7 +165,13 @@ def _worker(tree: Tree, jobs: Sequence[Mapping[str, Any]]) -> int:
     path = tree.folder / "jobs.json"
     path.write_text(json.dumps(jobs))
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(tree.shim), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(HERE / "same_worker.py"), str(path), str(tree.folder / "results.jsonl"), str(tree.shim)]
+    command = [
+        sys.executable,
+        str(HERE / "same_worker.py"),
+        str(path),
+        str(tree.folder / "results.jsonl"),
+        str(tree.shim),
+    ]
     try:
         return subprocess.run(command, env=environment, cwd=tree.folder, timeout=LIMIT, check=False).returncode
     except subprocess.TimeoutExpired:
@@ -175,7 +186,8 @@ def _judged(cases: Sequence[Case], trees: Sequence[Tree], ends: Sequence[Mapping
         codes = [end[case.name]["codes"] for end in ends]
         word, more = "same", f"{len(files(trees[1].of(case), case.compared))} files"
         if codes[0] != codes[1]:
-            found["exit codes"] = f"{codes[0]} became {codes[1]}"
+            error = " ".join(_last_error(tree, case) for tree, code in zip(trees, codes, strict=True) if any(code))
+            found["exit codes"] = f"{codes[0]} became {codes[1]}: {error}"
         reasons = [EXCEPTIONS.get(case.name) or EXCEPTIONS.get(f"{case.name}: {name}") for name in found]
         if found:
             word = "excepted" if all(reasons) else "DIFFERENT"
@@ -193,16 +205,24 @@ def _broken(case: Case, codes: Sequence[int | str], tree: Tree) -> str:
     """Why a case whose two ends are alike proves nothing, or ""."""
     expected = [0] * (len(case.commands) - 1) + [case.code] * bool(case.commands)
     if list(codes) != expected:
-        error = (tree.of(case) / "stderr.txt").read_text().strip().splitlines()[-1:]
-        return f"exit codes {codes} instead of {expected} in both trees: {' '.join(error)}"
+        return f"exit codes {codes} instead of {expected} in both trees: {_last_error(tree, case)}"
     count = len(files(tree.of(case), case.compared))
     return f"{count} files instead of {case.files} or more" if count < case.files else ""
+
+
+def _last_error(tree: Tree, case: Case) -> str:
+    """The last line that a case wrote to standard error."""
+    path = tree.of(case) / "stderr.txt"
+    lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+    return lines[-1] if lines else ""
 
 
 def _compared(case: Case, old: Tree, new: Tree) -> dict[str, str]:
     """What differs, by file."""
     first, second = (files(tree.of(case), case.compared) for tree in (old, new))
-    found = dict.fromkeys(first.keys() - second.keys(), "is missing") | dict.fromkeys(second.keys() - first.keys(), "is new")
+    found = dict.fromkeys(first.keys() - second.keys(), "is missing") | dict.fromkeys(
+        second.keys() - first.keys(), "is new"
+    )
     for name in sorted(first.keys() & second.keys()):
         if said := differences(first[name], second[name]):
             found[name] = said

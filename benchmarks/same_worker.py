@@ -1,6 +1,6 @@
 """The other side of `same_output.py`: runs cases with the tree that PYTHONPATH names, in one process, and says how each ended.
 
-    python benchmarks/same_worker.py JOBS.json RESULTS.jsonl SHIM
+python benchmarks/same_worker.py JOBS.json RESULTS.jsonl SHIM
 """
 
 from __future__ import annotations
