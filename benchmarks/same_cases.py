@@ -177,7 +177,7 @@ noise.correlated_share = 0.5
 optimizer.learning_rate = 0.01
 """
 TRAIN = (
-    _train("denoise", "denoise", f"{_NET} noise.poisson_share=0.5 noise.round_share=0.5"),
+    _train("denoise", "denoise", f"{_NET} noise.poisson_fraction=0.5 noise.round_share=0.5"),
     _train(
         "denoise", "denoise in colour, adversarial",
         f"{_NET} {_GAN} data.channels=3 network.name=opponent_unet network.chroma_widths=8,12",

@@ -80,7 +80,7 @@ def _is_number(value: object) -> bool:
 def _is_training(recipe: Mapping[str, Any]) -> bool:
     training = recipe.get("training", {})
     noise = training.get("noise", {}) if isinstance(training, dict) else None
-    return isinstance(noise, dict) and _is_number(noise.get("poisson_share", 0))
+    return isinstance(noise, dict) and _is_number(noise.get("poisson_fraction", 0))
 
 
 def _has_directions(recipe: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ Photos = Callable[..., Path]
 TINY = {
     "network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16", "loop.batch_size": "2", "loop.log_every": "2",
     "loop.checkpoint_every": "2", "optimizer.warmup_steps": "1", "precision": "fp32", "device": "cpu",
-    "noise.poisson_share": "0.5", "noise.jpeg_fraction": "0.3", "noise.map_error": "0.1", "data.scales": "0.6,1",
+    "noise.poisson_fraction": "0.5", "noise.jpeg_fraction": "0.3", "noise.map_error": "0.1", "data.scales": "0.6,1",
 }  # fmt: skip
 
 

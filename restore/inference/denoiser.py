@@ -134,4 +134,4 @@ class Denoiser:
 
 def signal_dependent(recipe: Recipe) -> bool:
     """Whether a recipe trains mostly on noise that grows with the signal, as in X-rays."""
-    return bool(recipe.get("training", {}).get("noise", {}).get("poisson_share", 0) > 0.5)
+    return bool(recipe.get("training", {}).get("noise", {}).get("poisson_fraction", 0) > 0.5)

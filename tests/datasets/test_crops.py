@@ -20,7 +20,7 @@ from restore.datasets import crops, degrade
 from restore.datasets.crops import DegradedCrops, Pictures
 
 Photos = Callable[..., Path]
-NOISE = degrade.NoiseConfig(sigma=(20.0, 20.0), poisson_share=0.5)
+NOISE = degrade.NoiseConfig(sigma=(20.0, 20.0), poisson_fraction=0.5)
 
 
 def _dataset(files: list[Path], **rest: Any) -> DegradedCrops:

@@ -282,7 +282,7 @@ def test_the_network_given_stays_as_it_was(tiny: Make, smooth: Smooth) -> None:
 def test_loaded_it_restores_as_the_network_does(
     fp32: Runtime, tiny: Make, smooth: Smooth, weights_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    path = weights_file(tmp_path / "mine.safetensors", training={"noise": {"poisson_share": 0.9}})
+    path = weights_file(tmp_path / "mine.safetensors", training={"noise": {"poisson_fraction": 0.9}})
     loaded = Denoiser.load(path, runtime=fp32)
     assert loaded.signal_dependent
     assert not Denoiser(tiny(), runtime=fp32).signal_dependent

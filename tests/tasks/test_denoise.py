@@ -31,7 +31,7 @@ def three(own_weights: Path, weights_file: Callable[..., Path], monkeypatch: pyt
     monkeypatch.setattr(weights_catalogue, "shipped_folder", lambda: own_weights)
     weights_file(own_weights / f"{GRAY}.safetensors", seed=0)
     weights_file(own_weights / f"{COLOUR}.safetensors", channels=3, seed=1)
-    weights_file(own_weights / f"{XRAY}.safetensors", seed=2, training={"noise": {"poisson_share": 0.9}})
+    weights_file(own_weights / f"{XRAY}.safetensors", seed=2, training={"noise": {"poisson_fraction": 0.9}})
     return own_weights
 
 
