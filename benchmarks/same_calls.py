@@ -48,17 +48,47 @@ def _whole(name: str) -> Call:
     return call
 
 
+def _holes() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Kind -> a picture and its mask."""
+    mask = np.zeros((80, 96), bool)
+    mask[20:50, 30:61] = True
+    return {kind: (smooth(80, 96, channels, 9).astype(np.float32), mask) for kind, channels in (("gray", 1), ("colour", 3))}
+
+
 def _inpaint(_: Path) -> Arrays:
     import restore
 
+    runner = restore.load("inpaint", device="cpu", precision="fp32").runner
+    assert runner is not None
+    return {kind: runner.run(picture, mask=mask)[0] for kind, (picture, mask) in _holes().items()}
+
+
+def _old_inpaint(_: Path) -> Arrays:
+    import restore
+
     network = restore.load("inpaint", device="cpu", precision="fp32")
-    results = {}
-    for kind, channels in (("gray", 1), ("colour", 3)):
-        picture = smooth(80, 96, channels, 9).astype(np.float32)
-        mask = np.zeros(picture.shape[:2], bool)
-        mask[20:50, 30:61] = True
-        results[kind], _trace = network.restore(picture, mask=mask)
-    return results
+    return {kind: network.restore(picture, mask=mask)[0] for kind, (picture, mask) in _holes().items()}  # type: ignore[attr-defined]
+
+
+def _scratches(_: Path) -> Arrays:
+    import restore
+
+    detector = restore.load("scratches", device="cpu", precision="fp32")
+    return {kind: detector(picture, 1.0) for kind, picture in KINDS.items() if kind != "float64"}
+
+
+def _old_scratches(_: Path) -> Arrays:
+    import importlib
+
+    import restore
+
+    finder = importlib.import_module("restore.apply.scratches").Finder(restore.load("scratches", device="cpu", precision="fp32"))
+    floats = importlib.import_module("restore.apply.arrays").floats
+    found = {}
+    for kind, picture in KINDS.items():
+        pixels = floats(picture if picture.ndim == 3 else picture[:, :, None])
+        found[kind] = finder(pixels[:, :, : 1 if pixels.shape[2] < 3 else 3], 1.0)
+    return {kind: mask for kind, mask in found.items() if kind != "float64"}
 
 
 def _not_finite(_: Path) -> Arrays:
@@ -117,7 +147,7 @@ def _run(folder: Path) -> Arrays:
     ):
         source = folder / ("holes" if task == "inpaint" else "few")
         report = restore.run(task, source, Path("out").resolve() / task, options=given, device="cpu", precision="fp32")
-        counts.append(sum(row.status == "done" for row in report.rows))
+        counts.append(report.done)
     return {"done": np.array(counts)}
 
 
@@ -140,7 +170,7 @@ CALLS: Mapping[str, Call] = {
     "load upscale-x4-photo": _whole("upscale-x4-photo"),
     "load photo2paint": _whole("photo2paint"),
     "load facades": _whole("facades"),
-    "load scratches": _whole("scratches"),
+    "load scratches": _scratches,
     "load inpaint": _inpaint,
     "load: not finite": _not_finite,
     "load: tensors": _tensors,
@@ -150,5 +180,5 @@ CALLS: Mapping[str, Call] = {
     "run": _run,
     "train": _train,
 }
-OLD_CALLS: Mapping[str, Call] = {}
+OLD_CALLS: Mapping[str, Call] = {"load inpaint": _old_inpaint, "load scratches": _old_scratches}
 """Calls as the old tree takes them, where its API differs."""

@@ -9,7 +9,28 @@ from dataclasses import dataclass, field
 
 from same_calls import CALLS
 
-RENAMED: Mapping[str, str] = {}
+RENAMED: Mapping[str, str] = {
+    "opponent": "discriminator",
+    "opponent.within": "discriminator.mask_loss",
+    "health": "monitor",
+    "losses.matching_weight": "losses.feature_matching_weight",
+    "losses.pool": "losses.image_buffer",
+    "losses.excess_weight": "losses.change_penalty_weight",
+    "losses.excess_from": "losses.change_penalty_from",
+    "data.scaled_share": "data.scaled_fraction",
+    "data.test_share": "data.test_fraction",
+    "noise.poisson_share": "noise.poisson_fraction",
+    "noise.correlated_share": "noise.correlated_fraction",
+    "noise.round_share": "noise.round_fraction",
+    "noise.jpeg_share": "noise.jpeg_fraction",
+    "shrinking": "downscaling",
+    "shrinking.real_share": "downscaling.real_fraction",
+    "wear": "defects",
+    "wear.marks": "defects.count",
+    "wear.unworn_share": "defects.clean_fraction",
+    "wear.dark_share": "defects.dark_fraction",
+    "opponent_unet": "luma_chroma_unet",
+}
 """Old spelling -> new spelling of what cases write: dotted keys or groups of them ("opponent": "discriminator"), flags, names of networks.
 
 Cases are written in the new words, and the old tree gets them in the old ones.
@@ -77,11 +98,11 @@ def _train(method: str, name: str, settings: str, *more: str, steps: int = 6) ->
 
 _CROP = "data.crop=32 loop.batch_size=2 loop.log_every=2"
 _NET = f"{_CROP} network.widths=8,12 network.blocks=1,1"
-_GAN = "losses.adversarial_weight=0.5 opponent.width=4 health.every=2"
+_GAN = "losses.adversarial_weight=0.5 discriminator.width=4 monitor.every=2"
 _UP = f"{_CROP} network.width=8 network.blocks=1 scale=2"
 _INPAINT = f"{_CROP} network.widths=8,8,12 network.dilations=1,2 losses.perceptual_weight=0"
-_PAIRED = "data.crop=32 data.sides=32,40 generator.width=4 opponent.width=4 loop.log_every=2 health.every=2"
-_CYCLE = f"{_PAIRED} generator.blocks=1 losses.pool=2 loop.batch_size=1"
+_PAIRED = "data.crop=32 data.sides=32,40 generator.width=4 discriminator.width=4 loop.log_every=2 monitor.every=2"
+_CYCLE = f"{_PAIRED} generator.blocks=1 losses.image_buffer=2 loop.batch_size=1"
 _PIX = f"{_PAIRED} generator.levels=3 loop.batch_size=2"
 
 DENOISE = (
@@ -164,8 +185,8 @@ REST = (
     Case("weights verify", ("weights verify",), files=0),
     Case("evaluate", ("evaluate {in}/few {in}/few --json", "evaluate {in}/train/0.png {in}/train/1.png --json"), files=0, stdout=True),
 )  # fmt: skip
-_PLAYED = "opponent.label_noise=0.2 opponent.label_smoothing=0.1 opponent.r1=0.01"
-_WASSERSTEIN = "opponent.objective=wasserstein opponent.gradient_penalty=10 opponent.steps=2 opponent.augment=0.5 losses.matching_weight=1"
+_PLAYED = "discriminator.label_noise=0.2 discriminator.label_smoothing=0.1 discriminator.r1=0.01"
+_WASSERSTEIN = "discriminator.objective=wasserstein discriminator.gradient_penalty=10 discriminator.steps=2 discriminator.augment=0.5 losses.feature_matching_weight=1"
 _FILE = """
 seed = 5
 network.widths = [8, 12]
@@ -173,14 +194,14 @@ network.blocks = [1, 1]
 data.gain = [0.7, 1.2]
 data.crop = 32
 loop.batch_size = 2
-noise.correlated_share = 0.5
+noise.correlated_fraction = 0.5
 optimizer.learning_rate = 0.01
 """
 TRAIN = (
-    _train("denoise", "denoise", f"{_NET} noise.poisson_fraction=0.5 noise.round_share=0.5"),
+    _train("denoise", "denoise", f"{_NET} noise.poisson_fraction=0.5 noise.round_fraction=0.5"),
     _train(
         "denoise", "denoise in colour, adversarial",
-        f"{_NET} {_GAN} data.channels=3 network.name=opponent_unet network.chroma_widths=8,12",
+        f"{_NET} {_GAN} data.channels=3 network.name=luma_chroma_unet network.chroma_widths=8,12",
     ),
     _train(
         "denoise", "denoise with Adam, accumulated",
@@ -194,12 +215,12 @@ TRAIN = (
         compared=TRAINED, files=2, texts={"run.toml": _FILE},
     ),
     _train("upscale", "upscale", _UP),
-    _train("upscale", "upscale, worn", f"{_UP} {_GAN} shrinking.kind=real opponent.network=unet"),
+    _train("upscale", "upscale, worn", f"{_UP} {_GAN} downscaling.kind=real discriminator.network=unet"),
     _train("inpaint", "inpaint", f"{_INPAINT} losses.adversarial_weight=0"),
-    _train("inpaint", "inpaint, adversarial", f"{_INPAINT} opponent.network=patchgan opponent.width=4 opponent.r1=0.01"),
+    _train("inpaint", "inpaint, adversarial", f"{_INPAINT} discriminator.network=patchgan discriminator.width=4 discriminator.r1=0.01"),
     _train("scratches", "scratches", f"{_CROP} network.width=4 network.levels=3"),
     _train("cyclegan", "cyclegan", f"{_CYCLE} losses.identity_weight=0.5"),
-    _train("cyclegan", "cyclegan, penalised", f"{_CYCLE} losses.excess_weight=1 {_PLAYED}"),
+    _train("cyclegan", "cyclegan, penalised", f"{_CYCLE} losses.change_penalty_weight=1 {_PLAYED}"),
     _train("pix2pix", "pix2pix", f"{_PIX} generator.norm=batch"),
     _train("pix2pix", "pix2pix, wasserstein", f"{_PIX} {_WASSERSTEIN}"),
 )  # fmt: skip

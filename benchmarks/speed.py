@@ -129,7 +129,7 @@ def memory(megapixels: int) -> None:
 
     piece = np.random.default_rng(1).random((1024, 1408, 3), dtype=np.float32) * 0.2 + 0.4
     for name, channels in (("denoise-gray", 1), ("denoise-xray", 1), ("denoise-color", 3)):
-        whole, tiled = (restore.load(name, tile=tile).restore(piece[:, :, :channels], 25.0)[0] for tile in (0, 512))
+        whole, tiled = (restore.load(name, tile=tile).denoise(piece[:, :, :channels], 25.0)[0] for tile in (0, 512))
         print(f"{name}: max |tiled - whole| = {np.abs(whole - tiled).max() * 255:.3f} / 255")
 
 
