@@ -186,7 +186,10 @@ REST = (
     Case("evaluate", ("evaluate {in}/few {in}/few --json", "evaluate {in}/train/0.png {in}/train/1.png --json"), files=0, stdout=True),
 )  # fmt: skip
 _PLAYED = "discriminator.label_noise=0.2 discriminator.label_smoothing=0.1 discriminator.r1=0.01"
-_WASSERSTEIN = "discriminator.objective=wasserstein discriminator.gradient_penalty=10 discriminator.steps=2 discriminator.augment=0.5 losses.feature_matching_weight=1"
+_WASSERSTEIN = (
+    "discriminator.objective=wasserstein discriminator.gradient_penalty=10 discriminator.steps=2 discriminator.augment=0.5 "
+    "losses.feature_matching_weight=1"
+)
 _FILE = """
 seed = 5
 network.widths = [8, 12]

@@ -150,7 +150,7 @@ class Item:
         self._warnings += result.warnings
         self._masks.append(None if result.mask is None else (np.packbits(result.mask), result.mask.shape))
         pixels = result.pixels
-        if result.opaque is not None:
+        if result.opaque is not None and decoded.frame.alpha is not None:
             pixels = np.concatenate([pixels, result.opaque[:, :, None].astype(np.float32)], 2)
         return Restored(decoded.frame, pixels)
 
