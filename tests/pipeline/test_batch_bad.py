@@ -100,7 +100,7 @@ def test_a_network_that_fails_fails_one_picture(tmp_path: Path, error: Exception
     assert results(tmp_path / "out") == {"000.png", "deep/002.png"}
 
 
-@pytest.mark.parametrize("step", ["read", "frame", "shown", "back", "save"])
+@pytest.mark.parametrize("step", ["read", "frame", "normalized", "encode", "save"])
 def test_an_error_at_any_step_fails_one_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     folder(tmp_path / "in", 3)
 
