@@ -30,7 +30,7 @@ class Runtime:
         device: the torch device.
         dtype: the type that the network's weights and activations take (float32, bfloat16 or float16).
         compile: whether networks that learn are compiled (torch.compile).
-        replay: whether rounds of training are recorded and replayed (CUDA graphs; see `restore.gan.replayed`).
+        replay: whether training steps are captured and replayed (CUDA graphs; see `restore.training.cuda_graph`).
     """
 
     device: torch.device

@@ -51,7 +51,7 @@ def _cycle(runtime: Runtime) -> CycleGANTrainer:
 
 
 def _paired(runtime: Runtime) -> PairedAdversarialTrainer:
-    """With all numbers that change from step to step: warm-up, young averages, clipping, Muon, batch statistics, two discriminator steps."""
+    """With all numbers that change per step: warm-up, young averages, clipping, Muon, batch statistics, two discriminator steps."""
     torch.manual_seed(0)
     generator = Pix2PixUNet(width=8, levels=4, norm="batch")
     discriminator = build.discriminator_trainer(

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 import restore
+from restore import limits
 from restore.tasks import METHODS
 from restore.tasks.restoration import RestorationConfig
-from restore import limits
 from restore.training import config
 
 HOSTILE = (

@@ -23,7 +23,8 @@ Photos = Callable[..., Path]
 SMALL = {"network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16", "loop.batch_size": "2", "precision": "fp32", "device": "cpu"}
 BASE = {key: value for key, value in SMALL.items() if not key.startswith("network.")}
 PAIRED = {
-    "generator.width": "4", "generator.levels": "4", "data.crop": "32", "data.sides": "32,40", "discriminator.width": "4", "loop.steps": "1",
+    "generator.width": "4", "generator.levels": "4", "data.crop": "32", "data.sides": "32,40", "discriminator.width": "4",
+    "loop.steps": "1",
     "loop.batch_size": "1", "precision": "fp32", "device": "cpu",
 }  # fmt: skip
 CYCLE = {key: value for key, value in PAIRED.items() if key != "generator.levels"} | {"generator.blocks": "1"}
@@ -203,7 +204,9 @@ def test_an_upscaler_starts_from_what_ships(folder: Path, name: str) -> None:
 def test_a_translator_and_a_finder_start_from_what_ships(tmp_path: Path, photos: Photos, folder: Path) -> None:
     for part in ("A", "B"):
         photos(tmp_path / "d" / part, channels=3)
-    base = {"data.crop": "64", "data.sides": "64,64", "loop.batch_size": "1", "discriminator.width": "4", "precision": "fp32", "device": "cpu"}
+    base = {
+        "data.crop": "64", "data.sides": "64,64", "loop.batch_size": "1", "discriminator.width": "4", "precision": "fp32", "device": "cpu",
+    }  # fmt: skip
     for method, name, out in (("pix2pix", "facades", "runs/p"), ("cyclegan", "photo2paint", "runs/c")):
         _train(tmp_path / "d", 1, out, method=method, base=base, overrides={"start_from": name, "data.crop": "64"})
         ours, theirs = weights.find(out).recipe["settings"], weights.find(name).recipe["settings"]

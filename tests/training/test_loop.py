@@ -227,6 +227,6 @@ def test_a_rollback_returns_to_the_checkpoint_and_halves_the_rates(tmp_path: Pat
 def test_a_failure_mode_may_stop_the_run_after_a_checkpoint(tmp_path: Path) -> None:
     trainer = Collapsing()
     trainer.action = "stop"
-    with pytest.raises(ValueError, match="stopped at step 6.*all alike"):
+    with pytest.raises(ValueError, match=r"stopped at step 6.*all alike"):
         loop.run(trainer, Numbers(), _config(8), tmp_path)
     assert checkpoint.load(tmp_path)["step"] == 6
