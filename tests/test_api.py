@@ -16,13 +16,13 @@ import restore
 from restore import weights
 from restore.training import checkpoint
 from restore.training.folder import LOCK
-from restore.training.loop import Progress
+from restore.training.journal import Progress
 
 Photos = Callable[..., Path]
 TINY = {
     "network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16", "loop.batch_size": "2", "loop.log_every": "2",
     "loop.checkpoint_every": "2", "optimizer.warmup_steps": "1", "precision": "fp32", "device": "cpu",
-    "noise.poisson_share": "0.5", "noise.jpeg_share": "0.3", "noise.map_error": "0.1", "data.scales": "0.6,1",
+    "noise.poisson_share": "0.5", "noise.jpeg_fraction": "0.3", "noise.map_error": "0.1", "data.scales": "0.6,1",
 }  # fmt: skip
 
 
@@ -87,8 +87,8 @@ def test_the_published_weights_are_the_averaged_ones(folder: Path) -> None:
 
 
 GAME = {
-    "losses.adversarial_weight": "0.01", "opponent.width": "4", "opponent.label_noise": "0.2", "opponent.augment": "0.3",
-    "health.every": "2",
+    "losses.adversarial_weight": "0.01", "discriminator.width": "4", "discriminator.label_noise": "0.2", "discriminator.augment": "0.3",
+    "monitor.every": "2",
 }  # fmt: skip
 
 
@@ -138,12 +138,12 @@ def test_a_bad_picture_is_named_skipped_and_counted(folder: Path, capfd: pytest.
     handler = logging.StreamHandler()  # the worker processes have it too, which pytest's own log does not reach
     logging.getLogger("restore").addHandler(handler)
     try:
-        run = _train(folder, 10, overrides={"data.test_share": "0", "loop.workers": str(workers)})
+        run = _train(folder, 10, overrides={"data.test_fraction": "0", "loop.workers": str(workers)})
     finally:
         logging.getLogger("restore").removeHandler(handler)
     assert run.steps == 10
     assert "broken.png" in capfd.readouterr().err
-    assert run.facts["skipped pictures"] == 1
+    assert run.stats["skipped pictures"] == 1
 
 
 def test_bad_pictures_alone_held_out_stop_nothing(folder: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_dry_run_writes_nothing(folder: Path) -> None:
     before = sorted(Path().rglob("*"))
     run = _train(folder, dry_run=True, on_event=told.append)
     assert (run.steps, run.weights) == (0, None)
-    assert run.facts["steps per second"] > 0
+    assert run.stats["steps per second"] > 0
     assert any("learning_rate" in str(event) for event in told)
     assert sorted(Path().rglob("*")) == before
 
@@ -204,7 +204,7 @@ def test_another_architecture_is_not_resumed(folder: Path) -> None:
         ({"data.crop": "17"}, "multiple of 2"),
         ({"data.channels": "2"}, "1, 3"),
         ({"data.scales": "0,1"}, "data.scales"),
-        ({"data.test_share": "1"}, "test_share"),
+        ({"data.test_fraction": "1"}, "test_fraction"),
         ({"loop.stepz": "1"}, "loop.steps"),
         ({"network.name": "no-such"}, "unet"),
         ({"device": "abacus"}, "abacus"),
@@ -213,7 +213,7 @@ def test_another_architecture_is_not_resumed(folder: Path) -> None:
         ({"start_from": "no-such"}, "no-such"),
         ({"data.include": "*.tif"}, "tif"),
         ({"optimizer.learning_rate": "0"}, "learning_rate"),
-        ({"losses.adversarial_weight": "1", "opponent.within": "true"}, "holes to judge"),
+        ({"losses.adversarial_weight": "1", "discriminator.mask_loss": "true"}, "holes to judge"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -20,7 +20,7 @@ HELPERS = {
         "resample", "spec", "third_party", "weight_transfer",
     },
     "tasks": {
-        "running", "prepared", "publishing", "starting", "converting", "restoration", "mask_files",
+        "running", "prepared", "configuring", "publishing", "starting", "converting", "restoration", "mask_files",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
     "metrics": {"report"},

@@ -1,6 +1,6 @@
 """Finding scratches, cracks, dust and losses in old photographs: by a network that was taught on clean ones made old and worn.
 
-The network (`restore train scratches`, `restore.datasets.wear`) tells each pixel's chance of being a mark; a pixel of some chance counts
+The network (`restore train scratches`, `restore.datasets.defects`) tells each pixel's chance of being a mark; a pixel of some chance counts
 where it belongs to one of a high chance (hysteresis, Canny 1986).
 """
 

@@ -64,7 +64,10 @@ METHODS: Mapping[str, Method] = {
         "detecting scratches and dust, from clean pictures", scratches_training.ScratchesConfig, scratches_training.prepare, "scratches"
     ),
     "cyclegan": Method(
-        "translating between two domains of pictures, both ways", translate_training.CycleGANConfig, translate_training.cyclegan, "translate",
+        "translating between two domains of pictures, both ways",
+        translate_training.CycleGANConfig,
+        translate_training.cyclegan,
+        "translate",
         "generator",
     ),
     "pix2pix": Method(

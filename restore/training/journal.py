@@ -43,7 +43,7 @@ class Meter:
         return progress
 
     def glance(self, step: int) -> Progress | None:
-        """Return the progress if nothing was reported for `QUIET` seconds; without losses, which only all processes together can average."""
+        """Return the progress if nothing was reported for `QUIET` seconds; without losses, which all processes would have to average."""
         return self._progress(step, {}) if time.perf_counter() - self.reported >= QUIET else None
 
     def _progress(self, step: int, losses: dict[str, float]) -> Progress:

@@ -163,7 +163,7 @@ def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatc
         "train", "denoise", "photos", "--steps", "10", "--seed", "3", "--set", "noise.sigma=1,2", "--on-collapse", "stop", "--dry-run"
     )
     assert code == 0
-    assert told["overrides"] == {"noise.sigma": "1,2", "loop.steps": "10", "seed": "3", "health.on_collapse": "stop"}
+    assert told["overrides"] == {"noise.sigma": "1,2", "loop.steps": "10", "seed": "3", "monitor.on_collapse": "stop"}
     assert (told["method"], told["dataset"], told["dry_run"], told["resume"]) == (
         "denoise",
         Path("photos"),

@@ -17,19 +17,20 @@ import torch
 from torch.utils.data import DataLoader
 
 from restore.datasets import crops, degrade
-from restore.datasets.crops import DamagedCrops, Pictures
+from restore.datasets.crops import DegradedCrops, Pictures
 
 Photos = Callable[..., Path]
 NOISE = degrade.NoiseConfig(sigma=(20.0, 20.0), poisson_share=0.5)
 
 
-def _dataset(files: list[Path], **rest: Any) -> DamagedCrops:
-    settings = {"crop": 16, "channels": 1, "seed": 1, "length": 12, "scales": (0.6, 1.0), "gain": (0.7, 1.0)}
-    return DamagedCrops(files, damage=partial(degrade.damage, config=NOISE), **{**settings, **rest})  # type: ignore[arg-type]
+def _dataset(files: list[Path], **rest: Any) -> DegradedCrops:
+    channels = rest.pop("channels", 1)
+    settings = {"crop": 16, "seed": 1, "length": 12, "scales": (0.6, 1.0), "gain": (0.7, 1.0)}
+    return DegradedCrops(Pictures(files, channels), degradation=partial(degrade.add_noise, config=NOISE), **{**settings, **rest})  # type: ignore[arg-type]
 
 
 def _same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(first[key], second[key]) for key in ("damaged", "clean", "noise"))
+    return all(torch.equal(first[key], second[key]) for key in ("input", "target", "noise"))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -38,12 +39,12 @@ def test_items_have_the_shapes_they_claim(photos: Photos, tmp_path: Path, channe
     files = sorted(photos(tmp_path, channels=stored).iterdir())
     for index in range(6):
         item = _dataset(files, channels=channels)[index]
-        assert item["damaged"].shape == item["clean"].shape == (channels, 16, 16)
+        assert item["input"].shape == item["target"].shape == (channels, 16, 16)
         assert item["noise"].shape == (1, 16, 16)
         assert {value.dtype for value in item.values()} == {torch.float32}
-        assert item["clean"].min() >= 0
-        assert item["clean"].max() <= 1
-        assert not torch.equal(item["clean"], item["damaged"])
+        assert item["target"].min() >= 0
+        assert item["target"].max() <= 1
+        assert not torch.equal(item["target"], item["input"])
 
 
 def test_an_item_depends_on_seed_and_index_alone(photos: Photos, tmp_path: Path) -> None:
@@ -71,9 +72,9 @@ def test_it_travels_to_a_spawned_worker(photos: Photos, tmp_path: Path) -> None:
     assert _same(pickle.loads(pickle.dumps(dataset))[3], dataset[3])
 
 
-def test_pictures_smaller_than_the_crop_are_mirrored(photos: Photos, tmp_path: Path) -> None:
+def test_pictures_smaller_than_the_crop_are_reflected(photos: Photos, tmp_path: Path) -> None:
     item = _dataset(sorted(photos(tmp_path, size=(5, 7)).iterdir()))[0]
-    assert item["clean"].shape == (1, 16, 16)
+    assert item["target"].shape == (1, 16, 16)
 
 
 def test_plain_crops_are_pieces_of_the_picture(
@@ -85,7 +86,7 @@ def test_plain_crops_are_pieces_of_the_picture(
     dataset = _dataset(files, scales=(1.0, 1.0), gain=(1.0, 1.0))
     turns = set()
     for index in range(12):
-        clean = dataset[index]["clean"][0].numpy()
+        clean = dataset[index]["target"][0].numpy()
         found = [
             (turn, flip)
             for turn in range(4)
@@ -97,15 +98,15 @@ def test_plain_crops_are_pieces_of_the_picture(
     assert len(turns) > 3
 
 
-def test_the_scaled_share_is_shrunk_and_the_rest_is_not(photos: Photos, tmp_path: Path) -> None:
+def test_the_scaled_fraction_is_shrunk_and_the_rest_is_not(photos: Photos, tmp_path: Path) -> None:
     files = sorted(photos(tmp_path, count=1).iterdir())
     windows = np.lib.stride_tricks.sliding_window_view(crops.read(files[0]).frame(0).shown()[:, :, 0], (16, 16))
-    dataset = _dataset(files, scales=(0.5, 0.6), scaled_share=0.5, gain=(1.0, 1.0), length=40)
+    dataset = _dataset(files, scales=(0.5, 0.6), scaled_fraction=0.5, gain=(1.0, 1.0), length=40)
     exact = 0
     for index in range(40):
-        clean = dataset[index]["clean"][0].numpy()
-        views = [np.rot90(view, turn) for view in (clean, clean[:, ::-1]) for turn in range(4)]
-        exact += any((np.abs(windows - view).max(axis=(2, 3)) < 1e-5).any() for view in views)
+        clean = dataset[index]["target"][0].numpy()
+        variants = [np.rot90(view, turn) for view in (clean, clean[:, ::-1]) for turn in range(4)]
+        exact += any((np.abs(windows - view).max(axis=(2, 3)) < 1e-5).any() for view in variants)
     assert 10 < exact < 30
 
 
@@ -118,7 +119,7 @@ def test_a_bad_picture_is_named_skipped_and_counted(
     dataset = _dataset(sorted(folder.iterdir()))
     with caplog.at_level(logging.WARNING):
         first = [dataset[index] for index in range(12)]
-    assert {path.name for path in dataset.pictures.bad} == {"broken.png", "text.png"}
+    assert {path.name for path in dataset.pictures.skipped} == {"broken.png", "text.png"}
     assert sum("broken.png" in message for message in caplog.messages) == 1
     assert sum("text.png" in message for message in caplog.messages) == 1
     assert all(_same(dataset[index], first[index]) for index in range(12)), "knowing the bad ones must change nothing"

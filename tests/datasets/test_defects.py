@@ -1,12 +1,12 @@
-"""Wear of old prints: seeded, of every kind, none where none is asked for, and apart from what makes the whole picture old."""
+"""Defects of old prints: seeded, of every kind, none where none is asked for, and separate from the global degradation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from restore.datasets import wear
-from restore.datasets.wear import KINDS, WearConfig
+from restore.datasets import defects
+from restore.datasets.defects import KINDS, DefectConfig
 
 
 def _picture(channels: int = 1) -> np.ndarray:
@@ -14,7 +14,7 @@ def _picture(channels: int = 1) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_every_mark_covers_some_of_the_picture_and_never_all(kind: str) -> None:
+def test_every_defect_covers_some_of_the_picture_and_never_all(kind: str) -> None:
     covers = [KINDS[kind](96, 128, np.random.default_rng(seed)) for seed in range(12)]
     for cover in covers:
         assert cover.shape == (96, 128)
@@ -27,9 +27,9 @@ def test_every_mark_covers_some_of_the_picture_and_never_all(kind: str) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_wear_is_its_seeds_alone_and_stays_a_picture(channels: int) -> None:
-    config, picture = WearConfig(unworn_share=0.0), _picture(channels)
-    first, second, other = (wear.wear(picture, np.random.default_rng(seed), config=config)[0] for seed in (1, 1, 2))
+def test_defects_depend_on_the_seed_alone_and_stay_in_range(channels: int) -> None:
+    config, picture = DefectConfig(clean_fraction=0.0), _picture(channels)
+    first, second, other = (defects.add_defects(picture, np.random.default_rng(seed), config=config)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, second)
     assert np.abs(first - other).max() > 0.1
     assert first.shape == picture.shape
@@ -38,36 +38,36 @@ def test_wear_is_its_seeds_alone_and_stays_a_picture(channels: int) -> None:
     np.testing.assert_array_equal(picture, _picture(channels))
 
 
-def test_what_is_marked_is_what_is_to_be_seen() -> None:
+def test_the_mask_holds_what_is_visible() -> None:
     picture = _picture(3)
-    worn = picture.copy()
-    worn[10:12, 20:60] += 0.3
-    worn[40, 20:60] += 0.01  # nobody sees that
-    marked = wear.marked(picture, worn)
-    assert marked.shape == picture.shape
-    assert marked[10:12, 20:60].all()
-    assert marked.sum() == 2 * 40 * 3
+    degraded = picture.copy()
+    degraded[10:12, 20:60] += 0.3
+    degraded[40, 20:60] += 0.01  # nobody sees that
+    mask = defects.defect_mask(picture, degraded)
+    assert mask.shape == picture.shape
+    assert mask[10:12, 20:60].all()
+    assert mask.sum() == 2 * 40 * 3
 
 
-def test_some_are_not_worn_at_all() -> None:
+def test_some_crops_have_no_defects() -> None:
     picture = _picture()
-    made = [wear.wear(picture, np.random.default_rng(seed), config=WearConfig(unworn_share=0.5))[0] for seed in range(40)]
-    assert 8 < sum(np.array_equal(one, picture) for one in made) < 32
+    results = [defects.add_defects(picture, np.random.default_rng(seed), config=DefectConfig(clean_fraction=0.5))[0] for seed in range(40)]
+    assert 8 < sum(np.array_equal(one, picture) for one in results) < 32
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_ageing_keeps_the_picture_in_range(channels: int) -> None:
+def test_global_degradation_keeps_the_range(channels: int) -> None:
     picture = np.random.default_rng(0).random((48, 64, channels), np.float32)
     for seed in range(10):
-        aged = wear.age(picture, np.random.default_rng(seed), config=WearConfig())
-        assert aged.shape == picture.shape
-        assert aged.dtype == np.float32
-        assert 0 <= aged.min() <= aged.max() <= 1
+        degraded = defects.degrade_globally(picture, np.random.default_rng(seed), config=DefectConfig())
+        assert degraded.shape == picture.shape
+        assert degraded.dtype == np.float32
+        assert 0 <= degraded.min() <= degraded.max() <= 1
 
 
 @pytest.mark.parametrize(
-    ("settings", "word"), [({"marks": (0, 3)}, "marks"), ({"marks": (5, 3)}, "marks"), ({"dark_share": 1.5}, "dark_share")]
+    ("settings", "word"), [({"count": (0, 3)}, "count"), ({"count": (5, 3)}, "count"), ({"dark_fraction": 1.5}, "dark_fraction")]
 )
 def test_unusable_settings_are_refused(settings: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=word):
-        WearConfig(**settings)  # type: ignore[arg-type]
+        DefectConfig(**settings)  # type: ignore[arg-type]

@@ -64,14 +64,14 @@ def test_jpeg_is_what_a_file_would_hold(smooth: Smooth, channels: int) -> None:
 
 
 EVERYTHING = NoiseConfig(
-    poisson_share=0.4, correlated_share=0.4, round_share=0.5, jpeg_share=0.4, map_error=0.2
+    poisson_share=0.4, correlated_fraction=0.4, round_fraction=0.5, jpeg_fraction=0.4, map_error=0.2
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_same_seed_gives_the_same_damage(smooth: Smooth, channels: int) -> None:
     picture = smooth(32, 40, channels)
-    results = [[degrade.damage(picture, _rng(seed), EVERYTHING) for seed in range(12)] for _ in range(2)]
+    results = [[degrade.add_noise(picture, _rng(seed), EVERYTHING) for seed in range(12)] for _ in range(2)]
     for first, second in zip(*results, strict=True):
         assert np.array_equal(first[0], second[0])
         assert np.array_equal(first[1], second[1])
@@ -84,26 +84,26 @@ def test_the_same_seed_gives_the_same_damage(smooth: Smooth, channels: int) -> N
         assert level.min() >= 0
 
 
-def test_the_shares_are_chances(smooth: Smooth) -> None:
+def test_the_fractions_are_probabilities(smooth: Smooth) -> None:
     always = NoiseConfig(sigma=(10.0, 10.0), poisson_share=1.0, counts=(50.0, 50.0), readout=(0.0, 0.0))
-    _, level = degrade.damage(np.full((32, 32, 1), 0.5, np.float32), _rng(), always)
+    _, level = degrade.add_noise(np.full((32, 32, 1), 0.5, np.float32), _rng(), always)
     assert level.mean() == pytest.approx((0.5 / 50) ** 0.5, rel=0.1)
-    never = NoiseConfig(sigma=(10.0, 10.0), round_share=1.0)
-    noisy, level = degrade.damage(smooth(32, 32), _rng(), never)
+    never = NoiseConfig(sigma=(10.0, 10.0), round_fraction=1.0)
+    noisy, level = degrade.add_noise(smooth(32, 32), _rng(), never)
     assert level.mean() == pytest.approx(10 / 255)
     np.testing.assert_array_equal(noisy, degrade.to_8_bits(noisy))
 
 
 def test_after_jpeg_the_level_told_is_what_is_left_to_see(smooth: Smooth) -> None:
-    config = NoiseConfig(sigma=(8.0, 8.0), jpeg_share=1.0, jpeg_quality=(50, 50))
+    config = NoiseConfig(sigma=(8.0, 8.0), jpeg_fraction=1.0, jpeg_quality=(50, 50))
     picture = smooth(64, 64)
-    noisy, level = degrade.damage(picture, _rng(), config)
+    noisy, level = degrade.add_noise(picture, _rng(), config)
     assert level.mean() == pytest.approx(NoiseLevel.of(noisy - picture).sigma() / 255)
     assert level.mean() < 4 / 255
 
 
 def test_the_map_errs_as_told(smooth: Smooth) -> None:
     config = NoiseConfig(sigma=(20.0, 20.0), map_error=0.1)
-    levels = [float(degrade.damage(smooth(8, 8), _rng(seed), config)[1].mean()) * 255 for seed in range(300)]
+    levels = [float(degrade.add_noise(smooth(8, 8), _rng(seed), config)[1].mean()) * 255 for seed in range(300)]
     assert np.std(np.log(levels)) == pytest.approx(0.1, rel=0.15)
     assert np.exp(np.mean(np.log(levels))) == pytest.approx(20, rel=0.03)

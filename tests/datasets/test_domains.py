@@ -12,13 +12,22 @@ import torch
 from PIL import Image
 
 from restore.datasets import domains
+from restore.datasets.crops import Pictures
+from restore.datasets.domains import CropConfig, PairedCrops, UnpairedCrops
 
 Photos = Callable[..., Path]
 
 
-def _crops(found: domains.Domains, **rest: object) -> domains.DomainCrops:
-    settings: dict[str, object] = {"paired": False, "crop": 16, "channels": 1, "seed": 3, "length": 8, "joined": found.joined}
-    return domains.DomainCrops(*found.train, **(settings | rest))  # type: ignore[arg-type]
+def _crops(
+    found: domains.Domains, crop: CropConfig | None = None, *, paired: bool = False, channels: int = 1, length: int = 8
+) -> PairedCrops | UnpairedCrops:
+    source = Pictures(found.train[0], channels)
+    target = source if found.side_by_side else Pictures(found.train[1], channels)
+    return (PairedCrops if paired else UnpairedCrops)(source, target, crop or CropConfig(16), seed=3, length=length)
+
+
+def _names(paired: bool) -> tuple[str, str]:
+    return ("input", "target") if paired else ("source", "target")
 
 
 @pytest.mark.parametrize("names", [("source", "target"), ("damaged", "clean"), ("labels", "photo"), ("A", "B"), ("trainA", "trainB")])
@@ -26,7 +35,7 @@ def _crops(found: domains.Domains, **rest: object) -> domains.DomainCrops:
 def test_every_layout_is_known(photos: Photos, tmp_path: Path, names: tuple[str, str], paired: bool) -> None:
     for name in names:
         photos(tmp_path / name, 6)
-    found = domains.find(tmp_path, paired=paired, share=0.2)
+    found = domains.find(tmp_path, paired=paired, fraction=0.2)
     for side, name in enumerate(names):
         assert {path.parent.name for path in found.train[side] + found.test[side]} == {name}
         assert len(found.train[side]) + len(found.test[side]) == 6
@@ -46,16 +55,16 @@ def test_named_splits_are_kept(photos: Photos, tmp_path: Path, layout: str) -> N
     assert [len(files) for files in (*found.train, *found.test)] == [2, 2, 1, 1]
 
 
-def test_heaps_that_lie_otherwise_are_found_by_patterns(photos: Photos, tmp_path: Path) -> None:
+def test_domains_in_another_layout_are_found_by_patterns(photos: Photos, tmp_path: Path) -> None:
     for name, count in (("photos/mine", 4), ("photos/yours", 3), ("art", 3)):
         photos(tmp_path / name, count)
     include = (("photos/mine/*", "photos/yours/*"), ("art/*",))
-    found = domains.find(tmp_path, paired=False, share=0.3, include=include)
+    found = domains.find(tmp_path, paired=False, fraction=0.3, include=include)
     assert [len(found.train[side]) + len(found.test[side]) for side in (0, 1)] == [7, 3]
     assert {path.parent.name for path in found.train[1] + found.test[1]} == {"art"}
     assert not set(found.train[0]) & set(found.test[0])
     for paired, wrong in ((True, include), (False, (include[0], ())), (False, ((), include[1]))):
-        with pytest.raises(ValueError, match="two heaps without pairs"):
+        with pytest.raises(ValueError, match="two domains without pairs"):
             domains.find(tmp_path, paired=paired, include=wrong)
     with pytest.raises(ValueError, match="no picture matches the include pattern 'poems"):
         domains.find(tmp_path, paired=False, include=(("poems/*",), ("art/*",)))
@@ -65,12 +74,12 @@ def test_heaps_that_lie_otherwise_are_found_by_patterns(photos: Photos, tmp_path
 
 def test_side_by_side_pairs(photos: Photos, tmp_path: Path) -> None:
     photos(tmp_path, 6, size=(24, 48))
-    found = domains.find(tmp_path, paired=True, share=0.2)
-    assert found.joined
-    item = _crops(found, paired=True, crop=24, flip=False)[0]
+    found = domains.find(tmp_path, paired=True, fraction=0.2)
+    assert found.side_by_side
+    item = _crops(found, CropConfig(24, flip=False), paired=True)[0]
     halves = [np.asarray(Image.open(path)).astype(np.float32) / 255 for path in found.train[0]]
     assert any(
-        np.allclose(item["source"][0], both[:, :24]) and np.allclose(item["target"][0], both[:, 24:]) for both in halves
+        np.allclose(item["input"][0], both[:, :24]) and np.allclose(item["target"][0], both[:, 24:]) for both in halves
     )
 
 
@@ -100,28 +109,28 @@ def test_pairs_without_a_partner_are_named(photos: Photos, tmp_path: Path) -> No
 def test_items_depend_on_seed_and_index_alone(photos: Photos, tmp_path: Path, paired: bool) -> None:
     for name in ("source", "target"):
         photos(tmp_path / name, 3, channels=3)
-    found = domains.find(tmp_path, paired=paired, share=0)
-    first, second = (_crops(found, paired=paired, channels=3, sides=(20, 30)) for _ in range(2))
+    found = domains.find(tmp_path, paired=paired, fraction=0)
+    first, second = (_crops(found, CropConfig(16, (20, 30)), paired=paired, channels=3) for _ in range(2))
     second[5]
     for index in range(8):
-        for name in ("source", "target"):
+        for name in _names(paired):
             assert first[index][name].shape == (3, 16, 16)
             assert torch.equal(first[index][name], second[index][name])
-    assert len({float(first[index]["source"].sum()) for index in range(8)}) > 4
+    assert len({float(first[index][_names(paired)[0]].sum()) for index in range(8)}) > 4
 
 
 def test_a_pair_is_cropped_and_flipped_alike(photos: Photos, tmp_path: Path) -> None:
     photos(tmp_path / "source", 3)
     shutil.copytree(tmp_path / "source", tmp_path / "target")
-    dataset = _crops(domains.find(tmp_path, paired=True, share=0), paired=True, sides=(18, 30))
+    dataset = _crops(domains.find(tmp_path, paired=True, fraction=0), CropConfig(16, (18, 30)), paired=True)
     for index in range(8):
-        assert torch.equal(dataset[index]["source"], dataset[index]["target"])
+        assert torch.equal(dataset[index]["input"], dataset[index]["target"])
 
 
-def test_what_is_smaller_than_the_crop_is_mirrored_outwards(photos: Photos, tmp_path: Path) -> None:
+def test_what_is_smaller_than_the_crop_is_reflected_outwards(photos: Photos, tmp_path: Path) -> None:
     for name in ("source", "target"):
         photos(tmp_path / name, 2, size=(10, 40))
-    item = _crops(domains.find(tmp_path, paired=False, share=0), crop=32)[0]
+    item = _crops(domains.find(tmp_path, paired=False, fraction=0), CropConfig(32))[0]
     assert item["source"].shape == (1, 32, 32)
     assert torch.isfinite(item["source"]).all()
 
@@ -132,25 +141,25 @@ def test_a_corrupt_file_is_named_skipped_and_counted(photos: Photos, tmp_path: P
         photos(tmp_path / name, 3)
     broken = tmp_path / "source" / "1.png"
     broken.write_bytes(broken.read_bytes()[:60])
-    dataset = _crops(domains.find(tmp_path, paired=paired, share=0), paired=paired, length=30)
+    dataset = _crops(domains.find(tmp_path, paired=paired, fraction=0), paired=paired, length=30)
     for index in range(30):
         dataset[index]
-    assert list(dataset.bad) == [broken]
+    assert list(dataset.skipped) == [broken]
 
 
 def test_pairs_of_unequal_size_are_left_out(photos: Photos, tmp_path: Path) -> None:
     photos(tmp_path / "source", 3)
     photos(tmp_path / "target", 3)
     Image.new("L", (30, 30)).save(tmp_path / "target" / "2.png")
-    dataset = _crops(domains.find(tmp_path, paired=True, share=0), paired=True, length=30)
+    dataset = _crops(domains.find(tmp_path, paired=True, fraction=0), paired=True, length=30)
     for index in range(30):
         dataset[index]
-    assert [path.name for path in dataset.bad] == ["2.png"]
-    assert "differ in size" in next(iter(dataset.bad.values()))
+    assert [path.name for path in dataset.skipped] == ["2.png"]
+    assert "differ in size" in next(iter(dataset.skipped.values()))
 
 
 def test_gray_and_colour_may_be_mixed(photos: Photos, tmp_path: Path) -> None:
     photos(tmp_path / "source", 3, channels=1)
     photos(tmp_path / "target", 3, channels=3)
-    item = _crops(domains.find(tmp_path, paired=False, share=0), channels=3)[0]
+    item = _crops(domains.find(tmp_path, paired=False, fraction=0), channels=3)[0]
     assert item["source"].shape == item["target"].shape == (3, 16, 16)

@@ -80,29 +80,29 @@ def test_a_dataset_by_path_or_name(root: Path, tmp_path: Path) -> None:
 def test_train_and_test_folders_are_the_split(photos: Photos, tmp_path: Path) -> None:
     for side in ("train", "test"):
         photos(tmp_path / side, 2)
-    train, test = folders.split(folders.pictures(tmp_path), tmp_path, share=0.9, seed=0)
+    train, test = folders.split(folders.pictures(tmp_path), tmp_path, fraction=0.9, seed=0)
     assert _names(tmp_path, train) == ["train/0.png", "train/1.png"]
     assert _names(tmp_path, test) == ["test/0.png", "test/1.png"]
 
 
 def test_a_drawn_split_moves_none_when_pictures_are_added(tmp_path: Path) -> None:
     files = [tmp_path / f"{index}.png" for index in range(200)]
-    train, test = folders.split(files[:150], tmp_path, share=0.2, seed=3)
+    train, test = folders.split(files[:150], tmp_path, fraction=0.2, seed=3)
     assert sorted(train + test) == sorted(files[:150])
     assert 15 <= len(test) <= 45
-    more_train, more_test = folders.split(files, tmp_path, share=0.2, seed=3)
+    more_train, more_test = folders.split(files, tmp_path, fraction=0.2, seed=3)
     assert set(train) <= set(more_train)
     assert set(test) <= set(more_test)
-    assert folders.split(files[:150], tmp_path, share=0.2, seed=4) != (train, test)
+    assert folders.split(files[:150], tmp_path, fraction=0.2, seed=4) != (train, test)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-@pytest.mark.parametrize("share", [0.0, 0.05, 0.99])
-def test_something_is_left_to_train_on(tmp_path: Path, count: int, share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.0, 0.05, 0.99])
+def test_something_is_left_to_train_on(tmp_path: Path, count: int, fraction: float) -> None:
     for seed in range(10):
         train, test = folders.split(
-            [tmp_path / f"{index}.png" for index in range(count)], tmp_path, share=share, seed=seed
+            [tmp_path / f"{index}.png" for index in range(count)], tmp_path, fraction=fraction, seed=seed
         )
         assert train
         assert len(train) + len(test) == count
-        assert bool(test) == (share > 0 and count > 1)
+        assert bool(test) == (fraction > 0 and count > 1)

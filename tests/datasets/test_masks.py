@@ -1,4 +1,4 @@
-"""Holes to learn from: seeded, of the share that their preset says, and never all or nothing."""
+"""Holes to learn from: seeded, of the fraction that their preset says, and never all or nothing."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from restore.networks.inpainter import HOLE
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 @pytest.mark.parametrize("size", [(64, 64), (96, 160), (256, 256)])
-def test_a_mask_is_its_seeds_alone_and_of_the_presets_share(preset: str, size: tuple[int, int]) -> None:
-    config, shares = MaskConfig(preset=preset), []  # type: ignore[arg-type]
+def test_a_mask_is_its_seeds_alone_and_of_the_presets_fraction(preset: str, size: tuple[int, int]) -> None:
+    config, fractions = MaskConfig(preset=preset), []  # type: ignore[arg-type]
     for seed in range(12):
         mask = masks.draw(*size, np.random.default_rng(seed), config)
         assert mask.shape == (*size, 1)
         assert set(np.unique(mask)) == {0.0, 1.0}
-        assert mask.mean() <= PRESETS[preset].share[1]
-        shares.append(mask.mean())
+        assert mask.mean() <= PRESETS[preset].fraction[1]
+        fractions.append(mask.mean())
         np.testing.assert_array_equal(mask, masks.draw(*size, np.random.default_rng(seed), config))
-    assert np.mean(shares) > PRESETS[preset].share[0]
+    assert np.mean(fractions) > PRESETS[preset].fraction[0]
 
 
 def test_wide_holes_are_wider_than_narrow_ones() -> None:
@@ -44,7 +44,7 @@ def test_every_kind_draws_something(kind: str) -> None:
 
 def test_damage_takes_the_hole_and_leaves_the_rest() -> None:
     picture = np.random.default_rng(0).random((64, 64, 3), np.float32)
-    damaged, mask = masks.damage(picture, np.random.default_rng(1), config=MaskConfig())
+    damaged, mask = masks.cut_holes(picture, np.random.default_rng(1), config=MaskConfig())
     assert (damaged[mask[:, :, 0] > 0] == np.float32(HOLE)).all()
     np.testing.assert_array_equal(damaged[mask[:, :, 0] == 0], picture[mask[:, :, 0] == 0])
 

@@ -224,8 +224,8 @@ def test_it_learns_and_is_used_by_name(tmp_path: Path, photos: Callable[..., Pat
     monkeypatch.chdir(tmp_path)
     small = {
         "network.widths": "8,8,12", "network.dilations": "1,2", "data.crop": "32", "loop.steps": "3", "loop.batch_size": "2",
-        "opponent.width": "4", "losses.perceptual_weight": "0", "loop.workers": "0", "precision": "fp32",
-        "opponent.network": "patchgan", "losses.matching_weight": "1",
+        "discriminator.width": "4", "losses.perceptual_weight": "0", "loop.workers": "0", "precision": "fp32",
+        "discriminator.network": "patchgan", "losses.feature_matching_weight": "1",
     }  # fmt: skip
     run = restore.train("inpaint", photos(tmp_path / "photos"), overrides=small, out=tmp_path / "runs/mine")
     assert run.weights is not None

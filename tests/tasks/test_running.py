@@ -48,7 +48,7 @@ def test_another_precision_is_told(begun: tuple[Path, Path]) -> None:
 
 def test_half_precision_does_not_mix(begun: tuple[Path, Path]) -> None:
     before = (begun[1] / "config.toml").read_text()
-    with pytest.raises(ValueError, match="fp32 and cannot go on in fp16"):
+    with pytest.raises(ValueError, match="fp32 and cannot continue in fp16"):
         _go_on(*begun, precision="fp16")
     assert (begun[1] / "config.toml").read_text() == before
 

@@ -15,18 +15,18 @@ from restore.training import config
 
 SMALL = {
     "network.width": "4", "network.levels": "2", "network.refine": "1", "data.crop": "32", "loop.steps": "2", "loop.batch_size": "2",
-    "precision": "fp32", "wear.unworn_share": "0",
+    "precision": "fp32", "defects.clean_fraction": "0",
 }  # fmt: skip
 
 
-def test_what_is_wanted_is_where_the_picture_was_worn(photos: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_target_is_the_mask_of_the_defects(photos: Callable[..., Path], tmp_path: Path) -> None:
     dataset = prepare(photos(tmp_path / "in"), config.resolve(ScratchesConfig, None, SMALL)).dataset
     items = [dataset[index] for index in range(4)]
     for item in items:
-        assert set(item["clean"].unique().tolist()) <= {0.0, 1.0}
-        assert item["damaged"].shape == item["clean"].shape
-        assert len(item["damaged"].unique()) > 2
-    assert 0 < torch.stack([item["clean"] for item in items]).mean() < 0.9
+        assert set(item["target"].unique().tolist()) <= {0.0, 1.0}
+        assert item["input"].shape == item["target"].shape
+        assert len(item["input"].unique()) > 2
+    assert 0 < torch.stack([item["target"] for item in items]).mean() < 0.9
 
 
 def test_it_learns_and_is_no_filler(photos: Callable[..., Path], tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 import restore
+from restore import limits
 from restore.tasks import METHODS
 from restore.tasks.restoration import RestorationConfig
-from restore.training import config, limits
+from restore.training import config
 
 HOSTILE = (
     "nan", "inf", "-inf", "-1", "0", "1e9", "1e308", "1000000000", str(10**18), str(10**30), "9" * 5000, "x" * 100_000, "", "-0.0",
@@ -86,7 +87,7 @@ def test_hostile_values_are_refused_in_one_line_or_within_their_range(method: st
 
 @pytest.mark.parametrize("method", METHODS)
 def test_hostile_values_of_a_file_are_refused_alike(method: str, tmp_path: Path) -> None:
-    for key in ("loop.steps", "loop.batch_size", "data.crop", "optimizer.learning_rate", "data.test_share", "seed"):
+    for key in ("loop.steps", "loop.batch_size", "data.crop", "optimizer.learning_rate", "data.test_fraction", "seed"):
         group, _, name = key.rpartition(".")
         for text in ("nan", "inf", "-1", str(10**18) + "000", "[1, 2]", "{}", '"many"', "true", "[[1]]"):
             file = tmp_path / "a.toml"
@@ -115,8 +116,8 @@ def test_a_hostile_file_is_one_line(tmp_path: Path, content: bytes, word: str) -
 
 SMALL = {
     "denoise": {"network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16"},
-    "cyclegan": {"generator.width": "4", "generator.blocks": "1", "data.crop": "32", "data.sides": "0,0", "opponent.width": "4"},
-    "pix2pix": {"generator.width": "4", "generator.levels": "4", "data.crop": "32", "data.sides": "0,0", "opponent.width": "4"},
+    "cyclegan": {"generator.width": "4", "generator.blocks": "1", "data.crop": "32", "data.sides": "0,0", "discriminator.width": "4"},
+    "pix2pix": {"generator.width": "4", "generator.levels": "4", "data.crop": "32", "data.sides": "0,0", "discriminator.width": "4"},
     "upscale": {"network.width": "8", "network.blocks": "1", "data.crop": "16"},
     "inpaint": {
         "network.widths": "8,8", "network.dilations": "1", "data.crop": "16", "losses.adversarial_weight": "0",
@@ -135,8 +136,8 @@ HUGE = [
     ("cyclegan", {"generator.width": "4096", "generator.blocks": "256"}, "make it smaller"),
     ("cyclegan", {"data.sides": "65536,65536"}, "data.sides"),
     ("pix2pix", {"generator.width": "4096", "generator.levels": "5"}, "make it smaller"),
-    ("pix2pix", {"opponent.width": "4096"}, "opponent.width"),
-    ("denoise", {"losses.adversarial_weight": "1", "opponent.width": "4096"}, "opponent.width"),
+    ("pix2pix", {"discriminator.width": "4096"}, "discriminator.width"),
+    ("denoise", {"losses.adversarial_weight": "1", "discriminator.width": "4096"}, "discriminator.width"),
 ]  # fmt: skip
 
 
@@ -178,7 +179,7 @@ def test_hostile_texts_are_one_line_before_anything_is_written(tmp_path: Path, p
 
 
 def _needed(key: str) -> dict[str, str]:
-    """What else must be set for a setting to be looked at."""
-    if key.startswith("opponent."):
+    """What else must be set for a setting to have an effect."""
+    if key.startswith("discriminator."):
         return {"losses.adversarial_weight": "1"}
     return {"data.target": "A/*"} if key == "data.source" else {"data.source": "A/*"} if key == "data.target" else {}

@@ -23,7 +23,8 @@ Photos = Callable[..., Path]
 SMALL = {"network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16", "loop.batch_size": "2", "precision": "fp32", "device": "cpu"}
 BASE = {key: value for key, value in SMALL.items() if not key.startswith("network.")}
 PAIRED = {
-    "generator.width": "4", "generator.levels": "4", "data.crop": "32", "data.sides": "32,40", "opponent.width": "4", "loop.steps": "1",
+    "generator.width": "4", "generator.levels": "4", "data.crop": "32", "data.sides": "32,40", "discriminator.width": "4",
+    "loop.steps": "1",
     "loop.batch_size": "1", "precision": "fp32", "device": "cpu",
 }  # fmt: skip
 CYCLE = {key: value for key, value in PAIRED.items() if key != "generator.levels"} | {"generator.blocks": "1"}
@@ -51,7 +52,7 @@ MISTAKES = [
     {"network.widths": "8,16"},
     {"network.blocks": "2,1"},
     {"optimizer.name": "adam"},
-    {"losses.adversarial_weight": "1", "opponent.width": "4"},
+    {"losses.adversarial_weight": "1", "discriminator.width": "4"},
     {"data.crop": "15"},
     {"optimizer.learning_rate": "nan"},
     {"data.channels": "3"},
@@ -181,7 +182,7 @@ def test_a_setting_that_the_weights_cannot_have_is_named(folder: Path, overrides
 
 
 def test_weights_of_another_task_or_program_start_nothing(folder: Path, weights_file: Callable[..., Path]) -> None:
-    with pytest.raises(ValueError, match="made to upscale, not to denoise"):
+    with pytest.raises(ValueError, match="upscale weights; the run needs denoise weights"):
         _train(folder, 1, base=BASE, overrides={"start_from": "upscale-x4"})
     weights_file(Path("odd.safetensors"), network="third_party")
     with pytest.raises(ValueError, match="cannot be trained"):
@@ -203,7 +204,9 @@ def test_an_upscaler_starts_from_what_ships(folder: Path, name: str) -> None:
 def test_a_translator_and_a_finder_start_from_what_ships(tmp_path: Path, photos: Photos, folder: Path) -> None:
     for part in ("A", "B"):
         photos(tmp_path / "d" / part, channels=3)
-    base = {"data.crop": "64", "data.sides": "64,64", "loop.batch_size": "1", "opponent.width": "4", "precision": "fp32", "device": "cpu"}
+    base = {
+        "data.crop": "64", "data.sides": "64,64", "loop.batch_size": "1", "discriminator.width": "4", "precision": "fp32", "device": "cpu",
+    }  # fmt: skip
     for method, name, out in (("pix2pix", "facades", "runs/p"), ("cyclegan", "photo2paint", "runs/c")):
         _train(tmp_path / "d", 1, out, method=method, base=base, overrides={"start_from": name, "data.crop": "64"})
         ours, theirs = weights.find(out).recipe["settings"], weights.find(name).recipe["settings"]
@@ -289,9 +292,9 @@ def test_held_out_folders_are_never_trained_on(
         photos(tmp_path / "joined" / part, count=count, size=(40, 80), channels=3)
     small = {**SMALL, "loop.steps": "1"}
     run = restore.train("denoise", tmp_path / "flat", overrides=small, out="runs/n")
-    assert (run.facts["training pictures"], run.facts["held-out pictures"]) == (3, 2)
+    assert (run.stats["training pictures"], run.stats["held-out pictures"]) == (3, 2)
     run = restore.train("pix2pix", tmp_path / "joined", overrides=PAIRED, out="runs/p")
-    assert run.facts["source pictures"] == 3
+    assert run.stats["source pictures"] == 3
 
 
 def test_two_trainings_into_one_folder_end_with_one_of_them_refused(folder: Path) -> None:

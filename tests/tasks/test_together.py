@@ -14,7 +14,7 @@ import pytest
 import torch
 from train_together import train
 
-from restore.processes import Processes
+from restore.processes import ProcessGroup
 from restore.training import checkpoint
 
 SCRIPT = Path(__file__).with_name("train_together.py")
@@ -43,7 +43,7 @@ def _numbers(state: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
 
 def _losses(folder: Path) -> list[dict[str, float]]:
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "images_per_second"} for row in rows if "verdict" not in row]
+    return [{key: value for key, value in row.items() if key != "images_per_second"} for row in rows if "diagnosis" not in row]
 
 
 @pytest.mark.parametrize("method", ["cyclegan", "denoise", pytest.param("pix2pix", marks=pytest.mark.slow)])
@@ -57,7 +57,7 @@ def test_two_processes_are_one_with_their_batches_together(photos: Photos, tmp_p
         assert together == pytest.approx(alone, rel=2e-3, abs=1e-5)
     first, second = (torch.load(tmp_path / "two" / f"process-{index}.pt", weights_only=True) for index in range(2))
     for (name, mine), (_, other) in zip(_numbers(first), _numbers(second), strict=True):
-        assert "pool" in name or torch.equal(mine, other), name
+        assert "image_buffer" in name or torch.equal(mine, other), name
     # what two wrote, one goes on with
     train(method, tmp_path / "pairs", tmp_path / "two", 4, resume=True)
     assert torch.load(tmp_path / "two" / checkpoint.NAME, weights_only=True)["step"] == 4
@@ -65,6 +65,6 @@ def test_two_processes_are_one_with_their_batches_together(photos: Photos, tmp_p
 
 
 def test_a_batch_that_cannot_be_divided_is_refused() -> None:
-    assert Processes(2, 1).share(6, "loop.batch_size") == 3
+    assert ProcessGroup(2, 1).per_process(6, "loop.batch_size") == 3
     with pytest.raises(ValueError, match=r"loop\.batch_size must be a multiple of the 2 processes"):
-        Processes(2, 1).share(5, "loop.batch_size")
+        ProcessGroup(2, 1).per_process(5, "loop.batch_size")

@@ -19,13 +19,13 @@ from restore.tasks.prepared import Prepared
 
 COMMON = {
     "device": "cpu", "precision": "fp32", "loop.batch_size": "4", "loop.log_every": "1", "loop.checkpoint_every": "2",
-    "opponent.width": "4", "health.every": "2",
+    "discriminator.width": "4", "monitor.every": "2",
 }  # fmt: skip
 OWN = {
     "cyclegan": {"generator.width": "4", "generator.blocks": "1", "data.crop": "32", "data.sides": "32,40"},
     "pix2pix": {"generator.width": "4", "generator.levels": "3", "generator.dropout": "0", "data.crop": "32", "data.sides": "32,40"},
     "denoise": {"network.widths": "4,8", "network.blocks": "1,1", "data.crop": "32", "losses.adversarial_weight": "0.01",
-                "opponent.optimizer.beta1": "0.5"},
+                "discriminator.optimizer.beta1": "0.5"},
 }  # fmt: skip
 
 
@@ -41,10 +41,10 @@ def train(method: str, dataset: Path, out: Path, steps: int, *, resume: bool = F
     overrides = {"loop.steps": str(steps)} | ({} if resume else COMMON | OWN[method])
     with patch.object(running, "METHODS", {method: replace(known, prepare=prepare)}):
         run = running.train(method, dataset, overrides=overrides, out=out, resume=resume)
-    index = processes.current().index
-    assert (run.weights is not None) == (index == 0)
-    torch.save(kept[0].trainer.state_dict(), out / f"process-{index}.pt")
-    (out / f"process-{index}.json").write_text(json.dumps({"steps": run.steps, "count": processes.current().count}))
+    rank = processes.current().rank
+    assert (run.weights is not None) == (rank == 0)
+    torch.save(kept[0].trainer.state_dict(), out / f"process-{rank}.pt")
+    (out / f"process-{rank}.json").write_text(json.dumps({"steps": run.steps, "count": processes.current().world_size}))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def test_a_plot_shows_each_loss_and_each_verdict(tmp_path: Path) -> None:
     assert path is not None
     without = np.asarray(Image.open(path).convert("RGB")).astype(int)
     with log.open("a") as file:
-        file.write(json.dumps({"step": 15, "verdict": "collapse", "text": "alike"}) + "\n")
+        file.write(json.dumps({"step": 15, "diagnosis": "collapse", "text": "alike"}) + "\n")
     loss_plot(tmp_path)
     red = np.asarray(Image.open(path).convert("RGB")).astype(int)
     assert without.shape == red.shape

@@ -68,7 +68,9 @@ def test_setting_what_is_so_already_changes_nothing(method: str) -> None:
     for group, values in config.as_dict(default).items():
         for key, value in values.items() if isinstance(values, dict) else ():
             if isinstance(value, int | float) and not isinstance(value, bool):
-                assert config.resolve(METHODS[method].config, None, {f"{group}.{key}": str(value)}) == default, f"{group}.{key}"
+                assert config.resolve(METHODS[method].config, None, {f"{group}.{key}": str(value)}) == default, (
+                    f"{group}.{key}"
+                )
 
 
 @pytest.mark.parametrize(

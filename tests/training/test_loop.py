@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from restore.training import checkpoint, journal, loop
-from restore.training.loop import LoopConfig, Progress
+from restore.training.journal import Progress
+from restore.training.loop import Hooks, LoopConfig
+from restore.training.train_state import TrainState
+from restore.training.trainer import Action, Diagnosis, StepOutput
 
 
 class Numbers(torch.utils.data.Dataset[dict[str, Tensor]]):
@@ -29,15 +32,24 @@ class Sum:
     def __init__(self, during: Callable[[int], object] = lambda step: None) -> None:
         self.seen: list[list[float]] = []
         self.first = self.second = self.noise = 0.0
-        self.during = during
+        self.during, self.scaled = during, 0
 
-    def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
         self.seen.append(batch["index"].tolist())
         self.first += float(batch["index"].sum())
         self.during(len(self.seen))
         self.second += float(batch["index"].sum())
         self.noise += float(torch.rand(1))
-        return {"pixel": torch.tensor(self.first)}
+        return StepOutput({"pixel": torch.tensor(self.first)})
+
+    def diagnostics(self, step: int) -> list[Diagnosis]:
+        return []
+
+    def scale_learning_rate(self) -> None:
+        self.scaled += 1
+
+    def train_states(self) -> dict[str, TrainState]:
+        return {}
 
     def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"all": torch.zeros(1, 1, 4, 4)}
@@ -73,26 +85,32 @@ def test_step_k_takes_the_items_of_its_place(tmp_path: Path) -> None:
     assert trainer.seen == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
 
 
-def test_the_run_is_told_logged_and_shown(tmp_path: Path) -> None:
-    told: list[Progress] = []
+def test_the_run_is_reported_logged_and_previewed(tmp_path: Path) -> None:
+    events: list[Progress] = []
     loop.run(
         Sum(), Numbers(), _config(5, preview_every=4), tmp_path, preview_batch={"index": torch.zeros(1)},
-        on_progress=told.append,
+        hooks=Hooks(on_event=events.append),
     )  # fmt: skip
-    assert [entry.step for entry in told] == _steps(tmp_path) == [2, 4, 5]
-    assert told[-1].losses == {"pixel": sum(range(15))}
-    assert told[-1].seconds_left == 0
+    assert [entry.step for entry in events] == _steps(tmp_path) == [2, 4, 5]
+    assert events[-1].losses == {"pixel": sum(range(15))}
+    assert events[-1].seconds_left == 0
     assert sorted(path.name for path in (tmp_path / "previews").iterdir()) == ["000000.png", "000004.png", "000005.png"]
     assert [path.name[:6] for path in (tmp_path / "tensorboard").iterdir()] == ["events"]
 
 
-def test_where_it_stands_is_told_between_the_lines_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_step_is_reported_between_the_lines_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "QUIET", 0.0)
-    told: list[Progress] = []
-    loop.run(Sum(), Numbers(), _config(5), tmp_path, on_progress=told.append)
-    assert [(entry.step, bool(entry.losses)) for entry in told] == [(1, False), (2, True), (3, False), (4, True), (5, True)]
+    events: list[Progress] = []
+    loop.run(Sum(), Numbers(), _config(5), tmp_path, hooks=Hooks(on_event=events.append))
+    assert [(entry.step, bool(entry.losses)) for entry in events] == [
+        (1, False),
+        (2, True),
+        (3, False),
+        (4, True),
+        (5, True),
+    ]
     assert _steps(tmp_path) == [2, 4, 5]
-    assert all(entry.images_per_second > 0 for entry in told)
+    assert all(entry.images_per_second > 0 for entry in events)
 
 
 @pytest.mark.parametrize("half", [4, 5])
@@ -145,13 +163,13 @@ def test_interrupted_and_resumed_equals_straight(tmp_path: Path, way: str) -> No
         if way == "within a step" and step == 6:
             signal.raise_signal(signal.SIGINT)
 
-    def told(progress: Progress) -> None:
+    def report(progress: Progress) -> None:
         if way == "between steps" and progress.step == 6:
             raise KeyboardInterrupt
 
     torch.manual_seed(0)
     with pytest.raises(KeyboardInterrupt):
-        loop.run(Sum(interrupt), Numbers(), _config(10), tmp_path / "stopped", on_progress=told)
+        loop.run(Sum(interrupt), Numbers(), _config(10), tmp_path / "stopped", hooks=Hooks(on_event=report))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert checkpoint.load(tmp_path / "stopped")["step"] == 6
     resumed = Sum()
@@ -171,8 +189,9 @@ def test_a_damaged_newest_checkpoint_costs_only_its_steps(tmp_path: Path) -> Non
 
 def test_a_loss_that_is_not_finite_stops_the_run_before_it_spoils_a_checkpoint(tmp_path: Path) -> None:
     class Exploding(Sum):
-        def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return super().step(batch) | ({"pixel": torch.tensor(float("nan"))} if len(self.seen) >= 6 else {})
+        def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
+            output = super().step(batch)
+            return StepOutput({"pixel": torch.tensor(float("nan"))}) if len(self.seen) >= 6 else output
 
     with pytest.raises(ValueError, match=r"pixel is no longer finite at step \d+.*lower learning rate"):
         loop.run(Exploding(), Numbers(), _config(100, log_every=50, checkpoint_every=4), tmp_path)
@@ -183,3 +202,31 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_spoils_a_checkpoint(t
 def test_numbers_below_one_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         LoopConfig(**{name: 0})
+
+
+class Collapsing(Sum):
+    """Reports a collapse once, at step 6."""
+
+    action: Action = "rollback"
+
+    def diagnostics(self, step: int) -> list[Diagnosis]:
+        return [Diagnosis("collapse", step, "all alike", self.action)] if step == 6 and not self.scaled else []
+
+
+def test_a_rollback_returns_to_the_checkpoint_and_halves_the_rates(tmp_path: Path) -> None:
+    trainer, events = Collapsing(), []
+    assert loop.run(trainer, Numbers(), _config(8), tmp_path, hooks=Hooks(on_event=events.append)) == 8
+    assert [batch[0] / 3 for batch in trainer.seen] == [0, 1, 2, 3, 4, 5, 4, 5, 6, 7]
+    assert trainer.scaled == 1
+    assert trainer.first == sum(range(24))
+    assert "step 6: all alike" in events
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["diagnosis"] for row in rows if "diagnosis" in row] == ["collapse"]
+
+
+def test_a_failure_mode_may_stop_the_run_after_a_checkpoint(tmp_path: Path) -> None:
+    trainer = Collapsing()
+    trainer.action = "stop"
+    with pytest.raises(ValueError, match=r"stopped at step 6.*all alike"):
+        loop.run(trainer, Numbers(), _config(8), tmp_path)
+    assert checkpoint.load(tmp_path)["step"] == 6

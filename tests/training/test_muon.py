@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from restore.gan.muon import Muon, orthogonalise
+from restore.training.muon import Muon, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (1, 8, 72), (2, 96, 24), (1, 1, 9)])

@@ -88,7 +88,14 @@ def test_without_locks_it_is_told_and_goes_on(
     assert (tmp_path / ".checkpoint.pt.77").exists()
 
 
-DRAFTS = (".checkpoint.pt.77", ".checkpoint-previous.pt.77", ".config.toml.8", ".losses.png.9", ".a b.safetensors.3", ".a b.md.3")
+DRAFTS = (
+    ".checkpoint.pt.77",
+    ".checkpoint-previous.pt.77",
+    ".config.toml.8",
+    ".losses.png.9",
+    ".a b.safetensors.3",
+    ".a b.md.3",
+)
 KEPT = (LOCK, "checkpoint.pt", "config.toml", ".hidden", ".safetensors", "a b.safetensors", ".bashrc.1")
 
 

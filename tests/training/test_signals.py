@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from restore.training import checkpoint, loop
-from restore.training.loop import LoopConfig
+from restore.training.loop import Hooks, LoopConfig
 from restore.training.signals import STOPPING, Stopping
+from restore.training.train_state import TrainState
+from restore.training.trainer import Diagnosis, StepOutput
 
 
 class Stopped(KeyboardInterrupt):
@@ -90,11 +92,20 @@ class Adding:
     def __init__(self, during: Callable[[str, int], None]) -> None:
         self.sum, self.steps, self.during, self.loss = 0.0, 0, during, 1.0
 
-    def step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
         self.steps += 1
         self.during("step", self.steps)
         self.sum += float(batch["index"].sum())
-        return {"pixel": torch.tensor(self.loss)}
+        return StepOutput({"pixel": torch.tensor(self.loss)})
+
+    def diagnostics(self, step: int) -> list[Diagnosis]:
+        return []
+
+    def scale_learning_rate(self) -> None:
+        pass
+
+    def train_states(self) -> dict[str, TrainState]:
+        return {}
 
     def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {}
@@ -122,7 +133,7 @@ def test_a_second_signal_loses_no_checkpoint(tmp_path: Path, caught: list[int], 
 
     published: list[int] = []
     with pytest.raises(Stopped):
-        loop.run(Adding(during), Items(), CONFIG, tmp_path, on_checkpoint=published.append)
+        loop.run(Adding(during), Items(), CONFIG, tmp_path, hooks=Hooks(on_checkpoint=published.append))
     assert checkpoint.load(tmp_path)["step"] == 6
     assert published == [4, 6]
     assert caught == [number]
@@ -153,14 +164,20 @@ def test_nothing_is_written_of_a_run_that_is_refused(tmp_path: Path) -> None:
 
     ready: list[int] = []
     with pytest.raises(ValueError, match="another kind of run"):
-        loop.run(Other(lambda what, step: None), Items(), CONFIG, tmp_path, resume=True, on_ready=ready.append)
+        loop.run(Other(lambda what, step: None), Items(), CONFIG, tmp_path, resume=True, hooks=Hooks(on_ready=ready.append))
     assert ready == []
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(
     "state",
-    [{}, {"step": 1}, {"step": "many", "trainer": {"sum": 1.0}}, {"step": -5, "trainer": {"sum": 1.0}}, {"step": 1, "trainer": [1]}],
+    [
+        {},
+        {"step": 1},
+        {"step": "many", "trainer": {"sum": 1.0}},
+        {"step": -5, "trainer": {"sum": 1.0}},
+        {"step": 1, "trainer": [1]},
+    ],
 )
 def test_a_checkpoint_without_what_a_run_needs_is_refused(tmp_path: Path, state: dict[str, Any]) -> None:
     checkpoint.save(tmp_path, state)
