@@ -12,7 +12,7 @@ from typing import Any
 
 from restore import weights_file
 from restore.weights_file import LONGEST, SUFFIX, digest, has_recipe, load, recipe, save, select_network
-from restore.writing import whole
+from restore.writing import atomic_write
 
 __all__ = [
     "SUFFIX", "Entry", "Listed", "add", "card_text", "catalogue", "check_name", "digest", "entry", "find", "fingerprint",
@@ -220,7 +220,7 @@ def add(path: Path, name: str) -> Entry:
     """
     load(path)
     target = unused_path(name)
-    with whole(target) as draft:
+    with atomic_write(target) as draft:
         shutil.copyfile(path, draft)
     if path.with_suffix(".md").is_file():
         shutil.copyfile(path.with_suffix(".md"), target.with_suffix(".md"))

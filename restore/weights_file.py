@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from restore.writing import whole
+from restore.writing import atomic_write
 
 SUFFIX = ".safetensors"
 LONGEST = 1_000_000
@@ -80,7 +80,7 @@ def _is_number(value: object) -> bool:
 def _is_training(recipe: Mapping[str, Any]) -> bool:
     training = recipe.get("training", {})
     noise = training.get("noise", {}) if isinstance(training, dict) else None
-    return isinstance(noise, dict) and _is_number(noise.get("poisson_share", 0))
+    return isinstance(noise, dict) and _is_number(noise.get("poisson_fraction", 0))
 
 
 def _has_directions(recipe: Mapping[str, Any]) -> bool:
@@ -152,7 +152,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], recipe: Mapping[str, Any], *
         for key, value in tensors.items()
     }
     header = {"recipe": json.dumps(recipe, sort_keys=True), "sha256": digest(stored)}
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_bytes(serialise(stored, header))
 
 

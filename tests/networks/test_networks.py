@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from restore import networks, weights
-from restore.inference.restorer import Restorer
+from restore.images.noise import NoiseLevel
+from restore.inference.loading import runner_of
 from restore.networks import NETWORKS
 from restore.networks.reflect_padding import ReflectConv2d, _ReflectPad
 from restore.networks.resnet import ResnetConfig, ResnetGenerator
@@ -47,9 +48,8 @@ def test_the_correction_has_the_pictures_shape(tiny: Make, name: str, channels: 
 def test_odd_sizes_keep_their_shape(tiny: Make, fp32: Runtime, name: str, height: int, width: int) -> None:
     picture = np.random.default_rng(0).random((height, width, 1), np.float32)
     network = tiny(name)
-    restorer = Restorer(network, place=fp32)
-    told = {"mask": picture[:, :, 0] > 0.7} if restorer.takes_mask else {"noise_level": 25.0}
-    restored, _ = restorer.restore(picture, **told)
+    mask = picture[:, :, 0] > 0.7 if network.spec.takes_mask else None
+    restored, _ = runner_of(network, {"runtime": fp32}).run(picture, level=NoiseLevel.gaussian(25.0), mask=mask)
     assert restored.shape == (_scale(network) * height, _scale(network) * width, 1)
     assert np.isfinite(restored).all()
 

@@ -13,7 +13,7 @@ import pytest
 
 import restore
 from restore import limits
-from restore.tasks import METHODS
+from restore.tasks.methods import METHODS
 from restore.tasks.restoration import RestorationConfig
 from restore.training import config
 
