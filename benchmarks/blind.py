@@ -21,13 +21,13 @@ import denoise as tables  # benchmarks/denoise.py
 import numpy as np
 
 import restore
-from restore import images, runtime
+from restore import images
 from restore.datasets.degrade import gaussian, poisson_gaussian, to_8_bits
 from restore.images import Frame
 from restore.images.mappings import plain
 from restore.images.noise import NoiseLevel
 from restore.metrics import psnr
-from restore.tasks.denoise import Denoise
+from restore.pipeline.step import image_of
 
 NOISES = "g 5,g 15,g 25,g 50,p 10 0,p 30 0,p 100 0,p 200 0,p 30 10,p 100 15,p 200 4"
 Damaged = tuple[np.ndarray, NoiseLevel]
@@ -58,16 +58,16 @@ def xrays(root: Path, limit: int, size: str) -> Iterator[tuple[str, np.ndarray]]
 
 
 class Blind:
-    """The work of `restore denoise` without options, on arrays."""
+    """The step of `restore denoise` without options, on arrays."""
 
     def __init__(self, any_picture: Path) -> None:
-        self.work = Denoise(weights=None, options={}, runtime=runtime.choose())
+        self.step = restore.step("denoise")
         self.picture = images.read(any_picture)  # of a format that does not say what it shows
 
     def __call__(self, damaged: np.ndarray) -> tuple[np.ndarray, str]:
         stored = np.rint(damaged[:, :, 0] * 255).astype(np.uint8)
-        restored, facts = self.work.restore(Frame(stored, plain(stored)), self.picture)
-        return to_8_bits(restored), str(facts["weights"])
+        result = self.step(image_of(Frame(stored, plain(stored)), self.picture, 0, self.picture.path))
+        return to_8_bits(result.pixels), str(result.stats["weights"])
 
 
 def report(case: str, rows: list[tuple[float, float, str]], rival: str) -> None:
@@ -109,7 +109,7 @@ def main() -> None:
             clean = tables.picture(path, cv2.IMREAD_GRAYSCALE)
             damaged, level = noisy(clean, noise, path.name)
             restored, used = blind(damaged)
-            found.append((psnr(restored, clean), *(psnr(to_8_bits(one.restore(damaged, level)[0]), clean) for one in told)))
+            found.append((psnr(restored, clean), *(psnr(to_8_bits(one.denoise(damaged, level)[0]), clean) for one in told)))
             names.append(used)
         best = int(np.argmax(np.mean([row[1:] for row in found], axis=0)))
         rows = [(row[0], row[1 + best], used) for row, used in zip(found, names, strict=True)]

@@ -21,7 +21,7 @@ from restore import runtime
 from restore.gan import build
 from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
 from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, Translator
-from restore.networks.resnet import ResnetGenerator
+from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.runtime import Runtime, memory_reused
 from restore.training.cuda_graph import WARMUP_STEPS
 
@@ -31,7 +31,7 @@ def trainer(place: Runtime, options: argparse.Namespace, *, plain_layout: bool) 
     torch.manual_seed(0)
     translators = [
         Translator(
-            ResnetGenerator(width=options.width, blocks=options.blocks),
+            ResnetGenerator(ResnetConfig(width=options.width, blocks=options.blocks)),
             build.discriminator_trainer(3, DiscriminatorConfig(width=options.width), place),
             GAN_ADAM, place, buffer_size=50, seed=index,
         )

@@ -93,7 +93,7 @@ class Ours:
             self.restorer = restore.load(name, ensemble=2)
 
     def __call__(self, noisy: np.ndarray, level: NoiseLevel) -> np.ndarray:
-        return self.restorer.restore(noisy, None if self.blind else level)[0]
+        return self.restorer.denoise(noisy, None if self.blind else level)[0]
 
 
 def gray_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, np.ndarray, NoiseLevel]]:

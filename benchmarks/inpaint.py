@@ -23,7 +23,7 @@ import numpy as np
 import restore
 from restore.datasets import masks
 from restore.datasets.masks import PRESETS, MaskConfig
-from restore.inference.filling import Filler
+from restore.inference.inpainter import Inpainter
 from restore.metrics import SET_METRICS, lpips
 from restore.metrics.distribution import STAND_IN, features
 
@@ -62,9 +62,9 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="PNG: rows of missing | filled, ours, Telea, whole, of the first pictures")
     options = parser.parse_args()
     fillers = {
-        options.weights: Filler(restore.load(options.weights)),
-        "telea": Filler(None, "telea"),
-        "navier-stokes": Filler(None, "navier-stokes"),
+        options.weights: restore.load(options.weights),
+        "telea": Inpainter(method="telea"),
+        "navier-stokes": Inpainter(method="navier-stokes"),
     }  # fmt: skip
     print(f"FID and KID on {STAND_IN}")
     rows: list[np.ndarray] = []

@@ -45,7 +45,7 @@ def one(how: str, name: str, side: int) -> None:
     import torch
 
     from restore import networks, weights
-    from restore.networks.resample import baseline
+    from restore.networks.resample import enlarge
 
     picture = np.random.default_rng(0).random((side, side, 3), dtype=np.float32)
     if how == "restore":
@@ -55,15 +55,15 @@ def one(how: str, name: str, side: int) -> None:
         restorer = restore.load(name)
         level = NoiseLevel.gaussian(25) if restorer.takes_noise else None
         picture = picture[:, :, : restorer.channels]
-        print(repeated(lambda: restorer.restore(picture, level)))
+        print(repeated(lambda: restorer.denoise(picture, level)))
         return
     tensors, recipe = weights.load(weights.find(name).path)
     plain = networks.build(recipe["network"], **recipe["settings"]).eval()
     plain.load_state_dict(tensors)
     batch = torch.from_numpy(picture.transpose(2, 0, 1)[None, : recipe["settings"]["channels"]].copy())
-    maps = [torch.full((1, 1, side, side), 25 / 255)] if plain.condition_channels else []
+    maps = [torch.full((1, 1, side, side), 25 / 255)] if plain.spec.conditions else []
     with torch.inference_mode():
-        print(repeated(lambda: baseline(plain, batch) + plain(batch, *maps)))
+        print(repeated(lambda: enlarge(batch, plain.spec.scale) + plain(batch, *maps)))
 
 
 def repeated(function: Callable[[], object], times: int = 5) -> float:
@@ -85,16 +85,16 @@ def folder(source: Path, count: int, repetitions: int) -> None:
             path = files[index % len(files)]
             shutil.copyfile(path, scans / f"{index:04d}{path.suffix}")
         restorer = restore.load("denoise-xray")
-        shown = [read(path).frame(0).shown() for path in files[: min(len(files), count)]]
+        shown = [read(path).frame(0).normalized() for path in files[: min(len(files), count)]]
         levels = [restorer.noise_level(picture, None) for picture in shown]
         for picture, level in zip(shown, levels, strict=True):
-            restorer.restore(picture, level)
+            restorer.denoise(picture, level)
 
         def alone() -> float:
             rounds = max(1, 24 // len(shown))
             since = time.perf_counter()
             for picture, level in rounds * list(zip(shown, levels, strict=True)):
-                restorer.restore(picture, level)
+                restorer.denoise(picture, level)
             return rounds * len(shown) / (time.perf_counter() - since)
 
         paces, shares = [alone()], []
@@ -129,7 +129,7 @@ def memory(megapixels: int) -> None:
 
     piece = np.random.default_rng(1).random((1024, 1408, 3), dtype=np.float32) * 0.2 + 0.4
     for name, channels in (("denoise-gray", 1), ("denoise-xray", 1), ("denoise-color", 3)):
-        whole, tiled = (restore.load(name, tile=tile).restore(piece[:, :, :channels], 25.0)[0] for tile in (0, 512))
+        whole, tiled = (restore.load(name, tile=tile).denoise(piece[:, :, :channels], 25.0)[0] for tile in (0, 512))
         print(f"{name}: max |tiled - whole| = {np.abs(whole - tiled).max() * 255:.3f} / 255")
 
 

@@ -22,7 +22,7 @@ import torch
 
 from restore.gan.monitor import fine_energy, strongest_pattern
 from restore.images import SUFFIXES
-from restore.inference.restorer import Restorer
+from restore.inference.translator import Translator
 from restore.metrics import SET_METRICS, lpips
 from restore.metrics.distribution import STAND_IN, features
 
@@ -68,13 +68,13 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="JPEG: six rows of source | translation | target")
     options = parser.parse_args()
     folders = (options.target, options.source) if options.reverse else (options.source, options.target)
-    translator = Restorer.load(options.weights, direction="backward" if options.reverse else None)
+    translator = Translator.load(options.weights, direction="backward" if options.reverse else None)
     names = [sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) for folder in folders]
     shared = names[0] == names[1]
     if not shared and {*names[0]} & {*names[1]}:
         parser.error("the folders share some names but not all: pairs, or two sets?")
     source, target = ([picture(folder / name) for name in found[: options.limit]] for folder, found in zip(folders, names, strict=True))
-    made = [translator.restore(one)[0] for one in source]
+    made = [translator.translate(one)[0] for one in source]
     rows = {"translated": made, "source": source, "blurred": [cv2.GaussianBlur(one, (0, 0), 4) for one in target]}
     if not shared:
         side = min(256, *(length for one in (*source, *target) for length in one.shape[:2]))

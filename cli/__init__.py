@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import denoise, doctor, evaluate, inpaint, train, translate, upscale, weights
+from . import doctor, evaluate, pictures, train, weights
 from .common import INTERRUPTED, say
 from .json_lines import open_standard_streams
 
@@ -27,10 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("denoise")(denoise.denoise)
-app.command("upscale")(upscale.upscale)
-app.command("inpaint")(inpaint.inpaint)
-app.command("translate")(translate.translate)
+pictures.add_to(app)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(weights.app, name="weights")

@@ -8,13 +8,15 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
+
+from restore.pipeline.options import Options
 
 from .json_lines import discard
 from .text import printable
@@ -49,7 +51,7 @@ class Common:
     """The shared options, in the order of `--help`."""
 
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; mirrors the input tree.")]
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo what is done; replace foreign files.")] = False
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo what is done; replace files of others.")] = False
     format: Annotated[
         str | None,
         typer.Option(metavar="FORMAT", help="Write png, jpeg, tiff, webp, bmp or pgm; else each as it came."),
@@ -116,8 +118,8 @@ def with_common(command: Callable[..., None]) -> Callable[..., None]:
     return typed
 
 
-def restore_pictures(task: str, inputs: Sequence[Path], options: Mapping[str, Any], common: Common) -> NoReturn:
-    """Run `task` over `inputs`, show how it goes, and leave with the exit code."""
+def restore_pictures(task: str | Path, inputs: Sequence[Path], options: Options | None, common: Common) -> NoReturn:
+    """Run a task, or the pipeline of a file, over `inputs`, show how it goes, and leave with the exit code."""
     from .display import Display
 
     display = Display(quiet=common.quiet, json_lines=common.json)
@@ -125,7 +127,7 @@ def restore_pictures(task: str, inputs: Sequence[Path], options: Mapping[str, An
         try:
             report = _run(task, inputs, options, common, display)
         except KeyboardInterrupt as stop:
-            report = getattr(stop, "report", None)
+            report = _report_of(stop)
             display.close()
             if report is None:
                 say("restore: interrupted before the first picture")
@@ -134,6 +136,13 @@ def restore_pictures(task: str, inputs: Sequence[Path], options: Mapping[str, An
     if report.interrupted:
         leave_interrupted(stopped_by)
     raise typer.Exit(SOME_FAILED if report.failed or report.unwritten else 0)
+
+
+def _report_of(stop: KeyboardInterrupt) -> Any:
+    """What was done until the user stopped the run; None where it had not begun."""
+    from restore.pipeline.batch import Interrupted
+
+    return stop.report if isinstance(stop, Interrupted) else None
 
 
 @contextmanager
@@ -149,34 +158,31 @@ def _unless_quiet(quiet: bool) -> Iterator[None]:
         own.setLevel(before)
 
 
-def _run(task: str, inputs: Sequence[Path], options: Mapping[str, Any], common: Common, display: Any) -> Any:
+def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, common: Common, display: Any) -> Any:
     display.opening()
     try:
         from restore.images import decoding
 
         decoding.prepare()  # it gets ready while this process imports torch
-        from restore.api import run
+        from restore.api import run, run_pipeline
         from restore.pipeline.batch import BatchOptions
 
         preview = None if common.preview is None else Path(common.preview)
         if common.preview == "auto":
             whole = Path(os.path.realpath(common.out))
             preview = whole.with_name(f"{whole.name}-preview.png")
-        return run(
-            task,
-            inputs,
-            common.out,
-            weights=common.weights,
-            options=options,
-            device=common.device,
-            precision=common.precision,
-            tile="auto" if common.tile == "auto" else int(common.tile),
-            batch_size=common.batch_size,
-            batch=BatchOptions(
+        shared: dict[str, Any] = {
+            "device": common.device, "precision": common.precision, "tile": "auto" if common.tile == "auto" else int(common.tile),
+            "batch_size": common.batch_size, "on_event": display.event,
+            "batch": BatchOptions(
                 overwrite=common.overwrite, format=common.format, preview=preview, report=common.report, salvage=common.salvage
             ),
-            on_event=display.event,
-        )
+        }  # fmt: skip
+        if isinstance(task, Path):
+            if common.weights is not None:
+                raise ValueError(f"each step names its own weights: put them into {task}, and leave --weights out")
+            return run_pipeline(task, inputs, common.out, **shared)
+        return run(task, inputs, common.out, weights=common.weights, options=options, **shared)
     finally:
         display.close()
 

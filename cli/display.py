@@ -15,7 +15,7 @@ from .json_lines import JsonLines, discard
 from .text import printable
 
 if TYPE_CHECKING:
-    from restore.pipeline.batch import Event, Report, Row
+    from restore.pipeline.batch import Event, Record, Report
 
 _SHOWN_FAILURES = 20
 _STYLES = {"done": "green", "skipped": "dim", "failed": "red"}
@@ -52,8 +52,8 @@ class Display:
         """Show one event of `restore.pipeline.batch.run`."""
         if event.kind == "plan":
             self._plan(event.total)
-        elif event.row is not None:
-            self._row(event, event.row)
+        elif event.record is not None:
+            self._record(event, event.record)
 
     def close(self) -> None:
         """Take the bar away; more than once is no harm."""
@@ -73,13 +73,13 @@ class Display:
                 self._print(printable(text), "red")
             return
         self._show(summary(report))
-        failures = [row for row in report.rows if row.status == "failed"]
-        for row in failures[:_SHOWN_FAILURES]:
-            self._print(f"  failed  {printable(row.input)}: {printable(row.error)}", "red")
+        failures = [record for record in report.records if record.status == "failed"]
+        for record in failures[:_SHOWN_FAILURES]:
+            self._print(f"  failed  {printable(record.input)}: {printable(record.error)}", "red")
         if len(failures) > _SHOWN_FAILURES:
             self._print(f"  ... and {len(failures) - _SHOWN_FAILURES} more; --report FILE lists them all")
-        for note in report.notes:
-            self._print(f"  {printable(note)}")
+        for remark in report.remarks:
+            self._print(f"  {printable(remark)}")
         for text in report.unwritten:
             self._print(f"  {printable(text)}", "red")
 
@@ -89,22 +89,22 @@ class Display:
         elif not self.quiet:
             self._print(f"restoring {total} picture{'' if total == 1 else 's'}")
 
-    def _row(self, event: Event, row: Row) -> None:
-        self._counts[row.status] += 1
+    def _record(self, event: Event, record: Record) -> None:
+        self._counts[record.status] += 1
         if self.json_lines:
-            self._lines.write_line(row.as_json())
+            self._lines.write_line(record.as_json())
         if self._progress:
-            name = Text(printable(row.input.name)[-40:])
+            name = Text(printable(record.input.name)[-40:])
             elapsed = self._progress.tasks[0].elapsed or 0.0
             rate = f"{self._counts['done'] / elapsed:.2f}/s" if elapsed else ""
             self._progress.update(self._task, completed=event.index, description=name.plain, rate=rate)
-        if row.status == "failed" and (self.quiet or self._progress):
-            self._print(f"failed  {printable(row.input)}: {printable(row.error)}", "red")
+        if record.status == "failed" and (self.quiet or self._progress):
+            self._print(f"failed  {printable(record.input)}: {printable(record.error)}", "red")
         elif not self._progress and not self.quiet:
-            self._print(line(event, row), _STYLES[row.status])
+            self._print(line(event, record), _STYLES[record.status])
         if not self.quiet:
-            for text in row.warnings:
-                self._print(f"  warning  {printable(row.input) + ': ' if self._progress else ''}{printable(text)}", "yellow")
+            for text in record.warnings:
+                self._print(f"  warning  {printable(record.input) + ': ' if self._progress else ''}{printable(text)}", "yellow")
 
     def _print(self, text: str, style: str | None = None) -> None:
         self._show(Text(text, style or ""), soft_wrap=True)
@@ -117,16 +117,16 @@ class Display:
             discard(sys.stderr)
 
 
-def line(event: Event, row: Row) -> str:
+def line(event: Event, record: Record) -> str:
     """One picture as one line."""
-    head = f"{event.index:>{len(str(event.total))}}/{event.total}  {row.status:7}  {printable(row.input)}"
-    if row.status == "failed":
-        return f"{head}: {printable(row.error)}"
-    if row.status == "skipped":
+    head = f"{event.index:>{len(str(event.total))}}/{event.total}  {record.status:7}  {printable(record.input)}"
+    if record.status == "failed":
+        return f"{head}: {printable(record.error)}"
+    if record.status == "skipped":
         return f"{head}  (already done)"
-    height, width = row.size or (0, 0)
-    facts = f"  {width} x {height}  {row.seconds['network']:.2f} s"
-    return head + facts + (f"  noise {number(row.facts['noise'])}" if row.facts.get("noise") is not None else "")
+    height, width = record.size or (0, 0)
+    stats = f"  {width} x {height}  {record.seconds['network']:.2f} s"
+    return head + stats + (f"  noise {number(record.stats['noise'])}" if record.stats.get("noise") is not None else "")
 
 
 def summary(report: Report) -> Table:
@@ -145,22 +145,22 @@ def summary(report: Report) -> Table:
     if report.interrupted:
         row("not reached", str(report.unreached), "interrupted; run it again to go on", "yellow")
     if report.warned:
-        warned = sum(bool(entry.warnings) for entry in report.rows)
+        warned = sum(bool(entry.warnings) for entry in report.records)
         row("warnings", str(report.warned), f"in {warned} picture{'' if warned == 1 else 's'}", "yellow")
     if report.ignored:
         row("ignored", str(report.ignored), "no pictures")
     if report.objects:
-        count, _, what = report.told_objects.partition(" ")
+        count, _, what = report.objects_in_words.partition(" ")
         row("ignored", count, what)
     if not report.planned:
         row("", "", "no picture was found")
     if report.done:
         seconds = report.seconds
-        row("time", f"{report.wall:.1f} s", f"the network was busy {report.network_share:.0%} of it")
+        row("time", f"{report.wall:.1f} s", f"the network was busy {report.network_fraction:.0%} of it")
         beside = f"decoding {seconds['decode']:.1f} s, encoding {seconds['encode']:.1f} s beside it"
         row("network", f"{seconds['network']:.1f} s", beside)
         for name in ("weights", "precision"):
-            used = Counter(str(entry.facts[name]) for entry in report.rows if entry.facts.get(name) is not None)
+            used = Counter(str(entry.stats[name]) for entry in report.records if entry.stats.get(name) is not None)
             if used:
                 row(name, "", ", ".join(f"{value} ({count})" for value, count in sorted(used.items())))
     return table

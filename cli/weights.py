@@ -14,7 +14,7 @@ from .text import lines as text_lines
 from .text import printable
 
 if TYPE_CHECKING:
-    from restore.weights import Found
+    from restore.weights import Listed
 
 app = typer.Typer(help="Which trained weights there are: list, show, verify, add, blend.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name of the list, or a file.", show_default=False)]
@@ -51,7 +51,7 @@ def list_(
         typer.echo("  ".join([*cells, f"{row['bytes'] / 1e6:5.1f} MB", printable(row["file"])]) + by_path)
 
 
-def _described(found: Found) -> dict[str, Any]:
+def _described(found: Listed) -> dict[str, Any]:
     entry = found.entry
     if entry is None:
         return {"name": found.name, "file": str(found.path), "problem": found.problem}
@@ -110,13 +110,14 @@ def blend(
     first: Name,
     second: Name,
     name: Annotated[str, typer.Option("--as", "--name", help="The name to use the blend by.")],
-    share: Annotated[float, typer.Option(help="How far from the first to the second, 0 to 1.")] = 0.5,
+    fraction: Annotated[float, typer.Option(help="0 gives the first, 1 the second.")] = 0.5,
 ) -> None:
-    """Keep what lies between two networks, one of which was trained on from the other: a little sharper, a little less made up.
+    """Interpolate two networks, one of which was trained from the other: sharper results against fewer invented details.
 
-    restore weights blend upscale-x4 upscale-x4-photo --share 0.5 --as between
+    restore weights blend upscale-x4 upscale-x4-photo --fraction 0.5 --as between
     """
     from restore import weights
+    from restore.weights_blend import blend as blend_weights
 
-    made = weights.blend(weights.find(first), weights.find(second), share, name)
-    typer.echo(printable(f"kept {made.name} ({made.path}); use it with --weights {made.name}"))
+    entry = blend_weights(weights.find(first), weights.find(second), fraction, name)
+    typer.echo(printable(f"kept {entry.name} ({entry.path}); use it with --weights {entry.name}"))

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 from restore import networks, runtime
 from restore import weights as catalogue
-from restore.inference.restorer import Restorer
+from restore.inference.defects import DefectDetector
+from restore.inference.denoiser import Denoiser
+from restore.inference.inpainter import Inpainter
+from restore.inference.loading import TASK_OF_DEFECTS
+from restore.inference.translator import Translator
+from restore.inference.upscaler import Upscaler
 from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
+from restore.pipeline.options import Options, nearest
+from restore.pipeline.step import Step
+from restore.tasks import TASKS, pipelines
+from restore.tasks.run_on import RunOn
 from restore.tasks.running import Run
 
 
@@ -21,7 +30,7 @@ def run(
     out: str | PathLike[str],
     *,
     weights: str | PathLike[str] | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | Options | None = None,
     device: str = "auto",
     precision: str = "auto",
     tile: int | str = "auto",
@@ -35,7 +44,7 @@ def run(
         task: a name in `restore.tasks.TASKS`.
         inputs: files and folders; folders are walked and their tree is mirrored under `out`.
         weights: a name that `restore weights list` shows, or a file; None chooses by each picture's content.
-        options: the task's own, e.g. ``{"noise_level": 25.0, "strength": 0.8}``.
+        options: the task's own, e.g. ``{"noise_level": 25.0, "strength": 0.8}``; see `restore.tasks.options`.
         device, precision: see `restore.runtime.choose`.
         tile: side in pixels of what goes through the network at once; 0 is the whole picture, "auto" fits the memory.
         batch_size: tiles that go through the network together; None leaves it to the task.
@@ -43,48 +52,124 @@ def run(
         on_event: see `restore.pipeline.batch.run`.
 
     Raises:
-        ValueError: an unknown task, device or weights, or inputs and `out` that make no sense together.
+        ValueError: an unknown task, option, device or weights, or inputs and `out` that make no sense together.
         restore.pipeline.batch.Interrupted: Ctrl-C; holds the report of what was done.
     """
-    from restore.tasks import TASKS
+    run_on = RunOn(runtime.choose(device, precision), tile, batch_size)
+    return run_batch(step(task, weights=weights, options=options, run_on=run_on), _paths(inputs), Path(out), batch, on_event)
 
+
+def step(
+    task: str,
+    *,
+    weights: str | PathLike[str] | None = None,
+    options: Mapping[str, Any] | Options | None = None,
+    run_on: RunOn | None = None,
+) -> Step[Any]:
+    """A task as a step: called on an `Image`, or put into a `Chain` with others. Its arguments are those of `run`.
+
+    Raises:
+        ValueError: an unknown task, option or weights.
+    """
     if task not in TASKS:
-        raise ValueError(f"unknown task {task!r}: use one of {', '.join(TASKS)}")
-    paths = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
-    work = TASKS[task].work(
-        weights=weights,
-        options=dict(options or {}),
-        runtime=runtime.choose(device, precision),
-        tile=tile,
-        batch_size=batch_size,
-    )
-    return run_batch(work, [Path(path) for path in paths], Path(out), batch, on_event)
+        raise ValueError(f"unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(task, TASKS)}")
+    row = TASKS[task]
+    chosen = None if weights is None else str(weights)
+    return row.make(row.options.of(options or {}, task), chosen, run_on or RunOn())
 
 
-def load(
-    name: str | PathLike[str],
+def run_pipeline(
+    pipeline: str | PathLike[str] | Step[Any],
+    inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
+    out: str | PathLike[str],
     *,
     device: str = "auto",
     precision: str = "auto",
     tile: int | str = "auto",
-    batch_size: int = 1,
-    ensemble: int = 1,
-) -> Restorer:
-    """A network ready to use: ``load("denoise-xray")(picture)``; see `Restorer` for what it takes.
+    batch_size: int | None = None,
+    batch: BatchOptions | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Report:
+    """Restore pictures with several steps: one decode, one encode, float32 between the steps.
+
+    Args:
+        pipeline: a TOML file with a `[[step]]` table for each step (see `docs/pipelines.md`), or a step such as a `Chain`.
+
+    The other arguments are those of `run`.
+
+    Raises:
+        ValueError: a step or an option of the file that does not exist (the text names the nearest one), and as `run`.
+    """
+    if isinstance(pipeline, str | PathLike):
+        pipeline = pipelines.read(Path(pipeline), RunOn(runtime.choose(device, precision), tile, batch_size))
+    return run_batch(pipeline, _paths(inputs), Path(out), batch, on_event)
+
+
+def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
+    return [Path(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
+
+
+Model = Denoiser | Upscaler | Inpainter | Translator | DefectDetector
+MODELS: Mapping[str, Callable[..., Model]] = {
+    "denoise": Denoiser.load,
+    "upscale": Upscaler.load,
+    "inpaint": Inpainter.load,
+    "translate": Translator.load,
+    TASK_OF_DEFECTS: DefectDetector.load,
+}
+"""Task in a recipe -> what `load` returns."""
+
+
+class LoadOptions(TypedDict, total=False):
+    """How `load` runs a network.
+
+    device, precision: see `restore.runtime.choose`.
+    tile: see `run`.
+    batch_size: tiles that run together.
+    ensemble: views averaged, 1, 2, 4 or 8; see `TiledRunner`.
+    """
+
+    device: str
+    precision: str
+    tile: int | str
+    batch_size: int
+    ensemble: int
+
+
+@overload
+def load(name: Literal["denoise-gray", "denoise-xray", "denoise-color"], **options: Unpack[LoadOptions]) -> Denoiser: ...
+@overload
+def load(name: Literal["upscale-x2", "upscale-x4", "upscale-x4-photo"], **options: Unpack[LoadOptions]) -> Upscaler: ...
+@overload
+def load(name: Literal["inpaint"], **options: Unpack[LoadOptions]) -> Inpainter: ...
+@overload
+def load(name: Literal["photo2paint", "facades"], **options: Unpack[LoadOptions]) -> Translator: ...
+@overload
+def load(name: Literal["scratches"], **options: Unpack[LoadOptions]) -> DefectDetector: ...
+@overload
+def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any: ...
+def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
+    """A network ready to use: ``load("denoise-xray")(picture)``.
+
+    Its type says what it does: `Denoiser`, `Upscaler`, `Inpainter`, `Translator` or `DefectDetector`. For weights of your own,
+    ``Denoiser.load(name)`` and its siblings say so to a type checker.
 
     Args:
         name: weights by name (`restore weights list`), file or run folder.
-        device, precision: see `restore.runtime.choose`.
-        tile: see `run`.
-        batch_size: tiles that run together.
-        ensemble: views averaged, 1, 2, 4 or 8; see `Restorer`.
+        options: see `LoadOptions`.
 
     Raises:
         ValueError: no such weights, device or precision.
     """
-    return Restorer.load(
-        Path(name), place=runtime.choose(device, precision), tile=tile, batch_size=batch_size, ensemble=ensemble
-    )
+    entry = catalogue.find(Path(name))
+    task = str(entry.recipe.get("task"))
+    if task not in MODELS:
+        raise ValueError(f"{name} is {task!r} weights, which nothing here runs: there are {', '.join(MODELS)}")
+    where = runtime.choose(options.get("device", "auto"), options.get("precision", "auto"))
+    return MODELS[task](
+        entry.path, runtime=where, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1),
+        ensemble=options.get("ensemble", 1),
+    )  # fmt: skip
 
 
 def train(
@@ -127,7 +212,7 @@ def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:
         return catalogue.add(path, name or Path(file).stem).path
 
 
-def verify_weights() -> list[tuple[catalogue.Found, str]]:
+def verify_weights() -> list[tuple[catalogue.Listed, str]]:
     """Check every file in the folders where weights are looked up; the second of each pair is what is wrong with it, or "".
 
     A file costs its own line, whatever it holds: its checksum and its tensors are compared, with its recipe's network too.
@@ -135,11 +220,11 @@ def verify_weights() -> list[tuple[catalogue.Found, str]]:
     return [(found, found.problem or _problem(found)) for found in catalogue.listing()]
 
 
-def _problem(found: catalogue.Found) -> str:
+def _problem(found: catalogue.Listed) -> str:
     try:
         tensors, recipe = catalogue.load(found.path)
         for direction in recipe.get("directions") or [None]:
-            networks.check(recipe["network"], recipe["settings"], catalogue.one_way(tensors, recipe, direction))
+            networks.check(recipe["network"], recipe["settings"], catalogue.select_network(tensors, recipe, direction))
     except ValueError as error:
         return str(error) if str(found.path) in str(error) else f"{found.path}: {error}"
     except Exception as error:  # whatever a file does to its readers is its own line's matter

@@ -1,4 +1,4 @@
-"""Device, precision, memory format and seed: the one place that asks what the machine can do."""
+"""Device, precision, memory format and seed: the one place that asks for the machine's abilities."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import psutil
 import torch
 
+Network = TypeVar("Network", bound=torch.nn.Module)
 LARGEST_BLOCK_KEPT = 32 << 20
-"""Bytes up to which glibc can be told to keep a freed block; see `keep_freed_memory`."""
+"""Bytes of the largest freed block that glibc can keep; see `keep_freed_memory`."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -28,9 +30,9 @@ class Runtime:
 
     Attributes:
         device: the torch device.
-        dtype: the type that the network's weights and activations take (float32, bfloat16 or float16).
-        compile: whether networks that learn are compiled (torch.compile).
-        replay: whether training steps are captured and replayed (CUDA graphs; see `restore.training.cuda_graph`).
+        dtype: of the network's weights and activations (float32, bfloat16 or float16).
+        compile: whether networks in training are compiled (torch.compile).
+        replay: whether training steps are captured as CUDA graphs and replayed.
     """
 
     device: torch.device
@@ -50,9 +52,10 @@ class Runtime:
             return torch.contiguous_format
         return torch.channels_last
 
-    def place(self, network: torch.nn.Module) -> torch.nn.Module:
-        """Move `network` here, in this precision and memory format."""
-        return network.to(self.device, self.dtype).to(memory_format=self.memory_format)  # type: ignore[call-overload]
+    def prepare(self, network: Network) -> Network:
+        """Move `network` to this device, precision and memory format."""
+        moved = network.to(self.device, self.dtype)
+        return moved.to(memory_format=self.memory_format)  # type: ignore[call-overload, no-any-return]  # torch's types lack it
 
     def autocast(self) -> torch.autocast:
         """The context in which a float32 network computes in this precision."""
@@ -64,73 +67,73 @@ class Runtime:
 
 
 def choose(device: str = "auto", precision: str = "auto", *, compiled: bool = False, replayed: bool = False) -> Runtime:
-    """Turn what the user asked for into what this machine will do.
+    """Choose the device and the precision of this machine.
 
     Args:
         device: auto, cpu, cuda, cuda:N or mps. auto prefers cuda, then mps, then cpu.
         precision: auto, fp32, bf16 or fp16. auto is bf16 where the hardware computes in it, else fp32.
-        compiled: whether networks that learn are compiled.
-        replayed: whether rounds of training are recorded and replayed where that can be: on NVIDIA's GPUs, and not in fp16, whose scaled
-            gradients are looked at by the CPU.
+        compiled: whether networks in training are compiled.
+        replayed: whether training steps are replayed as CUDA graphs where that is possible: on NVIDIA's GPUs, and not in fp16, where the
+            CPU checks the scaled gradients.
 
     Raises:
-        ValueError: the device is not here or the precision is unknown; the text says what is.
+        ValueError: the device is not available or the precision is unknown; the text names the available ones.
     """
-    where = _device(device)
-    if where.type == "cpu":
+    chosen = _device(device)
+    if chosen.type == "cpu":
         keep_freed_memory()
     if precision == "auto":
-        precision = "bf16" if fast_bf16(where) else "fp32"
+        precision = "bf16" if fast_bf16(chosen) else "fp32"
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}: use auto, {', '.join(PRECISIONS)}")
-    return Runtime(where, PRECISIONS[precision], compiled, replayed and where.type == "cuda" and precision != "fp16")
+    return Runtime(chosen, PRECISIONS[precision], compiled, replayed and chosen.type == "cuda" and precision != "fp16")
 
 
 @cache
 def keep_freed_memory() -> bool:
-    """Let the C library keep freed feature maps of up to 32 MB for the next ones, instead of returning every one to the system.
+    """Let the C library keep freed feature maps of up to 32 MB for the next ones, instead of returning each to the system.
 
-    glibc maps large blocks afresh and gives them back at once; the page faults of that cost a CPU network a quarter of its time.
-    Whole pictures are larger than 32 MB where it matters, and still go back when freed.
+    glibc maps every large block anew and unmaps it when freed. The page faults cost a CPU network a quarter of its time. Large pictures
+    exceed 32 MB and are still returned.
 
     Returns:
-        Whether there was a glibc to tell.
+        Whether the C library is glibc.
     """
     settings = ((_MMAP_THRESHOLD, LARGEST_BLOCK_KEPT), (_TRIM_THRESHOLD, 512 << 20), (_TOP_PAD, 16 << 20))
-    return [_told(name, value) for name, value in settings] == [True] * len(settings)
+    return [_set_option(name, value) for name, value in settings] == [True] * len(settings)
 
 
 @contextmanager
 def memory_reused(device: torch.device) -> Iterator[None]:
-    """While a network runs on a CPU, keep freed blocks of any size, which `keep_freed_memory` cannot: glibc's limit is 32 MB.
+    """Keep freed blocks of any size while a network runs on a CPU; `keep_freed_memory` is limited to 32 MB.
 
-    A tile's feature map at the full resolution is larger. What is taken for other ends meanwhile is kept in the same way, so this is
-    for the network alone; whole pictures go back when freed. On other devices, or without glibc, nothing happens.
+    A tile's feature map at the full resolution is larger than that. All other memory is kept in the same way meanwhile, so this is for
+    the network alone. On other devices, or without glibc, nothing happens.
     """
     if device.type != "cpu":
         yield
         return
     with _reusing.lock:
         _reusing.count += 1
-        _told(_MMAP_MAX, 0)
+        _set_option(_MMAP_MAX, 0)
     try:
         yield
     finally:
         with _reusing.lock:
             _reusing.count -= 1
             if not _reusing.count:
-                _told(_MMAP_MAX, _MAPPED_BLOCKS)
+                _set_option(_MMAP_MAX, _MAPPED_BLOCKS)
 
 
 def give_memory_back(device: torch.device) -> None:
-    """Return to the system what a CPU's networks left: before a large picture, whose own memory is what counts."""
+    """Return to the system the memory that networks on a CPU kept: before a large picture, which needs it."""
     library = _glibc()
     if library is not None and device.type == "cpu":
         library.malloc_trim(0)
 
 
 class _Reusing:
-    """How many networks run now."""
+    """The number of networks that run now."""
 
     def __init__(self) -> None:
         self.lock, self.count = threading.Lock(), 0
@@ -153,8 +156,8 @@ def _glibc() -> ctypes.CDLL | None:
     return library
 
 
-def _told(name: int, value: int) -> bool:
-    """Set one of the allocator's parameters; whether it was taken."""
+def _set_option(name: int, value: int) -> bool:
+    """Set one of the allocator's parameters; return whether it was accepted."""
     library = _glibc()
     return library is not None and library.mallopt(name, value) == 1
 
@@ -172,18 +175,18 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = available[0].split(":")[0]
     if name == "cuda":
-        # a launcher starts one process for each of the machine's devices
+        # torchrun starts one process for each device
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
-        wanted = torch.device(name)
+        device = torch.device(name)
     except RuntimeError:
         raise ValueError(f"unknown device {name!r}: this machine has {', '.join(available)}") from None
     if not any(
-        entry.split(":")[0] == wanted.type and (wanted.index is None or entry == str(wanted) or entry == name)
+        entry.split(":")[0] == device.type and (device.index is None or entry == str(device) or entry == name)
         for entry in available
     ):
         raise ValueError(f"device {name!r} is not available: this machine has {', '.join(available)}")
-    return wanted
+    return device
 
 
 def fast_bf16(device: torch.device) -> bool:
@@ -197,20 +200,20 @@ def fast_bf16(device: torch.device) -> bool:
 
 @cache
 def cpu_features() -> frozenset[str]:
-    """The CPU's instruction-set flags that matter to us, as Linux names them; empty where the system tells none."""
-    wanted = {"amx_bf16", "amx_tile", "avx512_bf16", "avx512f", "avx2", "bf16", "asimd"}
+    """The CPU's instruction-set flags that matter here, as Linux names them; empty on other systems."""
+    relevant = {"amx_bf16", "amx_tile", "avx512_bf16", "avx512f", "avx2", "bf16", "asimd"}
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:
         return frozenset()
     for line in text.splitlines():
         if line.lower().startswith(("flags", "features")):
-            return frozenset(line.split(":", 1)[1].split()) & wanted
+            return frozenset(line.split(":", 1)[1].split()) & relevant
     return frozenset()
 
 
 def peak_memory() -> int:
-    """The most memory, in bytes, that this process has taken so far: of the GPU where it uses one, else of the machine."""
+    """The peak memory of this process so far, in bytes: of the GPU if it uses one, else of the machine."""
     if torch.cuda.is_available() and torch.cuda.max_memory_reserved():
         return torch.cuda.max_memory_reserved()
     info = psutil.Process().memory_info()

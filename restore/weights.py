@@ -1,4 +1,4 @@
-"""Name -> weights file: which there are, where they are found by name, and what may be called how. See `weights_file` for the files."""
+"""The catalogue of weights: from a name to a verified file, and the names that weights can have. See `weights_file` for one file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from restore import weights_file
-from restore.weights_file import LONGEST, SUFFIX, digest, has_recipe, load, one_way, recipe, save
-from restore.writing import whole
+from restore.weights_file import LONGEST, SUFFIX, digest, has_recipe, load, recipe, save, select_network
+from restore.writing import atomic_write
 
 __all__ = [
-    "SUFFIX", "Entry", "Found", "add", "blend", "card_text", "catalogue", "check_name", "digest", "entry", "find", "fingerprint",
-    "folders", "has_recipe", "listing", "load", "one_way", "recipe", "run_folders", "save", "shipped_folder", "ships", "user_folder",
+    "SUFFIX", "Entry", "Listed", "add", "card_text", "catalogue", "check_name", "digest", "entry", "find", "fingerprint",
+    "folders", "has_recipe", "listing", "load", "recipe", "run_folders", "save", "select_network", "shipped_folder", "ships",
+    "unused_path", "user_folder",
 ]  # fmt: skip
+
+UNSTATED = "unstated"
+"""The purpose or the licence of weights whose card states none."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,9 @@ class Entry:
 
     Attributes:
         name: what the user types.
-        path: where it is.
-        recipe: how it was made and what it is for (`task`, `network`, `settings`, `training`, ...).
-        card: the path of its card (Markdown), or None.
+        path: the file.
+        recipe: how the weights were made and what they are for (`task`, `network`, `settings`, `training`, ...).
+        card: the path of their card (Markdown), or None.
     """
 
     name: str
@@ -40,79 +42,24 @@ class Entry:
 
     @property
     def purpose(self) -> str:
-        """Which pictures it is chosen for, as its card says behind `- for:`; "unstated" where it does not."""
+        """The pictures that they are for: the card's text after `- for:`, or UNSTATED."""
         return _stated(self.card, "for")
 
     @property
     def licence(self) -> str:
-        """Its terms in a word, as its card says behind `- licence:`; "unstated" where it does not."""
+        """Their terms in a word: the card's text after `- licence:`, or UNSTATED."""
         return _stated(self.card, "licence")
 
 
-UNSTATED = "unstated"
-
-
-def _stated(card: Path | None, key: str) -> str:
-    """The text of the line `- key: text` of a card."""
-    try:
-        text = card_text(card) if card is not None else ""
-    except OSError:
-        return UNSTATED
-    found = re.search(rf"^- {key}:[ \t]*(\S.*?)[ \t]*$", text, re.MULTILINE)
-    return found[1] if found else UNSTATED
-
-
-def card_text(card: Path) -> str:
-    """A card's text, as much of it as a card can need."""
-    with card.open("rb") as file:
-        return file.read(LONGEST).decode("utf-8", "replace")
-
-
-def user_folder() -> Path | None:
-    """Where `restore weights add` keeps weights by name: $RESTORE_WEIGHTS, else ~/.local/share/restore/weights; None without a home."""
-    named = os.environ.get("RESTORE_WEIGHTS")
-    if named:
-        return Path(named)
-    try:
-        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    except RuntimeError:  # neither HOME nor an entry among the users
-        return None
-    return Path(base) / "restore" / "weights"
-
-
-def shipped_folder() -> Path:
-    """The weights that ship: inside the package when installed, `weights/` of the checkout in an editable install."""
-    return Path(str(resources.files("restore.shipped")))
-
-
-def ships(name: str) -> bool:
-    """Whether weights that ship are called so."""
-    return len(name) < 100 and not set(name) & set("/\\\0") and (shipped_folder() / f"{name}{SUFFIX}").is_file()
-
-
-def run_folders() -> list[Path]:
-    """The runs under runs/ here, finished or not: their weights are used by the run's name."""
-    return sorted(path for path in Path("runs").glob("*") if path.is_dir())
-
-
-def folders() -> list[Path]:
-    """Where names are looked up, first hit wins: what ships, the user's own, this folder's runs.
-
-    A name that ships always means what ships, or a run of that name would replace what is chosen for a picture.
-    """
-    own = user_folder()
-    return [folder for folder in (shipped_folder(), *([own] if own else []), *run_folders()) if folder.is_dir()]
-
-
 @dataclass(frozen=True)
-class Found:
-    """One file in a folder where weights are looked up.
+class Listed:
+    """One file in the folders that are searched for weights.
 
     Attributes:
-        path: where it is.
-        entry: what it holds; None where it cannot be used.
-        problem: why it cannot, or "".
-        hidden: whether another file is what its name means, so that it is used by its path.
+        path: the file.
+        entry: its content; None for an unusable file.
+        problem: why it is unusable, or "".
+        hidden: its name means another file, so that it is used by its path.
     """
 
     path: Path
@@ -122,35 +69,50 @@ class Found:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The file's name without its suffix."""
         return self.path.stem
 
 
-def listing() -> list[Found]:
-    """Every file in the folders where weights are looked up, sorted by name, the one that is meant by a name first."""
-    found: list[Found] = []
-    names: set[str] = set()
-    for folder in folders():
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            item, problem = _read(path)
-            found.append(Found(path, item, problem, item is not None and path.stem in names))
-            names |= {path.stem} if item else set()
-    return sorted(found, key=lambda one: one.path.stem)
+# where weights are
 
 
-def _read(path: Path) -> tuple[Entry | None, str]:
-    """A file's entry, or why it has none: whatever a file does to its readers is its own line's matter."""
+def shipped_folder() -> Path:
+    """The folder of the weights that ship: inside the package, or `weights/` of the checkout in an editable install."""
+    return Path(str(resources.files("restore.shipped")))
+
+
+def user_folder() -> Path | None:
+    """The folder of `restore weights add`: $RESTORE_WEIGHTS, else ~/.local/share/restore/weights; None without a home."""
+    chosen = os.environ.get("RESTORE_WEIGHTS")
+    if chosen:
+        return Path(chosen)
     try:
-        return entry(path), ""
-    except ValueError as error:
-        return None, str(error)
-    except Exception as error:
-        return None, f"{path} cannot be read: {type(error).__name__}: {error}"
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    except RuntimeError:  # neither HOME nor an entry among the users
+        return None
+    return Path(base) / "restore" / "weights"
 
 
-def catalogue() -> list[Entry]:
-    """Every weights file that can be used by name, sorted by name; those that cannot are left out."""
-    return [found.entry for found in listing() if found.entry and not found.hidden]
+def run_folders() -> list[Path]:
+    """The runs in `runs/` of the working directory, finished or not. A run's name means its weights."""
+    return sorted(path for path in Path("runs").glob("*") if path.is_dir())
+
+
+def folders() -> list[Path]:
+    """The folders that are searched for a name, first match wins: shipped weights, the user's own, the runs here.
+
+    Shipped weights come first: otherwise a run of that name would replace what is chosen for a picture.
+    """
+    own = user_folder()
+    return [folder for folder in (shipped_folder(), *([own] if own else []), *run_folders()) if folder.is_dir()]
+
+
+def ships(name: str) -> bool:
+    """Whether shipped weights have this name."""
+    return len(name) < 100 and not set(name) & set("/\\\0") and (shipped_folder() / f"{name}{SUFFIX}").is_file()
+
+
+# what is there
 
 
 def entry(path: Path) -> Entry:
@@ -163,93 +125,110 @@ def entry(path: Path) -> Entry:
     return Entry(path.stem, path, recipe(path), card if card.is_file() else None)
 
 
+def listing() -> list[Listed]:
+    """Every file in the searched folders, sorted by name; the file that a name means comes first."""
+    rows: list[Listed] = []
+    names: set[str] = set()
+    for folder in folders():
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            item, problem = _read(path)
+            rows.append(Listed(path, item, problem, item is not None and path.stem in names))
+            names |= {path.stem} if item else set()
+    return sorted(rows, key=lambda row: row.path.stem)
+
+
+def catalogue() -> list[Entry]:
+    """The weights that can be used by name, sorted by name. Unusable files are left out."""
+    return [row.entry for row in listing() if row.entry and not row.hidden]
+
+
 def find(name: str | Path) -> Entry:
-    """Find weights by name, by file, or by the folder of a run. A bare name that ships means what ships; "./NAME" is a path.
+    """Find weights by name, by file, or by the folder of a run. A bare name that ships means the shipped file; "./NAME" is a path.
 
     Raises:
         ValueError: there is no such name or file; the text lists the names there are.
     """
     if ships(str(name)):
         return entry(shipped_folder() / f"{name}{SUFFIX}")
-    path = Path(name)
     try:
-        if path.is_file():
-            return entry(path)
-        published = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
-        if len(published) == 1:
-            return entry(published[0])
-        # a folder that only happens to be called like the weights (`mine/` with pictures in it) must not hide them
-        for folder in folders():
-            candidate = folder / f"{name}{SUFFIX}"
-            if candidate.is_file() and not published:
-                return entry(candidate)
-        if path.is_dir():
-            raise ValueError(f"{path} holds {len(published)} weights files; name one of them")
+        path = _file_of(name)
     except OSError as error:  # a name that no file can have
         raise ValueError(f"no weights called {str(name)[:100]!r}: {error.strerror}") from error
+    if path is not None:
+        return entry(path)
     names = ", ".join(item.name for item in catalogue()) or "none"
     raise ValueError(f"no weights called {str(name)[:1000]!r}: neither a file nor one of the known names ({names})")
 
 
 def fingerprint(found: Entry) -> str:
-    """What tells two weights files apart, without reading them whole where their headers say it; see `weights_file.fingerprint`."""
+    """The checksum that tells two weights files apart; see `weights_file.fingerprint`."""
     return weights_file.fingerprint(found.path)
 
 
+def card_text(card: Path) -> str:
+    """A card's text, cut at LONGEST bytes."""
+    with card.open("rb") as file:
+        return file.read(LONGEST).decode("utf-8", "replace")
+
+
+def _file_of(name: str | Path) -> Path | None:
+    """The file that a path, a run's folder or a name means; None if there is none."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    published = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
+    if len(published) == 1:
+        return published[0]
+    # a folder of pictures with the weights' name (`mine/`) must not hide them
+    for folder in folders():
+        candidate = folder / f"{name}{SUFFIX}"
+        if candidate.is_file() and not published:
+            return candidate
+    if path.is_dir():
+        raise ValueError(f"{path} holds {len(published)} weights files; name one of them")
+    return None
+
+
+def _read(path: Path) -> tuple[Entry | None, str]:
+    """A file's entry, or the reason why it has none. An unreadable file must not end the listing."""
+    try:
+        return entry(path), ""
+    except ValueError as error:
+        return None, str(error)
+    except Exception as error:
+        return None, f"{path} cannot be read: {type(error).__name__}: {error}"
+
+
+def _stated(card: Path | None, key: str) -> str:
+    """The text of the line `- key: text` of a card."""
+    try:
+        text = card_text(card) if card is not None else ""
+    except OSError:
+        return UNSTATED
+    match = re.search(rf"^- {key}:[ \t]*(\S.*?)[ \t]*$", text, re.MULTILINE)
+    return match[1] if match else UNSTATED
+
+
+# adding weights
+
+
 def add(path: Path, name: str) -> Entry:
-    """Keep a copy of a weights file under `name`, so that `--weights name` finds it.
+    """Copy a weights file into the user's folder under `name`, so that `--weights name` finds it.
 
     Raises:
-        ValueError: the file is no weights file of this suite, or the name is taken or unusable.
+        ValueError: the file is no weights file of this suite, or the name is taken or invalid.
     """
     load(path)
-    target = _free(name)
-    with whole(target) as draft:
+    target = unused_path(name)
+    with atomic_write(target) as draft:
         shutil.copyfile(path, draft)
     if path.with_suffix(".md").is_file():
         shutil.copyfile(path.with_suffix(".md"), target.with_suffix(".md"))
     return entry(target)
 
 
-def blend(first: Entry, second: Entry, share: float, name: str) -> Entry:
-    """Keep under `name` the weights that lie between two networks', at `share` of the way from `first` to `second`.
-
-    Network interpolation: Wang et al. 2018, ESRGAN, section 3.4. It takes networks one of which began as the other, or both as a third;
-    between two that were trained apart lies nothing of use. Counters are the first's.
-
-    Args:
-        share: 0..1.
-
-    Raises:
-        ValueError: `share` outside 0..1, networks of unlike architecture, task or settings, or a name that is taken or unusable.
-    """
-    if not 0 <= share <= 1:
-        raise ValueError(f"the share of the second must be in 0..1, not {share}")
-    target = _free(name)
-    (tensors, made), (others, other) = load(first.path), load(second.path)
-    unlike = [key for key in ("task", "network", "settings", "directions") if made.get(key) != other.get(key)]
-    unlike += sorted(key for key in tensors.keys() ^ others.keys())
-    unlike += [key for key, value in tensors.items() if key in others and others[key].shape != value.shape]
-    if unlike:
-        raise ValueError(f"{first.name} and {second.name} cannot be blended: they differ in {', '.join(unlike[:4])}")
-    between = {
-        key: torch.lerp(value.float(), others[key].float(), share) if value.is_floating_point() else value for key, value in tensors.items()
-    }
-    kept = next(value.dtype for value in tensors.values() if value.is_floating_point())
-    made = {**made, "blended": {"of": [first.name, second.name], "share": share}}
-    save(target, between, made, dtype=kept)
-    licences = " and ".join(dict.fromkeys((first.licence, second.licence)))
-    purposes = " and ".join(dict.fromkeys((first.purpose, second.purpose)))
-    told = (
-        f"# {name}\n\n{first.name} and {second.name} blended, {share:g} of the latter. See their cards for data, terms and figures.\n\n"
-        f"- for: {purposes}\n- licence: {licences}\n"
-    )
-    target.with_suffix(".md").write_text(told, encoding="utf-8")
-    return entry(target)
-
-
 def check_name(name: str) -> None:
-    """See to it that weights can be called `name` on every system and command line.
+    """Check that weights can have this name on every system and command line.
 
     Raises:
         ValueError: they cannot.
@@ -258,8 +237,12 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name[:100]!r} cannot be a weights name: use letters, digits, '-' and '_', a letter or digit first")
 
 
-def _free(name: str) -> Path:
-    """Where weights called `name` are to be kept."""
+def unused_path(name: str) -> Path:
+    """The path of new weights called `name` in the user's folder.
+
+    Raises:
+        ValueError: the name is invalid or taken, or there is no such folder.
+    """
     check_name(name)
     if ships(name):
         raise ValueError(f"the name {name!r} is taken by weights that ship; choose another")

@@ -1,7 +1,7 @@
-"""One weights file: safetensors whose header carries the recipe, so that a file alone is ready to use.
+"""One weights file: safetensors with a recipe in its header, so that the file alone is ready to use.
 
 The header's metadata holds `recipe`, a JSON object with at least `task`, `network` and `settings` (what `networks.build` takes),
-and `sha256` of the tensors. safetensors runs no code, so a stranger's file is safe to open; what it says is checked, whatever it is.
+and `sha256` of the tensors. safetensors runs no code, so an untrusted file is safe to open. All its contents are checked.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from restore.writing import whole
+from restore.writing import atomic_write
 
 SUFFIX = ".safetensors"
 LONGEST = 1_000_000
-"""Characters of a recipe; ours have a few thousand."""
+"""Largest recipe in characters; ours have a few thousand."""
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """What the header of a file says beside its tensors.
+    """Read the metadata in a file's header.
 
     Raises:
-        ValueError: no file (a folder, a pipe, a link to itself), or no safetensors.
+        ValueError: not a regular file (a folder, a pipe, a link to itself), or not safetensors.
     """
     try:
-        if not path.is_file():  # a pipe would be waited for
+        if not path.is_file():  # opening a pipe would block
             raise ValueError(f"{path} is not a weights file: it is no regular file")
         with safe_open(str(path), framework="pt") as opened:
             return opened.metadata() or {}
@@ -40,80 +40,85 @@ def metadata(path: Path) -> dict[str, str]:
 
 
 def has_recipe(path: Path) -> bool:
-    """Whether a file is a weights file of this suite, rather than another program's or none."""
+    """Whether a file is a weights file of this suite. An unreadable file counts as one: loading it then gives the reason."""
     try:
         return "recipe" in metadata(path)
-    except ValueError:  # whoever opens it as ours says best what is wrong with it
+    except ValueError:
         return True
 
 
 def recipe(path: Path) -> dict[str, Any]:
-    """How the weights of a file were made and what they are for.
+    """Read a file's recipe: how its weights were made and what they are for.
 
     Raises:
         ValueError: the file is no weights file of this suite.
     """
-    found = metadata(path)
-    if "recipe" not in found:
+    header = metadata(path)
+    if "recipe" not in header:
         raise ValueError(f"{path} carries no recipe: it was not made by this suite; train or convert it with `restore`")
-    return _parsed(path, found["recipe"])
+    return _parsed(path, header["recipe"])
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
     try:
-        made = json.loads(text) if len(text) <= LONGEST else None
+        parsed = json.loads(text) if len(text) <= LONGEST else None
     except (ValueError, RecursionError):
-        made = None
+        parsed = None
     kinds = {"task": str, "network": str, "settings": dict}
-    if not isinstance(made, dict) or not all(isinstance(made.get(key), kind) for key, kind in kinds.items()):
+    if not isinstance(parsed, dict) or not all(isinstance(parsed.get(key), kind) for key, kind in kinds.items()):
         raise ValueError(f"{path} has a recipe that lacks {', '.join(kinds)}: it was not made by this suite")
-    odd = [key for key, fits in _ODDITIES.items() if not fits(made)]
-    if odd:
-        raise ValueError(f"{path} has a recipe whose {odd[0]} cannot be: it was not made by this suite")
-    return made
+    invalid = [key for key, is_valid in _OPTIONAL.items() if not is_valid(parsed)]
+    if invalid:
+        raise ValueError(f"{path} has a recipe whose {invalid[0]} cannot be: it was not made by this suite")
+    return parsed
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _training(made: Mapping[str, Any]) -> bool:
-    training = made.get("training", {})
+def _is_training(recipe: Mapping[str, Any]) -> bool:
+    training = recipe.get("training", {})
     noise = training.get("noise", {}) if isinstance(training, dict) else None
-    return isinstance(noise, dict) and _number(noise.get("poisson_share", 0))
+    return isinstance(noise, dict) and _is_number(noise.get("poisson_fraction", 0))
 
 
-_ODDITIES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    "directions": lambda made: isinstance(names := made.get("directions", []), list) and all(isinstance(name, str) for name in names),
-    "scale": lambda made: _number(made["settings"].get("scale", 1)),
-    "channels": lambda made: _number(made["settings"].get("channels", 1)),
-    "training": _training,
+def _has_directions(recipe: Mapping[str, Any]) -> bool:
+    names = recipe.get("directions", [])
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
+
+
+_OPTIONAL: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "directions": _has_directions,
+    "scale": lambda recipe: _is_number(recipe["settings"].get("scale", 1)),
+    "channels": lambda recipe: _is_number(recipe["settings"].get("channels", 1)),
+    "training": _is_training,
 }
-"""What else is read of a recipe where it is there, and whether it is what it must be."""
+"""The optional parts of a recipe that the suite reads, each with its check."""
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the recipe of a file, checked against the checksum in its header.
+    """Read the tensors and the recipe of a file, and check them against the checksum in its header.
 
     Raises:
         ValueError: not a weights file, or its content does not match its checksum.
     """
-    made = recipe(path)
+    checked = recipe(path)
     tensors: dict[str, Tensor] = {}
     try:
         with safe_open(str(path), framework="pt") as opened:
             expected = (opened.metadata() or {}).get("sha256")
-            for key in opened.keys():  # noqa: SIM118  (safe_open is no mapping)
+            for key in opened.keys():  # noqa: SIM118 - safe_open is no mapping
                 tensors[key] = opened.get_tensor(key)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if expected and digest(tensors) != expected:
         raise ValueError(f"{path} is damaged: its content does not match its checksum; fetch or train it again")
-    return tensors, made
+    return tensors, checked
 
 
 def fingerprint(path: Path) -> str:
-    """What tells two weights files apart: the checksum in the header, or where there is none, the tensors'.
+    """The checksum of a file's tensors: from its header, or computed if the header has none.
 
     Raises:
         ValueError: not a weights file.
@@ -121,11 +126,15 @@ def fingerprint(path: Path) -> str:
     return metadata(path).get("sha256") or digest(load(path)[0])
 
 
-def one_way(tensors: dict[str, Tensor], recipe: dict[str, Any], direction: str | None = None) -> dict[str, Tensor]:
-    """Of a file's tensors those of one network: of `direction` (`forward`, `backward`) where it holds several, the first by default.
+def select_network(tensors: dict[str, Tensor], recipe: dict[str, Any], direction: str | None = None) -> dict[str, Tensor]:
+    """Select the tensors of one network from a file's tensors.
+
+    Args:
+        tensors, recipe: of the file.
+        direction: which network of a file that holds several (`forward`, `backward`); the first by default.
 
     Raises:
-        ValueError: the file holds no such direction.
+        ValueError: the file has no such direction.
     """
     directions = recipe.get("directions") or []
     if direction is not None and direction not in directions:
@@ -137,13 +146,13 @@ def one_way(tensors: dict[str, Tensor], recipe: dict[str, Any], direction: str |
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], recipe: Mapping[str, Any], *, dtype: torch.dtype = torch.float16) -> None:
-    """Write a weights file, whole or not at all; floating tensors are stored as `dtype`."""
+    """Write a weights file, whole or not at all. Floating-point tensors are stored as `dtype`."""
     stored = {
         key: (value.detach().cpu().to(dtype) if value.is_floating_point() else value.detach().cpu()).contiguous()
         for key, value in tensors.items()
     }
     header = {"recipe": json.dumps(recipe, sort_keys=True), "sha256": digest(stored)}
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_bytes(serialise(stored, header))
 
 

@@ -1,6 +1,7 @@
-"""Files that appear whole or not at all and outlast a power cut; errors that name the file that cannot be written, and whose fault it is.
+"""Files that appear whole or not at all, and whose fault it is where one cannot be written.
 
-Every file of a result, record, report, page or card takes its place by `settle`: what lies on the disk is there before its name is.
+Every result, record, report, page and card is written by `atomic_write` or moved into place by `replace_durably`. Its content is on the
+disk before its name is, so a power cut leaves the old file or the new one.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def settle(draft: Path, path: Path) -> None:
+def replace_durably(draft: Path, path: Path) -> None:
     """Let a whole draft take the place of `path`, on the same disk: its content first, then its name.
 
     Raises:
@@ -76,7 +77,7 @@ def settle(draft: Path, path: Path) -> None:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give the path of a draft beside `path`, which takes its place once the block is through, and goes if that fails.
 
     Folders above it are made. A device or a pipe is written to itself, never replaced.
@@ -90,7 +91,7 @@ def whole(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
         if not special:
-            settle(draft, path)
+            replace_durably(draft, path)
     except OSError as error:
         raise blamed(error, path) from error
     finally:

@@ -16,7 +16,7 @@ from restore.runtime import Runtime
 
 TINY: dict[str, dict[str, Any]] = {
     "unet": {"widths": (8, 12), "blocks": (1, 1)},
-    "opponent_unet": {"widths": (8, 12), "blocks": (1, 1), "chroma_widths": (8, 12)},
+    "luma_chroma_unet": {"widths": (8, 12), "blocks": (1, 1), "chroma_widths": (8, 12)},
     "resnet": {"width": 4, "blocks": 1, "norm": "none"},
     "pix2pix_unet": {"width": 4, "levels": 3, "norm": "none"},
     "upscaler": {"width": 8, "blocks": 1, "scale": 2},
@@ -46,9 +46,9 @@ def tiny() -> Callable[..., torch.nn.Module]:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network = networks.build(name, channels=channels, **TINY[name])
-            side = 16 * network.multiple
+            side = 16 * network.spec.multiple
             picture, noise = torch.rand(1, channels, side, side), torch.full((1, 1, side, side), 0.1)
-            if network.condition_channels:  # the others answer with a picture, whatever the size of their weights
+            if network.spec.conditions:  # the others answer with a picture, whatever the size of their weights
                 with torch.no_grad():
                     last = [parameter for parameter in network.parameters() if parameter.dim() == 4][-1]
                     last.mul_(0.1 / network(picture, noise).std())

@@ -22,7 +22,7 @@ Photos = Callable[..., Path]
 TINY = {
     "network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16", "loop.batch_size": "2", "loop.log_every": "2",
     "loop.checkpoint_every": "2", "optimizer.warmup_steps": "1", "precision": "fp32", "device": "cpu",
-    "noise.poisson_share": "0.5", "noise.jpeg_fraction": "0.3", "noise.map_error": "0.1", "data.scales": "0.6,1",
+    "noise.poisson_fraction": "0.5", "noise.jpeg_fraction": "0.3", "noise.map_error": "0.1", "data.scales": "0.6,1",
 }  # fmt: skip
 
 
@@ -241,7 +241,7 @@ RECIPES = sorted((Path(__file__).resolve().parents[1] / "weights" / "recipes").g
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_that_ships_is_a_configuration(path: Path) -> None:
-    from restore.tasks import METHODS
+    from restore.tasks.methods import METHODS
     from restore.training import config
 
     # its first lines name its command

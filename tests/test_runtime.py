@@ -23,7 +23,7 @@ def test_the_cpu_is_always_there() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_a_network_is_placed(precision: str) -> None:
     place = Runtime(torch.device("cpu"), torch.float32).in_precision(precision)
-    network = place.place(torch.nn.Conv2d(4, 4, 3))
+    network = place.prepare(torch.nn.Conv2d(4, 4, 3))
     assert network.weight.dtype == runtime.PRECISIONS[precision]
     assert network.weight.is_contiguous(memory_format=place.memory_format)
     assert place.precision == precision

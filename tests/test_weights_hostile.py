@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 import restore
 from restore import weights
 from restore.api import add_weights, verify_weights
-from restore.inference.restorer import Restorer
+from restore.inference.denoiser import Denoiser
+from restore.weights_blend import blend
 
 File = Callable[..., Path]
 UNET = {"channels": 1, "widths": [8, 12], "blocks": [1, 1]}
@@ -57,7 +58,7 @@ UNREADABLE: dict[str, Callable[[Path], None]] = {
     "directions-text": _made(directions="forward"),
     "directions-numbers": _made(directions=[1]),
     "training-list": _made(training=[1]),
-    "noise-text": _made(training={"noise": {"poisson_share": "much"}}),
+    "noise-text": _made(training={"noise": {"poisson_fraction": "much"}}),
     "empty": lambda path: path.write_bytes(b"") and None,
     "cut": _header(b'{"a":', 5_000),
     "header-of-ages": _header(b"{}", 2**62),
@@ -133,7 +134,7 @@ def test_each_is_a_value_error_to_whoever_uses_it(tmp_path: Path, name: str) -> 
     path = tmp_path / "a.safetensors"
     HOSTILE[name](path)
     before = psutil.Process().memory_info().rss
-    for use in (Restorer.load, restore.load, lambda given: add_weights(given, "mine") and restore.load("mine")):
+    for use in (Denoiser.load, restore.load, lambda given: add_weights(given, "mine") and restore.load("mine")):
         with pytest.raises(ValueError):
             use(path)
     for task in ("denoise", "upscale", "translate", "inpaint"):
@@ -159,7 +160,7 @@ def test_names_that_would_do_harm_are_refused(own_weights: Path, weights_file: F
             keep(path, name)
         assert str(caught.value).isprintable()
     with pytest.raises(ValueError, match="cannot be a weights name"):
-        weights.blend(weights.entry(path), weights.entry(path), 0.5, name)
+        blend(weights.entry(path), weights.entry(path), 0.5, name)
     assert not list(own_weights.iterdir())
 
 
@@ -183,7 +184,7 @@ def test_a_rerun_with_other_weights_of_the_same_name_is_redone(tmp_path: Path, w
     for seed in (0, 0, 1):
         tensors, recipe = weights.load(weights_file(tmp_path / "whole.safetensors", seed=seed))
         save_file(tensors, tmp_path / "bare.safetensors", {"recipe": json.dumps(recipe)})
-        rows += restore.run("denoise", folder, tmp_path / "out", weights=tmp_path / "bare.safetensors", device="cpu").rows
+        rows += restore.run("denoise", folder, tmp_path / "out", weights=tmp_path / "bare.safetensors", device="cpu").records
     assert [row.status for row in rows] == ["done", "skipped", "done"]
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from restore.writing import whole
+from restore.writing import atomic_write
 
 
 def test_a_file_appears_with_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "new" / "deep" / "a.txt"
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text("words")
         assert not path.exists()
     assert path.read_text() == "words"
@@ -22,7 +22,7 @@ def test_a_file_appears_with_its_folders(tmp_path: Path) -> None:
 def test_what_fails_leaves_what_was_there(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "a.txt"
     path.write_text("before")
-    with pytest.raises(type(error)) as caught, whole(path) as draft:
+    with pytest.raises(type(error)) as caught, atomic_write(path) as draft:
         draft.write_text("half")
         raise error
     assert path.read_text() == "before"
@@ -34,14 +34,14 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path, error: BaseException) 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     path = tmp_path / "file" / "a.txt"
-    with pytest.raises(OSError) as caught, whole(path) as draft:
+    with pytest.raises(OSError) as caught, atomic_write(path) as draft:
         draft.write_text("words")
     assert caught.value.filename == str(path)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
 def test_a_device_is_written_to_and_stays(tmp_path: Path) -> None:
-    with pytest.raises(OSError) as caught, whole(Path("/dev/full")) as draft:
+    with pytest.raises(OSError) as caught, atomic_write(Path("/dev/full")) as draft:
         draft.write_text("words")
     assert caught.value.filename == "/dev/full"
     assert Path("/dev/full").is_char_device()
@@ -49,6 +49,6 @@ def test_a_device_is_written_to_and_stays(tmp_path: Path) -> None:
 
 def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 251 + ".txt")
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text("words")
     assert path.read_text() == "words"

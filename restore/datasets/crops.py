@@ -166,7 +166,7 @@ class Pictures:
         kept = self._kept.get(path)
         if kept is not None:
             return kept
-        picture = compact(in_channels(read(path).frame(0).shown(), self.channels))
+        picture = compact(in_channels(read(path).frame(0).normalized(), self.channels))
         if picture.nbytes <= self.budget:
             self.budget -= picture.nbytes
             self._kept[path] = picture

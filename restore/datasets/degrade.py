@@ -28,7 +28,7 @@ class NoiseConfig:
             "rising": True,
         },
     )
-    poisson_share: float = field(
+    poisson_fraction: float = field(
         default=0.0, metadata={"help": "fraction of crops with Poisson-Gaussian (quantum) noise", "range": (0, 1)}
     )
     counts: tuple[float, float] = field(
@@ -133,7 +133,7 @@ def add_noise(picture: np.ndarray, rng: np.random.Generator, config: NoiseConfig
         in use: one computed from the clean image would reveal the target.
     """
     draws = rng.random(5)
-    if draws[0] < config.poisson_share:
+    if draws[0] < config.poisson_fraction:
         counts = float(np.exp(rng.uniform(*np.log(config.counts))))
         noisy, level = poisson_gaussian(picture, counts, float(rng.uniform(*config.readout)) / 255, rng)
     else:

@@ -144,7 +144,7 @@ def _first_size(files: Sequence[Path]) -> tuple[int, int]:
     reason: Exception | None = None
     for path in files:
         try:
-            shape = read(path).frame(0).shown().shape
+            shape = read(path).frame(0).normalized().shape
             return shape[0], shape[1]
         except Exception as error:  # whatever a damaged file raises is that file's fault
             reason = error

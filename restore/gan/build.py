@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
 from restore.gan.discriminator import DiscriminatorConfig, DiscriminatorTrainer
 from restore.networks import discriminators, planning
+from restore.networks.discriminators import Discriminator
 from restore.runtime import Runtime
 from restore.training.train_state import evaluating
 
 COPIES = 5
 """A trained network is kept with its gradients, its average and an optimizer's two moments."""
 LARGEST_TRIAL = 512
-"""Side in pixels of the largest crop that a projected discriminator is tried on: it accepts all larger ones too."""
+"""Side in pixels of the largest crop that a pretrained discriminator is tried on: it accepts all larger ones too."""
 
 
 def discriminator_trainer(
@@ -32,10 +32,9 @@ def discriminator_trainer(
     """
     if config.mask_loss and not masked:
         raise ValueError("discriminator.mask_loss is for inpainting, where there are holes to judge: set it to false")
-    settings: dict[str, Any] = {"channels": channels, "width": config.width}
-    if config.network in {"patchgan", "multiscale"}:
-        settings |= {"norm": config.norm, "spectral": config.spectral}
-    if config.network == "projected":  # its backbone comes from a file, which is read once
+    kind = discriminators.find(config.network)
+    settings: dict[str, Any] = {"channels": channels, **{key: vars(config)[key] for key in kind.settings}}
+    if kind.pretrained:  # its backbone comes from a file, which is read once
         network = discriminators.build(config.network, **settings)
         trial, side = network, min(side or LARGEST_TRIAL, LARGEST_TRIAL)
     else:
@@ -48,17 +47,17 @@ def discriminator_trainer(
     return DiscriminatorTrainer(network, config, runtime)
 
 
-def _check_side(name: str, network: nn.Module, channels: int, side: int) -> None:
+def _check_side(name: str, network: Discriminator, channels: int, side: int) -> None:
     """Check that a discriminator accepts crops of that side; on the `meta` device this takes no memory.
 
     Raises:
         ValueError: it does not.
     """
     device = next(network.parameters()).device
-    seen = side - (discriminators.Projected.shifts if name == "projected" else 0)
+    visible = side - network.shift
     try:
         with torch.no_grad(), evaluating(network):
-            network(torch.zeros(1, channels, seen, seen, device=device))
+            network(torch.zeros(1, channels, visible, visible, device=device))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"discriminator.network={name} cannot judge crops of {side} x {side} pixels: make data.crop larger ({error})"

@@ -14,6 +14,7 @@ from restore import processes
 from restore.gan import objectives, penalties
 from restore.gan.augment import Augmentation
 from restore.limits import check_fields
+from restore.networks import discriminators
 from restore.runtime import Runtime
 from restore.training.cuda_graph import CUDAGraphStep
 from restore.training.losses import mean_distance
@@ -22,7 +23,7 @@ from restore.training.optimizers import OptimizerConfig
 from restore.training.train_state import TrainState, frozen
 from restore.training.trainer import StepOutput
 
-SPATIAL = ("patchgan", "unet", "projected")
+SPATIAL = tuple(name for name, kind in discriminators.DISCRIMINATORS.items() if kind.local)
 """Discriminators whose logits are one map, a logit for each region of the image."""
 GAN_ADAM = OptimizerConfig(
     "adam", 2e-4, beta1=0.5, beta2=0.999, warmup_steps=0, decay_start=100_000, decay_steps=100_000, floor=0.0, ema=0.999

@@ -17,6 +17,7 @@ from restore.gan import monitor
 from restore.gan.discriminator import DiscriminatorTrainer
 from restore.gan.monitor import MonitorConfig, TrainingMonitor
 from restore.limits import check_fields
+from restore.networks import RestorationNetwork
 from restore.runtime import Runtime
 from restore.training.cuda_graph import CUDAGraphStep
 from restore.training.losses import ReconstructionLoss
@@ -90,13 +91,14 @@ class PairedAdversarialTrainer:
     """
 
     def __init__(
-        self, network: nn.Module, discriminator: DiscriminatorTrainer, optimizer: OptimizerConfig, runtime: Runtime, *,
+        self, network: RestorationNetwork, discriminator: DiscriminatorTrainer, optimizer: OptimizerConfig, runtime: Runtime, *,
         losses: LossConfig, conditional: bool = False, monitor_config: MonitorConfig | None = None,
         probe: Mapping[str, Tensor] | None = None, micro_batches: int = 1,
     ) -> None:  # fmt: skip
         if not losses.adversarial_weight:
             raise ValueError("a discriminator needs an adversarial_weight above 0")
         self.runtime, self.losses, self.conditional, self.micro_batches = runtime, losses, conditional, micro_batches
+        self.spec = network.spec
         self.generator, self.discriminator = TrainState(network, optimizer, runtime), discriminator
         self.reconstruction = losses.reconstruction(runtime)
         self.monitor, self.probe = TrainingMonitor(monitor_config), probe
@@ -133,7 +135,7 @@ class PairedAdversarialTrainer:
 
     def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Run the averaged network on a batch."""
-        return preview(self.generator.average, batch, self.runtime)
+        return preview(self.generator.average, self.spec, batch, self.runtime)
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the averaged network, which is published."""
@@ -167,7 +169,7 @@ class PairedAdversarialTrainer:
     def _update_generator(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         outputs, losses = [], []
         for part in split(batch, micro_batches):
-            prediction = predict(self.generator.network, part, self.runtime)
+            prediction = predict(self.generator.network, self.spec, part, self.runtime)
             terms = self._terms(prediction, part)
             self.generator.accumulate(torch.stack(list(terms.values())).sum() / micro_batches)
             outputs.append(prediction.detach())
@@ -194,6 +196,6 @@ class PairedAdversarialTrainer:
         if self.probe is not None:
             probe = to_device(self.probe, self.runtime)
             with evaluating(self.generator.network):
-                prediction = predict(self.generator.network, probe, self.runtime)
+                prediction = predict(self.generator.network, self.spec, probe, self.runtime)
             measures |= monitor.image_measures(prediction, probe["target"])
         return measures

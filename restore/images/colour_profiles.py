@@ -1,4 +1,4 @@
-"""ICC profiles: made from what PNG's own chunks say of colours, and asked whether they say anything beyond sRGB."""
+"""ICC profiles: built from PNG's colour chunks, and compared with sRGB."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NEAR = 0.002
 
 @dataclass(frozen=True)
 class Colours:
-    """What PNG chunks say: white and primaries, and a power or one of the curves."""
+    """A colour space that PNG chunks describe: white and primaries, and a power or a curve."""
 
     places: tuple[float, ...] = _SRGB
     gamma: float | None = None
@@ -42,21 +42,21 @@ class Colours:
 
     @property
     def is_srgb(self) -> bool:
-        """Whether a viewer that is told nothing shows the same."""
+        """Whether a viewer shows the same colours without a profile."""
         power = self.curve == _SRGB_CURVE if self.gamma is None else abs(self.gamma - 2.2) < 0.02
         return power and max(abs(a - b) for a, b in zip(self.places, _SRGB, strict=True)) < _NEAR
 
 
-def said_by_png(cicp: bytes | None, srgb: bytes | None, gama: bytes | None, chrm: bytes | None) -> Colours:
-    """What the payloads of these chunks say, the strongest first.
+def from_png(cicp: bytes | None, srgb: bytes | None, gama: bytes | None, chrm: bytes | None) -> Colours:
+    """The colour space that the payloads of these chunks describe; the first one present decides.
 
     Raises:
         ValueError: colours that no simple ICC profile describes (HDR, YCbCr, narrow range, rare curves or primaries).
     """
     if cicp is not None and len(cicp) == 4:
         primaries, transfer, matrix, full = cicp
-        known = primaries in _PRIMARIES and (transfer in _GAMMAS or transfer in _CURVES)
-        if not known or matrix != 0 or full != 1:
+        supported = primaries in _PRIMARIES and (transfer in _GAMMAS or transfer in _CURVES)
+        if not supported or matrix != 0 or full != 1:
             hdr = {16: " (HDR, PQ)", 18: " (HDR, HLG)"}.get(transfer, "")
             raise ValueError(f"the colour codes {primaries}, {transfer}, {matrix}, {full} in its cICP chunk{hdr}")
         return Colours(_PRIMARIES[primaries], _GAMMAS.get(transfer), _CURVES.get(transfer, _SRGB_CURVE))
@@ -68,12 +68,12 @@ def said_by_png(cicp: bytes | None, srgb: bytes | None, gama: bytes | None, chrm
 
 
 def profile(colours: Colours, *, gray: bool) -> bytes:
-    """An ICC profile of these colours; the same bytes each time."""
-    seen = np.linspace(0, 1, 4096)
+    """An ICC profile of this colour space; equal bytes for equal spaces."""
+    encoded = np.linspace(0, 1, 4096)
     if colours.curve == _SRGB_CURVE:
-        light = np.where(seen <= 0.04045, seen / 12.92, ((seen + 0.055) / 1.055) ** 2.4)
+        light = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     else:
-        light = np.where(seen < 0.081, seen / 4.5, ((seen + 0.099) / 1.099) ** (1 / 0.45))
+        light = np.where(encoded < 0.081, encoded / 4.5, ((encoded + 0.099) / 1.099) ** (1 / 0.45))
     options: dict[str, Any] = {"whitepoint": (*colours.places[:2], 1.0)}
     if colours.gamma is None:
         options["transferfunction"] = np.rint(light * 65535).astype(np.uint16)
@@ -97,7 +97,7 @@ def sound(icc: bytes) -> bool:
 
 
 def shows_srgb(icc: bytes, *, gray: bool) -> bool:
-    """Whether colours look the same without the profile; False where the engine can't tell."""
+    """Whether colours look the same without the profile; False where the engine cannot apply it."""
     mode = "L" if gray else "RGB"
     if gray:
         samples = np.arange(0, 256, 5, dtype=np.uint8)[None]

@@ -1,141 +1,80 @@
-"""A picture in another format: the same samples where the target can hold them, else what the network would see.
+"""A picture in another format: the same samples where the format holds them, else what a viewer displays.
 
 8- and 16-bit samples pass unchanged. Everything else (1 to 4 bits, other maxvals, CMYK, DICOM stored values) is written
-as it shows, with 8 bits if the source has at most 8, else 16; floats go to TIFF as they are, elsewhere with 16 bits.
-ICC profile, EXIF, XMP, texts and resolution travel where both formats know them. Colours that a target can't describe are
-refused, never shown as others.
+as it is displayed, with 8 bits if the source has at most 8, else 16. Floats go as they are to a format that holds floats, else with
+16 bits. ICC profile, EXIF, XMP, texts and resolution travel where both formats know them. A format refuses what it cannot hold
+(`Codec.cannot_hold`); colours are never silently changed.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from restore.images import bmp, colour_profiles, jpeg, png_chunks, png_text, pnm, tiff_new, webp
+from restore.images.codecs.base import Codec, PixelLayout, Source
 from restore.images.errors import ImageError
-from restore.images.frame import Frame, Mapping
-from restore.images.mappings import Inks, Linear
-from restore.images.picture import Carry, Source, first
-from restore.images.png_chunks import Chunk
-from restore.images.premultiplied import Premultiplied
-
-TARGETS = ("png", "jpeg", "tiff", "webp", "bmp", "pgm")
+from restore.images.frame import Frame
+from restore.images.mapping import Mapping
+from restore.images.metadata import ImageHeader, Metadata
 
 
-def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: str, scale: float = 1.0) -> None:
-    """Write `frames` (stored samples of `source`, `scale` times as fine) as `target`. ImageError names what the target can't hold."""
-    if target not in TARGETS:
-        raise ImageError(f"can't write the format {target!r}; choose one of {', '.join(TARGETS)}")
-    if source.head.frames > 1 and target != "tiff":
-        raise ImageError(f"{target} holds one frame, this picture has {source.head.frames}; choose tiff")
-    made = (_samples(source, i, stored, target) for i, stored in enumerate(frames))
-    carry = _fitting(source.head.carry).finer(scale, source.head.enlarged(scale))
-    if carry.unsaid:
-        raise ImageError(f"{target} can't describe the picture's colours: {carry.unsaid}; keep its format, or export it as sRGB")
-    if target == "tiff":
-        tiff_new.write(path, made, carry)
-        return
-    samples = first(made, path)
-    _check(samples, target)
-    _check_colours(samples, target, carry)
-    if target == "png":
-        _png(path, samples, carry)
-    elif target == "jpeg":
-        jpeg.write(path, samples, carry)
-    elif target == "webp":
-        webp.write(path, samples, carry, lossless=source.head.format != "jpeg")
-    elif target == "bmp":
-        bmp.write(path, samples, dpi=carry.dpi, icc=carry.icc)
-    else:
-        kind = 5 if samples.ndim == 2 else 6
-        pnm.write(path, samples, kind, int(np.iinfo(samples.dtype).max))
+def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: Codec, scale: float = 1.0) -> None:
+    """Write a new file at `path`.
+
+    Args:
+        frames: stored samples of `source`, `scale` times as fine.
+
+    Raises:
+        ImageError: `target` cannot hold the picture; the message says what can.
+    """
+    header = source.header
+    metadata = _without_ink_profile(header.metadata).rescaled(scale, header.enlarged(scale))
+    header = replace(header, metadata=metadata)
+    _refuse_unless_empty(target.cannot_hold(header))
+    target.write(path, (_converted(source.frame(i).mapping, stored, header, target) for i, stored in enumerate(frames)), header)
 
 
-def _fitting(carry: Carry) -> Carry:
-    """Without the profile of inks: what is written is gray or RGB."""
-    return replace(carry, icc=None) if carry.icc and carry.icc[16:20] == b"CMYK" else carry
+def _refuse_unless_empty(why: str) -> None:
+    if why:
+        raise ImageError(why)
 
 
-def _samples(source: Source, index: int, stored: np.ndarray, target: str) -> np.ndarray:
-    """uint8 or uint16 (or float, for TIFF) samples with white at the type's maximum, alpha last."""
-    mapping = source.frame(index).mapping
-    _refuse_bands(mapping, stored, target)
-    if isinstance(mapping, Linear) and _passes(mapping, stored, target):
-        return stored
-    dtype = np.uint8 if source.head.bits <= 8 else np.uint16
-    displayed = Frame(stored, mapping).displayed()
-    colour = np.rint(displayed * np.float32(np.iinfo(dtype).max)).astype(dtype)
+def _without_ink_profile(metadata: Metadata) -> Metadata:
+    """Without a CMYK profile: what is written is gray or RGB."""
+    is_cmyk = metadata.icc is not None and metadata.icc[16:20] == b"CMYK"
+    return replace(metadata, icc=None) if is_cmyk else metadata
+
+
+def _converted(mapping: Mapping, stored: np.ndarray, header: ImageHeader, target: Codec) -> np.ndarray:
+    """One frame's samples as `Codec.write` takes them."""
+    holds_floats = target.capabilities is not None and target.capabilities.floats
+    passes = mapping.is_plain(stored.dtype) and (holds_floats or stored.dtype.kind != "f")
+    samples = stored if passes else _displayed(mapping, stored, np.dtype(np.uint8 if header.bits <= 8 else np.uint16))
+    _refuse_unless_empty(target.cannot_hold(header, _layout(mapping, stored, samples)))
+    return samples
+
+
+def _layout(mapping: Mapping, stored: np.ndarray, samples: np.ndarray) -> PixelLayout:
+    bands = 1 if stored.ndim == 2 else stored.shape[-1]
+    has_alpha_band = mapping.alpha(stored) is not None and bands > mapping.colour_samples
+    return PixelLayout(
+        size=(samples.shape[0], samples.shape[1]),
+        samples=1 if samples.ndim == 2 else samples.shape[-1],
+        bits=8 * samples.dtype.itemsize,
+        bands=bands,
+        other_bands=max(0, bands - mapping.colour_samples - has_alpha_band),
+    )
+
+
+def _displayed(mapping: Mapping, stored: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Samples of `dtype` as a viewer displays them, white at the type's maximum, alpha last."""
+    white = np.iinfo(dtype).max
+    colour = np.rint(Frame(stored, mapping).displayed() * np.float32(white)).astype(dtype)
     alpha = mapping.alpha(stored)
     if alpha is None:
         return colour[..., 0] if colour.shape[-1] == 1 else colour
-    scaled = np.clip(np.rint(alpha.astype(np.float64) * (np.iinfo(dtype).max / _opaque(mapping))), 0, np.iinfo(dtype).max)
+    scaled = np.clip(np.rint(alpha.astype(np.float64) * (white / mapping.opaque)), 0, white)
     return np.concatenate([colour, scaled.astype(dtype)[..., None]], -1)
-
-
-def _refuse_bands(mapping: Mapping, stored: np.ndarray, target: str) -> None:
-    """Refuse samples that are neither colour nor alpha, such as a near-infrared band: nothing but TIFF holds them."""
-    colours = 4 if isinstance(mapping, Inks) else mapping.channels
-    bands = 1 if stored.ndim == 2 else stored.shape[-1]
-    spare = bands - colours - (mapping.alpha(stored) is not None and bands > colours)
-    if spare > 0 and target != "tiff":
-        raise ImageError(f"{target} can't hold {spare} of this picture's {bands} bands, which are neither colour nor alpha; choose tiff")
-
-
-def _check_colours(samples: np.ndarray, target: str, carry: Carry) -> None:
-    """Refuse to drop a colour profile that says anything but sRGB."""
-    gray = samples.ndim == 2 or samples.shape[-1] < 3
-    if target == "pgm" and carry.icc and colour_profiles.sound(carry.icc) and not colour_profiles.shows_srgb(carry.icc, gray=gray):
-        raise ImageError(f"{target} can't hold this picture's colour profile, and without it the colours change; choose png or tiff")
-
-
-def _opaque(mapping: Mapping) -> float:
-    """The alpha that is opaque."""
-    if isinstance(mapping, Linear):
-        return mapping.high
-    return mapping.full if isinstance(mapping, Inks | Premultiplied) else 1.0
-
-
-def _passes(mapping: Linear, stored: np.ndarray, target: str) -> bool:
-    """Whether the samples mean the same in the target as they do in the source."""
-    if mapping.inverted or mapping.key is not None:
-        return False
-    if stored.dtype in (np.uint8, np.uint16):
-        return mapping.low == 0 and mapping.high == np.iinfo(stored.dtype).max
-    return target == "tiff" and stored.dtype.kind == "f"
-
-
-def _check(samples: np.ndarray, target: str) -> None:
-    count = 1 if samples.ndim == 2 else samples.shape[-1]
-    if samples.dtype != np.uint8 and target in ("jpeg", "webp", "bmp"):
-        raise ImageError(f"{target} holds 8 bits a sample, this picture has more; choose png or tiff")
-    if (count in (2, 4) and target in ("jpeg", "pgm")) or (count == 2 and target == "bmp"):
-        raise ImageError(f"{target} can't hold this picture's transparency; choose png or tiff")
-    if count < 3 and target == "webp":
-        raise ImageError("webp has no gray, and gray must stay gray; choose png")
-    if target == "webp" and max(samples.shape[:2]) > 16383:
-        raise ImageError("webp holds at most 16383 pixels a side; choose png or tiff")
-    if target == "jpeg" and max(samples.shape[:2]) > 65500:
-        raise ImageError("jpeg holds at most 65500 pixels a side; choose png or tiff")
-
-
-def _png(path: Path, samples: np.ndarray, carry: Carry) -> None:
-    count = 1 if samples.ndim == 2 else samples.shape[-1]
-    colour = {1: 0, 2: 4, 3: 2, 4: 6}[count]
-    height, width = samples.shape[:2]
-    layout = png_chunks.Layout(width, height, samples.dtype.itemsize * 8, colour, interlaced=False)
-    if carry.icc:
-        layout.before.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(carry.icc, 9)))
-    if carry.dpi:
-        x, y = (round(v / 0.0254) for v in carry.dpi)
-        layout.before.append(Chunk(b"pHYs", struct.pack(">IIB", x, y, 1)))
-    if carry.exif:
-        layout.before.append(Chunk(b"eXIf", carry.exif))
-    if carry.xmp:
-        layout.before.append(png_text.of_xmp(carry.xmp))
-    layout.before += [png_text.of_text(keyword, text) for keyword, text in carry.texts]
-    png_chunks.write(path, layout, samples)

@@ -1,9 +1,9 @@
 """Decoding in a process of its own, where time and memory are limited and a crash costs one picture.
 
-Codecs of compressed pixels are large programs in C that were written for files of honest makers. One that loops keeps Python's lock, so
-that not even Ctrl-C ends it; one that crashes takes the whole run along; one that believes a header takes all memory. Such decoding
-is called by `call`. What is uncompressed, and PNG, whose stream is inflated in bounds, is decoded where it is: there a second process would
-cost its start (half a second of one core, once a run) and protect from nothing.
+Codecs are large C programs that trust their input. One that loops keeps Python's lock, so that not even Ctrl-C ends it. One that
+crashes ends the whole run. One that believes a header takes all memory. `call` runs such decoding. Uncompressed pixels and PNG, whose
+stream is inflated within bounds, are decoded in the calling process: a second one costs half a second of one core, once a run, and
+protects from nothing there.
 
 Measured on two cores: a 12-megapixel 16-bit frame takes 12 ms on its way through the pipe, its decoding 80 to 900, the network six seconds.
 Shared memory would save those 12 ms and need a place (/dev/shm) that containers often lack.
@@ -156,10 +156,10 @@ class _Process:
                 self._read_into(array.reshape(-1).view(np.uint8).data, request)
         return head, arrays
 
-    def _checked(self, said: list[tuple[str, list[int]]], most: int) -> list[tuple[str, list[int]]]:
-        if sum(int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize for kind, shape in said) > most:
+    def _checked(self, claims: list[tuple[str, list[int]]], most: int) -> list[tuple[str, list[int]]]:
+        if sum(int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize for kind, shape in claims) > most:
             raise DecodingError("it gave many times as many pixels as the header says")
-        return said
+        return claims
 
     def _write(self, data: memoryview) -> None:
         assert self._popen.stdin is not None
@@ -253,13 +253,13 @@ class _Pool:
             if self._impossible or not sys.executable:
                 return None
         try:
-            made = _Process()
+            started = _Process()
         except OSError:
             self._impossible = True
             return None
         with self._lock:
-            self._all.add(made)
-        return made
+            self._all.add(started)
+        return started
 
     def give_back(self, process: _Process) -> None:
         with self._lock:

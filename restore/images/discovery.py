@@ -1,24 +1,18 @@
-"""Which files of a folder are pictures: by content first, by suffix where a file is broken. One place for every command.
+"""Which files of a folder are pictures: by content, and by suffix where a file is broken. Every command asks here.
 
-A folder's file is a picture to restore, a picture of a format that no codec reads (it is told, with what would help), a DICOM object
-without pictures, or none of these. The first 512 bytes are read (of DICOM files 2 KB), no more.
+A file is a picture, a picture of a format that no codec reads, a DICOM object without pixels, or something else. Only the first 512 bytes
+are read (2 KB of DICOM files).
 """
 
 from __future__ import annotations
 
-import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from restore.images import kinds
-from restore.images.dicom_objects import is_without_pixels
-from restore.images.headerless import is_headerless
-from restore.images.opening import FORMATS, SUFFIXES
-
-START = 512
-"""Bytes of a file that tell what it is."""
+from restore.images.codecs import CODECS, SUFFIXES
+from restore.images.opening import HEAD
 
 
 @dataclass(frozen=True)
@@ -26,9 +20,9 @@ class Look:
     """What a file is.
 
     Attributes:
-        kind: "picture" (offer it to `read`), "foreign" (a picture, but of a format that `read` refuses), "object" (DICOM without
-            pictures) or "other".
-        what: which foreign picture ("a GIF picture") or object ("SR"); else "".
+        kind: "picture" (`read` opens it), "foreign" (a picture of a format that `read` refuses), "object" (DICOM without pixels) or
+            "other".
+        what: the foreign format ("a GIF picture") or the object ("SR"); else "".
     """
 
     kind: Literal["picture", "foreign", "object", "other"]
@@ -36,12 +30,12 @@ class Look:
 
     @property
     def is_picture(self) -> bool:
-        """Whether it gets its line in a run: every picture does, one that cannot be read with its reason."""
+        """Whether a run reports it. A picture that cannot be read is reported with the reason."""
         return self.kind in ("picture", "foreign")
 
 
 def look(path: Path) -> Look:
-    """What a file is, by its first bytes, and by its suffix where these say nothing. Hidden files are no pictures.
+    """Classify a file by its first bytes, and by its suffix where these are unknown. Hidden files are no pictures.
 
     Raises:
         OSError: it cannot be read.
@@ -49,20 +43,21 @@ def look(path: Path) -> Look:
     if path.name.startswith("."):
         return Look("other")
     with path.open("rb") as file:
-        start = file.read(START)
-    if start[128:132] == b"DICM" or is_headerless(start):
-        what = is_without_pixels(path)
+        start = file.read(HEAD)
+    codec = next((codec for codec in CODECS.values() if codec.is_certain(start)), None)
+    if codec is not None and codec.has_preamble:
+        what = codec.without_pixels(path)
         return Look("object", what) if what else Look("picture")
-    known = kinds.foreign(start, path.name)
-    if known is not None and known.picture:
-        return Look("foreign", known.what)
-    if path.suffix.lower() in SUFFIXES or (known is None and any(_is(name, start) for name in FORMATS)):
+    foreign = kinds.foreign(start, path.name)
+    if foreign is not None and foreign.picture:
+        return Look("foreign", foreign.what)
+    if path.suffix.lower() in SUFFIXES or (foreign is None and codec is not None):
         return Look("picture")
     return Look("other")
 
 
 def looked(path: Path) -> Look:
-    """`look`, where a file that cannot be read counts by its suffix."""
+    """`look`, but a file that cannot be read is classified by its suffix."""
     try:
         return look(path)
     except OSError:
@@ -70,29 +65,6 @@ def looked(path: Path) -> Look:
 
 
 def stem(name: str) -> str:
-    """A picture's name without its suffix; what is no picture's suffix (1.2.840, or `a.acr`) is part of the name."""
+    """A picture's name without its suffix. A suffix of no picture format (1.2.840, `a.acr`) is part of the name."""
     suffix = Path(name).suffix
     return name[: -len(suffix)] if suffix.lower() in SUFFIXES else name
-
-
-def _is(format: str, start: bytes) -> bool:
-    """Whether bytes are the start of a picture of that format, so surely that no suffix is needed."""
-    if format == "dicom":
-        return False  # told already
-    if format == "pgm":
-        return _pnm(start)
-    if format == "bmp":
-        return FORMATS[format].sniff(start) and len(start) >= 18 and struct.unpack_from("<I", start, 14)[0] in _BMP_HEADERS
-    return FORMATS[format].sniff(start)
-
-
-_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-_PNM = re.compile(rb"P([1-6])((?:\s|#[^\n\r]*[\n\r])+[0-9]+){2}(?:\s|#|$)")
-
-
-def _pnm(start: bytes) -> bool:
-    """A header with its sizes, and in the formats made of text nothing but numbers: "P1 is the first" is a sentence."""
-    found = _PNM.match(start)
-    if found is None:
-        return False
-    return found[1] in b"456" or re.fullmatch(rb"(?:[0-9\s]|#[^\n\r]*(?:[\n\r]|$))*", start[found.end(2) :]) is not None

@@ -1,4 +1,4 @@
-"""What can be wrong with a picture, said so that its owner can act on it."""
+"""The errors of reading and writing pictures. Each message names the file, the fault and what helps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from restore.machine import free_memory
 
 MAX_PIXELS = 500_000_000
-"""Pixels of one frame that `read` accepts unless told otherwise (a 22,000 x 22,000 picture)."""
+"""Pixels of one frame that `read` accepts by default (a picture of 22,000 x 22,000)."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Limits:
 
     Attributes:
         max_pixels: refuse larger frames.
-        salvage: restore what is there of a picture with missing pixels, and warn; else such a picture is refused.
+        salvage: accept a picture with missing pixels and warn, instead of refusing it.
     """
 
     max_pixels: int = MAX_PIXELS
@@ -35,16 +35,21 @@ _COMPLAINTS = (
     *(ValueError, TypeError, LookupError, RuntimeError, SyntaxError),
     *(ArithmeticError, AttributeError, EOFError, struct.error, zlib.error),
 )
-"""What decoders throw at broken files."""
+"""What decoders raise for broken files."""
 _NOT_THE_FILES_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 class ImageError(ValueError):
-    """A picture that can't be read, or can't be written as asked. The message names the file and the mend."""
+    """A picture that can't be read, or can't be written as asked. The message names the file and what helps."""
+
+
+def image_error(path: Path, why: str) -> ImageError:
+    """An ImageError that names the file."""
+    return ImageError(f"{path.name}: {why}")
 
 
 def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
-    """Refuse a header whose pixels nobody should allocate, before anything is decoded."""
+    """Raise ImageError for a header that claims more pixels than are allowed or fit into memory. Call it before decoding."""
     if height <= 0 or width <= 0:
         raise ImageError(f"{path.name}: the header says {width} x {height} pixels; the file is damaged")
     if height * width > max_pixels:
@@ -59,31 +64,32 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         )
 
 
-def missing(path: Path, kind: str, row: int, height: int) -> ImageError:
-    """The refusal of a picture whose rows from `row` on are missing."""
-    return ImageError(f"{path.name}: truncated {kind} ({share(row, height)}); copy it again, or restore what is there with --salvage")
+def missing_rows(path: Path, kind: str, row: int, height: int) -> ImageError:
+    """An ImageError for a picture whose rows from `row` on are missing."""
+    what = f"truncated {kind} ({missing_share(row, height)})"
+    return image_error(path, f"{what}; copy it again, or restore what is there with --salvage")
 
 
-def salvaged(row: int, height: int, fill: str) -> str:
-    """The warning of a picture whose rows from `row` on were missing and are now `fill`."""
-    return f"{share(row, height)}: they are {fill}, the rest was restored"
+def salvage_warning(row: int, height: int, fill: str) -> str:
+    """The warning for a picture whose rows from `row` on are missing and read as `fill`."""
+    return f"{missing_share(row, height)}: they are {fill}, the rest was restored"
 
 
-def share(row: int, height: int, count: int | None = None) -> str:
-    """How much is missing of a picture whose rows from `row` (counted from 0) on are, or only `count` of them."""
+def missing_share(row: int, height: int, count: int | None = None) -> str:
+    """The percentage of missing rows, where all rows from `row` (counted from 0) on are missing, or `count` of them."""
     percent = 100 * (height - row if count is None else count) / height
     return f"{percent:{'.0f' if percent >= 1 else '.1g'}} % of its rows are missing, from row {row + 1} of {height} on"
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what a decoder complained about, or the name of its complaint."""
+    """The first line of a decoder's message, or the name of its error."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 @contextlib.contextmanager
-def damaged(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a decoder throws at a broken file into an ImageError; a missing or forbidden file too."""
+def as_image_error(path: Path, kind: str) -> Iterator[None]:
+    """Turn what a decoder raises for a broken file into an ImageError, and errors for a missing or forbidden file too."""
     try:
         yield
     except (ImageError, MemoryError):
@@ -105,9 +111,9 @@ def _blamed(path: Path, kind: str, error: BaseException) -> ImageError:
 
 
 class _Quiet:
-    """Silence warnings while any thread is inside: nested and concurrent uses restore the filters exactly once.
+    """Silence warnings while any thread is inside. Nested and concurrent uses restore the filters exactly once.
 
-    `warnings.catch_warnings` alone leaves the wrong filters behind when two threads leave it out of order.
+    `warnings.catch_warnings` alone leaves wrong filters behind when two threads exit in another order than they entered.
     """
 
     def __init__(self) -> None:
@@ -132,4 +138,4 @@ class _Quiet:
 
 
 quiet = _Quiet()
-"""`with quiet:` around decoders that warn about oddities no user can mend (they log them as well)."""
+"""`with quiet:` around decoders that warn of oddities which no user can change. They log them as well."""

@@ -1,7 +1,7 @@
-"""EXIF as a tree of directories of raw values: taken out of a TIFF, put into one, without knowing what the values mean.
+"""EXIF as a tree of directories with raw values, read from and written to TIFF files without interpreting the values.
 
-A block that stands alone (JPEG, PNG, WebP) starts at its own TIFF header; inside a TIFF the same directories hang on the
-page's tags 34665 (Exif) and 34853 (GPS). Values keep their bytes and their byte order.
+A stand-alone block (JPEG, PNG, WebP) starts at its own TIFF header. In a TIFF file the page's tags 34665 (Exif) and 34853 (GPS) point
+to the same directories. Values keep their bytes and their byte order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 POINTERS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _LARGEST = 1 << 20
-"""Bytes of one value; larger ones are no description of a picture."""
+"""Bytes of one value; larger ones do not describe a picture."""
 DESCRIPTIVE = frozenset({269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096), 50827, 50971})
 """Tags of a page that describe the picture, whatever its format."""
 OF_THE_PIXELS = frozenset({
@@ -24,7 +24,7 @@ OF_THE_PIXELS = frozenset({
     37724,
     50838, 50839, 33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113,
 })  # fmt: skip
-"""Tags of a page that say how its samples are stored or where they lie, or hold a block of their own: none of them is EXIF."""
+"""Tags of a page that say how or where its samples are stored, or hold a block of their own. None of them is EXIF."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Entry:
 
 @dataclass
 class Directory:
-    """One directory with those that hang on it, by the tag that points there."""
+    """One directory, and the directories below it by the tag that points there."""
 
     entries: list[Entry] = field(default_factory=list)
     below: dict[int, Directory] = field(default_factory=dict)
 
 
 def parse(read: Callable[[int, int], bytes], at: int, order: str, *, big: bool = False, depth: int = 0) -> Directory:
-    """The directory at offset `at`; what is broken or points outside is left out. `read(offset, count)` may return fewer bytes.
+    """The directory at offset `at`, without broken entries and those that point outside. `read(offset, count)` may return fewer bytes.
 
     Args:
         order: "<" or ">".
@@ -60,11 +60,11 @@ def parse(read: Callable[[int, int], bytes], at: int, order: str, *, big: bool =
     (count,) = struct.unpack(order + head, start)
     table = read(at + len(start), min(count, 4096) * width)
     room = struct.calcsize(pointer)
-    for place in range(0, len(table) - width + 1, width):
-        code, kind = struct.unpack_from(order + "HH", table, place)
-        (number,) = struct.unpack_from(order + pointer, table, place + 4)
+    for position in range(0, len(table) - width + 1, width):
+        code, kind = struct.unpack_from(order + "HH", table, position)
+        (number,) = struct.unpack_from(order + pointer, table, position + 4)
         size = _SIZES.get(kind, 0) * number
-        value = table[place + width - room : place + width]
+        value = table[position + width - room : position + width]
         (offset,) = struct.unpack(order + pointer, value)
         if code in POINTERS:
             if number == 1:
@@ -77,12 +77,12 @@ def parse(read: Callable[[int, int], bytes], at: int, order: str, *, big: bool =
 
 
 def block(directory: Directory, order: str) -> bytes:
-    """A block that stands alone, beginning with the TIFF header."""
+    """A stand-alone block; it begins with the TIFF header."""
     return struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 8) + dumped(directory, order, 8)
 
 
 def dumped(directory: Directory, order: str, at: int, *, big: bool = False) -> bytes:
-    """The directory and those below it as bytes that will lie at offset `at`."""
+    """The directory and those below it as bytes for offset `at`."""
     head, width, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
     room = struct.calcsize(pointer)
     rows: list[Entry | tuple[int, Directory]] = [*directory.entries, *directory.below.items()]
@@ -106,7 +106,7 @@ def dumped(directory: Directory, order: str, at: int, *, big: bool = False) -> b
 
 
 def from_block(exif: bytes) -> tuple[Directory, str] | None:
-    """IFD0 of a block that stands alone and its byte order; None where it is none."""
+    """IFD0 of a stand-alone block and its byte order; None where the bytes are no such block."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None or len(exif) < 8:
         return None

@@ -1,55 +1,18 @@
-"""One decoded frame, and how its samples map to what a network sees and back."""
+"""One decoded frame, and its normalized pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from restore.images.premultiplied import Premultiplied
+from restore.images.mapping import Mapping
 
 BAND = 1 << 21
-"""Pixels handled at a time: bounds what `shown` and `back` need beside their result."""
-
-
-class Mapping(Protocol):
-    """Stored samples <-> shown values, for one band of rows; stateless, so bands and threads don't matter."""
-
-    @property
-    def channels(self) -> int:
-        """Channels a network sees: 1 (gray) or 3 (RGB)."""
-        ...
-
-    def shown(self, stored: np.ndarray) -> np.ndarray:
-        """(h, W[, C]) stored -> (h, W, channels) float32; finite everywhere.
-
-        An affine map of the samples (of the colours, where those are coded otherwise) for which black and white are 0 and 1.
-        What lies beyond black and white goes on beyond 0 and 1: windows and lookup tables decide what is displayed, not what is restored.
-        """
-        ...
-
-    def displayed(self, stored: np.ndarray) -> np.ndarray:
-        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it: through windows and lookup tables."""
-        ...
-
-    def valid(self, stored: np.ndarray) -> np.ndarray | None:
-        """(h, W) bool, true where the samples are a picture (no padding, finite); None where all of them are."""
-        ...
-
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A changed copy of `stored`; `shown` is what `shown(stored)` gave, `restored` is finite, both (h, W, channels).
-
-        Where `restored == shown`, and where the samples are not valid, the result equals `stored` bit for bit.
-        """
-        ...
-
-    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
-        """(h, W) opacity in the stored dtype, or None; the picture's own scale, never touched by `back`."""
-        ...
+"""Pixels handled at a time, which bounds the memory that `normalized` and `encode` take beside their result."""
 
 
 def bands(shape: tuple[int, ...]) -> Iterator[slice]:
@@ -60,13 +23,13 @@ def bands(shape: tuple[int, ...]) -> Iterator[slice]:
 
 
 def filled(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Continue a picture smoothly to where it is not valid, so that no edge stands there that the picture does not have.
+    """Continue a picture smoothly where it is not valid, so that no false edge appears.
 
-    Gortler et al. 1996, "The lumigraph", section 3.4: means are pulled up a pyramid, and pushed down to where nothing is known.
+    Gortler et al. 1996, "The lumigraph", section 3.4: means are pulled up a pyramid, and pushed down to the unknown pixels.
 
     Args:
         picture: (H, W, C) float32.
-        valid: (H, W) bool; where none is, the result is 0.
+        valid: (H, W) bool; if no pixel is valid, the result is 0.
     """
     weight = valid.astype(np.float32)
     levels = [(picture * weight[:, :, None], weight)]
@@ -76,21 +39,21 @@ def filled(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
         total, weight = (cv2.resize(x, size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], *x.shape[2:]) for x in (total, weight))
         levels.append((total, weight))
     total, weight = levels.pop()
-    known = total / np.maximum(weight, 1e-12)[:, :, None]
+    estimate = total / np.maximum(weight, 1e-12)[:, :, None]
     while levels:
         total, weight = levels.pop()
         size = weight.shape[::-1]
-        coarse = cv2.resize(known, size, interpolation=cv2.INTER_LINEAR).reshape(total.shape)
-        known = total + (1 - weight)[:, :, None] * coarse  # a cell counts by how much of it is known, so that no pixel's noise spreads
-    return np.where(valid[:, :, None], picture, known).astype(np.float32)
+        coarse = cv2.resize(estimate, size, interpolation=cv2.INTER_LINEAR).reshape(total.shape)
+        estimate = total + (1 - weight)[:, :, None] * coarse  # weighted by the valid part of a cell, so that no pixel's noise spreads
+    return np.where(valid[:, :, None], picture, estimate).astype(np.float32)
 
 
 def _resampled(plane: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(H, W) of any real type -> (height, width) of the same, within the values it had."""
+    """(H, W) of any real type -> (height, width) of the same type and within the same range."""
     low, high = plane.min(), plane.max()
-    made = np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
-    made = np.clip(made, low, high)
-    return (np.rint(made) if plane.dtype.kind in "ui" else made).astype(plane.dtype)
+    resampled = np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
+    resampled = np.clip(resampled, low, high)
+    return (np.rint(resampled) if plane.dtype.kind in "ui" else resampled).astype(plane.dtype)
 
 
 @dataclass(frozen=True)
@@ -98,21 +61,21 @@ class Frame:
     """One page of a TIFF, one frame of a DICOM, or the whole of any other picture."""
 
     stored: np.ndarray
-    """(H, W) or (H, W, C) as the file holds it (its own dtype, alpha included), turned upright."""
+    """(H, W) or (H, W, C) as the file holds it (its own dtype, alpha included), upright."""
     mapping: Mapping
     warnings: tuple[str, ...] = field(default=(), kw_only=True)
-    """What decoding it warns of, one sentence each."""
+    """Warnings of decoding, one sentence each."""
 
     @property
     def alpha(self) -> np.ndarray | None:
         """(H, W) opacity in the stored dtype, or None where the picture has none."""
         return self.mapping.alpha(self.stored)
 
-    def shown(self) -> np.ndarray:
-        """What a network sees: float32 (H, W, 1|3), RGB order, finite, without alpha; black is 0, white is 1, and what is beyond them
-        is not clipped (see `Mapping.shown`). Where the samples are no picture it is continued from what lies about.
+    def normalized(self) -> np.ndarray:
+        """What a network sees: float32 (H, W, 1|3), RGB order, finite, without alpha. Black is 0 and white is 1; values beyond are not
+        clipped (see `Mapping.decode`). Pixels that are not valid are filled smoothly from their surroundings.
         """
-        picture = self._banded(self._shown)
+        picture = self._banded(self._normalized)
         valid = self.valid()
         return picture if valid is None else filled(picture, valid)
 
@@ -137,15 +100,15 @@ class Frame:
             out[rows] = convert(rows)
         return out
 
-    def _shown(self, rows: slice) -> np.ndarray:
-        """What a band of rows shows."""
-        return self.mapping.shown(self.stored[rows])
+    def _normalized(self, rows: slice) -> np.ndarray:
+        """The decoded pixels of a band of rows."""
+        return self.mapping.decode(self.stored[rows])
 
     def resized(self, height: int, width: int) -> Frame:
-        """The frame with other numbers of samples: what `back` then takes is a picture of that size.
+        """The frame with (height, width) samples, for `encode` of a restored picture of that size.
 
-        Alpha is resampled by the cubic kernel, antialiased; all else is the nearest sample, to be replaced by what is restored: only what
-        no network sees (a transparent colour, padding) stays so.
+        Alpha is resampled by the antialiased cubic kernel. Other samples are nearest neighbours, which `encode` replaces but for those
+        that no network sees (a transparent colour, padding).
         """
         if self.stored.shape[:2] == (height, width):
             return self
@@ -154,21 +117,22 @@ class Frame:
             for old, new in zip(self.stored.shape[:2], (height, width), strict=True)
         )
         stored = self.stored[rows[:, None], columns]
-        channel = getattr(self.mapping, "alpha_channel", None)
-        if channel is not None:
-            alpha = _resampled(self.stored[..., channel], height, width)
-            if isinstance(self.mapping, Premultiplied):
-                stored = self.mapping.with_alpha(stored, alpha)
-            else:
-                stored[..., channel] = alpha
+        if self.mapping.alpha_channel is not None:
+            alpha = _resampled(self.stored[..., self.mapping.alpha_channel], height, width)
+            self.mapping.set_alpha(stored, alpha)
         return Frame(stored, self.mapping)
 
-    def back(self, restored: np.ndarray) -> np.ndarray:
+    def encode(self, restored: np.ndarray) -> np.ndarray:
         """Float32 (H, W, 1|3) -> the stored shape and dtype, rounded and clipped to what the file can hold.
 
-        A further channel tells where alpha becomes as opaque as the picture is anywhere (above 0) and where it stays.
-        Alpha, and samples for which `restored` equals `shown()`, stay as stored, bit for bit; so do samples for which
-        `restored` isn't finite. ValueError if the shape differs from `shown()`'s.
+        Alpha stays as stored, bit for bit. So do samples where `restored` equals `normalized()` or is not finite.
+
+        Args:
+            restored: the shape of `normalized()`. For a picture with alpha a further channel may follow: where it is above 0, alpha becomes
+                the picture's largest alpha.
+
+        Raises:
+            ValueError: `restored` has another shape.
         """
         expected = (*self.stored.shape[:2], self.mapping.channels)
         if restored.ndim == 2:
@@ -177,19 +141,18 @@ class Frame:
         if restored.shape[2] == expected[2] + 1 and self.alpha is not None:
             restored, opaque = restored[..., :-1], restored[..., -1] > 0
         if restored.shape != expected:
-            raise ValueError(f"the restored frame is {restored.shape}, expected {expected} like shown()")
-        if opaque is not None and isinstance(self.mapping, Premultiplied):  # colours depend on the alpha: it changes first
-            alpha = np.where(opaque, self.mapping.alpha(self.stored).max(), self.mapping.alpha(self.stored))
-            return Frame(self.mapping.with_alpha(self.stored, alpha), self.mapping).back(restored)
+            raise ValueError(f"the restored frame is {restored.shape}, expected {expected} like normalized()")
+        if opaque is not None and self.alpha is not None:  # colours may depend on the alpha: it changes first
+            stored = self.stored.copy()
+            self.mapping.set_alpha(stored, np.where(opaque, self.alpha.max(), self.alpha))
+            return Frame(stored, self.mapping).encode(restored)
         out = np.empty_like(self.stored, order="C")
         for rows in bands(self.stored.shape):
             stored = self.stored[rows]
-            shown = self._shown(rows)
+            normalized = self._normalized(rows)
             new = np.asarray(restored[rows], np.float32)
             finite = np.isfinite(new)
             if not finite.all():
-                new = np.where(finite, new, shown)
-            out[rows] = self.mapping.back(stored, shown, new)
-        if opaque is not None and self.alpha is not None:
-            out[..., self.mapping.alpha_channel][opaque] = self.alpha.max()  # type: ignore[attr-defined, index]
+                new = np.where(finite, new, normalized)
+            out[rows] = self.mapping.encode(stored, normalized, new)
         return out

@@ -1,7 +1,7 @@
-"""What a file is that no codec of ours reads, told by its first bytes and its suffix, and what would help its owner.
+"""Files that no codec reads: what they are, by their first bytes and suffix, and what would help the user.
 
-Magic numbers: the formats' own specifications. Only formats of pictures (one raster of samples, or several) count as pictures; drawings
-(SVG), documents, videos and icons do not.
+Magic numbers come from the formats' specifications. Rasters of samples count as pictures; drawings (SVG), documents, videos and icons do
+not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """What a file is, as in "it is a GIF picture", what its owner can do, and whether it is a picture."""
+    """What a file is ("a GIF picture"), what its owner can do, and whether it is a picture."""
 
     what: str
     mend: str
@@ -94,7 +94,7 @@ MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"<!doc", Kind("a web page", "download the picture itself", False)),
     (0, b"<html", Kind("a web page", "download the picture itself", False)),
 )
-"""(offset, bytes, what it is), the first hit counts."""
+"""(offset, bytes, kind); the first match counts."""
 
 BRANDS: dict[bytes, Kind] = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"), HEIF),
@@ -109,7 +109,7 @@ RAW_SUFFIXES = frozenset(
         ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
     )
 )
-"""Camera raw: most of these are TIFF inside, whose first picture is a thumbnail."""
+"""Camera raw. Most of these are TIFF files whose first picture is a thumbnail."""
 
 SUFFIXES: dict[str, Kind] = {
     **dict.fromkeys(RAW_SUFFIXES, RAW),
@@ -124,17 +124,16 @@ SUFFIXES: dict[str, Kind] = {
     **dict.fromkeys((".fits", ".fts"), Kind("a FITS picture", FLOAT)),
     ".nii": NIFTI,
 }
-"""Suffixes that no other kind of file is known by: a broken file of such a name is told as well."""
+"""Suffixes of one kind of file only: they name a broken file too."""
 
 VIDEO_SUFFIXES = frozenset((".mjpg", ".mjpeg"))
-"""A video whose first bytes are those of a JPEG picture."""
+"""A video that begins like a JPEG picture."""
 
 
 def foreign(start: bytes, name: str) -> Kind | None:
-    """What a file with these first bytes (512 are enough) and this name is, if that is nothing a codec of ours reads.
+    """The kind of a file that no codec reads, by its first bytes (512 are enough) and its name; None for other files.
 
-    A suffix counts where the content does not say otherwise and is no text: for TIFF files of a camera's raw suffix, for TGA, which has
-    no magic number, and for broken pictures.
+    The suffix decides for TIFF files with a camera's raw suffix, for TGA (which has no magic number), and for broken pictures.
     """
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes]
     last = suffixes[-1] if suffixes else ""
@@ -143,7 +142,7 @@ def foreign(start: bytes, name: str) -> Kind | None:
     media = _ftyp(start)
     if media is not None:
         return media
-    for test, kind in _TESTS:  # before the icons, whose mark a TGA file may begin with
+    for test, kind in _TESTS:  # before the icons: a TGA file may begin with their mark
         if test(start, last):
             return kind
     for offset, magic, kind in MAGIC:
@@ -164,7 +163,7 @@ def described(start: bytes) -> Kind:
 
 
 def is_text(start: bytes) -> bool:
-    """Whether bytes are those of a text in ASCII or nearly so."""
+    """Whether bytes are ASCII text, or nearly so."""
     return sum(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start) > 0.95 * len(start)
 
 
@@ -206,7 +205,7 @@ def _tga(start: bytes, suffix: str) -> bool:
 
 
 def _analyze(start: bytes, suffix: str) -> bool:
-    """The header of an Analyze 7.5 pair; its samples in the .img beside it have no mark."""
+    """The header of an Analyze 7.5 pair. The samples lie in the .img file beside it, which has no mark."""
     return suffix == ".hdr" and len(start) >= 348 and start[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c")
 
 

@@ -1,4 +1,4 @@
-"""The mappings of everyday samples: linear ranges, and CMYK inks. (DICOM's are in dicom_shown.py.)"""
+"""The mappings of everyday samples: linear ranges, and CMYK. (DICOM's are in codecs/dicom/values.py.)"""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from restore.images.mapping import Mapping
+
 BEYOND = 1e6
-"""Samples further than this from black (white being 1) are no picture: broken pixels, and markers such as -1e30."""
+"""Normalized pixels beyond this are not valid: broken pixels, and markers such as -1e30."""
 _FAR = 1.0
-"""Pixels further outside the range of 99.8 % of a picture than this many times that range are taken for hot or dead ones."""
+"""A pixel is hot or dead if it lies further outside the range of 99.8 % of the pixels than this many times that range."""
 
 
 def _split(stored: np.ndarray, channels: int) -> np.ndarray:
@@ -28,10 +30,10 @@ def _joined(stored: np.ndarray, colour: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Linear:
-    """shown = (stored - low) / (high - low), mirrored for MINISWHITE; extra channels (alpha) pass by.
+class Linear(Mapping):
+    """normalized = (stored - low) / (high - low), inverted for MINISWHITE. Alpha and other channels stay.
 
-    Exact for the integers of 8 and 16 bits; wider samples keep their precision because only the change is added.
+    Exact for integers of 8 and 16 bits. Wider samples keep their precision because only the change is added.
     """
 
     low: float
@@ -40,42 +42,53 @@ class Linear:
     inverted: bool = False
     alpha_channel: int | None = None
     key: tuple[int, ...] | None = None
-    """The colour that means 'transparent' (PNG tRNS): those pixels stay, and no other pixel becomes it."""
+    """The colour that means 'transparent' (PNG tRNS). Those pixels stay, and no other pixel gets this colour."""
     limit: tuple[int, int] | None = None
     """The integers a sample may take; None for those of its type."""
     floor: float | None = None
-    """No restored sample is lower: 0 for light that is measured without an offset (linear HDR, counts)."""
+    """The lowest restored sample: 0 for light that is measured without an offset (linear HDR, counts)."""
     padding: tuple[float, float] | None = None
-    """Samples from the first to the second are no picture (DICOM's PixelPaddingValue): they stay, and no other sample becomes one."""
+    """Samples in this closed range are padding (DICOM's PixelPaddingValue). They stay, and no other sample gets into it."""
+
+    @property
+    def opaque(self) -> float:
+        return self.high
+
+    def is_plain(self, dtype: np.dtype) -> bool:
+        if self.inverted or self.key is not None:
+            return False
+        if dtype in (np.uint8, np.uint16):
+            return self.low == 0 and self.high == np.iinfo(dtype).max
+        return dtype.kind == "f"
 
     @property
     def span(self) -> float:
         return (self.high - self.low) or 1.0
 
     def _raw(self, colour: np.ndarray) -> np.ndarray:
-        """Shown values; NaN and infinity stay."""
+        """Normalized values; NaN and infinity stay."""
         wide: type[np.floating[Any]] = np.float32 if colour.dtype in (np.uint8, np.uint16, np.bool_) else np.float64
         with np.errstate(invalid="ignore", over="ignore"):
             values: np.ndarray = (colour.astype(wide) - np.asarray(self.low, wide)) / np.asarray(self.span, wide)
         return 1 - values if self.inverted else values
 
     def _table(self, dtype: np.dtype) -> np.ndarray | None:
-        """The shown value of every sample that 8 or 16 unsigned bits can hold, several times quicker to look up than to compute;
-        None for other types, and where some samples are no picture.
+        """The normalized value of every sample of 8 or 16 unsigned bits: looking up is several times as fast as computing.
+        None for other types, and where there is padding.
         """
         if dtype.kind != "u" or dtype.itemsize > 2 or self.padding is not None:
             return None
         return self._raw(np.arange(2 ** (8 * dtype.itemsize), dtype=dtype))
 
     def _usable(self, colour: np.ndarray, raw: np.ndarray) -> np.ndarray:
-        """Which samples (h, W, channels) are a picture: finite, not absurdly far from it, no padding."""
+        """Which samples (h, W, channels) are valid: finite, within `BEYOND`, no padding."""
         with np.errstate(invalid="ignore"):
             usable = np.abs(raw) <= BEYOND  # false for NaN
             if self.padding is not None:
                 usable &= (colour < self.padding[0]) | (colour > self.padding[1])
         return usable
 
-    def shown(self, stored: np.ndarray) -> np.ndarray:
+    def decode(self, stored: np.ndarray) -> np.ndarray:
         colour = _split(stored, self.channels)
         table = self._table(colour.dtype)
         if table is not None:
@@ -95,13 +108,13 @@ class Linear:
             return None
         return np.asarray(self._usable(colour, self._raw(colour)).all(-1))
 
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
+    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
         colour = _split(stored, self.channels)
         if self._table(colour.dtype) is not None:
-            new = self._whole_numbers(colour, restored - shown)
+            new = self._whole_numbers(colour, restored - normalized)
             return _joined(stored, self._keyed(colour, new) if self.key else new)
         raw = self._raw(colour)
-        change = restored.astype(raw.dtype) - shown
+        change = restored.astype(raw.dtype) - normalized
         changed = (change != 0) & self._usable(colour, raw)
         step = -self.span if self.inverted else self.span
         with np.errstate(invalid="ignore", over="ignore"):
@@ -118,7 +131,7 @@ class Linear:
         return _joined(stored, self._keyed(colour, new) if self.key else new)
 
     def _whole_numbers(self, colour: np.ndarray, change: np.ndarray) -> np.ndarray:
-        """Samples of 8 or 16 bits moved by `change` (shown units, overwritten), rounded; no change keeps a sample exactly."""
+        """Samples of 8 or 16 bits moved by `change` (normalized units, overwritten), rounded; no change keeps a sample exactly."""
         low, high = self._limits(colour.dtype)
         change *= np.float32(-self.span if self.inverted else self.span)
         still = change == 0
@@ -133,7 +146,7 @@ class Linear:
         return float(bounds.min), float(np.nextafter(bounds.max, 0)) if bounds.bits == 64 else float(bounds.max)
 
     def _beside_padding(self, new: np.ndarray) -> np.ndarray:
-        """Samples that became padding, moved to the nearest value that is none."""
+        """`new` with samples that became padding moved to the nearest other value."""
         if self.padding is None:
             return new
         low, high = self.padding
@@ -143,12 +156,18 @@ class Linear:
         return np.where(inside, np.where(upward, high + 1, low - 1), new).astype(new.dtype)
 
     def _keyed(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """`new`, but transparent pixels stay as they were and no other pixel becomes transparent."""
         key = np.asarray(self.key, old.dtype)
         was, became = (old == key).all(-1), (new == key).all(-1)
-        aside = key.copy()
-        aside[0] = key[0] - 1 if key[0] else 1
-        new = np.where((became & ~was)[..., None], aside, new)
+        new = np.where((became & ~was)[..., None], self._beside_key(old.dtype), new)
         return np.where(was[..., None], old, new)
+
+    def _beside_key(self, dtype: np.dtype) -> np.ndarray:
+        """The colour nearest to the transparent one."""
+        assert self.key is not None
+        colour = np.array(self.key, dtype)
+        colour[0] = colour[0] - 1 if colour[0] else 1
+        return colour
 
     def alpha(self, stored: np.ndarray) -> np.ndarray | None:
         if self.alpha_channel is not None:
@@ -158,42 +177,50 @@ class Linear:
         opaque = (_split(stored, self.channels) != np.asarray(self.key, stored.dtype)).any(-1)
         return opaque.astype(stored.dtype) * stored.dtype.type(self.high)
 
+    def set_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> None:
+        if self.alpha_channel is not None or self.key is None:
+            super().set_alpha(stored, alpha)
+            return
+        becomes_opaque = (self.alpha(stored) == 0) & (alpha > 0)
+        _split(stored, self.channels)[becomes_opaque] = self._beside_key(stored.dtype)
+
 
 @dataclass(frozen=True)
-class Inks:
-    """CMYK, `full` being full ink: R = (1 - C)(1 - K) and so on, without colour management.
+class Cmyk(Mapping):
+    """CMYK without colour management: R = (1 - C)(1 - K) and so on. The sample `full` is full ink.
 
-    A changed pixel keeps its black where it can: only where the new colour is brighter than the black allows, the black
-    gives way.
+    A changed pixel keeps its black, unless the new colour is brighter than that black allows.
     """
 
     full: float
     channels: int = 3
     alpha_channel: int | None = None
 
-    def shown(self, stored: np.ndarray) -> np.ndarray:
+    def decode(self, stored: np.ndarray) -> np.ndarray:
         inks = stored[..., :4].astype(np.float32) / np.float32(self.full)
         return (1 - inks[..., :3]) * (1 - inks[..., 3:])
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
-        return self.shown(stored)
+        return self.decode(stored)
 
-    def valid(self, stored: np.ndarray) -> np.ndarray | None:
-        return None
-
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        changed = (restored != shown).any(-1, keepdims=True)
-        wanted = np.clip(restored, 0, 1)
+    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        changed = (restored != normalized).any(-1, keepdims=True)
+        clipped = np.clip(restored, 0, 1)
         white = 1 - stored[..., 3:4].astype(np.float32) / np.float32(self.full)
-        paper = np.maximum(white, wanted.max(-1, keepdims=True))
-        inks = np.concatenate([1 - wanted / np.maximum(paper, 1e-6), 1 - paper], -1)
+        paper = np.maximum(white, clipped.max(-1, keepdims=True))
+        inks = np.concatenate([1 - clipped / np.maximum(paper, 1e-6), 1 - paper], -1)
         new = np.clip(np.rint(inks * np.float32(self.full)), 0, self.full).astype(stored.dtype)
         # full black hides the other inks: they stay as stored
         hidden = changed & (paper <= 0)
         return _joined(stored, np.where(changed & ~hidden, new, stored[..., :4]))
 
-    def alpha(self, stored: np.ndarray) -> np.ndarray | None:
-        return None if self.alpha_channel is None else stored[..., self.alpha_channel]
+    @property
+    def opaque(self) -> float:
+        return self.full
+
+    @property
+    def colour_samples(self) -> int:
+        return 4
 
 
 def plain(stored: np.ndarray, *, alpha: bool | None = None) -> Linear:
@@ -204,17 +231,16 @@ def plain(stored: np.ndarray, *, alpha: bool | None = None) -> Linear:
     return Linear(0, float(np.iinfo(stored.dtype).max), colours, alpha_channel=count - 1 if has_alpha else None)
 
 
-def whole(maximum: int, channels: int = 1, *, inverted: bool = False, alpha_channel: int | None = None) -> Linear:
-    """The mapping of unsigned samples that end at `maximum` (1-bit, 12-bit, a PGM's maxval): that is white."""
+def with_maximum(maximum: int, channels: int = 1, *, inverted: bool = False, alpha_channel: int | None = None) -> Linear:
+    """The mapping of unsigned samples whose white is `maximum` (1-bit, 12-bit, a PGM's maxval)."""
     return Linear(0, float(maximum), channels, inverted, alpha_channel, limit=(0, maximum))
 
 
 def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: int | None) -> Linear:
-    """The mapping of samples whose type names no white (float, signed, 32-bit): scaled by their own range.
+    """The mapping of samples whose type has no white (float, signed, 32-bit): scaled by their own range.
 
-    Values within [0, 1] are taken as they are (floats). Otherwise the range is that between the 0.1th and the 99.9th
-    percentile of a regular sample of the finite values, so that a few hot pixels don't darken the picture. Samples that are nowhere
-    negative stay so.
+    Floats within [0, 1] are taken as they are. Otherwise the range lies between the 0.1th and the 99.9th percentile of a regular
+    sample of the finite values, so that a few hot pixels do not darken the picture. A picture without negative samples gets none.
     """
     colour = _split(stored, channels)
     step = max(1, int(np.sqrt(colour.size / 500_000)))
@@ -232,7 +258,7 @@ def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: 
 
 
 def extent_of(values: np.ndarray) -> tuple[float, float]:
-    """The lowest and the highest of some integers; a few hot or dead pixels far from all others are left out."""
+    """The lowest and the highest of some integers, without a few hot or dead pixels far from all others."""
     low, high = float(values.min()), float(values.max())
     flat = values.ravel()
     inner, outer = inner_range(flat[:: max(1, flat.size // 500_000)])
@@ -241,7 +267,7 @@ def extent_of(values: np.ndarray) -> tuple[float, float]:
 
 
 def inner_range(sample: np.ndarray) -> tuple[float, float]:
-    """The range of a sample without its lowest and highest thousandth, and without its lowest and highest value in any case."""
+    """The range of a sample without its lowest and highest thousandth, which are one value each at least."""
     aside = max(1, round(sample.size / 1000)) if sample.size > 16 else 0
     ordered = np.partition(sample.ravel(), (aside, sample.size - 1 - aside))
     return float(ordered[aside]), float(ordered[-1 - aside])

@@ -1,7 +1,7 @@
-"""What results are called: a picture's own name, and by rule another one where two pictures of a run would share it.
+"""The names of results: a picture's own name, or another one where two pictures of a run would share it.
 
-A function of the names alone. So a rerun gives the same names, whatever could be read, and `restore evaluate` and the masks of
-`restore inpaint` find by the same rule what a run has named.
+Names depend on names only. So a rerun gives the same names, whatever could be read, and `restore evaluate` and `restore inpaint --masks`
+find results by the same rule.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Named:
-    """What one result is called.
+    """The name of one result.
 
     Attributes:
         path: its relative path.
-        instead_of: the plain path, where it could not have that.
-        rival: the number of the picture whose result could have that too; -1 where a folder has it.
+        instead_of: the plain path, where something else has it.
+        rival: the index of the picture whose result competes for it; -1 where a folder has it.
     """
 
     path: Path
@@ -33,55 +33,56 @@ class Named:
 
 
 def key(path: Path) -> Key:
-    """Equal for paths that are one on some disk: letters' case and the composition of accents aside."""
+    """Equal for paths that some file system takes for one: case and the composition of accents are ignored."""
     return tuple(unicodedata.normalize("NFC", part).casefold() for part in path.parts)
 
 
 def plain(name: str, suffixes: Sequence[str] | None) -> str:
-    """`name` with the first of `suffixes` unless it has one of them; a suffix that is no picture's stays within. None: as it is."""
+    """`name` with the first of `suffixes`, unless it has one of them. A suffix of no picture format is kept. None keeps the name."""
     if suffixes is None or Path(name).suffix.lower() in suffixes:
         return name
     return stem(name) + suffixes[0]
 
 
 def results(pictures: Sequence[Path], suffixes: Sequence[str] | None = None, reserved: Collection[Key] = ()) -> list[Named]:
-    """What the results of `pictures` (relative paths, in the order in which they may choose) are called.
+    """The names of the results of `pictures`.
 
-    The plain name goes to the picture that bears it already, the first of those, so `a.png` stays `a.png` where `a.jpg` becomes PNG too.
-    The others keep their suffix within (`a.jpg.png`); where that does not tell them apart (`A.PNG`, another folder's `a.png`) they are
-    numbered (`a-2.png`). A name that a folder of the results has, or one of `reserved`, goes to none.
+    The plain name goes to the first picture that has it already: `a.png` stays `a.png` where `a.jpg` becomes PNG too. The others keep their
+    suffix (`a.jpg.png`). Where that is taken too (`A.PNG`, `a.png` of another folder) they are numbered (`a-2.png`). Names of result
+    folders and `reserved` names are not used.
 
     Args:
-        suffixes: those of the format that results are written in; None keeps each picture's own.
+        pictures: relative paths; earlier ones choose first.
+        suffixes: of the format of the results; None keeps each picture's own.
     """
-    wanted = [path.with_name(plain(path.name, suffixes)) if path.name else path for path in pictures]
+    preferred = [path.with_name(plain(path.name, suffixes)) if path.name else path for path in pictures]
     groups: dict[Key, list[int]] = defaultdict(list)
     folders: set[Key] = set()
-    for index, path in enumerate(wanted):
+    for index, path in enumerate(preferred):
         whole = key(path)
         groups[whole].append(index)
         folders.update(whole[:length] for length in range(1, len(whole)))
     taken = {*groups, *folders, *reserved}
-    named = [Named(path) for path in wanted]
+    named = [Named(path) for path in preferred]
     for whole, members in groups.items():
         keeper = -1
         if whole not in folders and whole not in reserved:
-            owners = [index for index in members if wanted[index] == pictures[index]]
+            owners = [index for index in members if preferred[index] == pictures[index]]
             keeper = next(iter(owners or (members if len(members) == 1 else [])), -1)
         for index in members:
             if index == keeper:
                 continue
-            path = next(free for free in _others(pictures[index], wanted[index], suffixes) if key(free) not in taken)
+            path = next(free for free in _others(pictures[index], preferred[index], suffixes) if key(free) not in taken)
             taken.add(key(path))
             rival = keeper if keeper >= 0 else next((other for other in members if other != index), -1)
-            named[index] = Named(path, wanted[index], rival)
+            named[index] = Named(path, preferred[index], rival)
     return named
 
 
-def _others(picture: Path, wanted: Path, suffixes: Sequence[str] | None) -> Iterator[Path]:
-    """The names to try for a picture whose plain one is not to be had: its suffix kept within, then numbers."""
-    longer = wanted
-    if suffixes is not None and wanted != picture:
+def _others(picture: Path, preferred: Path, suffixes: Sequence[str] | None) -> Iterator[Path]:
+    """The names to try where the plain one is taken: with the old suffix inside, then with numbers."""
+    longer = preferred
+    if suffixes is not None and preferred != picture:
         longer = picture.with_name(picture.name + suffixes[0])
         yield longer
     inner = stem(longer.name)

@@ -1,4 +1,4 @@
-"""The noise model of a picture: variance a x + b at brightness x, and the map of it that a network is told.
+"""The noise model of a picture: variance a x + b at brightness x, and the noise map that a network takes.
 
 Foi et al. 2008, "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data": photon counting gives the
 part that grows with the signal, readout the constant part. Plain Gaussian noise is a = 0.
@@ -17,7 +17,7 @@ ORDER = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
 HIGH = ORDER >= 6
 _ROWS = scipy.fft.dct(np.eye(BLOCK), axis=0, norm="ortho")
 BASIS = np.ascontiguousarray(np.kron(_ROWS, _ROWS).T, np.float32)
-"""(64, 64): a block's pixels in a row, times this, are its coefficients in a row."""
+"""(64, 64): a block's pixels as a row, times this, are its coefficients as a row."""
 SMOOTHING = 2.0  # px; the brightness that sets the variance is read off the noisy picture, smoothed by this much
 
 
@@ -46,9 +46,9 @@ class NoiseLevel:
 
     @classmethod
     def of(cls, noise: np.ndarray) -> NoiseLevel:
-        """The level at which the blind estimate would see a field of noise (H, W, C), picture units: of its finest detail only.
+        """The level that the blind estimate would measure on a noise field (H, W, C), in picture units: of its finest detail only.
 
-        For white noise that is its standard deviation; for noise that is alike in neighbouring pixels it is less.
+        For white noise that is its standard deviation; for correlated noise it is less.
         """
         height, width = (length // BLOCK * BLOCK for length in noise.shape[:2])
         cells = noise[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK, -1)
@@ -95,10 +95,10 @@ def dct(blocks: np.ndarray) -> np.ndarray:
     whole = len(pixels) // side * side
     # three times as quick as fast transforms of so short rows; in small products, since large ones have BLAS start threads that go on
     # spinning for a tenth of a second, beside a network
-    made = np.empty_like(pixels)
-    np.matmul(pixels[:whole].reshape(-1, side, side), BASIS, out=made[:whole].reshape(-1, side, side))
-    np.matmul(pixels[whole:], BASIS, out=made[whole:])
-    return made.reshape(-1, BLOCK, BLOCK)
+    coefficients = np.empty_like(pixels)
+    np.matmul(pixels[:whole].reshape(-1, side, side), BASIS, out=coefficients[:whole].reshape(-1, side, side))
+    np.matmul(pixels[whole:], BASIS, out=coefficients[whole:])
+    return coefficients.reshape(-1, BLOCK, BLOCK)
 
 
 def fine_variance(coefficients: np.ndarray) -> float:

@@ -1,6 +1,6 @@
-"""Tags of EXIF and XMP that speak of the pixels: the orientation, applied once and then reset where it stands; size and resolution.
+"""Tags of EXIF and XMP that describe the pixels: orientation (applied once, then reset), size and resolution.
 
-A tag of EXIF is changed in place, byte for byte: maker notes hold offsets into the EXIF block and must not move.
+EXIF is changed in place, because maker notes hold offsets into the block and must not move.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ def _order(exif: bytes) -> str | None:
 
 
 def _entries(exif: bytes, order: str, at: int) -> dict[int, int]:
-    """Tag -> where its entry begins, of the directory at `at`."""
+    """The offset of each tag's entry in the directory at `at`."""
     if at + 2 > len(exif):
         return {}
     (count,) = struct.unpack_from(order + "H", exif, at)
     places = range(at + 2, min(at + 2 + 12 * count, len(exif) - 11), 12)
-    return {struct.unpack_from(order + "H", exif, place)[0]: place for place in places}
+    return {struct.unpack_from(order + "H", exif, position)[0]: position for position in places}
 
 
 def _tags(exif: bytes, order: str) -> dict[int, int]:
-    """Tag -> where its entry begins, of IFD0 and of the Exif directory."""
+    """The offset of each tag's entry in IFD0 and in the Exif directory."""
     (start,) = struct.unpack_from(order + "I", exif, 4)
     found = _entries(exif, order, start)
     if _EXIF_IFD in found:
@@ -50,7 +50,7 @@ def _tags(exif: bytes, order: str) -> dict[int, int]:
 
 
 def orientation(exif: bytes | None) -> int:
-    """1 to 8; 1 (upright) where the block is missing, broken or doesn't say."""
+    """The orientation, 1 to 8; 1 (upright) where the block is missing, broken or has no such tag."""
     order = _order(exif) if exif else None
     if not exif or order is None:
         return 1
@@ -62,7 +62,7 @@ def orientation(exif: bytes | None) -> int:
 
 
 def exif_dpi(exif: bytes | None) -> tuple[float, float] | None:
-    """Dots an inch across and down, as the block says them; None where it doesn't."""
+    """Dots an inch across and down; None where the block has no resolution."""
     order = _order(exif) if exif else None
     if not exif or order is None:
         return None
@@ -80,13 +80,13 @@ def exif_dpi(exif: bytes | None) -> tuple[float, float] | None:
 
 
 def upright_exif(exif: bytes) -> bytes:
-    """The same block with its orientation set to 1, sizes and resolutions swapped if that turned them; nothing moved."""
+    """The same block with orientation 1; sizes and resolutions are swapped if the orientation swaps sides. No byte moves."""
     tag, order = orientation(exif), _order(exif)
     if order is None or tag == 1:
         return exif
-    made, tags = bytearray(exif), _tags(exif, order)
-    struct.pack_into(order + "H", made, tags[_ORIENTATION] + 8, 1)
-    if turns(tag):
+    result, tags = bytearray(exif), _tags(exif, order)
+    struct.pack_into(order + "H", result, tags[_ORIENTATION] + 8, 1)
+    if swaps_sides(tag):
         for one, other in (
             (_X_RESOLUTION, _Y_RESOLUTION),
             (_WIDTH, _HEIGHT),
@@ -95,28 +95,28 @@ def upright_exif(exif: bytes) -> bytes:
         ):
             if one in tags and other in tags:
                 a, b = (slice(tags[code] + 2, tags[code] + 12) for code in (one, other))
-                made[a], made[b] = exif[b], exif[a]
-    return bytes(made)
+                result[a], result[b] = exif[b], exif[a]
+    return bytes(result)
 
 
-def finer_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
-    """The same block for pixels `scale` times as fine, (height, width) of them where it names their number; nothing moved."""
+def rescaled_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
+    """The same block for pixels `scale` times as fine, `size` (height, width) where it holds a size. No byte moves."""
     order = _order(exif)
     if order is None or scale == 1:
         return exif
-    made, tags = bytearray(exif), _tags(exif, order)
+    result, tags = bytearray(exif), _tags(exif, order)
     for code in (_X_RESOLUTION, _Y_RESOLUTION, _FOCAL_X, _FOCAL_Y):
         kind, number, at = struct.unpack_from(order + "HII", exif, tags[code] + 2) if code in tags else (0, 0, 0)
         if kind == 5 and number == 1 and at + 8 <= len(exif):
-            struct.pack_into(order + "II", made, at, *finer_rational(struct.unpack_from(order + "II", exif, at), scale))
+            struct.pack_into(order + "II", result, at, *rescaled_rational(struct.unpack_from(order + "II", exif, at), scale))
     for code, value in ((_WIDTH, size[1]), (_HEIGHT, size[0]), (_PIXEL_X, size[1]), (_PIXEL_Y, size[0])):
         if code in tags:
-            set_number(made, tags[code], order, value)
-    return bytes(made)
+            set_number(result, tags[code], order, value)
+    return bytes(result)
 
 
-def finer_rational(value: tuple[int, int], scale: float) -> tuple[int, int]:
-    """A rational `scale` times as large, within what 32 bits hold."""
+def rescaled_rational(value: tuple[int, int], scale: float) -> tuple[int, int]:
+    """A rational `scale` times as large, as two numbers of 32 bits."""
     found = Fraction(value[0], value[1] or 1) * Fraction(scale).limit_denominator(10**4)
     if max(found.numerator, found.denominator) > 2**32 - 1:
         found = found.limit_denominator(10**4)
@@ -132,24 +132,24 @@ def set_number(block: bytearray, at: int, order: str, value: int) -> None:
         block[at + 8 : at + 12] = struct.pack(order + ("I" if long else "H"), value).ljust(4, b"\0")
 
 
-def upright_xmp(xmp: bytes, *, turned: bool = False) -> bytes:
-    """The packet with tiff:Orientation set to 1; if that `turned` it, sizes and resolutions of x and y changed for each other."""
-    made = _XMP.sub(rb"\g<1>1", xmp)
-    if not turned:
-        return made
-    values = {found[1]: found[3] for found in _XMP_SIZES.finditer(made)}
-    return _XMP_SIZES.sub(lambda found: found[1] + found[2] + values.get(_OTHER[found[1]], found[3]), made)
+def upright_xmp(xmp: bytes, *, swapped: bool = False) -> bytes:
+    """The packet with tiff:Orientation 1; with `swapped`, the sizes and resolutions of x and y change places."""
+    result = _XMP.sub(rb"\g<1>1", xmp)
+    if not swapped:
+        return result
+    values = {found[1]: found[3] for found in _XMP_SIZES.finditer(result)}
+    return _XMP_SIZES.sub(lambda found: found[1] + found[2] + values.get(_OTHER[found[1]], found[3]), result)
 
 
-def finer_xmp(xmp: bytes, scale: float, size: tuple[int, int]) -> bytes:
-    """The packet for pixels `scale` times as fine, (height, width) of them."""
+def rescaled_xmp(xmp: bytes, scale: float, size: tuple[int, int]) -> bytes:
+    """The packet for pixels `scale` times as fine; `size` is (height, width)."""
 
     def fitted(found: re.Match[bytes]) -> bytes:
         name, value = found[1], found[3]
         if name.endswith(b"Resolution"):
             above, _, below = value.partition(b"/")
             try:
-                a, b = finer_rational((int(above), int(below or b"1")), scale)
+                a, b = rescaled_rational((int(above), int(below or b"1")), scale)
             except ValueError:
                 return found[0]
             return name + found[2] + (b"%d/%d" % (a, b) if below else b"%d" % round(a / b))
@@ -158,13 +158,13 @@ def finer_xmp(xmp: bytes, scale: float, size: tuple[int, int]) -> bytes:
     return xmp if scale == 1 else _XMP_SIZES.sub(fitted, xmp)
 
 
-def turns(tag: int) -> bool:
+def swaps_sides(tag: int) -> bool:
     """Whether applying the tag swaps height and width."""
     return tag >= 5
 
 
 def upright(stored: np.ndarray, tag: int) -> np.ndarray:
-    """Turn (H, W[, C]) pixels as the tag says; a contiguous array, the same one for tag 1."""
+    """Apply the orientation `tag` to (H, W[, C]) pixels. The result is contiguous; for tag 1 it is the same array."""
     if tag <= 1:
         return stored
     turned: Callable[[np.ndarray], np.ndarray] = {

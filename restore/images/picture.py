@@ -1,117 +1,45 @@
-"""One opened file of any format, and the call that opens it."""
+"""One opened file of any format: its frames, and writing them to a file."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from restore.images.errors import ImageError
+from restore.images.codecs import target
+from restore.images.codecs.base import Source
+from restore.images.convert import convert
 from restore.images.frame import Frame
-from restore.images.orientation import finer_exif, finer_xmp
-
-
-@dataclass(frozen=True)
-class Carry:
-    """What travels along when a picture changes its format: each as raw bytes, or None."""
-
-    icc: bytes | None = None
-    exif: bytes | None = None
-    """Starting at the TIFF header ("II" or "MM"), orientation already reset."""
-    xmp: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    """Horizontal, vertical."""
-    texts: tuple[tuple[str, str], ...] = ()
-    """(keyword, text), the keywords being PNG's: Title, Author, Description, Comment, ..."""
-    unsaid: str | None = None
-    """What the file says of its colours that no ICC profile can say; such a picture keeps its format."""
-
-    def finer(self, scale: float, size: tuple[int, int]) -> Carry:
-        """What travels with (height, width) pixels, `scale` times as fine."""
-        if scale == 1:
-            return self
-        dpi = (self.dpi[0] * scale, self.dpi[1] * scale) if self.dpi else None
-        exif = finer_exif(self.exif, scale, size) if self.exif else None
-        return replace(self, dpi=dpi, exif=exif, xmp=finer_xmp(self.xmp, scale, size) if self.xmp else None)
-
-
-@dataclass(frozen=True)
-class Head:
-    """What a file's header says."""
-
-    format: str
-    size: tuple[int, int]
-    bits: int
-    frames: int = 1
-    modality: str | None = None
-    radiograph: bool | None = None
-    upright: bool = True
-    """False when the orientation tag turns the stored pixels: then even an unchanged picture is written anew."""
-    carry: Carry = field(default_factory=Carry)
-    warnings: tuple[str, ...] = ()
-    """What the user should know of this file though it can be restored, one sentence each: a further picture that is not
-    kept, a missing end.
-    """
-    ending: bytes = b""
-    """What an unchanged copy needs at its end to be a whole file."""
-
-    def enlarged(self, scale: float) -> tuple[int, int]:
-        """(height, width) `scale` times as large."""
-        return round(self.size[0] * scale), round(self.size[1] * scale)
-
-
-@dataclass(frozen=True)
-class Note:
-    """What a format that can say how a picture came about (DICOM) says."""
-
-    description: str = ""
-    settings: str = ""
-    scale: float = 1.0
-    """How many times finer the written pixels are than those read: what is said of their size on paper or in the body follows."""
-
-
-class Source(Protocol):
-    """One format's reader and writer of one file. Holds no pixels; `frame` decodes anew at each call."""
-
-    head: Head
-    copies: bool
-    """Whether an unchanged picture may be the original bytes (DICOM may not: a derived object has an identity)."""
-
-    def frame(self, index: int) -> Frame: ...
-
-    def write(self, path: Path, frames: Iterator[np.ndarray], note: Note) -> None: ...
+from restore.images.metadata import Provenance
 
 
 class Picture:
-    """One opened file: what it is, its frames one by one, and the way back into a file of the same kind.
+    """One opened file: its header, its frames one by one, and writing changed frames to a file of the same format.
 
-    It holds the header, not the pixels: `frame` decodes when it is called. Frames of one picture may be decoded in
-    several threads.
+    It holds the header, not the pixels: each call of `frame` decodes. Several threads may decode frames of one picture.
     """
 
     def __init__(self, path: Path, source: Source) -> None:
         self.path = path
         self._source = source
-        self._seen: dict[int, bytes] = {}
-        head = source.head
-        self.format: str = head.format
+        self._digests: dict[int, bytes] = {}
+        header = source.header
+        self.format: str = header.format
         """png, jpeg, tiff, webp, bmp, pgm (all of PBM, PGM, PPM) or dicom."""
-        self.frames: int = head.frames
-        self.size: tuple[int, int] = head.size
+        self.frames: int = header.frames
+        self.size: tuple[int, int] = header.size
         """(height, width) of the first frame, upright."""
-        self.modality: str | None = head.modality
+        self.modality: str | None = header.modality
         """DICOM Modality, e.g. "CR"; None for other formats."""
-        self.radiograph: bool | None = head.radiograph
-        """Whether DICOM says that X-rays projected it; None where the format doesn't say."""
-        self.bits: int = head.bits
+        self.radiograph: bool | None = header.radiograph
+        """Whether DICOM says that it is a projection by X-rays; None for other formats."""
+        self.bits: int = header.bits
         """Bits of one stored sample."""
-        self.warnings: list[str] = list(head.warnings)
-        """What its header and its decoding so far warn of; grows while frames are decoded."""
+        self.warnings: list[str] = list(header.warnings)
+        """Warnings of the header and of the frames decoded so far, one sentence each."""
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -119,11 +47,16 @@ class Picture:
         return f"<Picture {self.path.name}: {what}>"
 
     def frame(self, index: int = 0) -> Frame:
-        """Decode one frame. ImageError if it is damaged or needs a decoder that isn't installed."""
+        """Decode one frame.
+
+        Raises:
+            ImageError: it is damaged, or needs a decoder that is not installed.
+            IndexError: there is no such frame.
+        """
         if not 0 <= index < self.frames:
             raise IndexError(f"{self.path.name} has {self.frames} frame(s), there is no frame {index}")
         frame = self._source.frame(index)
-        self._seen[index] = _digest(frame.stored)
+        self._digests[index] = _digest(frame.stored)
         self.warnings += [text for text in frame.warnings if text not in self.warnings]
         return frame
 
@@ -137,42 +70,46 @@ class Picture:
         format: str | None = None,
         scale: float = 1.0,
     ) -> None:
-        """Write a complete file at `path` with this picture's format, compression and metadata.
+        """Write a complete file at `path` with this picture's format, compression and metadata. Equal inputs give equal bytes.
 
-        `frames` are arrays as `Frame.back` returns them, as many as `self.frames`; they are consumed one by one. They may be
-        `scale` times as high and wide as those read. `path`'s suffix means nothing; the caller renames. `description` and
-        `settings` (what was done, and with which options) go into formats that record them. The same inputs give byte-identical
-        files. Where every frame equals what was read, the original bytes are copied (never for DICOM, nor where an orientation
-        tag was applied).
-        `format` converts to another format ("png", "jpeg", "tiff", "webp", "bmp", "pgm").
-        ImageError if the target can't hold the samples; ValueError if the number of frames is wrong.
+        If every frame equals what was read, the original bytes are copied (not for DICOM, nor where an orientation was applied).
+
+        Args:
+            path: its suffix means nothing.
+            frames: arrays as `Frame.encode` returns them, one for each of `self.frames`; consumed one by one.
+            description: what was done, for formats that record it (DICOM).
+            settings: the options, for the same formats.
+            format: a name of `TARGETS`; None keeps the format.
+            scale: how many times as high and wide as those read the frames are.
+
+        Raises:
+            ImageError: the format cannot hold the picture.
+            ValueError: the number of frames is wrong.
         """
-        counted = _Counted(frames, self._seen, self.frames)
+        counted = _Counted(frames, self._digests, self.frames)
         try:
             if format is not None and format != self.format:
-                from restore.images.convert import convert
-
-                convert(self._source, path, iter(counted), format, scale)
+                convert(self._source, path, iter(counted), target(format), scale)
             else:
-                self._source.write(path, iter(counted), Note(description, settings, scale))
+                self._source.write(path, iter(counted), Provenance(description, settings, scale))
         except Exception:
             if counted.error is not None:  # the frames failed, not the writing of them
                 raise counted.error from None
             raise
         if counted.count != self.frames:
             raise ValueError(f"{self.path.name} has {self.frames} frame(s), got {counted.count}")
-        if counted.unchanged and format in (None, self.format) and self._source.head.upright and self._source.copies:
+        if counted.unchanged and format in (None, self.format) and self._source.header.upright and self._source.copies:
             shutil.copyfile(self.path, path)
-            if self._source.head.ending:
+            if self._source.header.ending:
                 with path.open("ab") as file:
-                    file.write(self._source.head.ending)
+                    file.write(self._source.header.ending)
 
 
 class _Counted:
-    """Passes frames on, counts them and notices whether all of them equal what was read."""
+    """Yields frames, counts them and compares them with what was read."""
 
-    def __init__(self, frames: Iterable[np.ndarray], seen: dict[int, bytes], expected: int) -> None:
-        self._frames, self._seen, self._expected = frames, seen, expected
+    def __init__(self, frames: Iterable[np.ndarray], digests: dict[int, bytes], expected: int) -> None:
+        self._frames, self._digests, self._expected = frames, digests, expected
         self.count = 0
         self.unchanged = True
         self.error: Exception | None = None
@@ -189,7 +126,7 @@ class _Counted:
             except Exception as error:
                 self.error = error
                 raise
-            self.unchanged = self.unchanged and self._seen.get(self.count) == _digest(array)
+            self.unchanged = self.unchanged and self._digests.get(self.count) == _digest(array)
             self.count += 1
             yield array
 
@@ -197,16 +134,3 @@ class _Counted:
 def _digest(array: np.ndarray) -> bytes:
     whole = np.ascontiguousarray(array)
     return hashlib.sha256(whole.data if whole.size else b"").digest() + repr((array.shape, array.dtype.str)).encode()
-
-
-def first(frames: Iterator[np.ndarray], path: Path) -> np.ndarray:
-    """The only frame of a single-frame format; exhausts the iterator so that a surplus frame is noticed."""
-    found = list(frames)
-    if not found:
-        raise ValueError(f"no frame given for {path.name}")
-    return found[0]
-
-
-def refuse(path: Path, why: str) -> ImageError:
-    """An ImageError that names the file."""
-    return ImageError(f"{path.name}: {why}")

@@ -1,6 +1,6 @@
 """The mapping of colours stored multiplied by their alpha ("associated" alpha, TIFF's ExtraSamples 1).
 
-A network sees the colours as they are without alpha; what it changes is multiplied again and stays within alpha.
+A network sees straight colours. Changed colours are multiplied again and stay within their alpha.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from restore.images.mapping import Mapping
+
 _LOW, _HIGH = -1.0, 2.0
-"""Colours that would show outside this range show at its end."""
+"""Normalized pixels are clipped to this range."""
 
 
 @dataclass(frozen=True)
-class Premultiplied:
-    """shown = (colour / alpha x full - low) / (high - low), and 0 where alpha is 0, which stays as stored."""
+class Premultiplied(Mapping):
+    """normalized = (colour / alpha x full - low) / (high - low), and 0 where alpha is 0, which stays as stored."""
 
     full: float
     """The alpha that is opaque."""
@@ -24,8 +26,12 @@ class Premultiplied:
     low: float = 0.0
     high: float = 1.0
     bounded: bool = True
-    """Whether no colour may exceed its alpha; not so in floats that hold light brighter than white."""
+    """Whether no colour may exceed its alpha; False for floats that hold light brighter than white."""
     inverted: bool = False
+
+    @property
+    def opaque(self) -> float:
+        return self.full
 
     @property
     def _span(self) -> float:
@@ -37,7 +43,7 @@ class Premultiplied:
         at = self.alpha_channel
         return stored[..., : self.channels].astype(wide), stored[..., at : at + 1].astype(wide)
 
-    def shown(self, stored: np.ndarray) -> np.ndarray:
+    def decode(self, stored: np.ndarray) -> np.ndarray:
         """(h, W, C) stored -> (h, W, channels) float32: straight colours, nominal [0, 1], finite."""
         colour, alpha = self._parts(stored)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
@@ -49,7 +55,7 @@ class Premultiplied:
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
         """(h, W, C) stored -> (h, W, channels) float32 in [0, 1]: straight colours as a viewer shows them."""
-        return np.clip(self.shown(stored), 0, 1)
+        return np.clip(self.decode(stored), 0, 1)
 
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
         """(h, W) where there is a colour: alpha is above 0 and the samples are numbers; None where that is everywhere."""
@@ -57,10 +63,10 @@ class Premultiplied:
         there = (alpha[..., 0] > 0) & np.isfinite(colour).all(-1) & np.isfinite(alpha[..., 0])
         return None if there.all() else there
 
-    def back(self, stored: np.ndarray, shown: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A changed copy of `stored`, as `Mapping.back` says; a changed colour ends between 0 and its alpha."""
+    def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A changed copy of `stored`, as `Mapping.encode` says; a changed colour ends between 0 and its alpha."""
         colour, alpha = self._parts(stored)
-        change = restored.astype(colour.dtype) - shown
+        change = restored.astype(colour.dtype) - normalized
         changed = (change != 0) & (alpha > 0) & np.isfinite(alpha) & np.isfinite(colour)
         step = -self._span if self.inverted else self._span
         with np.errstate(invalid="ignore", over="ignore"):
@@ -82,24 +88,22 @@ class Premultiplied:
         """(h, W) opacity in the stored dtype."""
         return stored[..., self.alpha_channel]
 
-    def with_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """A copy of (H, W, C) `stored` under another (H, W) alpha, the straight colours being the same; 0 where there was none."""
+    def set_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> None:
+        """Give (H, W, C) `stored` another (H, W) alpha with the same straight colours, in place; 0 where alpha was 0."""
         colour, old = self._parts(stored)
-        out = stored.copy()
-        out[..., self.alpha_channel] = alpha
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             scaled = np.where(old > 0, colour * (alpha[..., None].astype(colour.dtype) / old), 0)
         if self.bounded:
             scaled = np.minimum(scaled, alpha[..., None])
         scaled = np.rint(scaled) if stored.dtype.kind != "f" else scaled
-        out[..., : self.channels] = np.where(old == alpha[..., None], stored[..., : self.channels], scaled.astype(stored.dtype))
-        return out
+        stored[..., : self.channels] = np.where(old == alpha[..., None], stored[..., : self.channels], scaled.astype(stored.dtype))
+        stored[..., self.alpha_channel] = alpha
 
 
 def premultiplied(stored: np.ndarray, channels: int, alpha_channel: int, maximum: int | None, *, inverted: bool) -> Premultiplied:
     """The mapping for (H, W, C) samples with associated alpha; `maximum` is the largest sample of integers, None for floats.
 
-    Floats: opaque is 1, or the largest alpha if that is above; colours beyond their alpha (bright light) widen the range shown.
+    Floats: opaque is 1, or the largest alpha if that is above; colours beyond their alpha (bright light) widen the normalized range.
     """
     if maximum is not None:
         return Premultiplied(float(maximum), alpha_channel, channels, 0.0, float(maximum), inverted=inverted)

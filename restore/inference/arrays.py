@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -30,7 +32,7 @@ def stored(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.rint(np.clip(picture * np.float32(limits.max), limits.min, limits.max)).astype(dtype)
 
 
-def tensor(pieces: list[np.ndarray]) -> Tensor:
+def tensor(pieces: Sequence[np.ndarray]) -> Tensor:
     """Arrays (H, W, C) of one shape -> (B, C, H, W) float32."""
     return torch.from_numpy(np.stack([piece.transpose(2, 0, 1) for piece in pieces]).astype(np.float32, copy=False))
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from restore import runtime
 from restore.machine import free_memory
+from restore.networks.spec import OVERLAP
 from restore.runtime import Runtime
 
 SMALLEST = 64
@@ -17,8 +18,6 @@ STEP = 64
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
 LARGEST_HALF_TILE = 1024
 """The same on a CPU in half precision."""
-OVERLAP = 64
-"""Pixels by which tiles overlap unless a network says that it sees further."""
 FAR = 1024
 """Largest side that a network which sees further than OVERLAP claims for its tiles; larger ones would take gigabytes."""
 LARGE = 16_000_000

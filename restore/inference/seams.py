@@ -19,7 +19,7 @@ ROWS, HALO = 256, 48
 """A large picture is gone through in strips of so many rows, seen with so many more on either side: as far as its steps have a say."""
 
 
-def joined(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def blended(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Lessen the step across the edges of holes.
 
     The step is that of the nearest colours on either side, each averaged over its own side alone; the hole's side moves towards the

@@ -39,7 +39,7 @@ MOST, POOL, STRENGTH = 12_000, 1000, 0.7
 """Sources looked at, those of them whose detail is compared, the nearest in colour and place; and the share of the detail that is taken."""
 
 
-def textured(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def synthesized(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Add texture to a filling.
 
     Args:

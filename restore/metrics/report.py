@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images import FORMATS, Picture, discovery, looked, naming, read
+from restore.images import TARGETS, Picture, discovery, looked, naming, read
 from restore.metrics import METRICS, Metric
-from restore.writing import is_machines, reason, whole
+from restore.writing import atomic_write, is_machines, reason
 
 PROTOCOL = (
     "Result and reference belong together by their path under their folders, the suffix aside. Pixels as a network sees them: "
@@ -159,7 +159,7 @@ class _Partners:
         for path in references:
             self._stems.setdefault(_stem(path), []).append(path)
         self._ruled: dict[Path, list[Path]] = {}
-        for suffixes in (None, *{FORMATS[name].suffixes for path in results if (name := _format_of(path))}):
+        for suffixes in (None, *{TARGETS[name].suffixes for path in results if (name := _format_of(path))}):
             for path, named in zip(references, naming.results(references, suffixes), strict=True):
                 if named.instead_of is not None:
                     self._ruled.setdefault(named.path, []).append(path)
@@ -173,7 +173,7 @@ class _Partners:
 
 def _format_of(path: Path) -> str | None:
     """The format that a result's suffix tells, if pictures can be converted to it."""
-    return next((name for name, row in FORMATS.items() if name != "dicom" and path.suffix.lower() == row.suffixes[0]), None)
+    return next((name for name, codec in TARGETS.items() if path.suffix.lower() == codec.suffixes[0]), None)
 
 
 def _stem(path: Path) -> Path:
@@ -220,7 +220,7 @@ def _scores(result: Picture, reference: Picture, metrics: Mapping[str, Metric]) 
         raise ValueError(f"{result.frames} frames against {reference.frames} of the reference")
     columns: dict[str, list[float]] = {name: [] for name in metrics}
     for index in range(result.frames):
-        first, second = result.frame(index).shown(), reference.frame(index).shown()
+        first, second = result.frame(index).normalized(), reference.frame(index).normalized()
         if first.shape[:2] != second.shape[:2]:
             sizes = [f"{shown.shape[1]} x {shown.shape[0]}" for shown in (first, second)]
             raise ValueError(f"{sizes[0]} pixels against {sizes[1]} of the reference")
@@ -253,7 +253,7 @@ def write_html(path: Path, comparison: Comparison, title: str, metrics: Mapping[
     Raises:
         OSError: it cannot be written; the error names it.
     """
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(_page(comparison, title, metrics), encoding="utf-8")
 
 

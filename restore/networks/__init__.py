@@ -1,55 +1,107 @@
-"""What a network is made of: one architecture a file, one table `NETWORKS`.
+"""The networks: one architecture a file with its settings and its `ModelSpec`, one table `NETWORKS`.
 
-A network takes a picture (B, C, H, W) in nominal [0, 1] and, where `condition_channels` > 0, maps (B, K, H, W); it returns the
-correction to be added to the picture. It tells `channels`, `multiple` (sides must be multiples of it) and `receptive_field`.
-One with a `scale` above 1 returns (B, C, scale H, scale W), to be added to the picture as `resample.enlarge` enlarges it.
+A network takes a picture (B, C, H, W) in nominal [0, 1] and the maps that its spec names. Its residual is added in float32 to the
+picture, enlarged by `resample.enlarge` where the network enlarges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from restore.networks import planning
-from restore.networks.inpainter import Inpainter
-from restore.networks.opponent_unet import OpponentUNet
-from restore.networks.pix2pix_unet import Pix2PixUNet
-from restore.networks.resnet import ResnetGenerator
-from restore.networks.rrdb import RRDBNet
-from restore.networks.unet import RestorationUNet
-from restore.networks.upscaler import Upscaler
+from restore.networks.inpainter import Inpainter, InpainterConfig
+from restore.networks.luma_chroma_unet import LumaChromaUNet, LumaChromaUNetConfig
+from restore.networks.pix2pix_unet import Pix2PixUNet, Pix2PixUNetConfig
+from restore.networks.resnet import ResnetConfig, ResnetGenerator
+from restore.networks.rrdb import RRDBConfig, RRDBNet
+from restore.networks.spec import ModelSpec, NetworkConfig, RestorationNetwork
+from restore.networks.third_party import ThirdPartyConfig, ThirdPartyNetwork
+from restore.networks.unet import RestorationUNet, UNetConfig
+from restore.networks.upscaler import Upscaler, UpscalerConfig
 
-NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
-    "unet": RestorationUNet,
-    "opponent_unet": OpponentUNet,
-    "resnet": ResnetGenerator,
-    "pix2pix_unet": Pix2PixUNet,
-    "upscaler": Upscaler,
-    "rrdb": RRDBNet,
-    "inpainter": Inpainter,
+__all__ = [
+    "CONFIGS", "LOADABLE", "NETWORKS", "Architecture", "ModelSpec", "NetworkConfig", "RestorationNetwork", "build", "check",
+    "config_of", "load", "plan", "settings_of",
+]  # fmt: skip
+
+
+class Architecture(NamedTuple):
+    """One row of `NETWORKS`: the network's settings, and the class that is built from them."""
+
+    config: type[NetworkConfig]
+    network: type[RestorationNetwork]
+
+
+NETWORKS: Mapping[str, Architecture] = {
+    "unet": Architecture(UNetConfig, RestorationUNet),
+    "luma_chroma_unet": Architecture(LumaChromaUNetConfig, LumaChromaUNet),
+    "resnet": Architecture(ResnetConfig, ResnetGenerator),
+    "pix2pix_unet": Architecture(Pix2PixUNetConfig, Pix2PixUNet),
+    "upscaler": Architecture(UpscalerConfig, Upscaler),
+    "rrdb": Architecture(RRDBConfig, RRDBNet),
+    "inpainter": Architecture(InpainterConfig, Inpainter),
 }
+"""The networks that can be trained."""
+LOADABLE: Mapping[str, Architecture] = {**NETWORKS, "third_party": Architecture(ThirdPartyConfig, ThirdPartyNetwork)}
+"""The networks that a weights file can name."""
+CONFIGS: Mapping[str, type[NetworkConfig]] = {name: row.config for name, row in NETWORKS.items()}
+"""Name -> settings, for a configuration's group whose `name` chooses the network."""
+OF_THE_RUN = ("channels", "scale")
+"""Settings of a weights file that belong to the run, not to the network's own configuration."""
 
 
-def build(name: str, **settings: Any) -> nn.Module:
-    """Build the network called `name` with its own settings.
+def settings_of(config: NetworkConfig, *, channels: int, scale: int = 1) -> dict[str, Any]:
+    """The settings that a weights file records, and that `build` takes.
+
+    Args:
+        config: the network's own.
+        channels: of the picture.
+        scale: how many times the network enlarges; left out where it cannot.
 
     Raises:
-        ValueError: no such network, or a setting it does not know; the text names what there is.
+        ValueError: a scale above 1 for a network that does not enlarge.
     """
-    if name == "foreign":  # no architecture of its own: what it is, its tensors say
-        from restore.networks.foreign import Foreign
-
-        return Foreign(**settings)
-    planned = plan(name, settings)
-    count = planning.parameters(planned)
-    planning.check_memory(count, f"network {name!r} has {count} parameters: make it smaller")
-    return NETWORKS[name](**settings)
+    enlarges = NETWORKS[config.name].network.enlarges
+    if scale != 1 and not enlarges:
+        able = ", ".join(name for name, row in NETWORKS.items() if row.network.enlarges)
+        raise ValueError(f"network {config.name!r} does not enlarge: use one of {able}")
+    return {"channels": channels, **({"scale": scale} if enlarges else {}), **config.settings()}
 
 
-def plan(name: str, settings: Mapping[str, Any], *, layers: int = planning.MOST_LAYERS) -> nn.Module:
-    """The network called `name` without memory for its weights (on torch's `meta` device), to learn what it would be.
+def config_of(name: str, settings: Mapping[str, Any]) -> NetworkConfig:
+    """The configuration of a network whose settings a weights file records; the network's defaults where it records none.
+
+    Raises:
+        ValueError: no such network, or a setting that it does not have.
+    """
+    row = _row(name)
+    known = {entry.name for entry in fields(row.config)} - {"name"}
+    own = {key: value for key, value in settings.items() if key not in OF_THE_RUN}
+    unknown = [key for key in own if key not in known]
+    if unknown:
+        raise ValueError(f"it has no setting {unknown[0][:100]!r}: there are {', '.join(sorted(known))}")
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in own.items()}
+    return row.config(**values)
+
+
+def build(name: str, **settings: Any) -> RestorationNetwork:
+    """Build the network called `name` from the settings that a weights file records: channels, scale, and its own.
+
+    Raises:
+        ValueError: no such network, or settings that it cannot be built with.
+    """
+    if _row(name).network.trainable:
+        count = planning.parameters(plan(name, settings))
+        planning.check_memory(count, f"network {name!r} has {count} parameters: make it smaller")
+    return _made(name, settings)
+
+
+def plan(name: str, settings: Mapping[str, Any], *, layers: int = planning.MOST_LAYERS) -> RestorationNetwork:
+    """The network called `name` on PyTorch's `meta` device, without memory for its weights.
 
     Args:
         layers: how many layers it can have; see `planning.check_settings`.
@@ -57,35 +109,52 @@ def plan(name: str, settings: Mapping[str, Any], *, layers: int = planning.MOST_
     Raises:
         ValueError: no such network, or settings that it cannot be built with.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name[:100]!r}: there are {', '.join(sorted(NETWORKS))}")
+    row = _row(name)
     try:
-        planning.check_settings(settings, layers=layers)
-        return planning.plan(lambda: NETWORKS[name](**settings))
+        planning.check_settings(settings, counts=_counts(row), layers=layers)
+        return planning.plan(lambda: _made(name, settings))
     except ValueError as error:
         raise ValueError(f"network {name!r} cannot be built with {repr(dict(settings))[:200]}: {error}") from error
 
 
 def check(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """See to it that `tensors` are those of the network that a recipe names, before it is built.
+    """Check that `tensors` are those of the network that a recipe names, before it is built.
 
     Raises:
         ValueError: they are not, or there is no such network.
     """
-    if name == "foreign":
+    if not _row(name).network.trainable:
         planning.check_settings(settings)
         return
     planned = plan(name, settings, layers=min(len(tensors), planning.MOST_LAYERS))
     planning.check_tensors(planned, {key: tuple(value.shape) for key, value in tensors.items()})
 
 
-def load(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
-    """The network called `name` with `tensors`, which may be a stranger's: what does not fit costs neither memory nor time.
+def load(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RestorationNetwork:
+    """The network called `name` with `tensors`. Untrusted tensors that do not fit cost neither memory nor time.
 
     Raises:
-        ValueError: as `check`, or tensors that spandrel does not know.
+        ValueError: as `check`, or tensors that spandrel does not recognise.
     """
     check(name, settings, tensors)
     network = build(name, **settings)
     network.load_state_dict(tensors)
     return network
+
+
+def _row(name: str) -> Architecture:
+    if name not in LOADABLE:
+        raise ValueError(f"unknown network {name[:100]!r}: there are {', '.join(sorted(NETWORKS))}")
+    return LOADABLE[name]
+
+
+def _made(name: str, settings: Mapping[str, Any]) -> RestorationNetwork:
+    row = _row(name)
+    of_the_run = {key: settings[key] for key in OF_THE_RUN if key in settings}
+    if "scale" in of_the_run and not row.network.enlarges:
+        raise ValueError("it does not enlarge, and takes no scale")
+    return row.network(config_of(name, settings), **of_the_run)
+
+
+def _counts(row: Architecture) -> set[str]:
+    return {entry.name for entry in fields(row.config) if entry.metadata.get("layers")}

@@ -1,4 +1,4 @@
-"""ImageNet backbones for perceptual distances: from a folder named in $RESTORE_BACKBONES, else by torchvision's own download.
+"""ImageNet backbones for perceptual distances: from the folder in $RESTORE_BACKBONES, else downloaded by torchvision.
 
 Simonyan and Zisserman 2015 (VGG16), Krizhevsky et al. 2012 (AlexNet, in LPIPS).
 """
@@ -24,9 +24,9 @@ FOLDER = "RESTORE_BACKBONES"
 """Environment variable: a folder with vgg16_features.safetensors and alexnet_features.safetensors (torchvision's names)."""
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's red, green and blue."""
+"""Mean and standard deviation of ImageNet's red, green and blue."""
 VGG16_LAYERS: Mapping[str, int] = {"relu1_2": 3, "relu2_2": 8, "relu3_3": 15, "relu4_3": 22}
-"""Where in torchvision's `vgg16().features` these activations are."""
+"""Index of each activation in torchvision's `vgg16().features`."""
 
 
 def folder() -> Path | None:
@@ -39,7 +39,7 @@ def vgg16(through: str = "relu4_3") -> nn.Sequential:
     """VGG16's features up to a key of VGG16_LAYERS, frozen, in float32; takes (B, 3, H, W) normalised as ImageNet was.
 
     Raises:
-        ValueError: the weights are not to be had; the text says how to get them.
+        ValueError: the weights are not available; the text says how to get them.
     """
     import torchvision
 
@@ -51,11 +51,12 @@ def vgg16(through: str = "relu4_3") -> nn.Sequential:
     else:
         features = torchvision.models.vgg16(weights=None).features[: VGG16_LAYERS[through] + 1]
         _fill(features, named / "vgg16_features.safetensors")
-    # in place, the rectifiers would overwrite the features that are compared
+    # rectifiers in place would overwrite the features that are compared
     for module in features:
         if isinstance(module, nn.ReLU):
             module.inplace = False
-    return features.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload, no-any-return]
+    features = features.float().eval().requires_grad_(False)
+    return features.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's types lack it
 
 
 @cache
@@ -63,12 +64,12 @@ def lpips() -> nn.Module:
     """LPIPS (alex, version 0.1; Zhang et al. 2018): takes two (B, 3, H, W) in [-1, 1], gives (B, 1, 1, 1).
 
     Raises:
-        ValueError: AlexNet's weights are not to be had; the text says how to get them.
+        ValueError: AlexNet's weights are not available; the text says how to get them.
     """
     import lpips as package
 
     named = folder()
-    with warnings.catch_warnings():  # lpips calls torchvision in a way that it calls deprecated
+    with warnings.catch_warnings():  # lpips uses a deprecated call of torchvision
         warnings.simplefilter("ignore")
         if named is None:
             with _explained("AlexNet's", "alexnet_features.safetensors"):
@@ -80,7 +81,7 @@ def lpips() -> nn.Module:
 
 
 def _fill(network: nn.Module, path: Path) -> None:
-    """Put a file's convolutions into a network's, in their order."""
+    """Copy a file's convolutions into a network's, in order."""
     if not path.is_file():
         raise ValueError(f"{FOLDER} names {path.parent}, which holds no {path.name}")
     try:
@@ -99,7 +100,7 @@ def _fill(network: nn.Module, path: Path) -> None:
 
 
 class _explained:
-    """Turns a failed download into a ValueError that says what else can be done; what the library prints stays off standard output."""
+    """Turns a failed download into a ValueError that names the alternative, and keeps the library's prints off standard output."""
 
     def __init__(self, whose: str, name: str) -> None:
         self.whose, self.name = whose, name
@@ -119,6 +120,6 @@ class _explained:
 
 def normalised(pictures: Tensor) -> Tensor:
     """(B, 1|3, H, W) in nominal [0, 1] -> (B, 3, H, W) with ImageNet's mean and deviation; gray is repeated."""
-    # filled in where the pictures are: numbers that come from the CPU hold a GPU up, and cannot be recorded
+    # filled in on the pictures' device: a copy from the CPU stalls a GPU and breaks the capture of a CUDA graph
     mean, deviation = (torch.cat([pictures.new_full((1, 1, 1), value) for value in values]) for values in (MEAN, DEVIATION))
     return (pictures.expand(-1, 3, -1, -1) - mean) / deviation

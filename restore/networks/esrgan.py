@@ -1,4 +1,4 @@
-"""Files of ESRGAN and Real-ESRGAN, brought into `RRDBNet`: three generations of names for one network."""
+"""Import files of ESRGAN and Real-ESRGAN into `RRDBNet`: three generations of names for one network."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _PLAIN = {
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], dict[str, Tensor]] | None:
-    """What network a state dict is, or None where it is none of these.
+    """Recognise an RRDB network's state dict, and rename its tensors.
 
     Returns:
-        The name and the settings for `networks.build`, and the state dict that it takes.
+        The name and the settings for `networks.build`, and the state dict that it takes. None for another network.
 
     Raises:
-        ValueError: an RRDB network of a variant that is not known here.
+        ValueError: an unknown variant of an RRDB network.
     """
-    named = _today(tensors)
+    named = _current_names(tensors)
     if not {"conv_first.weight", "body.0.rdb1.conv1.weight", "conv_last.weight"} <= named.keys():
         return None
     first, last = named["conv_first.weight"], named["conv_last.weight"]
@@ -36,28 +36,28 @@ def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], dict[
         "channels": channels, "scale": 2**ups // unshuffle, "width": first.shape[0], "growth": named["body.0.rdb1.conv1.weight"].shape[0],
         "blocks": 1 + max(int(key.split(".")[1]) for key in named if key.startswith("body.")), "unshuffle": unshuffle,
     }  # fmt: skip
-    wanted = networks.build("rrdb", **settings).state_dict()
-    odd = [key for key in wanted.keys() | named.keys() if key not in named or key not in wanted or named[key].shape != wanted[key].shape]
+    own = networks.build("rrdb", **settings).state_dict()
+    odd = [key for key in own.keys() | named.keys() if key not in named or key not in own or named[key].shape != own[key].shape]
     if odd:
         raise ValueError(f"an RRDB network of an unknown variant: {', '.join(sorted(odd)[:4])} do not fit")
-    return "rrdb", settings, {key: named[key] for key in wanted}
+    return "rrdb", settings, {key: named[key] for key in own}
 
 
-def _today(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The names that Real-ESRGAN's files use, whatever the file's own."""
+def _current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under the names of Real-ESRGAN's files, whatever the file's own."""
     plain = {key.removeprefix("module."): value for key, value in tensors.items()}
     if any(_OLDEST.fullmatch(key) for key in plain):
-        return _of_oldest(plain)
-    found = {}
+        return _from_oldest(plain)
+    renamed = {}
     for key, value in plain.items():
         head, _, rest = key.partition(".")
-        found[f"{_PLAIN.get(head, head)}.{rest}".replace("RDB", "rdb") if head in _PLAIN else key] = value
-    return found
+        renamed[f"{_PLAIN.get(head, head)}.{rest}".replace("RDB", "rdb") if head in _PLAIN else key] = value
+    return renamed
 
 
-def _of_oldest(plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """ESRGAN's first files number the layers of one long sequence: model.0, model.1.sub.N, then the enlargements, and the last two."""
-    found = {}
+def _from_oldest(plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """ESRGAN's first files number the layers of one sequence: model.0, model.1.sub.N, the upsampling layers, and the last two."""
+    renamed = {}
     blocks = 1 + max(int(match[1]) for key in plain if (match := _OLDEST.fullmatch(key)))
     numbers = sorted({int(match[1]) for key in plain if (match := re.fullmatch(r"model\.(\d+)\.(weight|bias)", key))})
     after = numbers[1:]  # without model.0
@@ -67,5 +67,5 @@ def _of_oldest(plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, value in plain.items():
         match = _OLDEST.fullmatch(key)
         head, _, kind = key.rpartition(".")
-        found[f"body.{match[1]}.rdb{match[2]}.conv{match[3]}.{match[4]}" if match else f"{names.get(head, head)}.{kind}"] = value
-    return found
+        renamed[f"body.{match[1]}.rdb{match[2]}.conv{match[3]}.{match[4]}" if match else f"{names.get(head, head)}.{kind}"] = value
+    return renamed

@@ -1,4 +1,4 @@
-"""Layers that normalise, one table `NORMS`."""
+"""Normalisation layers, one table `NORMS`."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from torch.nn import functional as F
 class InstanceNorm(nn.InstanceNorm2d):
     """Instance normalisation (Ulyanov et al. 2016), (B, C, H, W) -> the same, that keeps the channels-last layout.
 
-    PyTorch's own turns such a picture about and back, for four times as long on a CPU; normalising each picture as a batch of one is the
-    same sum and does not.
+    PyTorch's own converts such a batch to the other layout and back, which takes four times as long on a CPU. Batch normalisation of
+    each picture as a batch of one computes the same without that.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         if self.affine or self.track_running_stats:
             return super().forward(x)
-        if torch.compiler.is_compiling():  # written out: then the compiler keeps the layout, and makes one kernel of it and its neighbours
+        if torch.compiler.is_compiling():  # written out, so that the compiler keeps the layout and fuses it with its neighbours
             variance, mean = torch.var_mean(x.float(), (2, 3), correction=0, keepdim=True)
             return ((x.float() - mean) * torch.rsqrt(variance + self.eps)).to(x.dtype)
-        if len(x) > MOST_APART.get(x.device.type, 0):
+        if len(x) > MOST_SEPARATE.get(x.device.type, 0):
             return super().forward(x)
-        apart = [F.batch_norm(picture, None, None, training=True, eps=self.eps) for picture in x.split(1)]
-        return apart[0] if len(apart) == 1 else torch.cat(apart)
+        separate = [F.batch_norm(picture, None, None, training=True, eps=self.eps) for picture in x.split(1)]
+        return separate[0] if len(separate) == 1 else torch.cat(separate)
 
 
-MOST_APART = {"cpu": 16, "cuda": 4}
-"""Pictures of a batch that are normalised one after the other; with more of them the calls would cost more, on a GPU sooner."""
+MOST_SEPARATE = {"cpu": 16, "cuda": 4}
+"""Largest batch whose pictures are normalised one by one; in a larger one the calls would cost more than they save."""
 
 
 class PixelNorm(nn.Module):
     """Each pixel's channels to mean 0 and deviation 1, (B, C, H, W) -> the same: layer normalisation (Ba et al. 2016) as in ConvNeXt.
 
-    It looks no further than the pixel: a picture in tiles is the same picture, and there is no mean over the picture past which
-    brightness has to be smuggled as a bright blot (Karras et al. 2020, StyleGAN2, section 2; their cure is local, too).
+    It sees one pixel only, so tiles are exact. Without a mean over the picture, the network needs no bright blots to carry brightness
+    past the normalisation (Karras et al. 2020, StyleGAN2, section 2).
     """
 
     def __init__(self, channels: int) -> None:
@@ -44,7 +44,7 @@ class PixelNorm(nn.Module):
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # in whatever type comes; the sums are in float32 anyway
+        with torch.autocast(x.device.type, enabled=False):  # in the input's type: the sums are in float32 anyway
             return F.layer_norm(x.permute(0, 2, 3, 1), (self.channels,)).permute(0, 3, 1, 2)
 
 
@@ -60,7 +60,7 @@ def normalisation(name: str, channels: int) -> nn.Module:
     """A layer of NORMS.
 
     Raises:
-        ValueError: there is no such.
+        ValueError: an unknown name.
     """
     if name not in NORMS:
         raise ValueError(f"unknown norm {name!r}: there are {', '.join(NORMS)}")

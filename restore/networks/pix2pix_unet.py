@@ -6,28 +6,62 @@ innermost of the decoder in place of a noise vector).
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from restore.networks.discriminators import initialise
-from restore.networks.mirrored import MirroredConv2d
 from restore.networks.normalisation import normalisation
-from restore.networks.resnet import Up
+from restore.networks.reflect_padding import ReflectConv2d
+from restore.networks.resnet import Norm, Up, Upsample
+from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
 
 MOST_OVERLAP = 768
-"""Pixels by which tiles overlap at most: what the deepest levels of the paper's eight see beyond that matters little."""
+"""Pixels by which tiles overlap at most: what the deepest of the paper's eight levels see beyond that matters little."""
+
+
+@dataclass(frozen=True)
+class Pix2PixUNetConfig(NetworkConfig):
+    """The settings of `Pix2PixUNet` (the paper: batch normalisation, transposed convolutions, a dropout of 0.5)."""
+
+    name: Literal["pix2pix_unet"] = field(default="pix2pix_unet", metadata={"help": NAME_HELP})
+    width: int = field(default=64, metadata={"help": "channels after the first layer", "range": (1, 4096)})
+    levels: int = field(
+        default=8, metadata={"help": "halvings; 2 to this power is the smallest crop", "range": (1, 10), "layers": True}
+    )
+    norm: Norm = field(
+        default="instance", metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"}
+    )
+    upsample: Upsample = field(
+        default="resize",
+        metadata={
+            "help": "resize (nearest neighbour) or smooth (bilinear) before a convolution, or transposed as in the reference code",
+            "free": True,
+        },
+    )
+    dropout: float = field(
+        default=0.0,
+        metadata={"help": "fraction dropped in training, in the innermost levels of the decoder", "range": (0, 0.99), "free": True},
+    )
+    refine: int = field(
+        default=0,
+        metadata={
+            "help": "convolutions at the full size after the last level; they see the source again and smooth the grid of the upsampling",
+            "range": (0, 64), "layers": True,
+        },
+    )  # fmt: skip
 
 
 class Level(nn.Module):
-    """One level with all below it: down, the next level, up; (B, C, H, W) -> (B, 2 C or `out`, H, W).
+    """One level and all levels below it: down, the next level, up; (B, C, H, W) -> (B, 2 C or `out`, H, W).
 
     Args:
-        outer: channels that come in.
+        outer: channels of the input.
         inner: channels at half the resolution.
         below: the next level, or None for the innermost.
-        out: channels of the outermost level's result, None for the others, which add what came in.
+        out: channels of the outermost level's result; None for the others, which concatenate their input.
     """
 
     def __init__(
@@ -37,7 +71,7 @@ class Level(nn.Module):
         bias, outermost = norm != "batch", out is not None
         self.outermost = outermost
         activation = [] if outermost else [nn.LeakyReLU(0.2)]
-        # one pixel has no deviation to normalise by
+        # one pixel has no deviation to normalise with
         plain = outermost or below is None
         self.down = nn.Sequential(
             *activation, nn.Conv2d(outer, inner, 4, 2, 1, bias=bias), nn.Identity() if plain else normalisation(norm, inner)
@@ -56,38 +90,24 @@ class Level(nn.Module):
         return hidden if self.outermost else torch.cat([x, hidden], 1)
 
 
-class Pix2PixUNet(nn.Module):
-    """Translate a picture; the correction that leads to the translation is returned, as by every network here.
+class Pix2PixUNet(RestorationNetwork):
+    """Translate a picture: predict what is to be added to it to get its translation.
 
     Args:
+        config: its settings; 8 levels bring 256 pixels down to 1.
         channels: of the picture and of its translation, 1 or 3.
-        width: channels after the first layer (64 in the paper).
-        levels: halvings; 8 bring 256 pixels down to 1.
-        norm: "batch" (the paper), "instance", "pixel" or "none".
-        upsample: "resize", "smooth", or "transposed" as in the reference code.
-        dropout: in the innermost levels of the decoder, while training.
-        refine: convolutions at the full size behind the last level, which see the source again: a decoder that ends in a doubled picture
-            has nothing to smooth its grid with.
     """
 
-    condition_channels = 0
-
-    def __init__(
-        self, channels: int = 3, width: int = 64, levels: int = 8, *, norm: Literal["instance", "batch", "pixel", "none"] = "batch",
-        upsample: Literal["resize", "smooth", "transposed"] = "resize", dropout: float = 0.5, refine: int = 0,
-    ) -> None:  # fmt: skip
+    def __init__(self, config: Pix2PixUNetConfig, *, channels: int = 3) -> None:
         super().__init__()
+        width, levels, norm, upsample, refine = config.width, config.levels, config.norm, config.upsample, config.refine
         if levels < 2:
             raise ValueError(f"a U-Net needs at least 2 levels, not {levels}")
-        self.channels = channels
-        self.multiple = 2**levels
-        self.reach = (5 if upsample == "smooth" else 3) * self.multiple + refine
-        # of tiles, whose outer quarter at either end counts for nothing; more than this would make them too large for the memory
-        self.overlap = min(2 * self.reach, MOST_OVERLAP)
+        self.spec = _spec(config, channels)
         widths = [min(8 * width, width * 2**level) for level in range(levels)]
         below: Level | None = None
         for level in range(levels - 1, 0, -1):
-            inner_dropout = dropout if levels - 4 <= level < levels - 1 and level >= 4 else 0.0
+            inner_dropout = config.dropout if levels - 4 <= level < levels - 1 and level >= 4 else 0.0
             below = Level(
                 widths[level - 1], widths[level], below, norm=norm, upsample=upsample, dropout=inner_dropout
             )
@@ -96,18 +116,23 @@ class Pix2PixUNet(nn.Module):
         self.refine = _refine(width, channels, refine) if refine else None
         initialise(self)
 
-    @property
-    def receptive_field(self) -> int:
-        """Half-width in pixels of what can influence one output pixel."""
-        return self.reach
-
     def forward(self, picture: Tensor) -> Tensor:
-        """(B, C, H, W), nominal [0, 1], sides multiples of `multiple` -> what has to be added to get its translation."""
-        seen = 2 * picture - 1
-        made = self.outermost(seen)
+        """(B, C, H, W), nominal [0, 1], sides multiples of `spec.multiple` -> (B, C, H, W), to be added to get its translation."""
+        signed = 2 * picture - 1
+        hidden = self.outermost(signed)
         if self.refine is not None:
-            made = self.refine(torch.cat([made, seen], 1))
-        return (torch.tanh(made.float()) + 1) / 2 - picture.float()
+            hidden = self.refine(torch.cat([hidden, signed], 1))
+        return (torch.tanh(hidden.float()) + 1) / 2 - picture.float()
+
+
+def _spec(config: Pix2PixUNetConfig, channels: int) -> ModelSpec:
+    multiple = 2**config.levels
+    reach = (5 if config.upsample == "smooth" else 3) * multiple + config.refine
+    # the outer quarter of an overlap has no weight; more than MOST_OVERLAP would make tiles too large for the memory
+    return ModelSpec(
+        channels, channels, receptive_field=reach, multiple=multiple, overlap=min(2 * reach, MOST_OVERLAP),
+        sees_whole_image=config.norm == "instance",
+    )  # fmt: skip
 
 
 def _refine(width: int, channels: int, count: int) -> nn.Sequential:
@@ -115,7 +140,7 @@ def _refine(width: int, channels: int, count: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for number in range(count):
         before, after = width if number else width + channels, channels if number == count - 1 else width
-        layers += [nn.LeakyReLU(0.2), MirroredConv2d(before, after, 3)]
+        layers += [nn.LeakyReLU(0.2), ReflectConv2d(before, after, 3)]
     return nn.Sequential(*layers)
 
 
@@ -124,5 +149,5 @@ def _up(before: int, after: int, how: str, bias: bool) -> nn.Module:
         return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
     up = Up(before, after, how, bias)
     assert isinstance(up.convolution, nn.Conv2d)
-    up.convolution.padding_mode = "zeros"  # nothing to mirror at 1 x 1
+    up.convolution.padding_mode = "zeros"  # a map of 1 x 1 has nothing to reflect
     return up

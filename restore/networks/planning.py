@@ -1,49 +1,50 @@
-"""Whether a network can be built, and what it takes, found out on torch's `meta` device, where tensors have a shape and no memory."""
+"""Check on PyTorch's `meta` device, where tensors have a shape and no memory, whether a network can be built and what it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from restore.machine import free_memory
 
+Module = TypeVar("Module", bound=nn.Module)
+
 MOST_NUMBERS = 64
-"""How many numbers a list among a network's settings may have."""
+"""Longest list among a network's settings."""
 LARGEST_NUMBER = 65_536
-"""What a number among a network's settings may be."""
+"""Largest number among a network's settings."""
 MOST_LAYERS = 1024
-"""How many layers may be counted by a setting; more would take long to plan."""
-COUNTS = {"blocks", "levels", "refine"}
-"""Settings that count layers."""
+"""Most layers that a setting may ask for; planning more would take long."""
 
 
-def check_settings(settings: Mapping[str, Any], *, layers: int = MOST_LAYERS) -> None:
-    """See to it that settings from a file can be planned with: numbers, words and short lists of numbers, none of them huge.
+def check_settings(settings: Mapping[str, Any], *, counts: Collection[str] = (), layers: int = MOST_LAYERS) -> None:
+    """Check that settings from a file can be planned with: numbers, words and short lists of numbers, none of them huge.
 
     Args:
         settings: what `networks.build` takes.
-        layers: how many layers there can be, for settings that count them.
+        counts: the settings that count layers.
+        layers: how many layers there can be.
 
     Raises:
         ValueError: other settings; the first such is named.
     """
     for key, value in settings.items():
         entries = list(value) if isinstance(value, list | tuple) else [value]
-        most = layers if key in COUNTS else LARGEST_NUMBER
-        fits = len(entries) <= MOST_NUMBERS and all(_plain(entry, most) for entry in entries)
-        if not fits or (key in COUNTS and sum(entries) > layers):
+        most = layers if key in counts else LARGEST_NUMBER
+        fits = len(entries) <= MOST_NUMBERS and all(_is_plain(entry, most) for entry in entries)
+        if not fits or (key in counts and sum(entries) > layers):
             raise ValueError(f"the setting {key!r} of the network cannot be {repr(value)[:60]}")
 
 
-def _plain(value: Any, most: int) -> bool:
+def _is_plain(value: Any, most: int) -> bool:
     """Whether it is a word, or a number that is not too large; a count of layers is no word."""
     return (isinstance(value, str) and most == LARGEST_NUMBER) or (isinstance(value, int | float) and 0 <= value <= most)
 
 
-def plan(make: Callable[[], nn.Module]) -> nn.Module:
+def plan(make: Callable[[], Module]) -> Module:
     """The network that `make` builds, without memory for its weights.
 
     Raises:
@@ -54,22 +55,22 @@ def plan(make: Callable[[], nn.Module]) -> nn.Module:
             return make()
     except ValueError:
         raise
-    except Exception as error:  # constructors raise whatever odd settings lead to
+    except Exception as error:  # unusual settings make constructors raise anything
         raise ValueError(" ".join(str(error).split("\n")[0].split())[:200]) from error
 
 
 def parameters(network: nn.Module) -> int:
-    """How many numbers a network's parameters are."""
+    """The number of a network's parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def check_memory(numbers: int, what: str, device: torch.device | None = None) -> None:
-    """See to it that so many numbers of 32 bits fit into the free memory.
+    """Check that so many numbers of 32 bits fit into the free memory.
 
     Args:
-        numbers: how many are to be kept at once.
-        what: they are, for the message; it begins the sentence and names the mend.
-        device: where; the machine's own memory otherwise.
+        numbers: how many are kept at once.
+        what: the start of the message: what they are, and the remedy.
+        device: where; the machine's own memory by default.
 
     Raises:
         ValueError: they do not fit.
@@ -81,14 +82,14 @@ def check_memory(numbers: int, what: str, device: torch.device | None = None) ->
 
 
 def check_tensors(network: nn.Module, shapes: Mapping[str, Sequence[int]]) -> None:
-    """See to it that tensors of these names and shapes are a network's own.
+    """Check that tensors of these names and shapes are a network's own.
 
     Args:
         network: on any device.
         shapes: name -> shape.
 
     Raises:
-        ValueError: they are another's; some that differ are named.
+        ValueError: they belong to another network; some that differ are named.
     """
     own = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     odd = sorted(own.keys() ^ shapes.keys()) or [key for key, shape in own.items() if tuple(shapes[key]) != shape]

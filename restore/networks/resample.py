@@ -1,19 +1,14 @@
 """Resizing by the cubic kernel as MATLAB's imresize does it, on tensors.
 
-Keys 1981, "Cubic convolution interpolation", with a = -1/2; for shrinking the kernel is widened by the factor (antialiased), and the
-picture is mirrored at its borders. This is the resizing with which super-resolution is measured everywhere.
+Keys 1981, "Cubic convolution interpolation", with a = -1/2. For downscaling the kernel is widened by the factor (antialiased). Borders
+are padded by symmetric reflection. Super-resolution is measured with this resizing in the literature.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-
-
-def baseline(network: nn.Module, picture: Tensor) -> Tensor:
-    """What a network's correction is to be added to: the picture, enlarged where the network enlarges."""
-    return enlarge(picture, int(getattr(network, "scale", 1)))
 
 
 def enlarge(picture: Tensor, scale: int) -> Tensor:
@@ -22,7 +17,7 @@ def enlarge(picture: Tensor, scale: int) -> Tensor:
         return picture
     margin = 4
     height, width = picture.shape[-2:]
-    larger = _cubic(_mirrored(picture, margin), (scale * (height + 2 * margin), scale * (width + 2 * margin)))
+    larger = _cubic(_symmetric_pad(picture, margin), (scale * (height + 2 * margin), scale * (width + 2 * margin)))
     return larger[..., scale * margin : scale * (margin + height), scale * margin : scale * (margin + width)]
 
 
@@ -38,12 +33,12 @@ def shrink(picture: Tensor, scale: int) -> Tensor:
     if height % scale or width % scale:
         raise ValueError(f"the sides must be multiples of {scale}, not {height} x {width}")
     margin = 4
-    smaller = _cubic(_mirrored(picture, scale * margin), (height // scale + 2 * margin, width // scale + 2 * margin))
+    smaller = _cubic(_symmetric_pad(picture, scale * margin), (height // scale + 2 * margin, width // scale + 2 * margin))
     return smaller[..., margin:-margin, margin:-margin]
 
 
 def resized(picture: Tensor, height: int, width: int) -> Tensor:
-    """(B, C, H, W) -> (B, C, height, width), any sizes; the kernel is cut off at the borders rather than mirrored."""
+    """(B, C, H, W) -> (B, C, height, width), any sizes; the kernel is cut off at the borders."""
     return picture if picture.shape[-2:] == (height, width) else _cubic(picture, (height, width))
 
 
@@ -52,10 +47,10 @@ def _cubic(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(picture, size=size, mode="bicubic", antialias=True, align_corners=False)
 
 
-def _mirrored(picture: Tensor, margin: int) -> Tensor:
-    """Pad by mirroring about the borders themselves, so that the outermost pixels are repeated; as often as needed."""
+def _symmetric_pad(picture: Tensor, margin: int) -> Tensor:
+    """Pad by reflection about the borders, so that the outermost pixels are repeated; as many times as the margin needs."""
     for axis in (-2, -1):
         length = picture.shape[axis]
-        place = torch.arange(-margin, length + margin, device=picture.device) % (2 * length)
-        picture = picture.index_select(axis, torch.where(place < length, place, 2 * length - 1 - place))
+        index = torch.arange(-margin, length + margin, device=picture.device) % (2 * length)
+        picture = picture.index_select(axis, torch.where(index < length, index, 2 * length - 1 - index))
     return picture

@@ -1,24 +1,52 @@
 """A restoration U-Net of plain 3x3 convolutions, bias-free, with the noise level as an input map.
 
-Ronneberger et al. 2015 (the shape); Zhang et al. 2018, FFDNet (the noise map as an input; all work at half resolution after a
-pixel-unshuffle, which is `unshuffle` here); Zhang et al. 2021, DRUNet (residual blocks, no normalisation); Mohan et al. 2020
-(no biases: the network is then homogeneous, f(ax, as) = a f(x, s), and carries over to noise levels and value ranges that it
-was not trained on).
-Plain dense convolutions because they run at 85 % of the matrix units' peak on CPUs with AMX; depthwise ones and attention
-do not. Few blocks at the full resolution learn more for the same operations than many at half of it: 28.08 against 27.93 dB
-(held-out BSDS500, sigma 25) after 10^14 operations of training each.
+Sources: Ronneberger et al. 2015 (the shape). Zhang et al. 2018, FFDNet (the noise map as an input; pixel-unshuffle). Zhang et al. 2021,
+DRUNet (residual blocks, no normalisation). Mohan et al. 2020: without biases the network is homogeneous, f(a x, a s) = a f(x, s), and
+generalises to noise levels and value ranges that it was not trained on.
+
+Plain dense convolutions reach 85 % of the matrix units' peak on CPUs with AMX; depthwise ones and attention do not. Few blocks at the
+full resolution learn more for the same operations than many at half of it: 28.08 against 27.93 dB (held-out BSDS500, sigma 25) after
+10^14 operations of training each.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.networks.fused import Residual, ResidualStack
+from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
+from restore.networks.weight_transfer import average_colours, spread_colours
+
+
+@dataclass(frozen=True)
+class UNetSettings(NetworkConfig):
+    """The settings that all restoration U-Nets share."""
+
+    widths: tuple[int, ...] = field(
+        default=(32, 64, 128, 192),
+        metadata={"help": "channels at the first resolution, at half of it, at a quarter ...", "range": (1, 4096), "count": (1, 10)},
+    )
+    blocks: tuple[int, ...] = field(
+        default=(1, 1, 1, 1),
+        metadata={"help": "residual blocks at each of these, down and up again", "range": (0, 64), "count": (1, 10), "layers": True},
+    )
+    unshuffle: int = field(
+        default=1, metadata={"help": "the first resolution is the picture's divided by this, 1 or a power of 2", "range": (1, 16)}
+    )
+
+
+@dataclass(frozen=True)
+class UNetConfig(UNetSettings):
+    """The settings of `RestorationUNet`."""
+
+    name: Literal["unet"] = field(default="unet", metadata={"help": NAME_HELP})
 
 
 class ResidualBlock(Residual):
@@ -29,43 +57,29 @@ class ResidualBlock(Residual):
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         with torch.no_grad():
-            self.second.weight.mul_(
-                0.3
-            )  # a block starts near the identity, which trains deep stacks without normalisation
+            self.second.weight.mul_(0.3)  # a block starts near the identity, which trains deep stacks without normalisation
 
 
-class RestorationUNet(nn.Module):
-    """Predict the correction that, added to the damaged picture, restores it.
-
-    The correction alone is returned; whoever runs the network adds it to the picture in float32 (`Restorer`, the trainer), so
-    that a half-precision network cannot round the picture itself.
+class RestorationUNet(RestorationNetwork):
+    """Predict the correction that, added to the degraded picture, restores it.
 
     Args:
-        channels: colour channels of the picture, 1 or 3.
-        widths: channels at the first resolution, at half of it, at a quarter ...
-        blocks: residual blocks at each of these, on the way down and again on the way up.
-        unshuffle: the first resolution is the picture's divided by this, 1 or a power of 2.
+        config: its settings.
+        channels: of the picture, 1 or 3.
     """
 
-    homogeneous = True
-    """f(a x, a s) = a f(x, s) for positive a: there are no biases."""
-
-    def __init__(
-        self,
-        channels: int = 1,
-        widths: Sequence[int] = (32, 64, 128, 192),
-        blocks: Sequence[int] = (1, 1, 1, 1),
-        unshuffle: int = 1,
-    ) -> None:
+    def __init__(self, config: UNetSettings, *, channels: int = 1) -> None:
         super().__init__()
+        widths, blocks, unshuffle = config.widths, config.blocks, config.unshuffle
         if len(widths) != len(blocks):
             raise ValueError(f"widths {list(widths)} and blocks {list(blocks)} must have the same length")
         if unshuffle < 1 or unshuffle & (unshuffle - 1):
             raise ValueError(f"unshuffle must be 1 or a power of 2, not {unshuffle}")
-        self.channels = channels
         self.unshuffle = unshuffle
-        self.multiple = unshuffle * 2 ** (len(widths) - 1)
-        self.condition_channels = 1
+        self.spec = ModelSpec(
+            channels, channels, receptive_field=_receptive_field(blocks, unshuffle), multiple=unshuffle * 2 ** (len(widths) - 1),
+            conditions=("noise",), homogeneous=True,
+        )  # fmt: skip
         pairs = list(itertools.pairwise(widths))
         self.head = nn.Conv2d((channels + 1) * unshuffle**2, widths[0], 3, padding=1, bias=False)
         self.encoders = nn.ModuleList(_stage(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
@@ -84,30 +98,21 @@ class RestorationUNet(nn.Module):
             cell = self.unshuffle**2
             self.tail.weight.copy_(0.1 * self.tail.weight[::cell].repeat_interleave(cell, 0))
 
-    @property
-    def receptive_field(self) -> int:
-        """Half-width in pixels of what can influence one output pixel, the overlap a tile needs for an exact result."""
-        reach = 2 * self.unshuffle  # head and tail
-        for level, stage in enumerate([*self.encoders, self.bottom]):
-            passes = 1 if level == len(self.encoders) else 2
-            reach += passes * 2 * len(stage) * self.unshuffle * 2**level
-        return reach + self.multiple
-
     def forward(self, picture: Tensor, noise: Tensor) -> Tensor:
-        """Correct `picture`.
+        """Predict the correction of `picture`.
 
         Args:
-            picture: (B, C, H, W), nominal range [0, 1]; H and W multiples of `multiple`.
+            picture: (B, C, H, W), nominal range [0, 1]; H and W multiples of `spec.multiple`.
             noise: (B, 1, H, W), standard deviation of the noise at each pixel in the picture's units.
 
         Returns:
             (B, C, H, W), to be added to the picture.
         """
-        return self.correct(torch.cat([picture, noise], 1))
+        return self.correction(torch.cat([picture, noise], 1))
 
-    def correct(self, seen: Tensor) -> Tensor:
-        """The same of the picture and its noise map in one, (B, C + 1, H, W)."""
-        first = self.head(F.pixel_unshuffle(seen, self.unshuffle))
+    def correction(self, inputs: Tensor) -> Tensor:
+        """`forward` of the picture and its noise map in one tensor, (B, C + 1, H, W) -> (B, C, H, W)."""
+        first = self.head(F.pixel_unshuffle(inputs, self.unshuffle))
         hidden, skips = first, []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             hidden = encoder(hidden, hidden is not first)
@@ -117,6 +122,22 @@ class RestorationUNet(nn.Module):
         for up, decoder, skip in zip(reversed(self.ups), reversed(self.decoders), reversed(skips), strict=True):
             hidden = decoder(up(hidden).add_(skip), True)
         return F.pixel_shuffle(self.tail(hidden + first), self.unshuffle)
+
+    def fitted(self, key: str, value: Tensor, shape: torch.Size) -> Tensor:
+        """The first and the last layer fit another number of colours; see `RestorationNetwork.fitted`."""
+        cell = self.unshuffle**2
+        if key == "head.weight" and value.shape[0] == shape[0]:
+            return spread_colours(value, self.spec.channels, cell=cell, maps=cell)
+        if key == "tail.weight" and value.shape[1] == shape[1]:
+            return average_colours(value, self.spec.channels, cell=cell)
+        return super().fitted(key, value, shape)
+
+
+def _receptive_field(blocks: Sequence[int], unshuffle: int) -> int:
+    """Head and tail, two convolutions a block (each stage on the way down and up, the lowest once), and one cell of the lowest stage."""
+    lowest = len(blocks) - 1
+    stages = sum((1 if level == lowest else 2) * 2 * count * 2**level for level, count in enumerate(blocks))
+    return unshuffle * (2 + stages + 2**lowest)
 
 
 def _stage(channels: int, blocks: int) -> ResidualStack:

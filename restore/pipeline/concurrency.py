@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+Thing = TypeVar("Thing")
 
 NICENESS = 10
 """A helping thread's place among those that want the processor, as `nice` counts (19 is the last)."""
 
 
 class Stopped(Exception):
-    """The queue was closed: the picture failed elsewhere, or the run was stopped."""
+    """The user stopped the run, or the picture failed in another thread."""
 
 
 class Workers:
@@ -113,16 +115,16 @@ class MemoryLimiter:
             go()
 
 
-class BoundedQueue:
+class BoundedQueue(Generic[Thing]):
     """A bounded queue that either end can close."""
 
     def __init__(self, length: int) -> None:
         self._length = length
-        self._things: deque[Any] = deque()
+        self._things: deque[Thing] = deque()
         self._changed = threading.Condition()
         self._ended = self._broken = False
 
-    def put(self, thing: Any) -> None:
+    def put(self, thing: Thing) -> None:
         """Lay a thing on the queue; waits for room. Raises Stopped once the queue is broken."""
         with self._changed:
             self._changed.wait_for(lambda: self._broken or len(self._things) < self._length)
@@ -144,7 +146,7 @@ class BoundedQueue:
             self._things.clear()
             self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Thing]:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._broken or self._ended or bool(self._things))

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from restore import images
-from restore.pipeline.report import Row
-from restore.writing import whole
+from restore.pipeline.report import Record
+from restore.writing import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _AMPLIFICATIONS = (1, 2, 4, 8, 16, 32)
 
 @dataclass(frozen=True)
 class Sample:
-    """One row of the sheet; arrays are float32 (h, w, 1 or 3), nominal [0, 1].
+    """One record of the sheet; arrays are float32 (h, w, 1 or 3), nominal [0, 1].
 
     Attributes:
         overview: the whole result, made smaller to fit a cell.
@@ -42,8 +42,8 @@ class Sample:
     size: tuple[int, int]
 
 
-def write(path: Path, rows: Sequence[Row], title: str) -> list[str]:
-    """Write the sheet of up to PICTURES of `rows`, evenly chosen among those that have a result.
+def write(path: Path, records: Sequence[Record], title: str) -> list[str]:
+    """Write the sheet of up to PICTURES of `records`, evenly chosen among those that have a result.
 
     Before and after are read back from the files, so the sheet shows what was really written.
 
@@ -53,34 +53,34 @@ def write(path: Path, rows: Sequence[Row], title: str) -> list[str]:
     Raises:
         OSError: the sheet cannot be written.
     """
-    restored = [row for row in rows if row.output is not None]
+    restored = [record for record in records if record.output is not None]
     count = min(PICTURES, len(restored))
     chosen = [restored[index * len(restored) // count] for index in range(count)]
-    drawn = [(row, _sample(row)) for row in chosen]
+    drawn = [(record, _sample(record)) for record in chosen]
     samples = [sample for _, sample in drawn if sample is not None]
-    notes = [f"left out of the preview, for it cannot be read back: {row.output}" for row, sample in drawn if sample is None]
+    remarks = [f"left out of the preview, for it cannot be read back: {record.output}" for record, sample in drawn if sample is None]
     if not samples:
-        return [*notes, "no preview: there is no result to show"]
-    with whole(path) as draft:
+        return [*remarks, "no preview: there is no result to show"]
+    with atomic_write(path) as draft:
         _draw(samples, f"{title}   {len(samples)} of {len(restored)} pictures").save(draft, format="PNG")
-    return notes
+    return remarks
 
 
-def _sample(row: Row) -> Sample | None:
+def _sample(record: Record) -> Sample | None:
     """None where a file cannot be read again; before is enlarged to the size of a larger result."""
-    assert row.output is not None
+    assert record.output is not None
     try:
-        before = images.read(row.input, salvage=True).frame(0).displayed()
-        after = images.read(row.output).frame(0).displayed()
+        before = images.read(record.input, salvage=True).frame(0).displayed()
+        after = images.read(record.output).frame(0).displayed()
     except Exception:  # whatever a damaged file may raise
-        log.debug("%s: left out of the preview", row.output, exc_info=True)
+        log.debug("%s: left out of the preview", record.output, exc_info=True)
         return None
     if before.shape[:2] != after.shape[:2]:
         before = _enlarged(before, *after.shape[:2])
     box = most_detailed(after)
     left, top, right, bottom = box
     crop = np.s_[top:bottom, left:right]
-    label = "".join(char if char.isprintable() and char.isascii() else "?" for char in row.input.name)
+    label = "".join(char if char.isprintable() and char.isascii() else "?" for char in record.input.name)
     return Sample(label, _fit(after), before[crop].copy(), after[crop].copy(), box, after.shape[:2])
 
 

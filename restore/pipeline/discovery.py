@@ -10,14 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from restore.images import FORMATS, SUFFIXES, Look, kinds, look, naming
+from restore.images import SUFFIXES, TARGETS, Look, codecs, kinds, look, naming
 
 PRIVATE = ".restore"
 """The folder under `out` that a run keeps for itself."""
 
-FORMAT_SUFFIXES = {name: row.suffixes for name, row in FORMATS.items() if name != "dicom"}
-"""The formats that a picture can be converted to, and the suffixes that tell them; the first one is given."""
-_ALIASES = {"jpg": "jpeg", "tif": "tiff", "ppm": "pgm", "pnm": "pgm"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
     """
     if not inputs:
         raise ValueError("nothing to restore: name at least one file or folder")
-    name = format_name(format)
+    name = None if format is None else codecs.format_name(format)
     inputs, out = [Path(path) for path in inputs], Path(out)
     for path in inputs:
         _refuse_out_in_input(path, out)
@@ -74,16 +71,6 @@ def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
     ordered = sorted(jobs.values(), key=lambda job: str(job.source))
     objects = {what: ignored[what] for what in sorted(ignored) if what}
     return Plan(tuple(_placed(ordered, out, name)), ignored[""], objects)
-
-
-def format_name(format: str | None) -> str | None:
-    """The name in FORMAT_SUFFIXES of what the user calls `format` (png, JPG, .tif); ValueError where there is none."""
-    if format is None:
-        return None
-    name = _ALIASES.get(format.lower().lstrip("."), format.lower().lstrip("."))
-    if name not in FORMAT_SUFFIXES:
-        raise ValueError(f"unknown format {format!r}: use one of {', '.join(FORMAT_SUFFIXES)}")
-    return name
 
 
 def _refuse_out_in_input(path: Path, out: Path) -> None:
@@ -178,7 +165,7 @@ def _placed(jobs: Sequence[Job], out: Path, format: str | None) -> Iterator[Job]
     """The jobs with their targets; an error on each whose target is one of the inputs."""
     folders = [bool(job.error) and job.source.is_dir() for job in jobs]
     files = [job for job, is_folder in zip(jobs, folders, strict=True) if not is_folder]
-    suffixes = None if format is None else FORMAT_SUFFIXES[format]
+    suffixes = None if format is None else TARGETS[format].suffixes
     named = iter(naming.results([job.relative for job in files], suffixes, {(PRIVATE,)}))
     sources = {naming.key(Path(os.path.realpath(job.source))): job.source for job in files if not job.error}
     base = Path(os.path.realpath(out))

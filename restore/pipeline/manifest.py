@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from restore.pipeline.discovery import PRIVATE
-from restore.writing import blamed, settle
+from restore.writing import blamed, replace_durably
 
 try:
     import fcntl
@@ -110,11 +110,11 @@ class Manifest:
         draft = temporary.with_name(temporary.name + ".json")
         try:
             draft.write_text(json.dumps(record, sort_keys=True, indent=1) + "\n", encoding="ascii")
-            settle(draft, self._path(target))
+            replace_durably(draft, self._path(target))
         except OSError as error:
             raise blamed(error, self._path(target)) from error
         try:
-            settle(temporary, target)
+            replace_durably(temporary, target)
         except OSError as error:
             raise blamed(error, target) from error
 

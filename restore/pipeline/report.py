@@ -1,4 +1,4 @@
-"""What a run did: one row a picture, and the sums a summary shows."""
+"""What a run did: one record a picture, and the sums a summary shows."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, Literal
 
 Status = Literal["done", "skipped", "failed"]
 STEPS = ("decode", "network", "encode")
-FACTS = ("weights", "noise", "precision", "tile")
-"""Facts of a task that every row has, None where the task tells none."""
+STATS = ("weights", "noise", "precision", "tile")
+"""Facts of a task that every record has, None where the task tells none."""
 
 
 @dataclass
-class Row:
+class Record:
     """One picture's line of the report.
 
     Attributes:
         output: where the result is; None when there is none.
         seconds: by step (decode, network, encode).
         size: (height, width) in pixels; None when the picture could not be opened.
-        facts: what the task tells about this picture (weights, noise, precision, tile, ...).
+        stats: what the task tells about this picture (weights, noise, precision, tile, ...).
         error: why it failed; "" otherwise.
         warnings: what the user should know though it is done, one sentence each.
     """
@@ -34,12 +34,12 @@ class Row:
     frames: int | None = None
     bits: int | None = None
     format: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    stats: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     warnings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """The row as JSON-able values, the facts beside the rest."""
+        """The record as JSON-able values, the stats beside the rest."""
         own = {
             "input": str(self.input),
             "output": None if self.output is None else str(self.output),
@@ -52,7 +52,7 @@ class Row:
             "format": self.format,
             "warnings": self.warnings,
         }
-        return {**own, **dict.fromkeys(FACTS), **{key: value for key, value in self.facts.items() if key not in own}}
+        return {**own, **dict.fromkeys(STATS), **{key: value for key, value in self.stats.items() if key not in own}}
 
     def as_json(self) -> str:
         """`as_dict` as one line of ASCII, whatever the file's name holds."""
@@ -61,30 +61,30 @@ class Row:
 
 @dataclass
 class Report:
-    """A run's rows, sorted by input, and its sums.
+    """A run's records, sorted by input, and its sums.
 
     Attributes:
         planned: how many pictures the run set out to restore.
         ignored: files of the walked folders that are no pictures.
         objects: of these folders the DICOM objects without pictures, by kind ("SR", "RTSTRUCT", "DICOMDIR", ...).
         wall: seconds from the first picture's opening to the last one's writing.
-        interrupted: the user stopped the run; pictures without a row were not reached.
-        notes: what else the user should know.
+        interrupted: the user stopped the run; pictures without a record were not reached.
+        remarks: what else the user should know.
         unwritten: what was asked for beside the pictures (report, preview, JSON lines) and could not be written, each with its reason.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     planned: int = 0
     ignored: int = 0
     wall: float = 0.0
     interrupted: bool = False
-    notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     objects: dict[str, int] = field(default_factory=dict)
     unwritten: list[str] = field(default_factory=list)
 
     def count(self, status: Status) -> int:
         """How many pictures ended so."""
-        return sum(row.status == status for row in self.rows)
+        return sum(record.status == status for record in self.records)
 
     @property
     def done(self) -> int:
@@ -104,10 +104,10 @@ class Report:
     @property
     def warned(self) -> int:
         """Warnings of all pictures."""
-        return sum(len(row.warnings) for row in self.rows)
+        return sum(len(record.warnings) for record in self.records)
 
     @property
-    def told_objects(self) -> str:
+    def objects_in_words(self) -> str:
         """The DICOM objects without pictures as words: "3 DICOM objects without pictures (2 SR, 1 DICOMDIR)"; "" where there are none."""
         count = sum(self.objects.values())
         kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.objects.items(), key=lambda item: (-item[1], item[0])))
@@ -116,12 +116,12 @@ class Report:
     @property
     def unreached(self) -> int:
         """Pictures that an interrupted run did not come to."""
-        return self.planned - len(self.rows)
+        return self.planned - len(self.records)
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Seconds by step, summed over the rows. Steps overlap, so they may sum to more than `wall`."""
-        return {step: sum(row.seconds.get(step, 0.0) for row in self.rows) for step in STEPS}
+        """Seconds by step, summed over the records. Steps overlap, so they may sum to more than `wall`."""
+        return {step: sum(record.seconds.get(step, 0.0) for record in self.records) for step in STEPS}
 
     @property
     def images_per_second(self) -> float:
@@ -129,7 +129,7 @@ class Report:
         return self.done / self.wall if self.wall else 0.0
 
     @property
-    def network_share(self) -> float:
+    def network_fraction(self) -> float:
         """The share of `wall` in which the network was at work, 0..1."""
         return min(1.0, self.seconds["network"] / self.wall) if self.wall else 0.0
 
@@ -146,24 +146,24 @@ class Report:
             "interrupted": self.interrupted,
             "seconds": {**{step: round(value, 3) for step, value in self.seconds.items()}, "wall": round(self.wall, 3)},
             "images_per_second": round(self.images_per_second, 3),
-            "network_share": round(self.network_share, 4),
-            "notes": self.notes,
+            "network_fraction": round(self.network_fraction, 4),
+            "remarks": self.remarks,
             "unwritten": self.unwritten,
         }
 
 
 @dataclass(frozen=True)
 class Event:
-    """What `run` tells while it goes: "plan" once, with `total` pictures to come; then "row" for each picture."""
+    """What `run` tells while it goes: "plan" once, with `total` pictures to come; then "record" for each picture."""
 
-    kind: Literal["plan", "row"]
+    kind: Literal["plan", "record"]
     total: int
     index: int = 0
-    row: Row | None = None
+    record: Record | None = None
 
 
-def merged(facts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The frames' facts as one: a value where all frames agree, a list with one value a frame where they do not."""
-    keys = dict.fromkeys(key for each in facts for key in each)
-    values = {key: [each.get(key) for each in facts] for key in keys}
+def merged(stats: list[dict[str, Any]]) -> dict[str, Any]:
+    """The frames' stats as one: a value where all frames agree, a list with one value a frame where they do not."""
+    keys = dict.fromkeys(key for each in stats for key in each)
+    values = {key: [each.get(key) for each in stats] for key in keys}
     return {key: each[0] if all(value == each[0] for value in each) else each for key, each in values.items()}

@@ -1,76 +1,67 @@
-"""What the suite can do: one file a task, one table `TASKS`; and what it can be taught, `METHODS`."""
+"""What the suite does to pictures: one table `TASKS`, and one file a task for its step. Importing the table imports no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from restore.tasks import denoise_training, inpaint_training, scratches_training, translate_training, upscale_training
-from restore.tasks.denoise import Denoise
-from restore.tasks.inpaint import Inpaint
-from restore.tasks.prepared import Prepared
-from restore.tasks.translate import Translate
-from restore.tasks.upscale import Upscale
+from restore.pipeline.options import Options
+from restore.tasks.options import DenoiseOptions, InpaintOptions, TranslateOptions, UpscaleOptions
+
+if TYPE_CHECKING:
+    from restore.pipeline.step import Step
+    from restore.tasks.run_on import RunOn
 
 
 @dataclass(frozen=True)
 class Task:
-    """One thing that can be done to pictures.
+    """One thing that is done to pictures.
 
     Attributes:
-        summary: one sentence for help texts.
-        work: makes what the batch runs, from `weights`, `options`, `runtime`, `tile` and `batch_size`.
-        restorer: the default weights of `restore.load` for this task.
+        summary: the first sentence of its help.
+        options: its options.
+        step: where its step is, "module:class"; it is imported when it is made.
+        help: the rest of its help, with an example.
     """
 
     summary: str
-    work: Callable[..., Any]
-    restorer: str
+    options: type[Options]
+    step: str
+    help: str
 
+    def make(self, options: Options, weights: str | Path | None, run_on: RunOn) -> Step[Any]:
+        """The step with these options.
 
-@dataclass(frozen=True)
-class Method:
-    """One training method of `restore train`.
-
-    Attributes:
-        summary: one sentence for help texts.
-        config: the frozen dataclass with every setting.
-        prepare: dataset folder and configuration -> a run that is ready for the loop.
-        task: the task of its weights.
-        group: name of the network's settings in the configuration.
-    """
-
-    summary: str
-    config: type
-    prepare: Callable[[Path, Any], Prepared]
-    task: str
-    group: str = "network"
+        Raises:
+            ValueError: weights that are not there, are for another task, or do not fit the options.
+        """
+        module, _, name = self.step.partition(":")
+        made: Step[Any] = importlib.import_module(module).__dict__[name](options, weights, run_on)
+        return made
 
 
 TASKS: Mapping[str, Task] = {
-    "denoise": Task("take the noise out of pictures", Denoise, "denoise-gray"),
-    "upscale": Task("enlarge pictures", Upscale, "upscale-x4"),
-    "inpaint": Task("fill holes, scratches and unwanted objects", Inpaint, "inpaint"),
-    "translate": Task("turn pictures of one kind into another", Translate, "photo2paint"),
-}
-
-METHODS: Mapping[str, Method] = {
-    "denoise": Method("denoising, from clean pictures", denoise_training.DenoiseConfig, denoise_training.prepare, "denoise"),
-    "upscale": Method("super-resolution, from clean pictures", upscale_training.UpscaleConfig, upscale_training.prepare, "upscale"),
-    "inpaint": Method("filling holes, from clean pictures", inpaint_training.InpaintConfig, inpaint_training.prepare, "inpaint"),
-    "scratches": Method(
-        "detecting scratches and dust, from clean pictures", scratches_training.ScratchesConfig, scratches_training.prepare, "scratches"
+    "denoise": Task(
+        "Remove the noise from pictures: X-rays (DICOM or not), photographs, gray or colour.",
+        DenoiseOptions, "restore.tasks.denoise:Denoise", "restore denoise scans/ --out clean/",
     ),
-    "cyclegan": Method(
-        "translating between two domains of pictures, both ways",
-        translate_training.CycleGANConfig,
-        translate_training.cyclegan,
-        "translate",
-        "generator",
+    "upscale": Task(
+        "Upscale pictures: --weights faithful (the default), photo, or a FILE.",
+        UpscaleOptions, "restore.tasks.upscale:Upscale",
+        "faithful stays with what the picture shows: it sharpens edges and invents next to nothing, at the price of smooth texture.\n\n"
+        "photo also removes blur, noise and JPEG artefacts and invents plausible fine texture: for pictures to look at, not for evidence "
+        "or diagnosis.\n\nrestore upscale photos/ --out large/ --scale 2",
     ),
-    "pix2pix": Method(
-        "translating, from pairs of pictures", translate_training.Pix2PixConfig, translate_training.pix2pix, "translate", "generator"
+    "inpaint": Task(
+        "Fill holes, scratches and unwanted objects; every pixel outside the holes stays as it is, bit for bit.",
+        InpaintOptions, "restore.tasks.inpaint:Inpaint",
+        "restore inpaint photos/ --out whole/ --masks masks/\n\nrestore inpaint prints/ --out whole/ --scratches --save-masks found/",
     ),
-}
+    "translate": Task(
+        "Translate pictures between domains, as pix2pix or cyclegan learned it.",
+        TranslateOptions, "restore.tasks.translate:Translate", "restore translate photos/ --out paintings/ --weights photo2paint",
+    ),
+}  # fmt: skip

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from restore import runtime
-from restore.tasks import Method, starting
+from restore.tasks import starting
+from restore.tasks.methods import Method
 from restore.training import config as configuration
 
 

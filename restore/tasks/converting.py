@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from restore import weights
-from restore.networks import esrgan, foreign, reference
+from restore.networks import checkpoint_importer, esrgan, third_party
 
 FOREIGN = {".pth", ".pt", ".ckpt", weights.SUFFIX}
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
@@ -54,11 +54,11 @@ def _recognised(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, T
         name, settings, tensors = found
         return _recipe("upscale", name, settings, "a generator in ESRGAN's layout"), tensors
     try:
-        name, settings, known = reference.recognise(tensors)
+        name, settings, known = checkpoint_importer.recognise(tensors)
         return _recipe("translate", name, settings, "a generator of the reference code of CycleGAN and pix2pix"), known
     except ValueError as unknown:
         try:
-            name, settings, tensors = foreign.recognise(tensors)
+            name, settings, tensors = third_party.recognise(tensors)
         except ValueError as error:
             raise ValueError(f"{unknown}; and of other networks: {error}") from None
     return _recipe("upscale" if settings["scale"] > 1 else "denoise", name, settings, "run through spandrel"), tensors

@@ -5,44 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from restore.datasets import masks
 from restore.datasets.masks import MaskConfig
 from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
 from restore.gan.paired import LossConfig
+from restore.networks import CONFIGS, NetworkConfig
+from restore.networks.inpainter import InpainterConfig
 from restore.tasks import restoration
 from restore.tasks.prepared import Prepared
 from restore.tasks.restoration import DataConfig, Problem, RestorationConfig
-
-
-@dataclass(frozen=True)
-class InpainterConfig:
-    """What is trained."""
-
-    widths: tuple[int, ...] = field(
-        default=(32, 64, 128, 128),
-        metadata={
-            "help": "channels at the full resolution, at half of it, at a quarter ...",
-            "range": (1, 4096),
-            "count": (1, 10),
-        },
-    )
-    dilations: tuple[int, ...] = field(
-        default=(1, 2, 4, 8, 1, 2, 4, 8),
-        metadata={
-            "help": "dilations of the blocks at the lowest resolution; they set the receptive field",
-            "range": (1, 1024),
-            "count": (0, 64),
-        },
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class InpaintConfig(RestorationConfig):
     """The settings of an inpainting run (losses, a discriminator that judges the holes alone: Suvorov et al. 2022, section 2.3)."""
 
-    network: InpainterConfig = field(default_factory=InpainterConfig)
+    network: NetworkConfig = field(default=InpainterConfig(), metadata={"variants": CONFIGS})
     data: DataConfig = field(default=DataConfig(channels=3, crop=256))
     masks: MaskConfig = field(default_factory=MaskConfig)
     losses: LossConfig = field(default=LossConfig(pixel_weight=5.0, perceptual_weight=1.0, adversarial_weight=0.2))
@@ -61,10 +40,5 @@ class InpaintConfig(RestorationConfig):
 
 def prepare(root: Path, config: InpaintConfig) -> Prepared:
     """Find the images, build the network and the trainer; see `restoration.prepare`."""
-    settings: dict[str, Any] = {
-        "channels": config.data.channels, "widths": list(config.network.widths), "dilations": list(config.network.dilations),
-    }  # fmt: skip
-    return restoration.prepare(
-        root, config, Problem(partial(masks.cut_holes, config=config.masks), condition="mask"), task="inpaint",
-        network=("inpainter", settings), multiple=2 ** (len(config.network.widths) - 1),
-    )  # fmt: skip
+    problem = Problem(partial(masks.cut_holes, config=config.masks), condition="mask")
+    return restoration.prepare(root, config, problem, task="inpaint")

@@ -13,9 +13,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from restore.images import Picture, discovery, looked, naming, read
+from restore.images import discovery, looked, naming
 from restore.pipeline.discovery import Job
-from restore.writing import whole
+from restore.writing import atomic_write
 
 PAGE, PAGES = ".png", ".tif"
 
@@ -60,18 +60,6 @@ def find(folder: Path, source: Path, relative: Path, names: MaskNames) -> Path:
     return found[0]
 
 
-def opened(path: Path, size: tuple[int, ...]) -> Picture:
-    """A mask whose header says that its first page is of (height, width) `size`: another one is not decoded.
-
-    Raises:
-        ImageError: it cannot be read.
-        ValueError: it is of another size.
-    """
-    mask = read(path)
-    compare(path, mask.size, size)
-    return mask
-
-
 def compare(path: Path, size: tuple[int, ...], expected: tuple[int, ...]) -> None:
     """ValueError where a mask is not of its picture's size, (height, width) both."""
     if size != expected:
@@ -83,34 +71,22 @@ def pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and looked(path).is_picture)
 
 
-class MaskWriter:
-    """Writes the masks that were used, each file whole or not at all, as the frames of one picture after the other come by."""
+def write(masks: Sequence[np.ndarray], target: Path) -> None:
+    """Write the masks of a picture's frames, (H, W) bool each, whole or not at all: a PNG, or a TIFF with a page a frame.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._picture: Picture | None = None
-        self._pages: list[tuple[np.ndarray, tuple[int, ...]]] = []
+    Args:
+        target: the PNG's name; the TIFF gets its stem.
 
-    def add(self, hole: np.ndarray, picture: Picture, name: Path) -> None:
-        """Take the (H, W) bool mask of the next frame; the file is written with the last one.
-
-        Raises:
-            OSError: it cannot be written; the error names it.
-        """
-        if picture is not self._picture:
-            self._picture, self._pages = picture, []
-        self._pages.append((np.packbits(hole), hole.shape))
-        if len(self._pages) < picture.frames:
+    Raises:
+        OSError: it cannot be written; the error names it.
+    """
+    pages = [mask.astype(np.uint8) * np.uint8(255) for mask in masks]
+    if len(pages) > 1:
+        target = target.with_name(discovery.stem(target.name) + PAGES)
+    with atomic_write(target) as draft:
+        if len(pages) == 1:
+            Image.fromarray(pages[0]).save(draft, "PNG")
             return
-        pages = [np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape) * np.uint8(255) for bits, shape in self._pages]
-        self._picture, self._pages = None, []
-        self._write(pages, self.folder / (name if len(pages) == 1 else name.with_name(discovery.stem(name.name) + PAGES)))
-
-    def _write(self, pages: list[np.ndarray], target: Path) -> None:
-        with whole(target) as draft:
-            if len(pages) == 1:
-                Image.fromarray(pages[0]).save(draft, "PNG")
-                return
-            with tifffile.TiffWriter(draft) as file:
-                for page in pages:
-                    file.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None)
+        with tifffile.TiffWriter(draft) as file:
+            for page in pages:
+                file.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None)

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from restore import networks
 from restore.networks import planning
 from restore.runtime import Runtime
 from restore.training.trainer import Trainer
@@ -47,14 +46,14 @@ COPIES = 5
 
 
 def check_memory(
-    runtime: Runtime, *, network: tuple[str, Mapping[str, Any]], networks_trained: int = 1, batch_size: int, crop: int, channels: int,
+    runtime: Runtime, *, network: nn.Module, networks_trained: int = 1, batch_size: int, crop: int, channels: int,
     side: float,
 ) -> None:  # fmt: skip
     """Check that a training can fit into memory, before anything of it is built.
 
     Args:
         runtime: where the networks are trained.
-        network: name and settings of what is trained.
+        network: what is trained, on any device (see `networks.plan`).
         networks_trained: number of such networks.
         batch_size: crops per step and process.
         crop: their side in pixels.
@@ -64,7 +63,7 @@ def check_memory(
     Raises:
         ValueError: it cannot; the text names the setting to lower.
     """
-    count = networks_trained * planning.parameters(networks.plan(*network))
+    count = networks_trained * planning.parameters(network)
     planning.check_memory(COPIES * count, f"the network has {count} parameters: make it smaller", runtime.device)
     crops = 2 * batch_size * channels * crop**2
     planning.check_memory(

@@ -12,7 +12,7 @@ import torch
 from restore import runtime, weights
 from restore.tasks.prepared import Prepared
 from restore.training import config as configuration
-from restore.writing import whole
+from restore.writing import atomic_write
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Publisher:
                 for key, value in network.state_dict().items()
             }
         weights.save(self.path, tensors, recipe)
-        with whole(self.path.with_suffix(".md")) as draft:
+        with atomic_write(self.path.with_suffix(".md")) as draft:
             draft.write_text(self._card(step), encoding="utf-8", errors="backslashreplace")
 
     def publish_missing(self, step: int) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import default_collate
 
 from restore import networks, processes, weights
@@ -18,7 +18,10 @@ from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
 from restore.gan.monitor import MonitorConfig
 from restore.gan.paired import LossConfig, PairedAdversarialTrainer
 from restore.limits import check_fields
-from restore.networks.adapt import transfer
+from restore.networks import ModelSpec, NetworkConfig, RestorationNetwork
+from restore.networks.spec import Condition
+from restore.networks.unet import UNetConfig
+from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
 from restore.runtime import choose as choose_runtime
 from restore.tasks.prepared import Prepared, check_memory, count_parameters
@@ -72,6 +75,7 @@ class RestorationConfig(RunConfig):
     `discriminator` and `monitor` have an effect, and are shown, only if `losses.adversarial_weight` is above 0.
     """
 
+    network: NetworkConfig = field(default=UNetConfig(), metadata={"variants": networks.CONFIGS})
     data: DataConfig = field(default_factory=DataConfig)
     losses: LossConfig = field(default_factory=LossConfig)
     discriminator: DiscriminatorConfig = field(
@@ -89,26 +93,20 @@ class Problem:
 
     Attributes:
         degradation: turns a clean crop into the input, and returns a map of where or how much, or None.
-        condition: name of that map: "noise" or "mask".
+        condition: name of that map, if there is one.
+        scale: how many times larger than the input the target is.
         global_degradation: applied to clean crops first; the network does not undo it.
         make_target: computes the target from the clean and the degraded crop, where it is not the clean one.
     """
 
     degradation: Degradation
-    condition: str = "noise"
+    condition: Condition | None = None
+    scale: int = 1
     global_degradation: GlobalDegradation | None = None
     make_target: MakeTarget | None = None
 
 
-def prepare(
-    root: Path,
-    config: RestorationConfig,
-    problem: Problem,
-    *,
-    task: str,
-    network: tuple[str, dict[str, Any]],
-    multiple: int,
-) -> Prepared:
+def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: str) -> Prepared:
     """Find the images, build the network and the trainer.
 
     Args:
@@ -116,26 +114,27 @@ def prepare(
         config: the resolved configuration.
         problem: what is to be restored.
         task: the task of the weights.
-        network: its name and its settings, for `networks.build`.
-        multiple: the sides of a crop must be multiples of this.
 
     Raises:
         ValueError: no images, an unknown network, device or precision, or unusable settings.
     """
     data, loop = config.data, config.loop
+    settings = networks.settings_of(config.network, channels=data.channels, scale=problem.scale)
+    planned = networks.plan(config.network.name, settings)
+    _check_network(config.network.name, planned.spec, problem.condition, task)
+    multiple = planned.spec.multiple * problem.scale
     if data.crop < multiple or data.crop % multiple:
         raise ValueError(f"data.crop must be a multiple of {multiple} for this network, not {data.crop}")
     runtime = choose_runtime(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
     check_memory(
-        runtime, network=network, batch_size=loop.batch_size // processes.current().world_size, crop=data.crop, channels=data.channels,
+        runtime, network=planned, batch_size=loop.batch_size // processes.current().world_size, crop=data.crop, channels=data.channels,
         side=data.crop / data.scales[0],
     )  # fmt: skip
     seed_everything(config.seed)
     train, test = folders.split(
         folders.pictures(root, data.include), root, fraction=data.test_fraction, seed=config.seed
     )
-    name, settings = network
-    restorer = networks.build(name, **settings)
+    restorer = networks.build(config.network.name, **settings)
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
     trainer = _trainer(restorer, config, runtime, masked=problem.condition == "mask")
@@ -149,12 +148,25 @@ def prepare(
         "device": str(runtime.device),
         "precision": runtime.precision,
     }
-    recipe = {"task": task, "network": name, "settings": settings, "training": as_dict(config)}
+    recipe = {"task": task, "network": config.network.name, "settings": settings, "training": as_dict(config)}
     preview = _preview_batch(Pictures(test, data.channels), dataset.pictures, config, problem)
     return Prepared(trainer, dataset, preview, recipe, stats, lambda: dataset.pictures.skipped)
 
 
-def _trainer(network: nn.Module, config: RestorationConfig, runtime: Runtime, *, masked: bool) -> Trainer:
+def _check_network(name: str, spec: ModelSpec, condition: Condition | None, task: str) -> None:
+    """Check that a network takes the maps that a method makes.
+
+    Raises:
+        ValueError: it takes another, or none where the task needs one.
+    """
+    others = [needed for needed in spec.conditions if needed != condition]
+    if others:
+        raise ValueError(f"network {name!r} takes a {others[0]} map, which {task} does not make: choose another network.name")
+    if condition == "mask" and not spec.takes_mask:
+        raise ValueError(f"network {name!r} takes no mask, which {task} needs: choose another network.name")
+
+
+def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Runtime, *, masked: bool) -> Trainer:
     """Build a supervised trainer, or an adversarial one if the losses ask for a discriminator."""
     micro_batches = config.loop.accumulate
     if not config.losses.adversarial_weight:
@@ -195,7 +207,7 @@ def _preview_batch(
 def _crops(pictures: Pictures, config: RestorationConfig, problem: Problem, *, seed: int, length: int) -> DegradedCrops:
     data = config.data
     return DegradedCrops(
-        pictures, crop=data.crop, degradation=problem.degradation, condition=problem.condition,
+        pictures, crop=data.crop, degradation=problem.degradation, condition=problem.condition or "",
         global_degradation=problem.global_degradation, make_target=problem.make_target, seed=seed, length=length,
         scales=data.scales, scaled_fraction=data.scaled_fraction, gain=data.gain,
     )  # fmt: skip

@@ -13,15 +13,15 @@ import torch
 
 from restore import processes, runtime, weights
 from restore.datasets import folders
-from restore.tasks import METHODS
 from restore.tasks.configuring import resolved
+from restore.tasks.methods import METHODS
 from restore.tasks.prepared import Prepared
 from restore.tasks.publishing import Publisher
 from restore.training import checkpoint, loop
 from restore.training import config as configuration
 from restore.training.cuda_graph import WARMUP_STEPS
 from restore.training.folder import only_writer
-from restore.writing import whole
+from restore.writing import atomic_write
 
 Report = Callable[[Any], None]
 
@@ -124,7 +124,7 @@ def _trained(
             report(f"nothing to do: {folder} has trained {step} steps already{more}; for more give --steps")
             publisher.publish_missing(step)
             return
-        with whole(folder / "config.toml") as draft:
+        with atomic_write(folder / "config.toml") as draft:
             draft.write_text(configuration.to_toml(config), encoding="utf-8")
 
     hooks = loop.Hooks(on_event=report, on_ready=ready, on_checkpoint=publisher.publish)

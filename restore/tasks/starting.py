@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,16 +10,13 @@ from typing import Any
 
 from restore import networks, weights
 from restore.datasets import folders
+from restore.networks import NetworkConfig
 from restore.training import config as configuration
 
 PATTERNS = ("include", "source", "target")
 """Settings under `data` that name files of one dataset."""
 LAYOUT = {"data.channels": "channels", "scale": "scale"}
 """Settings outside the network's group that its architecture determines, and their names in a recipe."""
-FREE = {"channels", "scale", "dropout", "upsample", "chroma_widths"}
-"""Settings in which a run may differ from the weights it starts from: `networks.adapt` converts them, or no tensor depends on them."""
-EMBEDDED = {("unet", "opponent_unet")}
-"""(network of the weights, network of the run): the run's network contains the other as a part."""
 
 
 def config_path(name: str | Path | None) -> tuple[Path | None, bool]:
@@ -92,40 +88,54 @@ def with_architecture(config: Any, group: str, task: str, specified: set[str]) -
         raise ValueError(f"start_from={config.start_from}: {error}") from error
 
 
+def check_same(own: NetworkConfig, theirs: NetworkConfig, group: str) -> None:
+    """Check that weights made with the settings `theirs` can start a network with the settings `own`.
+
+    Args:
+        group: the settings' group in the run's configuration, for the message.
+
+    Raises:
+        ValueError: they cannot; the first setting that differs is named.
+    """
+    key = own.conflict(theirs)
+    if key is not None:
+        raise ValueError(f"these weights were made with {group}.{key}={_text(vars(theirs)[key])}: set it so, or leave it out")
+
+
 def _adopted(config: Any, group: str, recipe: Mapping[str, Any], specified: set[str]) -> Any:
-    own = vars(config)[group]
-    theirs = _settings(recipe)
-    hints = typing.get_type_hints(type(own))
-    embedded = (recipe["network"], vars(own).get("name")) in EMBEDDED and f"{group}.name" in specified
-    adopted: dict[str, Any] = {}
-    for entry in dataclasses.fields(own):
-        key = f"{group}.{entry.name}"
-        if entry.name not in theirs or (embedded and entry.name == "name"):
-            continue
-        value = configuration.checked(key, hints[entry.name], theirs[entry.name], entry.metadata)
-        if key not in specified:
-            adopted[entry.name] = value
-        elif entry.name not in FREE and value != vars(own)[entry.name]:
-            text = (
-                ",".join(map(str, value))
-                if isinstance(value, tuple)
-                else str(value).lower()
-                if isinstance(value, bool)
-                else value
-            )
-            raise ValueError(f"these weights were made with {key}={text}: set it so, or leave it out")
-    config = dataclasses.replace(config, **{group: dataclasses.replace(own, **adopted)})
+    """`config` with the network of a recipe, except for the settings that the user specified."""
+    own: NetworkConfig = vars(config)[group]
+    theirs = _checked(networks.config_of(recipe["network"], recipe["settings"]), group)
+    network = own if f"{group}.name" in specified else theirs
+    names = {entry.name for entry in dataclasses.fields(network)}
+    of_user = {key.removeprefix(f"{group}.") for key in specified if key.startswith(f"{group}.")}
+    if of_user - names:
+        raise ValueError(f"these weights were made with {group}.name={theirs.name}, which has no {min(of_user - names)}: leave it out")
+    adopted = {name: value for name, value in vars(theirs).items() if name in names - of_user - {"name"}}
+    network = dataclasses.replace(network, **adopted, **{name: vars(own)[name] for name in of_user})
+    check_same(network, theirs, group)
+    config = dataclasses.replace(config, **{group: network})
     for key, name in LAYOUT.items():
-        if key not in specified and name in theirs:
-            config = _with_value(config, key.split("."), theirs[name])
+        if key not in specified and name in recipe["settings"]:
+            config = _with_value(config, key.split("."), recipe["settings"][name])
     return config
 
 
-def _settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's network settings, completed by the network's own defaults."""
-    parameters = inspect.signature(networks.NETWORKS[recipe["network"]]).parameters.values()
-    defaults = {entry.name: entry.default for entry in parameters if entry.default is not inspect.Parameter.empty}
-    return {**defaults, **recipe["settings"], "name": recipe["network"]}
+def _checked(network: NetworkConfig, group: str) -> NetworkConfig:
+    """A network's configuration from a file, each setting checked as if the user had set it."""
+    hints = typing.get_type_hints(type(network))
+    values = {
+        entry.name: configuration.checked(f"{group}.{entry.name}", hints[entry.name], vars(network)[entry.name], entry.metadata)
+        for entry in dataclasses.fields(network)
+    }
+    return dataclasses.replace(network, **values)
+
+
+def _text(value: Any) -> str:
+    """A setting's value as it is typed."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _with_value(config: Any, path: list[str], value: Any) -> Any:

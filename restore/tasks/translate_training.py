@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from restore import networks, processes, weights
@@ -20,75 +20,20 @@ from restore.gan.monitor import MonitorConfig
 from restore.gan.paired import LossConfig, PairedAdversarialTrainer
 from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, Translator
 from restore.limits import check_fields
-from restore.networks.adapt import transfer
-from restore.networks.resnet import ResnetGenerator
+from restore.networks import NetworkConfig, RestorationNetwork
+from restore.networks.pix2pix_unet import Pix2PixUNetConfig
+from restore.networks.resnet import ResnetConfig
+from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
 from restore.runtime import choose as choose_runtime
 from restore.tasks.prepared import Prepared, check_memory, count_parameters
+from restore.tasks.starting import check_same
 from restore.training.config import as_dict
 from restore.training.loop import LoopConfig
 from restore.training.optimizers import OptimizerConfig
 from restore.training.run_config import RunConfig
 from restore.training.supervised import SupervisedTrainer
 from restore.training.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class GeneratorConfig:
-    """What is trained."""
-
-    name: Literal["resnet", "pix2pix_unet"] = field(
-        default="resnet", metadata={"help": "a generator of restore.networks.NETWORKS"}
-    )
-    width: int = field(default=64, metadata={"help": "channels after the first layer", "range": (1, 4096)})
-    blocks: int = field(default=9, metadata={"help": "resnet: residual blocks", "range": (0, 256)})
-    levels: int = field(
-        default=8,
-        metadata={
-            "help": "pix2pix_unet: number of downsamplings; 2 to this power is the smallest crop",
-            "range": (1, 10),
-        },
-    )
-    norm: Literal["instance", "batch", "pixel", "none"] = field(
-        default="instance",
-        metadata={
-            "help": "normalisation; pixel and none keep the receptive field of the convolutions, so that tiles are exact"
-        },
-    )
-    upsample: Literal["resize", "smooth", "transposed"] = field(
-        default="resize",
-        metadata={
-            "help": "resize (nearest neighbour) or smooth (bilinear), then a convolution; transposed as in the reference code"
-        },
-    )
-    refine: int = field(
-        default=0,
-        metadata={"help": "pix2pix_unet: convolutions at the full resolution after the last level", "range": (0, 64)},
-    )
-    dropout: float = field(
-        default=0.0, metadata={"help": "fraction of the activations dropped in training", "range": (0, 0.99)}
-    )
-    residual: bool = field(
-        default=False,
-        metadata={"help": "resnet: learn the change of the image, starting from none, instead of the whole image"},
-    )
-
-    def settings(self, channels: int) -> dict[str, Any]:
-        """The settings that `networks.build` takes."""
-        shared = {
-            "channels": channels,
-            "width": self.width,
-            "norm": self.norm,
-            "upsample": self.upsample,
-            "dropout": self.dropout,
-        }
-        of_resnet = self.name == "resnet"
-        own = (
-            {"blocks": self.blocks, "residual": self.residual}
-            if of_resnet
-            else {"levels": self.levels, "refine": self.refine}
-        )
-        return shared | own
 
 
 @dataclass(frozen=True)
@@ -131,7 +76,7 @@ class DomainConfig:
 class CycleGANConfig(RunConfig):
     """The settings of a CycleGAN run (defaults: Zhu et al. 2017, section 4 and appendix 7)."""
 
-    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    generator: NetworkConfig = field(default=ResnetConfig(), metadata={"variants": networks.CONFIGS})
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: CycleLossConfig = field(default_factory=CycleLossConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
@@ -144,7 +89,7 @@ class CycleGANConfig(RunConfig):
 class Pix2PixConfig(RunConfig):
     """The settings of a pix2pix run (defaults: Isola et al. 2017, section 3 and appendix 6)."""
 
-    generator: GeneratorConfig = field(default=GeneratorConfig("pix2pix_unet", dropout=0.5))
+    generator: NetworkConfig = field(default=Pix2PixUNetConfig(dropout=0.5), metadata={"variants": networks.CONFIGS})
     data: DomainConfig = field(default_factory=DomainConfig)
     losses: LossConfig = field(default=LossConfig(pixel_weight=100.0, adversarial_weight=1.0))
     discriminator: DiscriminatorConfig = field(
@@ -220,7 +165,10 @@ def _paired_trainer(config: Pix2PixConfig, runtime: Runtime, train: tuple[Pictur
 
 def _begin(root: Path, config: TranslationConfig, *, paired: bool) -> tuple[Runtime, Domains]:
     """Check the settings, choose the runtime, seed it, and find the domains."""
-    multiple = ResnetGenerator.multiple if config.generator.name == "resnet" else 2**config.generator.levels
+    planned = networks.plan(config.generator.name, _settings(config))
+    if planned.spec.conditions:
+        raise ValueError(f"network {config.generator.name!r} takes a {planned.spec.conditions[0]} map: choose another generator.name")
+    multiple = planned.spec.multiple
     if config.data.crop < multiple or config.data.crop % multiple:
         raise ValueError(f"data.crop must be a multiple of {multiple} for this generator, not {config.data.crop}")
     low, high = config.data.sides
@@ -228,7 +176,7 @@ def _begin(root: Path, config: TranslationConfig, *, paired: bool) -> tuple[Runt
         raise ValueError(f"data.sides must not be below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
     runtime = choose_runtime(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
     check_memory(
-        runtime, network=(config.generator.name, config.generator.settings(config.data.channels)), networks_trained=1 if paired else 2,
+        runtime, network=planned, networks_trained=1 if paired else 2,
         batch_size=config.loop.batch_size // processes.current().world_size, crop=config.data.crop, channels=config.data.channels,
         side=high,
     )  # fmt: skip
@@ -239,19 +187,18 @@ def _begin(root: Path, config: TranslationConfig, *, paired: bool) -> tuple[Runt
     )
 
 
-def _generator(config: TranslationConfig, direction: str | None = None) -> nn.Module:
-    network = networks.build(config.generator.name, **config.generator.settings(config.data.channels))
+def _settings(config: TranslationConfig) -> dict[str, Any]:
+    """The generator's settings, as `networks.build` takes them."""
+    return networks.settings_of(config.generator, channels=config.data.channels)
+
+
+def _generator(config: TranslationConfig, direction: str | None = None) -> RestorationNetwork:
+    network = networks.build(config.generator.name, **_settings(config))
     if config.start_from:
         try:
             tensors, recipe = weights.load(weights.find(config.start_from).path)
-            tensors = weights.one_way(tensors, recipe, direction)
-            own = {"name": config.generator.name, **config.generator.settings(config.data.channels)}
-            theirs = {"name": recipe["network"], **recipe["settings"]}
-            for name in ("name", "norm", "residual"):  # no tensor's shape shows them
-                if theirs.get(name, own.get(name)) != own.get(name):
-                    raise ValueError(
-                        f"these weights were made with generator.{name}={str(theirs[name]).lower()}: set it so"
-                    )
+            tensors = weights.select_network(tensors, recipe, direction)
+            check_same(config.generator, networks.config_of(recipe["network"], recipe["settings"]), "generator")
             transfer(tensors, network)
         except ValueError as error:
             raise ValueError(f"start_from={config.start_from}: {error}") from error
@@ -314,6 +261,6 @@ def _stats(found: Domains, trainer: Trainer, runtime: Runtime) -> dict[str, Any]
 def _recipe(config: TranslationConfig, trainer: Trainer) -> dict[str, Any]:
     names = list(trainer.networks())
     return {
-        "task": "translate", "network": config.generator.name, "settings": config.generator.settings(config.data.channels),
+        "task": "translate", "network": config.generator.name, "settings": _settings(config),
         "directions": names if len(names) > 1 else [], "training": as_dict(config),
     }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from restore.writing import whole
+from restore.writing import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ PREVIOUS = "checkpoint-previous.pt"
 def save(folder: Path, state: dict[str, Any]) -> Path:
     """Write `state` and the state of every random generator; the existing checkpoint becomes the previous one."""
     path = folder / NAME
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         try:
             torch.save({**state, "random": random_state()}, draft)
         except RuntimeError as error:  # torch's error for a full disk

@@ -6,6 +6,7 @@ A field's metadata declare what it may be (see `restore.limits`):
 - `range`: smallest and largest number, also of a list's entries; `above` and `below`: strict bounds;
 - `count`: number of a list's entries; `rising`: a list's numbers rise;
 - `inside`: the texts are patterns of files below the dataset;
+- `variants`: name -> kind, for a group whose `name` chooses its kind (see `variants.py`);
 - `only_if`: a dotted key of the whole configuration. While that setting is 0, the field (a group) has no effect and is not shown.
 """
 
@@ -23,6 +24,7 @@ from typing import Any, TypeVar
 
 from restore import limits
 from restore.limits import shown
+from restore.training import variants
 
 Config = TypeVar("Config")
 LONGEST = 1_000_000
@@ -124,8 +126,11 @@ def _value_at(config: Any, key: str) -> Any:
 def keys(kind: type, prefix: str = "") -> list[str]:
     """Return every dotted key that a configuration of this kind has."""
     names: list[str] = []
-    for name, hint in typing.get_type_hints(kind).items():
-        names += keys(hint, f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else [prefix + name]  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
+    for entry in dataclasses.fields(kind):
+        hint, name = hints[entry.name], prefix + entry.name
+        groups = [*entry.metadata.get("variants", {}).values()] or ([hint] if dataclasses.is_dataclass(hint) else [])
+        names += dict.fromkeys(key for group in groups for key in keys(group, f"{name}.")) or [name]
     return names
 
 
@@ -145,21 +150,24 @@ class _Text(str):
 def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> Any:
     """Replace some values of `default`: the defaults of a group differ from method to method."""
     hints = typing.get_type_hints(kind)
+    metadata = {entry.name: entry.metadata for entry in dataclasses.fields(kind)}
     for key in values:
-        if key not in hints:
+        if key not in metadata:
             valid = keys(kind, prefix)
             near = difflib.get_close_matches((prefix + key)[:100], valid, 1, 0) or valid[:1]
             raise ValueError(
                 f"unknown setting {shown(prefix + key)}: did you mean {near[0]!r}? There are: {', '.join(valid)}"
             )
     arguments: dict[str, Any] = {}
-    metadata = {entry.name: entry.metadata for entry in dataclasses.fields(kind)}
     for key, value in values.items():
         name, hint = prefix + key, hints[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{name!r} is a group of settings; set one of {', '.join(keys(hint, name + '.'))}")  # type: ignore[arg-type]
-            arguments[key] = _build(hint, vars(default)[key], value, name + ".")
+            group = vars(default)[key]
+            if "variants" in metadata[key]:
+                group = variants.choose(name, group, metadata[key]["variants"], value)
+            arguments[key] = _build(type(group), group, value, name + ".")
         else:
             arguments[key] = checked(name, hint, value, metadata[key])
     try:

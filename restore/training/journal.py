@@ -11,7 +11,7 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 from restore.training.trainer import Diagnosis
-from restore.writing import whole
+from restore.writing import atomic_write
 
 QUIET = 20.0
 """Seconds without a report after which a run reports its step: fifty steps may take a quarter of an hour."""
@@ -63,7 +63,7 @@ class Journal:
             if step and path.is_file()
             else []
         )
-        with whole(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         self.file = path.open("a")
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restore.networks.resample import baseline
+from restore.networks import ModelSpec, RestorationNetwork
+from restore.networks.resample import enlarge
 from restore.runtime import Runtime
 from restore.training.cuda_graph import CUDAGraphStep
 from restore.training.losses import ReconstructionLoss
@@ -18,18 +19,18 @@ from restore.training.train_state import TrainState
 from restore.training.trainer import Diagnosis, StepOutput
 
 CONDITIONS = ("noise", "mask")
-"""Maps (B, 1, S, S) that a network takes beside its input, where the batch holds them."""
+"""Maps (B, 1, S, S) that a batch may hold beside its input."""
 
 
-def predict(network: nn.Module, batch: Mapping[str, Tensor], runtime: Runtime) -> Tensor:
-    """Return input + network(input[, condition]), (B, C, S, S) float32; the correction is added in float32.
+def predict(network: nn.Module, spec: ModelSpec, batch: Mapping[str, Tensor], runtime: Runtime) -> Tensor:
+    """Return input + network(input[, conditions]), (B, C, S, S) float32; the correction is added in float32.
 
     Where the network upscales, its correction is added to the input as `resample.enlarge` enlarges it.
     """
-    inputs = [batch[name] for name in ("input", *CONDITIONS) if name in batch]
+    inputs = [batch[name] for name in ("input", *spec.conditions)]
     with runtime.autocast():
         correction = network(*inputs)
-    return baseline(network, inputs[0]) + correction.float()
+    return enlarge(inputs[0], spec.scale) + correction.float()
 
 
 def to_device(batch: Mapping[str, Tensor], runtime: Runtime) -> dict[str, Tensor]:
@@ -39,12 +40,12 @@ def to_device(batch: Mapping[str, Tensor], runtime: Runtime) -> dict[str, Tensor
 
 
 @torch.no_grad()
-def preview(network: nn.Module, batch: Mapping[str, Tensor], runtime: Runtime) -> dict[str, Tensor]:
+def preview(network: nn.Module, spec: ModelSpec, batch: Mapping[str, Tensor], runtime: Runtime) -> dict[str, Tensor]:
     """Images (B, C, H, W) by title: the input (enlarged where the network upscales), the prediction and the target."""
     batch = to_device(batch, runtime)
     return {
-        "input": baseline(network, batch["input"]),
-        "prediction": predict(network, batch, runtime),
+        "input": enlarge(batch["input"], spec.scale),
+        "prediction": predict(network, spec, batch, runtime),
         "target": batch["target"],
     }
 
@@ -64,10 +65,10 @@ class SupervisedTrainer:
     """
 
     def __init__(
-        self, network: nn.Module, optimizer: OptimizerConfig, runtime: Runtime, *, loss: ReconstructionLoss | None = None,
+        self, network: RestorationNetwork, optimizer: OptimizerConfig, runtime: Runtime, *, loss: ReconstructionLoss | None = None,
         micro_batches: int = 1,
     ) -> None:  # fmt: skip
-        self.runtime, self.micro_batches = runtime, micro_batches
+        self.runtime, self.micro_batches, self.spec = runtime, micro_batches, network.spec
         self.loss = loss or ReconstructionLoss(runtime)
         self.state = TrainState(network, optimizer, runtime)
         self._graph_step = CUDAGraphStep(self._update, [self.state], runtime)
@@ -86,7 +87,7 @@ class SupervisedTrainer:
 
     def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Run the averaged network on a batch."""
-        return preview(self.state.average, batch, self.runtime)
+        return preview(self.state.average, self.spec, batch, self.runtime)
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the averaged network, which is published."""
@@ -116,7 +117,7 @@ class SupervisedTrainer:
     def _update(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         outputs, losses = [], []
         for part in split(batch, micro_batches):
-            prediction = predict(self.state.network, part, self.runtime)
+            prediction = predict(self.state.network, self.spec, part, self.runtime)
             terms = self.loss.terms(prediction, part["target"])
             self.state.accumulate(torch.stack(list(terms.values())).sum() / micro_batches)
             outputs.append(prediction.detach())

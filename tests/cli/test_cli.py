@@ -7,45 +7,47 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image as Pillow
 from restore_cli import main
+
+from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.tasks import TASKS
+from restore.tasks.options import DenoiseOptions
+from restore.tasks.run_on import RunOn
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-class _Work:
-    """Turns black to white."""
+class _Inverse(Step[None]):
+    """Turns black to white; `made` holds every one that was made."""
 
     name = "denoise"
-    scale = 1.0
+    made: ClassVar[list[_Inverse]] = []
 
-    def __init__(self, **arguments: Any) -> None:
-        self.arguments = arguments
+    def __init__(self, options: DenoiseOptions, weights: str | None, run_on: RunOn) -> None:
+        self.options, self.weights, self.run_on = options, weights, run_on
+        self.made.append(self)
 
     def settings(self) -> dict[str, Any]:
-        return {"options": self.arguments["options"]}
+        return self.options.as_dict()
 
-    def restore(self, frame: Any, picture: Any) -> Any:
-        return 1 - frame.shown(), {"weights": "denoise-gray", "noise": 12.345, "precision": "fp32", "tile": 0}
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        return Result(1 - image.pixels, {"weights": "denoise-gray", "noise": 12.345, "precision": "fp32", "tile": 0})
 
 
 @pytest.fixture
-def works(monkeypatch: pytest.MonkeyPatch) -> list[_Work]:
-    """A denoise task that needs no network; the list holds every work that was made."""
-    made: list[_Work] = []
-
-    def make(**arguments: Any) -> _Work:
-        made.append(_Work(**arguments))
-        return made[-1]
-
-    monkeypatch.setattr("restore.tasks.TASKS", {"denoise": SimpleNamespace(work=make)})
-    return made
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[_Inverse]:
+    """A denoise task that needs no network; the list holds every step that was made."""
+    monkeypatch.setattr(_Inverse, "made", [])
+    monkeypatch.setitem(TASKS, "denoise", replace(TASKS["denoise"], step=f"{__name__}:_Inverse"))  # type: ignore[arg-type]
+    return _Inverse.made
 
 
 @pytest.fixture
@@ -68,12 +70,12 @@ def scans(tmp_path: Path) -> Path:
     folder = tmp_path / "scans"
     folder.mkdir()
     for name in ("a.png", "b.png"):
-        Image.fromarray(np.arange(90, dtype=np.uint8).reshape(9, 10)).save(folder / name)
+        Pillow.fromarray(np.arange(90, dtype=np.uint8).reshape(9, 10)).save(folder / name)
     (folder / "bad\n.png").write_text("no picture")
     return folder
 
 
-def test_lines_summary_and_failures(restore: Run, works: list[_Work], scans: Path, tmp_path: Path) -> None:
+def test_lines_summary_and_failures(restore: Run, steps: list[_Inverse], scans: Path, tmp_path: Path) -> None:
     code, out, err = restore("denoise", scans, "--out", tmp_path / "clean")
     assert code == 1
     assert out == ""
@@ -86,7 +88,7 @@ def test_lines_summary_and_failures(restore: Run, works: list[_Work], scans: Pat
     assert sorted(path.name for path in (tmp_path / "clean").glob("*.png")) == ["a.png", "b.png"]
 
 
-def test_all_restored_is_zero_and_again_too(restore: Run, works: list[_Work], scans: Path, tmp_path: Path) -> None:
+def test_all_restored_is_zero_and_again_too(restore: Run, steps: list[_Inverse], scans: Path, tmp_path: Path) -> None:
     (scans / "bad\n.png").unlink()
     assert restore("denoise", scans, "--out", tmp_path / "clean")[0] == 0
     code, _, err = restore("denoise", scans, "--out", tmp_path / "clean")
@@ -94,7 +96,7 @@ def test_all_restored_is_zero_and_again_too(restore: Run, works: list[_Work], sc
     assert "already done" in err
 
 
-def test_json_lines_on_standard_output(restore: Run, works: list[_Work], scans: Path, tmp_path: Path) -> None:
+def test_json_lines_on_standard_output(restore: Run, steps: list[_Inverse], scans: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.jsonl"
     code, out, err = restore("denoise", scans, "--out", tmp_path / "clean", "--json", "--quiet", "--report", report)
     lines = [json.loads(line) for line in out.splitlines()]
@@ -105,19 +107,19 @@ def test_json_lines_on_standard_output(restore: Run, works: list[_Work], scans: 
     assert err.count("\n") == 1  # --quiet: what failed, no more
 
 
-def test_options_reach_the_task(restore: Run, works: list[_Work], scans: Path, tmp_path: Path) -> None:
+def test_options_reach_the_task(restore: Run, steps: list[_Inverse], scans: Path, tmp_path: Path) -> None:
     restore(
         "denoise", scans / "a.png", "--out", tmp_path / "clean", "--noise-level", "25", "--strength", "0.5", "--weights", "x",
         "--tile", "64", "--batch-size", "2", "--precision", "fp32", "--device", "cpu", "--preview", "auto",
     )  # fmt: skip
-    arguments = works[0].arguments
-    assert arguments["options"] == {"noise_level": 25.0, "strength": 0.5, "ensemble": "auto"}
-    assert (arguments["weights"], arguments["tile"], arguments["batch_size"]) == ("x", 64, 2)
-    assert arguments["runtime"].precision == "fp32"
+    (made,) = steps
+    assert made.options == DenoiseOptions(noise_level=25.0, strength=0.5)
+    assert (made.weights, made.run_on.tile, made.run_on.batch_size) == ("x", 64, 2)
+    assert made.run_on.runtime.precision == "fp32"
     assert (tmp_path / "clean-preview.png").is_file()
 
 
-@pytest.mark.usefixtures("works")
+@pytest.mark.usefixtures("steps")
 @pytest.mark.parametrize(
     ("extra", "word"),
     [
@@ -141,7 +143,7 @@ def test_usage_errors_are_two_and_say_what_is_wrong(restore: Run, scans: Path, e
     assert not clean.exists()
 
 
-def test_out_in_the_input_is_a_usage_error(restore: Run, works: list[_Work], scans: Path) -> None:
+def test_out_in_the_input_is_a_usage_error(restore: Run, steps: list[_Inverse], scans: Path) -> None:
     code, _, err = restore("denoise", scans, "--out", scans / "clean")
     assert code == 2
     assert "inside the input folder" in err
@@ -198,9 +200,9 @@ def test_unknown_weights_name_the_known_ones(restore: Run) -> None:
     assert "no-such-weights" in err
 
 
-def test_salvage_is_an_option(works: list[_Work], restore: Run, tmp_path: Path) -> None:
+def test_salvage_is_an_option(steps: list[_Inverse], restore: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8)).save(tmp_path / "in" / "a.png", compress_level=0)
+    Pillow.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8)).save(tmp_path / "in" / "a.png", compress_level=0)
     whole = (tmp_path / "in" / "a.png").read_bytes()
     (tmp_path / "in" / "a.png").write_bytes(whole[: len(whole) // 2])
     code, _, told = restore("denoise", tmp_path / "in", "--out", tmp_path / "out")
@@ -229,19 +231,20 @@ def test_version_and_help_need_no_torch() -> None:
 
 
 _PROGRAM = """
-import sys, time
-from types import SimpleNamespace
+import dataclasses, sys, time
 import restore.tasks, restore_cli
-class Work:
+from restore.pipeline.step import Result, Step
+class Slow(Step):
     name = "denoise"
-    scale = 1.0
+    def __init__(self, *_): pass
     def settings(self): return {}
-    def restore(self, frame, picture):
-        if picture.path.name == "b.png":
+    def __call__(self, image, analysis=None, sidecars=None):
+        if image.info.path.name == "b.png":
             print("in the network", flush=True)
             for _ in range(1200): time.sleep(0.05)
-        return frame.shown(), {}
-restore.tasks.TASKS = {"denoise": SimpleNamespace(work=lambda **_: Work())}
+        return Result(image.pixels)
+tasks = restore.tasks.TASKS
+tasks["denoise"] = dataclasses.replace(tasks["denoise"], step="__main__:Slow")
 restore_cli.main(sys.argv[1:])
 """
 

@@ -8,41 +8,47 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image as Pillow
 from pydicom.data import get_testdata_file
 from restore_cli import display, main
+
+from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.tasks import TASKS
 
 Run = Callable[..., tuple[int, str, str]]
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no device that is always full here")
 
 
-class _Warning:
+class _Warning(Step[None]):
     """Warns of every picture but a.png, as a task, a library's warning, and a library's log."""
 
     name = "denoise"
-    scale = 1.0
+
+    def __init__(self, *_: Any) -> None:
+        """Takes no notice of options and weights."""
 
     def settings(self) -> dict[str, Any]:
         return {}
 
-    def restore(self, frame: Any, picture: Any) -> Any:
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         warnings.warn("of a library", UserWarning, stacklevel=1)
         logging.getLogger("somelibrary").warning("logged by a library")
-        told = [] if picture.path.name == "a.png" else ["The end of the file is missing.", "Its second picture is not kept."]
-        return frame.shown(), {"warnings": told}
+        told = [] if image.info.path.name == "a.png" else ["The end of the file is missing.", "Its second picture is not kept."]
+        return Result(image.pixels, warnings=tuple(told))
 
 
 @pytest.fixture
 def restore(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Call the command line with a stand-in task; gives the exit code, standard output and standard error."""
-    monkeypatch.setattr("restore.tasks.TASKS", {"denoise": SimpleNamespace(work=lambda **_: _Warning())})
+    monkeypatch.setitem(TASKS, "denoise", replace(TASKS["denoise"], step=f"{__name__}:_Warning"))  # type: ignore[arg-type]
 
     def call(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as stop:
@@ -57,7 +63,7 @@ def scans(tmp_path: Path) -> Path:
     folder = tmp_path / "scans"
     folder.mkdir()
     for name in ("a.png", "b.png", "c.png"):
-        Image.fromarray(np.arange(90, dtype=np.uint8).reshape(9, 10)).save(folder / name)
+        Pillow.fromarray(np.arange(90, dtype=np.uint8).reshape(9, 10)).save(folder / name)
     return folder
 
 
@@ -94,7 +100,7 @@ def test_above_a_bar_a_warning_names_its_picture(restore: Run, scans: Path, tmp_
 def test_names_given_by_rule_are_told(restore: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.png", "a.bmp"):
-        Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "in" / name)
+        Pillow.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "in" / name)
     code, _, err = restore("denoise", tmp_path / "in", "--out", tmp_path / "out", "--format", "png")
     assert code == 0
     assert "a.bmp.png" in err and "same name a.png" in err
@@ -121,15 +127,16 @@ def test_a_report_that_cannot_be_written_is_told_and_is_one(restore: Run, scans:
 
 
 _PROGRAM = """
-import sys
-from types import SimpleNamespace
+import dataclasses, sys
 import restore.tasks, restore_cli
-class Work:
+from restore.pipeline.step import Result, Step
+class Same(Step):
     name = "denoise"
-    scale = 1.0
+    def __init__(self, *_): pass
     def settings(self): return {}
-    def restore(self, frame, picture): return frame.shown(), {}
-restore.tasks.TASKS = {"denoise": SimpleNamespace(work=lambda **_: Work())}
+    def __call__(self, image, analysis=None, sidecars=None): return Result(image.pixels)
+tasks = restore.tasks.TASKS
+tasks["denoise"] = dataclasses.replace(tasks["denoise"], step="__main__:Same")
 restore_cli.main(sys.argv[1:])
 """
 

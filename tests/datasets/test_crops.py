@@ -20,7 +20,7 @@ from restore.datasets import crops, degrade
 from restore.datasets.crops import DegradedCrops, Pictures
 
 Photos = Callable[..., Path]
-NOISE = degrade.NoiseConfig(sigma=(20.0, 20.0), poisson_share=0.5)
+NOISE = degrade.NoiseConfig(sigma=(20.0, 20.0), poisson_fraction=0.5)
 
 
 def _dataset(files: list[Path], **rest: Any) -> DegradedCrops:
@@ -81,7 +81,7 @@ def test_plain_crops_are_pieces_of_the_picture(
     photos: Photos, tmp_path: Path, smooth: Callable[..., np.ndarray]
 ) -> None:
     files = sorted(photos(tmp_path, count=1).iterdir())
-    whole = crops.read(files[0]).frame(0).shown()[:, :, 0]
+    whole = crops.read(files[0]).frame(0).normalized()[:, :, 0]
     windows = np.lib.stride_tricks.sliding_window_view(whole, (16, 16))
     dataset = _dataset(files, scales=(1.0, 1.0), gain=(1.0, 1.0))
     turns = set()
@@ -100,7 +100,7 @@ def test_plain_crops_are_pieces_of_the_picture(
 
 def test_the_scaled_fraction_is_shrunk_and_the_rest_is_not(photos: Photos, tmp_path: Path) -> None:
     files = sorted(photos(tmp_path, count=1).iterdir())
-    windows = np.lib.stride_tricks.sliding_window_view(crops.read(files[0]).frame(0).shown()[:, :, 0], (16, 16))
+    windows = np.lib.stride_tricks.sliding_window_view(crops.read(files[0]).frame(0).normalized()[:, :, 0], (16, 16))
     dataset = _dataset(files, scales=(0.5, 0.6), scaled_fraction=0.5, gain=(1.0, 1.0), length=40)
     exact = 0
     for index in range(40):

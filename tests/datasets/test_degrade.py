@@ -64,7 +64,7 @@ def test_jpeg_is_what_a_file_would_hold(smooth: Smooth, channels: int) -> None:
 
 
 EVERYTHING = NoiseConfig(
-    poisson_share=0.4, correlated_fraction=0.4, round_fraction=0.5, jpeg_fraction=0.4, map_error=0.2
+    poisson_fraction=0.4, correlated_fraction=0.4, round_fraction=0.5, jpeg_fraction=0.4, map_error=0.2
 )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_damage(smooth: Smooth, channels: int) -> N
 
 
 def test_the_fractions_are_probabilities(smooth: Smooth) -> None:
-    always = NoiseConfig(sigma=(10.0, 10.0), poisson_share=1.0, counts=(50.0, 50.0), readout=(0.0, 0.0))
+    always = NoiseConfig(sigma=(10.0, 10.0), poisson_fraction=1.0, counts=(50.0, 50.0), readout=(0.0, 0.0))
     _, level = degrade.add_noise(np.full((32, 32, 1), 0.5, np.float32), _rng(), always)
     assert level.mean() == pytest.approx((0.5 / 50) ** 0.5, rel=0.1)
     never = NoiseConfig(sigma=(10.0, 10.0), round_fraction=1.0)

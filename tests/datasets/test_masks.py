@@ -26,7 +26,7 @@ def test_a_mask_is_its_seeds_alone_and_of_the_presets_fraction(preset: str, size
 
 def test_wide_holes_are_wider_than_narrow_ones() -> None:
     def width(preset: str) -> float:
-        from restore.inference.filling import width_of
+        from restore.inference.inpainter import width_of
 
         config = MaskConfig(preset=preset, kinds=("strokes", "boxes", "blobs"))  # type: ignore[arg-type]
         return float(np.mean([width_of(masks.draw(256, 256, np.random.default_rng(seed), config)[:, :, 0] > 0) for seed in range(10)]))

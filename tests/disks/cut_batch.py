@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pipeline"))
 
-from batch_works import Inverse
+from batch_steps import Inverse
 
 from restore.pipeline.batch import BatchOptions, run
 

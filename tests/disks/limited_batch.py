@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pipeline"))
 
-from batch_works import Inverse
+from batch_steps import Inverse
 
 from restore.pipeline.batch import BatchOptions, run
 
@@ -17,7 +17,7 @@ def main() -> None:
     source, out, size = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     report = run(Inverse(), [source], out, BatchOptions(report=out.with_name("r.jsonl"), preview=out.with_name("sheet.png")))
-    for row in report.rows:
+    for row in report.records:
         print(row.status, row.error)
     for text in report.unwritten:
         print("unwritten", text)

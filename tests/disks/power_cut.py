@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pipeline"))
 
 import numpy as np
 import tifffile
-from batch_works import Inverse, folder, tree
+from batch_steps import Inverse, folder, tree
 from pydicom.data import get_testdata_file
 
 from restore.pipeline.batch import run
@@ -27,7 +27,7 @@ _SCRIPT = Path(__file__).with_name("cut_batch.py")
 
 def pictures(root: Path) -> Path:
     """A small folder: gray PNGs, a TIFF of pages, a JPEG and a DICOM file."""
-    from batch_works import picture
+    from batch_steps import picture
 
     folder(root, 4)
     picture(root / "a.jpg", 7, (40, 40))
@@ -84,7 +84,7 @@ def trial(root: Path, whole: dict[str, bytes | None], operations: int, random: R
         if out.exists():
             lose(out, log, random)
     report = run(Inverse(), [root / "in"], out)
-    bad = [f"{row.input.name}: {row.error}" for row in report.rows if row.status == "failed"]
+    bad = [f"{row.input.name}: {row.error}" for row in report.records if row.status == "failed"]
     if bad:
         return f"a rerun failed: {'; '.join(bad)}"
     made = tree(out)

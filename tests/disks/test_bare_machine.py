@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from batch_works import Identity, folder, picture, results
+from batch_steps import Identity, folder, picture, results
 from PIL import Image
 
 from restore import runtime
+from restore.api import step
 from restore.images import Picture
 from restore.metrics import METRICS
 from restore.metrics import report as comparing
 from restore.pipeline import discovery
 from restore.pipeline.batch import run
-from restore.tasks.inpaint import Inpaint
+from restore.tasks.run_on import RunOn
 
 _HERE = Path(__file__).parent
 _WAIT = 300
@@ -158,7 +159,7 @@ def test_a_file_whose_first_bytes_break_the_look_at_it_is_one_line(tmp_path: Pat
 
     monkeypatch.setattr(discovery, "look", look)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.status for row in report.rows] == ["done", "failed", "done"]
+    assert [row.status for row in report.records] == ["done", "failed", "done"]
 
 
 class Panic(BaseException):
@@ -178,8 +179,8 @@ def test_a_library_that_panics_costs_one_picture(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Picture, step, panics)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.status for row in report.rows] == ["done", "failed", "done"]
-    assert report.rows[1].error == "Panic: index out of bounds"
+    assert [row.status for row in report.records] == ["done", "failed", "done"]
+    assert report.records[1].error == "Panic: index out of bounds"
 
 
 def test_bad_masks_cost_their_own_pictures(tmp_path: Path) -> None:
@@ -200,11 +201,9 @@ def test_bad_masks_cost_their_own_pictures(tmp_path: Path) -> None:
     (masks / "link.png").symlink_to("nowhere.png")
     (masks / "text.png").write_text("a letter")
     (masks / "stray.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 200)
-    work = Inpaint(
-        weights=None, options={"masks": masks, "method": "telea"}, runtime=runtime.choose("cpu", "fp32"), tile="auto", batch_size=1
-    )
+    work = step("inpaint", options={"masks": masks, "method": "telea"}, run_on=RunOn(runtime.choose("cpu", "fp32")))
     report = run(work, [tmp_path / "in"], tmp_path / "out")
-    told = {row.input.stem: row.error for row in report.rows}
+    told = {row.input.stem: row.error for row in report.records}
     assert {name for name, error in told.items() if not error} == {"good"}
     assert all(f"{name}" in error for name, error in told.items() if error), told
     assert results(tmp_path / "out") == {"good.png"}
@@ -214,6 +213,6 @@ def test_a_mask_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> 
     picture(tmp_path / "in/a.png")
     os.mkfifo(tmp_path / "mask.png")
     options = {"masks": tmp_path / "mask.png", "method": "telea"}
-    work = Inpaint(weights=None, options=options, runtime=runtime.choose("cpu", "fp32"), tile="auto", batch_size=1)
+    work = step("inpaint", options=options, run_on=RunOn(runtime.choose("cpu", "fp32")))
     report = run(work, [tmp_path / "in"], tmp_path / "out")
-    assert "not an ordinary file" in report.rows[0].error
+    assert "not an ordinary file" in report.records[0].error

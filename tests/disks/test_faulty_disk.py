@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from batch_works import Identity, Inverse, folder, picture, results, tree
+from batch_steps import Identity, Inverse, folder, picture, results, tree
 from faulty_disk import FaultyDisk
 
+from restore.api import step
 from restore.metrics import report as comparing
 from restore.pipeline.batch import BatchOptions, run
-from restore.tasks.inpaint import Inpaint
-from restore.writing import is_machines, settle, whole
+from restore.pipeline.step import Step
+from restore.tasks.run_on import RunOn
+from restore.writing import atomic_write, is_machines, replace_durably
 
 NUMBERS = {"full": errno.ENOSPC, "read-only": errno.EROFS, "forbidden": errno.EACCES, "failing": errno.EIO}
 
@@ -42,7 +44,7 @@ def test_what_cannot_be_settled_leaves_what_was_there(tmp_path: Path, disk: Faul
     disk.fail(call, "*.a.txt.*", number)
     forgiven = call == "fsync" and number == errno.EACCES  # of file systems that know no flushing
     try:
-        with whole(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text("after")
     except OSError as error:
         assert not forgiven
@@ -56,7 +58,7 @@ def test_content_is_on_the_disk_before_its_name(tmp_path: Path, disk: FaultyDisk
     monkeypatch.setattr(disk, "_check", lambda call, *paths: order.append(f"{call} {Path(str(paths[0])).name}"))
     (tmp_path / "draft").write_text("words")
     order.clear()
-    settle(tmp_path / "draft", tmp_path / "a")
+    replace_durably(tmp_path / "draft", tmp_path / "a")
     assert [entry for entry in order if not entry.startswith("stat")] == ["fsync draft", "rename draft", f"fsync {tmp_path.name}"]
 
 
@@ -72,14 +74,14 @@ def test_a_result_or_record_that_cannot_be_written_is_one_line_that_names_it(
     rule = disk.fail(call, only_second, errno.ENOSPC, after=20 if call == "write" else 0)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert rule.failed >= 1
-    assert [row.status for row in report.rows] == ["done", "failed", "done"]
+    assert [row.status for row in report.records] == ["done", "failed", "done"]
     what = f"{tmp_path}/out/.restore/done/{_name(f'001.{suffix}')}.json" if place == "record" else f"{tmp_path}/out/001.{suffix}"
-    assert report.rows[1].error == f"no space left on device: {what}"
+    assert report.records[1].error == f"no space left on device: {what}"
     assert results(tmp_path / "out") == {f"000.{suffix}", f"002.{suffix}"}
     assert tree(tmp_path / "in") == before
     disk.mend()
     again = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.status for row in again.rows] == ["skipped", "done", "skipped"]
+    assert [row.status for row in again.records] == ["skipped", "done", "skipped"]
 
 
 def _name(target: str) -> str:
@@ -100,8 +102,8 @@ def test_a_disk_that_fails_at_any_call_ends_no_run(tmp_path: Path, disk: FaultyD
     for after in (0, 2, 5, 9):
         disk.fail(call, f"{tmp_path}/out/*", number, after=after)
         report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(overwrite=True))
-        assert len(report.rows) == 5
-        assert all(row.status == "done" or "/out/" in row.error for row in report.rows), [row.error for row in report.rows]
+        assert len(report.records) == 5
+        assert all(row.status == "done" or "/out/" in row.error for row in report.records), [row.error for row in report.records]
         disk.mend()
         expected = tree(tmp_path / "whole")
         assert {name: expected[name] for name in results(tmp_path / "out")} == {
@@ -126,7 +128,7 @@ def test_a_finished_run_on_a_read_only_disk_is_all_skipped(tmp_path: Path, disk:
     assert tree(tmp_path / "out") == real
     report = run(Inverse(), [tmp_path / "in", tmp_path / "more"], tmp_path / "out")
     assert (report.skipped, report.failed) == (4, 1)
-    assert f"{tmp_path}/out/new.png" in report.rows[-1].error and "read-only" in report.rows[-1].error
+    assert f"{tmp_path}/out/new.png" in report.records[-1].error and "read-only" in report.records[-1].error
 
 
 @pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
@@ -164,7 +166,7 @@ def test_a_preview_that_fails_otherwise_is_a_note_too(tmp_path: Path, monkeypatc
     assert "no font" in report.unwritten[0]
 
 
-def _masked(root: Path) -> Inpaint:
+def _masked(root: Path) -> Step[Any]:
     from PIL import Image
 
     from restore import runtime
@@ -176,7 +178,7 @@ def _masked(root: Path) -> Inpaint:
         (root / "masks").mkdir(exist_ok=True)
         Image.fromarray(hole).save(root / f"masks/{index:03d}.png")
     options = {"masks": root / "masks", "method": "telea", "save_masks": root / "saved"}
-    return Inpaint(weights=None, options=options, runtime=runtime.choose("cpu", "fp32"), tile="auto", batch_size=1)
+    return step("inpaint", options=options, run_on=RunOn(runtime.choose("cpu", "fp32")))
 
 
 @pytest.mark.parametrize(("call", "after"), [("open", 0), ("write", 10), ("fsync", 0), ("rename", 0), ("mkdir", 0)])
@@ -184,7 +186,7 @@ def test_masks_that_cannot_be_saved_are_a_note(tmp_path: Path, disk: FaultyDisk,
     work = _masked(tmp_path)
     disk.fail(call, f"{tmp_path}/saved*", errno.ENOSPC, after=after)
     report = run(work, [tmp_path / "in"], tmp_path / "out")
-    assert [row.error for row in report.rows] == ["", "", ""]
+    assert [row.error for row in report.records] == ["", "", ""]
     assert len(report.unwritten) == 1
     assert report.unwritten == [f"cannot write the mask {tmp_path}/saved/000.png: no space left on device (and 2 more masks)"]
     assert results(tmp_path / "out") == {"000.png", "001.png", "002.png"}
@@ -220,9 +222,9 @@ def test_a_record_that_is_no_record_is_ours_and_stale(tmp_path: Path, damage: st
     (tmp_path / "out/000.png").write_bytes(b"")
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     if damage == "folder":  # nothing can take its place, and the line says what is in the way
-        assert str(record) in report.rows[0].error
+        assert str(record) in report.records[0].error
         return
-    assert [row.status for row in report.rows] == ["done", "skipped"]
+    assert [row.status for row in report.records] == ["done", "skipped"]
     assert tree(tmp_path / "out") == expected
 
 

@@ -12,7 +12,7 @@ from random import Random
 
 import power_cut
 import pytest
-from batch_works import Inverse, folder, results, tree
+from batch_steps import Inverse, folder, results, tree
 
 from restore import writing
 from restore.pipeline.batch import run

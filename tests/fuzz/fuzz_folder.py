@@ -12,23 +12,23 @@ import numpy as np
 from fuzz_harness import cases, suffix
 from fuzz_samples import samples
 
-from restore.images import Frame, Picture
 from restore.pipeline.batch import BatchOptions, Report, run
+from restore.pipeline.step import Image, Result, Sidecars, Step
 
 
 @dataclass
-class Slow:
+class Slow(Step[None]):
     """Stands for a network: compresses the values a little, and takes its time."""
 
     seconds: float
-    name, scale = "slow", 1.0
+    name = "slow"
 
     def settings(self) -> dict[str, Any]:
         return {}
 
-    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         time.sleep(self.seconds)
-        return frame.shown() * np.float32(0.9) + np.float32(0.05), {}
+        return Result(image.pixels * np.float32(0.9) + np.float32(0.05))
 
 
 def fill(root: Path, mutants: int, good: int, seed: int) -> None:
@@ -44,7 +44,7 @@ def fill(root: Path, mutants: int, good: int, seed: int) -> None:
 
 def wrong(report: Report, root: Path, good: int) -> list[str]:
     """What a run over such a folder left undone, one line each."""
-    rows = {row.input.name: row for row in report.rows}
+    rows = {row.input.name: row for row in report.records}
     found = [
         f"{name} is good, and {row.status}: {row.error}"
         for name, row in rows.items()
@@ -75,7 +75,7 @@ def main(mutants: int, good: int, seed: int, seconds: float = 0.1) -> int:
             walls[name] = report.wall
         found = wrong(report, root / "both", good)
     restored = report.done - good
-    network = sum(row.seconds["network"] for row in report.rows if "good" not in row.input.name)  # of each frame
+    network = sum(row.seconds["network"] for row in report.records if "good" not in row.input.name)  # of each frame
     each = (walls["both"] - network) / walls["alone"]
     print(
         f"{good} good pictures alone {walls['alone']:.1f} s; "

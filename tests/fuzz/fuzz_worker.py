@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from restore import images
-from restore.images import Frame, Picture
-from restore.pipeline.batch import BatchOptions, Row, run
+from restore.pipeline.batch import BatchOptions, Record, run
+from restore.pipeline.step import Image, Result, Sidecars, Step
 
 ROOM = str(Path(images.__file__).resolve().parents[1])
 GUARD = 14 << 30
@@ -34,16 +34,16 @@ IN_FLIGHT = 4
 """Frames of one picture in flight."""
 
 
-class Changed:
+class Changed(Step[None]):
     """Compresses the values a little, so that nothing can be copied."""
 
-    name, scale = "changed", 1.0
+    name = "changed"
 
     def settings(self) -> dict[str, Any]:
         return {}
 
-    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        return frame.shown() * np.float32(0.9) + np.float32(0.05), {}
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        return Result(image.pixels * np.float32(0.9) + np.float32(0.05))
 
 
 class _Caught(logging.Handler):
@@ -104,7 +104,7 @@ def _reopened(path: Path, size: tuple[int, int] | None, frames: int | None) -> s
     try:
         picture = images.read(path)
         for index in range(picture.frames):
-            picture.frame(index).shown()
+            picture.frame(index).normalized()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     if (picture.size, picture.frames) != (size, frames):
@@ -112,10 +112,10 @@ def _reopened(path: Path, size: tuple[int, int] | None, frames: int | None) -> s
     return ""
 
 
-def _row(path: Path, out: Path) -> Row:
+def _row(path: Path, out: Path) -> Record:
     """The file's row: as one of a folder, or as one that was named itself where the walk finds that it is no picture."""
     options = BatchOptions(overwrite=True, workers=1)
-    rows = run(Changed(), [path.parent], out, options).rows or run(Changed(), [path], out, options).rows
+    rows = run(Changed(), [path.parent], out, options).records or run(Changed(), [path], out, options).records
     return rows[0]
 
 

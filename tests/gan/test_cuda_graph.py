@@ -14,8 +14,8 @@ from restore.gan import build
 from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig, DiscriminatorTrainer
 from restore.gan.paired import LossConfig, PairedAdversarialTrainer
 from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, Translator
-from restore.networks.pix2pix_unet import Pix2PixUNet
-from restore.networks.resnet import ResnetGenerator
+from restore.networks.pix2pix_unet import Pix2PixUNet, Pix2PixUNetConfig
+from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.runtime import Runtime
 from restore.training.cuda_graph import WARMUP_STEPS, CUDAGraphStep
 from restore.training.optimizers import OptimizerConfig
@@ -45,7 +45,7 @@ def _cycle(runtime: Runtime) -> CycleGANTrainer:
     for index in range(2):
         discriminator = build.discriminator_trainer(3, DiscriminatorConfig(width=8), runtime)
         translators.append(
-            Translator(ResnetGenerator(width=8, blocks=2), discriminator, GAN_ADAM, runtime, buffer_size=2, seed=index)
+            Translator(ResnetGenerator(ResnetConfig(width=8, blocks=2)), discriminator, GAN_ADAM, runtime, buffer_size=2, seed=index)
         )
     return CycleGANTrainer(translators[0], translators[1], CycleLossConfig(image_buffer=2), runtime)
 
@@ -53,7 +53,7 @@ def _cycle(runtime: Runtime) -> CycleGANTrainer:
 def _paired(runtime: Runtime) -> PairedAdversarialTrainer:
     """With all numbers that change per step: warm-up, young averages, clipping, Muon, batch statistics, two discriminator steps."""
     torch.manual_seed(0)
-    generator = Pix2PixUNet(width=8, levels=4, norm="batch")
+    generator = Pix2PixUNet(Pix2PixUNetConfig(width=8, levels=4, norm="batch", dropout=0.5))
     discriminator = build.discriminator_trainer(
         6, DiscriminatorConfig(width=8, objective="relativistic", spectral=True, steps=2), runtime
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 from restore.gan import build
 from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
 from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, Translator
-from restore.networks.resnet import ResnetGenerator
+from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.runtime import Runtime
 from restore.training.losses import change_penalty
 
@@ -26,7 +26,7 @@ def _trainer(
     config = config or CycleLossConfig(image_buffer=3)
     translators = [
         Translator(
-            ResnetGenerator(width=4, blocks=1),
+            ResnetGenerator(ResnetConfig(width=4, blocks=1)),
             build.discriminator_trainer(3, DiscriminatorConfig(width=4, **discriminator), runtime),  # type: ignore[arg-type]
             GAN_ADAM, runtime, buffer_size=config.image_buffer, seed=index,
         )

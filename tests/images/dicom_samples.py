@@ -78,7 +78,7 @@ def unchanged(source: Path, out: Path) -> tuple[Picture, Dataset]:
     """Take a picture through a restorer that changes nothing; the picture, and what pydicom reads of the output."""
     picture = read(source)
     frames = [picture.frame(index) for index in range(picture.frames)]
-    picture.save(out, [frame.back(frame.shown()) for frame in frames], description="made in a test")
+    picture.save(out, [frame.encode(frame.normalized()) for frame in frames], description="made in a test")
     return picture, pydicom.dcmread(out)
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from restore.images import Picture, bmp, png_chunks, read
+from restore.images import Picture, read
+from restore.images.codecs import bmp
+from restore.images.codecs.png import chunks
 
 HEIGHT, WIDTH = 19, 30
 _random = np.random.default_rng(7)
@@ -70,8 +72,8 @@ def gray_png(depth: int) -> Callable[[Path], None]:
     """A gray PNG of 2 or 4 bits, which Pillow reads but doesn't write."""
 
     def make(path: Path) -> None:
-        layout = png_chunks.Layout(WIDTH, HEIGHT, depth, png_chunks.GRAY, interlaced=False)
-        png_chunks.write(path, layout, G8 >> (8 - depth))
+        layout = chunks.Layout(WIDTH, HEIGHT, depth, chunks.GRAY, interlaced=False)
+        chunks.write(path, layout, G8 >> (8 - depth))
 
     return make
 
@@ -103,7 +105,7 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
     "gray1.bmp": pillow(G8 > 127),
     "gray8.bmp": pillow(G8),
     "rgb8.bmp": pillow(RGB8, dpi=(96, 96)),
-    "rgba8.bmp": lambda path: bmp.write(path, RGBA8),
+    "rgba8.bmp": lambda path: bmp.write_bmp(path, RGBA8),
     "palette.bmp": pillow(RGB8, "P"),
     "lossless.webp": pillow(RGB8, lossless=True),
     "lossless-alpha.webp": pillow(RGBA8, lossless=True, exact=True),
@@ -159,9 +161,9 @@ LOSSY: dict[str, Callable[[Path], None]] = {
 ALL = {**LOSSLESS, **LOSSY}
 
 
-def shown(path: Path) -> list[np.ndarray]:
+def normalized(path: Path) -> list[np.ndarray]:
     picture = read(path)
-    return [picture.frame(i).shown() for i in range(picture.frames)]
+    return [picture.frame(i).normalized() for i in range(picture.frames)]
 
 
 def stored(path: Path) -> list[np.ndarray]:
@@ -172,6 +174,6 @@ def stored(path: Path) -> list[np.ndarray]:
 def passed(picture: Picture, path: Path, change: Callable[[np.ndarray], np.ndarray] = lambda a: a) -> list[np.ndarray]:
     """Take a picture through a restorer into `path`; the frames that were given to `save`."""
     frames = [picture.frame(i) for i in range(picture.frames)]
-    given = [frame.back(change(frame.shown())) for frame in frames]
+    given = [frame.encode(change(frame.normalized())) for frame in frames]
     picture.save(path, given, description="made in a test", settings="strength=1")
     return given

@@ -18,8 +18,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from restore.images import ImageError, Look, look, read
-from restore.images.dicom_objects import is_without_pixels
-from restore.images.headerless import is_headerless
+from restore.images.codecs.dicom.headerless import is_headerless
+from restore.images.codecs.dicom.objects import is_without_pixels
 
 
 def _ftyp(major: bytes, *compatible: bytes) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from picture_samples import ALL, stored
 
 from restore.images import ImageError, read
-from restore.images.png_chunks import SIGNATURE, chunk
+from restore.images.codecs.png.chunks import SIGNATURE, chunk
 
 
 def _giant_png() -> bytes:
@@ -135,5 +135,5 @@ def test_a_bomb_in_a_profile_stays_small(tmp_path: Path) -> None:
     bomb = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1 << 25), 9))
     path.write_bytes(data[:33] + bomb + data[33:])
     picture = read(path)
-    assert picture._source.head.carry.icc is None
+    assert picture._source.header.metadata.icc is None
     assert picture.warnings == ["its colour profile is damaged and is not used"]

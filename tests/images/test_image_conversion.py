@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
 from restore.images import ImageError, read
-from restore.images.png_chunks import chunk, layout
-from restore.images.png_text import texts
+from restore.images.codecs.png.chunks import chunk, layout
+from restore.images.codecs.png.text_chunks import texts
 
 RGB = np.random.default_rng(2).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 TEXTS = (("Title", "A house"), ("Author", "J\u00fcrgen"), ("Comment", "two\nlines"), ("Description", "\u5bb6"))
@@ -36,7 +36,7 @@ def exif() -> bytes:
     block = Image.Exif()
     block[0x010F], block[0x0110], block[0x8298] = "A maker", "A model", "(c) me"
     below = block.get_ifd(0x8769)
-    below[0x829A], below[0x927C], below[0x9003] = 0.004, b"a maker note", "2001:02:03 04:05:06"
+    below[0x829A], below[0x927C], below[0x9003] = 0.004, b"a maker provenance", "2001:02:03 04:05:06"
     gps = block.get_ifd(0x8825)
     gps[1], gps[2] = "N", (47.0, 30.0, 12.5)
     return block.tobytes()
@@ -188,12 +188,12 @@ def test_bmp_embeds_profiles(kind: str, tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(image), picture)
     bmp = read(tmp_path / "b.bmp")
     assert np.array_equal(bmp.frame(0).stored, picture)
-    icc = bmp._source.head.carry.icc
-    assert icc is not None and icc == read(tmp_path / "a.png")._source.head.carry.icc
+    icc = bmp._source.header.metadata.icc
+    assert icc is not None and icc == read(tmp_path / "a.png")._source.header.metadata.icc
     changed = 255 - bmp.frame(0).stored
     bmp.save(tmp_path / "c.bmp", [changed])
     again = read(tmp_path / "c.bmp")
-    assert again._source.head.carry.icc == icc and np.array_equal(again.frame(0).stored, changed)
+    assert again._source.header.metadata.icc == icc and np.array_equal(again.frame(0).stored, changed)
     convert(tmp_path / "c.bmp", tmp_path / "d.tif", "tiff")
     with Image.open(tmp_path / "d.tif") as image:
         assert image.info["icc_profile"] == icc

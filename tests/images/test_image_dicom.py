@@ -147,7 +147,7 @@ def test_made_files(kind: str, tmp_path: Path) -> None:
     brighter = passed(read(source), out, lambda seen: (seen + 0.1).astype(np.float32))
     check_derived(source, out, brighter)
     before, after = picture.frame(0), read(out).frame(0)
-    gain = before.mapping.shown(after.stored) - before.shown()
+    gain = before.mapping.decode(after.stored) - before.normalized()
     assert gain.min() >= -1e-5 and np.median(gain) >= 0
 
 
@@ -157,14 +157,14 @@ def test_a_network_sees_what_a_viewer_shows(tmp_path: Path) -> None:
     ds = pydicom.dcmread(path)
     viewer = apply_voi_lut(apply_modality_lut(pixels, ds), ds)
     low, high = -100, 2 * 4095 - 100
-    seen = read(path).frame(0).shown()[..., 0]
+    seen = read(path).frame(0).normalized()[..., 0]
     assert np.allclose(seen, (viewer - low) / (high - low), atol=1e-3)
 
 
 def test_monochrome1_is_seen_inverted_once(tmp_path: Path) -> None:
     one, two = tmp_path / "1.dcm", tmp_path / "2.dcm"
     pixels = make(one, PhotometricInterpretation="MONOCHROME1", WindowCenter=2048, WindowWidth=4096)
-    seen = read(one).frame(0).shown()[..., 0]
+    seen = read(one).frame(0).normalized()[..., 0]
     assert np.corrcoef(seen.ravel(), pixels.ravel().astype(float))[0, 1] < -0.99
     given = passed(read(one), two, lambda s: np.clip(s + 0.1, 0, 1).astype(np.float32))
     assert (given[0] <= pixels).all() and given[0].mean() < pixels.mean() - 100
@@ -187,7 +187,7 @@ def test_bits_outside_the_sample_are_not_looked_at(tmp_path: Path) -> None:
     words[::3] |= 0x8000
     ds.PixelData = words.tobytes()
     ds.save_as(marked)
-    assert np.array_equal(read(clean).frame(0).shown(), read(marked).frame(0).shown())
+    assert np.array_equal(read(clean).frame(0).normalized(), read(marked).frame(0).normalized())
     passed(read(marked), out, lambda seen: (seen * 0.5).astype(np.float32))
     after = np.frombuffer(pydicom.dcmread(out).PixelData, np.uint16)
     assert np.array_equal(after & 0xF000, words & 0xF000) and (after != words).any()

@@ -10,7 +10,7 @@ import pytest
 from dicom_samples import decoded, unchanged
 
 from restore.images import ImageError, read
-from restore.images.dicom import is_without_pixels
+from restore.images.codecs.dicom.codec import is_without_pixels
 from restore.images.errors import quiet
 
 ROOT = Path(pydicom.__file__).parent / "data"

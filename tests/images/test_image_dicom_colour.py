@@ -13,7 +13,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGBaseline8Bit
 
 from restore.images import read
-from restore.images.dicom_streams import jpeg_codestream
+from restore.images.codecs.dicom.streams import jpeg_codestream
 
 
 def picture(kind: int) -> np.ndarray:
@@ -98,7 +98,7 @@ def test_colours_are_those_that_were_encoded(stream: str, said: str, kind: int, 
         np.s_[:, 24:] if subsampling != "444" else np.s_[:]
     )  # at the margin's edge, chroma of fewer samples is a mix
     assert np.abs(decoded(out).astype(int) - rgb)[inside].max() < 14
-    assert np.abs(opened.frame(0).shown() - rgb / 255)[inside].max() < 0.055, "what a network sees"
+    assert np.abs(opened.frame(0).normalized() - rgb / 255)[inside].max() < 0.055, "what a network sees"
     if "jfif" in marks or (said == "RGB" and keep_rgb):
         assert np.array_equal(decoded(out), decoded(source)), "pydicom, which knows these, must see the same"
 
@@ -121,7 +121,7 @@ def test_all_frames_of_a_film_have_one_model(frames: int, tmp_path: Path) -> Non
         source,
     )
     opened = read(source)
-    last = opened.frame(frames - 1).shown()
+    last = opened.frame(frames - 1).normalized()
     assert np.abs(last - pictures[-1] / 255).max() < 0.05
     _, new = unchanged(source, out)
     assert new.PhotometricInterpretation == "YBR_FULL"

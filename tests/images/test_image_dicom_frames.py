@@ -105,6 +105,14 @@ def test_frames_of_several_fragments_without_table(syntax: str, tmp_path: Path) 
     check(save(ds, tmp_path / "a.dcm"), tmp_path / "out", pixels, None)
 
 
+@pytest.mark.parametrize("padding", [b"\0", b" ", b"\xff", b"\0" * 9, b"\xff\0"])
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
+def test_frames_that_are_padded(syntax: str, padding: bytes, tmp_path: Path) -> None:
+    pixels = film(2)
+    ds = tell(wrap(dataset(pixels), [frame + padding for frame in frames_of(pixels, syntax)], syntax), None)
+    check(save(ds, tmp_path / "a.dcm"), tmp_path / "out", pixels, None)
+
+
 def test_extended_offset_table(tmp_path: Path) -> None:
     pixels = film(3)
     ds = tell(wrap(dataset(pixels), [b"\0\0"], JPEGLSLossless), 1)

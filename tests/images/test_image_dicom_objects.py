@@ -29,7 +29,7 @@ from pydicom.uid import (
 )
 
 from restore.images import ImageError, read
-from restore.images.dicom import is_without_pixels
+from restore.images.codecs.dicom.codec import is_without_pixels
 
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 GRID = (np.arange(24 * 24, dtype=np.uint16) // 96).reshape(24, 24)

@@ -74,7 +74,7 @@ def test_bits_outside_the_sample_come_back(bits: int, high: int, syntax: str, tm
     after = words_of(out)
     assert np.array_equal(after & ~np.uint16(mask), words & ~np.uint16(mask)), "outside the sample"
     assert (after & mask != words & mask).mean() > 0.5, "the sample itself is restored"
-    shown = read(source).frame(0).shown()[..., 0]
+    shown = read(source).frame(0).normalized()[..., 0]
     sample = ((words & mask) >> (high - bits + 1)).astype(float)
     assert np.corrcoef(shown.ravel(), sample.ravel())[0, 1] > 0.999, "a network sees the sample and nothing else"
 
@@ -82,7 +82,7 @@ def test_bits_outside_the_sample_come_back(bits: int, high: int, syntax: str, tm
 @pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
 @pytest.mark.parametrize(("bits", "high"), [(12, 15), (10, 15)])
 def test_a_narrow_codestream_lies_in_the_low_bits(bits: int, high: int, syntax: str, tmp_path: Path) -> None:
-    """HighBit speaks of words that such a codestream doesn't carry; the output says where its samples are."""
+    """HighBit speaks of words that such a codestream doesn't hold; the output says where its samples are."""
     sample = _random.integers(0, 1 << bits, (HEIGHT, WIDTH), dtype=np.uint16)
     if syntax == JPEGLSLossless:
         ds = dataset(sample, bits=bits)
@@ -120,7 +120,7 @@ def test_palette_indices_keep_their_upper_bits(tmp_path: Path) -> None:
     save(dataset(words, bits=8, PhotometricInterpretation="PALETTE COLOR", **tables), source)
     picture, _ = unchanged(source, out)
     assert np.array_equal(words_of(out), words)
-    assert np.abs(picture.frame(0).shown()[..., 0] - (words & 255) / 255).max() < 1e-3
+    assert np.abs(picture.frame(0).normalized()[..., 0] - (words & 255) / 255).max() < 1e-3
     passed(picture, out, lambda seen: np.clip(seen + np.float32([0.1, -0.1, 0.1]), 0, 1))
     after = words_of(out)
     assert np.array_equal(after & 0xFF00, words & 0xFF00) and (after & 255 > words & 255).mean() > 0.8

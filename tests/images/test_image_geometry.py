@@ -108,12 +108,12 @@ def test_the_shape_that_tifffile_notes(shape: tuple[int, ...], tmp_path: Path) -
     source, out = tmp_path / "a.tif", tmp_path / "b.tif"
     data = random.integers(0, 256, shape, dtype=np.uint8)
     kind = {"photometric": "rgb"} if shape[-1] == 3 else {"photometric": "minisblack"}
-    tifffile.imwrite(source, data, metadata={"note": "kept"}, **kind)
+    tifffile.imwrite(source, data, metadata={"provenance": "kept"}, **kind)
     enlarge(read(source), out, 2)
     with tifffile.TiffFile(out) as file:
         wanted = [v * 2 if v in (64, 96) else v for v in shape]
         said = json.loads(file.pages[0].description)
-        assert said["shape"] == wanted and said["note"] == "kept"
+        assert said["shape"] == wanted and said["provenance"] == "kept"
         assert list(file.series[0].shape) == wanted
 
 
@@ -142,7 +142,7 @@ def exif(orientation: int) -> bytes:
     block[0x010F], block[0x0112] = "A maker", orientation
     block[0x0100], block[0x0101], block[0x011A], block[0x011B], block[0x0128] = 96, 64, 300, 150, 2
     below = block.get_ifd(0x8769)
-    below[0xA002], below[0xA003], below[0x927C], below[0xA20E], below[0xA20F] = 96, 64, b"a maker note", 2000.0, 1000.0
+    below[0xA002], below[0xA003], below[0x927C], below[0xA20E], below[0xA20F] = 96, 64, b"a maker provenance", 2000.0, 1000.0
     block.get_ifd(0x8825)[1] = "N"
     return block.tobytes()
 
@@ -178,7 +178,7 @@ def test_exif_and_xmp(kind: str, orientation: int, scale: int, target: str | Non
         assert image.size == (width * scale, height * scale)
         block = image.getexif()
         below = block.get_ifd(0x8769)
-        assert block[0x010F] == "A maker" and below[0x927C] == b"a maker note" and block.get_ifd(0x8825)[1] == "N"
+        assert block[0x010F] == "A maker" and below[0x927C] == b"a maker provenance" and block.get_ifd(0x8825)[1] == "N"
         assert block.get(0x0112, 1) == 1
         assert (below[0xA002], below[0xA003]) == image.size
         assert (block.get(0x0100, image.width), block.get(0x0101, image.height)) == image.size

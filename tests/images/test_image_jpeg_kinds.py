@@ -11,7 +11,8 @@ import pytest
 from picture_samples import passed
 from PIL import Image
 
-from restore.images import jpeg_planes, read
+from restore.images import read
+from restore.images.codecs.jpeg import component_scans
 
 TABLES = {0: [min(255, 3 + i // 2) for i in range(64)], 1: [min(255, 5 + i) for i in range(64)]}
 SAMPLINGS = {
@@ -33,7 +34,7 @@ def scene(height: int = 83, width: int = 101) -> np.ndarray:
 
 def sampled(kind: str, *, progressive: bool = False, size: tuple[int, int] = (83, 101)) -> bytes:
     parts = tuple(bytes([i + 1, hv, min(i, 1)]) for i, hv in enumerate(SAMPLINGS[kind]))
-    return jpeg_planes.coded(scene(*size), parts, TABLES, progressive=progressive)
+    return component_scans.coded(scene(*size), parts, TABLES, progressive=progressive)
 
 
 def layers(path: Path) -> list[tuple[int, int]]:

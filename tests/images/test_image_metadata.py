@@ -14,7 +14,7 @@ from picture_samples import ALL, FLOAT, G8, G16, HEIGHT, RGB8, RGBA8, WIDTH, pas
 from PIL import Image, ImageCms, ImageOps
 
 from restore.images import ImageError, read
-from restore.images.png_chunks import chunk, layout
+from restore.images.codecs.png.chunks import chunk, layout
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -27,7 +27,7 @@ def exif(orientation: int = 1) -> bytes:
     """EXIF with a maker, an orientation and a maker note."""
     block = Image.Exif()
     block[0x010F], block[0x0112] = "A maker", orientation
-    block.get_ifd(0x8769)[0x927C] = b"a maker note whose offsets must not move"
+    block.get_ifd(0x8769)[0x927C] = b"a maker provenance whose offsets must not move"
     return block.tobytes()
 
 
@@ -64,7 +64,7 @@ def test_a_palette_whose_colours_change_becomes_true_colour(tmp_path: Path) -> N
 def test_a_gray_palette_stays_gray(tmp_path: Path) -> None:
     source, out = tmp_path / "a.png", tmp_path / "out"
     Image.fromarray(G8).convert("P").save(source)
-    assert read(source).frame(0).shown().shape[-1] == 1
+    assert read(source).frame(0).normalized().shape[-1] == 1
     passed(read(source), out, half)
     with Image.open(out) as image:
         assert image.mode == "L"
@@ -122,7 +122,7 @@ def test_orientation_is_applied_once(kind: str, tag: int, tmp_path: Path) -> Non
     with Image.open(out) as again:
         assert again.getexif()[0x0112] == 1
         assert again.getexif()[0x010F] == "A maker"
-        assert again.getexif().get_ifd(0x8769)[0x927C] == b"a maker note whose offsets must not move"
+        assert again.getexif().get_ifd(0x8769)[0x927C] == b"a maker provenance whose offsets must not move"
         assert np.abs(np.asarray(again).astype(int) - turned).max() <= (12 if kind == "jpeg" else 0)
 
 
@@ -230,7 +230,7 @@ def test_conversion_keeps_samples(name: str, target: str, tmp_path: Path) -> Non
     assert again.format == target
     if name not in ("p2.pgm", "white16.tif") and again.format != picture.format:
         assert np.array_equal(again.frame(0).stored, frame.stored)
-    assert np.abs(again.frame(0).shown() - frame.shown()).max() <= 0.5 / 255 + 1e-6
+    assert np.abs(again.frame(0).normalized() - frame.normalized()).max() <= 0.5 / 255 + 1e-6
 
 
 def test_conversion_carries_profile_and_resolution(tmp_path: Path) -> None:

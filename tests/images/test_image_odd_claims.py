@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_samples import ALL, RGB8, passed, shown, stored
+from picture_samples import ALL, RGB8, normalized, passed, stored
 
 from restore.images import ImageError, read
-from restore.images.png_chunks import chunk
+from restore.images.codecs.png.chunks import chunk
 
 CLAIMS = {
     "bits.pbm": b"P1\n20000 20000\n" + b"1 0 1 " * 99, "digits.pgm": b"P2\n20000 20000\n255\n" + b"17 " * 99,
@@ -63,4 +63,4 @@ def test_a_resolution_that_no_field_holds_stops_no_result(tmp_path: Path) -> Non
     data[38:46] = struct.pack("<II", 0xF0000000, 0xF0000000)
     path.write_bytes(data)
     passed(read(path), out, lambda values: values * np.float32(0.5))
-    assert shown(out)[0].shape == shown(path)[0].shape
+    assert normalized(out)[0].shape == normalized(path)[0].shape

@@ -46,11 +46,11 @@ def test_a_network_sees_straight_colours(dtype: type, colours: int, tmp_path: Pa
     save(tmp_path / "a.tif", premultiplied(dtype, colours))
     frame = read(tmp_path / "a.tif").frame(0)
     half = alpha() == 0.5
-    assert np.abs(frame.shown()[half].mean(0) - STRAIGHT[:colours]).max() < 0.02
+    assert np.abs(frame.normalized()[half].mean(0) - STRAIGHT[:colours]).max() < 0.02
     mapping = frame.mapping
-    assert not mapping.shown(frame.stored)[alpha() == 0].any()
+    assert not mapping.decode(frame.stored)[alpha() == 0].any()
     # what a network sees there is continued from what lies about, so that no edge stands at the end of the picture
-    assert np.abs(frame.shown()[alpha() == 0].mean(0) - STRAIGHT[:colours]).max() < 0.02
+    assert np.abs(frame.normalized()[alpha() == 0].mean(0) - STRAIGHT[:colours]).max() < 0.02
     assert isinstance(mapping, Premultiplied)
     valid = mapping.valid(frame.stored)
     assert valid is not None and np.array_equal(valid, alpha() > 0)
@@ -102,8 +102,8 @@ def test_another_size_keeps_colours_within_alpha(dtype: type, colours: int, size
     frame = read(tmp_path / "a.tif").frame(0)
     larger = frame.resized(*size)
     assert (larger.stored[..., :-1] <= larger.stored[..., -1:]).all()
-    for restored in (larger.shown(), larger.shown() + 0.3, np.full((*size, colours), 0.7, np.float32)):
-        made = larger.back(restored)
+    for restored in (larger.normalized(), larger.normalized() + 0.3, np.full((*size, colours), 0.7, np.float32)):
+        made = larger.encode(restored)
         assert (made[..., :-1] <= made[..., -1:]).all()
     inside = made[..., -1] == made[..., -1].max()
     assert np.allclose(made[inside][:, :-1] / made[..., -1].max(), 0.7, atol=0.01)
@@ -113,7 +113,7 @@ def test_what_becomes_opaque_gets_its_colour() -> None:
     stored = premultiplied(np.uint8)
     frame = Frame(stored, Premultiplied(255, 3, 3, 0, 255))
     wanted = np.dstack([np.full((48, 64, 3), 0.5, np.float32), alpha() < 0.5])
-    made = frame.back(wanted)
+    made = frame.encode(wanted)
     assert (made[alpha() < 0.5] == (128, 128, 128, 255)).all()
     assert (made[..., :3] <= made[..., 3:]).all()
 
@@ -142,6 +142,6 @@ def test_bright_light_in_floats_stays(tmp_path: Path) -> None:
     stored[10, 12, 0] = 7.5
     save(tmp_path / "a.tif", stored)
     frame = read(tmp_path / "a.tif").frame(0)
-    made = frame.back(frame.shown() * np.float32(0.9))
+    made = frame.encode(frame.normalized() * np.float32(0.9))
     assert np.isfinite(made).all() and (made[alpha() == 0] == 0).all()
     assert made[20, 25, 0] == pytest.approx(stored[20, 25, 0] * 0.9, abs=0.02)

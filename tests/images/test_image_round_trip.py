@@ -29,7 +29,7 @@ def test_what_a_network_sees(name: str, tmp_path: Path) -> None:
     ALL[name](source)
     picture = read(source)
     frame = picture.frame(0)
-    seen = frame.shown()
+    seen = frame.normalized()
     assert seen.dtype == np.float32
     assert seen.shape[:2] == picture.size == frame.stored.shape[:2]
     assert seen.shape[2] in (1, 3)
@@ -73,7 +73,7 @@ def test_brighter_is_brighter(name: str, tmp_path: Path) -> None:
     passed(read(source), out, lambda seen: (np.clip(seen, 0, 1) * (1 - step) + step).astype(np.float32))
     old, new = read(source).frame(0), read(out).frame(0)
     mapped = type(old)(new.stored, old.mapping) if new.stored.dtype == old.stored.dtype else new
-    assert mapped.shown().mean() > old.shown().mean() + step / 10
+    assert mapped.normalized().mean() > old.normalized().mean() + step / 10
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -13,7 +13,7 @@ from picture_samples import passed
 from PIL import Image
 
 from restore.images import ImageError, read
-from restore.images.png_chunks import chunk, payloads
+from restore.images.codecs.png.chunks import chunk, payloads
 
 HEIGHT, WIDTH = 96, 128
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from restore.inference import texture
-from restore.inference.texture import RAMP, SIZE, STEP, textured
+from restore.inference.texture import RAMP, SIZE, STEP, synthesized
 
 
 def _scene(channels: int = 3, *, side: int = 160) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -21,7 +21,7 @@ def _scene(channels: int = 3, *, side: int = 160) -> tuple[np.ndarray, np.ndarra
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_wide_hole_gets_the_detail_of_its_surroundings(channels: int) -> None:
     picture, filled, hole = _scene(channels)
-    made = textured(filled, hole)
+    made = synthesized(filled, hole)
     assert made.shape == filled.shape
     assert made.dtype == np.float32
     np.testing.assert_array_equal(made[~hole], filled[~hole])
@@ -34,7 +34,7 @@ def test_what_ends_at_the_edge_of_a_hole_goes_on_in_it() -> None:
     across = np.arange(160)
     stripes = np.broadcast_to((0.5 + 0.2 * np.sin(across * 2 * np.pi / 13))[None, :, None], (160, 160, 3)).astype(np.float32)
     _, _, hole = _scene()
-    made = textured(np.where(hole[:, :, None], np.float32(0.5), stripes), hole)
+    made = synthesized(np.where(hole[:, :, None], np.float32(0.5), stripes), hole)
     inner = np.s_[60:100, 60:100]
     assert np.corrcoef(made[inner].ravel(), stripes[inner].ravel())[0, 1] > 0.9
 
@@ -53,15 +53,15 @@ def test_patches_go_on_where_their_neighbours_were_copied_from() -> None:
 
 def test_the_same_picture_gets_the_same_texture() -> None:
     _, filled, hole = _scene()
-    np.testing.assert_array_equal(textured(filled, hole), textured(filled, hole))
+    np.testing.assert_array_equal(synthesized(filled, hole), synthesized(filled, hole))
 
 
 def test_nothing_of_what_is_missing_is_copied() -> None:
     _, filled, hole = _scene()
     other, own = filled.copy(), np.random.default_rng(1).standard_normal((20, 20, 3)).astype(np.float32)
     other[70:90, 70:90] += 0.3 * own
-    made = textured(other, hole)
-    apart = (made - textured(filled, hole))[70:90, 70:90]
+    made = synthesized(other, hole)
+    apart = (made - synthesized(filled, hole))[70:90, 70:90]
     assert abs(np.corrcoef(apart.ravel(), own.ravel())[0, 1]) < 0.4  # smoothed away; the coarse colours, which it changes a little, guide
     np.testing.assert_array_equal(made[~hole], filled[~hole])
 
@@ -70,12 +70,12 @@ def test_thin_holes_and_pictures_with_nothing_to_copy_stay() -> None:
     _, filled, hole = _scene()
     thin = np.zeros_like(hole)
     thin[80:88] = True
-    np.testing.assert_array_equal(textured(filled, thin), filled)
+    np.testing.assert_array_equal(synthesized(filled, thin), filled)
     nearly_all = np.ones_like(hole)
     nearly_all[: SIZE // 2] = False
-    np.testing.assert_array_equal(textured(filled, nearly_all), filled)
+    np.testing.assert_array_equal(synthesized(filled, nearly_all), filled)
     small = np.s_[: SIZE - 4, : SIZE - 4]
-    np.testing.assert_array_equal(textured(filled[small], np.ones((SIZE - 4, SIZE - 4), bool)), filled[small])
+    np.testing.assert_array_equal(synthesized(filled[small], np.ones((SIZE - 4, SIZE - 4), bool)), filled[small])
 
 
 def test_a_hole_at_the_border_is_filled_too() -> None:
@@ -83,7 +83,7 @@ def test_a_hole_at_the_border_is_filled_too() -> None:
     hole = np.zeros(picture.shape[:2], bool)
     hole[:60, :60] = True
     flat = np.where(hole[:, :, None], np.float32(0.5), picture)
-    assert textured(flat, hole)[:30, :30].std() > 0.05
+    assert synthesized(flat, hole)[:30, :30].std() > 0.05
 
 
 def test_of_patches_alike_the_nearer_is_copied() -> None:

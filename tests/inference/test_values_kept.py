@@ -11,8 +11,8 @@ import torch
 import restore
 from restore.images.noise import NoiseLevel
 from restore.inference import exclusions, means, residual
+from restore.inference.denoiser import Denoiser
 from restore.inference.ranges import range_of
-from restore.inference.restorer import Restorer
 from restore.runtime import Runtime
 
 Smooth = Callable[..., np.ndarray]
@@ -20,7 +20,7 @@ GRAY = ("denoise-gray", "denoise-xray")
 
 
 @pytest.fixture(scope="module")
-def restorers() -> dict[str, Restorer]:
+def restorers() -> dict[str, Denoiser]:
     """The shipped gray weights, in float32."""
     return {name: restore.load(name, device="cpu", precision="fp32") for name in GRAY}
 
@@ -41,7 +41,7 @@ def _steps(levels: list[float], side: int = 64) -> tuple[np.ndarray, list[tuple[
     ("black", "width", "sigma"), [(1600, 800, 20), (1600, -800, 20), (1800, 400, 20), (-200, 900, 35), (2500, 300, 12)]
 )
 def test_flat_steps_keep_their_level_inside_and_outside_the_window(
-    restorers: dict[str, Restorer], name: str, black: float, width: float, sigma: float
+    restorers: dict[str, Denoiser], name: str, black: float, width: float, sigma: float
 ) -> None:
     """Stored values 1300 to 2600 seen through a window, rising or (MONOCHROME1) falling: the mean shifts by a tenth of sigma at most."""
     clean, inner = _steps([1300, 1400, 1500, 1600, 1800, 2000, 2200, 2400, 2600])
@@ -57,7 +57,7 @@ def test_flat_steps_keep_their_level_inside_and_outside_the_window(
 @pytest.mark.parametrize(
     ("low", "high", "sigma"), [(-1.0, 1.0, 0.15), (-1024.0, 1024.0, 80.0), (0.0, 0.01, 0.0006), (300.0, 4000.0, 150.0)]
 )
-def test_any_range_of_floats_is_restored(restorers: dict[str, Restorer], name: str, low: float, high: float, sigma: float) -> None:
+def test_any_range_of_floats_is_restored(restorers: dict[str, Denoiser], name: str, low: float, high: float, sigma: float) -> None:
     y, x = np.mgrid[:96, :96]
     clean = np.where(np.hypot(x - 48, y - 48) < 30, high, low)
     noisy = (clean + np.random.default_rng(1).normal(0, sigma, clean.shape)).astype(np.float32)
@@ -66,7 +66,7 @@ def test_any_range_of_floats_is_restored(restorers: dict[str, Restorer], name: s
     assert abs(float((restored - noisy)[clean == low].mean())) < 0.1 * sigma
 
 
-def test_nan_stays_and_does_not_harm_an_array(restorers: dict[str, Restorer], smooth: Smooth) -> None:
+def test_nan_stays_and_does_not_harm_an_array(restorers: dict[str, Denoiser], smooth: Smooth) -> None:
     clean = smooth(128, 128)[:, :, 0]
     noisy = clean + np.random.default_rng(9).normal(0, 0.05, clean.shape).astype(np.float32)
     holed = noisy.copy()
@@ -81,14 +81,14 @@ def test_nan_stays_and_does_not_harm_an_array(restorers: dict[str, Restorer], sm
 
 @pytest.mark.parametrize("name", GRAY)
 @pytest.mark.parametrize("value", [1, 77, 250])
-def test_a_flat_picture_keeps_its_value_whatever_the_level(restorers: dict[str, Restorer], name: str, value: int) -> None:
+def test_a_flat_picture_keeps_its_value_whatever_the_level(restorers: dict[str, Denoiser], name: str, value: int) -> None:
     restored = restorers[name](np.full((96, 128), value, np.uint8), 12.0)
     assert np.abs(restored.astype(int) - value).max() <= 1
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
 @pytest.mark.parametrize("border", [8, 12, 40])
-def test_a_mat_stays_and_does_not_harm_the_picture(restorers: dict[str, Restorer], smooth: Smooth, border: int, value: int) -> None:
+def test_a_mat_stays_and_does_not_harm_the_picture(restorers: dict[str, Denoiser], smooth: Smooth, border: int, value: int) -> None:
     clean = smooth(192, 224) * 400 - 60  # clipped in the dark and in the light
     noisy = np.clip(np.rint(clean + np.random.default_rng(2).normal(0, 14, clean.shape)), 0, 255).astype(np.uint8)
     framed, inner = np.full_like(noisy, value), np.s_[border:-border, border:-border]
@@ -102,7 +102,7 @@ def test_a_mat_stays_and_does_not_harm_the_picture(restorers: dict[str, Restorer
 
 @pytest.mark.parametrize("noise", [(0.0, 14.0), (50.0, 2.0)])
 def test_hot_and_dead_pixels_within_the_range_stay_and_do_no_harm(
-    restorers: dict[str, Restorer], smooth: Smooth, noise: tuple[float, float]
+    restorers: dict[str, Denoiser], smooth: Smooth, noise: tuple[float, float]
 ) -> None:
     """Noise clipped in the dark, too: what is put in place of a hot pixel must not be darker than black."""
     clean, rng = np.clip(smooth(192, 192) * 1.2 - 0.2, 0, 1), np.random.default_rng(10)
@@ -118,7 +118,7 @@ def test_hot_and_dead_pixels_within_the_range_stay_and_do_no_harm(
     assert errors[0] < 10 ** (0.1 / 20) * errors[1]
 
 
-def test_hot_pixels_stay_and_do_not_harm_the_picture(restorers: dict[str, Restorer]) -> None:
+def test_hot_pixels_stay_and_do_not_harm_the_picture(restorers: dict[str, Denoiser]) -> None:
     y, x = np.mgrid[:96, :96]
     clean = 100 + 400 * np.exp(-((x - 48) ** 2 + (y - 48) ** 2) / 400.0)
     noisy = np.rint(clean + np.random.default_rng(3).normal(0, 25, clean.shape)).astype(np.uint16)
@@ -141,9 +141,9 @@ def test_narrow_pictures_come_out_alike_in_half_precision(name: str) -> None:
     for side in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17):
         for part in (picture[:, :side], picture[:side], picture[:side, :side]):
             part = np.ascontiguousarray(part)
-            first, second = (half.restore(part, 8.0)[0] for _ in range(2))
+            first, second = (half.runner.run(part, level=NoiseLevel.gaussian(8.0))[0] for _ in range(2))
             np.testing.assert_array_equal(first, second)
-            assert np.abs(first - full.restore(part, 8.0)[0]).max() < 0.06
+            assert np.abs(first - full.runner.run(part, level=NoiseLevel.gaussian(8.0))[0]).max() < 0.06
 
 
 def test_fine_noise_in_a_wide_range_is_restored_in_float32(smooth: Smooth) -> None:
@@ -151,10 +151,10 @@ def test_fine_noise_in_a_wide_range_is_restored_in_float32(smooth: Smooth) -> No
     bf16 = restore.load("denoise-gray", device="cpu", precision="bf16")
     clean = smooth(128, 128) * 4000 - 1000
     noisy = clean + np.random.default_rng(5).normal(0, 8, clean.shape)
-    restored, trace = bf16.restore(((noisy - 100) / 400).astype(np.float32))
+    restored, trace = bf16.denoise(((noisy - 100) / 400).astype(np.float32))
     assert trace.precision == "fp32"
     assert np.sqrt(np.mean((restored * 400 + 100 - clean) ** 2)) < 0.6 * 8
-    loud, trace = bf16.restore(((clean + 10 * (noisy - clean) - 100) / 400).astype(np.float32))
+    loud, trace = bf16.denoise(((clean + 10 * (noisy - clean) - 100) / 400).astype(np.float32))
     assert trace.precision == "bf16"
     assert np.sqrt(np.mean((loud * 400 + 100 - clean) ** 2)) < 0.3 * 80
 
@@ -213,5 +213,5 @@ def test_a_residual_that_is_no_noise_is_suspicious(smooth: Smooth) -> None:
 
 def test_a_float32_runtime_stays_in_float32(smooth: Smooth) -> None:
     restorer = restore.load("denoise-gray", device="cpu", precision="fp32")
-    assert restorer.place == Runtime(torch.device("cpu"), torch.float32)
-    assert restorer.restore(smooth(64, 64) * 4000, 1.0)[1].precision == "fp32"
+    assert restorer.runtime == Runtime(torch.device("cpu"), torch.float32)
+    assert restorer.denoise(smooth(64, 64) * 4000, 1.0)[1].precision == "fp32"

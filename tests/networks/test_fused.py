@@ -27,14 +27,14 @@ def test_it_equals_the_layers_one_after_the_other(bias: bool, dtype: torch.dtype
     torch.testing.assert_close(made, expected, atol=0.03 if dtype == torch.bfloat16 else 1e-5, rtol=0.01)
     other = torch.randn(2, 8, 13, 17).to(dtype).contiguous(memory_format=layout)
     with torch.inference_mode():
-        more, sum_ = fused.added(x, first, other), first(x) + other
+        more, sum_ = fused.conv_add(x, first, other), first(x) + other
     torch.testing.assert_close(more, sum_, atol=0.03 if dtype == torch.bfloat16 else 1e-5, rtol=0.01)
     assert torch.equal(x, kept)
     assert made.is_contiguous(memory_format=layout)
     with torch.inference_mode():
-        over, spent = fused.residual(x.clone(), first, second, spent=True), fused.added(x, first, other.clone(), spent=True)
-        alias = fused.added(x, first, x, spent=True), first(kept) + kept
-    torch.testing.assert_close((over, spent), (made, more), atol=0.03, rtol=0.01)
+        over, added = fused.residual(x.clone(), first, second, inplace=True), fused.conv_add(x, first, other.clone(), inplace=True)
+        alias = fused.conv_add(x, first, x, inplace=True), first(kept) + kept
+    torch.testing.assert_close((over, added), (made, more), atol=0.03, rtol=0.01)
     torch.testing.assert_close(*alias, atol=0.03, rtol=0.01)
     assert torch.equal(x, kept)
 
@@ -59,7 +59,7 @@ def test_a_stack_leaves_its_input_alone_unless_that_is_spent(dtype: torch.dtype)
         torch.testing.assert_close(made, expected, atol=0.1, rtol=0.02)
         over = stack(x, True)
     torch.testing.assert_close(over, expected, atol=0.1, rtol=0.02)
-    assert (over.data_ptr() == x.data_ptr()) == (dtype == torch.bfloat16 and fused._works())
+    assert (over.data_ptr() == x.data_ptr()) == (dtype == torch.bfloat16 and fused._operators_work())
 
 
 def test_gradients_take_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,12 +75,12 @@ def test_without_the_operators_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) 
         raise AttributeError("no such operator")
 
     monkeypatch.setattr(fused, "_fused", absent)
-    fused._works.cache_clear()
+    fused._operators_work.cache_clear()
     try:
         first, second = (layer.bfloat16().to(memory_format=torch.channels_last) for layer in _block(False))
         x = torch.randn(1, 8, 9, 9).bfloat16().contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             torch.testing.assert_close(fused.residual(x, first, second), x + second(F.relu(first(x))))
-        assert not fused._works()
+        assert not fused._operators_work()
     finally:
-        fused._works.cache_clear()
+        fused._operators_work.cache_clear()

@@ -12,11 +12,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from restore import networks, weights
-from restore.inference.restorer import Restorer
+from restore.images.noise import NoiseLevel
+from restore.inference.loading import runner_of
 from restore.networks import NETWORKS
-from restore.networks.adapt import transfer
-from restore.networks.mirrored import MirroredConv2d, _Mirrored
-from restore.networks.resnet import ResnetGenerator
+from restore.networks.reflect_padding import ReflectConv2d, _ReflectPad
+from restore.networks.resnet import ResnetConfig, ResnetGenerator
+from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime
 
 Make = Callable[..., torch.nn.Module]
@@ -25,13 +26,13 @@ every_network = pytest.mark.parametrize("name", sorted(NETWORKS))
 
 def _inputs(network: torch.nn.Module, side: int = 32) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    channels, conditions = int(network.channels), int(network.condition_channels)
+    channels, conditions = network.spec.channels, len(network.spec.conditions)
     inputs = [torch.rand(2, channels, side, side, generator=generator)]
     return inputs + ([0.1 * torch.rand(2, conditions, side, side, generator=generator)] if conditions else [])
 
 
 def _scale(network: torch.nn.Module) -> int:
-    return int(getattr(network, "scale", 1))
+    return network.spec.scale
 
 
 @every_network
@@ -47,9 +48,8 @@ def test_the_correction_has_the_pictures_shape(tiny: Make, name: str, channels: 
 def test_odd_sizes_keep_their_shape(tiny: Make, fp32: Runtime, name: str, height: int, width: int) -> None:
     picture = np.random.default_rng(0).random((height, width, 1), np.float32)
     network = tiny(name)
-    restorer = Restorer(network, place=fp32)
-    told = {"mask": picture[:, :, 0] > 0.7} if restorer.takes_mask else {"noise_level": 25.0}
-    restored, _ = restorer.restore(picture, **told)
+    mask = picture[:, :, 0] > 0.7 if network.spec.takes_mask else None
+    restored, _ = runner_of(network, {"runtime": fp32}).run(picture, level=NoiseLevel.gaussian(25.0), mask=mask)
     assert restored.shape == (_scale(network) * height, _scale(network) * width, 1)
     assert np.isfinite(restored).all()
 
@@ -79,11 +79,11 @@ def test_saved_and_loaded_it_answers_the_same(tiny: Make, name: str, tmp_path: P
 @every_network
 def test_one_pixel_reaches_no_further_than_the_receptive_field(tiny: Make, name: str) -> None:
     network = tiny(name)
-    reach, multiple = int(network.receptive_field), int(network.multiple)
+    reach, multiple = network.spec.receptive_field, network.spec.multiple
     side = -(-(2 * reach + 3 * multiple) // multiple) * multiple
     picture = torch.rand(1, 1, side, side, requires_grad=True)
     middle = side // 2
-    inputs = [picture, torch.full((1, 1, side, side), 0.1)][: 1 + int(network.condition_channels > 0)]
+    inputs = [picture, torch.full((1, 1, side, side), 0.1)][: 1 + len(network.spec.conditions)]
     network(*inputs)[0, 0, _scale(network) * middle, _scale(network) * middle].backward()
     assert picture.grad is not None
     touched = picture.grad[0, 0].nonzero()
@@ -94,7 +94,7 @@ def test_one_pixel_reaches_no_further_than_the_receptive_field(tiny: Make, name:
 @pytest.mark.parametrize("unshuffle", [1, 2, 4])
 def test_the_unet_works_at_a_fraction_of_the_resolution(unshuffle: int) -> None:
     network = networks.build("unet", channels=3, widths=(8, 12), blocks=(1, 1), unshuffle=unshuffle)
-    assert network.multiple == 2 * unshuffle
+    assert network.spec.multiple == 2 * unshuffle
     picture, noise = torch.rand(1, 3, 24, 40), torch.rand(1, 1, 24, 40)
     hidden = []
     network.head.register_forward_hook(lambda module, inputs, output: hidden.append(output.shape[-2:]))
@@ -132,7 +132,7 @@ def test_unusable_settings_are_a_value_error(settings: dict[str, object]) -> Non
 def test_a_residual_translator_begins_near_the_identity() -> None:
     torch.manual_seed(0)
     picture = torch.rand(1, 3, 32, 32)
-    changes = [ResnetGenerator(width=8, blocks=1, residual=residual)(picture).abs().mean() for residual in (False, True)]
+    changes = [ResnetGenerator(ResnetConfig(width=8, blocks=1, residual=residual))(picture).abs().mean() for residual in (False, True)]
     assert changes[1] < 0.3 * changes[0]
 
 
@@ -168,7 +168,7 @@ def test_a_translator_without_normalisations_keeps_the_signals_size(upsample: st
 
 
 def test_a_residual_translator_stays_within_black_and_white() -> None:
-    network = ResnetGenerator(width=8, blocks=1, residual=True)
+    network = ResnetGenerator(ResnetConfig(width=8, blocks=1, residual=True))
     picture = torch.rand(1, 3, 32, 32)
     for push in (-100.0, 100.0):
         torch.nn.init.constant_(network.tail.bias, push)
@@ -182,7 +182,7 @@ def test_a_residual_translator_stays_within_black_and_white() -> None:
 def test_a_translating_unet_sees_no_further_than_it_tells(upsample: str, refine: int) -> None:
     torch.manual_seed(0)
     network = networks.build("pix2pix_unet", width=4, levels=2, norm="none", upsample=upsample, refine=refine).eval()
-    reach, side = network.receptive_field, 96
+    reach, side = network.spec.receptive_field, 96
     assert side > 2 * reach
     picture = torch.rand(1, 3, side, side)
     changed = picture.clone()
@@ -203,7 +203,7 @@ def test_a_gpus_mirroring_is_torchs_own_and_keeps_the_layout(device: str, memory
     wanted = F.pad(given, (side,) * 4, mode="reflect")
     weight = torch.randn_like(wanted).contiguous(memory_format=memory_format)
     slopes = []
-    for mirror in (lambda x: F.pad(x, (side,) * 4, mode="reflect"), lambda x: _Mirrored.apply(x, side)):
+    for mirror in (lambda x: F.pad(x, (side,) * 4, mode="reflect"), lambda x: _ReflectPad.apply(x, side)):
         x = given.clone(memory_format=torch.preserve_format).requires_grad_()
         made = mirror(x)
         slopes += torch.autograd.grad((made * weight).sum(), x)
@@ -215,7 +215,7 @@ def test_a_gpus_mirroring_is_torchs_own_and_keeps_the_layout(device: str, memory
 @pytest.mark.parametrize("size", [3, 7])
 def test_a_mirrored_convolution_is_torchs_own_without_the_detour(size: int) -> None:
     torch.manual_seed(0)
-    ours, theirs = MirroredConv2d(4, 6, size), nn.Conv2d(4, 6, size, padding=size // 2, padding_mode="reflect")
+    ours, theirs = ReflectConv2d(4, 6, size), nn.Conv2d(4, 6, size, padding=size // 2, padding_mode="reflect")
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 4, 9, 11).contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(ours(x), theirs(x))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from restore.networks.normalisation import MOST_APART, InstanceNorm, PixelNorm
+from restore.networks.normalisation import MOST_SEPARATE, InstanceNorm, PixelNorm
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -27,7 +27,7 @@ def test_our_instance_normalisation_is_pytorchs_and_keeps_the_layout(
     tolerance = 1e-5 if dtype == torch.float32 else 0.05
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance * 10)
-    assert results[0][0].is_contiguous(memory_format=memory_format) or batch > MOST_APART[device]
+    assert results[0][0].is_contiguous(memory_format=memory_format) or batch > MOST_SEPARATE[device]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from batch_works import Inverse, looping
+from batch_steps import Inverse, looping
 
 from restore import images
 from restore.images import decoding
@@ -40,12 +40,12 @@ def _kill_at(count: int, out: str) -> None:
 class Tiles(Inverse):
     """A picture that takes a minute, in steps as short as a tile."""
 
-    def restore(self, frame: Any, picture: Any) -> Any:
-        if "slow" in picture.path.name:
+    def __call__(self, image: Any, analysis: Any = None, sidecars: Any = None) -> Any:
+        if "slow" in image.info.path.name:
             print("in the network", flush=True)
             for _ in range(1200):
                 time.sleep(0.05)
-        return super().restore(frame, picture)
+        return super().__call__(image)
 
 
 def _slow_save(real: Any) -> Any:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from batch_works import Identity, Inverse, folder, picture, results, tree
+from batch_steps import Identity, Inverse, folder, picture, results, tree
 from PIL import Image
 
-from restore.pipeline import batch
+from restore.pipeline import batch, threaded
 from restore.pipeline.batch import BatchOptions, Event, run
 from restore.pipeline.report import Report, merged
 
@@ -43,8 +43,8 @@ def test_every_frame_goes_through(tmp_path: Path) -> None:
     source = tmp_path / "pages.tif"
     frames[0].save(source, save_all=True, append_images=frames[1:])
     report = run(Inverse(), [source], tmp_path / "out")
-    assert report.rows[0].error == ""
-    assert report.rows[0].frames == 5
+    assert report.records[0].error == ""
+    assert report.records[0].frames == 5
     with Image.open(tmp_path / "out/pages.tif") as image:
         assert image.n_frames == 5
         for index in range(5):
@@ -91,7 +91,7 @@ def test_a_foreign_file_is_replaced_only_when_asked(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.png").write_text("precious")
     report = run(Inverse(), [source], tmp_path / "out")
-    assert "--overwrite" in report.rows[0].error
+    assert "--overwrite" in report.records[0].error
     assert (tmp_path / "out/a.png").read_text() == "precious"
     assert run(Inverse(), [source], tmp_path / "out", BatchOptions(overwrite=True)).done == 1
 
@@ -99,7 +99,7 @@ def test_a_foreign_file_is_replaced_only_when_asked(tmp_path: Path) -> None:
 def test_format_changes_suffix_and_content(tmp_path: Path) -> None:
     folder(tmp_path / "in", 2)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(format="TIF"))
-    assert [row.error for row in report.rows] == ["", ""]
+    assert [row.error for row in report.records] == ["", ""]
     assert results(tmp_path / "out") == {"000.tif", "001.tif"}
     with Image.open(tmp_path / "out/000.tif") as image:
         assert image.format == "TIFF"
@@ -151,7 +151,7 @@ def test_report_rows_and_events(tmp_path: Path) -> None:
     options = BatchOptions(report=tmp_path / "logs/report.jsonl")
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", options, events.append)
     lines = [json.loads(line) for line in (tmp_path / "logs/report.jsonl").read_text().splitlines()]
-    assert lines == [row.as_dict() for row in report.rows]
+    assert lines == [row.as_dict() for row in report.records]
     assert [line["status"] for line in lines] == ["done", "done", "failed", "done"]
     assert lines[0] | {"seconds": None} == {
         "input": str(tmp_path / "in/000.png"), "output": str(tmp_path / "out/000.png"), "status": "done", "error": None,
@@ -163,7 +163,7 @@ def test_report_rows_and_events(tmp_path: Path) -> None:
     assert "bad.png" in lines[2]["error"]
     assert report.ignored == 1
     assert [(event.kind, event.index, event.total) for event in events] == [
-        ("plan", 0, 4), ("row", 1, 4), ("row", 2, 4), ("row", 3, 4), ("row", 4, 4),
+        ("plan", 0, 4), ("record", 1, 4), ("record", 2, 4), ("record", 3, 4), ("record", 4, 4),
     ]  # fmt: skip
 
 
@@ -178,39 +178,48 @@ def test_pictures_in_flight_stay_bounded(tmp_path: Path, monkeypatch: pytest.Mon
     """With a limit of two pictures no more than two are between opening and writing, a larger one is alone."""
     folder(tmp_path / "in", 8, (12, 17))
     picture(tmp_path / "in/005x.png", 50, (40, 40))
-    monkeypatch.setattr("restore.pipeline.item.SMALLEST", 1)
-    monkeypatch.setattr(batch, "SAMPLES_IN_FLIGHT", 2 * 12 * 17)
+    monkeypatch.setattr("restore.pipeline.threaded.SMALLEST", 1)
+    monkeypatch.setattr(threaded, "SAMPLES_IN_FLIGHT", 2 * 12 * 17)
     inside: list[int] = []
-    real = batch.MemoryLimiter
+    real = threaded.MemoryLimiter
 
     class Watched(real):  # type: ignore[misc, valid-type]
         def _admit(self) -> None:
             super()._admit()
             inside.append(self._inside)
 
-    monkeypatch.setattr(batch, "MemoryLimiter", Watched)
+    monkeypatch.setattr(threaded, "MemoryLimiter", Watched)
     report = run(Inverse(0.002), [tmp_path / "in"], tmp_path / "out", BatchOptions(workers=workers))
     assert report.done == 9
     assert set(inside) <= {0, 12 * 17, 2 * 12 * 17, 40 * 40}
     assert inside[-1] == 0
 
 
-def test_results_do_not_depend_on_the_number_of_helpers(tmp_path: Path) -> None:
+def test_results_do_not_depend_on_the_executor_or_the_number_of_helpers(tmp_path: Path) -> None:
     folder(tmp_path / "in", 12)
-    for workers in (1, 5):
-        run(Inverse(), [tmp_path / "in"], tmp_path / str(workers), BatchOptions(workers=workers))
-    assert tree(tmp_path / "1") == tree(tmp_path / "5")
+    (tmp_path / "in/bad.png").write_bytes(b"no picture")
+    reports = []
+    for name, workers in (("threaded", 1), ("threaded", 5), ("serial", 1)):
+        out = tmp_path / f"{name}{workers}"
+        reports.append(run(Inverse(), [tmp_path / "in"], out, BatchOptions(workers=workers, executor=name)))
+    assert tree(tmp_path / "threaded1") == tree(tmp_path / "threaded5") == tree(tmp_path / "serial1")
+    assert len({tuple((record.input, record.status, record.error) for record in report.records) for report in reports}) == 1
+
+
+def test_an_unknown_executor_is_refused() -> None:
+    with pytest.raises(ValueError, match="threaded"):
+        BatchOptions(executor="cluster")
 
 
 def test_sums() -> None:
     report = Report(wall=2.0)
-    report.rows = [batch.Row(Path("a"), Path("b"), "done", {"decode": 1.0, "network": 1.5, "encode": 0.5})] * 2
+    report.records = [batch.Record(Path("a"), Path("b"), "done", {"decode": 1.0, "network": 1.5, "encode": 0.5})] * 2
     assert report.images_per_second == 1.0
-    assert report.network_share == 1.0
+    assert report.network_fraction == 1.0
     assert report.seconds == {"decode": 2.0, "network": 3.0, "encode": 1.0}
 
 
-def test_facts_of_frames_merge() -> None:
-    facts: list[dict[str, Any]] = [{"tile": 64, "noise": 1.0}, {"tile": 64, "noise": 2.0}]
-    assert merged(facts) == {"tile": 64, "noise": [1.0, 2.0]}
+def test_stats_of_frames_merge() -> None:
+    stats: list[dict[str, Any]] = [{"tile": 64, "noise": 1.0}, {"tile": 64, "noise": 2.0}]
+    assert merged(stats) == {"tile": 64, "noise": [1.0, 2.0]}
     assert merged([{"tile": 64}]) == {"tile": 64}

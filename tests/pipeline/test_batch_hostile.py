@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from batch_works import Inverse, folder, looping, picture, results
-from PIL import Image
+from batch_steps import Inverse, folder, looping, picture, results
+from PIL import Image as Pillow
 
-from restore.images import Frame, Picture, decoding, png_chunks, webp
+from restore.images import decoding
+from restore.images.codecs import webp
+from restore.images.codecs.png import chunks
 from restore.pipeline.batch import run
+from restore.pipeline.step import Image, Result, Sidecars
 
 
 def _webp(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(1).integers(0, 256, (12, 17, 3), dtype=np.uint8)).save(path, lossless=True)
+    Pillow.fromarray(np.random.default_rng(1).integers(0, 256, (12, 17, 3), dtype=np.uint8)).save(path, lossless=True)
     return path
 
 
@@ -27,7 +30,7 @@ def test_a_decoder_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(decoding, "SECONDS", 1.0)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == (4, 1)
-    (row,) = (row for row in report.rows if row.status == "failed")
+    (row,) = (row for row in report.records if row.status == "failed")
     assert row.input.name == "000.webp" and "still busy after 1 s" in row.error
 
 
@@ -38,11 +41,11 @@ class Starving(Inverse):
         super().__init__()
         self.times, self.error = times, error
 
-    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
-        if "big" in picture.path.name and self.times:
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        if "big" in image.info.path.name and self.times:
             self.times -= 1
             raise self.error
-        return super().restore(frame, picture)
+        return super().__call__(image)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
@@ -62,7 +65,7 @@ def test_memory_that_runs_out_for_good_costs_one_picture(tmp_path: Path) -> None
     picture(tmp_path / "in/001-big.png", 7)
     report = run(Starving(99, MemoryError()), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == (6, 1)
-    assert [row.error for row in report.rows if row.error] == ["not enough memory"]
+    assert [row.error for row in report.records if row.error] == ["not enough memory"]
 
 
 @pytest.mark.parametrize("times", [1, 99])
@@ -81,24 +84,24 @@ def test_memory_that_runs_out_while_decoding(times: int, tmp_path: Path, monkeyp
     monkeypatch.setattr(decoding, "call", call)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == ((4, 0) if times == 1 else (3, 1))
-    errors = [row.error for row in report.rows if row.error]
+    errors = [row.error for row in report.records if row.error]
     assert errors == ([] if times == 1 else ["not enough memory: decoding it takes more than 256 MB"])
 
 
 def test_a_picture_larger_than_the_free_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder(tmp_path / "in", 3)
     picture(tmp_path / "in/big.png", 7, (40, 50))
-    monkeypatch.setattr("restore.pipeline.item.free_memory", lambda: 4 * 12 * 17)
+    monkeypatch.setattr("restore.pipeline.process.free_memory", lambda: 4 * 12 * 17)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == (3, 1)
-    assert "not enough memory: it takes 0 MB" in next(row.error for row in report.rows if row.error)
+    assert "not enough memory: it takes 0 MB" in next(row.error for row in report.records if row.error)
 
 
 def test_a_result_that_cannot_be_read_again_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder(tmp_path / "in", 3)
-    real = png_chunks.encoded_idat
-    monkeypatch.setattr(png_chunks, "encoded_idat", lambda samples, depth, level: real(samples, depth, level)[:-20])
+    real = chunks.encoded_idat
+    monkeypatch.setattr(chunks, "encoded_idat", lambda samples, depth, level: real(samples, depth, level)[:-20])
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == (0, 3)
-    assert all("its result cannot be read again, and was not kept" in row.error for row in report.rows)
+    assert all("its result cannot be read again, and was not kept" in row.error for row in report.records)
     assert not results(tmp_path / "out")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from batch_works import Inverse, folder, picture
-from PIL import Image
+from batch_steps import Inverse, folder, picture
+from PIL import Image as Pillow
 
-from restore.images import Frame, Picture
-from restore.pipeline import batch, contact_sheet
+from restore.pipeline import contact_sheet, threaded
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.concurrency import BoundedQueue, MemoryLimiter, Stopped, Workers
+from restore.pipeline.step import Image, Result, Sidecars
 
 
 def test_the_gate_lets_in_by_ticket_and_size() -> None:
@@ -48,20 +47,20 @@ class Opened(Inverse):
         super().__init__()
         self.count, self.patience, self.decoded, self.ahead = count, patience, threading.Semaphore(0), list[bool]()
 
-    def look(self, frame: Frame, picture: Picture) -> None:
+    def analyse(self, image: Image) -> None:
         self.decoded.release()
 
-    def restore(self, frame: Frame, picture: Picture) -> tuple[np.ndarray, dict[str, Any]]:
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         if not self.ahead:
             self.ahead = [self.decoded.acquire(timeout=self.patience) for _ in range(self.count)]
-        return super().restore(frame, picture)
+        return super().__call__(image)
 
 
 def test_small_files_are_opened_far_ahead_and_large_ones_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = Opened(6, 60), Opened(6, 0.5)
     run(small, [folder(tmp_path / "in", 12)], tmp_path / "small", BatchOptions(workers=1))
     assert all(small.ahead)
-    monkeypatch.setattr(batch, "SMALL_FILES", 0)
+    monkeypatch.setattr(threaded, "SMALL_FILES", 0)
     run(large, [tmp_path / "in"], tmp_path / "large", BatchOptions(workers=1))
     assert large.ahead[:2] == [True, True]
     assert not any(large.ahead[3:])
@@ -132,7 +131,7 @@ def test_the_preview_shows_up_to_twelve_pictures(tmp_path: Path) -> None:
     (tmp_path / "in/bad.png").write_text("no picture")
     sheet = tmp_path / "looks/preview.png"
     run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(preview=sheet))
-    with Image.open(sheet) as image:
+    with Pillow.open(sheet) as image:
         assert image.size == (4 * 256 + 5 * 8, 44 + 12 * (256 + 18 + 8) + 8)
     assert [path.name for path in sheet.parent.iterdir()] == ["preview.png"]
     first = sheet.read_bytes()
@@ -143,7 +142,7 @@ def test_the_preview_shows_up_to_twelve_pictures(tmp_path: Path) -> None:
 def test_a_preview_that_cannot_be_made_is_a_note(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_text("no picture")
     report = run(Inverse(), [tmp_path / "bad.png"], tmp_path / "out", BatchOptions(preview=tmp_path / "p.png"))
-    assert report.notes == ["no preview: there is no result to show"]
+    assert report.remarks == ["no preview: there is no result to show"]
     (tmp_path / "file").write_text("")
     source = picture(tmp_path / "good.png")
     report = run(Inverse(), [source], tmp_path / "out", BatchOptions(preview=tmp_path / "file/p.png"))

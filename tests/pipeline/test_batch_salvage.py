@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from batch_works import Identity, Inverse, results
+from batch_steps import Identity, Inverse, results
 from PIL import Image
 
 from restore import images
@@ -32,10 +32,10 @@ def tree(tmp_path: Path) -> Path:
 
 def test_what_breaks_off_fails_by_default(tree: Path, tmp_path: Path) -> None:
     report = run(Inverse(), [tree], tmp_path / "out")
-    failed = {row.input.name: row.error or "" for row in report.rows if row.status == "failed"}
+    failed = {row.input.name: row.error or "" for row in report.records if row.status == "failed"}
     assert failed.keys() == {"cut.png", "cut.jpg", "cut.tif"}
     assert all("--salvage" in error and "% of its rows are missing" in error for error in failed.values())
-    told = {row.input.name: row.warnings for row in report.rows if row.status == "done" and row.warnings}
+    told = {row.input.name: row.warnings for row in report.records if row.status == "done" and row.warnings}
     assert told.keys() == {"end.png", "end.jpg"}
 
 

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from batch_works import Inverse, folder, picture, results, tree
+from batch_steps import Inverse, folder, picture, results, tree
 
 from restore.pipeline.batch import Interrupted, run
 
@@ -100,10 +101,10 @@ def test_what_was_done_before_the_stop_is_in_the_report(tmp_path: Path) -> None:
     folder(tmp_path / "in", 6)
 
     class Stops(Inverse):
-        def restore(self, frame, picture):  # type: ignore[no-untyped-def]
+        def __call__(self, image: Any, analysis: Any = None, sidecars: Any = None) -> Any:
             if len(self.seen) == 3:
                 raise KeyboardInterrupt
-            return super().restore(frame, picture)
+            return super().__call__(image)
 
     with pytest.raises(Interrupted) as stop:
         run(Stops(), [tmp_path / "in"], tmp_path / "out")

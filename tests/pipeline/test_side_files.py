@@ -8,7 +8,7 @@ from typing import Any
 
 import pydicom
 import pytest
-from batch_works import Identity, folder, picture, results
+from batch_steps import Identity, folder, picture, results
 from pydicom.data import get_testdata_file
 
 from restore import images
@@ -65,8 +65,8 @@ def test_a_result_that_cannot_be_written_names_its_file(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(images.Picture, "save", full)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.status for row in report.rows] == ["done", "failed"]
-    assert report.rows[1].error == f"no space left on device: {tmp_path / 'out/001.png'}"
+    assert [row.status for row in report.records] == ["done", "failed"]
+    assert report.records[1].error == f"no space left on device: {tmp_path / 'out/001.png'}"
 
 
 def test_a_studys_objects_without_pictures_are_counted_by_kind(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_studys_objects_without_pictures_are_counted_by_kind(tmp_path: Path) -
     report = run(Identity(), [tmp_path / "study"], tmp_path / "out")
     assert (report.done, report.failed, report.ignored) == (1, 0, 1)
     assert report.objects == {"DICOMDIR": 1, "RTPLAN": 1, "RTSTRUCT": 1, "SR": 2}
-    assert report.told_objects == "5 DICOM objects without pictures (2 SR, 1 DICOMDIR, 1 RTPLAN, 1 RTSTRUCT)"
+    assert report.objects_in_words == "5 DICOM objects without pictures (2 SR, 1 DICOMDIR, 1 RTPLAN, 1 RTSTRUCT)"
     assert report.summary()["ignored_dicom"] == report.objects
     named = run(Identity(), [tmp_path / "study/reportsi.dcm"], tmp_path / "named")
     assert (named.failed, named.objects) == (1, {})
@@ -92,7 +92,7 @@ def test_dicom_files_of_odd_names_are_restored_under_them(tmp_path: Path) -> Non
     del ds.file_meta
     pydicom.dcmwrite(tmp_path / "in/IM000010", ds, implicit_vr=True, little_endian=True, enforce_file_format=False)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.error for row in report.rows] == [""] * 6
+    assert [row.error for row in report.records] == [""] * 6
     assert results(tmp_path / "out") == {*names, "IM000010"}
     assert report.ignored == 0
 
@@ -105,7 +105,7 @@ def test_pictures_of_other_formats_get_their_line(tmp_path: Path) -> None:
     (tmp_path / "in/DSC_1.NEF").write_bytes(b"MM\0*" + bytes(300))
     (tmp_path / "in/notes.txt").write_text("no picture")
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    told = {row.input.name: (row.status, row.error) for row in report.rows}
+    told = {row.input.name: (row.status, row.error) for row in report.records}
     assert {name: status for name, (status, _) in told.items()} == {
         "DSC_1.NEF": "failed", "IMG_1.HEIC": "failed", "odd": "done", "scan.gif": "failed", "shown.jpg": "done",
     }  # fmt: skip

@@ -68,7 +68,7 @@ def test_no_colour_exceeds_its_alpha(
         Image.fromarray(mask).save(tmp_path / "mask.png")
         options = {"masks": tmp_path / "mask.png"}
     report = restore.run(task, source, tmp_path / "out", weights=networks[task], options=options, precision="fp32")
-    (row,) = report.rows
+    (row,) = report.records
     assert not row.error and row.output is not None
     with tifffile.TiffFile(row.output) as file:
         assert file.pages[0].extrasamples == (1,)

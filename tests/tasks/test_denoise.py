@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image as Pillow
 
 from restore import images
 from restore import weights as weights_catalogue
-from restore.images import Frame, Picture
-from restore.inference.restorer import Restorer
+from restore.api import step
+from restore.inference.denoiser import Denoiser
 from restore.pipeline import batch
+from restore.pipeline.step import Image, ImageInfo
 from restore.runtime import Runtime
-from restore.tasks.denoise import COLOUR, GRAY, XRAY, Denoise, Seen
+from restore.tasks.denoise import COLOUR, GRAY, XRAY, Analysis, Denoise
+from restore.tasks.run_on import RunOn
 
 Smooth = Callable[..., np.ndarray]
 
@@ -30,20 +31,27 @@ def three(own_weights: Path, weights_file: Callable[..., Path], monkeypatch: pyt
     monkeypatch.setattr(weights_catalogue, "shipped_folder", lambda: own_weights)
     weights_file(own_weights / f"{GRAY}.safetensors", seed=0)
     weights_file(own_weights / f"{COLOUR}.safetensors", channels=3, seed=1)
-    weights_file(own_weights / f"{XRAY}.safetensors", seed=2, training={"noise": {"poisson_share": 0.9}})
+    weights_file(own_weights / f"{XRAY}.safetensors", seed=2, training={"noise": {"poisson_fraction": 0.9}})
     return own_weights
 
 
 @pytest.fixture
 def make(fp32: Runtime) -> Callable[..., Denoise]:
-    """Makes the work."""
-    return lambda weights=None, **options: Denoise(weights=weights, options=options, runtime=fp32)
+    """Makes the step."""
+    return lambda weights=None, **options: step("denoise", weights=weights, options=options, run_on=RunOn(fp32))
 
 
-def _restore(work: Denoise, shown: np.ndarray, radiograph: bool | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-    frame: Any = SimpleNamespace(shown=lambda: shown, valid=lambda: None)
-    picture: Any = SimpleNamespace(radiograph=radiograph)
-    return work.restore(frame, picture)
+def _restore(step: Denoise, pixels: np.ndarray, radiograph: bool | None = None) -> tuple[np.ndarray, Mapping[str, Any]]:
+    result = step(Image(pixels, info=ImageInfo(radiograph=radiograph)))
+    return result.pixels, result.stats
+
+
+def _views(step: Denoise, name: str) -> int:
+    return len(step._denoisers(name).runner.runner.views)
+
+
+def _warnings(step: Denoise, pixels: np.ndarray) -> tuple[str, ...]:
+    return step(Image(pixels, info=ImageInfo(radiograph=False))).warnings
 
 
 @pytest.mark.usefixtures("three")
@@ -82,9 +90,9 @@ def test_correlated_noise_is_warned_of_unless_there_is_next_to_none(make: Callab
     white = np.random.default_rng(0).normal(0, 1, (128, 128)).astype(np.float32)
     noise = cv2.GaussianBlur(white, (0, 0), 0.8)[:, :, None]
     clean = smooth(128, 128)
-    assert any("neighbouring pixels" in text for text in _restore(make(), clean + noise * np.float32(0.1), False)[1]["warnings"])
-    assert not _restore(make(), clean + noise * np.float32(0.001), False)[1]["warnings"]
-    assert not _restore(make(noise_level=20), clean + noise * np.float32(0.1), False)[1]["warnings"]
+    assert any("neighbouring pixels" in text for text in _warnings(make(), clean + noise * np.float32(0.1)))
+    assert not _warnings(make(), clean + noise * np.float32(0.001))
+    assert not _warnings(make(noise_level=20), clean + noise * np.float32(0.1))
 
 
 def test_chosen_weights_are_used_for_everything(
@@ -94,14 +102,14 @@ def test_chosen_weights_are_used_for_everything(
     for given in (COLOUR, str(path), path):
         restored, facts = _restore(make(given, noise_level=25.0), smooth(24, 24), True)
         assert facts["weights"] == COLOUR
-        expected = Restorer.load(path, place=fp32, ensemble=2).restore(smooth(24, 24), 25.0)[0]
+        expected = Denoiser.load(path, runtime=fp32, ensemble=2).denoise(smooth(24, 24), 25.0)[0]
         np.testing.assert_allclose(restored, expected, atol=1e-6)
 
 
 @pytest.mark.usefixtures("three")
 def test_photographs_get_two_views_and_x_rays_one(make: Callable[..., Denoise]) -> None:
-    assert [len(make().restorer(name).views) for name in (XRAY, GRAY, COLOUR)] == [1, 2, 2]
-    assert [len(make(ensemble=4).restorer(name).views) for name in (XRAY, GRAY, COLOUR)] == [4, 4, 4]
+    assert [_views(make(), name) for name in (XRAY, GRAY, COLOUR)] == [1, 2, 2]
+    assert [_views(make(ensemble=4), name) for name in (XRAY, GRAY, COLOUR)] == [4, 4, 4]
     with pytest.raises(ValueError, match="ensemble must be auto, 1, 2, 4 or 8"):
         make(ensemble=3)
 
@@ -140,23 +148,23 @@ def test_weights_of_another_task_are_refused(
 
 
 @pytest.mark.usefixtures("three")
-def test_a_batch_looks_at_a_picture_where_it_is_decoded_and_restores_it_the_same(
+def test_a_batch_analyses_a_picture_where_it_is_decoded_and_restores_it_the_same(
     make: Callable[..., Denoise], smooth: Smooth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "in" / "scan.png"
     path.parent.mkdir()
-    Image.fromarray((smooth(60, 70)[:, :, 0] * 255).astype(np.uint8)).save(path)
-    work, threads = make(), []
-    look = Denoise.look
+    Pillow.fromarray((smooth(60, 70)[:, :, 0] * 255).astype(np.uint8)).save(path)
+    step, threads = make(), []
+    analyse = Denoise.analyse
 
-    def watched(self: Denoise, frame: Frame, picture: Picture) -> Seen:
+    def watched(self: Denoise, image: Image) -> Analysis:
         threads.append(threading.current_thread())
-        return look(self, frame, picture)
+        return analyse(self, image)
 
-    monkeypatch.setattr(Denoise, "look", watched)
-    report = batch.run(work, [path.parent], tmp_path / "out", batch.BatchOptions())
-    assert report.rows[0].facts["weights"] == GRAY
+    monkeypatch.setattr(Denoise, "analyse", watched)
+    report = batch.run(step, [path.parent], tmp_path / "out", batch.BatchOptions())
+    assert report.records[0].stats["weights"] == GRAY
     assert [thread is threading.main_thread() for thread in threads] == [False]
-    picture = images.read(path)
-    restored, _ = work.restore(picture.frame(0), picture)
-    np.testing.assert_array_equal(images.read(tmp_path / "out" / "scan.png").frame(0).stored, picture.frame(0).back(restored))
+    frame = images.read(path).frame(0)
+    restored, _ = _restore(step, frame.normalized())
+    np.testing.assert_array_equal(images.read(tmp_path / "out" / "scan.png").frame(0).stored, frame.encode(restored))

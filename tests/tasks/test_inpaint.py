@@ -16,8 +16,10 @@ from pydicom.data import get_testdata_file
 
 import restore
 from restore import images, weights
+from restore.api import step
 from restore.runtime import Runtime
-from restore.tasks.inpaint import Inpaint, _colour
+from restore.tasks.inpaint import Inpaint, _color
+from restore.tasks.run_on import RunOn
 
 Make = Callable[..., torch.nn.Module]
 Smooth = Callable[..., np.ndarray]
@@ -77,7 +79,7 @@ def test_outside_the_mask_every_format_keeps_its_bits(filler: Path, tmp_path: Pa
         _save(source, _eight(smooth(*size, 1 if suffix == "pgm" else 3)), **({"lossless": True} if suffix == "webp" else {}))
     mask = _save(tmp_path / "mask.png", _hole(*size))
     report = _run(source, tmp_path / "out", filler, masks=mask)
-    assert not report.failed, report.rows[0].error
+    assert not report.failed, report.records[0].error
     changed = _changed(source, tmp_path / "out" / f"a.{suffix}")
     assert changed.any()
     assert not changed[_hole(*size) == 0].any()
@@ -90,11 +92,11 @@ def test_masks_are_found_by_relative_path_and_stem(filler: Path, tmp_path: Path,
         _save(tmp_path / "masks" / name, _hole() if name != "y/a.png" else _hole()[:, ::-1])
     (tmp_path / "masks" / "two.png.bmp").unlink()
     report = _run(tmp_path / "in", tmp_path / "out", filler, masks=tmp_path / "masks")
-    status = {row.input.relative_to(tmp_path / "in").as_posix(): (row.status, row.error) for row in report.rows}
+    status = {row.input.relative_to(tmp_path / "in").as_posix(): (row.status, row.error) for row in report.records}
     assert [status[name][0] for name in ("x/a.png", "y/a.png", "b[1].png")] == ["done"] * 3
     assert "no mask" in status["lost.png"][1]
     assert "more than one mask" in status["two.png"][1]
-    assert any("stray.png" in note for note in report.notes)
+    assert any("stray.png" in note for note in report.remarks)
     assert not _changed(tmp_path / "in/y/a.png", tmp_path / "out/y/a.png")[_hole()[:, ::-1] == 0].any()
 
 
@@ -104,7 +106,7 @@ def test_another_mask_is_another_result_and_the_same_is_done_already(filler: Pat
     statuses = []
     for content in (_hole(), _hole(), _hole()[::-1]):
         _save(mask, content)
-        statuses.append(_run(source, tmp_path / "out", filler, masks=mask).rows[0].status)
+        statuses.append(_run(source, tmp_path / "out", filler, masks=mask).records[0].status)
     assert statuses == ["done", "skipped", "done"]
     assert not _changed(source, tmp_path / "out/a.png")[_hole()[::-1] == 0].any()
 
@@ -123,13 +125,13 @@ def test_a_senseless_mask_is_one_line_and_the_others_go_on(
     _save(tmp_path / "masks/a.png", mask)
     _save(tmp_path / "masks/b.png", _hole() if not options else 255 - _hole())
     report = _run(tmp_path / "in", tmp_path / "out", filler, masks=tmp_path / "masks", **options)
-    bad, good = report.rows
+    bad, good = report.records
     assert (bad.status, good.status) == ("failed", "done")
     assert word in bad.error and "a.png" in bad.error
     assert not (tmp_path / "out/a.png").exists()
 
 
-def test_a_colour_is_filled_with_its_margin(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
+def test_a_color_is_filled_with_its_margin(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
     pixels = _eight(0.5 * smooth(40, 60, 3))
     pixels[10:20, 15:40] = (255, 4, 250)
     source = _save(tmp_path / "in/a.png", pixels)
@@ -149,7 +151,7 @@ def test_what_is_transparent_is_filled_and_becomes_opaque(filler: Path, tmp_path
     assert (made[:, :, 3] == 255).all()
     np.testing.assert_array_equal(made[_hole() == 0], pixels[_hole() == 0])
     opaque = _save(tmp_path / "in/b.png", pixels[:, :, :3].copy())
-    assert "no alpha" in _run(opaque, tmp_path / "out", filler, alpha=True).rows[0].error
+    assert "no alpha" in _run(opaque, tmp_path / "out", filler, alpha=True).records[0].error
 
 
 def test_found_masks_can_be_saved_and_given_back(filler: Path, tmp_path: Path) -> None:
@@ -160,7 +162,7 @@ def test_found_masks_can_be_saved_and_given_back(filler: Path, tmp_path: Path) -
         "inpaint", tmp_path / "in", tmp_path / "out", weights=filler, options={"scratches": True, "save_masks": tmp_path / "found"},
         precision="fp32",
     )  # fmt: skip
-    assert first.rows[0].facts["holes"] == 1
+    assert first.records[0].stats["holes"] == 1
     found = np.asarray(Image.open(tmp_path / "found/sub/a.png")) > 0
     assert found[30:170, 90:92].all() and found.mean() < 0.05
     _run(tmp_path / "in", tmp_path / "again", filler, masks=tmp_path / "found")
@@ -171,35 +173,35 @@ def test_found_masks_can_be_saved_and_given_back(filler: Path, tmp_path: Path) -
 def test_a_clean_picture_has_no_scratches_and_stays(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
     source = _save(tmp_path / "in/a.png", _eight(smooth(100, 120, 3)))
     report = _run(source, tmp_path / "out", filler, scratches=True)
-    assert report.rows[0].status == "done"
+    assert report.records[0].status == "done"
     assert (tmp_path / "out/a.png").read_bytes() == source.read_bytes()
 
 
 @pytest.mark.parametrize(
     ("options", "word"),
     [({}, "exactly one"), ({"alpha": True, "scratches": True}, "alpha and scratches"), ({"masks": "nowhere"}, "no such mask"),
-     ({"mask_color": "pink"}, "ff00ff"), ({"alpha": True, "method": "magic"}, "telea"), ({"alpha": True, "grow": -1}, "negative"),
+     ({"mask_color": "pink"}, "ff00ff"), ({"alpha": True, "method": "magic"}, "telea"), ({"alpha": True, "grow": -1}, "at least 0"),
      ({"alpha": True, "sensitivity": 2}, "sensitivity"), ({"alpha": True, "colour": 1}, "no option colour")],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_at_once(filler: Path, fp32: Runtime, options: dict[str, Any], word: str) -> None:
     with pytest.raises(ValueError, match=word):
-        Inpaint(weights=filler, options=options, runtime=fp32)
+        step("inpaint", weights=filler, options=options, run_on=RunOn(fp32))
 
 
 def test_a_method_of_opencvs_needs_no_weights(tmp_path: Path, smooth: Smooth) -> None:
     source, mask = _save(tmp_path / "in/a.png", _eight(smooth(40, 60, 3))), _save(tmp_path / "mask.png", _hole())
     report = restore.run("inpaint", source, tmp_path / "out", options={"masks": mask, "method": "telea"})
     assert not report.failed
-    assert report.rows[0].facts["method"] == "telea"
+    assert report.records[0].stats["method"] == "telea"
 
 
 def test_opencvs_methods_need_no_weights(fp32: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
-    Inpaint(weights=None, options={"alpha": True, "method": "telea"}, runtime=fp32)
+    step("inpaint", weights=None, options={"alpha": True, "method": "telea"}, run_on=RunOn(fp32))
     with pytest.raises(ValueError, match="inpaint"):
-        Inpaint(weights=None, options={"alpha": True}, runtime=fp32)
+        step("inpaint", weights=None, options={"alpha": True}, run_on=RunOn(fp32))
     with pytest.raises(ValueError, match="scratches"):
-        Inpaint(weights=None, options={"scratches": True, "method": "telea"}, runtime=fp32)
+        step("inpaint", weights=None, options={"scratches": True, "method": "telea"}, run_on=RunOn(fp32))
 
 
 def test_other_weights_called_scratches_are_not_taken_for_the_finder(
@@ -209,15 +211,15 @@ def test_other_weights_called_scratches_are_not_taken_for_the_finder(
     own.mkdir()
     (own / "scratches.safetensors").write_bytes(filler.read_bytes())
     monkeypatch.setenv("RESTORE_WEIGHTS", str(own))
-    finder = Inpaint(weights=filler, options={"scratches": True}, runtime=fp32).finder
-    assert finder is not None and finder.path.parent == weights.shipped_folder()
+    finder = step("inpaint", weights=filler, options={"scratches": True}, run_on=RunOn(fp32))
+    assert isinstance(finder, Inpaint) and finder.detector is not None and finder.detector.path.parent == weights.shipped_folder()
     monkeypatch.setattr(weights, "shipped_folder", lambda: own)  # even there
     with pytest.raises(ValueError, match="another name"):
-        Inpaint(weights=filler, options={"scratches": True}, runtime=fp32)
+        step("inpaint", weights=filler, options={"scratches": True}, run_on=RunOn(fp32))
 
 
-def test_colours_are_read_as_on_the_web() -> None:
-    np.testing.assert_allclose(_colour("#ff8000"), [1, 128 / 255, 0], atol=1e-6)
+def test_colors_are_read_as_on_the_web() -> None:
+    np.testing.assert_allclose(_color("#ff8000"), [1, 128 / 255, 0], atol=1e-6)
 
 
 def test_it_learns_and_is_used_by_name(tmp_path: Path, photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +234,7 @@ def test_it_learns_and_is_used_by_name(tmp_path: Path, photos: Callable[..., Pat
     assert weights.entry(run.weights).recipe["task"] == "inpaint"
     _save(tmp_path / "mask.png", _hole(*images.read(next((tmp_path / "photos").iterdir())).size))
     report = restore.run("inpaint", tmp_path / "photos", tmp_path / "out", weights="mine", options={"masks": tmp_path / "mask.png"})
-    assert {row.status for row in report.rows} == {"done"}, [row.error for row in report.rows]
+    assert {row.status for row in report.records} == {"done"}, [row.error for row in report.records]
 
 
 def _rgb(seed: int, *holes: tuple[slice, slice]) -> np.ndarray:
@@ -269,14 +271,14 @@ def test_every_saved_mask_has_its_own_file_and_is_found_again(tmp_path: Path, na
         "inpaint", tmp_path / "in", tmp_path / "out",
         options={"mask_color": "#ff00ff", "mask_tolerance": 0, "save_masks": tmp_path / "masks", **telea},
     )  # fmt: skip
-    assert [row.error for row in report.rows] == ["", "", ""]
+    assert [row.error for row in report.records] == ["", "", ""]
     files = [path for path in (tmp_path / "masks").rglob("*") if path.is_file()]
     assert len(files) == 3
     assert sorted(images.read(path).frames for path in files) == [1, 1, 3]
     again = restore.run("inpaint", tmp_path / "in", tmp_path / "again", options={"masks": tmp_path / "masks", **telea})
-    assert [(row.error, row.status) for row in again.rows] == [("", "done")] * 3
-    assert not again.notes
-    for row, other in zip(report.rows, again.rows, strict=True):
+    assert [(row.error, row.status) for row in again.records] == [("", "done")] * 3
+    assert not again.remarks
+    for row, other in zip(report.records, again.records, strict=True):
         assert row.output is not None and other.output is not None
         assert row.output.read_bytes() == other.output.read_bytes()
         assert row.output.read_bytes() != row.input.read_bytes()
@@ -294,7 +296,7 @@ def test_masks_of_one_page_serve_all_and_of_other_numbers_none(tmp_path: Path) -
     reports = [
         restore.run("inpaint", source, tmp_path / path.stem, options={"masks": path, "method": "telea"}) for path in (one, three, empty)
     ]
-    errors = [report.rows[0].error for report in reports]
+    errors = [report.records[0].error for report in reports]
     assert errors[0] == ""
     assert "3 pages, the picture 2" in errors[1]
     assert "marks nothing" in errors[2]

@@ -13,7 +13,7 @@ import pytest
 
 import restore
 from restore import limits
-from restore.tasks import METHODS
+from restore.tasks.methods import METHODS
 from restore.tasks.restoration import RestorationConfig
 from restore.training import config
 
@@ -127,7 +127,7 @@ SMALL = {
 }  # fmt: skip
 HUGE = [
     ("denoise", {"network.widths": "4096,4096,4096,4096", "network.blocks": "64,64,64,64"}, "make it smaller"),
-    ("denoise", {"network.name": "opponent_unet", "data.channels": "3", "network.chroma_widths": "4096,4096,4096"}, "make it smaller"),
+    ("denoise", {"network.name": "luma_chroma_unet", "data.channels": "3", "network.chroma_widths": "4096,4096,4096"}, "make it smaller"),
     ("denoise", {"data.crop": "8192", "loop.batch_size": "65536"}, "loop.batch_size"),
     ("denoise", {"data.crop": "8192", "data.scales": "0.01,1"}, "data.scales"),
     ("upscale", {"network.width": "4096", "network.blocks": "256"}, "make it smaller"),

@@ -20,7 +20,14 @@ from restore.images import read
 from restore.training import checkpoint
 
 Photos = Callable[..., Path]
-SMALL = {"network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16", "loop.batch_size": "2", "precision": "fp32", "device": "cpu"}
+SMALL = {
+    "network.widths": "8,8",
+    "network.blocks": "1,1",
+    "data.crop": "16",
+    "loop.batch_size": "2",
+    "precision": "fp32",
+    "device": "cpu",
+}
 BASE = {key: value for key, value in SMALL.items() if not key.startswith("network.")}
 PAIRED = {
     "generator.width": "4", "generator.levels": "4", "data.crop": "32", "data.sides": "32,40", "discriminator.width": "4",
@@ -37,7 +44,9 @@ def folder(photos: Photos, own_weights: Path) -> Path:
     return photos(Path("photos"))
 
 
-def _train(folder: Path, steps: int, out: str = "runs/a", method: str = "denoise", base: dict[str, str] = SMALL, **rest: Any) -> list[str]:
+def _train(
+    folder: Path, steps: int, out: str = "runs/a", method: str = "denoise", base: dict[str, str] = SMALL, **rest: Any
+) -> list[str]:
     told: list[str] = []
     overrides = {**base, "loop.steps": str(steps), **rest.pop("overrides", {})}
     restore.train(method, folder, overrides=overrides, out=out, on_event=lambda event: told.append(str(event)), **rest)
@@ -45,7 +54,11 @@ def _train(folder: Path, steps: int, out: str = "runs/a", method: str = "denoise
 
 
 def _content(folder: str) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file() and "tensorboard" not in path.parts}
+    return {
+        path: path.read_bytes()
+        for path in Path(folder).rglob("*")
+        if path.is_file() and "tensorboard" not in path.parts
+    }
 
 
 MISTAKES = [
@@ -141,8 +154,14 @@ def test_a_run_called_like_weights_that_ship_replaces_none(folder: Path, name: s
 def test_what_is_chosen_for_a_picture_stays_the_same(folder: Path) -> None:
     _train(folder, 1, "runs/denoise-gray")
     restore.run("denoise", folder / "0.png", "chosen", device="cpu")
-    restore.run("denoise", folder / "0.png", "shipped", device="cpu", weights=weights.shipped_folder() / "denoise-gray.safetensors")
-    chosen, shipped = (read(Path(out) / "0.png").frame(0).shown() for out in ("chosen", "shipped"))
+    restore.run(
+        "denoise",
+        folder / "0.png",
+        "shipped",
+        device="cpu",
+        weights=weights.shipped_folder() / "denoise-gray.safetensors",
+    )
+    chosen, shipped = (read(Path(out) / "0.png").frame(0).normalized() for out in ("chosen", "shipped"))
     assert np.array_equal(chosen, shipped)
 
 
@@ -159,7 +178,10 @@ def test_the_architecture_comes_from_the_weights(folder: Path, name: str) -> Non
     base = BASE | {"data.crop": "32", "loop.batch_size": "1", "optimizer.learning_rate": "1e-9"}
     _train(folder, 1, base=base, overrides={"start_from": name})
     _train(folder, 1, "runs/b", base=base, overrides={"start_from": name}, config_file=name)
-    (tensors, recipe), (theirs, first) = weights.load(Path("runs/a/a.safetensors")), weights.load(weights.find(name).path)
+    (tensors, recipe), (theirs, first) = (
+        weights.load(Path("runs/a/a.safetensors")),
+        weights.load(weights.find(name).path),
+    )
     assert (recipe["network"], recipe["settings"]) == (first["network"], first["settings"])
     for key, value in theirs.items():
         torch.testing.assert_close(tensors[key].float(), value.float(), rtol=1e-2, atol=1e-3)
@@ -184,7 +206,7 @@ def test_a_setting_that_the_weights_cannot_have_is_named(folder: Path, overrides
 def test_weights_of_another_task_or_program_start_nothing(folder: Path, weights_file: Callable[..., Path]) -> None:
     with pytest.raises(ValueError, match="upscale weights; the run needs denoise weights"):
         _train(folder, 1, base=BASE, overrides={"start_from": "upscale-x4"})
-    weights_file(Path("odd.safetensors"), network="foreign")
+    weights_file(Path("odd.safetensors"), network="third_party")
     with pytest.raises(ValueError, match="cannot be trained"):
         _train(folder, 1, base=BASE, overrides={"start_from": "odd.safetensors"})
     weights_file(Path("huge.safetensors"), settings={"channels": 1, "widths": [10**18, 8], "blocks": [1, 1]})
@@ -197,7 +219,13 @@ def test_weights_of_another_task_or_program_start_nothing(folder: Path, weights_
 
 @pytest.mark.parametrize("name", ["upscale-x4", "upscale-x2"])
 def test_an_upscaler_starts_from_what_ships(folder: Path, name: str) -> None:
-    _train(folder, 1, method="upscale", base=BASE | {"data.crop": "32", "loop.batch_size": "1"}, overrides={"start_from": name})
+    _train(
+        folder,
+        1,
+        method="upscale",
+        base=BASE | {"data.crop": "32", "loop.batch_size": "1"},
+        overrides={"start_from": name},
+    )
     assert weights.find("a").recipe["settings"] == weights.find(name).recipe["settings"]
 
 
@@ -205,17 +233,26 @@ def test_a_translator_and_a_finder_start_from_what_ships(tmp_path: Path, photos:
     for part in ("A", "B"):
         photos(tmp_path / "d" / part, channels=3)
     base = {
-        "data.crop": "64", "data.sides": "64,64", "loop.batch_size": "1", "discriminator.width": "4", "precision": "fp32", "device": "cpu",
-    }  # fmt: skip
+        "data.crop": "64",
+        "data.sides": "64,64",
+        "loop.batch_size": "1",
+        "discriminator.width": "4",
+        "precision": "fp32",
+        "device": "cpu",
+    }
     for method, name, out in (("pix2pix", "facades", "runs/p"), ("cyclegan", "photo2paint", "runs/c")):
         _train(tmp_path / "d", 1, out, method=method, base=base, overrides={"start_from": name, "data.crop": "64"})
         ours, theirs = weights.find(out).recipe["settings"], weights.find(name).recipe["settings"]
         assert ours == theirs
-    _train(folder, 1, "runs/s", method="scratches", base=BASE | {"data.crop": "32"}, overrides={"start_from": "scratches"})
+    _train(
+        folder, 1, "runs/s", method="scratches", base=BASE | {"data.crop": "32"}, overrides={"start_from": "scratches"}
+    )
     assert weights.find("runs/s").recipe["settings"] == weights.find("scratches").recipe["settings"]
 
 
-def test_what_a_run_started_from_may_be_gone_when_it_is_resumed(folder: Path, weights_file: Callable[..., Path]) -> None:
+def test_what_a_run_started_from_may_be_gone_when_it_is_resumed(
+    folder: Path, weights_file: Callable[..., Path]
+) -> None:
     weights_file(Path("first.safetensors"))
     _train(folder, 1, base=BASE, overrides={"start_from": "first.safetensors"})
     Path("first.safetensors").unlink()
@@ -225,7 +262,12 @@ def test_what_a_run_started_from_may_be_gone_when_it_is_resumed(folder: Path, we
 
 
 def test_a_recipes_own_patterns_are_not_asked_of_another_dataset(folder: Path) -> None:
-    told = _train(folder, 1, config_file="denoise-xray", overrides={"start_from": "none", "network.widths": "8,8", "network.blocks": "1,1"})
+    told = _train(
+        folder,
+        1,
+        config_file="denoise-xray",
+        overrides={"start_from": "none", "network.widths": "8,8", "network.blocks": "1,1"},
+    )
     (line,) = (text for text in told if "data.include" in text)
     assert str(folder) in line and "left out" in line
     (folder / "xray" / "train").mkdir(parents=True)
@@ -233,7 +275,9 @@ def test_a_recipes_own_patterns_are_not_asked_of_another_dataset(folder: Path) -
     with pytest.raises(ValueError, match="photos/sunhays"):  # theirs, and a part is missing
         _train(folder, 1, "runs/b", config_file="denoise-xray", overrides={"start_from": "none"})
     with pytest.raises(ValueError, match=r"mine/\*"):  # the user's own are never left out
-        _train(folder, 1, "runs/b", config_file="denoise-xray", overrides={"start_from": "none", "data.include": "mine/*"})
+        _train(
+            folder, 1, "runs/b", config_file="denoise-xray", overrides={"start_from": "none", "data.include": "mine/*"}
+        )
 
 
 def _held_out_damaged(folder: Path, photos: Photos) -> list[Path]:

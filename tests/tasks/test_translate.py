@@ -72,7 +72,7 @@ def test_a_run_folder_is_complete_and_its_weights_translate(pairs: Path, method:
     }  # fmt: skip
     assert told
     report = restore.run("translate", pairs / "source", "out", weights="run", precision="fp32")
-    assert {row.status for row in report.rows} == {"done"}
+    assert {row.status for row in report.records} == {"done"}
     for path in sorted((pairs / "source").iterdir()):
         before, after = Image.open(path), Image.open(Path("out") / path.name)
         assert before.size == after.size
@@ -115,7 +115,7 @@ def test_a_run_can_start_from_weights(pairs: Path, method: str) -> None:
 @pytest.mark.usefixtures("pairs")
 def test_weights_of_another_task_are_refused(weights_file: Callable[..., Path]) -> None:
     weights_file(Path("denoiser.safetensors"))
-    with pytest.raises(ValueError, match="made to denoise, not to translate"):
+    with pytest.raises(ValueError, match="a denoise model; translate needs a translate model"):
         restore.run("translate", "pairs", "out", weights="denoiser.safetensors")
 
 

@@ -16,10 +16,13 @@ from pydicom.data import get_testdata_file
 
 import restore
 from restore import images, weights
-from restore.inference.restorer import Restorer
+from restore.api import step
+from restore.inference.upscaler import Upscaler
+from restore.networks import ModelSpec, RestorationNetwork
 from restore.networks.resample import enlarge
 from restore.runtime import Runtime
-from restore.tasks.upscale import Upscale, _name
+from restore.tasks.run_on import RunOn
+from restore.tasks.upscale import _name
 
 Make = Callable[..., torch.nn.Module]
 Smooth = Callable[..., np.ndarray]
@@ -36,8 +39,8 @@ def twice(tiny: Make, tmp_path: Path, tiny_variants: dict[str, dict[str, Any]]) 
 
 def _upscale(source: Path, out: Path, file: Path, **options: Any) -> Path:
     report = restore.run("upscale", source, out, weights=file, options=options, precision="fp32")
-    assert not report.failed, [row.error for row in report.rows]
-    (row,) = report.rows
+    assert not report.failed, [row.error for row in report.records]
+    (row,) = report.records
     assert row.output is not None
     return row.output
 
@@ -95,8 +98,8 @@ def test_a_tiff_of_16_bits_grows_page_by_page(twice: Path, tmp_path: Path, smoot
             assert page.shape == (74, 100, 3) if "planarconfig" not in layout else (3, 74, 100)
             assert page.dtype == np.uint16
             assert [page.tags[code].value[0] / page.tags[code].value[1] for code in (282, 283)] == [400, 200]
-    shown = images.read(tmp_path / "out" / "a.tif").frame(1).shown()
-    plain = images.read(tmp_path / "a.tif").frame(1).shown()
+    shown = images.read(tmp_path / "out" / "a.tif").frame(1).normalized()
+    plain = images.read(tmp_path / "a.tif").frame(1).normalized()
     assert np.corrcoef(shown[::2, ::2].ravel(), plain.ravel())[0, 1] > 0.7
 
 
@@ -155,7 +158,7 @@ def test_the_api_enlarges_arrays_with_their_alpha(twice: Path, smooth: Smooth) -
 
 def test_tiled_is_whole(twice: Path, smooth: Smooth) -> None:
     picture = smooth(300, 200, 3) + 0.05 * np.random.default_rng(0).standard_normal((300, 200, 3)).astype(np.float32)
-    whole, tiled = (restore.load(twice, precision="fp32", tile=tile).restore(picture)[0] for tile in (0, 128))
+    whole, tiled = (restore.load(twice, precision="fp32", tile=tile).upscale(picture)[0] for tile in (0, 128))
     assert np.abs(whole - tiled).max() <= 1e-4
 
 
@@ -170,18 +173,18 @@ def test_the_smallest_network_that_reaches_the_scale_is_taken(asked: str | None,
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [({"scale": 1}, "above 1"), ({"scale": 8}, "at most 4"), ({"scale": 3}, "enlarge 2 times"), ({"strength": 2}, "strength"),
+    [({"scale": 1}, "above 1"), ({"scale": 8}, "at most 4"), ({"scale": 3}, "upscale 2 times"), ({"strength": 2}, "strength"),
      ({"colour": 1}, "no option colour")],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_at_once(twice: Path, options: dict[str, Any], word: str, fp32: Any) -> None:
     with pytest.raises(ValueError, match=word):
-        Upscale(weights=twice, options=options, runtime=fp32)
+        step("upscale", weights=twice, options=options, run_on=RunOn(fp32))
 
 
-class _Blank(torch.nn.Module):
+class _Blank(RestorationNetwork):
     """Enlarges twice; in half precision everything comes out gray."""
 
-    channels, multiple, scale = 1, 1, 2
+    spec = ModelSpec(1, 1, receptive_field=4, scale=2)
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         larger = enlarge(picture.float(), 2)
@@ -192,6 +195,6 @@ def test_a_constant_enlargement_in_half_precision_is_redone() -> None:
     place = Runtime(torch.device("cpu"), torch.bfloat16)
     flat = np.zeros((16, 16, 1), np.float32)
     flat[4:12, 4:12] = 1  # exact in half precision, so that the answer there is constant to the bit
-    made, trace = Restorer(_Blank(), place=place, tile=0).restore(flat)
+    made, trace = Upscaler(_Blank(), runtime=place, tile=0).upscale(flat)
     assert made.std() > 0.1
     assert any("constant" in text for text in trace.redone)

@@ -70,7 +70,9 @@ def _attempt(method: str, dataset: Path, run: Path, before: int | None, after: f
             if before is not None:
                 _kill_before(before, run)
             if after is not None:
-                threading.Thread(target=lambda: (time.sleep(after), os.kill(os.getpid(), signal.SIGKILL)), daemon=True).start()
+                threading.Thread(
+                    target=lambda: (time.sleep(after), os.kill(os.getpid(), signal.SIGKILL)), daemon=True
+                ).start()
             train(method, dataset, run)
             code = 0
         finally:
@@ -80,7 +82,13 @@ def _attempt(method: str, dataset: Path, run: Path, before: int | None, after: f
 
 def main() -> None:
     """Kill it so many times, then let it end."""
-    method, dataset, out, kills, seed = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])
+    method, dataset, out, kills, seed = (
+        sys.argv[1],
+        Path(sys.argv[2]),
+        Path(sys.argv[3]),
+        int(sys.argv[4]),
+        int(sys.argv[5]),
+    )
     run = out / "killed" / "run"
     rng = random.Random(seed)
     print(json.dumps({"straight": _attempt(method, dataset, out / "straight" / "run", None, None)}), flush=True)

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import torch
 
 from restore import processes
-from restore.tasks import METHODS, running
+from restore.tasks.methods import METHODS, running
 from restore.tasks.prepared import Prepared
 
 COMMON = {

@@ -1,0 +1,99 @@
+"""The commands that restore pictures: one for each task, made from the task's options, and `restore run` for several steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from restore.pipeline.options import OptionHelp, Options, help_of, kinds, read
+from restore.tasks import TASKS, Task
+
+from .common import Common, Inputs, restore_pictures, with_common
+
+
+def command(name: str, task: Task) -> Callable[..., None]:
+    """The command of a task."""
+
+    def restore(inputs: Any, common: Common, **options: Any) -> None:
+        checked = _checked(task.options, name, options)
+        restore_pictures(name, inputs, checked, common)
+
+    parameters = [inspect.Parameter("inputs", inspect.Parameter.KEYWORD_ONLY, annotation=Inputs)]
+    hints = typing.get_type_hints(task.options)
+    for entry in dataclasses.fields(task.options):
+        kind, option = _flag(entry.name, hints[entry.name], entry.default, help_of(entry))
+        parameters.append(
+            inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=entry.default, annotation=Annotated[kind, option])
+        )
+    restore.__name__, restore.__doc__ = name, f"{task.summary}\n\n{task.help}"
+    restore.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return with_common(restore)
+
+
+@with_common
+def run(
+    pipeline: Annotated[
+        Path, typer.Argument(metavar="PIPELINE.toml", help="A TOML file with a [[step]] table for each step.", show_default=False)
+    ],
+    inputs: Inputs,
+    *,
+    common: Common,
+) -> None:
+    """Restore pictures with several steps: one decode, one encode, float32 between the steps.
+
+    restore run pipeline.toml prints/ --out restored/
+    """
+    from restore.tasks import pipelines
+
+    pipelines.tables(pipeline)  # what is wrong in it is said before torch is imported
+    restore_pictures(pipeline, inputs, {}, common)
+
+
+def _checked(options: type[Options], task: str, values: Mapping[str, Any]) -> Options:
+    try:
+        return options.of(values, task)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _flag(name: str, hint: Any, default: Any, about: OptionHelp) -> tuple[Any, Any]:
+    """The type of an option on the command line, and its declaration."""
+    allowed = kinds(hint)
+    flag = "--" + name.replace("_", "-")
+    if bool in allowed:
+        return bool, typer.Option(f"{flag}/--no-{flag[2:]}" if default else flag, help=about.text)
+    kind = next(one for one in (Path, int, float, str) if one in allowed)
+    if about.words or about.choices or about.above:
+        kind, bounds = str, {}
+    else:
+        bounds = {} if kind not in (int, float) else _bounds(about)
+
+    def check(value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            return read(name, value, hint, about)
+        except ValueError as error:
+            raise typer.BadParameter(str(error).removeprefix(f"{name} ")) from error
+
+    return (kind | None if default is None else kind), typer.Option(
+        flag, metavar=about.metavar or None, help=about.text, show_default=default is not None, callback=check, **bounds
+    )
+
+
+def _bounds(about: OptionHelp) -> dict[str, float]:
+    ends = {"min": about.low, "max": about.high}
+    return {name: value for name, value in ends.items() if abs(value) != float("inf")}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add a command for each task, and `run`."""
+    for name, task in TASKS.items():
+        app.command(name)(command(name, task))
+    app.command("run")(run)

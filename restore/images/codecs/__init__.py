@@ -1,0 +1,65 @@
+"""The formats: one file (or package) and one row of `CODECS` each.
+
+Reading, writing, `--format`, folder walking and the lists of suffixes all come from this table.
+"""
+
+from __future__ import annotations
+
+from restore.images.codecs.base import Codec
+from restore.images.codecs.bmp import BmpCodec
+from restore.images.codecs.dicom.codec import DicomCodec
+from restore.images.codecs.jpeg.codec import JpegCodec
+from restore.images.codecs.png.codec import PngCodec
+from restore.images.codecs.pnm import PnmCodec
+from restore.images.codecs.tiff.codec import TiffCodec
+from restore.images.codecs.webp import WebpCodec
+from restore.images.errors import ImageError
+
+CODECS: dict[str, Codec] = {
+    codec.name: codec
+    for codec in (
+        DicomCodec(),  # first, because DICOM's preamble may pretend to be another format (TIFF, in whole-slide files)
+        PngCodec(),
+        JpegCodec(),
+        TiffCodec(),
+        WebpCodec(),
+        BmpCodec(),
+        PnmCodec(),
+    )
+}
+"""Every format by its name, in the order in which a file's first bytes are asked."""
+
+TARGETS: dict[str, Codec] = {name: codec for name, codec in CODECS.items() if codec.capabilities is not None}
+"""The formats that a picture can be converted to."""
+
+SUFFIXES: frozenset[str] = frozenset(suffix for codec in CODECS.values() for suffix in codec.suffixes)
+"""Lower-case suffixes of the formats. What a folder walk offers to `read` is decided by content: see `discovery.look`."""
+
+
+def sniffed(head: bytes) -> Codec | None:
+    """The codec that opens a file with these first bytes (512 are enough), or None."""
+    return next((codec for codec in CODECS.values() if codec.sniff(head)), None)
+
+
+def target(name: str) -> Codec:
+    """The format to convert to.
+
+    Raises:
+        ImageError: there is none of that name.
+    """
+    if name not in TARGETS:
+        raise ImageError(f"can't write the format {name!r}; choose one of {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+def format_name(text: str) -> str:
+    """The name in `TARGETS` of what a user calls a format, by name or suffix: "png", "JPG", ".tif".
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    asked = text.lower().lstrip(".")
+    for name, codec in TARGETS.items():
+        if asked == name or f".{asked}" in codec.suffixes:
+            return name
+    raise ValueError(f"unknown format {text!r}: use one of {', '.join(TARGETS)}")

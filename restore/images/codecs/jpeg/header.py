@@ -1,0 +1,120 @@
+"""A JPEG's segments: those before its first scan, read, brought in line with new pixels, and put before a new stream."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from restore.images.errors import image_error
+from restore.images.orientation import rescaled_exif, rescaled_xmp
+
+EXIF, XMP, ICC, JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"JFIF\0"
+APP0, APP1, APP2, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+
+@dataclass
+class Segments:
+    """The segments before the first scan."""
+
+    kept: list[tuple[int, bytes]] = field(default_factory=list)
+    """(marker, payload) of application and comment segments, in the file's order."""
+    width: int = 0
+    height: int = 0
+    components: tuple[bytes, ...] = ()
+    """(id, sampling, table) bytes of each component."""
+    progressive: bool = False
+
+    def find(self, marker: int, start: bytes) -> bytes | None:
+        return next((p[len(start) :] for m, p in self.kept if m == marker and p.startswith(start)), None)
+
+
+def read_segments(read: Callable[[int], bytes], path: Path) -> Segments:
+    found = Segments()
+    read(2)
+    while True:
+        byte = read(1)
+        while byte and byte != b"\xff":
+            byte = read(1)
+        while byte == b"\xff":
+            byte = read(1)
+        if not byte:
+            raise image_error(path, "truncated JPEG (it ends before its pixels); copy it again")
+        marker = byte[0]
+        if marker in (0x00, 0x01, *range(0xD0, 0xD9)):
+            continue
+        length = struct.unpack(">H", read(2).rjust(2, b"\0"))[0]
+        payload = read(length - 2) if length >= 2 else b""
+        if len(payload) < length - 2 or length < 2:
+            raise image_error(path, "truncated JPEG (it ends inside its header); copy it again")
+        if marker == 0xDA:
+            break
+        if marker in _FRAMES:
+            _note_frame(found, marker, payload, path)
+        elif 0xE0 <= marker <= 0xEF or marker == COMMENT:
+            found.kept.append((marker, payload))
+    if not found.components:
+        raise image_error(path, "damaged JPEG (no frame header); export it again")
+    return found
+
+
+def _note_frame(found: Segments, marker: int, payload: bytes, path: Path) -> None:
+    precision, found.height, found.width, count = struct.unpack_from(">BHHB", payload)
+    if marker not in (0xC0, 0xC1, 0xC2) or precision != 8:
+        kind = f"marker {marker:#x}, {precision} bits"
+        raise image_error(path, f"a JPEG of a rare kind ({kind}); export it as ordinary JPEG or PNG")
+    found.progressive = marker == 0xC2
+    found.components = tuple(payload[6 + 3 * i : 9 + 3 * i] for i in range(count))
+
+
+def rescaled(marker: int, payload: bytes, scale: float, size: tuple[int, int]) -> tuple[int, bytes]:
+    """The segment for (height, width) pixels, `scale` times as fine."""
+    if scale != 1 and marker == APP1 and payload.startswith(EXIF):
+        return marker, EXIF + rescaled_exif(payload[len(EXIF) :], scale, size)
+    if scale != 1 and marker == APP1 and payload.startswith(XMP):
+        longer = XMP + rescaled_xmp(payload[len(XMP) :], scale, size)
+        return marker, longer if len(longer) <= 65533 else payload
+    if scale != 1 and marker == APP0 and payload.startswith(JFIF) and len(payload) >= 12 and payload[7]:
+        densities = (max(1, min(65535, round(v * scale))) for v in struct.unpack_from(">HH", payload, 8))
+        return marker, payload[:8] + struct.pack(">HH", *densities) + payload[12:]
+    return marker, payload
+
+
+def comments(segments: Segments) -> tuple[tuple[str, str], ...]:
+    """The comment segments as texts."""
+    found = []
+    for marker, payload in segments.kept:
+        if marker == COMMENT and payload.strip(b"\0 "):
+            try:
+                text = payload.rstrip(b"\0").decode("utf-8")
+            except UnicodeDecodeError:
+                text = payload.rstrip(b"\0").decode("latin-1")
+            found.append(("Comment", text))
+    return tuple(found)
+
+
+def icc(segments: Segments) -> bytes | None:
+    parts = sorted(p[len(ICC) :] for m, p in segments.kept if m == APP2 and p.startswith(ICC))
+    return b"".join(p[2:] for p in parts) or None
+
+
+def spliced(coded: bytes, kept: list[tuple[int, bytes]]) -> bytes:
+    """The coded stream with its own application segments replaced by the kept ones, but for Adobe's (it codes colour)."""
+    at, own_adobe = 2, b""
+    rest: list[bytes] = []
+    while coded[at + 1] != 0xDA:
+        marker, length = coded[at + 1], struct.unpack_from(">H", coded, at + 2)[0]
+        segment = coded[at : at + 2 + length]
+        if marker == APP14:
+            own_adobe = segment
+        elif not 0xE0 <= marker <= 0xEF:
+            rest.append(segment)
+        at += 2 + length
+    out = [coded[:2]]
+    for marker, payload in kept:
+        if marker == APP14 and payload.startswith(b"Adobe"):
+            continue
+        out.append(struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload)
+    return b"".join([*out, own_adobe, *rest, coded[at:]])

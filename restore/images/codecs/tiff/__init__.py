@@ -1,0 +1,1 @@
+"""TIFF and BigTIFF: directories, segments, stacks; patching a copy and writing a new file."""

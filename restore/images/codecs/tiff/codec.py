@@ -1,0 +1,162 @@
+"""TIFF and BigTIFF: 1 to 16 bits, wider integers, floats; gray, RGB, palette, CMYK; strips and tiles; many pages.
+
+Kept: everything but the pixel segments, because the file is copied and only they are replaced (patching.py). That is all
+tags, private and maker ones included, EXIF, ICC, resolution, byte order, page order, sub-images; sample type, extra
+samples, planar layout, tiling, compression kind and predictor. MINISWHITE stays MINISWHITE; normalized pixels are inverted once.
+White is the type's maximum for unsigned samples of up to 16 bits. Floats, signed and wider integers have no white and
+are scaled by their own range (mappings.ranged). NaN and infinite samples stay.
+Stacks whose planes follow each other under one directory stay so (stacks.py). Where pixels are enlarged, OME-XML, GeoTIFF,
+EXIF and the descriptions of ImageJ, tifffile and Micro-Manager follow (geometry.py). Colours under associated alpha
+are normalized straight and written multiplied (premultiplied.py).
+Not kept when pixels change: a palette (the page becomes RGB in a new file), CCITT, old-style JPEG and
+other codings that cannot be written (deflate instead), and the exact effort of a compressor. Reduced sub-images (pyramids,
+thumbnails in SubIFDs) keep their old pixels. Refused: CIE Lab, YCbCr outside JPEG, volumes, mixed sample depths, camera raw.
+Missing strips, tiles or planes: refused, or 0 and a warning with `salvage`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tifffile import PHOTOMETRIC, TiffPage
+
+from restore.images import decoding
+from restore.images.codecs.base import Capabilities, Codec
+from restore.images.codecs.tiff import checks, new_file, patching, segments, stacks
+from restore.images.codecs.tiff.directories import count_pages, enum_name, opened, read_header, tag_value
+from restore.images.codecs.tiff.raw import camera_raw
+from restore.images.codecs.tiff.samples import COLOURS, expanded, mapping_of, shaped
+from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_share, quiet
+from restore.images.frame import Frame
+from restore.images.metadata import ImageHeader, Provenance
+from restore.images.orientation import upright
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of odd tags would else go to standard error
+_JPEGS = (6, 7, 33007, 34892)
+
+
+def _gaps(page: TiffPage, index: int, planes: int, present: int) -> str:
+    """Which of a page's pixels are missing; empty where none are."""
+    if present < planes:
+        return f"{planes - present} of {planes} planes are missing, from plane {present + 1} on"
+    rows = segments.missing_rows(page)
+    if not rows.any():
+        return ""
+    first, height = int(rows.argmax()), page.imagelength
+    return f"{missing_share(first, height, int(rows.sum()))}" + (f", page {index + 1}" if index else "")
+
+
+def _check_page(page: TiffPage, path: Path) -> None:
+    """Raise ImageError for a page that cannot be restored. Nothing is decoded."""
+    where = f"page {page.index + 1}"
+    if page.photometric not in COLOURS or (page.photometric == PHOTOMETRIC.YCBCR and page.compression not in _JPEGS):
+        kind = enum_name(page.photometric, PHOTOMETRIC)
+        raise image_error(path, f"{where} has the colour model {kind}, which restore can't map to RGB; export it as RGB")
+    if page.imagedepth > 1 or page.dtype is None or page.dtype.kind not in "buif":
+        raise image_error(path, f"{where} holds a volume, or samples that restore doesn't know; export it as gray or RGB")
+    if page.samplesperpixel < COLOURS[PHOTOMETRIC(page.photometric)]:
+        raise image_error(path, f"{where} has too few samples for its colour model; export it again")
+    if (planes := tag_value(page, 284, 1)) not in (1, 2):
+        raise image_error(path, f"damaged TIFF ({where} has PlanarConfiguration {planes}, which is neither 1 nor 2); export it again")
+
+
+class TiffSource:
+    """One TIFF file."""
+
+    def __init__(self, path: Path, plan: list[tuple[int, int]], header: ImageHeader, *, whole: bool, end: int | None) -> None:
+        """`plan` has the page and the plane of each frame. `end` is the offset of a pointer to a missing page, if there is one."""
+        self.path, self._plan, self.header, self._whole, self._end = path, plan, header, whole, end
+        self.copies = whole
+        """False for a picture with missing pixels: what is written is complete."""
+
+    def frame(self, index: int) -> Frame:
+        number, plane = self._plan[index]
+        with as_image_error(self.path, "TIFF"), quiet, opened(self.path, self._end) as file:
+            page = file.pages[number]
+            assert isinstance(page, TiffPage)
+            several = (number, 1) in self._plan
+            if several:
+                samples = shaped(page, stacks.read(page, plane))
+            else:
+                samples = shaped(page, self._read(page, number))
+            if page.photometric == PHOTOMETRIC.PALETTE:
+                samples = expanded(page, samples)
+            return Frame(upright(samples, tag_value(page, 274, 1)), mapping_of(page, samples))
+
+    def _read(self, page: TiffPage, number: int) -> np.ndarray:
+        """The samples of page `number`; compressed ones are decoded in a decoding process."""
+        if page.compression == 1:
+            return segments.read(page, whole=self._whole)
+        coded = sum(page.databytecounts)
+        return decoding.call(decode_page, self.path, self._end, number, self._whole, samples=int(page.size), coded=coded)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        with as_image_error(self.path, "TIFF"), quiet:
+            with opened(self.path, self._end) as file:
+                palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))
+            if palette:
+                with opened(self.path, self._end) as file:
+                    new_file.rewrite(file, path, frames, provenance.scale)
+            else:
+                patching.patch(self.path, path, frames, provenance.scale, end=self._end)
+
+
+def decode_page(path: Path, end: int | None, number: int, whole: bool) -> np.ndarray:
+    """The samples of one page as tifffile gives them, for a decoding process. Raises what tifffile raises; ValueError for corrupt data."""
+    with quiet, opened(path, end) as file:
+        page = file.pages[number]
+        assert isinstance(page, TiffPage)
+        checks.refuse_corrupt(page)
+        return segments.read(page, whole=whole)
+
+
+class TiffCodec(Codec):
+    """TIFF and BigTIFF."""
+
+    name = "tiff"
+    suffixes = (".tif", ".tiff", ".btf")
+    capabilities = Capabilities(many_frames=True, floats=True, other_bands=True)
+
+    def sniff(self, head: bytes) -> bool:
+        return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+    def open(self, path: Path, limits: Limits) -> TiffSource:
+        """Read the directories of all pages; ImageError as `read` says."""
+        warnings: list[str] = []
+        with as_image_error(path, "TIFF"):
+            raw = camera_raw(path)
+        if raw is not None:
+            raise image_error(path, f"camera raw ({raw}); develop it to a 16-bit TIFF first")
+        with path.open("rb") as file:
+            pages, cut = count_pages(file, path)
+        if cut is not None:
+            what = "truncated TIFF (a page's directory lies beyond its end)"
+            if not limits.salvage or not pages:
+                raise image_error(path, f"{what}; copy it again" + (", or restore what is there with --salvage" if pages else ""))
+            warnings.append(f"all pages but the first {pages} are missing")
+        with as_image_error(path, "TIFF"), quiet, opened(path, cut) as file:
+            if len(file.pages) < pages:
+                raise image_error(path, f"damaged TIFF (only {len(file.pages)} of {pages} pages are readable); export it again")
+            plan: list[tuple[int, int]] = []
+            whole = cut is None
+            for index in range(pages):
+                page = file.pages[index]
+                assert isinstance(page, TiffPage)
+                check_size(path, page.imagelength, page.imagewidth, limits.max_pixels)
+                _check_page(page, path)
+                checks.refuse_implausible(page, path, salvage=limits.salvage)
+                declared, present = stacks.count(file, index)
+                gaps = _gaps(page, index, declared, present)
+                if gaps and not limits.salvage:
+                    raise image_error(path, f"truncated TIFF ({gaps}); copy it again, or restore what is there with --salvage")
+                warnings += [f"{gaps}: they are 0, the rest was restored"] if gaps else []
+                whole = whole and not gaps
+                plan += [(index, plane) for plane in range(declared)]
+            checks.refuse_astray(file, pages, path)
+            return TiffSource(path, plan, read_header(file, pages, len(plan), warnings), whole=whole, end=cut)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        new_file.write(path, frames, header.metadata)

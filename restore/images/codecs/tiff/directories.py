@@ -1,0 +1,117 @@
+"""TIFF's directories: opening a file, counting its pages, and what the tags of its pages say of the picture."""
+
+from __future__ import annotations
+
+import io
+import struct
+from enum import IntEnum
+from pathlib import Path
+from typing import BinaryIO
+
+from tifffile import TiffFile, TiffPage
+
+from restore.images import exif
+from restore.images.codecs.tiff import geometry, new_file
+from restore.images.errors import image_error
+from restore.images.metadata import ImageHeader, Metadata
+from restore.images.orientation import swaps_sides, upright_exif, upright_xmp
+
+
+def opened(path: Path, end: int | None) -> TiffFile:
+    """The file; or a copy in memory whose chain of pages ends at `end`, where a pointer leads out of the file."""
+    if end is None:
+        return TiffFile(path)
+    data = bytearray(path.read_bytes())
+    width = 8 if data[2:4] in (b"+\0", b"\0+") else 4
+    data[end : end + width] = bytes(width)
+    return TiffFile(io.BytesIO(data))
+
+
+def count_pages(file: BinaryIO, path: Path) -> tuple[int, int | None]:
+    """Count the directories. Libraries stop silently where the chain breaks.
+
+    Returns:
+        Their number, and the offset of the pointer that leads out of the file, if there is one.
+    """
+    size = path.stat().st_size
+    start = file.read(16)
+    order = "<" if start[:2] == b"II" else ">"
+    big = start[2:4] in (b"+\0", b"\0+")
+    count, pointer, entry = ("Q", "Q", 20) if big else ("H", "I", 12)
+    visited: set[int] = set()
+    pointer_at = 8 if big else 4
+    try:
+        (at,) = struct.unpack_from(order + pointer, start, pointer_at)
+        while at:
+            if at in visited or len(visited) > 65535:
+                raise image_error(path, "damaged TIFF (its pages refer to each other in a circle); export it again")
+            file.seek(at)
+            (tags,) = struct.unpack(order + count, file.read(struct.calcsize(count)))
+            after = at + struct.calcsize(count) + tags * entry
+            if after > size:
+                return len(visited), pointer_at
+            file.seek(after)
+            (following,) = struct.unpack(order + pointer, file.read(struct.calcsize(pointer)))
+            visited.add(at)
+            at, pointer_at = following, after
+    except struct.error:
+        return len(visited), pointer_at
+    if not visited:
+        raise image_error(path, "damaged TIFF (it has no pages); export it again")
+    return len(visited), None
+
+
+def tag_value(page: TiffPage, code: int, default: int) -> int:
+    value = page.tags.valueof(code, default=default)
+    return int(value[0] if isinstance(value, tuple) else value)
+
+
+def enum_name(value: int, names: type[IntEnum], default: str = "") -> str:
+    """The name that a tag's value has in one of tifffile's tables; `default`, or the number, where it has none."""
+    try:
+        return names(value).name
+    except ValueError:
+        return default or str(value)
+
+
+def read_header(file: TiffFile, pages: int, frames: int, warnings: list[str]) -> ImageHeader:
+    page = file.pages[0]
+    assert isinstance(page, TiffPage)
+    every = [p for p in (file.pages[i] for i in range(pages)) if isinstance(p, TiffPage)]
+    tags = [tag_value(p, 274, 1) for p in every]
+    size = (page.imagelength, page.imagewidth)
+    bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]
+    upright_all = all(not 2 <= tag <= 8 for tag in tags)
+    metadata = _metadata(page, tags[0], (size[::-1] if swaps_sides(tags[0]) else size))
+    if any(330 in p.tags for p in every):
+        warnings.append("its sub-images (a pyramid or thumbnails) show the picture as it was where pixels change")
+    if not upright_all and any(code in p.tags for p in every for code in geometry.GEOGRAPHIC):
+        warnings.append("the picture is turned upright, but its geographic tags speak of it as it lay")
+    size = size[::-1] if swaps_sides(tags[0]) else size
+    return ImageHeader("tiff", size, bits, frames, upright=upright_all, metadata=metadata, warnings=tuple(warnings))
+
+
+def _metadata(page: TiffPage, tag: int, size: tuple[int, int]) -> Metadata:
+    dpi = None
+    if tag_value(page, 296, 2) in (2, 3) and 282 in page.tags and 283 in page.tags:
+        unit = 2.54 if tag_value(page, 296, 2) == 3 else 1.0
+        x, y = (page.tags[code].value for code in (282, 283))
+        dpi = (x[0] / (x[1] or 1) * unit, y[0] / (y[1] or 1) * unit)
+        dpi = dpi[::-1] if swaps_sides(tag) else dpi
+    icc, xmp = page.tags.valueof(34675), page.tags.valueof(700)
+    packet = upright_xmp(bytes(xmp), swapped=swaps_sides(tag)) if isinstance(xmp, bytes) else None
+    # a description that describes the file's structure is no caption
+    structured = page.is_ome or page.is_imagej or page.is_shaped or page.is_stk
+    texts = () if structured or not page.description else (("Description", page.description),)
+    return Metadata(bytes(icc) if icc else None, _exif(page, tag, structured=structured), packet, dpi, texts)
+
+
+def _exif(page: TiffPage, tag: int, *, structured: bool) -> bytes | None:
+    """The page's EXIF as a stand-alone block; None where there is none."""
+    found = new_file.directory(page)
+    entries = [e for e in found.entries if e.code in exif.DESCRIPTIVE and not (structured and e.code in (270, 305))]
+    if not entries and not found.below:
+        return None
+    order = str(page.parent.byteorder)
+    entries.append(exif.Entry(274, 3, 1, struct.pack(order + "H", tag)))
+    return upright_exif(exif.block(exif.Directory(entries, found.below), order))

@@ -1,0 +1,64 @@
+"""What users pass to a model, arrays and tensors of any type, and what the model works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restore.images.frame import filled
+from restore.inference.arrays import enlarged, floats, stored
+
+Restore = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+"""(H, W, 1|3) float32, and (H, W) bool where it is valid or None for everywhere -> (scale H, scale W, 1|3) float32."""
+Picture = TypeVar("Picture", np.ndarray, Tensor)
+
+
+def called(picture: Picture, restore: Restore, scale: int = 1) -> Picture:
+    """Restore a picture of the user's.
+
+    Args:
+        picture: an array (H, W) or (H, W, C), C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha, integers over their type's full
+            range or floats in nominal [0, 1]; or a tensor (B, C, H, W) in nominal [0, 1].
+        restore: does the work.
+        scale: how many times as high and wide its result is.
+
+    Returns:
+        The same kind and type. Integers are clipped to their range, alpha is kept or, with a scale, enlarged by the cubic kernel.
+
+    Raises:
+        ValueError: a shape or type that is no picture.
+    """
+    if isinstance(picture, Tensor):
+        if picture.dim() != 4 or not picture.is_floating_point():
+            raise ValueError(f"a tensor must be (B, C, H, W) of floats, not {tuple(picture.shape)} of {picture.dtype}")
+        arrays = [item.detach().permute(1, 2, 0).float().cpu().numpy() for item in picture]
+        restored = [_array(array, restore, scale) for array in arrays]
+        return torch.stack([torch.from_numpy(item).permute(2, 0, 1) for item in restored]).to(picture)
+    return _array(picture, restore, scale)
+
+
+def _array(picture: np.ndarray, restore: Restore, scale: int) -> np.ndarray:
+    shape = picture.shape
+    if picture.ndim == 2:
+        picture = picture[:, :, None]
+    if picture.ndim != 3 or picture.shape[2] not in {1, 2, 3, 4} or 0 in picture.shape:
+        raise ValueError(f"a picture must be (H, W) or (H, W, C) with 1 to 4 channels, not {shape}")
+    if picture.dtype.kind not in "uif":
+        raise ValueError(f"a picture must hold integers or floats, not {picture.dtype}")
+    colours = 1 if picture.shape[2] < 3 else 3
+    values = floats(picture[:, :, :colours])
+    finite = np.isfinite(values).all(axis=2)
+    valid = None if finite.all() else finite
+    restored = restore(values if valid is None else filled(np.where(finite[:, :, None], values, 0), finite), valid)
+    if valid is not None and scale == 1:
+        restored[~finite] = values[~finite]
+    out = np.empty((*restored.shape[:2], picture.shape[2]), picture.dtype)
+    out[:, :, :colours] = stored(restored, picture.dtype)
+    alpha = picture[:, :, colours:]
+    if alpha.size:
+        out[:, :, colours:] = alpha if scale == 1 else stored(enlarged(floats(alpha), scale), picture.dtype)
+    return out[:, :, 0] if len(shape) == 2 else out

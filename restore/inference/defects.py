@@ -1,0 +1,93 @@
+"""`DefectDetector`: finds scratches, cracks, dust and losses in old photographs.
+
+Its network (`restore train scratches`) learned from clean photographs with synthetic defects. It predicts for each pixel the probability
+of a defect. A pixel of some probability counts if it is connected to one of high probability (hysteresis, Canny 1986).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self, Unpack
+
+import cv2
+import numpy as np
+
+from restore.inference.arrays import floats
+from restore.inference.loading import TASK_OF_DEFECTS, Recipe, RunOptions, network_of, runner_of
+from restore.networks.spec import RestorationNetwork
+
+STRONG, WEAK = (0.98, 0.5), 0.5
+"""The probability that makes a defect at a sensitivity of 0 and of 1, and the fraction of it that belongs to one."""
+LARGE = 1000
+"""Pixels on the shorter side above which half the size is searched too: defects may be wider than those in the training."""
+LEAST = 4
+"""Pixels of the smallest defect."""
+SENSITIVITY = 0.35
+"""The default. At 0.5 a collar's edge and the shine of hair count as defects; at less cracks are missed."""
+
+
+class DefectDetector:
+    """A network that finds scratches and dust. It holds no state of a picture, so threads may share one.
+
+    Args:
+        network: predicts the probability of a defect from a gray picture.
+        recipe: the recipe of its weights.
+        options: see `RunOptions`.
+    """
+
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+        self.recipe: Recipe = recipe or {}
+        self.runner = runner_of(network, options)
+        self.spec, self.runtime = self.runner.spec, self.runner.runtime
+
+    @classmethod
+    def load(cls, name: str | Path, **options: Unpack[RunOptions]) -> Self:
+        """A detector with the weights called `name` (a name, a file or a run's folder).
+
+        Raises:
+            ValueError: no such weights, or weights for another task.
+        """
+        return cls(*network_of(name, TASK_OF_DEFECTS), **options)
+
+    def __call__(self, picture: np.ndarray, sensitivity: float = SENSITIVITY) -> np.ndarray:
+        """Find the defects of a picture.
+
+        Args:
+            picture: (H, W) or (H, W, C) with 1 to 4 channels, integers over their type's full range or floats in nominal [0, 1].
+            sensitivity: see `detect`.
+
+        Returns:
+            (H, W) bool, true where there is a defect.
+        """
+        pixels = floats(picture if picture.ndim == 3 else picture[:, :, None])
+        return self.detect(pixels[:, :, : 1 if pixels.shape[2] < 3 else 3], sensitivity)
+
+    def detect(self, pixels: np.ndarray, sensitivity: float = SENSITIVITY) -> np.ndarray:
+        """Find the defects of normalized pixels.
+
+        Args:
+            pixels: (H, W, 1|3) float32, nominal [0, 1].
+            sensitivity: 0..1; higher finds more, and more that is none.
+
+        Returns:
+            (H, W) bool, true where there is a defect.
+        """
+        gray = np.clip(pixels.mean(2, keepdims=True), 0, 1).astype(np.float32)
+        size = gray.shape[1], gray.shape[0]
+        found = self._detect(gray, sensitivity)
+        while min(gray.shape[:2]) > LARGE:
+            smaller = gray.shape[1] // 2, gray.shape[0] // 2
+            gray = cv2.resize(gray, smaller, interpolation=cv2.INTER_AREA)[:, :, None]
+            coarse = self._detect(gray, sensitivity).astype(np.uint8)
+            found |= cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST).astype(bool)
+        return found
+
+    def _detect(self, gray: np.ndarray, sensitivity: float) -> np.ndarray:
+        probability = self.runner.run(gray)[0][:, :, 0]
+        strong = STRONG[0] + sensitivity * (STRONG[1] - STRONG[0])
+        count, labels, sizes, _ = cv2.connectedComponentsWithStats((probability > WEAK * strong).astype(np.uint8), connectivity=8)
+        chosen = np.zeros(count, bool)
+        chosen[labels[probability > strong]] = True
+        chosen &= sizes[:, cv2.CC_STAT_AREA] >= LEAST
+        chosen[0] = False
+        return np.asarray(chosen[labels])

@@ -1,0 +1,136 @@
+"""A picture through an engine in tiles: precision fallbacks, out-of-memory retries, self-ensemble, blending."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from restore.inference import memory, statistics, tiling
+from restore.inference.arrays import enlarged
+from restore.inference.engine import Engine
+from restore.inference.fallbacks import FALLBACKS, RunInfo, fault_of
+from restore.inference.self_ensemble import VIEWS
+from restore.inference.statistics import Statistics
+from restore.machine import out_of_memory
+
+log = logging.getLogger(__name__)
+
+Condition = Callable[[slice, slice], np.ndarray]
+"""Rows and columns -> the map (h, w, 1) float32 that a network takes beside that region of the picture."""
+
+
+class TiledRunner:
+    """Runs pictures of any size through an engine and adds the network's correction to them.
+
+    Args:
+        engine: runs the tiles.
+        tile: auto, 0 (never cut) or the largest side of a tile in pixels. A network that sees farther takes larger tiles while memory
+            lasts.
+        batch_size: tiles that run together.
+        ensemble: 1, 2, 4 or 8 rotated and flipped views of every tile are averaged, for as many times the work (Timofte et al. 2016,
+            "Seven ways to improve example-based single image super resolution", section 3.3).
+
+    Raises:
+        ValueError: a tile or ensemble that is not one of these.
+    """
+
+    def __init__(self, engine: Engine, *, tile: str | int = "auto", batch_size: int = 1, ensemble: int = 1) -> None:
+        if ensemble not in {1, 2, 4, 8}:
+            raise ValueError(f"ensemble must be 1, 2, 4 or 8, not {ensemble}")
+        self.engine, self.spec, self.batch_size = engine, engine.spec, batch_size
+        self.views = VIEWS[:ensemble]
+        self._tile = memory.parse(tile)
+
+    def run(self, picture: np.ndarray, condition: Condition | None, strength: float, precision: str) -> tuple[np.ndarray, RunInfo]:
+        """The picture and `strength` times its correction.
+
+        Args:
+            picture: (H, W, 1|3) float32 in the range that the network expects.
+            condition: the map beside it, for a network that takes one.
+            strength: fraction of the correction, 0..1.
+            precision: fp32, bf16 or fp16.
+
+        Returns:
+            (scale H, scale W, 1|3) float32, and how it went.
+
+        Raises:
+            ValueError: the result is not finite even in fp32.
+        """
+        longest, values = max(picture.shape[:2]), picture.size * self.spec.scale**2
+        tile = self.engine.tile_side(self._tile, picture.shape, values)
+        info = RunInfo(precision, tile)
+        while True:
+            try:
+                with self.engine.memory_kept(values, min(tile, longest)):
+                    return self._tiles(picture, condition, strength, tile, info), info
+            except (RuntimeError, MemoryError) as error:
+                smaller = memory.halved(min(tile, longest))
+                if not out_of_memory(error) or smaller is None:
+                    raise
+                log.warning("out of memory with tiles of %d pixels: going on with %d", tile, smaller)
+                tile = smaller
+                info.redone.append(f"out of memory: tile {tile}")
+                info.tile = tile
+                self.engine.release_memory()
+
+    def _tiles(self, picture: np.ndarray, condition: Condition | None, strength: float, tile: int, info: RunInfo) -> np.ndarray:
+        height, width, colours = picture.shape
+        scale = self.spec.scale
+        result = picture.copy() if scale == 1 else np.zeros((scale * height, scale * width, colours), np.float32)
+        info.tiles = 0
+        common = self._statistics(picture, condition, tile)
+        for batch in tiling.batches(tiling.grid(height, width, tile, self.spec.overlap, self.spec.multiple), self.batch_size):
+            regions = [(slice(rows.start, rows.stop), slice(columns.start, columns.stop)) for rows, columns in batch]
+            tiles = [picture[region] for region in regions]
+            maps = [condition(*region) for region in regions] if condition else None
+            bases = tiles if scale == 1 else [enlarged(piece, scale) for piece in tiles]
+            corrections = self._checked(tiles, bases, maps, info, common)
+            info.tiles += len(batch)
+            for (rows, columns), base, correction in zip(batch, bases, corrections, strict=True):
+                if strength != 1:
+                    correction *= np.float32(strength)
+                if scale > 1:
+                    correction += base
+                if rows.weight.min() < 1 or columns.weight.min() < 1:
+                    down, across = (tiling.stretched(span.weight, scale) for span in (rows, columns))
+                    correction *= (down[:, None] * across[None])[:, :, None]
+                elif scale > 1 and correction.shape == result.shape:
+                    return correction  # the only tile
+                result[scale * rows.start : scale * rows.stop, scale * columns.start : scale * columns.stop] += correction
+        return result
+
+    def _statistics(self, picture: np.ndarray, condition: Condition | None, tile: int) -> Statistics | None:
+        """The statistics for the normalisations of a network that sees the whole picture, if that is large or cut into tiles.
+
+        A large picture's are those of a sample, cut or not, so that the size of the tiles does not change the result.
+        """
+        if not self.spec.sees_whole_image or max(picture.shape[:2]) <= min(tile, statistics.SIDE):
+            return None
+        common = Statistics(planes=3 if self.spec.channels == 1 and picture.shape[2] == 3 else 1)
+        # in float32: an overflow in half precision must not reach every tile
+        regions = statistics.places(picture.shape, self.spec.multiple)
+        maps = [condition(*region) for region in regions] if condition else None
+        self.engine.run([picture[region] for region in regions], maps, "fp32", self.views, common)
+        return common
+
+    def _checked(
+        self, tiles: Sequence[np.ndarray], bases: Sequence[np.ndarray], maps: Sequence[np.ndarray] | None, info: RunInfo,
+        common: Statistics | None,
+    ) -> list[np.ndarray]:  # fmt: skip
+        """The corrections of some tiles, run again in higher precision where half precision made one NaN, infinite or constant."""
+        used = info.precision
+        corrections = self.engine.run(tiles, maps, used, self.views, common)
+        for precision in FALLBACKS[used]:
+            fault = next(filter(None, map(fault_of, bases, corrections)), None)
+            if fault is None:
+                return corrections
+            info.redone.append(f"{fault} in {used}: tile {info.tiles} in {precision}")
+            log.warning("%s", info.redone[-1])
+            used, corrections = precision, self.engine.run(tiles, maps, precision, self.views, common)
+        if not all(np.isfinite(correction).all() for correction in corrections):
+            raise ValueError(
+                "the network's result is not finite even in fp32: the weights or the picture's values are unusable"
+            )
+        return corrections

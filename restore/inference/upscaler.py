@@ -1,0 +1,75 @@
+"""`Upscaler`: enlarges arrays by the scale of its network, or by any smaller one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self, Unpack
+
+import numpy as np
+import torch
+
+from restore.inference import radiograph
+from restore.inference.calling import Picture, called
+from restore.inference.fallbacks import RunInfo
+from restore.inference.loading import Recipe, RunOptions, network_of, runner_of
+from restore.networks.resample import resized
+from restore.networks.spec import RestorationNetwork
+
+
+class Upscaler:
+    """A super-resolution network ready to use. It holds no state of a picture, so threads may share one.
+
+    Args:
+        network: predicts the correction of the picture that the cubic kernel enlarges.
+        recipe: the recipe of its weights.
+        options: see `RunOptions`.
+    """
+
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+        self.recipe: Recipe = recipe or {}
+        self.runner = runner_of(network, options)
+        self.spec, self.runtime = self.runner.spec, self.runner.runtime
+        self.scale = self.spec.scale
+
+    @classmethod
+    def load(cls, name: str | Path, **options: Unpack[RunOptions]) -> Self:
+        """An upscaler with the weights called `name` (a name, a file or a run's folder).
+
+        Raises:
+            ValueError: no such weights, or weights for another task.
+        """
+        return cls(*network_of(name, "upscale"), **options)
+
+    def __call__(self, picture: Picture, strength: float = 1.0) -> Picture:
+        """Enlarge a picture `scale` times.
+
+        Args:
+            picture: an array or a tensor; see `called`.
+            strength: from the cubic kernel's picture (0) to the network's (1).
+
+        Returns:
+            The same kind and type, `scale` times as high and wide.
+
+        Raises:
+            ValueError: a shape or type that is no picture.
+        """
+        return called(picture, lambda pixels, valid: self.runner.run(pixels, strength)[0], self.scale)
+
+    def upscale(self, pixels: np.ndarray, scale: float | None = None, strength: float = 1.0) -> tuple[np.ndarray, RunInfo]:
+        """Enlarge normalized pixels.
+
+        Args:
+            pixels: (H, W, 1|3) float32, nominal [0, 1]. Three equal channels run as one.
+            scale: how many times; at most the network's, None for that. A smaller one shrinks the network's result.
+            strength: from the cubic kernel's picture (0) to the network's (1).
+
+        Returns:
+            (scale H, scale W, 1|3) float32, not clipped, and how it went.
+        """
+        gray = pixels.shape[2] == 3 and radiograph.is_gray(pixels)
+        restored, info = self.runner.run(pixels[:, :, :1] if gray else pixels, strength)
+        if scale is not None and scale != self.scale:
+            height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
+            planes = torch.from_numpy(restored.transpose(2, 0, 1)[None])
+            restored = np.ascontiguousarray(resized(planes, height, width)[0].numpy().transpose(1, 2, 0))
+        return np.repeat(restored, 3, axis=2) if gray else restored, info

@@ -1,0 +1,118 @@
+"""What a network is and takes: `NetworkConfig` (its settings), `ModelSpec` (its interface) and `RestorationNetwork` (its base class)."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+Condition = Literal["noise", "mask"]
+"""A map (B, 1, H, W) beside the picture: the noise's standard deviation at each pixel, or 1 in the holes and 0 elsewhere."""
+Output = Literal["residual", "image", "probability", "sample"]
+"""What `forward` returns: a correction to add to the (enlarged) picture, a picture, a map of probabilities, or a generated picture."""
+
+OVERLAP = 64
+"""Pixels by which tiles overlap unless the network needs more."""
+NAME_HELP = "a network of restore.networks.NETWORKS; its other settings are that network's own"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a network takes and returns. The network sets it once, when it is built.
+
+    Attributes:
+        channels: of the picture, 1 gray or 3 colour.
+        out_channels: of the result.
+        receptive_field: half-width in pixels of the input that can influence one output pixel. Normalisations are not counted.
+        multiple: the picture's sides must be multiples of this.
+        overlap: pixels by which neighbouring tiles must overlap so that a tiled picture equals the whole one within 1/255.
+        scale: the result is this many times higher and wider than the picture.
+        conditions: the maps that `forward` takes after the picture, in this order.
+        output: what `forward` returns.
+        homogeneous: f(a x, a s) = a f(x, s) for positive a, as without biases.
+        sees_whole_image: a normalisation takes its statistics from the whole picture, so that tiles must share them.
+    """
+
+    channels: int
+    out_channels: int
+    receptive_field: int
+    multiple: int = 1
+    overlap: int = OVERLAP
+    scale: int = 1
+    conditions: tuple[Condition, ...] = ()
+    output: Output = "residual"
+    homogeneous: bool = False
+    sees_whole_image: bool = False
+
+    @property
+    def takes_noise(self) -> bool:
+        """Whether `forward` takes a map of the noise's standard deviation."""
+        return "noise" in self.conditions
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether `forward` takes a map of the holes."""
+        return "mask" in self.conditions
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The settings of a network. Each network owns a subclass; channels and scale belong to the run and are no part of it.
+
+    A field's metadata hold its `help` and may hold:
+        range, count: the numbers that it can have; see `restore.training.limits`.
+        layers: it counts layers.
+        free: weights made with another value can start this network.
+
+    Attributes:
+        name: a key of `NETWORKS`.
+        contains: networks whose weights can start a part of this one.
+    """
+
+    name: str
+    contains: ClassVar[frozenset[str]] = frozenset()
+
+    def settings(self) -> dict[str, Any]:
+        """All settings but the name, tuples as lists, as a weights file records them."""
+        values = {key: value for key, value in vars(self).items() if key != "name"}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+    def conflict(self, other: NetworkConfig) -> str | None:
+        """The first setting that keeps weights made with `other` from starting this network; None where nothing does."""
+        if self.name != other.name and other.name not in self.contains:
+            return "name"
+        theirs = vars(other)
+        bound = [entry.name for entry in fields(self) if entry.name != "name" and not entry.metadata.get("free")]
+        return next((key for key in bound if key in theirs and theirs[key] != vars(self)[key]), None)
+
+
+class RestorationNetwork(nn.Module):
+    """Maps a picture (B, C, H, W) in nominal [0, 1], and the maps named in `spec.conditions`, to what `spec.output` says.
+
+    A residual is added in float32 to the picture, enlarged by `resample.enlarge` where `spec.scale` is above 1.
+    A subclass is built as `Network(config, channels=...)`, with `scale=...` where it enlarges.
+
+    Attributes:
+        spec: what it takes and returns.
+        enlarges: whether its constructor takes a scale.
+        trainable: whether its settings say what it is made of. Otherwise only its tensors do.
+    """
+
+    spec: ModelSpec
+    enlarges: ClassVar[bool] = False
+    trainable: ClassVar[bool] = True
+
+    def part_for(self, keys: Set[str]) -> RestorationNetwork:
+        """The part of this network whose state dict has these keys; the network itself where none has."""
+        return self
+
+    def fitted(self, key: str, value: Tensor, shape: torch.Size) -> Tensor:
+        """A tensor of a network of this kind, with other channels or another scale, in the shape that it has in this one.
+
+        Raises:
+            ValueError: it cannot be fitted.
+        """
+        raise ValueError(f"these weights are of another size: {key} is {tuple(value.shape)}, this network's is {tuple(shape)}")

@@ -1,0 +1,176 @@
+"""A task's options: one frozen dataclass, from which the flags, the keywords, the checks and the documentation come."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class OptionHelp:
+    """What is said of an option, and what it may be.
+
+    Attributes:
+        text: for the help.
+        metavar: what stands for its value there.
+        low, high: the range of a number, ends included.
+        above: the number must be above `low`, not equal to it.
+        words: what it may be besides a number, or instead of one.
+        choices: the only values that it may be.
+        more: the end of the message for a value out of range.
+        pattern: a regular expression that a text must match as a whole.
+        example: of such a text, for the message.
+    """
+
+    text: str
+    metavar: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    words: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    more: str = ""
+    pattern: str = ""
+    example: str = ""
+
+
+def option(default: Value, text: str, **rest: Any) -> Value:
+    """A field of an options dataclass; `rest` are `OptionHelp`'s attributes."""
+    made: Value = field(default=default, metadata={"option": OptionHelp(text, **rest)})
+    return made
+
+
+def help_of(entry: Field[Any]) -> OptionHelp:
+    """What is said of a field."""
+    found: OptionHelp = entry.metadata["option"]
+    return found
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base of every task's options. Values are checked, and text is read as what the field is, when one is made.
+
+    Raises:
+        ValueError: a value of a wrong type or out of its range; the text names the option.
+    """
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for entry in fields(self):
+            value = read(entry.name, self.__dict__[entry.name], hints[entry.name], help_of(entry))
+            object.__setattr__(self, entry.name, value)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any] | Options, task: str) -> Self:
+        """The options of a mapping; None stands for the default.
+
+        Raises:
+            ValueError: an unknown option (the text names the nearest one), or a value that it cannot have.
+        """
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, Options):
+            raise ValueError(f"{type(given).__name__} are not the options of {task}, which are {cls.__name__}")
+        names = [entry.name for entry in fields(cls)]
+        for name in given:
+            if name not in names:
+                raise ValueError(f"{task} has no option {name}: there are {', '.join(names)}{nearest(name, names)}")
+        return cls(**{name: value for name, value in given.items() if value is not None})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Name -> value, JSON-able."""
+        return {name: str(value) if isinstance(value, Path) else value for name, value in self.__dict__.items()}
+
+
+def nearest(name: str, names: typing.Iterable[str]) -> str:
+    """What a wrong name may have been meant as, as the end of a message."""
+    near = difflib.get_close_matches(str(name), list(names), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def read(name: str, value: Any, hint: Any, about: OptionHelp) -> Any:
+    """`value` as the type of its field.
+
+    Raises:
+        ValueError: it cannot be that, or is out of range.
+    """
+    allowed = kinds(hint)
+    if value is None and type(None) in allowed:
+        return None
+    if isinstance(value, str) and value in about.words:
+        return value
+    if about.choices:
+        if str(value) not in about.choices:
+            raise ValueError(f"{name} must be {_listed(about.choices)}, not {value}")
+        return str(value)
+    if bool in allowed:
+        return _truth(name, value)
+    if Path in allowed:
+        return Path(value)
+    if float in allowed or int in allowed:
+        return _number(name, value, int if int in allowed else float, about)
+    if about.pattern and not re.fullmatch(about.pattern, str(value).strip()):
+        raise ValueError(f"{name} must be like {about.example}, not {value!r}")
+    return str(value)
+
+
+def kinds(hint: Any) -> tuple[Any, ...]:
+    """The types of an annotation such as `float | None`."""
+    return typing.get_args(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union else (hint,)
+
+
+def _truth(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() in {"true", "false"}:
+        return str(value).lower() == "true"
+    raise ValueError(f"{name} must be true or false, not {value}")
+
+
+def _number(name: str, value: Any, kind: type[int] | type[float], about: OptionHelp) -> int | float:
+    try:
+        number = kind(value) if not isinstance(value, bool) else None
+    except (TypeError, ValueError):
+        number = None
+    if kind is int and number is not None and float(value) != number:
+        number = None
+    low_enough = number is not None and number <= about.high
+    if number is None or not low_enough or not (number > about.low if about.above else number >= about.low):
+        words = f"{_listed(about.words)} or " if about.words else ""
+        raise ValueError(f"{name} must be {words}{_range(kind, about)}, not {value}{about.more}")
+    return number
+
+
+def _range(kind: type, about: OptionHelp) -> str:
+    what = "a whole number" if kind is int else "a number"
+    if math.isinf(about.low) and math.isinf(about.high):
+        return what
+    if math.isinf(about.high):
+        return f"{what} {'above' if about.above else 'of at least'} {about.low:g}"
+    return f"above {about.low:g} and at most {about.high:g}" if about.above else f"from {about.low:g} to {about.high:g}"
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def table(options: type[Options]) -> str:
+    """The options as a Markdown table, for the documentation."""
+    lines = ["| option | default | meaning |", "|---|---|---|"]
+    for entry in fields(options):
+        about = help_of(entry)
+        flag = "--" + entry.name.replace("_", "-")
+        value = f" {about.metavar}" if about.metavar else ""
+        default = "" if entry.default in (None, MISSING) else str(entry.default)
+        cells = (f"`{flag}{value}`", default.lower(), about.text)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,280 @@
+"""One file through a step: opened, decoded, restored, written. `process` does it from top to bottom; executors overlap its stages."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from restore import images
+from restore.images import Frame, Picture
+from restore.images.frame import bands
+from restore.machine import free_memory, out_of_memory
+from restore.pipeline import readback
+from restore.pipeline.concurrency import Stopped
+from restore.pipeline.discovery import Job
+from restore.pipeline.manifest import Manifest, digest, digest_file
+from restore.pipeline.report import Record, merged
+from restore.pipeline.step import Image, Result, Sidecar, Step, image_of
+from restore.writing import blamed, reason
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What all pictures of a run share.
+
+    Attributes:
+        step: what is done to each picture.
+        manifest: what is done already, and where results go.
+        overwrite: restore again what is done, and replace files that are not ours.
+        format: the format to write; None keeps each picture's own.
+        max_pixels: refuse larger pictures; None is the limit of `images.read`.
+        salvage: restore what is there of pictures with missing pixels.
+        settings: what decides the results, for formats that record it.
+        stopped: is set when the user wants no more of the run.
+    """
+
+    step: Step[Any]
+    manifest: Manifest
+    overwrite: bool
+    format: str | None
+    max_pixels: int | None
+    salvage: bool
+    settings: str
+    stopped: threading.Event
+
+    def check_stopped(self) -> None:
+        """Raise Stopped once the user wants no more of the run."""
+        if self.stopped.is_set():
+            raise Stopped
+
+
+@dataclass(frozen=True)
+class DecodedFrame(Frame):
+    """A frame that keeps its normalized pixels, so that they are computed once, in the thread that decodes."""
+
+    image: Image
+
+    def normalized(self) -> np.ndarray:
+        """Float32 (H, W, 1|3), the same array at each call."""
+        return self.image.pixels
+
+    def _normalized(self, rows: slice) -> np.ndarray:
+        return self.image.pixels[rows]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded frame, and what the step measured of it."""
+
+    frame: DecodedFrame
+    analysis: Any
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored frame on its way into a file: what it was, and its pixels (H, W, 1|3, or one channel more where alpha changes)."""
+
+    frame: Frame
+    pixels: np.ndarray
+
+
+class Item:
+    """One picture on its way. Each stage keeps what goes wrong in `record` under `guard`; nothing is raised to the run.
+
+    Attributes:
+        record: the picture's line of the report.
+        picture: its open file; None before `open`, and where there is nothing to do.
+    """
+
+    def __init__(self, context: RunContext, job: Job) -> None:
+        self.context, self.job = context, job
+        self.record = Record(job.source, None, "failed", warnings=list(job.warnings))
+        self.picture: Picture | None = None
+        self._content = ""
+        self._sidecars: dict[Path, Sidecar] = {}
+        self._stats: list[dict[str, Any]] = []
+        self._warnings: list[str] = []
+        self._masks: list[tuple[np.ndarray, tuple[int, ...]] | None] = []
+
+    def open(self) -> None:
+        """Read enough of the file to know whether there is work, and how much."""
+        self.context.check_stopped()
+        if self.job.error:
+            raise ValueError(self.job.error)
+        manifest, target = self.context.manifest, self.job.target
+        self._content = self._hashed()
+        if not self.context.overwrite:
+            if manifest.is_done(target, self._content):
+                self.record.status, self.record.output = "skipped", target
+                return
+            if manifest.is_unmanaged(target):
+                raise ValueError(f"{target} is already there and was not made by this program: move it, or --overwrite")
+        limit = {} if self.context.max_pixels is None else {"max_pixels": self.context.max_pixels}
+        picture = images.read(self.job.source, salvage=self.context.salvage, **limit)
+        record = self.record
+        record.size, record.frames, record.bits, record.format = (*picture.size,), picture.frames, picture.bits, picture.format
+        self.picture = picture
+
+    def decode(self, index: int) -> Decoded:
+        """Decode a frame, and have the step analyse it.
+
+        Raises:
+            MemoryError: there is not enough for it now.
+        """
+        self.context.check_stopped()
+        assert self.picture is not None
+        frame = self.picture.frame(index)
+        height, width = frame.stored.shape[:2]
+        needed = 4 * height * width * frame.mapping.channels
+        if needed > (free := free_memory()):
+            raise MemoryError(f"it takes {needed >> 20:,} MB, {free >> 20:,} MB are free")
+        image = image_of(frame, self.picture, index, self.job.relative)
+        return Decoded(DecodedFrame(frame.stored, frame.mapping, image=image), self.context.step.analyse(image))
+
+    def restore(self, decoded: Decoded, relieve: Callable[[], None] = lambda: None) -> Restored:
+        """A frame through the step. Where memory runs out, `relieve` makes room and it is tried once more."""
+        with self.timed("network"):
+            result = self._stepped(decoded, relieve)
+        self._stats.append(dict(result.stats))
+        self._warnings += result.warnings
+        self._masks.append(None if result.mask is None else (np.packbits(result.mask), result.mask.shape))
+        pixels = result.pixels
+        if result.opaque is not None and decoded.frame.alpha is not None:
+            pixels = np.concatenate([pixels, result.opaque[:, :, None].astype(np.float32)], 2)
+        return Restored(decoded.frame, pixels)
+
+    def save(self, restored: Iterable[Restored]) -> None:
+        """Write the restored frames as they come, and put the whole file in its place."""
+        target, picture = self.job.target, self.picture
+        assert picture is not None
+        temporary = self.context.manifest.temporary(target)
+        try:
+            self._write(picture, temporary, self._encoded(restored))
+        finally:
+            with suppress(OSError):  # it is swept up later
+                temporary.unlink(missing_ok=True)
+        self.record.warnings = list(dict.fromkeys([*self.job.warnings, *picture.warnings, *self._warnings]))
+        self.record.status, self.record.output, self.record.stats = "done", target, merged(self._stats)
+
+    def close(self) -> None:
+        """The record is final: let go of the picture."""
+        if self.picture is not None and self.record.status == "failed":
+            self.record.warnings = list(dict.fromkeys([*self.job.warnings, *self.picture.warnings]))
+        self.picture = None
+
+    @contextmanager
+    def guard(self, stage: str | None = None) -> Iterator[None]:
+        """Keep what goes wrong as this record's error (the first counts), and time the rest as `stage`."""
+        try:
+            with self.timed(stage):
+                yield
+        except Stopped:
+            pass
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # Rust's panics are no Exceptions, and in a helper thread nobody would hear of one
+            log.debug("%s: failed", self.job.source, exc_info=True)
+            if not self.record.error and self.record.status != "done":
+                self.record.status, self.record.output, self.record.error = "failed", None, reason(error)
+
+    @contextmanager
+    def timed(self, stage: str | None) -> Iterator[None]:
+        """Add the time within to the record's `stage` (decode, network, encode), if one is named."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            if stage:
+                self.record.seconds[stage] += time.perf_counter() - start
+
+    def _hashed(self) -> str:
+        """The hash of the picture's file and of its sidecars."""
+        content = digest_file(self.job.source)
+        for path in self.context.step.sidecars(self.job.source, self.job.relative):
+            content = digest(f"{content} {digest_file(path)}".encode())
+            self._sidecars[path] = Sidecar(path)
+        return content
+
+    def _stepped(self, decoded: Decoded, relieve: Callable[[], None]) -> Result:
+        step, image = self.context.step, decoded.frame.image
+        try:
+            return step(image, decoded.analysis, self._sidecars)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            log.warning("%s: out of memory; trying again without other pictures in it", self.job.source)
+        relieve()
+        return step(image, decoded.analysis, self._sidecars)
+
+    def _write(self, picture: Picture, temporary: Path, encoded: Iterator[np.ndarray]) -> None:
+        step = self.context.step
+        try:
+            picture.save(
+                temporary, encoded, description=f"restore {step.name}", settings=self.context.settings, format=self.context.format,
+                scale=step.scale,
+            )  # fmt: skip
+        except OSError as error:  # a full disk: the user knows the target, not the temporary file; the input's own errors name that
+            if error.filename is not None and Path(os.fsdecode(error.filename)) == picture.path:
+                raise
+            raise blamed(error, self.job.target) from error
+        self.context.check_stopped()
+        readback.check(temporary, picture, step.scale)
+        if len(self._stats) != picture.frames or next(encoded, None) is not None:
+            raise RuntimeError("not every frame was written")
+        step.save_masks(self.job, picture.frames, [*map(_unpacked, self._masks)])
+        self.context.manifest.commit(temporary, self.job.target, self._content)
+
+    def _encoded(self, restored: Iterable[Restored]) -> Iterator[np.ndarray]:
+        """The restored frames as the file stores them. The time that they are waited for is not encoding's."""
+        waited = time.perf_counter()
+        for one in restored:
+            self.record.seconds["encode"] -= time.perf_counter() - waited
+            if not all(np.isfinite(one.pixels[rows]).all() for rows in bands(one.pixels.shape)):
+                raise ValueError("the network's result holds values that are no numbers (NaN or infinite)")
+            yield one.frame.resized(*one.pixels.shape[:2]).encode(one.pixels)
+            del one
+            waited = time.perf_counter()
+        self.record.seconds["encode"] -= time.perf_counter() - waited
+
+
+def _unpacked(packed: tuple[np.ndarray, tuple[int, ...]] | None) -> np.ndarray | None:
+    """(H, W) bool from its bits and its shape."""
+    if packed is None:
+        return None
+    bits, shape = packed
+    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+
+
+def process(context: RunContext, job: Job) -> Record:
+    """One file through a step, plainly: what goes wrong is in the record.
+
+    Raises:
+        KeyboardInterrupt: the user stopped the run.
+    """
+    item = Item(context, job)
+    with item.guard("decode"):
+        item.open()
+    picture = item.picture
+    if picture is not None:
+        with item.guard("encode"):
+            item.save(_frames(item, picture.frames))
+    item.close()
+    return item.record
+
+
+def _frames(item: Item, count: int) -> Iterator[Restored]:
+    for index in range(count):
+        with item.timed("decode"):
+            decoded = item.decode(index)
+        yield item.restore(decoded)

@@ -1,0 +1,47 @@
+"""What the suite can be trained for: one table `METHODS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from restore.tasks import denoise_training, inpaint_training, scratches_training, translate_training, upscale_training
+from restore.tasks.prepared import Prepared
+
+
+@dataclass(frozen=True)
+class Method:
+    """One training method of `restore train`.
+
+    Attributes:
+        summary: one sentence for help texts.
+        config: the frozen dataclass with every setting.
+        prepare: dataset folder and configuration -> a run that is ready for the loop.
+        task: the task of its weights.
+        group: name of the network's settings in the configuration.
+    """
+
+    summary: str
+    config: type
+    prepare: Callable[[Path, Any], Prepared]
+    task: str
+    group: str = "network"
+
+
+METHODS: Mapping[str, Method] = {
+    "denoise": Method("denoising, from clean pictures", denoise_training.DenoiseConfig, denoise_training.prepare, "denoise"),
+    "upscale": Method("super-resolution, from clean pictures", upscale_training.UpscaleConfig, upscale_training.prepare, "upscale"),
+    "inpaint": Method("filling holes, from clean pictures", inpaint_training.InpaintConfig, inpaint_training.prepare, "inpaint"),
+    "scratches": Method(
+        "detecting scratches and dust, from clean pictures", scratches_training.ScratchesConfig, scratches_training.prepare, "scratches"
+    ),
+    "cyclegan": Method(
+        "translating between two domains of pictures, both ways", translate_training.CycleGANConfig, translate_training.cyclegan,
+        "translate", "generator",
+    ),
+    "pix2pix": Method(
+        "translating, from pairs of pictures", translate_training.Pix2PixConfig, translate_training.pix2pix, "translate", "generator"
+    ),
+}

@@ -1,0 +1,128 @@
+"""Several steps on one decoded picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from batch_steps import Identity, folder, picture
+from PIL import Image as Pillow
+
+from restore.images import read
+from restore.pipeline.batch import run
+from restore.pipeline.step import Chain, Image, ImageInfo, Result, Sidecars, Step
+
+
+class Scaled(Step[float]):
+    """Multiplies by `factor` and enlarges; its analysis is the mean of what it sees."""
+
+    def __init__(self, factor: float, scale: int = 1) -> None:
+        self.name, self.factor, self.scale = f"times{factor:g}", factor, float(scale)
+        self.analysed: list[float] = []
+
+    def settings(self) -> dict[str, Any]:
+        return {"factor": self.factor}
+
+    def analyse(self, image: Image) -> float:
+        self.analysed.append(float(image.pixels.mean()))
+        return self.analysed[-1]
+
+    def __call__(self, image: Image, analysis: float | None = None, sidecars: Sidecars | None = None) -> Result:
+        mean = self.analyse(image) if analysis is None else analysis
+        pixels = np.repeat(np.repeat(image.pixels * self.factor, int(self.scale), 0), int(self.scale), 1)
+        return Result(pixels, {"mean": mean}, (f"{self.name} was here",))
+
+
+class Masked(Step[None]):
+    """Blackens where its mask file is white."""
+
+    name = "masked"
+
+    def __init__(self, mask: Path) -> None:
+        self.mask = mask
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def sidecars(self, source: Path, relative: Path) -> list[Path]:
+        return [self.mask]
+
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        assert sidecars is not None
+        mask = sidecars[self.mask].picture.frame(0).normalized()[:, :, 0] > 0.5
+        return Result(np.where(mask[:, :, None], 0, image.pixels), opaque=mask, mask=mask)
+
+
+def test_steps_see_what_the_one_before_returned_and_each_is_analysed_once() -> None:
+    first, second = Scaled(0.5, 2), Scaled(4.0)
+    chain = Chain([first, second])
+    image = Image(np.full((4, 6, 1), 0.25, np.float32))
+    result = chain(image, chain.analyse(image))
+    assert (chain.scale, chain.name) == (2.0, "times0.5+times4")
+    np.testing.assert_array_equal(result.pixels, np.full((8, 12, 1), 0.5, np.float32))
+    assert (first.analysed, second.analysed) == ([0.25], [0.125])
+    assert result.stats == {"times0.5": {"mean": 0.25}, "times4": {"mean": 0.125}}
+    assert result.warnings == ("times0.5 was here", "times4 was here")
+
+
+def test_alpha_and_validity_follow_the_size() -> None:
+    seen: list[Image] = []
+
+    class Watch(Identity):
+        def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+            seen.append(image)
+            return super().__call__(image)
+
+    alpha, valid = np.array([[0, 255], [255, 255]], np.uint8), np.array([[True, True], [False, True]])
+    image = Image(np.zeros((2, 2, 3), np.float32), alpha, valid, ImageInfo(size=(2, 2)))
+    Chain([Scaled(1.0, 3), Watch()])(image)
+    assert seen[0].pixels.shape == (6, 6, 3)
+    assert seen[0].alpha is not None and seen[0].valid is not None
+    np.testing.assert_array_equal(seen[0].alpha, np.kron(alpha, np.ones((3, 3), np.uint8)))
+    np.testing.assert_array_equal(seen[0].valid, np.kron(valid, np.ones((3, 3), bool)))
+    assert seen[0].info.size == (2, 2)
+
+
+def test_what_a_step_made_opaque_and_its_mask_reach_the_end(tmp_path: Path) -> None:
+    mask = np.zeros((4, 5), np.uint8)
+    mask[1:3, 2:4] = 255
+    Pillow.fromarray(mask).save(tmp_path / "mask.png")
+    picture(tmp_path / "in/a.png", size=(4, 5))
+    Pillow.fromarray(np.full((4, 5, 2), 90, np.uint8)).save(tmp_path / "in/b.png")
+    step = Masked(tmp_path / "mask.png")
+    chain = Chain([step, Scaled(1.0, 2)])
+    report = run(chain, [tmp_path / "in"], tmp_path / "out")
+    assert not report.failed, report.records[0].error
+    made = read(tmp_path / "out/a.png").frame(0).stored
+    assert made.shape == (8, 10)
+    holes = np.kron(mask, np.ones((2, 2))) > 0
+    assert not made[holes].any()
+    made = read(tmp_path / "out/b.png").frame(0).stored
+    assert set(made[..., 1][~holes]) == {90} == set(made[..., 1][holes])  # as opaque as the picture is anywhere
+    assert set(made[..., 0][holes]) == {0}
+
+
+def test_the_same_step_twice_has_its_own_stats() -> None:
+    result = Chain([Scaled(2.0), Scaled(2.0)])(Image(np.full((3, 3, 1), 0.1, np.float32)))
+    assert list(result.stats) == ["times2", "times2 2"]
+
+
+def test_settings_tell_the_steps_and_their_order() -> None:
+    first, second = Scaled(2.0), Scaled(3.0)
+    assert Chain([first, second]).settings() != Chain([second, first]).settings()
+    with pytest.raises(ValueError, match="at least one step"):
+        Chain([])
+
+
+def test_a_chain_over_files_is_the_steps_over_arrays(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 3)
+    chain = Chain([Scaled(0.5), Scaled(1.6)])
+    report = run(chain, [tmp_path / "in"], tmp_path / "out")
+    assert report.done == 3
+    for record in report.records:
+        frame = read(record.input).frame(0)
+        expected = frame.normalized() * np.float32(0.5) * np.float32(1.6)
+        assert record.output is not None
+        np.testing.assert_array_equal(read(record.output).frame(0).stored, frame.encode(expected))

@@ -1,0 +1,72 @@
+"""Options: read from text and values, checked, listed."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from restore.pipeline.options import Options, option, table
+from restore.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Some(Options):
+    """One option of each kind."""
+
+    level: float | str = option("auto", "The level.", words=("auto",), low=0, high=255, metavar="auto|0..255")
+    count: int | None = option(None, "How many.", low=1)
+    scale: float | None = option(None, "How large.", low=1, high=4, above=True, more="; twice is enough")
+    way: str = option("one", "The way.", choices=("one", "other"))
+    on: bool = option(False, "Whether.")
+    folder: Path | None = option(None, "Where.")  # noqa: RUF009
+    colour: str | None = option(None, "Which.", pattern="#[0-9a-f]{6}", example="#ff00ff")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"level": "12.5"}, 12.5), ({"level": 3}, 3.0), ({"level": "auto"}, "auto"), ({"count": "4"}, 4), ({"count": None}, None),
+        ({"scale": 2}, 2.0), ({"way": "other"}, "other"), ({"on": "true"}, True), ({"on": False}, False), ({"folder": "a/b"}, Path("a/b")),
+        ({"colour": "#00ff00"}, "#00ff00"),
+    ],
+)  # fmt: skip
+def test_values_are_read_as_what_they_are(given: dict[str, Any], expected: object) -> None:
+    made = Some.of(given, "some")
+    value = made.__dict__[next(iter(given))]
+    assert value == expected and type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"level": 256}, "level must be auto or from 0 to 255, not 256"), ({"level": "much"}, "auto or from 0 to 255, not much"),
+        ({"level": float("nan")}, "from 0 to 255"), ({"level": True}, "not True"), ({"count": 0}, "a whole number of at least 1, not 0"),
+        ({"count": 2.5}, "whole number"), ({"scale": 1}, "above 1 and at most 4, not 1; twice is enough"),
+        ({"way": "third"}, "one or other, not third"), ({"on": "perhaps"}, "true or false"),
+        ({"colour": "pink"}, "like #ff00ff, not 'pink'"),
+        ({"colou": "#00ff00"}, r"no option colou.*did you mean colour\?"),
+    ],
+)  # fmt: skip
+def test_wrong_values_are_refused_by_name(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Some.of(given, "some")
+
+
+def test_options_are_frozen_and_taken_as_they_are() -> None:
+    made = Some(level=3.0)
+    assert Some.of(made, "some") is made
+    with pytest.raises(FrozenInstanceError):
+        made.level = 4.0  # type: ignore[misc]
+    with pytest.raises(ValueError, match="not the options of denoise"):
+        TASKS["denoise"].options.of(made, "denoise")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_option_is_described(task: str) -> None:
+    lines = table(TASKS[task].options).splitlines()
+    assert len(lines) > 2
+    assert all(line.count("|") - line.count("\\|") == 4 for line in lines)
+    assert all(line.split(" | ")[-1].strip(" |") for line in lines)

@@ -1,0 +1,167 @@
+"""`restore run`: steps from a file, equal to the same steps on arrays; wrong steps and options are named before any work."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from pydicom.data import get_testdata_file
+from restore_cli import app
+from typer.testing import CliRunner
+
+import restore
+from restore import images, weights
+from restore.pipeline.batch import BatchOptions
+from restore.pipeline.step import Chain, image_of
+from restore.runtime import Runtime
+from restore.tasks import TASKS, pipelines
+from restore.tasks.run_on import RunOn
+
+Make = Callable[..., torch.nn.Module]
+Smooth = Callable[..., np.ndarray]
+STEPS = """
+[[step]]
+task = "denoise"
+weights = "little"
+strength = 0.8
+
+[[step]]
+task = "inpaint"
+weights = "holes"
+scratches = true
+sensitivity = 0.9
+
+[[step]]
+task = "upscale"
+weights = "twice"
+"""
+
+
+@pytest.fixture
+def little(
+    own_weights: Path,
+    weights_file: Callable[..., Path],
+    tiny: Make,
+    tiny_variants: dict[str, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """Tiny weights for every step, and the folder to work in."""
+    weights_file(own_weights / "little.safetensors")
+    for name, task, network, channels in (("holes", "inpaint", "inpainter", 3), ("twice", "upscale", "upscaler", 3)):
+        settings = {"channels": channels, **tiny_variants[network]}
+        recipe = {"task": task, "network": network, "settings": settings}
+        weights.save(own_weights / f"{name}.safetensors", tiny(network, channels).state_dict(), recipe)
+    return Path.cwd()
+
+
+def _chain(runtime: Runtime) -> Chain:
+    run_on = RunOn(runtime)
+    return Chain([
+        restore.step("denoise", weights="little", options={"strength": 0.8}, run_on=run_on),
+        restore.step("inpaint", weights="holes", options={"scratches": True, "sensitivity": 0.9}, run_on=run_on),
+        restore.step("upscale", weights="twice", run_on=run_on),
+    ])  # fmt: skip
+
+
+def test_a_pipeline_over_files_is_the_same_steps_over_arrays(little: Path, fp32: Runtime, smooth: Smooth) -> None:
+    (little / "in").mkdir()
+    scene = smooth(60, 80)[:, :, 0] + 0.03 * np.random.default_rng(0).standard_normal((60, 80)).astype(np.float32)
+    scene[10:12, 5:70] = 1.0
+    tifffile.imwrite(little / "in/scan.tif", np.clip(scene * 60000, 0, 65535).astype(np.uint16))
+    ct = Path(get_testdata_file("CT_small.dcm"))
+    (little / "in/ct.dcm").write_bytes(ct.read_bytes())
+    (little / "steps.toml").write_text(STEPS)
+    report = restore.run_pipeline("steps.toml", "in", "out", device="cpu", precision="fp32")
+    assert report.done == 2, [record.error for record in report.records]
+    for record in report.records:
+        picture = images.read(record.input)
+        frame = picture.frame(0)
+        image = image_of(frame, picture, 0, Path(record.input.name))
+        for step in _chain(fp32).steps:
+            result = step(image)
+            image = image_of_result(image, result.pixels)
+        assert record.output is not None
+        expected = frame.resized(*image.pixels.shape[:2]).encode(image.pixels)
+        np.testing.assert_array_equal(images.read(record.output).frame(0).stored, expected)
+        assert list(record.stats) == ["denoise", "inpaint", "upscale"]
+    again = restore.run_pipeline("steps.toml", "in", "out", device="cpu", precision="fp32")
+    assert again.skipped == 2
+
+
+def image_of_result(image: Any, pixels: np.ndarray) -> Any:
+    """The next step's image, without alpha."""
+    from dataclasses import replace
+
+    return replace(image, pixels=pixels)
+
+
+def test_a_step_travels_to_another_process(little: Path, fp32: Runtime, smooth: Smooth) -> None:
+    from restore.pipeline.step import Image
+
+    chain, image = _chain(fp32), Image(smooth(40, 50))
+    before = chain(image)
+    copied = pickle.loads(pickle.dumps(chain))
+    np.testing.assert_array_equal(copied(image).pixels, before.pixels)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_serial_and_threaded_runs_are_alike(
+    task: str, little: Path, weights_file: Callable[..., Path], smooth: Smooth
+) -> None:
+    (little / "in").mkdir()
+    for number in range(3):
+        tifffile.imwrite(
+            little / f"in/{number}.tif",
+            (np.stack([smooth(40, 50, seed=number + k)[:, :, 0] for k in range(2)]) * 255).astype(np.uint8),
+        )
+    name = {"denoise": "little", "upscale": "twice", "inpaint": "holes", "translate": "paint"}[task]
+    weights_file(Path(weights.folders()[0]) / "paint.safetensors", task="translate")
+    options = {"inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}}.get(task, {})
+    written = []
+    for executor in ("serial", "threaded"):
+        batch = BatchOptions(executor=executor)
+        report = restore.run(
+            task, "in", executor, weights=name, options=options, device="cpu", precision="fp32", batch=batch
+        )
+        assert report.done == 3, [record.error for record in report.records]
+        written.append({path.name: path.read_bytes() for path in sorted(Path(executor).glob("*.tif"))})
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[[step]]\ntask = "denois"', r"step 1 has an unknown task 'denois'.*did you mean denoise\?"),
+        ('[[step]]\ntask = "denoise"\nstrengh = 0.5', r"step 1: denoise has no option strengh.*did you mean strength\?"),
+        ('[[step]]\ntask = "denoise"\n[[step]]\ntask = "upscale"\nscale = 9', r"step 2: scale must be above 1 and at most 4, not 9"),
+        ('[[step]]\nstrength = 1', "step 1 has no task"), ("", "holds no step"),
+        ("[[steps]]", r"unknown table 'steps'.*did you mean step\?"),
+        ("[step]", "holds no step"), ("[[step", "no TOML file"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_refused_and_the_nearest_name_given(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "steps.toml").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        pipelines.tables(tmp_path / "steps.toml")
+
+
+def test_the_command(little: Path, smooth: Smooth) -> None:
+    (little / "in").mkdir()
+    tifffile.imwrite(little / "in/a.tif", (smooth(30, 40)[:, :, 0] * 255).astype(np.uint8))
+    (little / "steps.toml").write_text(STEPS)
+    call = CliRunner().invoke
+    done = call(app, ["run", "steps.toml", "in", "--out", "out", "--precision", "fp32"])
+    assert done.exit_code == 0, done.output
+    assert images.read(little / "out/a.tif").size == (60, 80)
+    wrong = call(app, ["run", "steps.toml", "in", "--out", "other", "--weights", "little"])
+    assert wrong.exit_code and "each step names its own weights" in f"{wrong.output} {wrong.exception}"
+    (little / "steps.toml").write_text('[[step]]\ntask = "denoise"\nnoise = 3')
+    refused = call(app, ["run", "steps.toml", "in", "--out", "other"])
+    assert refused.exit_code and "noise_level" in f"{refused.output} {refused.exception}"
+    assert not (little / "other").exists()
