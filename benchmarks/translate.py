@@ -19,8 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from restore.gan.health import fine_energy, strongest_pattern
 
+from restore.gan.monitor import fine_energy, strongest_pattern
 from restore.images import SUFFIXES
 from restore.inference.translator import Translator
 from restore.metrics import SET_METRICS, lpips

@@ -13,50 +13,59 @@ from .common import check_precision, leave_interrupted, say, stoppable
 from .json_lines import JsonLines
 from .text import lines
 
+Method = Annotated[
+    str,
+    typer.Argument(
+        metavar="METHOD",
+        help="The method: denoise, upscale, inpaint, scratches, cyclegan or pix2pix.",
+        show_default=False,
+    ),
+]
+Dataset = Annotated[
+    Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)
+]
+Out = Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; else runs/METHOD-DATASET.")]
+ConfigFile = Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file with settings.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")]
+Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Short for --set loop.steps=N.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Short for --set seed=N.")]
+Device = Annotated[
+    str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps; short for --set device=...")
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PRECISION",
+        help="auto, fp32, bf16 or fp16; short for --set precision=...",
+        callback=check_precision,
+    ),
+]
+OnCollapse = Annotated[
+    str | None,
+    typer.Option(metavar="warn|stop|rollback", help="After a mode collapse; short for --set monitor.on_collapse=..."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the data and the settings, time a few steps, and stop.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Progress as JSON lines on standard output.")]
+
 
 def train(
-    method: Annotated[
-        str,
-        typer.Argument(
-            metavar="METHOD",
-            help="The method: denoise, upscale, inpaint, scratches, cyclegan or pix2pix.",
-            show_default=False,
-        ),
-    ],
-    dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)
-    ],
+    method: Method,
+    dataset: Dataset,
     *,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; else runs/METHOD-DATASET.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file with settings.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Short for --set loop.steps=N.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Short for --set seed=N.")] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps; short for --set device=...")
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PRECISION",
-            help="auto, fp32, bf16 or fp16; short for --set precision=...",
-            callback=check_precision,
-        ),
-    ] = None,
-    on_collapse: Annotated[
-        str | None,
-        typer.Option(
-            metavar="warn|stop|rollback", help="After a mode collapse; short for --set monitor.on_collapse=..."
-        ),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the data and the settings, time a few steps, and stop.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines on standard output.")] = False,
+    out: Out = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    device: Device = None,
+    precision: Precision = None,
+    on_collapse: OnCollapse = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Train a network on your own pictures.
 

@@ -55,7 +55,8 @@ def vgg16(through: str = "relu4_3") -> nn.Sequential:
     for module in features:
         if isinstance(module, nn.ReLU):
             module.inplace = False
-    return features.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload, no-any-return]
+    features = features.float().eval().requires_grad_(False)
+    return features.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's types lack it
 
 
 @cache

@@ -66,6 +66,13 @@ class ResnetBlock(nn.Module):
         parts += [ReflectConv2d(channels, channels, 3, bias=bias), normalisation(norm, channels)]
         self.layers = nn.Sequential(*parts)
 
+    @property
+    def last(self) -> nn.Conv2d:
+        """The second convolution, before the normalisation."""
+        layer = self.layers[-2]
+        assert isinstance(layer, nn.Conv2d)
+        return layer
+
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)
 
@@ -145,9 +152,9 @@ class ResnetGenerator(RestorationNetwork):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module is not self.tail:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         with torch.no_grad():
-            for block in self.blocks:
-                last = [part for part in block.layers if isinstance(part, nn.Conv2d)][-1]  # type: ignore[union-attr, operator]
-                last.weight.mul_(0.1)
+            for block in self.blocks.modules():
+                if isinstance(block, ResnetBlock):
+                    block.last.weight.mul_(0.1)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1], sides multiples of 8 -> (B, C, H, W), to be added to get its translation."""

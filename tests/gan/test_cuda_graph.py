@@ -51,9 +51,9 @@ def _cycle(runtime: Runtime) -> CycleGANTrainer:
 
 
 def _paired(runtime: Runtime) -> PairedAdversarialTrainer:
-    """With all numbers that change from step to step: warm-up, young averages, clipping, Muon, batch statistics, two lessons."""
+    """With all numbers that change per step: warm-up, young averages, clipping, Muon, batch statistics, two discriminator steps."""
     torch.manual_seed(0)
-    generator = Pix2PixUNet(Pix2PixUNetConfig(width=8, levels=4, norm="batch"))
+    generator = Pix2PixUNet(Pix2PixUNetConfig(width=8, levels=4, norm="batch", dropout=0.5))
     discriminator = build.discriminator_trainer(
         6, DiscriminatorConfig(width=8, objective="relativistic", spectral=True, steps=2), runtime
     )

@@ -18,8 +18,8 @@ from restore.networks import Architecture, ModelSpec, NetworkConfig, Restoration
 
 Photos = Callable[..., Path]
 BASE = {"data.crop": "32", "loop.batch_size": "1", "loop.steps": "1", "precision": "fp32", "device": "cpu"}
-OPPONENT = {"opponent.network": "patchgan", "opponent.width": "4"}
-DOMAINS = BASE | OPPONENT | {"data.sides": "32,40"}
+DISCRIMINATOR = {"discriminator.network": "patchgan", "discriminator.width": "4"}
+DOMAINS = BASE | DISCRIMINATOR | {"data.sides": "32,40"}
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ SMALL = {
 }
 BASE = {key: value for key, value in SMALL.items() if not key.startswith("network.")}
 PAIRED = {
-    "generator.width": "4", "generator.levels": "4", "data.crop": "32", "data.sides": "32,40", "discriminator.width": "4", "loop.steps": "1",
+    "generator.width": "4", "generator.levels": "4", "data.crop": "32", "data.sides": "32,40", "discriminator.width": "4",
+    "loop.steps": "1",
     "loop.batch_size": "1", "precision": "fp32", "device": "cpu",
 }  # fmt: skip
 CYCLE = {key: value for key, value in PAIRED.items() if key != "generator.levels"} | {"generator.blocks": "1"}

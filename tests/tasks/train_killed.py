@@ -30,8 +30,8 @@ from restore.training import checkpoint
 METHODS: dict[str, dict[str, str]] = {
     "denoise": {"network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16", "loop.batch_size": "2"},
     "cyclegan": {
-        "generator.width": "4", "generator.blocks": "1", "data.crop": "16", "data.sides": "0,0", "discriminator.width": "4", "losses.image_buffer": "4",
-        "discriminator.network": "unet", "loop.batch_size": "1",
+        "generator.width": "4", "generator.blocks": "1", "data.crop": "16", "data.sides": "0,0", "discriminator.width": "4",
+        "losses.image_buffer": "4", "discriminator.network": "unet", "loop.batch_size": "1",
     },
 }  # fmt: skip
 SETTINGS = {
