@@ -68,3 +68,15 @@ def test_a_runs_card_says_what_its_weights_are_for(begun: tuple[Path, Path]) -> 
     entry = weights.find(begun[1])
     assert entry.purpose == "denoising, from clean pictures"
     assert entry.licence == weights.UNSTATED
+
+
+def test_a_setting_without_effect_is_reported(tmp_path: Path, photos: Photos) -> None:
+    events: list[str] = []
+    restore.train(
+        "denoise", photos(tmp_path / "photos"), overrides=SMALL | {"discriminator.width": "4", "monitor.every": "3"}, dry_run=True,
+        on_event=lambda event: events.append(str(event)),
+    )  # fmt: skip
+    assert [text for text in events if "no effect" in text] == [
+        "discriminator.width: no effect while losses.adversarial_weight is 0",
+        "monitor.every: no effect while losses.adversarial_weight is 0",
+    ]  # fmt: skip
