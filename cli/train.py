@@ -112,7 +112,7 @@ def _overrides(settings: list[str]) -> dict[str, str]:
 
 
 class _Progress:
-    """Prints the events of a training run: lines of text, and objects with step, losses, images_per_second and seconds_left."""
+    """Prints the events of a training run: texts and dataclasses."""
 
     def __init__(self, quiet: bool, json_lines: bool) -> None:
         self.quiet, self.json_lines = quiet, json_lines
@@ -123,18 +123,8 @@ class _Progress:
             self._json(event)
         if self.quiet:
             return
-        if not hasattr(event, "step"):
-            for line in lines(event).split("\n"):  # the configuration of a dry run has many
-                say(line)
-            return
-        losses = "".join(f"{name} {value:.4g}  " for name, value in event.losses.items())
-        left = (
-            f"{event.seconds_left / 60:.0f} min left"
-            if event.seconds_left >= 90
-            else f"{event.seconds_left:.0f} s left"
-        )
-        pace = f"{event.images_per_second:.1f}" if event.images_per_second >= 1 else f"{event.images_per_second:.2g}"
-        say(f"step {event.step:>6}/{event.steps}  {losses}{pace} crops/s  {left}")
+        for line in lines(event).split("\n"):  # the configuration of a dry run has many
+            say(line)
 
     def note(self, text: str) -> None:
         if not self.quiet:
@@ -149,7 +139,7 @@ class _Progress:
                 self.note(f"  {name.replace('_', ' '):12} {value}")
 
     def _json(self, thing: Any) -> None:
-        self._lines.write(vars(thing) if hasattr(thing, "__dict__") else {"message": str(thing)})
+        self._lines.write(vars(thing) if dataclasses.is_dataclass(thing) else {"message": str(thing)})
         if self._lines.problem and not self._reported:
             self._reported = True
             say(self._lines.problem)
