@@ -103,7 +103,7 @@ def _choice() -> Iterator[Finding]:
 def _dicom() -> Iterator[Finding]:
     """Which compressed DICOM files can be read; uncompressed, deflated and RLE ones always can."""
     from pydicom import uid
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     kinds = {
         "uncompressed": (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian),

@@ -53,7 +53,7 @@ def _resampled(plane: np.ndarray, height: int, width: int) -> np.ndarray:
     low, high = plane.min(), plane.max()
     resampled = np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
     resampled = np.clip(resampled, low, high)
-    return (np.rint(resampled) if plane.dtype.kind in "ui" else resampled).astype(plane.dtype)
+    return np.asarray(np.rint(resampled) if plane.dtype.kind in "ui" else resampled).astype(plane.dtype)
 
 
 @dataclass(frozen=True)

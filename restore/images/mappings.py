@@ -83,7 +83,7 @@ class Linear(Mapping):
     def _usable(self, colour: np.ndarray, raw: np.ndarray) -> np.ndarray:
         """Which samples (h, W, channels) are valid: finite, within `BEYOND`, no padding."""
         with np.errstate(invalid="ignore"):
-            usable = np.abs(raw) <= BEYOND  # false for NaN
+            usable: np.ndarray = np.abs(raw) <= BEYOND  # false for NaN
             if self.padding is not None:
                 usable &= (colour < self.padding[0]) | (colour > self.padding[1])
         return usable
@@ -100,7 +100,7 @@ class Linear(Mapping):
         colour = _split(stored, self.channels)
         table = self._table(colour.dtype)
         raw = self._raw(colour) if table is None else table.take(colour)
-        return np.clip(np.nan_to_num(raw, nan=0.0, posinf=1.0, neginf=0.0), 0, 1).astype(np.float32)
+        return np.asarray(np.clip(np.nan_to_num(raw, nan=0.0, posinf=1.0, neginf=0.0), 0, 1), np.float32)
 
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
         colour = _split(stored, self.channels)
@@ -175,7 +175,7 @@ class Linear(Mapping):
         if self.key is None:
             return None
         opaque = (_split(stored, self.channels) != np.asarray(self.key, stored.dtype)).any(-1)
-        return opaque.astype(stored.dtype) * stored.dtype.type(self.high)
+        return np.asarray(opaque.astype(stored.dtype) * stored.dtype.type(self.high))
 
     def set_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> None:
         if self.alpha_channel is not None or self.key is None:

@@ -55,7 +55,7 @@ def fitted_back(answer: Tensor, colours: int) -> Tensor:
     """What a network made of `fitting` pictures that had so many colours: (N, C, H, W) -> (B, colours, H, W)."""
     channels = answer.shape[1]
     if channels == 1 and colours == 3:
-        return answer.unflatten(0, (-1, 3))[:, :, 0]
+        return torch.unflatten(answer, 0, (-1, 3))[:, :, 0]
     if channels == 3 and colours == 1:
         return answer.mean(1, keepdim=True)
     return answer

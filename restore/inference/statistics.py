@@ -43,7 +43,7 @@ class Statistics:
 
     def normalise(self, index: int, x: Tensor, eps: float) -> Tensor:
         """(B, C, H, W) by the statistics of normalisation `index`, which are those of `x` at the first call."""
-        planes = x.float().unflatten(0, (-1, self.planes))
+        planes = torch.unflatten(x.float(), 0, (-1, self.planes))
         key = (self._view, index)
         if key not in self._found:
             variance, mean = torch.var_mean(planes, (0, 3, 4), correction=0, keepdim=True)
@@ -70,7 +70,8 @@ class PooledNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         given = _given.get()
         if given is None:
-            return self.norm(x)  # type: ignore[no-any-return]
+            normalised: Tensor = self.norm(x)
+            return normalised
         x = given.normalise(self.index, x, self.norm.eps)
         if self.norm.affine:
             x = x * self.norm.weight[:, None, None] + self.norm.bias[:, None, None]

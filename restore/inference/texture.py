@@ -164,7 +164,7 @@ class _Copy:
         others = self._allowed(np.concatenate([best + self.shifts, self._continued(place)]))
         off = self._distant(((self._hues(others) - hue) ** 2).sum(1), others, place)
         unlike = ((self._looks(others) * mask - seen) ** 2).sum(1) / there.size
-        return others[int((unlike + off).argmin())]
+        return np.asarray(others[int((unlike + off).argmin())])
 
     def _distant(self, hues: np.ndarray, middles: np.ndarray, place: tuple[int, int]) -> np.ndarray:
         """How far off the middles (N, 2) are, from the squared differences (N,) of their colours and in the picture."""
@@ -180,7 +180,7 @@ class _Copy:
         """Those of the middles (N, 2) about which all is known."""
         inside = ((middles >= 0) & (middles < self.whole.shape)).all(1)
         middles = middles[inside]
-        return middles[self.whole[middles[:, 0], middles[:, 1]]]
+        return np.asarray(middles[self.whole[middles[:, 0], middles[:, 1]]])
 
     def _looks(self, middles: np.ndarray) -> np.ndarray:
         """What patches look like, (N, D)."""
@@ -190,7 +190,7 @@ class _Copy:
     def _hues(self, places: np.ndarray) -> np.ndarray:
         """The coarse colours about places (N, 2), at nine points: (N, 9 C)."""
         at = np.clip(places[:, None] + self.around, 0, np.array(self.wide.shape) - 1)
-        return self.colours[at[:, :, 0], at[:, :, 1]].reshape(len(places), -1)
+        return np.asarray(self.colours[at[:, :, 0], at[:, :, 1]]).reshape(len(places), -1)
 
     def _place(self, place: tuple[int, int], step: int = 1) -> tuple[slice, slice]:
         """A patch on the canvas, every `step`-th pixel of it."""

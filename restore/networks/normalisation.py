@@ -26,7 +26,7 @@ class InstanceNorm(nn.InstanceNorm2d):
             return ((x.float() - mean) * torch.rsqrt(variance + self.eps)).to(x.dtype)
         if len(x) > MOST_SEPARATE.get(x.device.type, 0):
             return super().forward(x)
-        separate = [F.batch_norm(picture, None, None, training=True, eps=self.eps) for picture in x.split(1)]
+        separate = [F.batch_norm(picture, None, None, training=True, eps=self.eps) for picture in torch.split(x, 1)]
         return separate[0] if len(separate) == 1 else torch.cat(separate)
 
 

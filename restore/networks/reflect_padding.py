@@ -23,7 +23,7 @@ class ReflectConv2d(nn.Conv2d):
             return super().forward(x)
         side = self.kernel_size[0] // 2
         if x.device.type == "cuda" and not torch.compiler.is_compiling():
-            x = _ReflectPad.apply(x, side)  # type: ignore[no-untyped-call]  # torch declares no types for it
+            x = _ReflectPad.apply(x, side)
         else:
             with torch.autocast(x.device.type, enabled=False):
                 x = F.pad(x, (side, side, side, side), mode="reflect")

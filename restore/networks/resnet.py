@@ -85,7 +85,8 @@ class ResnetBlock(nn.Module):
         return layer
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+        change: Tensor = self.layers(x)
+        return x + change
 
 
 class Up(nn.Module):
@@ -122,7 +123,8 @@ class Up(nn.Module):
                 )
             else:
                 x = self.resize(x)
-        return self.convolution(x)  # type: ignore[no-any-return]  # of a module
+        convolved: Tensor = self.convolution(x)
+        return convolved
 
 
 class ResnetGenerator(RestorationNetwork):

@@ -17,7 +17,7 @@ from restore.writing import blamed, replace_durably
 try:
     import fcntl
 except ImportError:  # Windows: two runs into one folder are then the user's own look-out
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # a module's name
 
 VERSION = 1
 DONE, DRAFTS = "done", "tmp"

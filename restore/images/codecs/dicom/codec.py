@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.pixels import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut
 
 from restore.images import decoding
 from restore.images.codecs.base import Codec
@@ -38,7 +38,6 @@ from restore.images.codecs.dicom.header import (
 from restore.images.codecs.dicom.headerless import is_headerless
 from restore.images.codecs.dicom.objects import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.codecs.dicom.pixels import (
-    Codestream,
     codestream,
     decode,
     decoder_of,
@@ -46,6 +45,7 @@ from restore.images.codecs.dicom.pixels import (
     model_of,
     other_colours,
 )
+from restore.images.codecs.dicom.streams import Codestream
 from restore.images.codecs.dicom.values import build, chain, field_of, padding_range
 from restore.images.errors import Limits, check_size, image_error, quiet
 from restore.images.frame import Frame

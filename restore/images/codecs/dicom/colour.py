@@ -27,7 +27,7 @@ class YbrFull(Mapping):
         return samples @ (_TO_RGB.T / self.maximum).astype(np.float32)
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
-        return np.clip(self.decode(stored), 0, 1)
+        return np.asarray(np.clip(self.decode(stored), 0, 1))
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
         change = (restored - normalized) @ (_FROM_RGB.T * self.maximum).astype(np.float32)
@@ -45,7 +45,7 @@ class PaletteIndices(Mapping):
     alpha_channel: int | None = None
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
-        return self.table[stored & stored.dtype.type(len(self.table) - 1)]  # bits above the index say nothing of colour
+        return np.asarray(self.table[stored & stored.dtype.type(len(self.table) - 1)])  # bits above the index say nothing of colour
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
         return self.decode(stored)
@@ -69,10 +69,10 @@ class PaletteIndices(Mapping):
         found = [
             np.argmin(squares - 2 * centres[at : at + rows] @ colours.T, axis=1) for at in range(0, len(centres), rows)
         ]
-        return first[np.concatenate(found)]
+        return np.asarray(first[np.concatenate(found)])
 
 
 def _cells(colours: np.ndarray) -> np.ndarray:
     """(N, 3) in [0, 1] -> the number of the cell, 64 levels a channel."""
     levels = np.rint(np.clip(colours, 0, 1) * 63).astype(np.int64)
-    return levels[:, 0] << 12 | levels[:, 1] << 6 | levels[:, 2]
+    return np.asarray(levels[:, 0] << 12 | levels[:, 1] << 6 | levels[:, 2])

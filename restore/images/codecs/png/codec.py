@@ -176,7 +176,7 @@ class PngSource:
         gray = (palette == palette[:, :1]).all()
         keep = ([0] if gray else [0, 1, 2]) + ([3] if len(alpha) else [])
         table = np.ascontiguousarray(colours[:, keep])
-        return table[indices] if len(keep) > 1 else table[:, 0][indices]
+        return np.asarray(table[indices] if len(keep) > 1 else table[:, 0][indices])
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         stored = only_frame(frames, self.path)

@@ -22,7 +22,7 @@ def opened(path: Path, end: int | None) -> TiffFile:
     if end is None:
         return TiffFile(path)
     data = bytearray(path.read_bytes())
-    width = 8 if data[2:4] in (b"+\0", b"\0+") else 4
+    width = 8 if bytes(data[2:4]) in (b"+\0", b"\0+") else 4
     data[end : end + width] = bytes(width)
     return TiffFile(io.BytesIO(data))
 

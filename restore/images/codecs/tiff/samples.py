@@ -46,7 +46,7 @@ def expanded(page: TiffPage, indices: np.ndarray) -> np.ndarray:
     elif (table % 256 == 0).all():
         table = (table // 256).astype(np.uint8)
     plane = indices if indices.ndim == 2 else indices[..., 0]
-    return np.ascontiguousarray(table)[np.minimum(plane, len(table) - 1)]
+    return np.asarray(np.ascontiguousarray(table)[np.minimum(plane, len(table) - 1)])
 
 
 def mapping_of(page: TiffPage, samples: np.ndarray) -> Mapping:
