@@ -48,7 +48,7 @@ class DegradedCrops(Dataset[dict[str, Tensor]]):
         gain: a crop's contrast is multiplied by a factor drawn from this range.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # keyword-only, most with a default
         self,
         pictures: Pictures,
         *,

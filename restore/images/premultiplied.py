@@ -31,6 +31,7 @@ class Premultiplied(Mapping):
 
     @property
     def opaque(self) -> float:
+        """The alpha of an opaque pixel."""
         return self.full
 
     @property

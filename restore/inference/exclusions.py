@@ -51,8 +51,10 @@ def continued(shown: np.ndarray, aside: np.ndarray, level: NoiseLevel) -> np.nda
 
 
 def _mats(shown: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
-    """Large areas of one value, labels with their text, but no area in which the noise is clipped: of the darkest or brightest value, as
-    other pixels are too."""
+    """Large areas of one value, labels with their text.
+
+    An area in which the noise is clipped is none: it has the darkest or brightest value, as other pixels have too.
+    """
     span = float(np.ptp(shown))
     if level.sigma() / max(span, 1e-12) < LEAST_SIGMA or min(shown.shape[:2]) < 3:
         return None

@@ -68,6 +68,7 @@ class PooledNorm(nn.Module):
         self.norm, self.index = norm, index
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same, normalised."""
         given = _given.get()
         if given is None:
             normalised: Tensor = self.norm(x)

@@ -22,6 +22,7 @@ class Residual(nn.Module):
     second: nn.Conv2d
 
     def forward(self, x: Tensor, inplace: bool = False) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W). `inplace`: the result may overwrite `x`."""
         return residual(x, self.first, self.second, inplace)
 
 

@@ -60,6 +60,7 @@ class DenseBlock(nn.Module):
                 layer.weight.mul_(0.1)  # small at first: section 3.1
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         dense = x
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
             dense = torch.cat([dense, F.leaky_relu(layer(dense), SLOPE)], 1)
@@ -75,6 +76,7 @@ class RRDB(nn.Module):
         self.rdb1, self.rdb2, self.rdb3 = (DenseBlock(width, growth) for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         change: Tensor = self.rdb3(self.rdb2(self.rdb1(x)))
         return x + BETA * change
 

@@ -112,6 +112,7 @@ class DicomSource:
         return ds
 
     def frame(self, index: int) -> Frame:
+        """Decode one frame; ImageError as `Codec.open` says."""
         with as_dicom_error(self.path):
             ds = self.dataset()
             stored, photometric = self._decoded(ds, index)
@@ -173,6 +174,7 @@ class DicomSource:
         return Linear(min(black, white), max(black, white), inverted=bool(slope < 0), padding=padding)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        """Write a derived object: the dataset with other pixels, its own identity, and where it comes from."""
         with as_dicom_error(self.path):
             ds = self._fresh()
             photometric = self._model or self._decoded(ds, 0)[1]
@@ -211,12 +213,15 @@ class DicomCodec(Codec):
     has_preamble = True
 
     def sniff(self, head: bytes) -> bool:
+        """Whether it begins as DICOM does, with or without its preamble."""
         return sniff(head)
 
     def is_certain(self, head: bytes) -> bool:
+        """Whether `head` leaves no doubt."""
         return head[128:132] == b"DICM" or is_headerless(head)
 
     def without_pixels(self, path: Path) -> str | None:
+        """What the file holds instead of a picture; None where it holds one."""
         return is_without_pixels(path)
 
     def open(self, path: Path, limits: Limits) -> DicomSource:

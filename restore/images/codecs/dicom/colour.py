@@ -22,14 +22,17 @@ class YbrFull(Mapping):
     alpha_channel: int | None = None
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""
         samples = stored.astype(np.float32)
         samples[..., 1:] -= (self.maximum + 1) // 2
         return samples @ (_TO_RGB.T / self.maximum).astype(np.float32)
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it."""
         return np.asarray(np.clip(self.decode(stored), 0, 1))
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
         change = (restored - normalized) @ (_FROM_RGB.T * self.maximum).astype(np.float32)
         new = np.clip(np.rint(stored + change), 0, self.maximum).astype(stored.dtype)
         return np.where((restored != normalized).any(-1, keepdims=True), new, stored)
@@ -45,12 +48,15 @@ class PaletteIndices(Mapping):
     alpha_channel: int | None = None
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""
         return np.asarray(self.table[stored & stored.dtype.type(len(self.table) - 1)])  # bits above the index say nothing of colour
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it."""
         return self.decode(stored)
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
         changed = np.abs(restored - normalized).max(-1) > 0.5 / 255
         if not changed.any():
             return stored.copy()

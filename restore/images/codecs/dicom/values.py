@@ -30,10 +30,12 @@ class Field:
 
     @property
     def low(self) -> int:
+        """The least value of a sample."""
         return -(1 << (self.bits - 1)) if self.signed else 0
 
     @property
     def high(self) -> int:
+        """The greatest value of a sample."""
         return self.low + (1 << self.bits) - 1
 
     def values(self, stored: np.ndarray) -> np.ndarray:
@@ -85,15 +87,19 @@ class GrayLut(Mapping):
         return values.astype(np.int32) - self.field.low if self.field.low else values
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""
         return np.asarray(self.normalized[self._index(stored)][..., None])
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it."""
         return np.asarray(self.display[self._index(stored)][..., None])
 
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
+        """(h, W) bool, true where the samples are a picture; None where all of them are."""
         return ~self.padding[self._index(stored)] if self.padding.any() else None
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
         index = self._index(stored).astype(np.int32, copy=False)
         change = restored[..., 0].astype(np.float64) - normalized[..., 0]
         changed = (change != 0) & ~self.padding[index]

@@ -50,6 +50,7 @@ def expanded(page: TiffPage, indices: np.ndarray) -> np.ndarray:
 
 
 def mapping_of(page: TiffPage, samples: np.ndarray) -> Mapping:
+    """The mapping of a page's samples, by its photometric interpretation, alpha and bits."""
     if page.photometric == PHOTOMETRIC.PALETTE:
         return with_maximum(int(np.iinfo(samples.dtype).max), 3)
     colours = COLOURS[PHOTOMETRIC(page.photometric)]
