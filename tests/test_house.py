@@ -32,7 +32,7 @@ HELPERS = {
     },
     "tasks": {
         "running", "prepared", "publishing", "starting", "converting", "restoration", "mask_files", "lazily", "methods", "options",
-        "pipelines", "run_on", "configuring",
+        "pipelines", "run_on", "configuring", "translation",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
     "metrics": {"report"},
