@@ -114,6 +114,6 @@ def _paired_trainer(config: Pix2PixConfig, runtime: Runtime, train: tuple[Pictur
         2 * config.data.channels, config.discriminator, runtime, side=config.data.crop
     )
     return PairedAdversarialTrainer(
-        build_generator(config), discriminator, config.optimizer, runtime, losses=config.losses, conditional=True, monitor_config=config.monitor,
-        probe=probe_batch(PairedCrops, train, config), micro_batches=micro_batches,
+        build_generator(config), discriminator, config.optimizer, runtime, losses=config.losses, conditional=True,
+        monitor_config=config.monitor, probe=probe_batch(PairedCrops, train, config), micro_batches=micro_batches,
     )  # fmt: skip
