@@ -131,15 +131,18 @@ class Item:
 
         Raises:
             MemoryError: there is not enough for it now.
+            Stopped: the picture failed in another thread.
         """
         self.context.check_stopped()
-        assert self.picture is not None
-        frame = self.picture.frame(index)
+        picture = self.picture
+        if picture is None:
+            raise Stopped
+        frame = picture.frame(index)
         height, width = frame.stored.shape[:2]
         needed = 4 * height * width * frame.mapping.channels
         if needed > (free := free_memory()):
             raise MemoryError(f"it takes {needed >> 20:,} MB, {free >> 20:,} MB are free")
-        image = image_of(frame, self.picture, index, self.job.relative)
+        image = image_of(frame, picture, index, self.job.relative)
         return Decoded(DecodedFrame(frame.stored, frame.mapping, image=image), self.context.step.analyse(image))
 
     def restore(self, decoded: Decoded, relieve: Callable[[], None] = lambda: None) -> Restored:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tifffile
 from batch_steps import Failing, Identity, Inverse, folder, picture, results, tree
 
 from restore import images
@@ -210,3 +212,16 @@ def test_a_link_to_the_output_is_not_walked(tmp_path: Path) -> None:
     (tmp_path / "in/results").symlink_to(tmp_path / "out")
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
     assert [(row.input.name, row.status) for row in report.records] == [("000.png", "done"), ("results", "failed")]
+
+
+def test_frames_behind_one_that_cannot_be_written_are_given_up_quietly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Misshapen(Identity):
+        def __call__(self, image: Any, analysis: Any = None, sidecars: Any = None) -> Any:
+            time.sleep(0.02)  # so that the picture fails while further frames are decoded
+            return Result(image.pixels[:, :, [0, 0, 0]])
+
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((30, 8, 9), np.uint8))
+    with caplog.at_level("DEBUG", "restore"):
+        report = run(Misshapen(), [tmp_path / "a.tif"], tmp_path / "out")
+    assert "expected (8, 9, 1)" in report.records[0].error
+    assert {type(record.exc_info[1]) for record in caplog.records if record.exc_info} == {ValueError}
