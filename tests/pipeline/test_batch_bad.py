@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tifffile
 from batch_steps import Failing, Identity, Inverse, folder, picture, results, tree
