@@ -123,7 +123,7 @@ def test_weights_are_there_from_the_first_checkpoint_on(folder: Path, monkeypatc
     with pytest.raises(OSError, match="No space"):
         _train(folder, 6, overrides={"loop.checkpoint_every": "2"})
     assert seen == [(2, False), (4, True)]
-    assert "Trained 2 steps (of 6 that it was to train)" in Path("runs/a/a.md").read_text()
+    assert "Trained 2 steps (of 6 planned)" in Path("runs/a/a.md").read_text()
     picture = np.random.default_rng(0).random((32, 32), dtype=np.float32)
     assert restore.load("a", device="cpu")(picture).shape == (32, 32)
     assert weights.find("runs/a").name == "a"
@@ -355,10 +355,10 @@ def test_two_trainings_into_one_folder_end_with_one_of_them_refused(folder: Path
 
 
 def test_a_stack_of_one_picture_is_no_picture_to_be_skipped_twice(tmp_path: Path) -> None:
-    """`_first_size` asks no file twice and tells nothing: the data set does."""
+    """`_first_size` reads no file twice and reports nothing: the data set does."""
     from restore.datasets.domains import find
 
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     Image.new("RGB", (16, 8)).save(tmp_path / "d" / "b.png")
-    assert find(tmp_path / "d", paired=True).joined
+    assert find(tmp_path / "d", paired=True).side_by_side
