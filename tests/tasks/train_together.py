@@ -14,7 +14,8 @@ from unittest.mock import patch
 import torch
 
 from restore import processes
-from restore.tasks.methods import METHODS, running
+from restore.tasks import running
+from restore.tasks.methods import METHODS
 from restore.tasks.prepared import Prepared
 
 COMMON = {
