@@ -13,50 +13,59 @@ from .common import check_precision, leave_interrupted, say, stoppable
 from .json_lines import JsonLines
 from .text import lines
 
+Method = Annotated[
+    str,
+    typer.Argument(
+        metavar="METHOD",
+        help="The method: denoise, upscale, inpaint, scratches, cyclegan or pix2pix.",
+        show_default=False,
+    ),
+]
+Dataset = Annotated[
+    Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)
+]
+Out = Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; else runs/METHOD-DATASET.")]
+ConfigFile = Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file with settings.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")]
+Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Short for --set loop.steps=N.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Short for --set seed=N.")]
+Device = Annotated[
+    str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps; short for --set device=...")
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PRECISION",
+        help="auto, fp32, bf16 or fp16; short for --set precision=...",
+        callback=check_precision,
+    ),
+]
+OnCollapse = Annotated[
+    str | None,
+    typer.Option(metavar="warn|stop|rollback", help="After a mode collapse; short for --set monitor.on_collapse=..."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the data and the settings, time a few steps, and stop.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Progress as JSON lines on standard output.")]
+
 
 def train(
-    method: Annotated[
-        str,
-        typer.Argument(
-            metavar="METHOD",
-            help="The method: denoise, upscale, inpaint, scratches, cyclegan or pix2pix.",
-            show_default=False,
-        ),
-    ],
-    dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)
-    ],
+    method: Method,
+    dataset: Dataset,
     *,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; else runs/METHOD-DATASET.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file with settings.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Short for --set loop.steps=N.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Short for --set seed=N.")] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps; short for --set device=...")
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PRECISION",
-            help="auto, fp32, bf16 or fp16; short for --set precision=...",
-            callback=check_precision,
-        ),
-    ] = None,
-    on_collapse: Annotated[
-        str | None,
-        typer.Option(
-            metavar="warn|stop|rollback", help="After a mode collapse; short for --set monitor.on_collapse=..."
-        ),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the data and the settings, time a few steps, and stop.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines on standard output.")] = False,
+    out: Out = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    device: Device = None,
+    precision: Precision = None,
+    on_collapse: OnCollapse = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Train a network on your own pictures.
 
@@ -103,7 +112,7 @@ def _overrides(settings: list[str]) -> dict[str, str]:
 
 
 class _Progress:
-    """Prints the events of a training run: lines of text, and objects with step, losses, images_per_second and seconds_left."""
+    """Prints the events of a training run: texts and dataclasses."""
 
     def __init__(self, quiet: bool, json_lines: bool) -> None:
         self.quiet, self.json_lines = quiet, json_lines
@@ -114,18 +123,8 @@ class _Progress:
             self._json(event)
         if self.quiet:
             return
-        if not hasattr(event, "step"):
-            for line in lines(event).split("\n"):  # the configuration of a dry run has many
-                say(line)
-            return
-        losses = "".join(f"{name} {value:.4g}  " for name, value in event.losses.items())
-        left = (
-            f"{event.seconds_left / 60:.0f} min left"
-            if event.seconds_left >= 90
-            else f"{event.seconds_left:.0f} s left"
-        )
-        pace = f"{event.images_per_second:.1f}" if event.images_per_second >= 1 else f"{event.images_per_second:.2g}"
-        say(f"step {event.step:>6}/{event.steps}  {losses}{pace} crops/s  {left}")
+        for line in lines(event).split("\n"):  # the configuration of a dry run has many
+            say(line)
 
     def note(self, text: str) -> None:
         if not self.quiet:
@@ -140,7 +139,7 @@ class _Progress:
                 self.note(f"  {name.replace('_', ' '):12} {value}")
 
     def _json(self, thing: Any) -> None:
-        self._lines.write(vars(thing) if hasattr(thing, "__dict__") else {"message": str(thing)})
+        self._lines.write(vars(thing) if dataclasses.is_dataclass(thing) else {"message": str(thing)})
         if self._lines.problem and not self._reported:
             self._reported = True
             say(self._lines.problem)

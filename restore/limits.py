@@ -44,7 +44,7 @@ def check(name: str, value: Any, metadata: Mapping[str, Any]) -> Any:
 
     Args:
         name: the setting's dotted key, for messages.
-        metadata: `range`, `above`, `below`, `choices`, `count`, `rising` and `inside`; see `config.py`.
+        metadata: `range`, `above`, `below`, `count`, `rising` and `inside`; see `config.py`.
 
     Raises:
         ValueError: it cannot.
@@ -85,9 +85,6 @@ def _check_text(name: str, text: str, metadata: Mapping[str, Any]) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise ValueError(f"{name!r} must be Unicode text, or no file could keep it, not {shown(text)}") from None
-    choices = metadata.get("choices")
-    if choices and text not in choices:
-        raise ValueError(f"{name!r} must be one of {', '.join(choices)}, not {shown(text)}")
     if metadata.get("inside"):
         path = PurePosixPath(text.replace("\\", "/"))
         if not text or path.is_absolute() or Path(text).is_absolute() or ".." in path.parts:

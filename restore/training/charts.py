@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
 
 from restore.training.previews import MARGIN, one_row
+from restore.writing import atomic_write
 
 PLOT = "losses.png"
 SHEET = "contact_sheet.png"
@@ -48,9 +48,8 @@ def loss_plot(folder: Path) -> Path | None:
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
     path = folder / PLOT
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    figure.savefig(temporary, dpi=110, format="png")
-    temporary.replace(path)
+    with atomic_write(path) as draft:
+        figure.savefig(draft, dpi=110, format="png")
     return path
 
 
@@ -82,9 +81,8 @@ def contact_sheet(folder: Path) -> Path | None:
         draw.text((2, number * (height + MARGIN) + 2), f"step {step}", fill=(230, 230, 230))
         sheet.paste(row, (0, number * (height + MARGIN) + MARGIN))
     path = folder / SHEET
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    sheet.save(temporary, "PNG")
-    temporary.replace(path)
+    with atomic_write(path) as draft:
+        sheet.save(draft, "PNG")
     return path
 
 

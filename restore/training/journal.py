@@ -27,6 +27,12 @@ class Progress:
     images_per_second: float
     seconds_left: float
 
+    def __str__(self) -> str:
+        losses = "".join(f"{name} {value:.4g}  " for name, value in self.losses.items())
+        pace = f"{self.images_per_second:.1f}" if self.images_per_second >= 1 else f"{self.images_per_second:.2g}"
+        left = f"{self.seconds_left / 60:.0f} min" if self.seconds_left >= 90 else f"{self.seconds_left:.0f} s"
+        return f"step {self.step:>6}/{self.steps}  {losses}{pace} crops/s  {left} left"
+
 
 class Meter:
     """Measures images per second and the time left, over the steps since the last reading."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+
+from restore.writing import atomic_write
 
 MARGIN = 16
 
@@ -36,9 +37,8 @@ def save_grid(path: Path, images: Mapping[str, Tensor], *, rows: int = 4) -> Non
     # the height of a row, for `one_row`
     info = PngInfo()
     info.add_text("row", str(height))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    sheet.save(temporary, "PNG", pnginfo=info)
-    temporary.replace(path)
+    with atomic_write(path) as draft:
+        sheet.save(draft, "PNG", pnginfo=info)
 
 
 def one_row(grid: Image.Image) -> Image.Image:

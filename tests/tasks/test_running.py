@@ -18,10 +18,10 @@ SMALL = {
 
 
 def _go_on(folder: Path, out: Path, **overrides: str) -> list[str]:
-    told: list[str] = []
+    events: list[str] = []
     settings = {"loop.steps": "4", **overrides}
-    restore.train("denoise", folder, out=out, resume=True, overrides=settings, on_event=lambda event: told.append(str(event)))
-    return [text for text in told if "precision changes" in text]
+    restore.train("denoise", folder, out=out, resume=True, overrides=settings, on_event=lambda event: events.append(str(event)))
+    return [text for text in events if "precision changes" in text]
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def test_another_device_and_the_same_precision_are_fine(
     assert _go_on(*begun, **overrides) == []
 
 
-def test_another_precision_is_told(begun: tuple[Path, Path]) -> None:
-    (told,) = _go_on(*begun, precision="bf16")
-    assert "from fp32 to bf16" in told
+def test_another_precision_is_reported(begun: tuple[Path, Path]) -> None:
+    (line,) = _go_on(*begun, precision="bf16")
+    assert "from fp32 to bf16" in line
     assert 'precision = "bf16"' in (begun[1] / "config.toml").read_text()
 
 
@@ -53,13 +53,13 @@ def test_half_precision_does_not_mix(begun: tuple[Path, Path]) -> None:
     assert (begun[1] / "config.toml").read_text() == before
 
 
-def test_pictures_that_training_does_not_read_are_told(tmp_path: Path, photos: Photos) -> None:
+def test_pictures_that_training_does_not_read_are_reported(tmp_path: Path, photos: Photos) -> None:
     folder = photos(tmp_path / "photos")
     (folder / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
     (folder / "b.gif").write_bytes(b"GIF89a" + bytes(50))
-    told: list[str] = []
-    restore.train("denoise", folder, overrides=SMALL, dry_run=True, on_event=lambda event: told.append(str(event)))
-    over = [text for text in told if text.startswith("passed over")]
+    events: list[str] = []
+    restore.train("denoise", folder, overrides=SMALL, dry_run=True, on_event=lambda event: events.append(str(event)))
+    over = [text for text in events if text.startswith("passed over")]
     assert len(over) == 2
     assert "a GIF picture" in over[0] and "HEIC" in over[1] and "convert" in over[1]
 
@@ -68,3 +68,15 @@ def test_a_runs_card_says_what_its_weights_are_for(begun: tuple[Path, Path]) -> 
     entry = weights.find(begun[1])
     assert entry.purpose == "denoising, from clean pictures"
     assert entry.licence == weights.UNSTATED
+
+
+def test_a_setting_without_effect_is_reported(tmp_path: Path, photos: Photos) -> None:
+    events: list[str] = []
+    restore.train(
+        "denoise", photos(tmp_path / "photos"), overrides=SMALL | {"discriminator.width": "4", "monitor.every": "3"}, dry_run=True,
+        on_event=lambda event: events.append(str(event)),
+    )  # fmt: skip
+    assert [text for text in events if "no effect" in text] == [
+        "discriminator.width: no effect while losses.adversarial_weight is 0",
+        "monitor.every: no effect while losses.adversarial_weight is 0",
+    ]  # fmt: skip

@@ -47,10 +47,10 @@ def folder(photos: Photos, own_weights: Path) -> Path:
 def _train(
     folder: Path, steps: int, out: str = "runs/a", method: str = "denoise", base: dict[str, str] = SMALL, **rest: Any
 ) -> list[str]:
-    told: list[str] = []
+    events: list[str] = []
     overrides = {**base, "loop.steps": str(steps), **rest.pop("overrides", {})}
-    restore.train(method, folder, overrides=overrides, out=out, on_event=lambda event: told.append(str(event)), **rest)
-    return told
+    restore.train(method, folder, overrides=overrides, out=out, on_event=lambda event: events.append(str(event)), **rest)
+    return events
 
 
 def _content(folder: str) -> dict[Path, bytes]:
@@ -99,8 +99,8 @@ def test_fewer_steps_than_trained_is_said_so(folder: Path, trained: int, asked: 
     card = Path("runs/a/a.md")
     card.write_text(card.read_text() + "my own words\n")
     before = _content("runs/a")
-    told = _train(folder, asked, resume=True)
-    assert any("nothing to do" in text and f"trained {trained} steps already" in text for text in told)
+    events = _train(folder, asked, resume=True)
+    assert any("nothing to do" in text and f"trained {trained} steps already" in text for text in events)
     assert _content("runs/a") == before
     assert f"Trained {trained} steps with" in card.read_text()
     Path("runs/a/a.safetensors").unlink()  # as if it had been stopped just before
@@ -123,7 +123,7 @@ def test_weights_are_there_from_the_first_checkpoint_on(folder: Path, monkeypatc
     with pytest.raises(OSError, match="No space"):
         _train(folder, 6, overrides={"loop.checkpoint_every": "2"})
     assert seen == [(2, False), (4, True)]
-    assert "Trained 2 steps (of 6 that it was to train)" in Path("runs/a/a.md").read_text()
+    assert "Trained 2 steps (of 6 planned)" in Path("runs/a/a.md").read_text()
     picture = np.random.default_rng(0).random((32, 32), dtype=np.float32)
     assert restore.load("a", device="cpu")(picture).shape == (32, 32)
     assert weights.find("runs/a").name == "a"
@@ -134,8 +134,8 @@ XRAY_NAMES = ("denoise-xray", "denoise-gray", "upscale-x4")
 
 @pytest.mark.parametrize("name", XRAY_NAMES)
 def test_a_run_called_like_weights_that_ship_replaces_none(folder: Path, name: str) -> None:
-    told = _train(folder, 1, f"runs/{name}")
-    assert any(f"by their path, runs/{name}" in text for text in told)
+    events = _train(folder, 1, f"runs/{name}")
+    assert any(f"by their path, runs/{name}" in text for text in events)
     shipped = weights.shipped_folder() / f"{name}.safetensors"
     assert weights.find(name).path == shipped
     assert weights.find(f"runs/{name}").path == Path("runs") / name / f"{name}.safetensors"
@@ -262,13 +262,13 @@ def test_what_a_run_started_from_may_be_gone_when_it_is_resumed(
 
 
 def test_a_recipes_own_patterns_are_not_asked_of_another_dataset(folder: Path) -> None:
-    told = _train(
+    events = _train(
         folder,
         1,
         config_file="denoise-xray",
         overrides={"start_from": "none", "network.widths": "8,8", "network.blocks": "1,1"},
     )
-    (line,) = (text for text in told if "data.include" in text)
+    (line,) = (text for text in events if "data.include" in text)
     assert str(folder) in line and "left out" in line
     (folder / "xray" / "train").mkdir(parents=True)
     shutil.copy(folder / "0.png", folder / "xray" / "train" / "0.png")
@@ -301,9 +301,9 @@ def test_unreadable_held_out_pictures_stop_no_translator(
 ) -> None:
     held = _held_out_damaged(tmp_path / "d", photos)
     _train(tmp_path / "d", 1, method=method, base=BASES[method])
-    told = [text for text in caplog.messages if "skipped for training" in text]
-    assert len(told) == len(set(told)) >= 2  # one line each, of those that were looked at
-    assert all(any(str(path) in text for path in held) for text in told)
+    events = [text for text in caplog.messages if "skipped for training" in text]
+    assert len(events) == len(set(events)) >= 2  # one line each, of those that were looked at
+    assert all(any(str(path) in text for path in held) for text in events)
 
 
 @pytest.mark.usefixtures("own_weights")
@@ -317,8 +317,8 @@ def test_one_unreadable_training_picture_is_one_line_and_none_readable_an_error(
     bad = tmp_path / "d" / "A" / "0.png"
     bad.write_bytes(bad.read_bytes()[:100])
     _train(tmp_path / "d", 6, method=method, base=base)
-    told = [text for text in caplog.messages if "skipped for training" in text]
-    assert len(told) <= 1 and all(str(bad) in text for text in told)
+    events = [text for text in caplog.messages if "skipped for training" in text]
+    assert len(events) <= 1 and all(str(bad) in text for text in events)
     for path in (tmp_path / "d").rglob("*.png"):
         path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"none of the .*(can be read|can be used)"):
@@ -361,4 +361,4 @@ def test_a_stack_of_one_picture_is_no_picture_to_be_skipped_twice(tmp_path: Path
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     Image.new("RGB", (16, 8)).save(tmp_path / "d" / "b.png")
-    assert find(tmp_path / "d", paired=True).joined
+    assert find(tmp_path / "d", paired=True).side_by_side

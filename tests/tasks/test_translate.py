@@ -65,12 +65,12 @@ def test_straight_is_half_and_resumed(pairs: Path, method: str) -> None:
 
 @every_method
 def test_a_run_folder_is_complete_and_its_weights_translate(pairs: Path, method: str) -> None:
-    told: list[Any] = []
-    run = _train(method, pairs, 2, "run", on_event=told.append)
+    events: list[Any] = []
+    run = _train(method, pairs, 2, "run", on_event=events.append)
     assert {path.name for path in run.folder.iterdir()} >= {
         "config.toml", "log.jsonl", "checkpoint.pt", "previews", "losses.png", "contact_sheet.png", "run.safetensors", "run.md"
     }  # fmt: skip
-    assert told
+    assert events
     report = restore.run("translate", pairs / "source", "out", weights="run", precision="fp32")
     assert {row.status for row in report.records} == {"done"}
     for path in sorted((pairs / "source").iterdir()):
@@ -135,9 +135,9 @@ def test_what_cannot_work_is_said_at_once(pairs: Path, method: str, overrides: d
 
 def test_a_collapse_is_reported_and_may_stop_the_run(pairs: Path) -> None:
     failing = {"monitor.collapse": "1e9", "monitor.patience": "1"}
-    told: list[Any] = []
-    _train("cyclegan", pairs, 4, "warned", overrides=failing, on_event=told.append)
-    assert [line for line in told if "mode collapse" in str(line)]
+    events: list[Any] = []
+    _train("cyclegan", pairs, 4, "warned", overrides=failing, on_event=events.append)
+    assert [line for line in events if "mode collapse" in str(line)]
     assert '"diagnosis": "collapse"' in (Path("warned") / "log.jsonl").read_text()
     with pytest.raises(ValueError, match="mode collapse"):
         _train("cyclegan", pairs, 4, "stopped", overrides=failing | {"monitor.on_collapse": "stop"})

@@ -176,3 +176,20 @@ def test_as_dict_is_plain() -> None:
     plain = config.as_dict(Outer(patterns=("a",)))
     assert plain["patterns"] == ["a"]
     assert plain["inner"]["sizes"] == [1, 2]
+
+
+def test_a_denoiser_shows_no_discriminator_unless_asked(tmp_path: Path) -> None:
+    plain = config.resolve(METHODS["denoise"].config)
+    assert not {"discriminator", "monitor"} & config.as_dict(plain).keys()
+    assert "[discriminator" not in config.to_toml(plain) and "[monitor]" not in config.to_toml(plain)
+    asked = config.resolve(METHODS["denoise"].config, None, {"losses.adversarial_weight": "0.1", "monitor.every": "7"})
+    assert config.as_dict(asked)["monitor"]["every"] == 7
+    assert config.resolve(METHODS["denoise"].config, _file(tmp_path, config.to_toml(asked))) == asked
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("optimizer.learning_rate", "0"), ("optimizer.beta1", "1"), ("data.test_fraction", "1")]
+)
+def test_strict_bounds_are_strict(key: str, text: str) -> None:
+    with pytest.raises(ValueError, match=rf"{key.partition('.')[2]}' must be (above|below) {text}"):
+        config.resolve(METHODS["denoise"].config, None, {key: text})
