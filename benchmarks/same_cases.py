@@ -30,6 +30,7 @@ RENAMED: Mapping[str, str] = {
     "wear.unworn_share": "defects.clean_fraction",
     "wear.dark_share": "defects.dark_fraction",
     "opponent_unet": "luma_chroma_unet",
+    "--share": "--fraction",
 }
 """Old spelling -> new spelling of what cases write: dotted keys or groups of them ("opponent": "discriminator"), flags, names of networks.
 
@@ -177,7 +178,7 @@ REST = (
     Case(
         "weights blend, then used",
         (
-            "weights blend upscale-x4 upscale-x4-photo --share 0.3 --as between",
+            "weights blend upscale-x4 upscale-x4-photo --fraction 0.3 --as between",
             "upscale {in}/few --weights between --out {here}/out --device cpu -q",
         ),
         compared=("own/*.safetensors", "out/**/*"), files=5,

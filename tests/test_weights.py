@@ -200,7 +200,14 @@ def test_what_ships_is_whole_and_has_its_card(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "most"),
-    [("denoise-", 12e6), ("photo2paint", 6e6), ("facades", 6e6), ("upscale-", 8e6), (("inpaint", "scratches"), 8e6), ("", 32e6)],
+    [
+        ("denoise-", 12e6),
+        ("photo2paint", 6e6),
+        ("facades", 6e6),
+        ("upscale-", 8e6),
+        (("inpaint", "scratches"), 8e6),
+        ("", 32e6),
+    ],
 )
 def test_what_ships_is_small(names: str | tuple[str, ...], most: float) -> None:
     assert sum(path.stat().st_size for path in SHIPPED if path.name.startswith(names)) <= most

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -69,7 +70,9 @@ def call(function: Callable[..., T], *arguments: Any, samples: int, coded: int) 
     memory = BYTES + COPIES * coded + BYTES_A_SAMPLE * dense + min(BLANK_BYTES, BYTES_A_SAMPLE * (samples - dense))
     cpu = SECONDS + SECONDS_A_BYTE * coded + SECONDS_A_SAMPLE * dense + min(BLANK_SECONDS, SECONDS_A_SAMPLE * (samples - dense))
     nice = _niceness()
-    request = Request(function.__module__, function.__name__, arguments, cpu, max(60.0, CLOCK * cpu), min(memory, free_memory()), nice)
+    # the process stays where this one was when it started; a caller may change its working directory
+    absolute = tuple(one.absolute() if isinstance(one, Path) else one for one in arguments)
+    request = Request(function.__module__, function.__name__, absolute, cpu, max(60.0, CLOCK * cpu), min(memory, free_memory()), nice)
     process = _pool.take(nice)
     if process is None:
         return function(*arguments)

@@ -111,7 +111,8 @@ class UNetDiscriminator(Discriminator):
         self.channels = channels
         self.head = nn.Conv2d(channels, width, 3, padding=1)
         self.downs = nn.ModuleList(
-            spectral_norm(nn.Conv2d(width * 2**level, width * 2 ** (level + 1), 4, 2, 1, bias=False)) for level in range(3)
+            spectral_norm(nn.Conv2d(width * 2**level, width * 2 ** (level + 1), 4, 2, 1, bias=False))
+            for level in range(3)
         )
         self.ups = nn.ModuleList(
             spectral_norm(nn.Conv2d(width * 2 ** (level + 1), width * 2**level, 3, padding=1, bias=False))
@@ -159,8 +160,12 @@ class Projected(Discriminator):
         if channels not in {1, 3}:
             raise ValueError("the projected discriminator takes pictures only, without a condition")
         self.channels = channels
-        self._features = [backbones.vgg16("relu4_3")]  # in a list, so that it is no submodule, which would be saved and averaged
-        self._taps = {backbones.VGG16_LAYERS[name]: depth for depth, name in enumerate(("relu2_2", "relu3_3", "relu4_3"))}
+        self._features = [
+            backbones.vgg16("relu4_3")
+        ]  # in a list, so that it is no submodule, which would be saved and averaged
+        self._taps = {
+            backbones.VGG16_LAYERS[name]: depth for depth, name in enumerate(("relu2_2", "relu3_3", "relu4_3"))
+        }
         self.heads = nn.ModuleList(
             nn.Sequential(
                 spectral_norm(nn.Conv2d(before, width, 1)),

@@ -29,11 +29,19 @@ class InpainterConfig(NetworkConfig):
     name: Literal["inpainter"] = field(default="inpainter", metadata={"help": NAME_HELP})
     widths: tuple[int, ...] = field(
         default=(32, 64, 128, 128),
-        metadata={"help": "channels at the full resolution, at half of it, at a quarter ...", "range": (1, 4096), "count": (1, 10)},
+        metadata={
+            "help": "channels at the full resolution, at half of it, at a quarter ...",
+            "range": (1, 4096),
+            "count": (1, 10),
+        },
     )
     dilations: tuple[int, ...] = field(
         default=(1, 2, 4, 8, 1, 2, 4, 8),
-        metadata={"help": "of the blocks at the lowest resolution: how far a hole's pixels see", "range": (1, 1024), "count": (0, 64)},
+        metadata={
+            "help": "of the blocks at the lowest resolution: how far a hole's pixels see",
+            "range": (1, 1024),
+            "count": (0, 64),
+        },
     )
 
 
@@ -60,7 +68,9 @@ class Inpainter(RestorationNetwork):
         super().__init__()
         widths, dilations = config.widths, config.dilations
         if len(widths) < 2 or not dilations or min(dilations) < 1:
-            raise ValueError(f"an inpainter needs two widths at least and dilations from 1, not {list(widths)} and {list(dilations)}")
+            raise ValueError(
+                f"an inpainter needs two widths at least and dilations from 1, not {list(widths)} and {list(dilations)}"
+            )
         lowest = 2 ** (len(widths) - 1)
         # the receptive field is far larger than this overlap, but pixels further off matter little
         self.spec = ModelSpec(

@@ -32,7 +32,10 @@ class Pix2PixUNetConfig(NetworkConfig):
         default=8, metadata={"help": "halvings; 2 to this power is the smallest crop", "range": (1, 10), "layers": True}
     )
     norm: Norm = field(
-        default="instance", metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"}
+        default="instance",
+        metadata={
+            "help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"
+        },
     )
     upsample: Upsample = field(
         default="resize",
@@ -43,7 +46,11 @@ class Pix2PixUNetConfig(NetworkConfig):
     )
     dropout: float = field(
         default=0.0,
-        metadata={"help": "fraction dropped in training, in the innermost levels of the decoder", "range": (0, 0.99), "free": True},
+        metadata={
+            "help": "fraction dropped in training, in the innermost levels of the decoder",
+            "range": (0, 0.99),
+            "free": True,
+        },
     )
     refine: int = field(
         default=0,
@@ -65,7 +72,15 @@ class Level(nn.Module):
     """
 
     def __init__(
-        self, outer: int, inner: int, below: Level | None, *, norm: str, upsample: str, dropout: float, out: int | None = None
+        self,
+        outer: int,
+        inner: int,
+        below: Level | None,
+        *,
+        norm: str,
+        upsample: str,
+        dropout: float,
+        out: int | None = None,
     ) -> None:
         super().__init__()
         bias, outermost = norm != "batch", out is not None
@@ -74,7 +89,9 @@ class Level(nn.Module):
         # one pixel has no deviation to normalise with
         plain = outermost or below is None
         self.down = nn.Sequential(
-            *activation, nn.Conv2d(outer, inner, 4, 2, 1, bias=bias), nn.Identity() if plain else normalisation(norm, inner)
+            *activation,
+            nn.Conv2d(outer, inner, 4, 2, 1, bias=bias),
+            nn.Identity() if plain else normalisation(norm, inner),
         )
         self.below = below
         wide = inner if below is None else 2 * inner
@@ -108,9 +125,7 @@ class Pix2PixUNet(RestorationNetwork):
         below: Level | None = None
         for level in range(levels - 1, 0, -1):
             inner_dropout = config.dropout if levels - 4 <= level < levels - 1 and level >= 4 else 0.0
-            below = Level(
-                widths[level - 1], widths[level], below, norm=norm, upsample=upsample, dropout=inner_dropout
-            )
+            below = Level(widths[level - 1], widths[level], below, norm=norm, upsample=upsample, dropout=inner_dropout)
         out = width if refine else channels
         self.outermost = Level(channels, widths[0], below, norm=norm, upsample=upsample, dropout=0.0, out=out)
         self.refine = _refine(width, channels, refine) if refine else None

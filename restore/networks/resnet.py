@@ -32,10 +32,18 @@ class ResnetConfig(NetworkConfig):
     name: Literal["resnet"] = field(default="resnet", metadata={"help": NAME_HELP})
     width: int = field(default=64, metadata={"help": "channels after the first layer", "range": (1, 4096)})
     blocks: int = field(
-        default=9, metadata={"help": "residual blocks (paper: 9 for 256 x 256, 6 for 128 x 128)", "range": (0, 256), "layers": True}
+        default=9,
+        metadata={
+            "help": "residual blocks (paper: 9 for 256 x 256, 6 for 128 x 128)",
+            "range": (0, 256),
+            "layers": True,
+        },
     )
     norm: Norm = field(
-        default="instance", metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"}
+        default="instance",
+        metadata={
+            "help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"
+        },
     )
     upsample: Upsample = field(
         default="resize",
@@ -45,9 +53,12 @@ class ResnetConfig(NetworkConfig):
         },
     )
     dropout: float = field(
-        default=0.0, metadata={"help": "fraction of the activations dropped in training", "range": (0, 0.99), "free": True}
+        default=0.0,
+        metadata={"help": "fraction of the activations dropped in training", "range": (0, 0.99), "free": True},
     )
-    residual: bool = field(default=False, metadata={"help": "learn the change, starting from none, instead of the whole picture"})
+    residual: bool = field(
+        default=False, metadata={"help": "learn the change, starting from none, instead of the whole picture"}
+    )
 
 
 class ResnetBlock(nn.Module):
@@ -104,7 +115,11 @@ class Up(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # it would resize and pad in float32
             if self.nearest and torch.compiler.is_compiling():  # the compiler's gradient of nn.Upsample is slow
-                x = x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
+                x = (
+                    x[:, :, :, None, :, None]
+                    .expand(-1, -1, -1, 2, -1, 2)
+                    .reshape(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
+                )
             else:
                 x = self.resize(x)
         return self.convolution(x)  # type: ignore[no-any-return]  # of a module

@@ -28,10 +28,19 @@ class RRDBConfig(NetworkConfig):
     name: Literal["rrdb"] = field(default="rrdb", metadata={"help": NAME_HELP})
     width: int = field(default=64, metadata={"help": "channels of the trunk", "range": (1, 4096)})
     blocks: int = field(
-        default=23, metadata={"help": "RRDBs: 23 in the paper, 6 in Real-ESRGAN's anime network", "range": (0, 256), "layers": True}
+        default=23,
+        metadata={
+            "help": "RRDBs: 23 in the paper, 6 in Real-ESRGAN's anime network",
+            "range": (0, 256),
+            "layers": True,
+        },
     )
-    growth: int = field(default=32, metadata={"help": "channels that each convolution of a dense block adds", "range": (1, 4096)})
-    unshuffle: int = field(default=1, metadata={"help": "the trunk works at the resolution divided by this: 1, 2 or 4", "range": (1, 4)})
+    growth: int = field(
+        default=32, metadata={"help": "channels that each convolution of a dense block adds", "range": (1, 4096)}
+    )
+    unshuffle: int = field(
+        default=1, metadata={"help": "the trunk works at the resolution divided by this: 1, 2 or 4", "range": (1, 4)}
+    )
 
 
 class DenseBlock(nn.Module):
@@ -87,7 +96,11 @@ class RRDBNet(RestorationNetwork):
             raise ValueError(f"scale must be 1, 2, 4 or 8 and unshuffle 1, 2 or 4, not {scale} and {unshuffle}")
         self.unshuffle = unshuffle
         self.spec = ModelSpec(
-            channels, channels, receptive_field=unshuffle * (2 + 15 * blocks + ups + 3) + unshuffle, multiple=unshuffle, scale=scale
+            channels,
+            channels,
+            receptive_field=unshuffle * (2 + 15 * blocks + ups + 3) + unshuffle,
+            multiple=unshuffle,
+            scale=scale,
         )
         self.conv_first = nn.Conv2d(channels * unshuffle**2, width, 3, padding=1)
         self.body = nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)))

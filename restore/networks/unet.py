@@ -31,14 +31,24 @@ class UNetSettings(NetworkConfig):
 
     widths: tuple[int, ...] = field(
         default=(32, 64, 128, 192),
-        metadata={"help": "channels at the first resolution, at half of it, at a quarter ...", "range": (1, 4096), "count": (1, 10)},
+        metadata={
+            "help": "channels at the first resolution, at half of it, at a quarter ...",
+            "range": (1, 4096),
+            "count": (1, 10),
+        },
     )
     blocks: tuple[int, ...] = field(
         default=(1, 1, 1, 1),
-        metadata={"help": "residual blocks at each of these, down and up again", "range": (0, 64), "count": (1, 10), "layers": True},
+        metadata={
+            "help": "residual blocks at each of these, down and up again",
+            "range": (0, 64),
+            "count": (1, 10),
+            "layers": True,
+        },
     )
     unshuffle: int = field(
-        default=1, metadata={"help": "the first resolution is the picture's divided by this, 1 or a power of 2", "range": (1, 16)}
+        default=1,
+        metadata={"help": "the first resolution is the picture's divided by this, 1 or a power of 2", "range": (1, 16)},
     )
 
 
@@ -57,7 +67,9 @@ class ResidualBlock(Residual):
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         with torch.no_grad():
-            self.second.weight.mul_(0.3)  # a block starts near the identity, which trains deep stacks without normalisation
+            self.second.weight.mul_(
+                0.3
+            )  # a block starts near the identity, which trains deep stacks without normalisation
 
 
 class RestorationUNet(RestorationNetwork):

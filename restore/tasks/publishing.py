@@ -42,7 +42,7 @@ class Publisher:
     def publish(self, step: int) -> None:
         """Write the averaged networks and the card after `step`, each file completely or not at all."""
         networks = self.prepared.trainer.networks()
-        recipe = {**self.prepared.recipe, "method": self.method, "steps": step, "made with": made_with()}
+        recipe = {**self.prepared.recipe, "method": self.method, "steps": step, "environment": environment()}
         if len(networks) == 1:
             tensors = next(iter(networks.values())).state_dict()
         else:  # several in one file, each key after its network's name: see `Restorer.load`
@@ -71,12 +71,12 @@ class Publisher:
         return (
             f"# {self.path.stem}\n\n{self.summary}. Trained {step} steps{unfinished} with seed {self.config.seed} on {self.dataset}.\n\n"
             f"- for: {self.summary}\n- licence: {weights.UNSTATED}\n"
-            f"{stats}\n- hardware: {made_with()}\n\nThe terms of the training pictures apply to these weights: add them here, with "
+            f"{stats}\n- hardware: {environment()}\n\nThe terms of the training pictures apply to these weights: add them here, with "
             f"figures, their protocol and known failures.\n\n```toml\n{configuration.to_toml(self.config)}```\n"
         )
 
 
-def made_with() -> str:
+def environment() -> str:
     """Describe the hardware and the library of a run."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     features = ", ".join(sorted(runtime.cpu_features()))

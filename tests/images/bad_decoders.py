@@ -60,3 +60,8 @@ def marked(folder: str, *_: object) -> None:
     while True:
         loop()
         time.sleep(0)
+
+
+def text_of(path: Path) -> str:
+    """The text of a file."""
+    return path.read_text()

@@ -44,6 +44,14 @@ def test_values_come_back_as_they_are() -> None:
     assert (text, pair, empty.shape) == ("x", (1, None), (0, 4))
 
 
+def test_relative_paths_hold_after_a_change_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoding.prepare()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/a.txt").write_text("here")
+    monkeypatch.chdir(tmp_path / "here")
+    assert decoding.call(bad_decoders.text_of, Path("a.txt"), samples=1, coded=1) == "here"
+
+
 def test_errors_come_back() -> None:
     with pytest.raises(ImageError, match=r"^a\.png: no$"):
         decoding.call(bad_decoders.refuse, samples=1, coded=1)

@@ -43,7 +43,9 @@ class _Resnet(nn.Module):
 
 
 class _Skip(nn.Module):
-    def __init__(self, outer: int, inner: int, below: nn.Module | None, norm: type[nn.Module], outermost: bool = False) -> None:
+    def __init__(
+        self, outer: int, inner: int, below: nn.Module | None, norm: type[nn.Module], outermost: bool = False
+    ) -> None:
         super().__init__()
         bias, self.outermost = norm is nn.InstanceNorm2d, outermost
         down = nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)
@@ -89,7 +91,9 @@ def _theirs(kind: str, norm: str) -> nn.Module:
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_a_converted_generator_answers_as_before(kind: str, norm: str, prefix: str) -> None:
     theirs = _theirs(kind, norm)
-    name, settings, tensors = checkpoint_importer.recognise({prefix + key: value for key, value in theirs.state_dict().items()})
+    name, settings, tensors = checkpoint_importer.recognise(
+        {prefix + key: value for key, value in theirs.state_dict().items()}
+    )
     ours = networks.build(name, **settings).eval()
     ours.load_state_dict(tensors)
     picture = torch.rand(1, 3, 64, 96)
@@ -115,8 +119,14 @@ def test_statistics_of_old_files_are_left_out() -> None:
     [
         ({}, "no convolution"),
         ({"features.0.weight": torch.zeros(8, 3, 3, 3)}, "no generator"),
-        ({"model.1.conv_block.1.weight": torch.zeros(4, 3, 3, 3), "model.9.weight": torch.zeros(1, 4, 7, 7)}, "3 to 1 channels"),
-        ({"model.1.weight": torch.zeros(4, 3, 7, 7), "model.2.conv_block.1.weight": torch.zeros(3, 3, 3, 3)}, "another variant"),
+        (
+            {"model.1.conv_block.1.weight": torch.zeros(4, 3, 3, 3), "model.9.weight": torch.zeros(1, 4, 7, 7)},
+            "3 to 1 channels",
+        ),
+        (
+            {"model.1.weight": torch.zeros(4, 3, 7, 7), "model.2.conv_block.1.weight": torch.zeros(3, 3, 3, 3)},
+            "another variant",
+        ),
     ],
 )
 def test_what_is_no_such_generator_is_refused(tensors: dict[str, Tensor], word: str) -> None:

@@ -25,13 +25,20 @@ def _random(blocks: int = 2, *, ups: int = 2, unshuffle: int = 1) -> dict[str, T
     state: dict[str, Tensor] = OrderedDict()
 
     def layer(name: str, before: int, after: int) -> None:
-        state[f"{name}.weight"], state[f"{name}.bias"] = 0.3 * torch.randn(after, before, 3, 3) / before**0.5, 0.1 * torch.randn(after)
+        state[f"{name}.weight"], state[f"{name}.bias"] = (
+            0.3 * torch.randn(after, before, 3, 3) / before**0.5,
+            0.1 * torch.randn(after),
+        )
 
     layer("conv_first", channels * unshuffle**2, width)
     for block in range(blocks):
         for dense in range(3):
             for index in range(5):
-                layer(f"body.{block}.rdb{dense + 1}.conv{index + 1}", width + index * growth, growth if index < 4 else width)
+                layer(
+                    f"body.{block}.rdb{dense + 1}.conv{index + 1}",
+                    width + index * growth,
+                    growth if index < 4 else width,
+                )
     for name in ("conv_body", *(f"conv_up{index + 1}" for index in range(ups)), "conv_hr"):
         layer(name, width, width)
     layer("conv_last", width, channels)
@@ -70,7 +77,9 @@ def _as_in_2018(state: dict[str, Tensor]) -> dict[str, Tensor]:
     made = {}
     for key, value in state.items():
         head, _, rest = key.partition(".")
-        made[f"RRDB_trunk.{rest.replace('rdb', 'RDB')}" if head == "body" else f"{names.get(head, head)}.{rest}"] = value
+        made[f"RRDB_trunk.{rest.replace('rdb', 'RDB')}" if head == "body" else f"{names.get(head, head)}.{rest}"] = (
+            value
+        )
     return made
 
 
@@ -84,11 +93,15 @@ def _as_in_the_first_files(state: dict[str, Tensor], blocks: int = 2) -> dict[st
     for key, value in state.items():
         head, kind = key.rpartition(".")[::2]
         match = re.fullmatch(r"body\.(\d+)\.rdb(\d)\.conv(\d)", head)
-        made[f"model.1.sub.{match[1]}.RDB{match[2]}.conv{match[3]}.0.{kind}" if match else f"{names[head]}.{kind}"] = value
+        made[f"model.1.sub.{match[1]}.RDB{match[2]}.conv{match[3]}.0.{kind}" if match else f"{names[head]}.{kind}"] = (
+            value
+        )
     return made
 
 
-@pytest.mark.parametrize("names", [lambda state: state, _as_in_2018, _as_in_the_first_files], ids=["today", "2018", "first"])
+@pytest.mark.parametrize(
+    "names", [lambda state: state, _as_in_2018, _as_in_the_first_files], ids=["today", "2018", "first"]
+)
 def test_every_generation_of_names_gives_the_papers_answer(names) -> None:  # type: ignore[no-untyped-def]
     state, picture = _random(), torch.rand(1, 3, 14, 17)
     found = esrgan.recognise(names(state))
@@ -108,7 +121,9 @@ def test_other_scales(ups: int, unshuffle: int, scale: int) -> None:
     assert found[1]["scale"] == scale
     network = networks.build(found[0], **found[1])
     network.load_state_dict(found[2])
-    torch.testing.assert_close(enlarge(picture, scale) + network(picture), _answer(state, picture, ups, unshuffle), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        enlarge(picture, scale) + network(picture), _answer(state, picture, ups, unshuffle), rtol=0, atol=1e-4
+    )
 
 
 def test_what_is_no_rrdb_is_left_to_others() -> None:

@@ -32,7 +32,10 @@ def test_it_equals_the_layers_one_after_the_other(bias: bool, dtype: torch.dtype
     assert torch.equal(x, kept)
     assert made.is_contiguous(memory_format=layout)
     with torch.inference_mode():
-        over, added = fused.residual(x.clone(), first, second, inplace=True), fused.conv_add(x, first, other.clone(), inplace=True)
+        over, added = (
+            fused.residual(x.clone(), first, second, inplace=True),
+            fused.conv_add(x, first, other.clone(), inplace=True),
+        )
         alias = fused.conv_add(x, first, x, inplace=True), first(kept) + kept
     torch.testing.assert_close((over, added), (made, more), atol=0.03, rtol=0.01)
     torch.testing.assert_close(*alias, atol=0.03, rtol=0.01)

@@ -43,7 +43,10 @@ def test_the_specs_of_what_ships(path: Path) -> None:
 def test_nothing_beyond_the_receptive_field_of_what_ships_matters(path: Path) -> None:
     network = _shipped(path)
     spec = network.spec
-    height, width = 4 * spec.multiple + 4, 2 * spec.receptive_field + 4 * spec.multiple  # a strip: it is the same in both directions
+    height, width = (
+        4 * spec.multiple + 4,
+        2 * spec.receptive_field + 4 * spec.multiple,
+    )  # a strip: it is the same in both directions
     height, width = (-(-side // spec.multiple) * spec.multiple for side in (height, width))
     picture = torch.rand(1, spec.channels, height, width, generator=torch.Generator().manual_seed(0)).requires_grad_()
     maps = [torch.full((1, 1, height, width), 0.1 if condition == "noise" else 1.0) for condition in spec.conditions]

@@ -39,7 +39,9 @@ class Shallow(RestorationNetwork):
     def __init__(self, config: ShallowConfig, *, channels: int = 1, scale: int = 1) -> None:
         super().__init__()
         self.spec = ModelSpec(channels, channels, receptive_field=config.depth + 1, scale=scale)
-        hidden = [nn.Sequential(nn.LazyConv2d(4, 3, padding=1), nn.LeakyReLU(config.slope)) for _ in range(config.depth - 1)]
+        hidden = [
+            nn.Sequential(nn.LazyConv2d(4, 3, padding=1), nn.LeakyReLU(config.slope)) for _ in range(config.depth - 1)
+        ]
         layers = [*hidden, nn.LazyConv2d(channels * scale**2, 3, padding=1), nn.PixelShuffle(scale)]
         self.layers = nn.Sequential(*layers)
         self.layers(torch.zeros(1, channels, 8, 8))
@@ -93,14 +95,20 @@ def test_a_new_network_is_trained_and_used_by_its_name(folder: Path, method: str
     restorer = restore.load("a", device="cpu", precision="fp32")
     scale = int(more.get("scale", 1))
     picture = np.random.default_rng(0).random((20, 24, channels), np.float32)
-    assert restorer(picture).shape == (20 * scale, 24 * scale, channels)
+    expected = (20, 24) if method == "scratches" else (20 * scale, 24 * scale, channels)  # a detector returns a map
+    assert restorer(picture).shape == expected
 
 
 @pytest.mark.usefixtures("shallow")
 def test_a_new_network_goes_on_and_starts_others(folder: Path) -> None:
     _train("denoise", folder, overrides={"network.name": "shallow"})
     _train("denoise", folder, overrides={"network.name": "shallow", "loop.steps": "2"}, resume=True)
-    restore.train("denoise", folder, overrides={**BASE, "start_from": "runs/a", "network.name": "shallow", "network.slope": "0.2"}, out="b")
+    restore.train(
+        "denoise",
+        folder,
+        overrides={**BASE, "start_from": "runs/a", "network.name": "shallow", "network.slope": "0.2"},
+        out="b",
+    )
     assert weights.find("b").recipe["settings"] == {"channels": 1, "scale": 1, "depth": 2, "slope": 0.2}
     with pytest.raises(ValueError, match=r"start_from=runs/a: .*network\.depth=2"):
         _train("denoise", folder, overrides={"start_from": "runs/a", "network.name": "shallow", "network.depth": "3"})
@@ -113,9 +121,15 @@ def test_a_new_network_goes_on_and_starts_others(folder: Path) -> None:
     [
         ("denoise", {"network.name": "resnet", "network.width": "4", "network.blocks": "1"}),
         ("denoise", {"network.name": "pix2pix_unet", "network.width": "4", "network.levels": "3"}),
-        ("upscale", {"network.name": "rrdb", "network.width": "4", "network.growth": "4", "network.blocks": "1", "scale": "2"}),
+        (
+            "upscale",
+            {"network.name": "rrdb", "network.width": "4", "network.growth": "4", "network.blocks": "1", "scale": "2"},
+        ),
         ("scratches", {"network.name": "resnet", "network.width": "4", "network.blocks": "1"}),
-        ("cyclegan", {"generator.name": "rrdb", "generator.width": "4", "generator.growth": "4", "generator.blocks": "1"}),
+        (
+            "cyclegan",
+            {"generator.name": "rrdb", "generator.width": "4", "generator.growth": "4", "generator.blocks": "1"},
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value.values())),
 )
@@ -135,12 +149,18 @@ def test_other_networks_fit_too(folder: Path, method: str, overrides: dict[str, 
         ("upscale", {"network.name": "unet"}, "'unet' does not enlarge: use one of upscaler, rrdb"),
         ("cyclegan", {"generator.name": "unet"}, "'unet' takes a noise map"),
         ("denoise", {"network.name": "unett"}, r"'network\.name' must be one of .*did you mean 'unet'"),
-        ("denoise", {"network.levels": "3"}, r"'network\.levels' is a setting of pix2pix_unet, and 'network\.name' is unet"),
+        (
+            "denoise",
+            {"network.levels": "3"},
+            r"'network\.levels' is a setting of pix2pix_unet, and 'network\.name' is unet",
+        ),
         ("denoise", {"network.depht": "3"}, r"unknown setting 'network\.depht'"),
         ("denoise", {"network.contains": "x"}, r"unknown setting 'network\.contains'"),
     ],
 )
-def test_what_does_not_fit_is_named_before_anything_is_written(folder: Path, method: str, overrides: dict[str, str], word: str) -> None:
+def test_what_does_not_fit_is_named_before_anything_is_written(
+    folder: Path, method: str, overrides: dict[str, str], word: str
+) -> None:
     with pytest.raises(ValueError, match=word):
         _train(method, Path("domains") if method == "cyclegan" else folder, overrides=overrides)
     assert not Path("runs").exists()

@@ -121,7 +121,7 @@ def test_serial_and_threaded_runs_are_alike(
             (np.stack([smooth(40, 50, seed=number + k)[:, :, 0] for k in range(2)]) * 255).astype(np.uint8),
         )
     name = {"denoise": "little", "upscale": "twice", "inpaint": "holes", "translate": "paint"}[task]
-    weights_file(Path(weights.folders()[0]) / "paint.safetensors", task="translate")
+    weights_file(little.parent / "weights" / "paint.safetensors", task="translate")
     options = {"inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}}.get(task, {})
     written = []
     for executor in ("serial", "threaded"):
