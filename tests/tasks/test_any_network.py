@@ -95,7 +95,8 @@ def test_a_new_network_is_trained_and_used_by_its_name(folder: Path, method: str
     restorer = restore.load("a", device="cpu", precision="fp32")
     scale = int(more.get("scale", 1))
     picture = np.random.default_rng(0).random((20, 24, channels), np.float32)
-    assert restorer(picture).shape == (20 * scale, 24 * scale, channels)
+    expected = (20, 24) if method == "scratches" else (20 * scale, 24 * scale, channels)  # a detector returns a map
+    assert restorer(picture).shape == expected
 
 
 @pytest.mark.usefixtures("shallow")

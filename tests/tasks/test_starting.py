@@ -355,7 +355,7 @@ def test_two_trainings_into_one_folder_end_with_one_of_them_refused(folder: Path
 
 
 def test_a_stack_of_one_picture_is_no_picture_to_be_skipped_twice(tmp_path: Path) -> None:
-    """`_first_size` asks no file twice and tells nothing: the data set does."""
+    """`_first_size` reads no file twice and reports nothing: the data set does."""
     from restore.datasets.domains import find
 
     (tmp_path / "d").mkdir()

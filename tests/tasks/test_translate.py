@@ -109,6 +109,8 @@ def test_a_run_can_start_from_weights(pairs: Path, method: str) -> None:
         _train(method, pairs, 1, "third", overrides={"start_from": "first", "generator.norm": "pixel"})
     if method == "pix2pix":
         with pytest.raises(ValueError, match="no direction 'forward'"):
+            restore.train("cyclegan", pairs, overrides={**SMALL, "start_from": "first"}, out="third")
+        with pytest.raises(ValueError, match=r"generator\.name=pix2pix_unet, which has no blocks"):
             _train("cyclegan", pairs, 1, "third", overrides={"start_from": "first"})
 
 
