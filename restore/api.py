@@ -18,7 +18,7 @@ from restore.inference.upscaler import Upscaler
 from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
 from restore.pipeline.options import Options, nearest
-from restore.pipeline.step import Step
+from restore.pipeline.step import Chain, Step
 from restore.tasks import TASKS, pipelines
 from restore.tasks.run_on import RunOn
 from restore.tasks.running import Run
@@ -101,8 +101,19 @@ def run_pipeline(
         ValueError: a step or an option of the file that does not exist (the text names the nearest one), and as `run`.
     """
     if isinstance(pipeline, str | PathLike):
-        pipeline = pipelines.read(Path(pipeline), RunOn(runtime.choose(device, precision), tile, batch_size))
+        pipeline = _chain(Path(pipeline), RunOn(runtime.choose(device, precision), tile, batch_size))
     return run_batch(pipeline, _paths(inputs), Path(out), batch, on_event)
+
+
+def _chain(path: Path, run_on: RunOn) -> Chain:
+    """The steps of a pipeline's file as one."""
+    steps = []
+    for number, table in enumerate(pipelines.tables(path), 1):
+        try:
+            steps.append(step(table["task"], weights=table.get("weights"), options=pipelines.options_of(table), run_on=run_on))
+        except ValueError as error:
+            raise ValueError(f"{path}: step {number}: {error}") from error
+    return Chain(steps)
 
 
 def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:

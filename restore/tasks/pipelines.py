@@ -1,4 +1,4 @@
-"""Pipelines as users write them: a TOML file with a `[[step]]` table for each step.
+"""Pipelines as users write them: a TOML file with a `[[step]]` table for each step. Reading one imports no torch.
 
     [[step]]
     task = "denoise"
@@ -18,28 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from restore.pipeline.options import nearest
-from restore.pipeline.step import Chain, Step
 from restore.tasks import TASKS
-from restore.tasks.run_on import RunOn
 
 TASK, WEIGHTS = "task", "weights"
 """Keys of a step beside its task's options."""
 
 
-def read(path: Path, run_on: RunOn) -> Chain:
-    """The steps of a pipeline's file as one. Paths in it are relative to the working folder, as on the command line.
-
-    Raises:
-        ValueError: the file cannot be read, or a step or an option in it does not exist; the text names the step and the nearest name.
-    """
-    return Chain([_made(number, table, path, run_on) for number, table in enumerate(tables(path), 1)])
-
-
 def tables(path: Path) -> list[Mapping[str, Any]]:
     """The `[[step]]` tables of a pipeline's file, checked as far as that takes no weights.
 
+    Paths in it are relative to the working folder, as on the command line.
+
     Raises:
-        ValueError: see `read`.
+        ValueError: the file cannot be read, or a step or an option in it does not exist; the text names the step and the nearest name.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -65,18 +56,11 @@ def _check(number: int, table: Mapping[str, Any], path: Path) -> None:
     if task not in TASKS:
         raise ValueError(f"{path}: step {number} has an unknown task {task!r}: there are {', '.join(TASKS)}{nearest(str(task), TASKS)}")
     try:
-        TASKS[task].options.of(_options(table), task)
+        TASKS[task].options.of(options_of(table), task)
     except ValueError as error:
         raise ValueError(f"{path}: step {number}: {error}") from error
 
 
-def _made(number: int, table: Mapping[str, Any], path: Path, run_on: RunOn) -> Step[Any]:
-    row = TASKS[table[TASK]]
-    try:
-        return row.make(row.options.of(_options(table), table[TASK]), table.get(WEIGHTS), run_on)
-    except ValueError as error:
-        raise ValueError(f"{path}: step {number}: {error}") from error
-
-
-def _options(table: Mapping[str, Any]) -> dict[str, Any]:
+def options_of(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a step's table: all but its task and its weights."""
     return {name: value for name, value in table.items() if name not in (TASK, WEIGHTS)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,3 +167,12 @@ def test_the_command(little: Path, smooth: Smooth) -> None:
     refused = call(app, ["run", "steps.toml", "in", "--out", "other"])
     assert refused.exit_code and "noise_level" in f"{refused.output} {refused.exception}"
     assert not (little / "other").exists()
+
+
+def test_a_wrong_file_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "steps.toml").write_text('[[step]]\ntask = "denois"')
+    program = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))\nimport restore_cli; restore_cli.main(sys.argv[1:])"
+    command = [sys.executable, "-c", program, "run", str(tmp_path / "steps.toml"), str(tmp_path), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert "did you mean denoise?" in done.stderr
