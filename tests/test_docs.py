@@ -19,8 +19,8 @@ from restore.tasks import TASKS
 
 INTRODUCTION = """# Options
 
-Made from the options' dataclasses by `python tests/test_docs.py`; do not edit. From Python and in a pipeline's file the names have underscores:
-`options={"noise_level": 12}`.
+Made from the options' dataclasses by `python tests/test_docs.py`; do not edit. From Python and in a pipeline's file, names have
+underscores: `options={"noise_level": 12}`.
 """
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))

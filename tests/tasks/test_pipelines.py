@@ -171,8 +171,20 @@ def test_the_command(little: Path, smooth: Smooth) -> None:
 
 def test_a_wrong_file_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
     (tmp_path / "steps.toml").write_text('[[step]]\ntask = "denois"')
-    program = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))\nimport restore_cli; restore_cli.main(sys.argv[1:])"
-    command = [sys.executable, "-c", program, "run", str(tmp_path / "steps.toml"), str(tmp_path), "--out", str(tmp_path / "out")]
+    program = (
+        "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))\n"
+        "import restore_cli; restore_cli.main(sys.argv[1:])"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "run",
+        str(tmp_path / "steps.toml"),
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (2, "False\n")
     assert "did you mean denoise?" in done.stderr
