@@ -9,10 +9,10 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 
 from restore import networks, runtime
 from restore import weights as catalogue
-from restore.inference.defects import DefectDetector
+from restore.inference.defect_detector import DefectDetector
 from restore.inference.denoiser import Denoiser
 from restore.inference.inpainter import Inpainter
-from restore.inference.loading import TASK_OF_DEFECTS
+from restore.inference.loading import DEFECT_TASK
 from restore.inference.translator import Translator
 from restore.inference.upscaler import Upscaler
 from restore.pipeline.batch import BatchOptions, Event, Report
@@ -115,7 +115,7 @@ MODELS: Mapping[str, Callable[..., Model]] = {
     "upscale": Upscaler.load,
     "inpaint": Inpainter.load,
     "translate": Translator.load,
-    TASK_OF_DEFECTS: DefectDetector.load,
+    DEFECT_TASK: DefectDetector.load,
 }
 """Task in a recipe -> what `load` returns."""
 
@@ -206,7 +206,7 @@ def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:
     Raises:
         ValueError: neither of these, or the name is taken or unusable.
     """
-    from restore.tasks.converting import converted
+    from restore.tasks.conversion import converted
 
     with converted(Path(file)) as path:
         return catalogue.add(path, name or Path(file).stem).path

@@ -13,11 +13,11 @@ from restore import weights
 from restore.images.noise import NoiseLevel
 from restore.inference import mats, radiograph
 from restore.inference.denoiser import Denoiser, signal_dependent
-from restore.inference.loading import entry_of
-from restore.inference.noise import Estimate, level_of
-from restore.inference.residual import suspicion
+from restore.inference.loading import find_weights
+from restore.inference.noise_estimation import Estimate, resolve_level
+from restore.inference.residual_check import check_residual
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.lazily import Lazily
+from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import DenoiseOptions
 from restore.tasks.run_on import RunOn
 
@@ -58,7 +58,7 @@ class Denoise(Step[Analysis]):
         self.options, self.run_on, self.chosen = options, run_on, weights
         self._entries = _entries(weights)
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
-        self._denoisers = Lazily(self._load)
+        self._denoisers = LazyCache(self._load)
 
     def settings(self) -> dict[str, Any]:
         """The weights' contents, the options, the precision and the tiles."""
@@ -72,7 +72,7 @@ class Denoise(Step[Analysis]):
         pixels = image.pixels
         gray = pixels.shape[2] == 1 or radiograph.is_gray(pixels)
         name = self._weights(pixels, gray, image.info.radiograph)
-        return Analysis(gray, name, level_of(pixels[:, :, :1] if gray else pixels, self._level, image.valid))
+        return Analysis(gray, name, resolve_level(pixels[:, :, :1] if gray else pixels, self._level, image.valid))
 
     def __call__(self, image: Image, analysis: Analysis | None = None, sidecars: Sidecars | None = None) -> Result:
         """Denoise an image."""
@@ -109,7 +109,7 @@ def _entries(chosen: str | Path | None) -> Mapping[str, weights.Entry]:
         ValueError: weights of another task.
     """
     return {
-        Path(name).stem if chosen else str(name): entry_of(name, "denoise") for name in ([chosen] if chosen else [XRAY, GRAY, COLOUR])
+        Path(name).stem if chosen else str(name): find_weights(name, "denoise") for name in ([chosen] if chosen else [XRAY, GRAY, COLOUR])
     }
 
 
@@ -117,7 +117,7 @@ def _warnings(pixels: np.ndarray, restored: np.ndarray, noise: Estimate | NoiseL
     """What the user should know of a picture whose noise was estimated; whoever specified the level knows better."""
     if not isinstance(noise, Estimate) or noise.level.sigma() < AUDIBLE * float(np.ptp(pixels)):
         return ()
-    doubt = suspicion(pixels, restored, noise.level)
+    doubt = check_residual(pixels, restored, noise.level)
     return (*([CORRELATED] if noise.correlated else []), *([doubt] if doubt else []))
 
 

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from restore.images import Picture
-from restore.inference.defects import DefectDetector
+from restore.inference.defect_detector import DefectDetector
 from restore.inference.inpainter import Inpainter, dilated
-from restore.inference.loading import TASK_OF_DEFECTS, entry_of
+from restore.inference.loading import DEFECT_TASK, find_weights
 from restore.pipeline.discovery import Job
 from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks import mask_files
-from restore.tasks.lazily import Lazily
+from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.mask_files import MaskNames
 from restore.tasks.options import InpaintOptions
 from restore.tasks.run_on import RunOn
@@ -46,10 +46,10 @@ class Inpaint(Step[None]):
         if options.masks is not None and not options.masks.exists():
             raise ValueError(f"{options.masks}: no such mask or folder of masks")
         self.grow = GROW[options.source] if options.grow is None else options.grow
-        self.entry = entry_of(weights or DEFAULT, "inpaint") if options.method == "network" else None
+        self.entry = find_weights(weights or DEFAULT, "inpaint") if options.method == "network" else None
         self.detector = _detector() if options.source == "scratches" else None
-        self._inpainters = Lazily(self._load)
-        self._detectors = Lazily(self._load_detector)
+        self._inpainters = LazyCache(self._load)
+        self._detectors = LazyCache(self._load_detector)
         self._names = MaskNames()
         self._used: set[Path] = set()
         self._unwritten: list[str] = []
@@ -199,7 +199,7 @@ def _detector() -> Entry:
         ValueError: weights of that name are for another task.
     """
     try:
-        return entry_of(DETECTOR, TASK_OF_DEFECTS)
+        return find_weights(DETECTOR, DEFECT_TASK)
     except ValueError as error:
         raise ValueError(f"{error}: give that run or file another name, or take it away") from error
 

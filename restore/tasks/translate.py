@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from restore.inference.loading import entry_of
+from restore.inference.loading import find_weights
 from restore.inference.translator import Translator
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.lazily import Lazily
+from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import TranslateOptions
 from restore.tasks.run_on import RunOn
 from restore.weights import fingerprint
@@ -32,12 +32,12 @@ class Translate(Step[None]):
 
     def __init__(self, options: TranslateOptions, weights: str | Path | None, run_on: RunOn) -> None:
         self.options, self.run_on = options, run_on
-        self.entry = entry_of(weights or DEFAULT, "translate")
+        self.entry = find_weights(weights or DEFAULT, "translate")
         directions = self.entry.recipe.get("directions") or []
         if options.reverse and len(directions) < 2:
             raise ValueError(f"the weights {self.entry.name!r} learned one direction only: leave --reverse out")
         self.direction = directions[1 if options.reverse else 0] if directions else None
-        self._translators = Lazily(self._load)
+        self._translators = LazyCache(self._load)
 
     def settings(self) -> dict[str, Any]:
         """The weights' content, the options, the precision and the tiles."""

@@ -9,7 +9,7 @@ from restore import weights as catalogue
 from restore.inference.loading import check_task
 from restore.inference.upscaler import Upscaler
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.lazily import Lazily
+from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import LARGEST_SCALE, UpscaleOptions
 from restore.tasks.run_on import RunOn
 
@@ -41,7 +41,7 @@ class Upscale(Step[None]):
         self.scale = options.scale or float(own)
         if self.scale > own:
             raise ValueError(f"the weights {self.entry.name!r} upscale {own} times, not {self.scale:g}: choose others or a lower scale")
-        self._upscalers = Lazily(self._load)
+        self._upscalers = LazyCache(self._load)
 
     def settings(self) -> dict[str, Any]:
         """The weights' content, the options, the precision and the tiles."""

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from restore import weights
 from restore.images.noise import NoiseLevel
 from restore.inference.denoiser import Denoiser
-from restore.inference.loading import network_of, runner_of
-from restore.inference.noise import Estimate
+from restore.inference.loading import load_network, make_runner
+from restore.inference.noise_estimation import Estimate
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.runtime import PRECISIONS, Runtime
 
@@ -143,7 +143,7 @@ def test_the_noise_level_is_estimated_where_none_is_given(fp32: Runtime, tiny: M
 def _tiled_and_whole(network: RestorationNetwork, runtime: Runtime, picture: np.ndarray, tile: int) -> tuple[np.ndarray, int]:
     mask = np.random.default_rng(1).random(picture.shape[:2]) < 0.1 if network.spec.takes_mask else None
     tiled, whole = (
-        runner_of(network, {"runtime": runtime, "tile": side}).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask) for side in (tile, 0)
+        make_runner(network, {"runtime": runtime, "tile": side}).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask) for side in (tile, 0)
     )
     assert whole[1].tiles == 1
     return np.abs(tiled[0] - whole[0]), tiled[1].tiles
@@ -161,7 +161,7 @@ def test_tiled_equals_whole(fp32: Runtime, tiny: Make, smooth: Smooth, size: tup
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_shipped_weights_tiled_equal_whole(fp32: Runtime, smooth: Smooth, path: Path) -> None:
-    network, recipe = network_of(path, weights.entry(path).recipe["task"])
+    network, recipe = load_network(path, weights.entry(path).recipe["task"])
     # networks that see far take larger tiles than they are told, and a larger picture to be cut at all
     side = max(331, 5 * network.spec.overlap)
     picture = smooth(side, side + 66, recipe["settings"]["channels"])

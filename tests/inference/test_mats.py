@@ -10,7 +10,7 @@ import pytest
 
 from restore.images import read
 from restore.images.noise import NoiseLevel
-from restore.inference import exclusions, mats, radiograph
+from restore.inference import excluded_regions, mats, radiograph
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIPPED = NoiseLevel.gaussian(25.5)
@@ -26,16 +26,16 @@ def label(picture: np.ndarray, top: int, left: int, size: tuple[int, int], value
     """The picture with text on a field of one value, and where it lies."""
     field = np.full(size, round(values[0] * 255), np.uint8)
     cv2.putText(field, "L 42", (4, size[0] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.7, round(values[1] * 255), 2, cv2.LINE_AA)
-    made = picture.copy()
-    made[top : top + size[0], left : left + size[1], 0] = field / np.float32(255)
-    return made
+    labelled = picture.copy()
+    labelled[top : top + size[0], left : left + size[1], 0] = field / np.float32(255)
+    return labelled
 
 
 @pytest.mark.parametrize("values", [(0, 1), (1, 0), (0.4, 1)])
 @pytest.mark.parametrize(("top", "left", "size"), [(10, 90, (30, 90)), (60, 100, (26, 70)), (0, 100, (34, 80))])
 def test_a_label_is_set_aside_whole_and_nothing_else_is(top: int, left: int, size: tuple[int, int], values: tuple[float, float]) -> None:
     picture = label(noisy((128, 256)), top, left, size, values)
-    aside = exclusions.find(picture, CLIPPED)
+    aside = excluded_regions.find(picture, CLIPPED)
     truth = np.zeros((128, 256), bool)
     truth[top : top + size[0], left : left + size[1]] = True
     assert aside is not None
@@ -45,7 +45,7 @@ def test_a_label_is_set_aside_whole_and_nothing_else_is(top: int, left: int, siz
 
 def test_clipped_noise_is_no_label() -> None:
     assert mats.labels(noisy((128, 256))) is None
-    assert exclusions.find(noisy((128, 256)), CLIPPED) is None
+    assert excluded_regions.find(noisy((128, 256)), CLIPPED) is None
 
 
 def test_a_picture_in_a_mat_is_no_text() -> None:
@@ -54,7 +54,7 @@ def test_a_picture_in_a_mat_is_no_text() -> None:
     picture[60:140, 60:140] = noisy((80, 80), seed=7)  # the mat covers more than half of its box
     found = mats.labels(picture)
     assert found is None or not found[70:130, 70:130].any()
-    aside = exclusions.find(picture, CLIPPED)
+    aside = excluded_regions.find(picture, CLIPPED)
     assert aside is not None
     assert not aside[70:130, 70:130].all()
 

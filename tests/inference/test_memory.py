@@ -56,6 +56,6 @@ def test_memory_is_kept_but_beside_large_pictures(
 
     monkeypatch.setattr(runtime, "memory_reused", reused)
     monkeypatch.setattr(runtime, "give_memory_back", lambda device: calls.append("given back"))
-    with memory.kept(values, side, fp32.device):
+    with memory.reuse(values, side, fp32.device):
         calls.append("work")
     assert calls == (["reused", "work"] if kept else ["given back", "work", "given back"])

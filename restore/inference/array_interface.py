@@ -1,4 +1,4 @@
-"""What users pass to a model, arrays and tensors of any type, and what the model works on."""
+"""Applies a model to a user's array or tensor of any type and returns the same kind and type."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import torch
 from torch import Tensor
 
 from restore.images.frame import filled
-from restore.inference.arrays import enlarged, floats, stored
+from restore.inference.arrays import upscale_cubic, floats, stored
 
 Restore = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
-"""(H, W, 1|3) float32, and (H, W) bool where it is valid or None for everywhere -> (scale H, scale W, 1|3) float32."""
+"""(H, W, 1|3) float32 and its valid pixels, (H, W) bool or None for all -> (scale H, scale W, 1|3) float32."""
 Picture = TypeVar("Picture", np.ndarray, Tensor)
 
 
-def called(picture: Picture, restore: Restore, scale: int = 1) -> Picture:
-    """Restore a picture of the user's.
+def apply(picture: Picture, restore: Restore, scale: int = 1) -> Picture:
+    """Restore a user's picture.
 
     Args:
         picture: an array (H, W) or (H, W, C), C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha, integers over their type's full
             range or floats in nominal [0, 1]; or a tensor (B, C, H, W) in nominal [0, 1].
-        restore: does the work.
-        scale: how many times as high and wide its result is.
+        restore: restores normalized pixels.
+        scale: how many times as high and wide the result is.
 
     Returns:
-        The same kind and type. Integers are clipped to their range, alpha is kept or, with a scale, enlarged by the cubic kernel.
+        The same kind and type. Integers are clipped to their range. Alpha is kept; where `scale` is above 1, the cubic kernel upscales it.
 
     Raises:
-        ValueError: a shape or type that is no picture.
+        ValueError: the shape or type is not that of a picture.
     """
     if isinstance(picture, Tensor):
         if picture.dim() != 4 or not picture.is_floating_point():
@@ -60,5 +60,5 @@ def _array(picture: np.ndarray, restore: Restore, scale: int) -> np.ndarray:
     out[:, :, :colours] = stored(restored, picture.dtype)
     alpha = picture[:, :, colours:]
     if alpha.size:
-        out[:, :, colours:] = alpha if scale == 1 else stored(enlarged(floats(alpha), scale), picture.dtype)
+        out[:, :, colours:] = alpha if scale == 1 else stored(upscale_cubic(floats(alpha), scale), picture.dtype)
     return out[:, :, 0] if len(shape) == 2 else out

@@ -10,7 +10,7 @@ Key = TypeVar("Key", bound=Hashable)
 Thing = TypeVar("Thing")
 
 
-class Lazily(Generic[Key, Thing]):
+class LazyCache(Generic[Key, Thing]):
     """Makes a thing for each key at its first use, and keeps it. Pickled, it keeps nothing but how they are made.
 
     Args:
@@ -30,4 +30,4 @@ class Lazily(Generic[Key, Thing]):
             return self._things[key]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Lazily, (self._make,)
+        return LazyCache, (self._make,)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from restore import runtime
-from restore.inference.defects import LARGE, DefectDetector
+from restore.inference.defect_detector import LARGE, DefectDetector
 from restore.networks import ModelSpec, RestorationNetwork
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from restore import networks
 from restore.inference.denoiser import Denoiser
-from restore.inference.statistics import places
+from restore.inference.instance_statistics import sample_regions
 from restore.runtime import Runtime
 
 
@@ -70,10 +70,10 @@ def test_the_given_network_keeps_its_layers() -> None:
 def test_a_sample_is_of_one_size_spread_over_the_picture_and_no_larger_than_a_tile(height: int, width: int) -> None:
     rows, columns = np.mgrid[:height, :width]
     picture = np.stack([rows, columns], 2)
-    crops = [picture[place] for place in places(picture.shape, 8)]
+    crops = [picture[region] for region in sample_regions(picture.shape, 8)]
     assert len({crop.shape for crop in crops}) == 1
     assert sum(crop.shape[0] * crop.shape[1] for crop in crops) <= 512 * 512
     assert all((crop[0, 0] % 8 == 0).all() for crop in crops)
-    seen = np.concatenate([crop.reshape(-1, 2) for crop in crops])
-    assert (seen.min(0) == 0).all()
-    assert (seen.max(0) >= np.array([height, width]) - 9).all()
+    positions = np.concatenate([crop.reshape(-1, 2) for crop in crops])
+    assert (positions.min(0) == 0).all()
+    assert (positions.max(0) >= np.array([height, width]) - 9).all()
