@@ -27,12 +27,12 @@ def doctor(
     for section in (_machine, _software, _devices, _choice, _dicom, _weights):
         for state, what, detail in _safely(section):
             bad = bad or state == "bad"
-            _tell(state, what, detail, json)
+            _print_finding(state, what, detail, json)
     if bad:
         raise typer.Exit(SOME_FAILED)
 
 
-def _tell(state: str, what: str, detail: str, as_json: bool) -> None:
+def _print_finding(state: str, what: str, detail: str, as_json: bool) -> None:
     if as_json:
         import json
 

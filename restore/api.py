@@ -73,9 +73,9 @@ def step(
     """
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(task, TASKS)}")
-    row = TASKS[task]
+    entry = TASKS[task]
     chosen = None if weights is None else str(weights)
-    return row.make(row.options.of(options or {}, task), chosen, run_on or RunOn())
+    return entry.make(entry.options.of(options or {}, task), chosen, run_on or RunOn())
 
 
 def run_pipeline(
@@ -165,9 +165,9 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     task = str(entry.recipe.get("task"))
     if task not in MODELS:
         raise ValueError(f"{name} is {task!r} weights, which nothing here runs: there are {', '.join(MODELS)}")
-    where = runtime.choose(options.get("device", "auto"), options.get("precision", "auto"))
+    chosen_runtime = runtime.choose(options.get("device", "auto"), options.get("precision", "auto"))
     return MODELS[task](
-        entry.path, runtime=where, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1),
+        entry.path, runtime=chosen_runtime, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1),
         ensemble=options.get("ensemble", 1),
     )  # fmt: skip
 
@@ -206,9 +206,9 @@ def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:
     Raises:
         ValueError: neither of these, or the name is taken or unusable.
     """
-    from restore.tasks.conversion import converted
+    from restore.tasks.conversion import convert
 
-    with converted(Path(file)) as path:
+    with convert(Path(file)) as path:
         return catalogue.add(path, name or Path(file).stem).path
 
 

@@ -16,7 +16,7 @@ MOST = (0, 256)
 """Number of entries of a list whose field declares none."""
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as shown in a message: on one line, and shortened."""
     text = (
         repr(str(value) if isinstance(value, str) else value)
@@ -65,30 +65,30 @@ def _check_list(name: str, values: tuple[Any, ...], metadata: Mapping[str, Any])
     for value in values:
         check(name, value, metadata)
     if metadata.get("rising") and list(values) != sorted(values):
-        raise ValueError(f"{name!r} must be rising numbers, not {shown(list(values))}")
+        raise ValueError(f"{name!r} must be rising numbers, not {format_value(list(values))}")
 
 
 def _check_number(name: str, value: float, metadata: Mapping[str, Any]) -> None:
     low, high = metadata.get("range", ANY)
     if not math.isfinite(value) or not low <= value <= high:
-        raise ValueError(f"{name!r} must be in {low}..{high}, not {shown(value)}")
+        raise ValueError(f"{name!r} must be in {low}..{high}, not {format_value(value)}")
     if value <= metadata.get("above", -math.inf):
-        raise ValueError(f"{name!r} must be above {metadata['above']}, not {shown(value)}")
+        raise ValueError(f"{name!r} must be above {metadata['above']}, not {format_value(value)}")
     if value >= metadata.get("below", math.inf):
-        raise ValueError(f"{name!r} must be below {metadata['below']}, not {shown(value)}")
+        raise ValueError(f"{name!r} must be below {metadata['below']}, not {format_value(value)}")
 
 
 def _check_text(name: str, text: str, metadata: Mapping[str, Any]) -> None:
     if len(text) > LONGEST or "\0" in text:
-        raise ValueError(f"{name!r} must be at most {LONGEST} characters and no NUL, not {shown(text)}")
+        raise ValueError(f"{name!r} must be at most {LONGEST} characters and no NUL, not {format_value(text)}")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{name!r} must be Unicode text, or no file could keep it, not {shown(text)}") from None
+        raise ValueError(f"{name!r} must be Unicode text, or no file could keep it, not {format_value(text)}") from None
     choices = metadata.get("choices")
     if choices and text not in choices:
-        raise ValueError(f"{name!r} must be one of {', '.join(choices)}, not {shown(text)}")
+        raise ValueError(f"{name!r} must be one of {', '.join(choices)}, not {format_value(text)}")
     if metadata.get("inside"):
         path = PurePosixPath(text.replace("\\", "/"))
         if not text or path.is_absolute() or Path(text).is_absolute() or ".." in path.parts:
-            raise ValueError(f"{name!r} must be patterns of files inside the dataset, without '..', not {shown(text)}")
+            raise ValueError(f"{name!r} must be patterns of files inside the dataset, without '..', not {format_value(text)}")

@@ -23,7 +23,7 @@ def free_memory() -> int:
     return max(0, min([psutil.virtual_memory().available, *_addresses_left(), *control_groups_left()]))
 
 
-_SAID = (
+_MESSAGES = (
     *("out of memory", "outofmemory", "can't allocate memory", "cannot allocate memory", "insufficient memory"),
     *("failed to allocate", "unable to allocate", "bad_alloc", "could not create a primitive", "can't start new thread"),
 )
@@ -32,7 +32,7 @@ _SAID = (
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on the machine or on a device."""
-    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in _SAID)
+    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in _MESSAGES)
 
 
 def _addresses_left() -> Iterator[int]:
@@ -60,13 +60,13 @@ def control_groups_left(root: Path = _ROOT) -> Iterator[int]:
     for line in lines:
         _, controllers, group = [*line.split(":", 2), "", ""][:3]
         if controllers == "":
-            yield from _left(root / "sys/fs/cgroup", group, ("memory.max", "memory.current", "inactive_file"))
+            yield from _group_left(root / "sys/fs/cgroup", group, ("memory.max", "memory.current", "inactive_file"))
         elif "memory" in controllers.split(","):
             names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-            yield from _left(root / "sys/fs/cgroup/memory", group, names)
+            yield from _group_left(root / "sys/fs/cgroup/memory", group, names)
 
 
-def _left(mount: Path, group: str, names: tuple[str, str, str]) -> Iterator[int]:
+def _group_left(mount: Path, group: str, names: tuple[str, str, str]) -> Iterator[int]:
     """What each group from `group` up to the mounted root leaves."""
     folder = mount / group.strip("/")
     while True:

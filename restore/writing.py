@@ -18,7 +18,7 @@ _CANNOT_FLUSH = frozenset((errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACC
 """What file systems that know no flushing of such a file, or of a folder, answer."""
 
 
-def is_machines(error: BaseException) -> bool:
+def is_environment_error(error: BaseException) -> bool:
     """Whether an error is the machine's or the user's own (no space, a read-only disk, no more open files, an interrupt).
 
     All else that a file leads to is that file's fault: it costs the file its line, whatever its type. A MemoryError is too, for one picture
@@ -29,7 +29,7 @@ def is_machines(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _NO_ROOM | _NO_HANDLES
 
 
-def blamed(error: OSError, path: Path) -> OSError:
+def with_path(error: OSError, path: Path) -> OSError:
     """The same error, named after the file that the user knows: "no space left on device: out/a.png"."""
     return OSError(error.errno, error.strerror or str(error), str(path))
 
@@ -93,7 +93,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         if not special:
             replace_durably(draft, path)
     except OSError as error:
-        raise blamed(error, path) from error
+        raise with_path(error, path) from error
     finally:
         if not special:
             with suppress(OSError):

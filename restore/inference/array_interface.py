@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from restore.images.frame import filled
-from restore.inference.arrays import upscale_cubic, floats, stored
+from restore.inference.arrays import floats, stored, upscale_cubic
 
 Restore = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 """(H, W, 1|3) float32 and its valid pixels, (H, W) bool or None for all -> (scale H, scale W, 1|3) float32."""

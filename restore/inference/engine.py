@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from restore.inference import instance_statistics, memory
-from restore.inference.arrays import merge_channels, match_channels, padded, tensor
-from restore.inference.self_ensemble import Transform, averaged
+from restore.inference.arrays import match_channels, merge_channels, padded, tensor
 from restore.inference.instance_statistics import Statistics
+from restore.inference.self_ensemble import Transform, averaged
 from restore.networks.spec import ModelSpec, RestorationNetwork
 from restore.runtime import Runtime
 

@@ -139,4 +139,4 @@ def _peaks(pixels: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
             reach = PEAK * np.sqrt(level.variance(highest[peaks])).astype(np.float32)
             peaks[peaks] = ((above[peaks] > reach) | (below[peaks] > reach)).any(axis=1)
             mask[rows] = peaks
-    return mask if parts.any() else None
+    return mask if mask.any() else None

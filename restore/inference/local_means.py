@@ -55,7 +55,7 @@ def preserve(pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel, streng
 
 
 def _shift(pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    """The shift of each cell, (h, w) float32: the correction's mean where the picture is flat, else 0. And the constant cells, (h, w) bool."""
+    """The shift of each cell, (h, w) float32: the correction's mean where the picture is flat, else 0; and constant cells, (h, w) bool."""
     middle = np.float32(pixels[:: 4 * CELL, :: 4 * CELL].mean())  # centred values keep the squares precise in a narrow range
     mean, square, change, dark, bright = _cells(pixels, restored, middle)
     mean, square, dark, bright = (_averaged(one) for one in (mean, square, dark, bright))

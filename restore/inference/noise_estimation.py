@@ -110,7 +110,9 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     return result
 
 
-def resolve_level(picture: np.ndarray, specified: Estimate | NoiseLevel | float | None, valid: np.ndarray | None = None) -> Estimate | NoiseLevel:
+def resolve_level(
+    picture: np.ndarray, specified: Estimate | NoiseLevel | float | None, valid: np.ndarray | None = None
+) -> Estimate | NoiseLevel:
     """The specified level (a number is a Gaussian's sigma on the 0..255 scale), or else an estimate."""
     if specified is None:
         return estimate(picture, valid)
@@ -155,7 +157,10 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
 
 
 def _groups(blocks: np.ndarray, black: np.ndarray, white: np.ndarray) -> list[np.ndarray]:
-    """The indices of the flattest blocks, (N, 8, 8), of each brightness group, dark to bright. Black and white groups count only if all are."""
+    """The indices of the flattest blocks, (N, 8, 8), of each brightness group, dark to bright.
+
+    Black and white groups count only if there are no others.
+    """
     means = blocks[:, 0, 0]
     darkest, spread = float(means.min()), float(np.ptp(means)) or 1.0
     # 16 bits resolve brightness well enough and sort several times faster than floats

@@ -37,7 +37,9 @@ def undo_transform(tensor: Tensor, transform: Transform) -> Tensor:
     return torch.rot90(tensor.flip(3) if flipped else tensor, -turns, (2, 3))
 
 
-def averaged(network: nn.Module, inputs: list[Tensor], transforms: Sequence[Transform], runtime: Runtime, common: Statistics | None) -> Tensor:
+def averaged(
+    network: nn.Module, inputs: list[Tensor], transforms: Sequence[Transform], runtime: Runtime, common: Statistics | None
+) -> Tensor:
     """The mean of the network's outputs over the transforms, (B, C, H, W) float32.
 
     Args:

@@ -161,7 +161,7 @@ class _Copy:
         mask = np.repeat(filled_weight, self.canvas.shape[2], 2).reshape(-1)
         difference = ((self.descriptors[nearest] * mask - known) ** 2).sum(1) / filled_weight.size
         best = self.sources[nearest[int((difference + distances[nearest]).argmin())]]
-        # the random sample misses most patches, so also compare the best one's neighbours and the continuations of adjacent patches' sources
+        # the random sample misses most patches: also compare the best one's neighbours and the continuations of adjacent sources
         others = self._allowed(np.concatenate([best + self.shifts, self._continued(centre)]))
         distances = self._distances(((self._colour_samples(others) - colour_sample) ** 2).sum(1), others, centre)
         difference = ((self._descriptors(others) * mask - known) ** 2).sum(1) / filled_weight.size

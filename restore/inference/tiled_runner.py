@@ -11,8 +11,8 @@ from restore.inference import instance_statistics, memory, tiling
 from restore.inference.arrays import upscale_cubic
 from restore.inference.engine import Engine
 from restore.inference.fallbacks import FALLBACKS, RunInfo, find_fault
-from restore.inference.self_ensemble import TRANSFORMS
 from restore.inference.instance_statistics import Statistics
+from restore.inference.self_ensemble import TRANSFORMS
 from restore.machine import out_of_memory
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class TiledRunner:
         self, tiles: Sequence[np.ndarray], bases: Sequence[np.ndarray], maps: Sequence[np.ndarray] | None, info: RunInfo,
         common: Statistics | None,
     ) -> list[np.ndarray]:  # fmt: skip
-        """The corrections of some tiles. Where half precision gives NaN, infinite or constant values, they run again in higher precision."""
+        """The corrections of some tiles. NaN, infinite or constant results of half precision are computed again in a higher one."""
         used = info.precision
         corrections = self.engine.run(tiles, maps, used, self.transforms, common)
         for precision in FALLBACKS[used]:

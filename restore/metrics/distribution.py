@@ -26,12 +26,12 @@ def features(pictures: Iterable[np.ndarray]) -> np.ndarray:
         ValueError: VGG16's weights are not to be had; the text says how to get them.
     """
     network = backbones.vgg16()
-    found = []
+    features_of_all = []
     with torch.inference_mode():
         for picture in pictures:
             tensor = torch.from_numpy(np.ascontiguousarray(np.clip(picture, 0, 1).transpose(2, 0, 1), dtype=np.float32))[None]
-            found.append(network(backbones.normalised(tensor)).mean((2, 3))[0].double().numpy())
-    return np.stack(found)
+            features_of_all.append(network(backbones.normalised(tensor)).mean((2, 3))[0].double().numpy())
+    return np.stack(features_of_all)
 
 
 def fid(first: np.ndarray, second: np.ndarray) -> float:
@@ -62,8 +62,8 @@ def kid(first: np.ndarray, second: np.ndarray) -> float:
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.asarray((a @ b.T / width + 1) ** 3)
 
-    within = [(kernel(x, x).sum() - np.trace(kernel(x, x))) / (len(x) * (len(x) - 1)) for x in (first, second)]
-    return float(within[0] + within[1] - 2 * kernel(first, second).mean())
+    same_set = [(kernel(x, x).sum() - np.trace(kernel(x, x))) / (len(x) * (len(x) - 1)) for x in (first, second)]
+    return float(same_set[0] + same_set[1] - 2 * kernel(first, second).mean())
 
 
 def _check(first: np.ndarray, second: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from restore.images import TARGETS, Picture, discovery, looked, naming, read
 from restore.metrics import METRICS, Metric
-from restore.writing import atomic_write, is_machines, reason
+from restore.writing import atomic_write, is_environment_error, reason
 
 PROTOCOL = (
     "Result and reference belong together by their path under their folders, the suffix aside. Pixels as a network sees them: "
@@ -40,7 +40,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureScores:
     """The scores of one picture by metric; a metric that the picture is too small for is left out."""
 
     name: str
@@ -59,7 +59,7 @@ class Comparison:
     """
 
     metrics: tuple[str, ...]
-    rows: list[Row] = field(default_factory=list)
+    pictures: list[PictureScores] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -68,18 +68,18 @@ class Comparison:
 
         A metric that is infinite for every picture is infinite.
         """
-        columns = {name: [row.scores[name] for row in self.rows if name in row.scores] for name in self.metrics}
+        columns = {name: [picture.scores[name] for picture in self.pictures if name in picture.scores] for name in self.metrics}
         return {name: _mean(column) for name, column in columns.items() if column}
 
     @property
     def identical(self) -> int:
         """How many results equal their reference: their PSNR is infinite."""
-        return sum(any(np.isinf(score) for score in row.scores.values()) for row in self.rows)
+        return sum(any(np.isinf(score) for score in picture.scores.values()) for picture in self.pictures)
 
     @property
     def mean_of(self) -> str:
         """What the means are over, in words."""
-        count = len(self.rows)
+        count = len(self.pictures)
         differ = f"PSNR of the {count - self.identical} that differ, {self.identical} identical"
         return f"mean of {count}" + (f" ({differ})" if 0 < self.identical < count else "")
 
@@ -89,7 +89,7 @@ def compare(
     reference: Path,
     *,
     metrics: Mapping[str, Metric] = METRICS,
-    on_event: Callable[[Row | Problem], None] | None = None,
+    on_event: Callable[[PictureScores | Problem], None] | None = None,
 ) -> Comparison:
     """Score every picture of `results` against its partner in `reference`; two files are compared with each other.
 
@@ -97,7 +97,7 @@ def compare(
         results: a folder of restored pictures, or one picture.
         reference: a folder of what they should be, or one picture.
         metrics: which to compute; those whose weights are missing are left out and told in `left_out`.
-        on_event: told each row and each problem as it comes.
+        on_event: told each picture and each problem as it comes.
 
     Raises:
         ValueError: nothing to compare, or a file against a folder.
@@ -105,15 +105,15 @@ def compare(
     pairs, problems = pair(results, reference)
     left_out = {name: why for name, metric in metrics.items() if (why := _missing(metric)) is not None}
     usable = {name: metric for name, metric in metrics.items() if name not in left_out}
-    found = Comparison(tuple(usable), left_out=left_out)
+    comparison = Comparison(tuple(usable), left_out=left_out)
     for event in chain(problems, _scored(pairs, usable)):
-        if isinstance(event, Row):
-            found.rows.append(event)
+        if isinstance(event, PictureScores):
+            comparison.pictures.append(event)
         else:
-            found.problems.append(event)
+            comparison.problems.append(event)
         if on_event:
             on_event(event)
-    return found
+    return comparison
 
 
 def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
@@ -141,10 +141,10 @@ def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
             pairs.append(Pair(name.as_posix(), results / name, reference / found[0]))
         else:
             rivals = ", ".join(other.as_posix() for other in found)
-            problems.append(Problem(name.as_posix(), f"several references could be meant: {rivals}" if rivals else "no reference"))
-    meant = {partner for name in ours for partner in partners.of(name)}
+            problems.append(Problem(name.as_posix(), f"several references could be matched: {rivals}" if rivals else "no reference"))
+    matched = {partner for name in ours for partner in partners.of(name)}
     stems = {_stem(name) for name in ours}
-    lacking = [name for name in theirs if name not in meant and _stem(name) not in stems]
+    lacking = [name for name in theirs if name not in matched and _stem(name) not in stems]
     problems += [Problem(name.as_posix(), "no result for this reference") for name in lacking]
     return pairs, sorted(problems, key=lambda problem: problem.name)
 
@@ -154,21 +154,21 @@ class _Partners:
 
     def __init__(self, results: Sequence[Path], references: Sequence[Path]) -> None:
         self.references = references
-        self._whole = set(references)
+        self._all = set(references)
         self._stems: dict[Path, list[Path]] = {}
         for path in references:
             self._stems.setdefault(_stem(path), []).append(path)
-        self._ruled: dict[Path, list[Path]] = {}
+        self._by_result_name: dict[Path, list[Path]] = {}
         for suffixes in (None, *{TARGETS[name].suffixes for path in results if (name := _format_of(path))}):
             for path, named in zip(references, naming.results(references, suffixes), strict=True):
                 if named.instead_of is not None:
-                    self._ruled.setdefault(named.path, []).append(path)
+                    self._by_result_name.setdefault(named.path, []).append(path)
 
     def of(self, result: Path) -> list[Path]:
         """The references that the result of this relative path may belong to."""
-        if result in self._whole:
+        if result in self._all:
             return [result]
-        return list(dict.fromkeys(self._ruled.get(result) or self._stems.get(_stem(result), [])))
+        return list(dict.fromkeys(self._by_result_name.get(result) or self._stems.get(_stem(result), [])))
 
 
 def _format_of(path: Path) -> str | None:
@@ -204,13 +204,13 @@ def _missing(metric: Metric) -> str | None:
     return None
 
 
-def _scored(pairs: Sequence[Pair], metrics: Mapping[str, Metric]) -> Iterator[Row | Problem]:
+def _scored(pairs: Sequence[Pair], metrics: Mapping[str, Metric]) -> Iterator[PictureScores | Problem]:
     """The scores of each pair; one that cannot be compared, whatever its files hold, stops none of the others."""
     for entry in pairs:
         try:
-            yield Row(entry.name, _scores(read(entry.result), read(entry.reference), metrics))
+            yield PictureScores(entry.name, _scores(read(entry.result), read(entry.reference), metrics))
         except Exception as error:
-            if is_machines(error):
+            if is_environment_error(error):
                 raise
             yield Problem(entry.name, reason(error))
 
@@ -222,10 +222,10 @@ def _scores(result: Picture, reference: Picture, metrics: Mapping[str, Metric]) 
     for index in range(result.frames):
         first, second = result.frame(index).normalized(), reference.frame(index).normalized()
         if first.shape[:2] != second.shape[:2]:
-            sizes = [f"{shown.shape[1]} x {shown.shape[0]}" for shown in (first, second)]
+            sizes = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (first, second)]
             raise ValueError(f"{sizes[0]} pixels against {sizes[1]} of the reference")
         channels = max(first.shape[2], second.shape[2])
-        first, second = (np.repeat(shown, channels // shown.shape[2], axis=2) for shown in (first, second))
+        first, second = (np.repeat(pixels, channels // pixels.shape[2], axis=2) for pixels in (first, second))
         for name, metric in metrics.items():
             try:
                 columns[name].append(metric.function(first, second))
@@ -262,14 +262,14 @@ def _page(comparison: Comparison, title: str, metrics: Mapping[str, Metric]) -> 
     means = comparison.means()
     head = _cells("th", ["picture", *(f"{name} ({metrics[name].better} is better)" for name in names)])
     body = "".join(
-        _cells("td", [row.name, *(text(row.scores.get(name), metrics[name]) for name in names)])
-        for row in comparison.rows
+        _cells("td", [picture.name, *(text(picture.scores.get(name), metrics[name]) for name in names)])
+        for picture in comparison.pictures
     )
     mean = _cells("th", [comparison.mean_of, *(text(means.get(name), metrics[name]) for name in names)])
     problems = "".join(_cells("td", [problem.name, problem.reason]) for problem in comparison.problems)
-    said = {name: (metrics[name].function.__doc__ or "").strip().splitlines()[0] for name in names}
-    said |= {name: f"left out: {why}" for name, why in comparison.left_out.items()}
-    notes = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(note)}</li>" for name, note in said.items())
+    notes_by_name = {name: (metrics[name].function.__doc__ or "").strip().splitlines()[0] for name in names}
+    notes_by_name |= {name: f"left out: {why}" for name, why in comparison.left_out.items()}
+    notes = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(note)}</li>" for name, note in notes_by_name.items())
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
         f"</head><body><h1>{html.escape(title)}</h1>\n<table><thead>{head}</thead><tbody>{body}</tbody><tfoot>{mean}</tfoot>"

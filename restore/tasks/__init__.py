@@ -39,8 +39,8 @@ class Task:
             ValueError: weights that are not there, are for another task, or do not fit the options.
         """
         module, _, name = self.step.partition(":")
-        made: Step[Any] = importlib.import_module(module).__dict__[name](options, weights, run_on)
-        return made
+        step: Step[Any] = importlib.import_module(module).__dict__[name](options, weights, run_on)
+        return step
 
 
 TASKS: Mapping[str, Task] = {

@@ -16,23 +16,23 @@ from torch import Tensor
 from restore import weights
 from restore.networks import checkpoint_importer, esrgan, third_party
 
-FOREIGN = {".pth", ".pt", ".ckpt", weights.SUFFIX}
+IMPORTABLE = {".pth", ".pt", ".ckpt", weights.SUFFIX}
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Under which of a file's entries other programs keep the tensors, the best first."""
 
 
 @contextmanager
-def converted(path: Path) -> Iterator[Path]:
+def convert(path: Path) -> Iterator[Path]:
     """A weights file of this suite for `path`: itself, or for the time of the context its conversion.
 
     Raises:
         ValueError: a file that is neither.
     """
-    if path.suffix.lower() not in FOREIGN or (path.suffix == weights.SUFFIX and weights.has_recipe(path)):
+    if path.suffix.lower() not in IMPORTABLE or (path.suffix == weights.SUFFIX and weights.has_recipe(path)):
         yield path
         return
     try:
-        recipe, tensors = _recognised(_state(path))
+        recipe, tensors = _recognize(_state(path))
     except ValueError:
         raise
     except Exception as error:  # keys and shapes of no network that we know lead anywhere
@@ -43,15 +43,15 @@ def converted(path: Path) -> Iterator[Path]:
         yield target
 
 
-def _recognised(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _recognize(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The recipe of other programs' tensors, and the tensors under our names.
 
     Raises:
         ValueError: nobody knows them.
     """
-    found = esrgan.recognise(tensors)
-    if found is not None:
-        name, settings, tensors = found
+    recognized = esrgan.recognise(tensors)
+    if recognized is not None:
+        name, settings, tensors = recognized
         return _recipe("upscale", name, settings, "a generator in ESRGAN's layout"), tensors
     try:
         name, settings, known = checkpoint_importer.recognise(tensors)
@@ -64,8 +64,8 @@ def _recognised(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, T
     return _recipe("upscale" if settings["scale"] > 1 else "denoise", name, settings, "run through spandrel"), tensors
 
 
-def _recipe(task: str, network: str, settings: dict[str, Any], whence: str) -> dict[str, Any]:
-    return {"task": task, "network": network, "settings": settings, "converted": whence}
+def _recipe(task: str, network: str, settings: dict[str, Any], source: str) -> dict[str, Any]:
+    return {"task": task, "network": network, "settings": settings, "converted": source}
 
 
 def _state(path: Path) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from restore.tasks.options import DenoiseOptions
 from restore.tasks.run_on import RunOn
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
-PHOTOGRAPH_VIEWS = 2
+PHOTOGRAPH_ENSEMBLE = 2
 AUDIBLE = 1.5
 """Noise (of 255, in the picture's own range) below which nobody needs a warning of it: 8 bits' rounding alone is 0.3."""
 CORRELATED = (
@@ -76,20 +76,20 @@ class Denoise(Step[Analysis]):
 
     def __call__(self, image: Image, analysis: Analysis | None = None, sidecars: Sidecars | None = None) -> Result:
         """Denoise an image."""
-        found = analysis or self.analyse(image)
-        pixels = image.pixels[:, :, :1] if found.gray else image.pixels
-        restored, info = self._denoisers(found.weights).denoise(pixels, found.noise, self.options.strength, valid=image.valid)
-        warnings = _warnings(pixels, restored, found.noise)
-        if found.gray and image.pixels.shape[2] == 3:
+        analysis = analysis or self.analyse(image)
+        pixels = image.pixels[:, :, :1] if analysis.gray else image.pixels
+        restored, info = self._denoisers(analysis.weights).denoise(pixels, analysis.noise, self.options.strength, valid=image.valid)
+        warnings = _warnings(pixels, restored, analysis.noise)
+        if analysis.gray and image.pixels.shape[2] == 3:
             restored = np.repeat(restored, 3, axis=2)
-        return Result(restored, {"weights": found.weights, **_stats(found.noise), **info.stats()}, warnings)
+        return Result(restored, {"weights": analysis.weights, **_stats(analysis.noise), **info.stats()}, warnings)
 
     def _load(self, name: str) -> Denoiser:
         entry = self._entries[name]
-        views = 1 if signal_dependent(entry.recipe) else PHOTOGRAPH_VIEWS
+        ensemble = 1 if signal_dependent(entry.recipe) else PHOTOGRAPH_ENSEMBLE
         if self.options.ensemble != "auto":
-            views = int(self.options.ensemble)
-        return Denoiser.load(entry.path, **self.run_on.keywords(views))
+            ensemble = int(self.options.ensemble)
+        return Denoiser.load(entry.path, **self.run_on.keywords(ensemble))
 
     def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None) -> str:
         if self.chosen is not None:

@@ -7,27 +7,27 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
-Thing = TypeVar("Thing")
+Value = TypeVar("Value")
 
 
-class LazyCache(Generic[Key, Thing]):
-    """Makes a thing for each key at its first use, and keeps it. Pickled, it keeps nothing but how they are made.
+class LazyCache(Generic[Key, Value]):
+    """Makes a value for each key at its first use, and keeps it. Pickled, it keeps nothing but how they are made.
 
     Args:
-        make: key -> the thing.
+        make: key -> the value.
     """
 
-    def __init__(self, make: Callable[[Key], Thing]) -> None:
+    def __init__(self, make: Callable[[Key], Value]) -> None:
         self._make = make
-        self._things: dict[Key, Thing] = {}
+        self._values: dict[Key, Value] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, key: Key) -> Thing:
-        """The thing for `key`."""
+    def __call__(self, key: Key) -> Value:
+        """The value for `key`."""
         with self._lock:
-            if key not in self._things:
-                self._things[key] = self._make(key)
-            return self._things[key]
+            if key not in self._values:
+                self._values[key] = self._make(key)
+            return self._values[key]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LazyCache, (self._make,)

@@ -1,7 +1,7 @@
 """The mask files of `restore inpaint`: which belongs to a picture, and where those that were used are written.
 
 A mask is named like its picture and is a PNG, or a TIFF with a page a frame. Where two pictures would share a mask's name, the rule of
-`naming.results` gives each its own (`a.png`, `a.bmp.png`), and a saved mask is found again by the same rule.
+`naming.results` gives each its own (`a.png`, `a.bmp.png`), and a saved mask is candidates again by the same rule.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ def find(folder: Path, source: Path, relative: Path, names: MaskNames) -> Path:
     Raises:
         ValueError: there is none, or more than one.
     """
-    ruled, renamed = names.of(source, relative)
-    saved = [folder / ruled, folder / ruled.with_name(discovery.stem(ruled.name) + PAGES)]
+    name, renamed = names.of(source, relative)
+    saved = [folder / name, folder / name.with_name(discovery.stem(name.name) + PAGES)]
     own = [folder / relative]
     for path in (*saved, *own) if renamed else (*own, *saved):
         if path.is_file() and looked(path).is_picture:
             return path
-    place, stem = folder / relative.parent, discovery.stem(relative.name)
+    parent, stem = folder / relative.parent, discovery.stem(relative.name)
     # a folder may hold stems with brackets, which a glob would take for patterns
-    entries = sorted(place.iterdir()) if place.is_dir() else []
-    found = [path for path in entries if path.is_file() and discovery.stem(path.name) == stem and looked(path).is_picture]
-    if not found:
-        raise ValueError(f"no mask: {place} holds none called {stem} with a picture's suffix")
-    if len(found) > 1:
-        raise ValueError(f"more than one mask: {', '.join(path.name for path in found)} in {place}")
-    return found[0]
+    entries = sorted(parent.iterdir()) if parent.is_dir() else []
+    candidates = [path for path in entries if path.is_file() and discovery.stem(path.name) == stem and looked(path).is_picture]
+    if not candidates:
+        raise ValueError(f"no mask: {parent} holds none called {stem} with a picture's suffix")
+    if len(candidates) > 1:
+        raise ValueError(f"more than one mask: {', '.join(path.name for path in candidates)} in {parent}")
+    return candidates[0]
 
 
 def compare(path: Path, size: tuple[int, ...], expected: tuple[int, ...]) -> None:

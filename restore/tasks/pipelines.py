@@ -32,7 +32,7 @@ def read(path: Path, run_on: RunOn) -> Chain:
     Raises:
         ValueError: the file cannot be read, or a step or an option in it does not exist; the text names the step and the nearest name.
     """
-    return Chain([_made(number, table, path, run_on) for number, table in enumerate(tables(path), 1)])
+    return Chain([_make_step(number, table, path, run_on) for number, table in enumerate(tables(path), 1)])
 
 
 def tables(path: Path) -> list[Mapping[str, Any]]:
@@ -70,10 +70,10 @@ def _check(number: int, table: Mapping[str, Any], path: Path) -> None:
         raise ValueError(f"{path}: step {number}: {error}") from error
 
 
-def _made(number: int, table: Mapping[str, Any], path: Path, run_on: RunOn) -> Step[Any]:
-    row = TASKS[table[TASK]]
+def _make_step(number: int, table: Mapping[str, Any], path: Path, run_on: RunOn) -> Step[Any]:
+    task = TASKS[table[TASK]]
     try:
-        return row.make(row.options.of(_options(table), table[TASK]), table.get(WEIGHTS), run_on)
+        return task.make(task.options.of(_options(table), table[TASK]), table.get(WEIGHTS), run_on)
     except ValueError as error:
         raise ValueError(f"{path}: step {number}: {error}") from error
 

@@ -130,7 +130,7 @@ def test_an_evaluation_goes_on_after_any_bad_file(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(comparing, "read", read)
     found = comparing.compare(tmp_path / "a", tmp_path / "b", metrics={"psnr": METRICS["psnr"]})
-    assert [row.name for row in found.rows] == ["0.png", "2.png"]
+    assert [picture.name for picture in found.pictures] == ["0.png", "2.png"]
     assert [problem.name for problem in found.problems] == ["1.png"]
     assert found.problems[0].reason and "\n" not in found.problems[0].reason
 
@@ -159,7 +159,7 @@ def test_a_file_whose_first_bytes_break_the_look_at_it_is_one_line(tmp_path: Pat
 
     monkeypatch.setattr(discovery, "look", look)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.status for row in report.records] == ["done", "failed", "done"]
+    assert [record.status for record in report.records] == ["done", "failed", "done"]
 
 
 class Panic(BaseException):
@@ -179,7 +179,7 @@ def test_a_library_that_panics_costs_one_picture(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Picture, step, panics)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.status for row in report.records] == ["done", "failed", "done"]
+    assert [record.status for record in report.records] == ["done", "failed", "done"]
     assert report.records[1].error == "Panic: index out of bounds"
 
 
@@ -203,7 +203,7 @@ def test_bad_masks_cost_their_own_pictures(tmp_path: Path) -> None:
     (masks / "stray.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 200)
     work = step("inpaint", options={"masks": masks, "method": "telea"}, run_on=RunOn(runtime.choose("cpu", "fp32")))
     report = run(work, [tmp_path / "in"], tmp_path / "out")
-    told = {row.input.stem: row.error for row in report.records}
+    told = {record.input.stem: record.error for record in report.records}
     assert {name for name, error in told.items() if not error} == {"good"}
     assert all(f"{name}" in error for name, error in told.items() if error), told
     assert results(tmp_path / "out") == {"good.png"}

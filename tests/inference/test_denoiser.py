@@ -143,7 +143,8 @@ def test_the_noise_level_is_estimated_where_none_is_given(fp32: Runtime, tiny: M
 def _tiled_and_whole(network: RestorationNetwork, runtime: Runtime, picture: np.ndarray, tile: int) -> tuple[np.ndarray, int]:
     mask = np.random.default_rng(1).random(picture.shape[:2]) < 0.1 if network.spec.takes_mask else None
     tiled, whole = (
-        make_runner(network, {"runtime": runtime, "tile": side}).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask) for side in (tile, 0)
+        make_runner(network, {"runtime": runtime, "tile": side}).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask)
+        for side in (tile, 0)
     )
     assert whole[1].tiles == 1
     return np.abs(tiled[0] - whole[0]), tiled[1].tiles

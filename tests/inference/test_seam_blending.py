@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from restore.inference import seam_blending
 from restore.inference.seam_blending import FRACTION, blend_seams
 
 
@@ -47,12 +46,12 @@ def test_a_large_picture_in_strips_is_the_same(monkeypatch: pytest.MonkeyPatch, 
     hole = cv2.GaussianBlur(rng.random((240, 50), dtype=np.float32), (0, 0), 8) > 0.5
     hole[60:200, 5:40] = True
     whole = blend_seams(filled, hole)
-    monkeypatch.setattr(seams, "ROWS", rows)
+    monkeypatch.setattr(seam_blending, "ROWS", rows)
     np.testing.assert_allclose(blend_seams(filled, hole), whole, atol=1e-6)
 
 
 def test_a_hole_wider_than_a_strip_and_all_that_it_sees(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seams, "ROWS", 10)
+    monkeypatch.setattr(seam_blending, "ROWS", 10)
     hole = np.ones((300, 30), bool)
     hole[:20] = False
     filled = np.where(hole[:, :, None], np.float32(0.6), np.float32(0.4))

@@ -99,7 +99,7 @@ def test_a_foreign_file_is_replaced_only_when_asked(tmp_path: Path) -> None:
 def test_format_changes_suffix_and_content(tmp_path: Path) -> None:
     folder(tmp_path / "in", 2)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(format="TIF"))
-    assert [row.error for row in report.records] == ["", ""]
+    assert [record.error for record in report.records] == ["", ""]
     assert results(tmp_path / "out") == {"000.tif", "001.tif"}
     with Image.open(tmp_path / "out/000.tif") as image:
         assert image.format == "TIFF"
@@ -151,7 +151,7 @@ def test_report_rows_and_events(tmp_path: Path) -> None:
     options = BatchOptions(report=tmp_path / "logs/report.jsonl")
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", options, events.append)
     lines = [json.loads(line) for line in (tmp_path / "logs/report.jsonl").read_text().splitlines()]
-    assert lines == [row.as_dict() for row in report.records]
+    assert lines == [record.as_dict() for record in report.records]
     assert [line["status"] for line in lines] == ["done", "done", "failed", "done"]
     assert lines[0] | {"seconds": None} == {
         "input": str(tmp_path / "in/000.png"), "output": str(tmp_path / "out/000.png"), "status": "done", "error": None,

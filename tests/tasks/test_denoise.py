@@ -47,7 +47,7 @@ def _restore(step: Denoise, pixels: np.ndarray, radiograph: bool | None = None) 
 
 
 def _views(step: Denoise, name: str) -> int:
-    return len(step._denoisers(name).runner.runner.views)
+    return len(step._denoisers(name).runner.runner.transforms)
 
 
 def _warnings(step: Denoise, pixels: np.ndarray) -> tuple[str, ...]:

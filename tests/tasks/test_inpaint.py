@@ -92,7 +92,7 @@ def test_masks_are_found_by_relative_path_and_stem(filler: Path, tmp_path: Path,
         _save(tmp_path / "masks" / name, _hole() if name != "y/a.png" else _hole()[:, ::-1])
     (tmp_path / "masks" / "two.png.bmp").unlink()
     report = _run(tmp_path / "in", tmp_path / "out", filler, masks=tmp_path / "masks")
-    status = {row.input.relative_to(tmp_path / "in").as_posix(): (row.status, row.error) for row in report.records}
+    status = {record.input.relative_to(tmp_path / "in").as_posix(): (record.status, record.error) for record in report.records}
     assert [status[name][0] for name in ("x/a.png", "y/a.png", "b[1].png")] == ["done"] * 3
     assert "no mask" in status["lost.png"][1]
     assert "more than one mask" in status["two.png"][1]
@@ -234,7 +234,7 @@ def test_it_learns_and_is_used_by_name(tmp_path: Path, photos: Callable[..., Pat
     assert weights.entry(run.weights).recipe["task"] == "inpaint"
     _save(tmp_path / "mask.png", _hole(*images.read(next((tmp_path / "photos").iterdir())).size))
     report = restore.run("inpaint", tmp_path / "photos", tmp_path / "out", weights="mine", options={"masks": tmp_path / "mask.png"})
-    assert {row.status for row in report.records} == {"done"}, [row.error for row in report.records]
+    assert {record.status for record in report.records} == {"done"}, [record.error for record in report.records]
 
 
 def _rgb(seed: int, *holes: tuple[slice, slice]) -> np.ndarray:
@@ -271,17 +271,17 @@ def test_every_saved_mask_has_its_own_file_and_is_found_again(tmp_path: Path, na
         "inpaint", tmp_path / "in", tmp_path / "out",
         options={"mask_color": "#ff00ff", "mask_tolerance": 0, "save_masks": tmp_path / "masks", **telea},
     )  # fmt: skip
-    assert [row.error for row in report.records] == ["", "", ""]
+    assert [record.error for record in report.records] == ["", "", ""]
     files = [path for path in (tmp_path / "masks").rglob("*") if path.is_file()]
     assert len(files) == 3
     assert sorted(images.read(path).frames for path in files) == [1, 1, 3]
     again = restore.run("inpaint", tmp_path / "in", tmp_path / "again", options={"masks": tmp_path / "masks", **telea})
-    assert [(row.error, row.status) for row in again.records] == [("", "done")] * 3
+    assert [(record.error, record.status) for record in again.records] == [("", "done")] * 3
     assert not again.remarks
-    for row, other in zip(report.records, again.records, strict=True):
-        assert row.output is not None and other.output is not None
-        assert row.output.read_bytes() == other.output.read_bytes()
-        assert row.output.read_bytes() != row.input.read_bytes()
+    for record, other in zip(report.records, again.records, strict=True):
+        assert record.output is not None and other.output is not None
+        assert record.output.read_bytes() == other.output.read_bytes()
+        assert record.output.read_bytes() != record.input.read_bytes()
 
 
 def test_masks_of_one_page_serve_all_and_of_other_numbers_none(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_run_folder_is_complete_and_its_weights_translate(pairs: Path, method:
     }  # fmt: skip
     assert told
     report = restore.run("translate", pairs / "source", "out", weights="run", precision="fp32")
-    assert {row.status for row in report.records} == {"done"}
+    assert {record.status for record in report.records} == {"done"}
     for path in sorted((pairs / "source").iterdir()):
         before, after = Image.open(path), Image.open(Path("out") / path.name)
         assert before.size == after.size

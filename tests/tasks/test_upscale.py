@@ -39,10 +39,10 @@ def twice(tiny: Make, tmp_path: Path, tiny_variants: dict[str, dict[str, Any]]) 
 
 def _upscale(source: Path, out: Path, file: Path, **options: Any) -> Path:
     report = restore.run("upscale", source, out, weights=file, options=options, precision="fp32")
-    assert not report.failed, [row.error for row in report.records]
-    (row,) = report.records
-    assert row.output is not None
-    return row.output
+    assert not report.failed, [record.error for record in report.records]
+    (record,) = report.records
+    assert record.output is not None
+    return record.output
 
 
 def _eight(picture: np.ndarray) -> np.ndarray:
