@@ -23,9 +23,9 @@ def evaluate(
         Path, typer.Argument(metavar="REFERENCE", help="Folder of reference pictures, or one picture.")
     ],
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as a web page.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a picture on standard output.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False,
 ) -> None:
-    """Score results against references of the same names: PSNR, SSIM and LPIPS of each picture, and their means.
+    """Score results against references of the same names by PSNR, SSIM and LPIPS.
 
     Exit code 1: a picture has no partner or cannot be compared, or the report cannot be written.
 

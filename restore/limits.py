@@ -1,4 +1,4 @@
-"""What a setting may be beyond its type: the field's metadata declare it, and one check enforces it for all configurations."""
+"""Checks the values of settings against the limits in the metadata of their fields, for all configurations."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 LONGEST = 1000
-"""Characters of a text."""
+"""Maximum length of a text in characters."""
 ANY = (-1e300, 1e300)
-"""Range of a number whose field declares none."""
+"""Default range of a number."""
 MOST = (0, 256)
-"""Number of entries of a list whose field declares none."""
+"""Default range of the length of a list."""
 
 
 def format_value(value: Any) -> str:
-    """A value as shown in a message: on one line, and shortened."""
+    """Format a value for a message: on one line and shortened."""
     text = (
         repr(str(value) if isinstance(value, str) else value)
         if not isinstance(value, int) or abs(value) < 10**40
@@ -33,21 +33,21 @@ def check_fields(config: Any) -> None:
         config: a dataclass; nested dataclasses check themselves.
 
     Raises:
-        ValueError: a value that its field cannot have.
+        ValueError: a value is outside the limits of its field.
     """
     for entry in dataclasses.fields(config):
         check(entry.name, vars(config)[entry.name], entry.metadata)
 
 
 def check(name: str, value: Any, metadata: Mapping[str, Any]) -> Any:
-    """Return `value` if the field with these metadata can have it.
+    """Return `value` if it satisfies the metadata.
 
     Args:
         name: the setting's dotted key, for messages.
         metadata: `range`, `above`, `below`, `choices`, `count`, `rising` and `inside`; see `config.py`.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: it does not.
     """
     if isinstance(value, tuple):
         _check_list(name, value, metadata)
@@ -84,7 +84,7 @@ def _check_text(name: str, text: str, metadata: Mapping[str, Any]) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{name!r} must be Unicode text, or no file could keep it, not {format_value(text)}") from None
+        raise ValueError(f"{name!r} must be Unicode text, not {format_value(text)}") from None
     choices = metadata.get("choices")
     if choices and text not in choices:
         raise ValueError(f"{name!r} must be one of {', '.join(choices)}, not {format_value(text)}")

@@ -1,4 +1,4 @@
-"""Denoising: which weights a picture needs, how noisy it is, and the step of `restore denoise`."""
+"""The step of `restore denoise`: chooses the weights, estimates the noise, and denoises."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from restore.tasks.run_on import RunOn
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
 PHOTOGRAPH_ENSEMBLE = 2
 AUDIBLE = 1.5
-"""Noise (of 255, in the picture's own range) below which nobody needs a warning of it: 8 bits' rounding alone is 0.3."""
+"""Noise (sigma of 255, in the picture's own range) below which there is no warning: the rounding of 8 bits alone is 0.3."""
 CORRELATED = (
-    "its noise is alike in neighbouring pixels (lossy compression, demosaicing, detector blur): only its finest part could be measured; "
-    "if noise is left, give a higher --noise-level"
+    "its noise is correlated between neighbouring pixels (lossy compression, demosaicing, detector blur): "
+    "only its finest part was measured; if noise remains, use a higher --noise-level"
 )
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What an image shows: whether its channels are equal, the weights that it needs, and how noisy it is."""
+    """The analysis of an image: whether its channels are equal, the weights to use, and its noise."""
 
     gray: bool
     weights: str
@@ -49,7 +49,7 @@ class Denoise(Step[Analysis]):
         run_on: device, precision, tiles.
 
     Raises:
-        ValueError: unknown weights, or weights of another task.
+        ValueError: the weights do not exist or are for another task.
     """
 
     name = "denoise"
@@ -106,7 +106,7 @@ def _entries(chosen: str | Path | None) -> Mapping[str, weights.Entry]:
     """The weights that the step may need, by name.
 
     Raises:
-        ValueError: weights of another task.
+        ValueError: the weights are for another task.
     """
     return {
         Path(name).stem if chosen else str(name): find_weights(name, "denoise") for name in ([chosen] if chosen else [XRAY, GRAY, COLOUR])
@@ -114,7 +114,7 @@ def _entries(chosen: str | Path | None) -> Mapping[str, weights.Entry]:
 
 
 def _warnings(pixels: np.ndarray, restored: np.ndarray, noise: Estimate | NoiseLevel) -> tuple[str, ...]:
-    """What the user should know of a picture whose noise was estimated; whoever specified the level knows better."""
+    """The warnings for a picture whose noise was estimated; none if the user specified the level."""
     if not isinstance(noise, Estimate) or noise.level.sigma() < AUDIBLE * float(np.ptp(pixels)):
         return ()
     doubt = check_residual(pixels, restored, noise.level)

@@ -1,4 +1,4 @@
-"""Things that are made at their first use, by several threads safely, and made again in another process."""
+"""A thread-safe cache whose values are made at their first use. It can be pickled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Value = TypeVar("Value")
 
 
 class LazyCache(Generic[Key, Value]):
-    """Makes a value for each key at its first use, and keeps it. Pickled, it keeps nothing but how they are made.
+    """Makes the value of each key at its first use and keeps it. A pickled cache holds no values, so the copy makes them again.
 
     Args:
         make: key -> the value.

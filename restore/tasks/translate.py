@@ -1,4 +1,4 @@
-"""Translation between domains, as pix2pix and CycleGAN learned it, and the step of `restore translate`."""
+"""The step of `restore translate`: translates pictures between domains with networks trained by pix2pix or CycleGAN."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Translate(Step[None]):
 
     Args:
         options: see `TranslateOptions`.
-        weights: a name, a file or a run's folder; None takes those that ship.
+        weights: a name, a file or a run's folder; None uses the shipped weights.
         run_on: device, precision, tiles.
 
     Raises:
-        ValueError: unknown weights, weights of another task, or a direction that they do not have.
+        ValueError: the weights do not exist, are for another task, or lack the direction.
     """
 
     name = "translate"
@@ -35,7 +35,7 @@ class Translate(Step[None]):
         self.entry = find_weights(weights or DEFAULT, "translate")
         directions = self.entry.recipe.get("directions") or []
         if options.reverse and len(directions) < 2:
-            raise ValueError(f"the weights {self.entry.name!r} learned one direction only: leave --reverse out")
+            raise ValueError(f"the weights {self.entry.name!r} have one direction only: leave --reverse out")
         self.direction = directions[1 if options.reverse else 0] if directions else None
         self._translators = LazyCache(self._load)
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from restore.inference import seam_blending
 from restore.inference.seam_blending import FRACTION, blend_seams
 
 

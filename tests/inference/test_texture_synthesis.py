@@ -44,7 +44,7 @@ def test_patches_go_on_where_their_neighbours_were_copied_from() -> None:
     _, filled, _ = _scene(1, side=side)
     hole = np.zeros((side, side), bool)
     hole[100:200, 100:200] = True
-    copy = texture_synthesis._Copy((filled - 0.5) * ~hole[:, :, None], np.full_like(filled, 0.5), texture_synthesis._whole(hole), hole)
+    copy = texture_synthesis._Copy((filled - 0.5) * ~hole[:, :, None], np.full_like(filled, 0.5), texture_synthesis._source_centres(hole), hole)
     copy.run()
     pairs = [(source, copy.chosen.get((down, across + STEP))) for (down, across), source in copy.chosen.items()]
     together = [np.array_equal(other - source, (0, STEP)) for source, other in pairs if other is not None]
@@ -90,7 +90,7 @@ def test_of_patches_alike_the_nearer_is_copied() -> None:
     hole = np.zeros((300, 300), bool)
     hole[200:260, 200:260] = True
     flat = np.zeros((300, 300, 1), np.float32)
-    copy = texture_synthesis._Copy(flat, flat + np.float32(0.5), texture_synthesis._whole(hole), hole)
+    copy = texture_synthesis._Copy(flat, flat + np.float32(0.5), texture_synthesis._source_centres(hole), hole)
     copy.run()
     away = [np.abs(source - place).max() for place, source in copy.chosen.items()]
     assert max(away) <= 30 + STEP + 2 * SIZE  # half the hole, and so far beyond its edge as a whole patch and the sources' draw take

@@ -207,7 +207,7 @@ def test_a_residual_that_is_no_noise_is_suspicious(smooth: Smooth) -> None:
     noisy = clean + np.random.default_rng(8).normal(0, 10 / 255, clean.shape).astype(np.float32)
     assert residual_check.check_residual(noisy, clean, level) is None
     texture = 0.2 * (np.indices((128, 128)).sum(0) // 3 % 2)[:, :, None].astype(np.float32)
-    assert "look whether detail is missing" in str(residual_check.check_residual(noisy + texture, clean, level))
+    assert "check whether detail is missing" in str(residual_check.check_residual(noisy + texture, clean, level))
     assert residual_check.check_residual(noisy, clean, NoiseLevel()) is None
 
 

@@ -183,7 +183,7 @@ def test_nothing_to_compare_is_a_value_error(tmp_path: Path, smooth: Smooth, cas
     picture, empty = _save(tmp_path / "set" / "a.png", smooth(8, 8)), tmp_path / "empty"
     empty.mkdir()
     pairs = {"nowhere": (tmp_path / "no", picture), "mixed": (picture, empty), "empty": (empty, tmp_path / "set")}
-    with pytest.raises(ValueError, match=r"no such|must both be|holds no picture"):
+    with pytest.raises(ValueError, match=r"no such|must both be|contains no picture"):
         report.compare(*pairs[case])
 
 

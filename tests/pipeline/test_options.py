@@ -60,7 +60,7 @@ def test_options_are_frozen_and_taken_as_they_are() -> None:
     assert Some.of(made, "some") is made
     with pytest.raises(FrozenInstanceError):
         made.level = 4.0  # type: ignore[misc]
-    with pytest.raises(ValueError, match="not the options of denoise"):
+    with pytest.raises(ValueError, match="denoise takes DenoiseOptions"):
         TASKS["denoise"].options.of(made, "denoise")
 
 

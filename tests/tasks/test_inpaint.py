@@ -113,8 +113,8 @@ def test_another_mask_is_another_result_and_the_same_is_done_already(filler: Pat
 
 @pytest.mark.parametrize(
     ("mask", "options", "word"),
-    [(_hole(40, 61), {}, "61 x 40"), (0 * _hole(), {}, "marks nothing"), (0 * _hole() + 255, {}, "whole picture"),
-     (0 * _hole() + 255, {"invert_masks": True}, "marks nothing")],
+    [(_hole(40, 61), {}, "61 x 40"), (0 * _hole(), {}, "is empty"), (0 * _hole() + 255, {}, "whole picture"),
+     (0 * _hole() + 255, {"invert_masks": True}, "is empty")],
     ids=["size", "empty", "all", "inverted"],
 )  # fmt: skip
 def test_a_senseless_mask_is_one_line_and_the_others_go_on(
@@ -299,4 +299,4 @@ def test_masks_of_one_page_serve_all_and_of_other_numbers_none(tmp_path: Path) -
     errors = [report.records[0].error for report in reports]
     assert errors[0] == ""
     assert "3 pages, the picture 2" in errors[1]
-    assert "marks nothing" in errors[2]
+    assert "is empty" in errors[2]
