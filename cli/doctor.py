@@ -128,7 +128,7 @@ def _weights() -> Iterator[Finding]:
     results = verify_weights()
     if not results:
         yield "note", "weights", "none found: reinstall restore-suite, or train some with `restore train`"
-    for found, problem in results:
-        task = found.entry.recipe["task"] if found.entry else ""
-        by_path = " (another file has this name: use this one by its path)" if found.hidden else ""
-        yield ("bad" if problem else "ok"), f"weights {found.name}", problem or f"for {task}, {found.path}{by_path}"
+    for listed, problem in results:
+        task = listed.entry.recipe["task"] if listed.entry else ""
+        by_path = " (another file has this name: use this one by its path)" if listed.hidden else ""
+        yield ("bad" if problem else "ok"), f"weights {listed.name}", problem or f"for {task}, {listed.path}{by_path}"

@@ -51,13 +51,13 @@ def list_(
         typer.echo("  ".join([*cells, f"{listed['bytes'] / 1e6:5.1f} MB", printable(listed["file"])]) + by_path)
 
 
-def _described(found: Listed) -> dict[str, Any]:
-    entry = found.entry
+def _described(listed: Listed) -> dict[str, Any]:
+    entry = listed.entry
     if entry is None:
-        return {"name": found.name, "file": str(found.path), "problem": found.problem}
+        return {"name": listed.name, "file": str(listed.path), "problem": listed.problem}
     return {
         "name": entry.name, "task": entry.recipe["task"], "for": entry.purpose, "licence": entry.licence,
-        "network": entry.recipe["network"], "bytes": entry.path.stat().st_size, "file": str(entry.path), "by_name": not found.hidden,
+        "network": entry.recipe["network"], "bytes": entry.path.stat().st_size, "file": str(entry.path), "by_name": not listed.hidden,
     }  # fmt: skip
 
 
@@ -79,8 +79,8 @@ def verify() -> None:
     from restore.api import verify_weights
 
     results = verify_weights()
-    for found, problem in results:
-        typer.echo(f"{printable(found.name)}: {printable(problem or 'fine')}")
+    for listed, problem in results:
+        typer.echo(f"{printable(listed.name)}: {printable(problem or 'fine')}")
     if any(problem for _, problem in results):
         raise typer.Exit(SOME_FAILED)
 

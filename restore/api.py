@@ -219,16 +219,16 @@ def verify_weights() -> list[tuple[catalogue.Listed, str]]:
     Returns:
         Each file with its problem, or "" for a sound file.
     """
-    return [(found, found.problem or _problem(found)) for found in catalogue.listing()]
+    return [(listed, listed.problem or _problem(listed)) for listed in catalogue.listing()]
 
 
-def _problem(found: catalogue.Listed) -> str:
+def _problem(listed: catalogue.Listed) -> str:
     try:
-        tensors, recipe = catalogue.load(found.path)
+        tensors, recipe = catalogue.load(listed.path)
         for direction in recipe.get("directions") or [None]:
             networks.check(recipe["network"], recipe["settings"], catalogue.select_network(tensors, recipe, direction))
     except ValueError as error:
-        return str(error) if str(found.path) in str(error) else f"{found.path}: {error}"
+        return str(error) if str(listed.path) in str(error) else f"{listed.path}: {error}"
     except Exception as error:  # a damaged file can raise anything, and must not stop the check of the others
-        return f"{found.path}: {type(error).__name__}: {error}"
+        return f"{listed.path}: {type(error).__name__}: {error}"
     return ""

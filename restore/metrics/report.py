@@ -127,17 +127,17 @@ def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
     if not results.is_dir():
         return [Pair(results.name, results, reference)], []
     ours, theirs = _pictures(results), _pictures(reference)
-    for folder, found in ((results, ours), (reference, theirs)):
-        if not found:
+    for folder, candidates in ((results, ours), (reference, theirs)):
+        if not candidates:
             raise ValueError(f"{folder} contains no picture")
     partners = _Partners(ours, theirs)
     pairs, problems = [], []
     for name in ours:
-        found = partners.of(name)
-        if len(found) == 1:
-            pairs.append(Pair(name.as_posix(), results / name, reference / found[0]))
+        candidates = partners.of(name)
+        if len(candidates) == 1:
+            pairs.append(Pair(name.as_posix(), results / name, reference / candidates[0]))
         else:
-            rivals = ", ".join(other.as_posix() for other in found)
+            rivals = ", ".join(other.as_posix() for other in candidates)
             problems.append(Problem(name.as_posix(), f"several references match: {rivals}" if rivals else "no reference"))
     matched = {partner for name in ours for partner in partners.of(name)}
     stems = {_stem(name) for name in ours}

@@ -22,7 +22,7 @@ class DenoiseOptions(Options):
     )  # fmt: skip
     strength: float = option(1.0, "How much of the noise to remove.", metavar="0..1", low=0, high=1)
     ensemble: str = option(
-        "auto", "Self-ensemble: average so many rotated and flipped runs. auto: 2, X-rays 1.", metavar="auto|1|2|4|8",
+        "auto", "Rotated and flipped runs to average (self-ensemble). auto: 2, X-rays 1.", metavar="auto|1|2|4|8",
         choices=("auto", "1", "2", "4", "8"),
     )  # fmt: skip
 
