@@ -1,4 +1,4 @@
-"""Filling holes: only in the holes, from what lies about them, at a scale that fits."""
+"""Inpainting: only the holes change, they are filled from their surroundings, coarse to fine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Smooth = Callable[..., np.ndarray]
 
 
 class Constant(RestorationNetwork):
-    """Fills every hole with one value, and remembers what it was shown."""
+    """Fills every hole with one value, and records the sizes of its inputs."""
 
     spec = ModelSpec(1, 1, receptive_field=0, conditions=("mask",))
 
@@ -86,7 +86,7 @@ def test_a_wide_hole_is_filled_coarsely_first(fp32: Runtime, smooth: Smooth) -> 
     assert np.abs(output[300:400, 300:400] - 0.4).max() < 0.05
 
 
-def test_texture_and_seams_see_the_picture_itself_about_a_wide_hole(fp32: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texture_and_seams_use_the_original_pixels_around_a_wide_hole(fp32: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     picture, mask = np.full((700, 700, 1), 0.4, np.float32), _mask(700, 700, (150, 550, 150, 550))
     sizes = []
     monkeypatch.setattr(inpainter, "blend_seams", lambda output, hole: sizes.append(output) or output)
@@ -94,14 +94,14 @@ def test_texture_and_seams_see_the_picture_itself_about_a_wide_hole(fp32: Runtim
     np.testing.assert_array_equal(sizes[0][~mask], picture[~mask])
 
 
-def test_at_full_size_a_wide_hole_is_seen_with_its_neighbourhood_alone(fp32: Runtime, smooth: Smooth) -> None:
+def test_at_full_size_a_wide_hole_is_cropped_to_its_neighbourhood(fp32: Runtime, smooth: Smooth) -> None:
     network, mask = Constant(), _mask(1000, 1000, (300, 700, 300, 700))
     output, _ = _inpaint(network, fp32)(smooth(1000, 1000, 1), mask)
     assert np.abs(output[450:550, 450:550] - 0.25).max() < 0.05
     assert network.sizes[-1] == (400 + 2 * inpainter.MIN_CONTEXT,) * 2
 
 
-def test_a_filling_of_another_colour_meets_its_surroundings(fp32: Runtime) -> None:
+def test_a_filling_of_another_colour_is_blended_with_its_surroundings(fp32: Runtime) -> None:
     picture, mask = np.full((64, 64, 1), 0.6, np.float32), _mask(64, 64, (12, 52, 12, 52))
     output, _ = _inpaint(Constant(0.4), fp32)(picture, mask)
     assert output[32, 12, 0] > 0.45
@@ -117,7 +117,7 @@ def test_the_classical_methods_continue_what_is_smooth(smooth: Smooth, method: s
     np.testing.assert_array_equal(output[~mask], picture[~mask])
 
 
-def test_a_feather_fades_in_behind_the_edge(fp32: Runtime) -> None:
+def test_a_feather_blends_inside_the_edge(fp32: Runtime) -> None:
     picture, mask = np.ones((64, 64, 1), np.float32), _mask(64, 64, (20, 44, 20, 44))
     output, _ = _inpaint(Constant(0.0), fp32, feather=4)(picture, mask)
     assert output[32, 20, 0] > output[32, 22, 0] > output[32, 30, 0] == 0
@@ -126,7 +126,7 @@ def test_a_feather_fades_in_behind_the_edge(fp32: Runtime) -> None:
 @pytest.mark.parametrize(
     ("mask", "word"), [(np.ones((40, 40), bool), "whole picture"), (np.zeros((40, 41), bool), "41 x 40 pixels")], ids=["all", "size"]
 )
-def test_senseless_masks_are_refused(fp32: Runtime, smooth: Smooth, mask: np.ndarray, word: str) -> None:
+def test_invalid_masks_are_refused(fp32: Runtime, smooth: Smooth, mask: np.ndarray, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         _inpaint(Constant(), fp32)(smooth(40, 40), mask)
 
@@ -138,14 +138,14 @@ def test_a_mask_and_a_network_that_takes_one_belong_together(tiny: Make, fp32: R
         Inpainter(tiny("unet"), runtime=fp32)
 
 
-def test_a_method_needs_to_be_known_and_a_network_given() -> None:
+def test_unknown_methods_and_missing_networks_are_refused() -> None:
     with pytest.raises(ValueError, match="telea"):
         Inpainter(method="magic")
     with pytest.raises(ValueError, match="weights"):
         Inpainter()
 
 
-def test_a_mask_grows_by_a_disc() -> None:
+def test_a_mask_is_dilated_by_a_disc() -> None:
     grown = inpainter.dilated(_mask(21, 21, (10, 11, 10, 11)), 4)
     assert grown[10, 6] and grown[14, 10] and not grown[6, 6]
     assert inpainter.dilated(grown, 0) is grown

@@ -33,7 +33,7 @@ def test_quantum_noise_within_fifteen_hundredths(counts: float, readout: float) 
     assert found.constant == pytest.approx(truth.constant, rel=0.15)
 
 
-def test_no_noise_is_found_where_none_is(smooth: Smooth) -> None:
+def test_clean_pictures_have_no_noise(smooth: Smooth) -> None:
     assert estimate(smooth(128, 128)).level.sigma() < 0.5
     assert estimate(np.full((64, 64, 1), 0.5, np.float32)).level.sigma() < 0.1
 

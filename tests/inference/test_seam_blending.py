@@ -1,4 +1,4 @@
-"""Fillings meet what lies around them, and leave that alone."""
+"""Seam blending changes holes only and reduces steps at their edges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _hole(side: int = 60) -> np.ndarray:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_step_across_the_edge_is_lessened_there_alone(channels: int) -> None:
+def test_a_step_is_reduced_only_near_the_edge(channels: int) -> None:
     hole = _hole()
     filled = np.where(hole[:, :, None], 0.6, 0.4).astype(np.float32).repeat(channels, 2)
     output = blend_seams(filled, hole)
@@ -28,7 +28,7 @@ def test_a_step_across_the_edge_is_lessened_there_alone(channels: int) -> None:
     assert output[32, 30] == pytest.approx(0.6, abs=0.005)
 
 
-def test_where_there_is_no_step_nothing_changes() -> None:
+def test_without_a_step_nothing_changes() -> None:
     flat = np.full((60, 60, 3), 0.3, np.float32)
     np.testing.assert_allclose(blend_seams(flat, _hole()), flat, atol=1e-6)
 

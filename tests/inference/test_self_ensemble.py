@@ -14,13 +14,13 @@ from restore.networks import ModelSpec, RestorationNetwork
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
-def test_a_view_can_be_undone(transform: tuple[int, bool]) -> None:
+def test_a_transform_can_be_undone(transform: tuple[int, bool]) -> None:
     fp32 = runtime.choose("cpu", "fp32")
     picture = torch.rand(2, 3, 5, 8)
     assert torch.equal(undo_transform(apply_transform(picture, transform, fp32), transform), picture)
 
 
-def test_the_views_differ() -> None:
+def test_the_transforms_differ() -> None:
     fp32 = runtime.choose("cpu", "fp32")
     picture = torch.rand(1, 1, 6, 6)
     results = [apply_transform(picture, transform, fp32) for transform in TRANSFORMS]
@@ -28,7 +28,7 @@ def test_the_views_differ() -> None:
 
 
 class Sideways(RestorationNetwork):
-    """Corrects each pixel by its left neighbour: what a transform changes."""
+    """Corrects each pixel by its left neighbour, so transforms change the result."""
 
     spec = ModelSpec(1, 1, receptive_field=1)
 
@@ -36,7 +36,7 @@ class Sideways(RestorationNetwork):
         return picture.roll(1, 3)
 
 
-def test_an_ensemble_is_the_mean_over_views() -> None:
+def test_an_ensemble_is_the_mean_over_transforms() -> None:
     picture = np.random.default_rng(0).random((32, 32, 1), dtype=np.float32)
     fp32 = runtime.choose("cpu", "fp32")
     restored = Denoiser(Sideways(), runtime=fp32, ensemble=4).denoise(picture)[0]
@@ -50,7 +50,7 @@ def test_an_odd_ensemble_is_refused() -> None:
 
 
 @pytest.mark.parametrize("size", [2, 5])
-def test_tiles_together_are_as_tiles_alone(size: int) -> None:
+def test_batched_tiles_equal_single_tiles(size: int) -> None:
     picture = np.random.default_rng(1).random((150, 170, 3), dtype=np.float32)
     fp32 = runtime.choose("cpu", "fp32")
     alone, together = (

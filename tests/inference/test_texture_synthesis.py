@@ -39,12 +39,13 @@ def test_what_ends_at_the_edge_of_a_hole_goes_on_in_it() -> None:
     assert np.corrcoef(output[inner].ravel(), stripes[inner].ravel())[0, 1] > 0.9
 
 
-def test_patches_go_on_where_their_neighbours_were_copied_from() -> None:
+def test_patches_continue_their_neighbours_sources() -> None:
     side = 300  # so many sources that a draw of them holds few that lie next to another
     _, filled, _ = _scene(1, side=side)
     hole = np.zeros((side, side), bool)
     hole[100:200, 100:200] = True
-    copy = texture_synthesis._Copy((filled - 0.5) * ~hole[:, :, None], np.full_like(filled, 0.5), texture_synthesis._source_centres(hole), hole)
+    detail, colours = (filled - 0.5) * ~hole[:, :, None], np.full_like(filled, 0.5)
+    copy = texture_synthesis._Copy(detail, colours, texture_synthesis._source_centres(hole), hole)
     copy.run()
     pairs = [(source, copy.chosen.get((down, across + STEP))) for (down, across), source in copy.chosen.items()]
     together = [np.array_equal(other - source, (0, STEP)) for source, other in pairs if other is not None]
@@ -86,7 +87,7 @@ def test_a_hole_at_the_border_is_filled_too() -> None:
     assert synthesize_texture(flat, hole)[:30, :30].std() > 0.05
 
 
-def test_of_patches_alike_the_nearer_is_copied() -> None:
+def test_ties_go_to_the_nearer_patch() -> None:
     hole = np.zeros((300, 300), bool)
     hole[200:260, 200:260] = True
     flat = np.zeros((300, 300, 1), np.float32)

@@ -1,4 +1,4 @@
-"""Values that must not change though a picture is restored: the shipped weights on steps, ranges, mats, hot pixels, narrow pictures."""
+"""Values that a restoration must preserve: the shipped weights on steps, ranges, mats, hot pixels, narrow pictures."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _steps(levels: list[float], side: int = 64) -> tuple[np.ndarray, list[tuple[
 def test_flat_steps_keep_their_level_inside_and_outside_the_window(
     restorers: dict[str, Denoiser], name: str, black: float, width: float, sigma: float
 ) -> None:
-    """Stored values 1300 to 2600 inputs through a window, rising or (MONOCHROME1) falling: the mean shifts by a tenth of sigma at most."""
+    """Stored values 1300 to 2600 through a window, rising or (MONOCHROME1) falling: the mean shifts by at most a tenth of sigma."""
     clean, inner = _steps([1300, 1400, 1500, 1600, 1800, 2000, 2200, 2400, 2600])
     stored = clean + np.random.default_rng(0).normal(0, sigma, clean.shape)
     pixels = ((stored - black) / width).astype(np.float32)
@@ -132,7 +132,7 @@ def test_hot_pixels_stay_and_do_not_harm_the_picture(restorers: dict[str, Denois
 
 
 @pytest.mark.parametrize("name", [*GRAY, "denoise-color", "upscale-x2", "upscale-x4", "photo2paint"])
-def test_narrow_pictures_come_out_alike_in_half_precision(name: str) -> None:
+def test_narrow_pictures_are_reproducible_in_half_precision(name: str) -> None:
     """oneDNN's bf16 convolutions of maps two pixels wide are wrong, and differently at every call."""
     half, full = (restore.load(name, device="cpu", precision=precision) for precision in ("bf16", "fp32"))
     y, x = np.mgrid[:40, :40] / 40
@@ -147,7 +147,7 @@ def test_narrow_pictures_come_out_alike_in_half_precision(name: str) -> None:
 
 
 def test_fine_noise_in_a_wide_range_is_restored_in_float32(smooth: Smooth) -> None:
-    """A window of 400 in a range of 4,000: noise of 8 is half a step of bf16 in the range that the network sees."""
+    """A window of 400 in a range of 4,000: noise of 8 is half a step of bf16 in the network's range."""
     bf16 = restore.load("denoise-gray", device="cpu", precision="bf16")
     clean = smooth(128, 128) * 4000 - 1000
     noisy = clean + np.random.default_rng(5).normal(0, 8, clean.shape)
@@ -163,14 +163,14 @@ def test_fine_noise_in_a_wide_range_is_restored_in_float32(smooth: Smooth) -> No
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.05, 0.4), (-0.01, 1.01)])
-def test_ordinary_pictures_are_seen_as_they_are(low: float, high: float) -> None:
+def test_ordinary_pictures_are_not_mapped(low: float, high: float) -> None:
     pixels = np.linspace(low, high, 64 * 64, dtype=np.float32).reshape(64, 64, 1)
     assert range_of(pixels, NoiseLevel.gaussian(10), homogeneous=True, narrow=0.25).normalize(pixels) is pixels
 
 
 @pytest.mark.parametrize("homogeneous", [True, False])
 @pytest.mark.parametrize(("low", "high"), [(-3.0, 9.0), (-0.5, 0.5), (2.0, 5.0), (0.0, 1e-3)])
-def test_other_ranges_are_mapped_there_and_back(low: float, high: float, homogeneous: bool) -> None:
+def test_other_ranges_are_normalized_and_denormalized(low: float, high: float, homogeneous: bool) -> None:
     pixels = np.linspace(low, high, 64 * 64, dtype=np.float32).reshape(64, 64, 1)
     value_range = range_of(pixels, NoiseLevel(), homogeneous=homogeneous, narrow=0.25)
     inputs = value_range.normalize(pixels)
@@ -178,7 +178,7 @@ def test_other_ranges_are_mapped_there_and_back(low: float, high: float, homogen
     np.testing.assert_allclose(value_range.denormalize(inputs.copy()), pixels, atol=1e-5 * (high - low))
 
 
-def test_means_are_kept_where_it_is_flat_and_nowhere_else(smooth: Smooth) -> None:
+def test_means_are_preserved_only_in_flat_areas(smooth: Smooth) -> None:
     level = NoiseLevel.gaussian(10)
     pixels = np.full((128, 128, 1), 0.4, np.float32) + np.random.default_rng(6).normal(0, 10 / 255, (128, 128, 1)).astype(np.float32)
     pixels[:, 64:] += 0.3 * (np.indices((128, 64)).sum(0) // 4 % 2)[:, :, None].astype(np.float32)  # a pattern is no flat area
@@ -202,7 +202,7 @@ def test_nothing_is_excluded_from_an_ordinary_picture(smooth: Smooth) -> None:
     assert excluded_regions.find(np.full((64, 64, 1), 0.5, np.float32), NoiseLevel.gaussian(12)) is None
 
 
-def test_a_residual_that_is_no_noise_is_suspicious(smooth: Smooth) -> None:
+def test_a_residual_that_is_not_noise_gives_a_warning(smooth: Smooth) -> None:
     level, clean = NoiseLevel.gaussian(10), smooth(128, 128)
     noisy = clean + np.random.default_rng(8).normal(0, 10 / 255, clean.shape).astype(np.float32)
     assert residual_check.check_residual(noisy, clean, level) is None

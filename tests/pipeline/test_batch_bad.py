@@ -128,7 +128,7 @@ def test_an_error_at_any_step_fails_one_picture(tmp_path: Path, monkeypatch: pyt
     assert set(tree(tmp_path / "out")) & {"001.png", ".restore/tmp"} == set()
 
 
-def test_values_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
+def test_nan_results_are_not_written(tmp_path: Path) -> None:
     class Broken(Identity):
         def __call__(self, image: Any, analysis: Any = None, sidecars: Any = None) -> Any:
             return Result(image.pixels * float("nan"))

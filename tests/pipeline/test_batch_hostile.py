@@ -97,7 +97,7 @@ def test_a_picture_larger_than_the_free_memory(tmp_path: Path, monkeypatch: pyte
     assert "not enough memory: it takes 0 MB" in next(record.error for record in report.records if record.error)
 
 
-def test_a_result_that_cannot_be_read_again_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_cannot_be_read_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder(tmp_path / "in", 3)
     real = chunks.encoded_idat
     monkeypatch.setattr(chunks, "encoded_idat", lambda samples, depth, level: real(samples, depth, level)[:-20])

@@ -35,8 +35,8 @@ def test_what_breaks_off_fails_by_default(tree: Path, tmp_path: Path) -> None:
     failed = {record.input.name: record.error or "" for record in report.records if record.status == "failed"}
     assert failed.keys() == {"cut.png", "cut.jpg", "cut.tif"}
     assert all("--salvage" in error and "% of its rows are missing" in error for error in failed.values())
-    told = {record.input.name: record.warnings for record in report.records if record.status == "done" and record.warnings}
-    assert told.keys() == {"end.png", "end.jpg"}
+    warned = {record.input.name: record.warnings for record in report.records if record.status == "done" and record.warnings}
+    assert warned.keys() == {"end.png", "end.jpg"}
 
 
 @pytest.mark.parametrize("work", [Inverse, Identity])

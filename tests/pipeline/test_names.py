@@ -47,10 +47,10 @@ def test_no_two_results_share_a_name(suffixes: tuple[str, ...] | None) -> None:
     rng = np.random.default_rng(5)
     for _ in range(200):
         stems, ends = ("a", "A", "a-2", "b.jpg", "\u00e9", "e\u0301"), (".png", ".PNG", ".jpg", ".tif", ".jpg.png", "", ".2")
-        made = sorted({f"{rng.choice(stems)}{rng.choice(ends)}" for _ in range(rng.integers(1, 14))})
-        names = _names(made, suffixes)
-        assert len({naming.key(Path(name)) for name in names}) == len(made)
-        assert names == _names(made, suffixes)
+        files = sorted({f"{rng.choice(stems)}{rng.choice(ends)}" for _ in range(rng.integers(1, 14))})
+        names = _names(files, suffixes)
+        assert len({naming.key(Path(name)) for name in names}) == len(files)
+        assert names == _names(files, suffixes)
 
 
 @pytest.mark.parametrize(

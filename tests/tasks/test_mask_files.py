@@ -1,4 +1,4 @@
-"""Mask files: looked at before they are decoded."""
+"""Mask files: their headers are checked before they are decoded."""
 
 from __future__ import annotations
 

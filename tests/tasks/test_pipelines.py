@@ -101,7 +101,7 @@ def image_of_result(image: Any, pixels: np.ndarray) -> Any:
     return replace(image, pixels=pixels)
 
 
-def test_a_step_travels_to_another_process(little: Path, fp32: Runtime, smooth: Smooth) -> None:
+def test_a_step_can_be_pickled(little: Path, fp32: Runtime, smooth: Smooth) -> None:
     from restore.pipeline.step import Image
 
     chain, image = _chain(fp32), Image(smooth(40, 50))
@@ -111,7 +111,7 @@ def test_a_step_travels_to_another_process(little: Path, fp32: Runtime, smooth: 
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_serial_and_threaded_runs_are_alike(
+def test_serial_and_threaded_runs_are_equal(
     task: str, little: Path, weights_file: Callable[..., Path], smooth: Smooth
 ) -> None:
     (little / "in").mkdir()
