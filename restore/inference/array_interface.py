@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from restore.images.frame import filled
-from restore.inference.arrays import floats, stored, upscale_cubic
+from restore.inference.arrays import to_dtype, to_float, upscale_cubic
 
 Restore = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 """(H, W, 1|3) float32 and its valid pixels, (H, W) bool or None for all -> (scale H, scale W, 1|3) float32."""
@@ -50,15 +50,15 @@ def _array(picture: np.ndarray, restore: Restore, scale: int) -> np.ndarray:
     if picture.dtype.kind not in "uif":
         raise ValueError(f"a picture must hold integers or floats, not {picture.dtype}")
     colours = 1 if picture.shape[2] < 3 else 3
-    values = floats(picture[:, :, :colours])
+    values = to_float(picture[:, :, :colours])
     finite = np.isfinite(values).all(axis=2)
     valid = None if finite.all() else finite
     restored = restore(values if valid is None else filled(np.where(finite[:, :, None], values, 0), finite), valid)
     if valid is not None and scale == 1:
         restored[~finite] = values[~finite]
     out = np.empty((*restored.shape[:2], picture.shape[2]), picture.dtype)
-    out[:, :, :colours] = stored(restored, picture.dtype)
+    out[:, :, :colours] = to_dtype(restored, picture.dtype)
     alpha = picture[:, :, colours:]
     if alpha.size:
-        out[:, :, colours:] = alpha if scale == 1 else stored(upscale_cubic(floats(alpha), scale), picture.dtype)
+        out[:, :, colours:] = alpha if scale == 1 else to_dtype(upscale_cubic(to_float(alpha), scale), picture.dtype)
     return out[:, :, 0] if len(shape) == 2 else out

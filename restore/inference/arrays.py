@@ -14,25 +14,25 @@ from restore.networks.resample import enlarge
 
 def upscale_cubic(picture: np.ndarray, scale: int) -> np.ndarray:
     """(H, W, C) float32 -> (scale H, scale W, C) by the cubic kernel."""
-    planes = tensor([picture]).contiguous(memory_format=torch.channels_last)  # the memory layout of an array (H, W, C)
+    planes = to_tensor([picture]).contiguous(memory_format=torch.channels_last)  # the memory layout of an array (H, W, C)
     return np.ascontiguousarray(enlarge(planes, scale)[0].permute(1, 2, 0).numpy())
 
 
-def floats(picture: np.ndarray) -> np.ndarray:
+def to_float(picture: np.ndarray) -> np.ndarray:
     """Convert integers over their full range, or floats, to float32 in nominal [0, 1]."""
     white = np.iinfo(picture.dtype).max if picture.dtype.kind in "ui" else 1
     return picture.astype(np.float32) / np.float32(white)
 
 
-def stored(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Undo `floats`; integers are rounded and clamped."""
+def to_dtype(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Undo `to_float`; integers are rounded and clamped."""
     if dtype.kind not in "ui":
         return picture.astype(dtype)
     limits = np.iinfo(dtype)
     return np.rint(np.clip(picture * np.float32(limits.max), limits.min, limits.max)).astype(dtype)
 
 
-def tensor(pieces: Sequence[np.ndarray]) -> Tensor:
+def to_tensor(pieces: Sequence[np.ndarray]) -> Tensor:
     """Arrays (H, W, C) of one shape -> (B, C, H, W) float32."""
     return torch.from_numpy(np.stack([piece.transpose(2, 0, 1) for piece in pieces]).astype(np.float32, copy=False))
 
@@ -66,7 +66,7 @@ MIN_SIDE = 32
 pixels wide, and a U-Net has such maps for a picture of 8 pixels. Tiles of larger pictures are never so narrow."""
 
 
-def padded(picture: Tensor, multiple: int) -> Tensor:
+def pad(picture: Tensor, multiple: int) -> Tensor:
     """Reflect (B, C, H, W) at its lower and right edge until its sides are multiples of `multiple` and at least MIN_SIDE."""
     for axis in (2, 3):
         length = picture.shape[axis]

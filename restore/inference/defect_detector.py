@@ -12,7 +12,7 @@ from typing import Self, Unpack
 import cv2
 import numpy as np
 
-from restore.inference.arrays import floats
+from restore.inference.arrays import to_float
 from restore.inference.loading import DEFECT_TASK, Recipe, RunOptions, load_network, make_runner
 from restore.networks.spec import RestorationNetwork
 
@@ -59,7 +59,7 @@ class DefectDetector:
         Returns:
             (H, W) bool, true where there is a defect.
         """
-        pixels = floats(picture if picture.ndim == 3 else picture[:, :, None])
+        pixels = to_float(picture if picture.ndim == 3 else picture[:, :, None])
         return self.detect(pixels[:, :, : 1 if pixels.shape[2] < 3 else 3], sensitivity)
 
     def detect(self, pixels: np.ndarray, sensitivity: float = SENSITIVITY) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from restore.inference import instance_statistics, memory
-from restore.inference.arrays import match_channels, merge_channels, padded, tensor
+from restore.inference.arrays import match_channels, merge_channels, pad, to_tensor
 from restore.inference.instance_statistics import Statistics
 from restore.inference.self_ensemble import Transform, averaged
 from restore.networks.spec import ModelSpec, RestorationNetwork
@@ -82,9 +82,9 @@ class TorchEngine:
         """See `Engine.run`."""
         network, runtime = self._network(precision), self.runtime.in_precision(precision)
         height, width, colours = tiles[0].shape
-        matched = match_channels(tensor(tiles), None if conditions is None else tensor(conditions), self.spec.channels)
+        matched = match_channels(to_tensor(tiles), None if conditions is None else to_tensor(conditions), self.spec.channels)
         inputs = [
-            padded(one, self.spec.multiple).to(runtime.device, runtime.dtype).contiguous(memory_format=runtime.memory_format)
+            pad(one, self.spec.multiple).to(runtime.device, runtime.dtype).contiguous(memory_format=runtime.memory_format)
             for one in matched
         ]
         output = averaged(network, inputs, transforms, runtime, common)

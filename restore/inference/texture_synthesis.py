@@ -54,7 +54,7 @@ def synthesize_texture(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
     if not wide.any() or not (source_centres := _source_centres(wide)).any():
         return filled
     detail = (filled - local_mean(filled, ~wide, COARSE)) * ~wide[:, :, None]
-    copied = _Copy(detail, _blurred(filled, COARSE), source_centres, wide).run()
+    copied = _PatchCopier(detail, _blurred(filled, COARSE), source_centres, wide).run()
     depth = cv2.distanceTransform(wide.astype(np.uint8), cv2.DIST_L2, 5)
     fraction = np.clip(depth / RAMP, 0, 1)[:, :, None]
     # the little texture that the network produces this deep is an artificial pattern
@@ -73,7 +73,7 @@ def _source_centres(wide: np.ndarray) -> np.ndarray:
     return source_centres
 
 
-class _Copy:
+class _PatchCopier:
     """Copies patches of detail onto a canvas, the most complete patches first.
 
     Args:

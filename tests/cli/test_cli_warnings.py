@@ -41,8 +41,8 @@ class _Warning(Step[None]):
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         warnings.warn("of a library", UserWarning, stacklevel=1)
         logging.getLogger("somelibrary").warning("logged by a library")
-        told = [] if image.info.path.name == "a.png" else ["The end of the file is missing.", "Its second picture is not kept."]
-        return Result(image.pixels, warnings=tuple(told))
+        texts = [] if image.info.path.name == "a.png" else ["The end of the file is missing.", "Its second picture is not kept."]
+        return Result(image.pixels, warnings=tuple(texts))
 
 
 @pytest.fixture

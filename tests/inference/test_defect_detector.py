@@ -28,7 +28,7 @@ class Echo(RestorationNetwork):
         return torch.zeros_like(picture)
 
 
-def _found(picture: np.ndarray, sensitivity: float = 0.5) -> np.ndarray:
+def _detect(picture: np.ndarray, sensitivity: float = 0.5) -> np.ndarray:
     return DefectDetector(Echo(), runtime=runtime.choose("cpu", "fp32")).detect(picture, sensitivity)
 
 
@@ -37,24 +37,24 @@ def test_a_low_probability_counts_only_beside_a_high_one() -> None:
     picture[10, 5:50] = 0.4
     picture[10, 20:25] = 0.9
     picture[30, 5:50] = 0.4  # alone
-    defects = _found(picture)
+    defects = _detect(picture)
     assert defects[10, 5:50].all()
     assert defects.sum() == 45
 
 
 def test_a_higher_sensitivity_detects_more() -> None:
     picture = np.zeros((40, 400, 1), np.float32)
-    for number in range(10):  # marks of their own, each of another chance
+    for number in range(10):  # separate marks with different probabilities
         picture[10:14, 40 * number : 40 * number + 20] = 0.1 + 0.1 * number
-    shares = [_found(picture, sensitivity).mean() for sensitivity in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    assert shares == sorted(shares)
-    assert 0 < shares[0] < shares[2] < shares[4]
+    fractions = [_detect(picture, sensitivity).mean() for sensitivity in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert fractions == sorted(fractions)
+    assert 0 < fractions[0] < fractions[2] < fractions[4]
 
 
 def test_a_single_pixel_is_not_a_defect() -> None:
     picture = np.zeros((40, 60, 1), np.float32)
     picture[20, 30] = 1
-    assert not _found(picture).any()
+    assert not _detect(picture).any()
 
 
 @pytest.mark.parametrize(("side", "runs"), [(LARGE, 1), (LARGE + 1, 2), (2 * LARGE + 4, 3)])

@@ -35,12 +35,12 @@ def label(picture: np.ndarray, top: int, left: int, size: tuple[int, int], value
 @pytest.mark.parametrize(("top", "left", "size"), [(10, 90, (30, 90)), (60, 100, (26, 70)), (0, 100, (34, 80))])
 def test_a_whole_label_is_excluded_and_nothing_else(top: int, left: int, size: tuple[int, int], values: tuple[float, float]) -> None:
     picture = label(noisy((128, 256)), top, left, size, values)
-    aside = excluded_regions.find(picture, CLIPPED)
+    excluded = excluded_regions.find(picture, CLIPPED)
     truth = np.zeros((128, 256), bool)
     truth[top : top + size[0], left : left + size[1]] = True
-    assert aside is not None
-    assert aside[truth].all()
-    assert np.count_nonzero(aside & ~truth) <= 0.002 * truth.size
+    assert excluded is not None
+    assert excluded[truth].all()
+    assert np.count_nonzero(excluded & ~truth) <= 0.002 * truth.size
 
 
 def test_clipped_noise_is_not_a_label() -> None:
@@ -54,9 +54,9 @@ def test_a_picture_in_a_mat_is_not_a_label() -> None:
     picture[60:140, 60:140] = noisy((80, 80), seed=7)  # the mat covers more than half of its box
     found = mats.labels(picture)
     assert found is None or not found[70:130, 70:130].any()
-    aside = excluded_regions.find(picture, CLIPPED)
-    assert aside is not None
-    assert not aside[70:130, 70:130].all()
+    excluded = excluded_regions.find(picture, CLIPPED)
+    assert excluded is not None
+    assert not excluded[70:130, 70:130].all()
 
 
 def test_labels_are_detected_in_large_pictures() -> None:
@@ -75,8 +75,8 @@ def test_a_label_does_not_affect_the_classification() -> None:
         small = cv2.resize(chest, (256, 256), interpolation=cv2.INTER_AREA)[:, :, None]
         labelled = label(small, 120, 30, (40, 90), (0, 1))
         without, plain, fooled = (
-            radiograph.probability(picture, aside)
-            for picture, aside in ((labelled, mats.labels(labelled)), (small, None), (labelled, None))
+            radiograph.probability(picture, excluded)
+            for picture, excluded in ((labelled, mats.labels(labelled)), (small, None), (labelled, None))
         )
         assert abs(without - plain) <= max(0.35, abs(fooled - plain))
         kept += (without > radiograph.CERTAIN) == (plain > radiograph.CERTAIN)

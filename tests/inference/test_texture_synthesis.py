@@ -45,7 +45,7 @@ def test_patches_continue_their_neighbours_sources() -> None:
     hole = np.zeros((side, side), bool)
     hole[100:200, 100:200] = True
     detail, colours = (filled - 0.5) * ~hole[:, :, None], np.full_like(filled, 0.5)
-    copy = texture_synthesis._Copy(detail, colours, texture_synthesis._source_centres(hole), hole)
+    copy = texture_synthesis._PatchCopier(detail, colours, texture_synthesis._source_centres(hole), hole)
     copy.run()
     pairs = [(source, copy.chosen.get((down, across + STEP))) for (down, across), source in copy.chosen.items()]
     together = [np.array_equal(other - source, (0, STEP)) for source, other in pairs if other is not None]
@@ -91,7 +91,7 @@ def test_ties_go_to_the_nearer_patch() -> None:
     hole = np.zeros((300, 300), bool)
     hole[200:260, 200:260] = True
     flat = np.zeros((300, 300, 1), np.float32)
-    copy = texture_synthesis._Copy(flat, flat + np.float32(0.5), texture_synthesis._source_centres(hole), hole)
+    copy = texture_synthesis._PatchCopier(flat, flat + np.float32(0.5), texture_synthesis._source_centres(hole), hole)
     copy.run()
     away = [np.abs(source - place).max() for place, source in copy.chosen.items()]
     assert max(away) <= 30 + STEP + 2 * SIZE  # half the hole, and so far beyond its edge as a whole patch and the sources' draw take

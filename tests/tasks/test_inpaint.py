@@ -211,8 +211,9 @@ def test_other_weights_called_scratches_are_not_used_as_the_detector(
     own.mkdir()
     (own / "scratches.safetensors").write_bytes(filler.read_bytes())
     monkeypatch.setenv("RESTORE_WEIGHTS", str(own))
-    finder = step("inpaint", weights=filler, options={"scratches": True}, run_on=RunOn(fp32))
-    assert isinstance(finder, Inpaint) and finder.detector is not None and finder.detector.path.parent == weights.shipped_folder()
+    detector_step = step("inpaint", weights=filler, options={"scratches": True}, run_on=RunOn(fp32))
+    assert isinstance(detector_step, Inpaint) and detector_step.detector is not None
+    assert detector_step.detector.path.parent == weights.shipped_folder()
     monkeypatch.setattr(weights, "shipped_folder", lambda: own)  # even there
     with pytest.raises(ValueError, match="another name"):
         step("inpaint", weights=filler, options={"scratches": True}, run_on=RunOn(fp32))
