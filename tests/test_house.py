@@ -23,7 +23,7 @@ HELPERS = {
         "resample", "spec", "third_party", "weight_transfer",
     },
     "tasks": {
-        "running", "prepared", "publishing", "starting", "converting", "restoration", "mask_files", "lazily", "methods", "options",
+        "running", "prepared", "publishing", "starting", "conversion", "restoration", "mask_files", "lazy_cache", "methods", "options",
         "pipelines", "run_on", "configuring",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },

@@ -21,11 +21,11 @@ from restore.pipeline.options import nearest
 from restore.tasks import TASKS
 
 TASK, WEIGHTS = "task", "weights"
-"""Keys of a step beside its task's options."""
+"""Keys of a step besides its task's options."""
 
 
 def tables(path: Path) -> list[Mapping[str, Any]]:
-    """The `[[step]]` tables of a pipeline's file, checked as far as that takes no weights.
+    """The `[[step]]` tables of a pipeline file, with all checks that need no weights.
 
     Paths in it are relative to the working folder, as on the command line.
 
@@ -37,13 +37,13 @@ def tables(path: Path) -> list[Mapping[str, Any]]:
     except OSError as error:
         raise ValueError(f"cannot read the pipeline {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"the pipeline {path} is no TOML file: {error}") from error
+        raise ValueError(f"the pipeline {path} is not a TOML file: {error}") from error
     for name in content:
         if name != "step":
-            raise ValueError(f"{path}: unknown table {name!r}{nearest(name, ['step'])}: a pipeline holds [[step]] tables")
+            raise ValueError(f"{path}: unknown table {name!r}{nearest(name, ['step'])}: use [[step]] tables only")
     steps = content.get("step")
     if not isinstance(steps, list) or not steps or not all(isinstance(table, dict) for table in steps):
-        raise ValueError(f"{path} holds no step: write a [[step]] table for each, with its task and options")
+        raise ValueError(f"{path} has no step: write a [[step]] table for each, with its task and options")
     for number, table in enumerate(steps, 1):
         _check(number, table, path)
     return steps
@@ -52,9 +52,9 @@ def tables(path: Path) -> list[Mapping[str, Any]]:
 def _check(number: int, table: Mapping[str, Any], path: Path) -> None:
     task = table.get(TASK)
     if task is None:
-        raise ValueError(f"{path}: step {number} has no task: there are {', '.join(TASKS)}")
+        raise ValueError(f"{path}: step {number} has no task: use one of {', '.join(TASKS)}")
     if task not in TASKS:
-        raise ValueError(f"{path}: step {number} has an unknown task {task!r}: there are {', '.join(TASKS)}{nearest(str(task), TASKS)}")
+        raise ValueError(f"{path}: step {number} has an unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(str(task), TASKS)}")
     try:
         TASKS[task].options.of(options_of(table), task)
     except ValueError as error:

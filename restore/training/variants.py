@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from restore.limits import shown
+from restore.limits import format_value
 
 
 def choose(key: str, group: Any, variants: Mapping[str, type], values: Mapping[str, Any]) -> Any:
@@ -25,9 +25,7 @@ def choose(key: str, group: Any, variants: Mapping[str, type], values: Mapping[s
     name = values.get("name", group.name)
     if not isinstance(name, str) or name not in variants:
         near = difflib.get_close_matches(str(name)[:100], variants, 1, 0)
-        raise ValueError(
-            f"'{key}.name' must be one of {', '.join(variants)}, not {shown(name)}: did you mean {near[0]!r}?"
-        )
+        raise ValueError(f"'{key}.name' must be one of {', '.join(variants)}, not {format_value(name)}: did you mean {near[0]!r}?")
     kind = variants[name]
     _check_kinds(key, name, variants, values)
     return group if type(group) is kind else kind(**_changed(group, kind))

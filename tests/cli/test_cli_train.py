@@ -83,7 +83,7 @@ def test_under_nohup_a_closed_terminal_stops_nothing() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_every_signal_that_stops_is_told(number: int) -> None:
+def test_every_signal_that_stops_is_reported(number: int) -> None:
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), stoppable() as stopped_by:
         signal.raise_signal(number)
@@ -122,9 +122,9 @@ def test_damaged_files_among_the_pictures_stop_no_training(
     }[method]  # fmt: skip
     run = restore.train(method, folder, overrides={**settings, **own}, out="run")
     assert run.steps == 40
-    told = [text for text in caplog.messages if text.startswith("skipped for training")]
-    assert len(told) == len(set(told)) > 5
-    assert not any(name in text for text in told for name in ("pipe", "loop", "folder.png"))
+    messages = [text for text in caplog.messages if text.startswith("skipped for training")]
+    assert len(messages) == len(set(messages)) > 5
+    assert not any(name in text for text in messages for name in ("pipe", "loop", "folder.png"))
 
 
 @pytest.mark.slow
