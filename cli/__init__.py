@@ -72,6 +72,12 @@ def _silence_libraries() -> None:
         own.addHandler(_OwnWarnings())
 
 
+def _text(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower() + (f": {error.filename}" if error.filename else "")
+    return str(error)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with the exit code (see `_EXIT_CODES`).
 
@@ -85,8 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("RESTORE_DEBUG"):
             raise
-        named = isinstance(error, OSError) and error.strerror
-        say(f"restore: {error.strerror.lower()}{f': {error.filename}' if error.filename else ''}" if named else f"restore: {error}")
+        say(f"restore: {_text(error)}")
         sys.exit(2 if isinstance(error, ValueError) else 1)
     except KeyboardInterrupt:
         say("restore: interrupted")

@@ -113,7 +113,7 @@ def with_common(command: Callable[..., None]) -> Callable[..., None]:
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
     typed.__name__, typed.__doc__ = command.__name__, command.__doc__
-    typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect looks for it
     typed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return typed
 

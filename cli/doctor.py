@@ -103,7 +103,7 @@ def _choice() -> Iterator[Finding]:
 def _dicom() -> Iterator[Finding]:
     """The compressed DICOM formats that can be read. Uncompressed, deflated and RLE files always can."""
     from pydicom import uid
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     kinds = {
         "uncompressed": (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,7 +33,7 @@ def command(name: str, task: Task) -> Callable[..., None]:
             inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=entry.default, annotation=Annotated[kind, option])
         )
     restore.__name__, restore.__doc__ = name, f"{task.summary}\n\n{task.help}"
-    restore.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    restore.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect looks for it
     return with_common(restore)
 
 
@@ -52,7 +53,7 @@ def run(
     from restore.tasks import pipelines
 
     pipelines.tables(pipeline)  # report errors in the file before importing torch
-    restore_pictures(pipeline, inputs, {}, common)
+    restore_pictures(pipeline, inputs, None, common)
 
 
 def _checked(options: type[Options], task: str, values: Mapping[str, Any]) -> Options:
@@ -69,10 +70,11 @@ def _flag(name: str, hint: Any, default: Any, about: OptionHelp) -> tuple[Any, A
     if bool in allowed:
         return bool, typer.Option(f"{flag}/--no-{flag[2:]}" if default else flag, help=about.text)
     kind = next(one for one in (Path, int, float, str) if one in allowed)
+    low = high = None
     if about.words or about.choices or about.above:
-        kind, bounds = str, {}
-    else:
-        bounds = {} if kind not in (int, float) else _bounds(about)
+        kind = str
+    elif kind in (int, float):
+        low, high = (None if math.isinf(end) else end for end in (about.low, about.high))
 
     def check(value: Any) -> Any:
         if value is None:
@@ -83,13 +85,8 @@ def _flag(name: str, hint: Any, default: Any, about: OptionHelp) -> tuple[Any, A
             raise typer.BadParameter(str(error).removeprefix(f"{name} ")) from error
 
     return (kind | None if default is None else kind), typer.Option(
-        flag, metavar=about.metavar or None, help=about.text, show_default=default is not None, callback=check, **bounds
+        flag, metavar=about.metavar or None, help=about.text, show_default=default is not None, callback=check, min=low, max=high
     )
-
-
-def _bounds(about: OptionHelp) -> dict[str, float]:
-    ends = {"min": about.low, "max": about.high}
-    return {name: value for name, value in ends.items() if abs(value) != float("inf")}
 
 
 def add_to(app: typer.Typer) -> None:

@@ -50,7 +50,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")
 Json = Annotated[bool, typer.Option("--json", help="Progress as JSON lines on standard output.")]
 
 
-def train(
+def train(  # noqa: PLR0913  # each is an option of the command
     method: Method,
     dataset: Dataset,
     *,

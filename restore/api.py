@@ -24,7 +24,7 @@ from restore.tasks.run_on import RunOn
 from restore.tasks.running import Run
 
 
-def run(
+def run(  # noqa: PLR0913  # keyword-only settings of a run
     task: str,
     inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
     out: str | PathLike[str],
@@ -79,7 +79,7 @@ def step(
     return entry.make(entry.options.of(options or {}, task), chosen, run_on or RunOn())
 
 
-def run_pipeline(
+def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
     pipeline: str | PathLike[str] | Step[Any],
     inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
     out: str | PathLike[str],
@@ -184,7 +184,7 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     )  # fmt: skip
 
 
-def train(
+def train(  # noqa: PLR0913  # keyword-only settings of a run
     method: str,
     dataset: str | PathLike[str],
     *,

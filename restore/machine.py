@@ -11,7 +11,7 @@ import psutil
 try:
     import resource
 except ImportError:  # Windows has no resource limits
-    resource = None  # type: ignore[assignment]
+    resource = None  # type: ignore[assignment]  # a module is replaced by None
 
 _ROOT = Path("/")
 _UNLIMITED = 1 << 60
@@ -20,7 +20,8 @@ _UNLIMITED = 1 << 60
 
 def free_memory() -> int:
     """Bytes that this process may still allocate, at least 0: the minimum over all limits."""
-    return max(0, min([psutil.virtual_memory().available, *_addresses_left(), *control_groups_left()]))
+    available: int = psutil.virtual_memory().available
+    return max(0, min([available, *_addresses_left(), *control_groups_left()]))
 
 
 _MESSAGES = (

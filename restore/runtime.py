@@ -55,7 +55,7 @@ class Runtime:
     def prepare(self, network: Network) -> Network:
         """Move `network` to this device, precision and memory format."""
         moved = network.to(self.device, self.dtype)
-        return moved.to(memory_format=self.memory_format)  # type: ignore[call-overload, no-any-return]  # torch's types lack it
+        return moved.to(memory_format=self.memory_format)
 
     def autocast(self) -> torch.autocast:
         """The context in which a float32 network computes in this precision."""
@@ -192,7 +192,7 @@ def _device(name: str) -> torch.device:
 def fast_bf16(device: torch.device) -> bool:
     """Whether `device` computes bfloat16 in hardware (Ampere GPUs and later, CPUs with AMX or AVX512-BF16)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         return bool(cpu_features() & {"amx_bf16", "avx512_bf16"})
     return False

@@ -48,7 +48,7 @@ class DegradedCrops(Dataset[dict[str, Tensor]]):
         gain: a crop's contrast is multiplied by a factor drawn from this range.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # keyword-only, most with a default
         self,
         pictures: Pictures,
         *,
@@ -184,10 +184,10 @@ def in_channels(picture: np.ndarray, channels: int) -> np.ndarray:
 
 def compact(picture: np.ndarray) -> np.ndarray:
     """The smallest type that is exact enough: uint8 if every value is a multiple of 1/255, else uint16."""
-    eight = np.rint(np.clip(picture, 0, 1) * 255)
+    eight: np.ndarray = np.rint(np.clip(picture, 0, 1) * 255)
     if np.abs(picture * 255 - eight).max(initial=0) < 1e-3:
         return eight.astype(np.uint8)
-    return np.rint(np.clip(picture, 0, 1) * 65535).astype(np.uint16)
+    return np.asarray(np.rint(np.clip(picture, 0, 1) * 65535)).astype(np.uint16)
 
 
 def to_float(picture: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ def degrade_globally(picture: np.ndarray, rng: Generator, *, config: DefectConfi
         picture = _like(picture, cv2.GaussianBlur(picture.astype(np.float32), (0, 0), rng.uniform(0.4, 2.0)))
     if rng.random() < 0.7:
         picture = correlated(picture.astype(np.float32), float(rng.uniform(0, config.grain)) / 255, rng)[0]
-    return np.clip(picture, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(picture, 0, 1), np.float32)
 
 
 def add_defects(picture: np.ndarray, rng: Generator, *, config: DefectConfig) -> tuple[np.ndarray, None]:
@@ -211,7 +211,7 @@ def _loss(height: int, width: int, rng: Generator) -> np.ndarray:
     stretch = rng.uniform(0.5, 2.0)
     distance = np.hypot((columns - position[0]) / stretch, (rows - position[1]) * stretch) / rng.uniform(2, 18)
     ragged = distance + 1.2 * _cloud(height, width, rng, 4) + 0.8 * _cloud(height, width, rng, 12)
-    return np.clip(4 * (1.9 - ragged), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(4 * (1.9 - ragged), 0, 1), np.float32)
 
 
 KINDS: Mapping[str, Callable[[int, int, Generator], np.ndarray]] = {

@@ -114,7 +114,7 @@ def correlated(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> N
 
 def to_8_bits(picture: np.ndarray) -> np.ndarray:
     """Round and clip as an 8-bit file does."""
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.float32) / np.float32(255)
+    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255), np.float32) / np.float32(255)
 
 
 def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:

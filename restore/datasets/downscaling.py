@@ -145,12 +145,12 @@ def _kernel(rng: np.random.Generator, config: DownscalingConfig, force: float) -
     squared = inverse[0, 0] * x * x + 2 * inverse[0, 1] * x * y + inverse[1, 1] * y * y
     kind = rng.random()
     if kind < 0.7:
-        kernel = np.exp(-squared / 2)
+        kernel: np.ndarray = np.exp(-squared / 2)
     elif kind < 0.85:
         kernel = np.exp(-(squared ** rng.uniform(0.5, 4)) / 2)
     else:
         kernel = 1 / (1 + squared ** rng.uniform(1, 2))
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _sinc(rng: np.random.Generator) -> np.ndarray:
@@ -159,6 +159,6 @@ def _sinc(rng: np.random.Generator) -> np.ndarray:
     y, x = np.mgrid[-7:8, -7:8]
     radius = np.hypot(x, y)
     radius[7, 7] = 1
-    kernel = cutoff * special.j1(cutoff * radius) / (2 * np.pi * radius)
+    kernel: np.ndarray = cutoff * special.j1(cutoff * radius) / (2 * np.pi * radius)
     kernel[7, 7] = cutoff**2 / (4 * np.pi)
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)

@@ -90,7 +90,7 @@ class PairedAdversarialTrainer:
         micro_batches: a batch goes through the networks in so many equal parts.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # keyword-only, most with a default
         self, network: RestorationNetwork, discriminator: DiscriminatorTrainer, optimizer: OptimizerConfig, runtime: Runtime, *,
         losses: LossConfig, conditional: bool = False, monitor_config: MonitorConfig | None = None,
         probe: Mapping[str, Tensor] | None = None, micro_batches: int = 1,

@@ -31,7 +31,7 @@ def gradient_penalty(
     """
     fraction = torch.rand(len(real), generator=generator).to(real.device).reshape(-1, *[1] * (real.dim() - 1))
     between = fraction * real.detach().float() + (1 - fraction) * fake.detach().float()
-    norms = input_gradient(discriminator, between).flatten(1).norm(dim=1)
+    norms: Tensor = input_gradient(discriminator, between).flatten(1).norm(dim=1)
     return (norms - 1).square().mean()
 
 

@@ -102,7 +102,7 @@ class Translator:
         """(B, C, H, W) -> (B, C, H, W) float32."""
         network = self.generator.average if averaged else self.generator.network
         with self.runtime.autocast():
-            correction = network(images)
+            correction: Tensor = network(images)
         return images + correction.float()
 
     def state_dict(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ Shared memory would save those 12 ms and need a place (/dev/shm) that containers
 from __future__ import annotations
 
 import atexit
+import io
 import json
 import os
 import pickle
@@ -87,7 +88,8 @@ def call(function: Callable[..., T], *arguments: Any, samples: int, coded: int) 
         _pool.give_back(process)
     if "error" in head:
         raise _error(head, request)
-    return _unpacked(head["value"], arrays)  # type: ignore[no-any-return]
+    result: T = _unpacked(head["value"], arrays)
+    return result
 
 
 def prepare() -> None:
@@ -181,9 +183,9 @@ class _Process:
         return b"".join(parts)
 
     def _read_into(self, room: memoryview, request: Request) -> None:
-        assert self._popen.stdout is not None
+        assert isinstance(self._popen.stdout, io.FileIO)  # by bufsize=0
         while room:
-            count = self._popen.stdout.readinto(room)  # type: ignore[attr-defined]
+            count = self._popen.stdout.readinto(room)
             if not count:
                 raise DecodingError(self._ended(request))
             room = room[count:]
@@ -234,6 +236,9 @@ class _Pool:
     """The decoding processes: as many as threads have asked at once."""
 
     def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[_Process] = []
         self._all: set[_Process] = set()
@@ -285,7 +290,7 @@ class _Pool:
         """A forked copy of this process starts its own: two must not ask through one pipe."""
         for process in self._all:
             process.forget()
-        self.__init__()  # type: ignore[misc]
+        self._reset()
 
 
 _pool = _Pool()

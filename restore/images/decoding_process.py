@@ -30,7 +30,7 @@ try:
     import fcntl
     import resource
 except ImportError:  # Windows: no such limits
-    fcntl = resource = None  # type: ignore[assignment]
+    fcntl = resource = None  # type: ignore[assignment]  # a module's name
 
 LENGTH = struct.Struct("<Q")
 

@@ -53,7 +53,7 @@ def _resampled(plane: np.ndarray, height: int, width: int) -> np.ndarray:
     low, high = plane.min(), plane.max()
     resampled = np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
     resampled = np.clip(resampled, low, high)
-    return (np.rint(resampled) if plane.dtype.kind in "ui" else resampled).astype(plane.dtype)
+    return np.asarray(np.rint(resampled) if plane.dtype.kind in "ui" else resampled).astype(plane.dtype)
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,10 @@ class Frame:
         return self.mapping.alpha(self.stored)
 
     def normalized(self) -> np.ndarray:
-        """What a network sees: float32 (H, W, 1|3), RGB order, finite, without alpha. Black is 0 and white is 1; values beyond are not
-        clipped (see `Mapping.decode`). Pixels that are not valid are filled smoothly from their surroundings.
+        """What a network sees: float32 (H, W, 1|3), RGB order, finite, without alpha.
+
+        Black is 0 and white is 1; values beyond are not clipped (see `Mapping.decode`). Pixels that are not valid are filled smoothly
+        from their surroundings.
         """
         picture = self._banded(self._normalized)
         valid = self.valid()

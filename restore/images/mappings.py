@@ -52,9 +52,11 @@ class Linear(Mapping):
 
     @property
     def opaque(self) -> float:
+        """The alpha of an opaque pixel."""
         return self.high
 
     def is_plain(self, dtype: np.dtype) -> bool:
+        """Whether samples of `dtype` mean what every format takes them for."""
         if self.inverted or self.key is not None:
             return False
         if dtype in (np.uint8, np.uint16):
@@ -63,6 +65,7 @@ class Linear(Mapping):
 
     @property
     def span(self) -> float:
+        """White minus black; 1 where they are equal."""
         return (self.high - self.low) or 1.0
 
     def _raw(self, colour: np.ndarray) -> np.ndarray:
@@ -74,6 +77,7 @@ class Linear(Mapping):
 
     def _table(self, dtype: np.dtype) -> np.ndarray | None:
         """The normalized value of every sample of 8 or 16 unsigned bits: looking up is several times as fast as computing.
+
         None for other types, and where there is padding.
         """
         if dtype.kind != "u" or dtype.itemsize > 2 or self.padding is not None:
@@ -83,12 +87,13 @@ class Linear(Mapping):
     def _usable(self, colour: np.ndarray, raw: np.ndarray) -> np.ndarray:
         """Which samples (h, W, channels) are valid: finite, within `BEYOND`, no padding."""
         with np.errstate(invalid="ignore"):
-            usable = np.abs(raw) <= BEYOND  # false for NaN
+            usable: np.ndarray = np.abs(raw) <= BEYOND  # false for NaN
             if self.padding is not None:
                 usable &= (colour < self.padding[0]) | (colour > self.padding[1])
         return usable
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""
         colour = _split(stored, self.channels)
         table = self._table(colour.dtype)
         if table is not None:
@@ -97,18 +102,21 @@ class Linear(Mapping):
         return np.where(self._usable(colour, raw), raw, 0).astype(np.float32)
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it."""
         colour = _split(stored, self.channels)
         table = self._table(colour.dtype)
         raw = self._raw(colour) if table is None else table.take(colour)
-        return np.clip(np.nan_to_num(raw, nan=0.0, posinf=1.0, neginf=0.0), 0, 1).astype(np.float32)
+        return np.asarray(np.clip(np.nan_to_num(raw, nan=0.0, posinf=1.0, neginf=0.0), 0, 1), np.float32)
 
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
+        """(h, W) bool, true where the samples are a picture; None where all of them are."""
         colour = _split(stored, self.channels)
         if self._table(colour.dtype) is not None:
             return None
         return np.asarray(self._usable(colour, self._raw(colour)).all(-1))
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
         colour = _split(stored, self.channels)
         if self._table(colour.dtype) is not None:
             new = self._whole_numbers(colour, restored - normalized)
@@ -170,14 +178,16 @@ class Linear(Mapping):
         return colour
 
     def alpha(self, stored: np.ndarray) -> np.ndarray | None:
+        """(h, W) opacity in the stored dtype, or None."""
         if self.alpha_channel is not None:
             return stored[..., self.alpha_channel]
         if self.key is None:
             return None
         opaque = (_split(stored, self.channels) != np.asarray(self.key, stored.dtype)).any(-1)
-        return opaque.astype(stored.dtype) * stored.dtype.type(self.high)
+        return np.asarray(opaque.astype(stored.dtype) * stored.dtype.type(self.high))
 
     def set_alpha(self, stored: np.ndarray, alpha: np.ndarray) -> None:
+        """Give `stored` another (h, W) alpha, in place."""
         if self.alpha_channel is not None or self.key is None:
             super().set_alpha(stored, alpha)
             return
@@ -197,13 +207,16 @@ class Cmyk(Mapping):
     alpha_channel: int | None = None
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""
         inks = stored[..., :4].astype(np.float32) / np.float32(self.full)
         return (1 - inks[..., :3]) * (1 - inks[..., 3:])
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it."""
         return self.decode(stored)
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
         changed = (restored != normalized).any(-1, keepdims=True)
         clipped = np.clip(restored, 0, 1)
         white = 1 - stored[..., 3:4].astype(np.float32) / np.float32(self.full)
@@ -216,10 +229,12 @@ class Cmyk(Mapping):
 
     @property
     def opaque(self) -> float:
+        """The alpha of an opaque pixel."""
         return self.full
 
     @property
     def colour_samples(self) -> int:
+        """Stored samples of a pixel that hold its colour."""
         return 4
 
 

@@ -76,7 +76,7 @@ class NoiseLevel:
         brightness = noisy[:, :, 0] if noisy.shape[2] == 1 else noisy.mean(axis=2)
         smooth = cv2.GaussianBlur(brightness, (0, 0), SMOOTHING, borderType=cv2.BORDER_REFLECT)
         variance = np.float32(self.slope) * np.clip(smooth - np.float32(self.black), 0, None) + np.float32(self.constant)
-        return np.sqrt(variance, out=variance)[:, :, None]
+        return np.asarray(np.sqrt(variance, out=variance)[:, :, None])
 
     def scaled(self, factor: float) -> NoiseLevel:
         """The level whose standard deviation is `factor` times this one's."""

@@ -31,6 +31,7 @@ class Premultiplied(Mapping):
 
     @property
     def opaque(self) -> float:
+        """The alpha of an opaque pixel."""
         return self.full
 
     @property
@@ -55,7 +56,7 @@ class Premultiplied(Mapping):
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
         """(h, W, C) stored -> (h, W, channels) float32 in [0, 1]: straight colours as a viewer shows them."""
-        return np.clip(self.decode(stored), 0, 1)
+        return np.asarray(np.clip(self.decode(stored), 0, 1))
 
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
         """(h, W) where there is a colour: alpha is above 0 and the samples are numbers; None where that is everywhere."""

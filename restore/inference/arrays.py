@@ -55,7 +55,7 @@ def merge_channels(output: Tensor, colours: int) -> Tensor:
     """Undo `match_channels` on a network's output: (N, C, H, W) -> (B, colours, H, W)."""
     channels = output.shape[1]
     if channels == 1 and colours == 3:
-        return output.unflatten(0, (-1, 3))[:, :, 0]
+        return torch.unflatten(output, 0, (-1, 3))[:, :, 0]
     if channels == 3 and colours == 1:
         return output.mean(1, keepdim=True)
     return output

@@ -43,7 +43,7 @@ class Statistics:
 
     def normalise(self, index: int, x: Tensor, eps: float) -> Tensor:
         """Normalise (B, C, H, W) by the statistics of normalisation `index`. The first call computes them from `x`."""
-        planes = x.float().unflatten(0, (-1, self.planes))
+        planes = torch.unflatten(x.float(), 0, (-1, self.planes))
         key = (self._transform, index)
         if key not in self._statistics:
             variance, mean = torch.var_mean(planes, (0, 3, 4), correction=0, keepdim=True)
@@ -68,9 +68,11 @@ class PooledNorm(nn.Module):
         self.norm, self.index = norm, index
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same, normalised."""
         current = _current.get()
         if current is None:
-            return self.norm(x)  # type: ignore[no-any-return]
+            normalised: Tensor = self.norm(x)
+            return normalised
         x = current.normalise(self.index, x, self.norm.eps)
         if self.norm.affine:
             x = x * self.norm.weight[:, None, None] + self.norm.bias[:, None, None]

@@ -165,7 +165,7 @@ class _PatchCopier:
         others = self._allowed(np.concatenate([best + self.shifts, self._continued(centre)]))
         distances = self._distances(((self._colour_samples(others) - colour_sample) ** 2).sum(1), others, centre)
         difference = ((self._descriptors(others) * mask - known) ** 2).sum(1) / filled_weight.size
-        return others[int((difference + distances).argmin())]
+        return np.asarray(others[int((difference + distances).argmin())])
 
     def _distances(self, colour_samples: np.ndarray, candidates: np.ndarray, centre: tuple[int, int]) -> np.ndarray:
         """The distances (N,) of the candidates' centres (N, 2), in colour and in position.
@@ -185,7 +185,7 @@ class _PatchCopier:
         """The candidates (N, 2) whose patches have no missing pixels."""
         inside = ((candidates >= 0) & (candidates < self.source_centres.shape)).all(1)
         candidates = candidates[inside]
-        return candidates[self.source_centres[candidates[:, 0], candidates[:, 1]]]
+        return np.asarray(candidates[self.source_centres[candidates[:, 0], candidates[:, 1]]])
 
     def _descriptors(self, candidates: np.ndarray) -> np.ndarray:
         """Feature vectors of patches, (N, D), for comparing them."""
@@ -195,7 +195,7 @@ class _PatchCopier:
     def _colour_samples(self, centres: np.ndarray) -> np.ndarray:
         """The coarse colours at nine points around each centre, (N, 2) -> (N, 9 C)."""
         at = np.clip(centres[:, None] + self.around, 0, np.array(self.wide.shape) - 1)
-        return self.colours[at[:, :, 0], at[:, :, 1]].reshape(len(centres), -1)
+        return np.asarray(self.colours[at[:, :, 0], at[:, :, 1]]).reshape(len(centres), -1)
 
     def _patch(self, centre: tuple[int, int], step: int = 1) -> tuple[slice, slice]:
         """The slices of a patch on the canvas, with every `step`-th pixel."""

@@ -55,8 +55,8 @@ def vgg16(through: str = "relu4_3") -> nn.Sequential:
     for module in features:
         if isinstance(module, nn.ReLU):
             module.inplace = False
-    features = features.float().eval().requires_grad_(False)
-    return features.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's types lack it
+    frozen: nn.Sequential = features.float().eval().requires_grad_(False)
+    return frozen.to(memory_format=torch.channels_last)
 
 
 @cache

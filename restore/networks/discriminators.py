@@ -71,7 +71,8 @@ class PatchGAN(Discriminator):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 1, H / 8 - 2, W / 8 - 2) for three layers."""
-        return self.layers(2 * pictures - 1)  # type: ignore[no-any-return]  # of a module
+        logits: Tensor = self.layers(2 * pictures - 1)
+        return logits
 
 
 class MultiScale(Discriminator):
@@ -137,7 +138,8 @@ class UNetDiscriminator(Discriminator):
             skip = skips.pop()
             hidden = F.interpolate(hidden, size=skip.shape[-2:], mode="bilinear", align_corners=False)
             hidden = F.leaky_relu(up(hidden), 0.2) + skip
-        return self.tail(self.body(hidden))  # type: ignore[no-any-return]  # of a module
+        logits: Tensor = self.tail(self.body(hidden))
+        return logits
 
 
 class Projected(Discriminator):

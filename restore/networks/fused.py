@@ -22,6 +22,7 @@ class Residual(nn.Module):
     second: nn.Conv2d
 
     def forward(self, x: Tensor, inplace: bool = False) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W). `inplace`: the result may overwrite `x`."""
         return residual(x, self.first, self.second, inplace)
 
 
@@ -44,14 +45,16 @@ def residual(x: Tensor, first: nn.Conv2d, second: nn.Conv2d, inplace: bool = Fal
     if _is_fusible(x, first.weight) and _operators_work():
         return _fused(x, first, second, inplace)
     # in place on the convolutions' own results: new memory would cost its page faults
-    return second(F.relu(first(x), inplace=True)).add_(x)  # type: ignore[no-any-return]  # of a module
+    change: Tensor = second(F.relu(first(x), inplace=True))
+    return change.add_(x)
 
 
 def conv_add(x: Tensor, layer: nn.Conv2d, other: Tensor, inplace: bool = False) -> Tensor:
     """layer(x) + other with a stride of 1, (B, C, H, W) -> (B, C', H, W). `inplace`: the result may overwrite `other`."""
     if _is_fusible(x, layer.weight) and _operators_work():
         return _conv_add(x, layer, other, inplace and other is not x)
-    return layer(x).add_(other)  # type: ignore[no-any-return]  # of a module
+    result: Tensor = layer(x)
+    return result.add_(other)
 
 
 def _is_fusible(x: Tensor, weight: Tensor) -> bool:

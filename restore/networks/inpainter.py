@@ -97,4 +97,5 @@ class Inpainter(RestorationNetwork):
         hidden = self.blocks(hidden, True)
         for up, merge, skip in zip(reversed(self.ups), reversed(self.merges), reversed(skips), strict=True):
             hidden = merge(up(F.interpolate(hidden, scale_factor=2, mode="nearest")) + skip, True)
-        return self.tail(hidden) * mask
+        correction: Tensor = self.tail(hidden)
+        return correction * mask

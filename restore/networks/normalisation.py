@@ -17,6 +17,7 @@ class InstanceNorm(nn.InstanceNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same, each picture and channel normalised."""
         if self.affine or self.track_running_stats:
             return super().forward(x)
         if (
@@ -26,7 +27,7 @@ class InstanceNorm(nn.InstanceNorm2d):
             return ((x.float() - mean) * torch.rsqrt(variance + self.eps)).to(x.dtype)
         if len(x) > MOST_SEPARATE.get(x.device.type, 0):
             return super().forward(x)
-        separate = [F.batch_norm(picture, None, None, training=True, eps=self.eps) for picture in x.split(1)]
+        separate = [F.batch_norm(picture, None, None, training=True, eps=self.eps) for picture in torch.split(x, 1)]
         return separate[0] if len(separate) == 1 else torch.cat(separate)
 
 
@@ -46,6 +47,7 @@ class PixelNorm(nn.Module):
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same, each pixel normalised."""
         with torch.autocast(x.device.type, enabled=False):  # in the input's type: the sums are in float32 anyway
             return F.layer_norm(x.permute(0, 2, 3, 1), (self.channels,)).permute(0, 3, 1, 2)
 

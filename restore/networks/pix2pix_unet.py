@@ -100,6 +100,7 @@ class Level(nn.Module):
         self.up = nn.Sequential(nn.ReLU(), up, *after)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 2 C or `out`, H, W)."""
         hidden = self.down(x)
         if self.below is not None:
             hidden = self.below(hidden)

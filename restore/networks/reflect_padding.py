@@ -19,11 +19,12 @@ class ReflectConv2d(nn.Conv2d):
         super().__init__(before, after, size, padding=size // 2, padding_mode="reflect", bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, O, h, w)."""
         if self.padding_mode != "reflect":  # a caller whose feature maps are too small to reflect sets it to zeros
             return super().forward(x)
         side = self.kernel_size[0] // 2
         if x.device.type == "cuda" and not torch.compiler.is_compiling():
-            x = _ReflectPad.apply(x, side)  # type: ignore[no-untyped-call]  # torch declares no types for it
+            x = _ReflectPad.apply(x, side)
         else:
             with torch.autocast(x.device.type, enabled=False):
                 x = F.pad(x, (side, side, side, side), mode="reflect")

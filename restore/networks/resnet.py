@@ -85,7 +85,9 @@ class ResnetBlock(nn.Module):
         return layer
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+        """(B, C, H, W) -> (B, C, H, W)."""
+        change: Tensor = self.layers(x)
+        return x + change
 
 
 class Up(nn.Module):
@@ -113,6 +115,7 @@ class Up(nn.Module):
             raise ValueError(f"upsample must be resize, smooth or transposed, not {how!r}")
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', 2 H, 2 W)."""
         with torch.autocast(x.device.type, enabled=False):  # it would resize and pad in float32
             if self.nearest and torch.compiler.is_compiling():  # the compiler's gradient of nn.Upsample is slow
                 x = (
@@ -122,7 +125,8 @@ class Up(nn.Module):
                 )
             else:
                 x = self.resize(x)
-        return self.convolution(x)  # type: ignore[no-any-return]  # of a module
+        convolved: Tensor = self.convolution(x)
+        return convolved
 
 
 class ResnetGenerator(RestorationNetwork):

@@ -60,10 +60,12 @@ class DenseBlock(nn.Module):
                 layer.weight.mul_(0.1)  # small at first: section 3.1
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         dense = x
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
             dense = torch.cat([dense, F.leaky_relu(layer(dense), SLOPE)], 1)
-        return x + BETA * self.conv5(dense)
+        change: Tensor = self.conv5(dense)
+        return x + BETA * change
 
 
 class RRDB(nn.Module):
@@ -74,7 +76,9 @@ class RRDB(nn.Module):
         self.rdb1, self.rdb2, self.rdb3 = (DenseBlock(width, growth) for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + BETA * self.rdb3(self.rdb2(self.rdb1(x)))
+        """(B, C, H, W) -> (B, C, H, W)."""
+        change: Tensor = self.rdb3(self.rdb2(self.rdb1(x)))
+        return x + BETA * change
 
 
 class RRDBNet(RestorationNetwork):
@@ -119,5 +123,5 @@ class RRDBNet(RestorationNetwork):
         for name in self.ups:
             larger = F.interpolate(hidden, scale_factor=2, mode="nearest")
             hidden = F.leaky_relu(getattr(self, name)(larger), SLOPE)
-        enlarged = self.conv_last(F.leaky_relu(self.conv_hr(hidden), SLOPE))
+        enlarged: Tensor = self.conv_last(F.leaky_relu(self.conv_hr(hidden), SLOPE))
         return enlarged.float() - enlarge(picture.float(), self.spec.scale)

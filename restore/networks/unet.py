@@ -148,8 +148,8 @@ class RestorationUNet(RestorationNetwork):
 def _receptive_field(blocks: Sequence[int], unshuffle: int) -> int:
     """Head and tail, two convolutions a block (each stage on the way down and up, the lowest once), and one cell of the lowest stage."""
     lowest = len(blocks) - 1
-    stages = sum((1 if level == lowest else 2) * 2 * count * 2**level for level, count in enumerate(blocks))
-    return unshuffle * (2 + stages + 2**lowest)
+    stages: int = sum((1 if level == lowest else 2) * 2 * count * 2**level for level, count in enumerate(blocks))
+    return unshuffle * (2 + stages + (1 << lowest))
 
 
 def _stage(channels: int, blocks: int) -> ResidualStack:

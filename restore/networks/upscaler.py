@@ -78,5 +78,5 @@ class Upscaler(RestorationNetwork):
             return spread_colours(value, self.spec.channels)
         cells = value.shape[0] // self.spec.channels
         if key.startswith("tail.") and cells * self.spec.channels == value.shape[0] and value.shape[1:] == shape[1:]:
-            return value.unflatten(0, (self.spec.channels, -1)).mean(1).repeat_interleave(self.spec.scale**2, 0)
+            return torch.unflatten(value, 0, (self.spec.channels, -1)).mean(1).repeat_interleave(self.spec.scale**2, 0)
         return super().fitted(key, value, shape)

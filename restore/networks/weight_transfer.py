@@ -42,7 +42,7 @@ def spread_colours(weight: Tensor, colours: int, *, cell: int = 1, maps: int = 0
     Returns:
         (O, colours cell + M, h, w).
     """
-    picture, rest = weight.split((weight.shape[1] - maps, maps), 1)
+    picture, rest = torch.split(weight, [weight.shape[1] - maps, maps], 1)
     mean = picture.unflatten(1, (-1, cell)).sum(1) / colours
     return torch.cat([mean.repeat(1, colours, 1, 1), rest], 1)
 
@@ -52,4 +52,4 @@ def average_colours(weight: Tensor, colours: int, *, cell: int = 1) -> Tensor:
 
     (C cell, I, h, w) -> (colours cell, I, h, w); the outputs of one colour lie together.
     """
-    return weight.unflatten(0, (-1, cell)).mean(0).repeat(colours, 1, 1, 1)
+    return torch.unflatten(weight, 0, (-1, cell)).mean(0).repeat(colours, 1, 1, 1)

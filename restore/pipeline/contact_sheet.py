@@ -125,7 +125,7 @@ def amplification(samples: Sequence[Sample]) -> int:
 
 def difference(sample: Sample, factor: int) -> np.ndarray:
     """`factor` times (after - before), centred on middle gray: brighter where the result is brighter."""
-    return 0.5 + factor * (sample.after - _like(sample.before, sample.after))
+    return np.asarray(0.5 + factor * (sample.after - _like(sample.before, sample.after)))
 
 
 def _draw(samples: Sequence[Sample], title: str) -> Image.Image:

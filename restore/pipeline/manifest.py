@@ -17,7 +17,7 @@ from restore.writing import replace_durably, with_path
 try:
     import fcntl
 except ImportError:  # Windows has no fcntl: nothing prevents two runs into one folder
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # a module is replaced by None
 
 VERSION = 1
 DONE, DRAFTS = "done", "tmp"

@@ -247,7 +247,7 @@ def _resized(plane: np.ndarray | None, height: int, width: int) -> np.ndarray | 
 def _union(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
     if first is None or second is None:
         return second if first is None else first
-    return first | second
+    return np.asarray(first | second)
 
 
 def _unused(name: str, names: Mapping[str, Any]) -> str:

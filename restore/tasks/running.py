@@ -43,7 +43,7 @@ class Run:
     stats: dict[str, Any]
 
 
-def train(
+def train(  # noqa: PLR0913  # keyword-only settings of a run
     method: str,
     dataset: str | Path,
     *,

@@ -43,7 +43,8 @@ def resolve(kind: type[Config], file: Path | None = None, overrides: Mapping[str
         ValueError: an unknown key (the text names the nearest valid one), a wrong type, a value that its field cannot have, or a file
             that is not TOML.
     """
-    return _build(kind, kind(), _values(file, overrides), "")
+    config: Config = _build(kind, kind(), _values(file, overrides), "")
+    return config
 
 
 def specified(file: Path | None, overrides: Mapping[str, str] | None = None) -> set[str]:
@@ -161,9 +162,9 @@ def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> A
     arguments: dict[str, Any] = {}
     for key, value in values.items():
         name, hint = prefix + key, hints[key]
-        if dataclasses.is_dataclass(hint):
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             if not isinstance(value, Mapping):
-                raise ValueError(f"{name!r} is a group of settings; set one of {', '.join(keys(hint, name + '.'))}")  # type: ignore[arg-type]
+                raise ValueError(f"{name!r} is a group of settings; set one of {', '.join(keys(hint, name + '.'))}")
             group = vars(default)[key]
             if "variants" in metadata[key]:
                 group = variants.choose(name, group, metadata[key]["variants"], value)

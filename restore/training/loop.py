@@ -118,7 +118,7 @@ def run(
 class _Loop:
     """The steps of one run after step `step`; its attributes are where the run stands."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of a run, keyword-only
         self, trainer: Trainer, dataset: Dataset[dict[str, Tensor]], config: LoopConfig, folder: Path, *, hooks: Hooks,
         stopping: Stopping, preview_batch: Mapping[str, Tensor] | None, step: int,
     ) -> None:  # fmt: skip

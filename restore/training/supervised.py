@@ -29,7 +29,7 @@ def predict(network: nn.Module, spec: ModelSpec, batch: Mapping[str, Tensor], ru
     """
     inputs = [batch[name] for name in ("input", *spec.conditions)]
     with runtime.autocast():
-        correction = network(*inputs)
+        correction: Tensor = network(*inputs)
     return enlarge(inputs[0], spec.scale) + correction.float()
 
 

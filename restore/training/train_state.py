@@ -38,7 +38,7 @@ class TrainState:
 
     def __init__(self, network: nn.Module, config: OptimizerConfig, runtime: Runtime) -> None:
         self.config, self.runtime = config, runtime
-        self.network = network.to(runtime.device).to(memory_format=runtime.memory_format)  # type: ignore[call-overload]
+        self.network = network.to(runtime.device).to(memory_format=runtime.memory_format)
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         if runtime.compile:
             self.network.compile()
@@ -51,7 +51,7 @@ class TrainState:
 
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradient of `loss` to the gradients since the last update."""
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()
 
     def optimizer_step(self) -> None:
         """Apply the accumulated gradients and update the average."""

@@ -23,9 +23,11 @@ class Source(Protocol):
     copies: bool
     """Whether an unchanged picture is written as a copy of the file (not for DICOM: a derived object has its own identity)."""
 
-    def frame(self, index: int) -> Frame: ...
+    def frame(self, index: int) -> Frame:
+        """Decode one frame; ImageError as `Codec.open` says."""
 
-    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None: ...
+    def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        """Write the file again with other pixels; what they do not concern stays as it is."""
 
 
 @dataclass(frozen=True)

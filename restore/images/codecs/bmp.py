@@ -94,6 +94,7 @@ class BmpSource:
         return io.BytesIO(data)
 
     def frame(self, index: int) -> Frame:
+        """Decode one frame; ImageError as `Codec.open` says."""
         with as_image_error(self.path, "BMP"), quiet, BmpImagePlugin.BmpImageFile(self._whole()) as image:
             image.load()
             picture: Image.Image = image.convert("RGB") if image.mode == "P" else image
@@ -103,6 +104,7 @@ class BmpSource:
             return Frame(stored.copy(), plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        """Write the file again with other pixels; what they do not concern stays as it is."""
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
         write_bmp(path, only_frame(frames, self.path), bilevel=self._mode == "1", dpi=metadata.dpi, icc=metadata.icc)
 
@@ -159,9 +161,11 @@ class BmpCodec(Codec):
     capabilities = Capabilities(bits=8, gray_alpha=False)
 
     def sniff(self, head: bytes) -> bool:
+        """Whether it begins as BMP does, with a header of a known size."""
         return head.startswith(b"BM") and len(head) >= 18 and 12 <= struct.unpack_from("<I", head, 14)[0] <= 256
 
     def is_certain(self, head: bytes) -> bool:
+        """Whether `head` leaves no doubt."""
         return self.sniff(head) and struct.unpack_from("<I", head, 14)[0] in _HEADER_SIZES
 
     def open(self, path: Path, limits: Limits) -> BmpSource:
@@ -186,4 +190,5 @@ class BmpCodec(Codec):
         return source
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        """Write a new file of a picture that comes from another format."""
         write_bmp(path, only_frame(frames, path), dpi=header.metadata.dpi, icc=header.metadata.icc)

@@ -41,6 +41,7 @@ class PnmSource:
         self.header = ImageHeader("pgm", size, maxval.bit_length())
 
     def frame(self, index: int) -> Frame:
+        """Decode one frame; ImageError as `Codec.open` says."""
         with as_image_error(self.path, "PGM/PPM"):
             samples, rows_present = self._raw() if self._kind >= 4 else self._ascii()
             warnings: tuple[str, ...] = ()
@@ -99,6 +100,7 @@ class PnmSource:
         return values.astype(self._dtype.newbyteorder("=")).reshape(self._shape), rows_present
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        """Write the file again with other pixels; what they do not concern stays as it is."""
         stored = only_frame(frames, self.path)
         _write(path, stored, self._kind, self._maxval, self._header_bytes if stored.shape == self._shape else None)
 
@@ -128,6 +130,7 @@ class PnmCodec(Codec):
     capabilities = Capabilities(gray_alpha=False, colour_alpha=False, profiles=False)
 
     def sniff(self, head: bytes) -> bool:
+        """Whether it begins as PNM does."""
         return _MAGIC.match(head) is not None
 
     def is_certain(self, head: bytes) -> bool:
@@ -156,5 +159,6 @@ class PnmCodec(Codec):
         return PnmSource(path, kind, (numbers[1], numbers[0]), maxval, header_bytes=start[: at + 1], salvage=limits.salvage)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        """Write a new file of a picture that comes from another format."""
         samples = only_frame(frames, path)
         _write(path, samples, 5 if samples.ndim == 2 else 6, int(np.iinfo(samples.dtype).max))

@@ -76,6 +76,7 @@ class WebpSource:
         self.header = ImageHeader("webp", size[::-1] if swaps_sides(self._tag) else size, 8, upright=self._tag == 1, metadata=metadata)
 
     def frame(self, index: int) -> Frame:
+        """Decode one frame; ImageError as `Codec.open` says."""
         with as_image_error(self.path, "WebP"):
             height, width = self.header.size
             decoded = decoding.call(decode, self.path, samples=4 * height * width, coded=self.path.stat().st_size)
@@ -83,6 +84,7 @@ class WebpSource:
             return Frame(stored, plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        """Write the file again with other pixels; what they do not concern stays as it is."""
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
         _write(path, only_frame(frames, self.path), metadata, lossless=self._lossless)
 
@@ -115,6 +117,7 @@ class WebpCodec(Codec):
     capabilities = Capabilities(bits=8, gray=False, longest_side=16383)
 
     def sniff(self, head: bytes) -> bool:
+        """Whether it begins as WebP does."""
         return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
     def open(self, path: Path, limits: Limits) -> WebpSource:
@@ -135,4 +138,5 @@ class WebpCodec(Codec):
         return WebpSource(path, chunks, size)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        """Write a new file of a picture that comes from another format."""
         _write(path, only_frame(frames, path), header.metadata, lossless=not header.lossy)

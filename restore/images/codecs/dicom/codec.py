@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.pixels import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut
 
 from restore.images import decoding
 from restore.images.codecs.base import Codec
@@ -38,7 +38,6 @@ from restore.images.codecs.dicom.header import (
 from restore.images.codecs.dicom.headerless import is_headerless
 from restore.images.codecs.dicom.objects import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.codecs.dicom.pixels import (
-    Codestream,
     codestream,
     decode,
     decoder_of,
@@ -46,6 +45,7 @@ from restore.images.codecs.dicom.pixels import (
     model_of,
     other_colours,
 )
+from restore.images.codecs.dicom.streams import Codestream
 from restore.images.codecs.dicom.values import build, chain, field_of, padding_range
 from restore.images.errors import Limits, check_size, image_error, quiet
 from restore.images.frame import Frame
@@ -112,6 +112,7 @@ class DicomSource:
         return ds
 
     def frame(self, index: int) -> Frame:
+        """Decode one frame; ImageError as `Codec.open` says."""
         with as_dicom_error(self.path):
             ds = self.dataset()
             stored, photometric = self._decoded(ds, index)
@@ -173,6 +174,7 @@ class DicomSource:
         return Linear(min(black, white), max(black, white), inverted=bool(slope < 0), padding=padding)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        """Write a derived object: the dataset with other pixels, its own identity, and where it comes from."""
         with as_dicom_error(self.path):
             ds = self._fresh()
             photometric = self._model or self._decoded(ds, 0)[1]
@@ -211,12 +213,15 @@ class DicomCodec(Codec):
     has_preamble = True
 
     def sniff(self, head: bytes) -> bool:
+        """Whether it begins as DICOM does, with or without its preamble."""
         return sniff(head)
 
     def is_certain(self, head: bytes) -> bool:
+        """Whether `head` leaves no doubt."""
         return head[128:132] == b"DICM" or is_headerless(head)
 
     def without_pixels(self, path: Path) -> str | None:
+        """What the file holds instead of a picture; None where it holds one."""
         return is_without_pixels(path)
 
     def open(self, path: Path, limits: Limits) -> DicomSource:

@@ -22,14 +22,17 @@ class YbrFull(Mapping):
     alpha_channel: int | None = None
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""
         samples = stored.astype(np.float32)
         samples[..., 1:] -= (self.maximum + 1) // 2
         return samples @ (_TO_RGB.T / self.maximum).astype(np.float32)
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
-        return np.clip(self.decode(stored), 0, 1)
+        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it."""
+        return np.asarray(np.clip(self.decode(stored), 0, 1))
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
         change = (restored - normalized) @ (_FROM_RGB.T * self.maximum).astype(np.float32)
         new = np.clip(np.rint(stored + change), 0, self.maximum).astype(stored.dtype)
         return np.where((restored != normalized).any(-1, keepdims=True), new, stored)
@@ -45,12 +48,15 @@ class PaletteIndices(Mapping):
     alpha_channel: int | None = None
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
-        return self.table[stored & stored.dtype.type(len(self.table) - 1)]  # bits above the index say nothing of colour
+        """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""
+        return np.asarray(self.table[stored & stored.dtype.type(len(self.table) - 1)])  # bits above the index say nothing of colour
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
+        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it."""
         return self.decode(stored)
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
         changed = np.abs(restored - normalized).max(-1) > 0.5 / 255
         if not changed.any():
             return stored.copy()
@@ -69,10 +75,10 @@ class PaletteIndices(Mapping):
         found = [
             np.argmin(squares - 2 * centres[at : at + rows] @ colours.T, axis=1) for at in range(0, len(centres), rows)
         ]
-        return first[np.concatenate(found)]
+        return np.asarray(first[np.concatenate(found)])
 
 
 def _cells(colours: np.ndarray) -> np.ndarray:
     """(N, 3) in [0, 1] -> the number of the cell, 64 levels a channel."""
     levels = np.rint(np.clip(colours, 0, 1) * 63).astype(np.int64)
-    return levels[:, 0] << 12 | levels[:, 1] << 6 | levels[:, 2]
+    return np.asarray(levels[:, 0] << 12 | levels[:, 1] << 6 | levels[:, 2])

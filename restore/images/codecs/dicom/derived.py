@@ -1,7 +1,7 @@
-"""What a derived DICOM object says of itself: its identity, where it comes from, and what its pixels went through.
+r"""What a derived DICOM object says of itself: its identity, where it comes from, and what its pixels went through.
 
 - SOPInstanceUID: new, derived from the source's and the settings, so that a rerun gives the same file.
-- ImageType: DERIVED\\SECONDARY, then as before. Objects with functional groups: DERIVED, then as before, and the same for
+- ImageType: DERIVED\SECONDARY, then as before. Objects with functional groups: DERIVED, then as before, and the same for
   FrameType in every group; their second value has to stay PRIMARY (C.8.16.1).
 - SourceImageSequence: the source is put first. DerivationCodeSequence: spatial resampling where the picture was enlarged;
   the standard has no code for the removal of noise or scratches, and none is invented.

@@ -149,6 +149,7 @@ def complete(path: Path, ds: FileDataset) -> list[str]:
 
     Returns:
         A sentence for each element that was filled in or corrected.
+
     Raises:
         ImageError: an element is missing, no number or impossible; the message says what to set.
     """

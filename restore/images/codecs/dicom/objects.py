@@ -134,7 +134,7 @@ def is_without_pixels(path: Path) -> str | None:
 
 
 def _beyond(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return tag > _LAST_LOOKED_AT
+    return bool(tag > _LAST_LOOKED_AT)
 
 
 def _empty_kind(ds: FileDataset) -> str | None:

@@ -30,8 +30,8 @@ import imagecodecs
 import numpy as np
 from pydicom.dataset import FileDataset
 from pydicom.encaps import generate_frames, get_frame
-from pydicom.pixels import get_decoder, pixel_array
-from pydicom.pixels.decoders.base import Decoder
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,

@@ -30,16 +30,18 @@ class Field:
 
     @property
     def low(self) -> int:
+        """The least value of a sample."""
         return -(1 << (self.bits - 1)) if self.signed else 0
 
     @property
     def high(self) -> int:
+        """The greatest value of a sample."""
         return self.low + (1 << self.bits) - 1
 
     def values(self, stored: np.ndarray) -> np.ndarray:
         """(…) words -> the same shape of integer sample values."""
         if not self.shift and not self.signed and stored.dtype.kind == "u":
-            return stored & stored.dtype.type((1 << self.bits) - 1)
+            return np.asarray(stored & stored.dtype.type((1 << self.bits) - 1))
         if not self.shift and self.signed and stored.dtype.kind == "i" and self.bits == 8 * stored.dtype.itemsize:
             return stored
         raw = (stored.astype(np.int64) >> self.shift) & ((1 << self.bits) - 1)
@@ -85,15 +87,19 @@ class GrayLut(Mapping):
         return values.astype(np.int32) - self.field.low if self.field.low else values
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
-        return self.normalized[self._index(stored)][..., None]
+        """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""
+        return np.asarray(self.normalized[self._index(stored)][..., None])
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
-        return self.display[self._index(stored)][..., None]
+        """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it."""
+        return np.asarray(self.display[self._index(stored)][..., None])
 
     def valid(self, stored: np.ndarray) -> np.ndarray | None:
+        """(h, W) bool, true where the samples are a picture; None where all of them are."""
         return ~self.padding[self._index(stored)] if self.padding.any() else None
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
         index = self._index(stored).astype(np.int32, copy=False)
         change = restored[..., 0].astype(np.float64) - normalized[..., 0]
         changed = (change != 0) & ~self.padding[index]
@@ -195,7 +201,8 @@ def _item(ds: Dataset, index: int, group: str, keyword: str) -> Dataset:
     for groups in ([per_frame[index]] if index < len(per_frame) else []) + list(shared[:1]):
         items = groups.get(group) or []
         if items and keyword in items[0]:
-            return items[0]
+            item: Dataset = items[0]
+            return item
     return ds
 
 
@@ -251,4 +258,4 @@ def _looked_up(values: np.ndarray, item: Dataset) -> np.ndarray:
     if first > 32767 and values.min() < 0:
         first -= 65536
     index = np.clip(np.rint(values) - first, 0, len(entries) - 1).astype(np.int64)
-    return entries[index]
+    return np.asarray(entries[index])

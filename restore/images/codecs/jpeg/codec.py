@@ -139,6 +139,7 @@ class JpegSource:
         return (y * scale, x * scale) if swaps_sides(self._tag) else (x * scale, y * scale)
 
     def frame(self, index: int) -> Frame:
+        """Decode one frame; ImageError as `Codec.open` says."""
         with as_image_error(self.path, "JPEG"), quiet:
             stream = self._stream()
             stored, mode, complaint = decoding.call(codestream.checked, stream.whole, samples=self._samples, coded=len(stream.whole))
@@ -153,6 +154,7 @@ class JpegSource:
             return Frame(turned, Cmyk(255) if mode == "CMYK" else plain(turned, alpha=False), warnings=warnings)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        """Write the file again with other pixels; what they do not concern stays as it is."""
         stored = only_frame(frames, self.path)
         size = (stored.shape[0], stored.shape[1])
         stream = self._stream()
@@ -247,6 +249,7 @@ class JpegCodec(Codec):
     capabilities = Capabilities(bits=8, gray_alpha=False, colour_alpha=False, longest_side=65500)
 
     def sniff(self, head: bytes) -> bool:
+        """Whether it begins as JPEG does."""
         return head.startswith(b"\xff\xd8\xff")
 
     def open(self, path: Path, limits: Limits) -> JpegSource:

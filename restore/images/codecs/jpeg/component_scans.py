@@ -49,7 +49,7 @@ def _reduced(plane: np.ndarray, down: int, across: int) -> np.ndarray:
     height, width = plane.shape
     whole = np.pad(plane, ((0, -height % down), (0, -width % across)), mode="edge").astype(np.float32)
     blocks = whole.reshape(whole.shape[0] // down, down, whole.shape[1] // across, across)
-    return np.rint(blocks.mean((1, 3))).astype(np.uint8)
+    return np.asarray(np.rint(blocks.mean((1, 3)))).astype(np.uint8)
 
 
 def _gray(plane: np.ndarray, table: list[int], name: int, *, progressive: bool) -> tuple[bytes, list[bytes]]:

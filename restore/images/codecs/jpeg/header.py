@@ -28,10 +28,12 @@ class Segments:
     progressive: bool = False
 
     def find(self, marker: int, start: bytes) -> bytes | None:
+        """The payload behind `start` of the first such segment; None where there is none."""
         return next((p[len(start) :] for m, p in self.kept if m == marker and p.startswith(start)), None)
 
 
 def read_segments(read: Callable[[int], bytes], path: Path) -> Segments:
+    """Read up to the first scan; ImageError where the header is damaged or of a rare kind."""
     found = Segments()
     read(2)
     while True:
@@ -96,6 +98,7 @@ def comments(segments: Segments) -> tuple[tuple[str, str], ...]:
 
 
 def icc(segments: Segments) -> bytes | None:
+    """The ICC profile, put together from its segments; None where there is none."""
     parts = sorted(p[len(ICC) :] for m, p in segments.kept if m == APP2 and p.startswith(ICC))
     return b"".join(p[2:] for p in parts) or None
 

@@ -48,4 +48,6 @@ def _tiles(size: bytes) -> int:
     width, height, left, top, across, down, tile_left, tile_top = struct.unpack(">8I", size)
     if not across or not down or width <= left or height <= top:
         return 1
-    return -(-(width - tile_left) // across) * -(-(height - tile_top) // down)
+    columns: int = -(-(width - tile_left) // across)
+    rows: int = -(-(height - tile_top) // down)
+    return columns * rows

@@ -135,6 +135,7 @@ class PngSource:
         return colour_profiles.profile(colour_space, gray=layout.colour in (GRAY, GRAY_ALPHA)), None
 
     def frame(self, index: int) -> Frame:
+        """Decode one frame; ImageError as `Codec.open` says."""
         with as_image_error(self.path, "PNG"), quiet:
             samples, warnings = self._samples()
             if self._layout.colour == PALETTE:
@@ -176,9 +177,10 @@ class PngSource:
         gray = (palette == palette[:, :1]).all()
         keep = ([0] if gray else [0, 1, 2]) + ([3] if len(alpha) else [])
         table = np.ascontiguousarray(colours[:, keep])
-        return table[indices] if len(keep) > 1 else table[:, 0][indices]
+        return np.asarray(table[indices] if len(keep) > 1 else table[:, 0][indices])
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        """Write the file again with other pixels; what they do not concern stays as it is."""
         stored = only_frame(frames, self.path)
         layout = replace(self._layout, before=list(self._layout.before), after=list(self._layout.after))
         if layout.colour == PALETTE:
@@ -233,6 +235,7 @@ class PngCodec(Codec):
     capabilities = Capabilities()
 
     def sniff(self, head: bytes) -> bool:
+        """Whether it begins as PNG does."""
         return head.startswith(chunks.SIGNATURE)
 
     def open(self, path: Path, limits: Limits) -> PngSource:
@@ -247,6 +250,7 @@ class PngCodec(Codec):
         return PngSource(path, chunks.layout(path), salvage=limits.salvage)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        """Write a new file of a picture that comes from another format."""
         samples, metadata = only_frame(frames, path), header.metadata
         colour = {1: GRAY, 2: GRAY_ALPHA, 3: RGB, 4: RGB_ALPHA}[1 if samples.ndim == 2 else samples.shape[-1]]
         height, width = samples.shape[:2]

@@ -73,6 +73,7 @@ class TiffSource:
         """False for a picture with missing pixels: what is written is complete."""
 
     def frame(self, index: int) -> Frame:
+        """Decode one frame; ImageError as `Codec.open` says."""
         number, plane = self._plan[index]
         with as_image_error(self.path, "TIFF"), quiet, opened(self.path, self._end) as file:
             page = file.pages[number]
@@ -94,6 +95,7 @@ class TiffSource:
         return decoding.call(decode_page, self.path, self._end, number, self._whole, samples=int(page.size), coded=coded)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
+        """Write the file again with other pixels; what they do not concern stays as it is."""
         with as_image_error(self.path, "TIFF"), quiet:
             with opened(self.path, self._end) as file:
                 palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))
@@ -121,6 +123,7 @@ class TiffCodec(Codec):
     capabilities = Capabilities(many_frames=True, floats=True, other_bands=True)
 
     def sniff(self, head: bytes) -> bool:
+        """Whether it begins as TIFF or BigTIFF does."""
         return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
     def open(self, path: Path, limits: Limits) -> TiffSource:
@@ -159,4 +162,5 @@ class TiffCodec(Codec):
             return TiffSource(path, plan, read_header(file, pages, len(plan), warnings), whole=whole, end=cut)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        """Write a new file of a picture that comes from another format."""
         new_file.write(path, frames, header.metadata)

@@ -22,7 +22,7 @@ def opened(path: Path, end: int | None) -> TiffFile:
     if end is None:
         return TiffFile(path)
     data = bytearray(path.read_bytes())
-    width = 8 if data[2:4] in (b"+\0", b"\0+") else 4
+    width = 8 if bytes(data[2:4]) in (b"+\0", b"\0+") else 4
     data[end : end + width] = bytes(width)
     return TiffFile(io.BytesIO(data))
 
@@ -62,6 +62,7 @@ def count_pages(file: BinaryIO, path: Path) -> tuple[int, int | None]:
 
 
 def tag_value(page: TiffPage, code: int, default: int) -> int:
+    """A tag's first value; `default` where the page has no such tag."""
     value = page.tags.valueof(code, default=default)
     return int(value[0] if isinstance(value, tuple) else value)
 
@@ -75,6 +76,7 @@ def enum_name(value: int, names: type[IntEnum], default: str = "") -> str:
 
 
 def read_header(file: TiffFile, pages: int, frames: int, warnings: list[str]) -> ImageHeader:
+    """The header of a file: what its first page says, and what holds for every page."""
     page = file.pages[0]
     assert isinstance(page, TiffPage)
     every = [p for p in (file.pages[i] for i in range(pages)) if isinstance(p, TiffPage)]

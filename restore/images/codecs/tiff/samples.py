@@ -46,10 +46,11 @@ def expanded(page: TiffPage, indices: np.ndarray) -> np.ndarray:
     elif (table % 256 == 0).all():
         table = (table // 256).astype(np.uint8)
     plane = indices if indices.ndim == 2 else indices[..., 0]
-    return np.ascontiguousarray(table)[np.minimum(plane, len(table) - 1)]
+    return np.asarray(np.ascontiguousarray(table)[np.minimum(plane, len(table) - 1)])
 
 
 def mapping_of(page: TiffPage, samples: np.ndarray) -> Mapping:
+    """The mapping of a page's samples, by its photometric interpretation, alpha and bits."""
     if page.photometric == PHOTOMETRIC.PALETTE:
         return with_maximum(int(np.iinfo(samples.dtype).max), 3)
     colours = COLOURS[PHOTOMETRIC(page.photometric)]
