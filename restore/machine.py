@@ -43,7 +43,7 @@ def _addresses_left() -> Iterator[int]:
     limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
     if limits != [resource.RLIM_INFINITY] * 2:
         used = psutil.Process().memory_info()
-        for limit, taken in zip(limits, (used.vms, getattr(used, "data", 0)), strict=True):
+        for limit, taken in zip(limits, (used.vms, used._asdict().get("data", 0)), strict=True):
             if limit != resource.RLIM_INFINITY:
                 yield limit - taken
 

@@ -140,8 +140,11 @@ class Codec(ABC):
             frames: (H, W), (H, W, 3), or (H, W, 2|4) with alpha last; uint8 or uint16 whose white is the type's maximum, or floats; such as
                 `cannot_hold` lets pass.
             header: of the source; its metadata fit the pixels.
+
+        Raises:
+            ValueError: pictures cannot be converted to this format.
         """
-        raise NotImplementedError(f"pictures cannot be converted to {self.name}")
+        raise ValueError(f"pictures cannot be converted to {self.name}")
 
 
 def only_frame(frames: Iterator[np.ndarray], path: Path) -> np.ndarray:

@@ -1,0 +1,195 @@
+"""What every training of a translation shares: its settings, the images of both domains, the generator, and the weights' header."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from restore import networks, processes, weights
+from restore.datasets import domains
+from restore.datasets.crops import Pictures
+from restore.datasets.domains import CropConfig, Domains
+from restore.limits import check_fields
+from restore.networks import NetworkConfig, RestorationNetwork
+from restore.networks.resnet import ResnetConfig
+from restore.networks.weight_transfer import transfer
+from restore.runtime import Runtime, seed_everything
+from restore.runtime import choose as choose_runtime
+from restore.tasks.prepared import check_memory, count_parameters
+from restore.tasks.starting import check_same
+from restore.training.config import as_dict
+from restore.training.run_config import RunConfig
+from restore.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class DomainConfig:
+    """What it is trained on."""
+
+    source: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "cyclegan: glob patterns of the source's images, relative to DATASET, instead of source/",
+            "inside": True,
+        },
+    )
+    target: tuple[str, ...] = field(default=(), metadata={"help": "the same for the target", "inside": True})
+    channels: Literal[1, 3] = field(default=3, metadata={"help": "1 gray or 3 colour"})
+    crop: int = field(default=256, metadata={"help": "side of a training crop in pixels", "range": (1, 8192)})
+    sides: tuple[int, int] = field(
+        default=(286, 286),
+        metadata={
+            "help": "range of the shorter side that an image is resized to first; 0, 0 leaves it",
+            "range": (0, 65_536),
+            "rising": True,
+        },
+    )
+    flip: bool = field(default=True, metadata={"help": "flip half of the crops left to right"})
+    test_fraction: float = field(
+        default=0.05,
+        metadata={
+            "help": "fraction of the images held out for previews, where the dataset has no split",
+            "range": (0, 1),
+            "below": 1,
+        },
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationConfig(RunConfig):
+    """The settings of every method that trains a translation; a method adds its losses and its discriminator."""
+
+    generator: NetworkConfig = field(default=ResnetConfig(), metadata={"variants": networks.CONFIGS})
+    data: DomainConfig = field(default_factory=DomainConfig)
+
+
+def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: int = 1) -> tuple[Runtime, Domains]:
+    """Check the settings, choose the runtime, seed it, and find the domains.
+
+    Args:
+        root: the dataset's folder.
+        config: the resolved configuration.
+        paired: whether each source image has its target.
+        generators: how many are trained.
+
+    Raises:
+        ValueError: unusable settings, an unknown layout, or an empty domain.
+    """
+    planned = networks.plan(config.generator.name, _settings(config))
+    if planned.spec.conditions:
+        raise ValueError(f"network {config.generator.name!r} takes a {planned.spec.conditions[0]} map: choose another generator.name")
+    multiple = planned.spec.multiple
+    if config.data.crop < multiple or config.data.crop % multiple:
+        raise ValueError(f"data.crop must be a multiple of {multiple} for this generator, not {config.data.crop}")
+    low, high = config.data.sides
+    if high and low < config.data.crop:
+        raise ValueError(f"data.sides must not be below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
+    runtime = choose_runtime(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
+    check_memory(
+        runtime, network=planned, networks_trained=generators,
+        batch_size=config.loop.batch_size // processes.current().world_size, crop=config.data.crop, channels=config.data.channels,
+        side=high,
+    )  # fmt: skip
+    seed_everything(config.seed)
+    include = (config.data.source, config.data.target)
+    return runtime, domains.find(
+        root, paired=paired, fraction=config.data.test_fraction, seed=config.seed, include=include
+    )
+
+
+def _settings(config: TranslationConfig) -> dict[str, Any]:
+    """The generator's settings, as `networks.build` takes them."""
+    return networks.settings_of(config.generator, channels=config.data.channels)
+
+
+def build_generator(config: TranslationConfig, direction: str | None = None) -> RestorationNetwork:
+    """Build a generator, with the weights that `start_from` names.
+
+    Args:
+        direction: which of the weights' networks, where they hold several.
+
+    Raises:
+        ValueError: weights that do not fit.
+    """
+    network = networks.build(config.generator.name, **_settings(config))
+    if config.start_from:
+        try:
+            tensors, recipe = weights.load(weights.find(config.start_from).path)
+            tensors = weights.select_network(tensors, recipe, direction)
+            check_same(config.generator, networks.config_of(recipe["network"], recipe["settings"]), "generator")
+            transfer(tensors, network)
+        except ValueError as error:
+            raise ValueError(f"start_from={config.start_from}: {error}") from error
+    return network
+
+
+def crop_config(config: TranslationConfig, *, flip: bool = True) -> CropConfig:
+    """How crops are taken; none is flipped where `flip` is false."""
+    return CropConfig(config.data.crop, config.data.sides, config.data.flip and flip)
+
+
+def pictures(
+    files: tuple[list[Path], list[Path]], config: TranslationConfig, *, shared: bool = False
+) -> tuple[Pictures, Pictures]:
+    """The images of both domains; one object for both where each file holds a pair."""
+    source = Pictures(files[0], config.data.channels)
+    return source, source if shared else Pictures(files[1], config.data.channels)
+
+
+CropsOf = Callable[..., Dataset[dict[str, Tensor]]]
+"""`UnpairedCrops` or `PairedCrops`."""
+
+
+def probe_batch(crops: CropsOf, train: tuple[Pictures, Pictures], config: TranslationConfig) -> Mapping[str, Tensor]:
+    """Eight samples of the training images, for the training monitor."""
+    return _collated(crops(*train, crop_config(config, flip=False), seed=config.seed + 2, length=8), 8)
+
+
+def preview_batch(
+    crops: CropsOf, test: tuple[Pictures, Pictures], train: tuple[Pictures, Pictures], config: TranslationConfig
+) -> Mapping[str, Tensor]:
+    """Four samples of the held-out images, or of the training images where there are none or none can be read."""
+
+    def four(pictures: tuple[Pictures, Pictures]) -> Mapping[str, Tensor]:
+        return _collated(crops(*pictures, crop_config(config, flip=False), seed=config.seed + 1, length=4), 4)
+
+    if all(domain.files for domain in test):
+        try:
+            return four(test)
+        except ValueError:
+            pass  # each unreadable image was logged
+    return four(train)
+
+
+def _collated(samples: Dataset[dict[str, Tensor]], count: int) -> Mapping[str, Tensor]:
+    batch: dict[str, Tensor] = default_collate([samples[index] for index in range(count)])
+    return batch
+
+
+def stats(found: Domains, trainer: Trainer, runtime: Runtime) -> dict[str, Any]:
+    """What was found, for the log: images, parameters, device, precision."""
+    discriminators = [state.network for name, state in trainer.train_states().items() if "discriminator" in name]
+    return {
+        "source pictures": len(found.train[0]), "target pictures": len(found.train[1]),
+        "held-out pictures": len(found.test[0]) + len(found.test[1]),
+        "parameters": count_parameters(*trainer.networks().values()),
+        "discriminator parameters": count_parameters(*discriminators),
+        "device": str(runtime.device), "precision": runtime.precision,
+    }  # fmt: skip
+
+
+def recipe(config: TranslationConfig, trainer: Trainer) -> dict[str, Any]:
+    """The header of the weights."""
+    names = list(trainer.networks())
+    return {
+        "task": "translate", "network": config.generator.name, "settings": _settings(config),
+        "directions": names if len(names) > 1 else [], "training": as_dict(config),
+    }  # fmt: skip
