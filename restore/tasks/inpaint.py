@@ -111,7 +111,7 @@ class Inpaint(Step[None]):
     def unwritten(self) -> list[str]:
         """The masks that could not be saved: the first by name, and the number of the others."""
         more = len(self._unwritten) - 1
-        return [self._unwritten[0] + (f" (and {more} more masks)" if more else "")] if self._unwritten else []
+        return [min(self._unwritten) + (f" (and {more} more masks)" if more else "")] if self._unwritten else []
 
     def mask_from_file(self, image: Image, sidecars: Sidecars) -> np.ndarray:
         """The mask of an image: the page with the frame's number, or a single page for all frames.
