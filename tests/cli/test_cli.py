@@ -21,6 +21,7 @@ from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks import TASKS
 from restore.tasks.options import DenoiseOptions
 from restore.tasks.run_on import RunOn
+from restore.training.journal import Progress
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -155,9 +156,7 @@ def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatc
     def train(method: str, dataset: Path, **rest: Any) -> Any:
         passed.update(rest, method=method, dataset=dataset)
         rest["on_event"]("3 pictures")
-        rest["on_event"](
-            SimpleNamespace(step=5, steps=10, losses={"pixel": 0.25}, images_per_second=8.0, seconds_left=3.0)
-        )
+        rest["on_event"](Progress(step=5, steps=10, losses={"pixel": 0.25}, images_per_second=8.0, seconds_left=3.0))
         return SimpleNamespace(folder=Path("runs/x"))
 
     monkeypatch.setattr("restore.api.train", train)
