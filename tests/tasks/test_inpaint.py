@@ -215,7 +215,7 @@ def test_other_weights_called_scratches_are_not_used_as_the_detector(
     assert isinstance(detector_step, Inpaint) and detector_step.detector is not None
     assert detector_step.detector.path.parent == weights.shipped_folder()
     monkeypatch.setattr(weights, "shipped_folder", lambda: own)  # even there
-    with pytest.raises(ValueError, match="another name"):
+    with pytest.raises(ValueError, match="rename or remove"):
         step("inpaint", weights=filler, options={"scratches": True}, run_on=RunOn(fp32))
 
 
