@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +15,7 @@ from .json_lines import JsonLines, discard
 from .text import printable
 
 if TYPE_CHECKING:
-    from restore.metrics.report import PictureScores, Problem
+    from restore.metrics.report import Comparison, PictureScores, Problem
 
 
 def evaluate(
@@ -31,7 +32,6 @@ def evaluate(
 
     restore evaluate clean/ reference/ --report report.html
     """
-    from restore.metrics import METRICS
     from restore.metrics import report as comparing
 
     lines = JsonLines()
@@ -41,28 +41,11 @@ def evaluate(
         except KeyboardInterrupt:
             say("restore: interrupted")
             leave_interrupted(stopped_by)
-    unwritten = []
+    unwritten: list[str] = []
     if json:
-        summary = {
-            "compared": len(comparison.pictures), "identical": comparison.identical, "mean": _plain(comparison.means()),
-            "left_out": comparison.left_out,
-        }  # fmt: skip
-        lines.write({"summary": summary})
+        lines.write({"summary": _summary(comparison)})
     elif comparison.pictures:
-        texts = [
-            [picture.name, *(comparing.text(picture.scores.get(name), METRICS[name]) for name in comparison.metrics)]
-            for picture in comparison.pictures
-        ]
-        means = comparison.means()
-        mean = [
-            comparison.mean_of,
-            *(comparing.text(means.get(name), METRICS[name]) for name in comparison.metrics),
-        ]
-        try:
-            _table([["picture", *comparison.metrics], *texts, mean])
-        except OSError as error:
-            unwritten.append(f"cannot write the table to standard output: {(error.strerror or str(error)).lower()}")
-            discard(sys.stdout)
+        unwritten += _print_table(comparison)
     for name, why in comparison.left_out.items():
         say(f"{name} is left out: {why}")
     for problem in comparison.problems:
@@ -78,6 +61,31 @@ def evaluate(
         say(text)
     if comparison.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
+
+
+def _summary(comparison: Comparison) -> dict[str, Any]:
+    """The means as JSON-able values."""
+    return {
+        "compared": len(comparison.pictures), "identical": comparison.identical, "mean": _plain(comparison.means()),
+        "left_out": comparison.left_out,
+    }  # fmt: skip
+
+
+def _print_table(comparison: Comparison) -> list[str]:
+    """Print a line for each picture and the means; return what could not be written."""
+    from restore.metrics import METRICS
+    from restore.metrics import report as comparing
+
+    def cells(scores: Mapping[str, float]) -> list[str]:
+        return [comparing.text(scores.get(name), METRICS[name]) for name in comparison.metrics]
+
+    rows = [[picture.name, *cells(picture.scores)] for picture in comparison.pictures]
+    try:
+        _table([["picture", *comparison.metrics], *rows, [comparison.mean_of, *cells(comparison.means())]])
+    except OSError as error:
+        discard(sys.stdout)
+        return [f"cannot write the table to standard output: {(error.strerror or str(error)).lower()}"]
+    return []
 
 
 def _table(lines: list[list[str]]) -> None:
