@@ -44,9 +44,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _restore(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")] = False,
 ) -> None:
     pass
 

@@ -23,9 +23,7 @@ from .text import printable
 
 SOME_FAILED, INTERRUPTED = 1, 130
 
-Inputs = Annotated[
-    list[Path], typer.Argument(metavar="IN", help="Pictures, and folders of pictures.", show_default=False)
-]
+Inputs = Annotated[list[Path], typer.Argument(metavar="IN", help="Pictures, and folders of pictures.", show_default=False)]
 
 
 def _tile(text: str) -> str:
@@ -56,14 +54,10 @@ class Common:
         str | None,
         typer.Option(metavar="FORMAT", help="png, jpeg, tiff, webp, bmp or pgm; default: the input's format."),
     ] = None
-    salvage: Annotated[
-        bool, typer.Option("--salvage", help="Restore the available part of truncated pictures; else they fail.")
-    ] = False
+    salvage: Annotated[bool, typer.Option("--salvage", help="Restore the available part of truncated pictures; else they fail.")] = False
     preview: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE|auto", help="Also write a before | after | difference sheet (PNG); auto: beside DIR."
-        ),
+        typer.Option(metavar="FILE|auto", help="Also write a before | after | difference sheet (PNG); auto: beside DIR."),
     ] = None
     weights: Annotated[
         str | None,
@@ -76,9 +70,7 @@ class Common:
     ] = "auto"
     tile: Annotated[
         str,
-        typer.Option(
-            metavar="PIXELS", help="Side of a tile: auto fits the memory, 0 is the whole picture.", callback=_tile
-        ),
+        typer.Option(metavar="PIXELS", help="Side of a tile: auto fits the memory, 0 is the whole picture.", callback=_tile),
     ] = "auto"
     batch_size: Annotated[int | None, typer.Option(metavar="N", min=1, help="Tiles that run together.")] = None
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False
@@ -91,11 +83,7 @@ class Common:
 
 def with_common(command: Callable[..., None]) -> Callable[..., None]:
     """Add the shared options to the signature of `command(..., common: Common)`, where Typer reads them."""
-    own = [
-        parameter
-        for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
-        if name != "common"
-    ]
+    own = [parameter for name, parameter in inspect.signature(command, eval_str=True).parameters.items() if name != "common"]
     hints = get_type_hints(Common, include_extras=True)
     shared = [
         inspect.Parameter(

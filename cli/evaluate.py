@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder of restored pictures, or one picture.")],
-    reference: Annotated[
-        Path, typer.Argument(metavar="REFERENCE", help="Folder of reference pictures, or one picture.")
-    ],
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Folder of reference pictures, or one picture.")],
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as a web page.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False,
 ) -> None:

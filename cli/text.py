@@ -7,10 +7,7 @@ from typing import Any
 
 def printable(text: Any) -> str:
     """`text` on one line: line ends, control and direction characters and undecodable bytes escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in str(text)
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in str(text))
 
 
 def lines(text: Any) -> str:

@@ -18,11 +18,7 @@ MOST = (0, 256)
 
 def format_value(value: Any) -> str:
     """Format a value for a message: on one line and shortened."""
-    text = (
-        repr(str(value) if isinstance(value, str) else value)
-        if not isinstance(value, int) or abs(value) < 10**40
-        else "a huge number"
-    )
+    text = repr(str(value) if isinstance(value, str) else value) if not isinstance(value, int) or abs(value) < 10**40 else "a huge number"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -95,10 +95,7 @@ def test_codecs() -> None:
 
 
 def _rooms() -> list[ModuleType]:
-    names = [
-        ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
-        for path in sorted(ROOT.rglob("*.py"))
-    ]
+    names = [".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for path in sorted(ROOT.rglob("*.py"))]
     return [importlib.import_module(name) for name in names]
 
 

@@ -22,9 +22,7 @@ class RunInfo:
 
     def stats(self) -> dict[str, Any]:
         """The fields of the report; `redone` only where a tile was redone."""
-        return {"precision": self.precision, "tile": self.tile, "tiles": self.tiles} | (
-            {"redone": self.redone} if self.redone else {}
-        )
+        return {"precision": self.precision, "tile": self.tile, "tiles": self.tiles} | ({"redone": self.redone} if self.redone else {})
 
 
 def find_fault(base: np.ndarray, correction: np.ndarray) -> str | None:

@@ -78,9 +78,7 @@ class Inpainter:
         self.texture = texture and method == "network"
 
     @classmethod
-    def load(
-        cls, name: str | Path, *, feather: int = 0, texture: bool = True, **options: Unpack[RunOptions]
-    ) -> Self:
+    def load(cls, name: str | Path, *, feather: int = 0, texture: bool = True, **options: Unpack[RunOptions]) -> Self:
         """An inpainter with the weights called `name` (a name, a file or a run's folder).
 
         Raises:

@@ -40,9 +40,7 @@ def make_runner(network: RestorationNetwork, options: RunOptions) -> Normalizing
     """
     engine = TorchEngine(network, options.get("runtime") or runtime.choose())
     return NormalizingRunner(
-        TiledRunner(
-            engine, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1), ensemble=options.get("ensemble", 1)
-        )
+        TiledRunner(engine, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1), ensemble=options.get("ensemble", 1))
     )
 
 

@@ -130,7 +130,5 @@ class TiledRunner:
             log.warning("%s", info.redone[-1])
             used, corrections = precision, self.engine.run(tiles, maps, precision, self.transforms, common)
         if not all(np.isfinite(correction).all() for correction in corrections):
-            raise ValueError(
-                "the network's result is not finite even in fp32: the weights or the picture's values are unusable"
-            )
+            raise ValueError("the network's result is not finite even in fp32: the weights or the picture's values are unusable")
         return corrections

@@ -78,9 +78,7 @@ def batches(tiles: Iterator[Tile], size: int) -> Iterator[list[Tile]]:
     """Group consecutive tiles of equal shape, up to `size` at a time."""
     batch: list[Tile] = []
     for tile in tiles:
-        if batch and (
-            len(batch) >= size or any(a.weight.shape != b.weight.shape for a, b in zip(tile, batch[0], strict=True))
-        ):
+        if batch and (len(batch) >= size or any(a.weight.shape != b.weight.shape for a, b in zip(tile, batch[0], strict=True))):
             yield batch
             batch = []
         batch.append(tile)

@@ -22,9 +22,7 @@ def lpips(result: np.ndarray, reference: np.ndarray) -> float:
     if result.shape != reference.shape:
         raise ValueError(f"the pictures differ in shape: {result.shape} against {reference.shape}")
     if min(result.shape[:2]) < SMALLEST:
-        raise ValueError(
-            f"LPIPS needs at least {SMALLEST} x {SMALLEST} pixels, not {result.shape[0]} x {result.shape[1]}"
-        )
+        raise ValueError(f"LPIPS needs at least {SMALLEST} x {SMALLEST} pixels, not {result.shape[0]} x {result.shape[1]}")
     with torch.inference_mode():
         return float(backbones.lpips()(_tensor(result), _tensor(reference)))
 

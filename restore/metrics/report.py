@@ -259,8 +259,7 @@ def _page(comparison: Comparison, title: str, metrics: Mapping[str, Metric]) -> 
     means = comparison.means()
     head = _cells("th", ["picture", *(f"{name} ({metrics[name].better} is better)" for name in names)])
     body = "".join(
-        _cells("td", [picture.name, *(text(picture.scores.get(name), metrics[name]) for name in names)])
-        for picture in comparison.pictures
+        _cells("td", [picture.name, *(text(picture.scores.get(name), metrics[name]) for name in names)]) for picture in comparison.pictures
     )
     mean = _cells("th", [comparison.mean_of, *(text(means.get(name), metrics[name]) for name in names)])
     problems = "".join(_cells("td", [problem.name, problem.reason]) for problem in comparison.problems)

@@ -16,7 +16,6 @@ PRIVATE = ".restore"
 """The folder under `out` with a run's private files."""
 
 
-
 @dataclass(frozen=True)
 class Job:
     """One picture to restore: read `source`, write `target`. A non-empty `error` says why it must fail."""

@@ -1,13 +1,13 @@
 """Pipelines as users write them: a TOML file with a `[[step]]` table for each step. Reading one imports no torch.
 
-    [[step]]
-    task = "denoise"
-    strength = 0.8
+[[step]]
+task = "denoise"
+strength = 0.8
 
-    [[step]]
-    task = "upscale"
-    scale = 2
-    weights = "photo"
+[[step]]
+task = "upscale"
+scale = 2
+weights = "photo"
 """
 
 from __future__ import annotations

@@ -112,9 +112,7 @@ def to_toml(config: Any) -> str:
 
 def unused_groups(config: Any) -> dict[str, str]:
     """The groups that have no effect -> the dotted key of the setting that is 0 (see `only_if`)."""
-    conditions = {
-        entry.name: entry.metadata["only_if"] for entry in dataclasses.fields(config) if "only_if" in entry.metadata
-    }
+    conditions = {entry.name: entry.metadata["only_if"] for entry in dataclasses.fields(config) if "only_if" in entry.metadata}
     return {name: key for name, key in conditions.items() if not _value_at(config, key)}
 
 
@@ -156,9 +154,7 @@ def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> A
         if key not in metadata:
             valid = keys(kind, prefix)
             near = difflib.get_close_matches((prefix + key)[:100], valid, 1, 0) or valid[:1]
-            raise ValueError(
-                f"unknown setting {format_value(prefix + key)}: did you mean {near[0]!r}? There are: {', '.join(valid)}"
-            )
+            raise ValueError(f"unknown setting {format_value(prefix + key)}: did you mean {near[0]!r}? There are: {', '.join(valid)}")
     arguments: dict[str, Any] = {}
     for key, value in values.items():
         name, hint = prefix + key, hints[key]

@@ -36,9 +36,7 @@ def _check_kinds(key: str, name: str, variants: Mapping[str, type], values: Mapp
     for setting in values:
         owners = [other for other, kind in variants.items() if setting in _names(kind)]
         if setting not in own and owners:
-            raise ValueError(
-                f"'{key}.{setting}' is a setting of {', '.join(owners)}, and '{key}.name' is {name}: set that too"
-            )
+            raise ValueError(f"'{key}.{setting}' is a setting of {', '.join(owners)}, and '{key}.name' is {name}: set that too")
 
 
 def _names(kind: type) -> set[str]:
@@ -47,9 +45,5 @@ def _names(kind: type) -> set[str]:
 
 def _changed(group: Any, kind: type) -> dict[str, Any]:
     """What a group's default changes of its own kind's defaults, as far as `kind` has it."""
-    values = {
-        entry.name: vars(group)[entry.name]
-        for entry in dataclasses.fields(group)
-        if vars(group)[entry.name] != entry.default
-    }
+    values = {entry.name: vars(group)[entry.name] for entry in dataclasses.fields(group) if vars(group)[entry.name] != entry.default}
     return {name: value for name, value in values.items() if name in _names(kind) - {"name"}}

@@ -219,13 +219,9 @@ def test_doctor_says_what_will_be_used(restore: Run) -> None:
 
 
 def test_version_and_help_need_no_torch() -> None:
-    code = (
-        "import sys; from restore_cli import main\ntry: main([sys.argv[1]])\nfinally: assert 'torch' not in sys.modules"
-    )
+    code = "import sys; from restore_cli import main\ntry: main([sys.argv[1]])\nfinally: assert 'torch' not in sys.modules"
     for option, word in (("--version", "restore 0"), ("--help", "denoise")):
-        done = subprocess.run(
-            [sys.executable, "-c", code, option], capture_output=True, text=True, timeout=300, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", code, option], capture_output=True, text=True, timeout=300, check=True)
         assert word in done.stdout
 
 

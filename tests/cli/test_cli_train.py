@@ -50,9 +50,7 @@ def _started(folder: Path, *more: str) -> subprocess.Popen[str]:
     [((signal.SIGTERM,), 143, 2), ((signal.SIGINT,) * 3, 130, 0), pytest.param((signal.SIGHUP,), 129, 0, marks=pytest.mark.slow)],
     ids=["SIGTERM-workers", "three-SIGINT", "SIGHUP"],
 )
-def test_stopped_by_a_signal_it_loses_nothing(
-    photos: Photos, own_weights: Path, signals: tuple[int, ...], code: int, workers: int
-) -> None:
+def test_stopped_by_a_signal_it_loses_nothing(photos: Photos, own_weights: Path, signals: tuple[int, ...], code: int, workers: int) -> None:
     assert own_weights.is_dir()
     folder = photos(Path("photos"))
     process = _started(folder, f"--set=loop.workers={workers}")

@@ -50,11 +50,7 @@ def wrong(report: Report, root: Path, good: int) -> list[str]:
         for name, record in rows.items()
         if "good" in name and record.status != "done"
     ]
-    found += [
-        f"{name} failed without a reason"
-        for name, record in rows.items()
-        if record.status == "failed" and not record.error.strip()
-    ]
+    found += [f"{name} failed without a reason" for name, record in rows.items() if record.status == "failed" and not record.error.strip()]
     if sum("good" in name for name in rows) != good:
         found.append("a good picture has no record")
     files = sum(1 for _ in root.iterdir())

@@ -14,9 +14,7 @@ from restore.inference.memory import FAR, LARGE
 from restore.runtime import Runtime
 
 
-@pytest.mark.parametrize(
-    ("free", "expected"), [(0, 64), (2 * 100 * 64**2, 64), (2 * 100 * 300**2, 256), (10**12, 1024)]
-)
+@pytest.mark.parametrize(("free", "expected"), [(0, 64), (2 * 100 * 64**2, 64), (2 * 100 * 300**2, 256), (10**12, 1024)])
 def test_the_largest_tile_fits_half_the_memory(free: int, expected: int) -> None:
     assert memory.largest(free, 100, most=1024) == expected
 
@@ -32,7 +30,10 @@ def test_tiles_are_at_least_as_large_as_a_large_receptive_field(fp32: Runtime, r
 @pytest.mark.parametrize(
     ("values", "precision", "width", "expected"),
     [
-        (LARGE, "bf16", 64, 1024), (LARGE, "fp32", 64, 768), (LARGE + 1, "fp32", 32, 480), (LARGE + 1, "bf16", 64, 480),
+        (LARGE, "bf16", 64, 1024),
+        (LARGE, "fp32", 64, 768),
+        (LARGE + 1, "fp32", 32, 480),
+        (LARGE + 1, "bf16", 64, 480),
         (LARGE + 1, "bf16", 8, 768),
     ],
 )

@@ -53,7 +53,5 @@ def test_an_odd_ensemble_is_refused() -> None:
 def test_batched_tiles_equal_single_tiles(size: int) -> None:
     picture = np.random.default_rng(1).random((150, 170, 3), dtype=np.float32)
     fp32 = runtime.choose("cpu", "fp32")
-    alone, together = (
-        Denoiser(Sideways(), runtime=fp32, tile=64, batch_size=count).denoise(picture)[0] for count in (1, size)
-    )
+    alone, together = (Denoiser(Sideways(), runtime=fp32, tile=64, batch_size=count).denoise(picture)[0] for count in (1, size))
     np.testing.assert_array_equal(alone, together)

@@ -40,9 +40,7 @@ def _save(path: Path, picture: np.ndarray) -> Path:
 def folders(tmp_path: Path, smooth: Smooth) -> tuple[Path, Path]:
     """Results and references: two pairs, one of them of another format, and one identical."""
     results, reference = tmp_path / "results", tmp_path / "reference"
-    for index, (mine, theirs) in enumerate(
-        [("a.png", "a.png"), ("deep/b.bmp", "deep/b.png"), ("same.png", "same.png")]
-    ):
+    for index, (mine, theirs) in enumerate([("a.png", "a.png"), ("deep/b.bmp", "deep/b.png"), ("same.png", "same.png")]):
         picture = smooth(24, 30, 3 if index else 1, seed=index)
         _save(reference / theirs, picture)
         _save(results / mine, picture + (0.1 if index < 2 else 0))
@@ -193,9 +191,7 @@ def test_metrics_without_their_weights_are_left_out(folders: tuple[Path, Path]) 
     assert "lpips" in comparison.left_out
 
 
-def test_the_page_shows_rows_means_problems_and_protocol(
-    folders: tuple[Path, Path], tmp_path: Path, smooth: Smooth
-) -> None:
+def test_the_page_shows_rows_means_problems_and_protocol(folders: tuple[Path, Path], tmp_path: Path, smooth: Smooth) -> None:
     results, reference = folders
     _save(results / "<b>&.png", smooth(8, 8))
     page = tmp_path / "new" / "report.html"
@@ -227,9 +223,7 @@ def _call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, 
     return int(stop.value.code or 0), *capsys.readouterr()
 
 
-def test_the_command_prints_a_table(
-    capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], tmp_path: Path) -> None:
     code, out, err = _call(capsys, *folders, "--report", tmp_path / "report.html")
     lines = out.splitlines()
     assert code == 0
@@ -242,9 +236,7 @@ def test_the_command_prints_a_table(
     assert (tmp_path / "report.html").is_file()
 
 
-def test_the_command_speaks_json(
-    capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], smooth: Smooth
-) -> None:
+def test_the_command_speaks_json(capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], smooth: Smooth) -> None:
     _save(folders[0] / "extra.png", smooth(8, 8))
     code, out, err = _call(capsys, *folders, "--json")
     lines = {line.get("picture", "summary"): line for line in map(json.loads, out.splitlines())}

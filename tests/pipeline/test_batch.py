@@ -122,9 +122,7 @@ def test_out_beside_a_named_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [BatchOptions(format="exe"), BatchOptions(report=Path("in/a.png"))])
-def test_senseless_options_stop_before_anything_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: BatchOptions
-) -> None:
+def test_senseless_options_stop_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: BatchOptions) -> None:
     monkeypatch.chdir(tmp_path)
     picture(Path("in/a.png"))
     with pytest.raises(ValueError, match=r"unknown format|one of the pictures"):

@@ -23,9 +23,7 @@ def _claims(path: Path, width: int, height: int) -> None:
     """A PNG whose header claims a size it does not have."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunk = b"IHDR" + header
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + b"\0" * 20
-    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + b"\0" * 20)
 
 
 def bad_tree(root: Path, good: int) -> tuple[set[str], set[str]]:
@@ -40,9 +38,7 @@ def bad_tree(root: Path, good: int) -> tuple[set[str], set[str]]:
     for index, name in enumerate(sorted(strange - {"case/name-2.PNG"})):  # what the result of case/name.PNG is called
         picture(root / name, 1000 + index)
     whole = picture(root / "whole.png", 5, (60, 60)).read_bytes()
-    bad: dict[str, Any] = {
-        f"cut/{share}.png": whole[: len(whole) * share // 100] for share in (1, 10, 30, 50, 70, 90, 97)
-    }
+    bad: dict[str, Any] = {f"cut/{share}.png": whole[: len(whole) * share // 100] for share in (1, 10, 30, 50, 70, 90, 97)}
     bad |= {f"empty{index}.{suffix}": b"" for index, suffix in enumerate(("png", "jpg", "tif", "dcm", "webp"))}
     bad |= {f"text.{suffix}": b"this is a letter\n" for suffix in ("png", "jpg", "bmp", "pgm")}
     for name, content in bad.items():
@@ -92,9 +88,7 @@ def test_a_tree_of_five_hundred(tmp_path: Path) -> None:
     _checked(tmp_path / "in", tmp_path / "out", 467)
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("the network is unwell"), MemoryError(), RuntimeError("CUDA error"), KeyError("x")], ids=repr
-)
+@pytest.mark.parametrize("error", [ValueError("the network is unwell"), MemoryError(), RuntimeError("CUDA error"), KeyError("x")], ids=repr)
 def test_a_network_that_fails_fails_one_picture(tmp_path: Path, error: Exception) -> None:
     folder(tmp_path / "in", 3)
     report = run(Failing("001", error), [tmp_path / "in"], tmp_path / "out")

@@ -55,9 +55,7 @@ TASKS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize(("task", "options"), TASKS)
-def test_no_colour_exceeds_its_alpha(
-    networks: dict[str, Path], tmp_path: Path, dtype: type, task: str, options: dict[str, Any]
-) -> None:
+def test_no_colour_exceeds_its_alpha(networks: dict[str, Path], tmp_path: Path, dtype: type, task: str, options: dict[str, Any]) -> None:
     source = tmp_path / "in" / "a.tif"
     source.parent.mkdir()
     before = stored(dtype)

@@ -95,9 +95,7 @@ def test_correlated_noise_gives_a_warning_unless_it_is_weak(make: Callable[..., 
     assert not _warnings(make(noise_level=20), clean + noise * np.float32(0.1))
 
 
-def test_chosen_weights_are_used_for_everything(
-    make: Callable[..., Denoise], three: Path, smooth: Smooth, fp32: Runtime
-) -> None:
+def test_chosen_weights_are_used_for_everything(make: Callable[..., Denoise], three: Path, smooth: Smooth, fp32: Runtime) -> None:
     path = three / f"{COLOUR}.safetensors"
     for given in (COLOUR, str(path), path):
         restored, facts = _restore(make(given, noise_level=25.0), smooth(24, 24), True)
@@ -139,9 +137,7 @@ def test_invalid_options_are_refused(make: Callable[..., Denoise], options: dict
         make(**options)
 
 
-def test_weights_of_another_task_are_refused(
-    make: Callable[..., Denoise], own_weights: Path, weights_file: Callable[..., Path]
-) -> None:
+def test_weights_of_another_task_are_refused(make: Callable[..., Denoise], own_weights: Path, weights_file: Callable[..., Path]) -> None:
     weights_file(own_weights / "large.safetensors", task="upscale")
     with pytest.raises(ValueError, match=r"large.*upscale"):
         make("large")

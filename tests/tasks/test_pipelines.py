@@ -113,9 +113,7 @@ def test_a_step_can_be_pickled(little: Path, fp32: Runtime, smooth: Smooth) -> N
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_serial_and_threaded_runs_are_equal(
-    task: str, little: Path, weights_file: Callable[..., Path], smooth: Smooth
-) -> None:
+def test_serial_and_threaded_runs_are_equal(task: str, little: Path, weights_file: Callable[..., Path], smooth: Smooth) -> None:
     (little / "in").mkdir()
     for number in range(3):
         tifffile.imwrite(
@@ -128,9 +126,7 @@ def test_serial_and_threaded_runs_are_equal(
     written = []
     for executor in ("serial", "threaded"):
         batch = BatchOptions(executor=executor)
-        report = restore.run(
-            task, "in", executor, weights=name, options=options, device="cpu", precision="fp32", batch=batch
-        )
+        report = restore.run(task, "in", executor, weights=name, options=options, device="cpu", precision="fp32", batch=batch)
         assert report.done == 3, [record.error for record in report.records]
         written.append({path.name: path.read_bytes() for path in sorted(Path(executor).glob("*.tif"))})
     assert written[0] == written[1]
@@ -172,8 +168,7 @@ def test_the_command(little: Path, smooth: Smooth) -> None:
 def test_a_wrong_file_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
     (tmp_path / "steps.toml").write_text('[[step]]\ntask = "denois"')
     program = (
-        "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))\n"
-        "import restore_cli; restore_cli.main(sys.argv[1:])"
+        "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))\nimport restore_cli; restore_cli.main(sys.argv[1:])"
     )
     command = [
         sys.executable,
