@@ -130,7 +130,7 @@ def xray_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, n
 
 def real_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, np.ndarray, NoiseLevel]]:
     """Suite real: the PolyU pairs; the level is unknown, NLM gets our estimate."""
-    from restore.inference.noise import estimate
+    from restore.inference.noise_estimation import estimate
 
     for path in sorted((root / "real_noise/polyu").glob("*_[Rr]eal.*"))[:limit]:
         noisy = picture(path, cv2.IMREAD_COLOR)
@@ -140,7 +140,7 @@ def real_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, n
 
 def clean_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, np.ndarray, NoiseLevel]]:
     """Suite clean: what blind denoising takes from clean pictures."""
-    from restore.inference.noise import estimate
+    from restore.inference.noise_estimation import estimate
 
     for path in sorted((root / "test/set14").glob("*"))[:limit]:
         clean = picture(path, cv2.IMREAD_COLOR)

@@ -104,13 +104,8 @@ def _tensors(_: Path) -> Arrays:
 
     import restore
 
-    batch = torch.from_numpy(
-        np.stack([smooth(64, 64, 3, seed).transpose(2, 0, 1) for seed in (1, 2)]).astype(np.float32)
-    )
-    return {
-        name: restore.load(name, device="cpu", precision="fp32")(batch).numpy()
-        for name in ("denoise-color", "upscale-x2")
-    }
+    batch = torch.from_numpy(np.stack([smooth(64, 64, 3, seed).transpose(2, 0, 1) for seed in (1, 2)]).astype(np.float32))
+    return {name: restore.load(name, device="cpu", precision="fp32")(batch).numpy() for name in ("denoise-color", "upscale-x2")}
 
 
 def _tiles(precision: str) -> Call:
@@ -155,9 +150,7 @@ def _train(folder: Path) -> Arrays:
     """`restore.train`; the run's folder is compared too."""
     import restore
 
-    run = restore.train(
-        "denoise", folder / "train", overrides={**TINY, "network.widths": "8,8", "network.blocks": "1,1"}, out="run"
-    )
+    run = restore.train("denoise", folder / "train", overrides={**TINY, "network.widths": "8,8", "network.blocks": "1,1"}, out="run")
     return {"steps": np.array(run.steps), "used": restore.load("run", device="cpu", precision="fp32")(KINDS["gray8"])}
 
 

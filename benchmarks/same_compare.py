@@ -25,11 +25,7 @@ IGNORED: Mapping[str, str] = {
 def files(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
     """The files that match, by relative path; nothing hidden, for that is the suite's own bookkeeping."""
     found = {path.relative_to(folder): path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    return {
-        name.as_posix(): path
-        for name, path in sorted(found.items())
-        if not any(part.startswith(".") for part in name.parts)
-    }
+    return {name.as_posix(): path for name, path in sorted(found.items()) if not any(part.startswith(".") for part in name.parts)}
 
 
 def differences(old: Path, new: Path) -> str:
@@ -69,11 +65,7 @@ def _tensors(old: Path, new: Path) -> str:
     if first.keys() != second.keys():
         return f"tensors of other names: {', '.join(sorted(first.keys() ^ second.keys())[:6])}"
     found = {name: said for name in first if (said := _said(first[name], second[name]))}
-    return (
-        f"{len(found)} of {len(first)} tensors differ; {next(iter(found))}: {next(iter(found.values()))}"
-        if found
-        else ""
-    )
+    return f"{len(found)} of {len(first)} tensors differ; {next(iter(found))}: {next(iter(found.values()))}" if found else ""
 
 
 def _checkpoints(old: Path, new: Path) -> str:

@@ -106,9 +106,7 @@ def _others(folder: Path) -> None:
     Image.fromarray(colour).save(folder / "rgb8.bmp", dpi=(96, 96))
     size = f"# a comment\n{WIDTH} {HEIGHT}\n".encode()
     (folder / "bits.pbm").write_bytes(b"P4\n" + size + np.packbits(gray > 127, axis=1).tobytes())
-    (folder / "text.pgm").write_bytes(
-        b"P2\n" + size + b"255\n" + b" ".join(b"%d" % value for value in gray.ravel().tolist())
-    )
+    (folder / "text.pgm").write_bytes(b"P2\n" + size + b"255\n" + b" ".join(b"%d" % value for value in gray.ravel().tolist()))
     (folder / "gray8.pgm").write_bytes(b"P5\n" + size + b"255\n" + gray.tobytes())
     (folder / "gray12.pgm").write_bytes(b"P5\n" + size + b"4095\n" + integers(1, 43, 12).astype(">u2").tobytes())
     (folder / "rgb8.ppm").write_bytes(b"P6\n" + size + b"255\n" + colour.tobytes())
@@ -193,9 +191,7 @@ def _real(folder: Path, data: Path) -> None:
     shutil.copytree(data / "xray" / "dicom", folder / "xray-dicom")
     for path in sorted((data / "xray" / "low-dose").glob("*.png")):
         pixels = imagecodecs.png_decode(path.read_bytes())
-        (folder / "xray" / path.name).write_bytes(
-            imagecodecs.png_encode(np.ascontiguousarray(pixels[200:360, 200:360]))
-        )
+        (folder / "xray" / path.name).write_bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels[200:360, 200:360])))
     chest = next(iter(sorted((data / "xray" / "chest").glob("*.jpeg"))))
     with Image.open(chest) as opened:
         opened.crop((300, 300, 460, 428)).save(folder / "xray" / "chest.jpg", quality=95)

@@ -76,8 +76,7 @@ def main() -> None:
     with _work_folder(options.keep) as work, _checkout(options.commit, work / "checkout") as checkout:
         same_inputs.make(work / "inputs", HERE.parent / "data")
         trees = [
-            Tree(shim(root, work / f"shim-{name}"), work / name, name == "old")
-            for name, root in (("old", checkout), ("new", HERE.parent))
+            Tree(shim(root, work / f"shim-{name}"), work / name, name == "old") for name, root in (("old", checkout), ("new", HERE.parent))
         ]
         ends = [_ends(tree, cases, work / "inputs") for tree in trees]
         sys.exit(_judged(cases, trees, ends))
@@ -122,9 +121,7 @@ def shim(root: Path, folder: Path) -> Path:
         for path in source.iterdir():
             if path.name != "__pycache__":
                 (place / path.name).symlink_to(path)
-    (folder / "shim.json").write_text(
-        json.dumps({"packages": list(places), "command": project["project"]["scripts"]["restore"]})
-    )
+    (folder / "shim.json").write_text(json.dumps({"packages": list(places), "command": project["project"]["scripts"]["restore"]}))
     return folder
 
 
@@ -220,9 +217,7 @@ def _last_error(tree: Tree, case: Case) -> str:
 def _compared(case: Case, old: Tree, new: Tree) -> dict[str, str]:
     """What differs, by file."""
     first, second = (files(tree.of(case), case.compared) for tree in (old, new))
-    found = dict.fromkeys(first.keys() - second.keys(), "is missing") | dict.fromkeys(
-        second.keys() - first.keys(), "is new"
-    )
+    found = dict.fromkeys(first.keys() - second.keys(), "is missing") | dict.fromkeys(second.keys() - first.keys(), "is new")
     for name in sorted(first.keys() & second.keys()):
         if said := differences(first[name], second[name]):
             found[name] = said

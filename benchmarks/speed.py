@@ -35,9 +35,7 @@ def network(names: Sequence[str], side: int, repetitions: int) -> None:
                 command = [sys.executable, __file__, how, name, "--side", str(side)]
                 found.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
         ours, plain = (statistics.median(seconds[how]) for how in ("restore", "plain"))
-        print(
-            f"{name}, {side} x {side}: {1 / ours:.3f} images/s, plain float32 NCHW {1 / plain:.3f} images/s, ratio {plain / ours:.2f}"
-        )
+        print(f"{name}, {side} x {side}: {1 / ours:.3f} images/s, plain float32 NCHW {1 / plain:.3f} images/s, ratio {plain / ours:.2f}")
 
 
 def one(how: str, name: str, side: int) -> None:

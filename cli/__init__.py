@@ -1,4 +1,4 @@
-"""What the user types. Only this package turns errors into exit codes; torch is imported inside commands alone."""
+"""The command line. Only this package converts errors to exit codes. torch is imported only inside commands."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .common import INTERRUPTED, say
 from .json_lines import open_standard_streams
 
 _EXIT_CODES = (
-    "Exit codes: 0 all done; 1 some pictures failed, or a report or preview could not be written, all the rest is done; 2 usage; "
+    "Exit codes: 0 all done; 1 some pictures failed, or a report or preview could not be written; 2 usage error; "
     "130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
 )
 app = typer.Typer(
     name="restore",
     epilog=_EXIT_CODES,
-    help="Repairs and re-imagines folders of pictures, X-rays first, without losing a bit of what is not to be repaired.",
+    help="Restore folders of pictures, X-rays first: denoise, upscale, inpaint, translate. Everything else in a file is kept.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: importing rich doubles the time that `--help` takes
     pretty_exceptions_enable=False,
@@ -34,8 +34,8 @@ app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.doctor)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(value: bool) -> None:
+    if value:
         from importlib.metadata import version
 
         typer.echo(f"restore {version('restore-suite')}")
@@ -44,15 +44,13 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _restore(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")] = False,
 ) -> None:
     pass
 
 
 class _OwnWarnings(logging.Handler):
-    """What this suite itself warns of beside a picture (a training that collapses) goes to standard error as plain lines."""
+    """Prints the suite's own warnings that belong to no picture, such as a mode collapse, to standard error as plain lines."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -62,12 +60,12 @@ class _OwnWarnings(logging.Handler):
 
 
 def _silence_libraries() -> None:
-    """Keep off standard error what libraries warn of and log: what a picture's owner should know is a warning of its report."""
+    """Hide the warnings and log messages of libraries. Warnings about a picture are in its record."""
     if not sys.warnoptions:
         warnings_module.simplefilter("ignore")
     root, own = logging.getLogger(), logging.getLogger("restore")
     if not root.handlers:
-        root.addHandler(logging.NullHandler())  # else Python prints what no handler takes
+        root.addHandler(logging.NullHandler())  # without any handler Python prints warnings
     if not any(isinstance(handler, _OwnWarnings) for handler in own.handlers):
         own.addHandler(_OwnWarnings())
 
@@ -79,9 +77,9 @@ def _text(error: ValueError | OSError) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; ends the process with the exit code (see `_EXIT_CODES`).
+    """Run the command line and end the process with the exit code (see `_EXIT_CODES`).
 
-    RESTORE_DEBUG=1 in the environment shows where an error came from, and what libraries warn of.
+    RESTORE_DEBUG=1 in the environment shows tracebacks and the warnings of libraries.
     """
     open_standard_streams()
     if not os.environ.get("RESTORE_DEBUG"):

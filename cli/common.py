@@ -1,4 +1,4 @@
-"""The options that every picture command shares, and the one way from them to a batch run and an exit code."""
+"""The options that all picture commands share, and the function that runs a batch with them and exits with its code."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ from .text import printable
 
 SOME_FAILED, INTERRUPTED = 1, 130
 
-Inputs = Annotated[
-    list[Path], typer.Argument(metavar="IN", help="Pictures, and folders of pictures.", show_default=False)
-]
+Inputs = Annotated[list[Path], typer.Argument(metavar="IN", help="Pictures, and folders of pictures.", show_default=False)]
 
 
 def _tile(text: str) -> str:
@@ -50,24 +48,20 @@ check_precision = _choice("auto", "fp32", "bf16", "fp16")
 class Common:
     """The shared options, in the order of `--help`."""
 
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; mirrors the input tree.")]
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo what is done; replace files of others.")] = False
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; keeps the input tree.")]
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Restore again; replace unmanaged files.")] = False
     format: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help="Write png, jpeg, tiff, webp, bmp or pgm; else each as it came."),
+        typer.Option(metavar="FORMAT", help="png, jpeg, tiff, webp, bmp or pgm; default: the input's format."),
     ] = None
-    salvage: Annotated[
-        bool, typer.Option("--salvage", help="Restore what is there of broken-off pictures; else they fail.")
-    ] = False
+    salvage: Annotated[bool, typer.Option("--salvage", help="Restore the available part of truncated pictures; else they fail.")] = False
     preview: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE|auto", help="Also write a before | after | difference sheet (PNG); auto: beside DIR."
-        ),
+        typer.Option(metavar="FILE|auto", help="Also write a before | after | difference sheet (PNG); auto: beside DIR."),
     ] = None
     weights: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="Weights to use; else chosen by each picture's content."),
+        typer.Option(metavar="NAME|FILE", help="Weights to use; default: chosen by each picture's content."),
     ] = None
     device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     precision: Annotated[
@@ -76,26 +70,20 @@ class Common:
     ] = "auto"
     tile: Annotated[
         str,
-        typer.Option(
-            metavar="PIXELS", help="Side of a tile: auto fits the memory, 0 is the whole picture.", callback=_tile
-        ),
+        typer.Option(metavar="PIXELS", help="Side of a tile: auto fits the memory, 0 is the whole picture.", callback=_tile),
     ] = "auto"
-    batch_size: Annotated[int | None, typer.Option(metavar="N", min=1, help="Tiles that go through together.")] = None
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what failed.")] = False
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a picture on standard output.")] = False
+    batch_size: Annotated[int | None, typer.Option(metavar="N", min=1, help="Tiles that run together.")] = None
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The same, and it stays: a JSON Lines file."),
+        typer.Option(metavar="FILE", help="Write the JSON objects to a JSON Lines file."),
     ] = None
 
 
 def with_common(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `command(..., common: Common)` the shared options, so that Typer sees them beside its own."""
-    own = [
-        parameter
-        for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
-        if name != "common"
-    ]
+    """Add the shared options to the signature of `command(..., common: Common)`, where Typer reads them."""
+    own = [parameter for name, parameter in inspect.signature(command, eval_str=True).parameters.items() if name != "common"]
     hints = get_type_hints(Common, include_extras=True)
     shared = [
         inspect.Parameter(
@@ -119,7 +107,7 @@ def with_common(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def restore_pictures(task: str | Path, inputs: Sequence[Path], options: Options | None, common: Common) -> NoReturn:
-    """Run a task, or the pipeline of a file, over `inputs`, show how it goes, and leave with the exit code."""
+    """Run a task or a pipeline file on `inputs`, show the progress, and exit with the exit code."""
     from .display import Display
 
     display = Display(quiet=common.quiet, json_lines=common.json)
@@ -139,7 +127,7 @@ def restore_pictures(task: str | Path, inputs: Sequence[Path], options: Options 
 
 
 def _report_of(stop: KeyboardInterrupt) -> Any:
-    """What was done until the user stopped the run; None where it had not begun."""
+    """The report of an interrupted run; None if the run had not started."""
     from restore.pipeline.batch import Interrupted
 
     return stop.report if isinstance(stop, Interrupted) else None
@@ -147,7 +135,7 @@ def _report_of(stop: KeyboardInterrupt) -> Any:
 
 @contextmanager
 def _unless_quiet(quiet: bool) -> Iterator[None]:
-    """Let the suite's own warnings through to standard error, unless the user wants to read of failures alone."""
+    """Print the suite's own warnings to standard error, unless `quiet`."""
     own = logging.getLogger("restore")
     before = own.level
     if quiet:
@@ -163,7 +151,7 @@ def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, comm
     try:
         from restore.images import decoding
 
-        decoding.prepare()  # it gets ready while this process imports torch
+        decoding.prepare()  # the decoding process starts while this process imports torch
         from restore.api import run, run_pipeline
         from restore.pipeline.batch import BatchOptions
 
@@ -180,7 +168,7 @@ def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, comm
         }  # fmt: skip
         if isinstance(task, Path):
             if common.weights is not None:
-                raise ValueError(f"each step names its own weights: put them into {task}, and leave --weights out")
+                raise ValueError(f"--weights does not apply to a pipeline: write the weights of each step into {task}")
             return run_pipeline(task, inputs, common.out, **shared)
         return run(task, inputs, common.out, weights=common.weights, options=options, **shared)
     finally:
@@ -189,9 +177,9 @@ def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, comm
 
 @contextmanager
 def stoppable() -> Iterator[list[int]]:
-    """Let SIGTERM and a closed terminal (SIGHUP) stop a run as Ctrl-C does; the list tells by which signal it was stopped.
+    """Let SIGTERM and SIGHUP (a closed terminal) stop a run like Ctrl-C. The list holds the signals that were caught.
 
-    Under nohup, which has SIGHUP ignored, it stays ignored.
+    Under nohup, SIGHUP stays ignored.
     """
     caught: list[int] = []
 
@@ -210,12 +198,12 @@ def stoppable() -> Iterator[list[int]]:
 
 
 def leave_interrupted(stopped_by: Sequence[int]) -> NoReturn:
-    """End the process as shells expect it of one that a signal stopped: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP."""
+    """End the process with the exit code that shells expect after a signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
     leave(128 + stopped_by[-1] if stopped_by else INTERRUPTED)
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now: threads that still encode a picture nobody waits for must not hold it up."""
+    """End the process at once, without waiting for threads that still encode a picture."""
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -223,7 +211,7 @@ def leave(code: int) -> NoReturn:
 
 
 def say(text: str) -> None:
-    """One message to standard error, on one line. That nobody can read it, on a full disk, ends nothing."""
+    """Print one message to standard error, on one line. A write error, as on a full disk, is ignored."""
     try:
         print(printable(text), file=sys.stderr, flush=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""How a run looks: a bar on a terminal, a line a picture elsewhere, JSON lines for programs, and the sums at the end."""
+"""Displays a run: a progress bar on a terminal, else one line for each picture; JSON lines for programs; a summary at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STYLES = {"done": "green", "skipped": "dim", "failed": "red"}
 
 
 class Display:
-    """Takes a run's events. All but the JSON lines goes to standard error."""
+    """Displays a run's events. JSON lines go to standard output, everything else to standard error."""
 
     def __init__(self, *, quiet: bool = False, json_lines: bool = False) -> None:
         self.quiet, self.json_lines = quiet, json_lines
@@ -32,7 +32,7 @@ class Display:
         self._lines = JsonLines()
 
     def opening(self) -> None:
-        """The run is about to begin: torch and the weights take their seconds."""
+        """Show that the run is starting: importing torch and loading weights takes some seconds."""
         if self.console.is_terminal and not self.quiet:
             self._progress = Progress(
                 SpinnerColumn(),
@@ -56,13 +56,13 @@ class Display:
             self._record(event, event.record)
 
     def close(self) -> None:
-        """Take the bar away; more than once is no harm."""
+        """Remove the progress bar. It may be called more than once."""
         if self._progress:
             self._progress.stop()
             self._progress = None
 
     def finish(self, report: Report) -> None:
-        """The sums, and what failed once more where it has scrolled by."""
+        """Show the summary, the failures and the remarks."""
         self.close()
         if self.json_lines:
             self._lines.write({"summary": report.summary()})
@@ -110,7 +110,7 @@ class Display:
         self._show(Text(text, style or ""), soft_wrap=True)
 
     def _show(self, what: Text | Table, *, soft_wrap: bool = False) -> None:
-        """To standard error. That it lies on a full disk ends no run."""
+        """Print to standard error. A write error, as on a full disk, does not stop the run."""
         try:
             self.console.print(what, soft_wrap=soft_wrap)
         except OSError:
@@ -118,7 +118,7 @@ class Display:
 
 
 def line(event: Event, record: Record) -> str:
-    """One picture as one line."""
+    """The line of one picture."""
     head = f"{event.index:>{len(str(event.total))}}/{event.total}  {record.status:7}  {printable(record.input)}"
     if record.status == "failed":
         return f"{head}: {printable(record.error)}"
@@ -130,44 +130,44 @@ def line(event: Event, record: Record) -> str:
 
 
 def summary(report: Report) -> Table:
-    """How many were done, skipped and failed, how fast, and where the time went."""
+    """The summary: pictures done, skipped and failed, speed, and time by stage."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(justify="left")
     table.add_column(justify="right")
     table.add_column(justify="left")
 
-    def row(name: str, value: str, remark: str = "", style: str = "") -> None:
+    def add(name: str, value: str, remark: str = "", style: str = "") -> None:
         table.add_row(Text(name), Text(value, style), Text(remark))
 
-    row("done", str(report.done), f"{report.images_per_second:.3g} images per second" if report.done else "", "green")
-    row("skipped", str(report.skipped), "already done" if report.skipped else "")
-    row("failed", str(report.failed), style="red" if report.failed else "")
+    add("done", str(report.done), f"{report.images_per_second:.3g} images per second" if report.done else "", "green")
+    add("skipped", str(report.skipped), "already done" if report.skipped else "")
+    add("failed", str(report.failed), style="red" if report.failed else "")
     if report.interrupted:
-        row("not reached", str(report.unreached), "interrupted; run it again to go on", "yellow")
+        add("not reached", str(report.unreached), "interrupted; run it again to continue", "yellow")
     if report.warned:
         warned = sum(bool(entry.warnings) for entry in report.records)
-        row("warnings", str(report.warned), f"in {warned} picture{'' if warned == 1 else 's'}", "yellow")
+        add("warnings", str(report.warned), f"in {warned} picture{'' if warned == 1 else 's'}", "yellow")
     if report.ignored:
-        row("ignored", str(report.ignored), "no pictures")
+        add("ignored", str(report.ignored), "not pictures")
     if report.objects:
         count, _, what = report.objects_in_words.partition(" ")
-        row("ignored", count, what)
+        add("ignored", count, what)
     if not report.planned:
-        row("", "", "no picture was found")
+        add("", "", "no picture was found")
     if report.done:
         seconds = report.seconds
-        row("time", f"{report.wall:.1f} s", f"the network was busy {report.network_fraction:.0%} of it")
-        beside = f"decoding {seconds['decode']:.1f} s, encoding {seconds['encode']:.1f} s beside it"
-        row("network", f"{seconds['network']:.1f} s", beside)
+        add("time", f"{report.wall:.1f} s", f"the network was busy {report.network_fraction:.0%} of it")
+        parallel = f"decoding {seconds['decode']:.1f} s, encoding {seconds['encode']:.1f} s in parallel"
+        add("network", f"{seconds['network']:.1f} s", parallel)
         for name in ("weights", "precision"):
             used = Counter(str(entry.stats[name]) for entry in report.records if entry.stats.get(name) is not None)
             if used:
-                row(name, "", ", ".join(f"{value} ({count})" for value, count in sorted(used.items())))
+                add(name, "", ", ".join(f"{value} ({count})" for value, count in sorted(used.items())))
     return table
 
 
 def number(value: Any) -> str:
-    """A fact for a human: numbers to three digits, groups spelled out."""
+    """Format a value for people: numbers with three digits; dictionaries and lists in words."""
     if isinstance(value, bool | str) or value is None:
         return str(value)
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""`restore doctor`: what this machine offers and what restore will use."""
+"""`restore doctor`: checks the installation, the devices and the weights."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from .common import SOME_FAILED
 from .text import printable
 
 Finding = tuple[str, str, str]
-"""(state, what, detail), the state being "ok", "note" (works, could be better) or "bad" (restore will not work right)."""
+"""(state, what, detail). The state is "ok", "note" (works, but could be better) or "bad" (restore will not work correctly)."""
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "tifffile", "imagecodecs", "pydicom", "safetensors", "lpips")
 _MARKS = {"ok": "  ok ", "note": "note ", "bad": " bad "}
 
 
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a finding on standard output.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each finding.")] = False,
 ) -> None:
-    """Say what this machine offers and what restore will use by default. Exit code 1 where something is broken."""
+    """Show this machine's devices and software, and the defaults that restore uses. Exit code 1: something is broken."""
     bad = False
     for section in (_machine, _software, _devices, _choice, _dicom, _weights):
         for state, what, detail in _safely(section):
             bad = bad or state == "bad"
-            _tell(state, what, detail, json)
+            _print_finding(state, what, detail, json)
     if bad:
         raise typer.Exit(SOME_FAILED)
 
 
-def _tell(state: str, what: str, detail: str, as_json: bool) -> None:
+def _print_finding(state: str, what: str, detail: str, as_json: bool) -> None:
     if as_json:
         import json
 
@@ -42,7 +42,7 @@ def _tell(state: str, what: str, detail: str, as_json: bool) -> None:
 
 
 def _safely(section: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """A broken installation is what a doctor is called for: a section that fails is a finding."""
+    """The findings of a section. An exception, as in a broken installation, is a finding too."""
     try:
         yield from section()
     except Exception as error:
@@ -101,7 +101,7 @@ def _choice() -> Iterator[Finding]:
 
 
 def _dicom() -> Iterator[Finding]:
-    """Which compressed DICOM files can be read; uncompressed, deflated and RLE ones always can."""
+    """The compressed DICOM formats that can be read. Uncompressed, deflated and RLE files always can."""
     from pydicom import uid
     from pydicom.pixels.decoders.base import get_decoder
 
@@ -128,7 +128,7 @@ def _weights() -> Iterator[Finding]:
     results = verify_weights()
     if not results:
         yield "note", "weights", "none found: reinstall restore-suite, or train some with `restore train`"
-    for found, problem in results:
-        task = found.entry.recipe["task"] if found.entry else ""
-        by_path = " (the name means another file: use this one by its path)" if found.hidden else ""
-        yield ("bad" if problem else "ok"), f"weights {found.name}", problem or f"for {task}, {found.path}{by_path}"
+    for listed, problem in results:
+        task = listed.entry.recipe["task"] if listed.entry else ""
+        by_path = " (another file has this name: use this one by its path)" if listed.hidden else ""
+        yield ("bad" if problem else "ok"), f"weights {listed.name}", problem or f"for {task}, {listed.path}{by_path}"

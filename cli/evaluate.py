@@ -1,11 +1,12 @@
-"""`restore evaluate`: how near results come to what they should be."""
+"""`restore evaluate`: scores results against references."""
 
 from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,67 +15,75 @@ from .json_lines import JsonLines, discard
 from .text import printable
 
 if TYPE_CHECKING:
-    from restore.metrics.report import Problem, Row
+    from restore.metrics.report import Comparison, PictureScores, Problem
 
 
 def evaluate(
     results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder of restored pictures, or one picture.")],
-    reference: Annotated[
-        Path, typer.Argument(metavar="REFERENCE", help="Folder of what they should be, or one picture.")
-    ],
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Folder of reference pictures, or one picture.")],
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as a web page.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a picture on standard output.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False,
 ) -> None:
-    """Score results against references of the same names: PSNR, SSIM and LPIPS of each picture, and their means.
+    """Score results against references of the same names by PSNR, SSIM and LPIPS.
 
-    Exit code 1 where a picture has no partner or cannot be compared, or the report cannot be written.
+    Exit code 1: a picture has no partner or cannot be compared, or the report cannot be written.
 
     restore evaluate clean/ reference/ --report report.html
     """
-    from restore.metrics import METRICS
     from restore.metrics import report as comparing
 
     lines = JsonLines()
     with stoppable() as stopped_by:
         try:
-            found = comparing.compare(results, reference, on_event=(lambda event: _tell_json(lines, event)) if json else None)
+            comparison = comparing.compare(results, reference, on_event=(lambda event: _write_json(lines, event)) if json else None)
         except KeyboardInterrupt:
             say("restore: interrupted")
             leave_interrupted(stopped_by)
-    unwritten = []
+    unwritten: list[str] = []
     if json:
-        summary = {"compared": len(found.rows), "identical": found.identical, "mean": _plain(found.means()), "left_out": found.left_out}
-        lines.write({"summary": summary})
-    elif found.rows:
-        texts = [
-            [row.name, *(comparing.text(row.scores.get(name), METRICS[name]) for name in found.metrics)]
-            for row in found.rows
-        ]
-        means = found.means()
-        mean = [
-            found.mean_of,
-            *(comparing.text(means.get(name), METRICS[name]) for name in found.metrics),
-        ]
-        try:
-            _table([["picture", *found.metrics], *texts, mean])
-        except OSError as error:
-            unwritten.append(f"cannot write the table to standard output: {(error.strerror or str(error)).lower()}")
-            discard(sys.stdout)
-    for name, why in found.left_out.items():
+        lines.write({"summary": _summary(comparison)})
+    elif comparison.pictures:
+        unwritten += _print_table(comparison)
+    for name, why in comparison.left_out.items():
         say(f"{name} is left out: {why}")
-    for problem in found.problems:
+    for problem in comparison.problems:
         say(f"not compared: {printable(problem.name)}: {problem.reason}")
     unwritten += [lines.problem] if lines.problem else []
     if report is not None:
         try:
-            comparing.write_html(report, found, f"{results} against {reference}")
+            comparing.write_html(report, comparison, f"{results} against {reference}")
             say(f"report: {report}")
         except OSError as error:
             unwritten.append(f"cannot write the report {report}: {(error.strerror or str(error)).lower()}")
     for text in unwritten:
         say(text)
-    if found.problems or unwritten:
+    if comparison.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
+
+
+def _summary(comparison: Comparison) -> dict[str, Any]:
+    """The means as JSON-able values."""
+    return {
+        "compared": len(comparison.pictures), "identical": comparison.identical, "mean": _plain(comparison.means()),
+        "left_out": comparison.left_out,
+    }  # fmt: skip
+
+
+def _print_table(comparison: Comparison) -> list[str]:
+    """Print a line for each picture and the means; return what could not be written."""
+    from restore.metrics import METRICS
+    from restore.metrics import report as comparing
+
+    def cells(scores: Mapping[str, float]) -> list[str]:
+        return [comparing.text(scores.get(name), METRICS[name]) for name in comparison.metrics]
+
+    rows = [[picture.name, *cells(picture.scores)] for picture in comparison.pictures]
+    try:
+        _table([["picture", *comparison.metrics], *rows, [comparison.mean_of, *cells(comparison.means())]])
+    except OSError as error:
+        discard(sys.stdout)
+        return [f"cannot write the table to standard output: {(error.strerror or str(error)).lower()}"]
+    return []
 
 
 def _table(lines: list[list[str]]) -> None:
@@ -88,7 +97,7 @@ def _table(lines: list[list[str]]) -> None:
         typer.echo("  ".join(cells))
 
 
-def _tell_json(lines: JsonLines, event: Row | Problem) -> None:
+def _write_json(lines: JsonLines, event: PictureScores | Problem) -> None:
     from restore.metrics.report import Problem
 
     if isinstance(event, Problem):
@@ -98,5 +107,5 @@ def _tell_json(lines: JsonLines, event: Row | Problem) -> None:
 
 
 def _plain(scores: dict[str, float]) -> dict[str, float | None]:
-    """JSON knows no infinity: the PSNR of identical pictures is null."""
+    """Replace infinite scores by null, because JSON has no infinity: the PSNR of identical pictures is null."""
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}

@@ -1,4 +1,4 @@
-"""JSON lines on standard output, and the standard streams themselves, whatever becomes of them."""
+"""Writes JSON lines to standard output, and handles closed or broken standard streams."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, TextIO
 
 
 class JsonLines:
-    """Objects as JSON lines on standard output. A full disk or a closed pipe behind it ends no run: `problem` says what was wrong."""
+    """Writes objects as JSON lines to standard output. A write error (full disk, closed pipe) stops no run; it is kept in `problem`."""
 
     def __init__(self) -> None:
         self.problem = ""
 
-    def write(self, thing: Any) -> None:
-        """One line, at once; `thing` is JSON-able but for what `str` can tell."""
-        self.write_line(json.dumps(thing, default=str))
+    def write(self, value: Any) -> None:
+        """Write a value as one line and flush it. Values that JSON does not support are converted by `str`."""
+        self.write_line(json.dumps(value, default=str))
 
     def write_line(self, line: str) -> None:
-        """One line that is JSON already."""
+        """Write one line of JSON and flush it."""
         if self.problem:
             return
         try:
@@ -32,7 +32,7 @@ class JsonLines:
 
 
 def discard(stream: TextIO) -> None:
-    """Send what is left in the buffer of a standard stream nowhere, or Python would fail over it again when it ends."""
+    """Redirect a standard stream to the null device, so that Python does not fail again when it flushes the stream at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -40,11 +40,11 @@ def discard(stream: TextIO) -> None:
 
 
 def open_standard_streams() -> None:
-    """Open those of the three standard streams that are closed, to nowhere: a result must not take the number that libraries print to."""
+    """Open closed standard streams on the null device. Otherwise a result could get their number, and libraries would print into it."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)

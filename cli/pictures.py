@@ -1,4 +1,4 @@
-"""The commands that restore pictures: one for each task, made from the task's options, and `restore run` for several steps."""
+"""The commands that restore pictures: one for each task, generated from its options, and `restore run` for several steps."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run(
     """
     from restore.tasks import pipelines
 
-    pipelines.tables(pipeline)  # what is wrong in it is said before torch is imported
+    pipelines.tables(pipeline)  # report errors in the file before importing torch
     restore_pictures(pipeline, inputs, None, common)
 
 

@@ -1,4 +1,4 @@
-"""Text from files on a terminal: nothing in it may move the cursor, turn the writing about or begin another line."""
+"""Makes text from files safe to print: it cannot move the cursor, change the writing direction or start a new line."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from typing import Any
 
 def printable(text: Any) -> str:
     """`text` on one line: line ends, control and direction characters and undecodable bytes escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in str(text)
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in str(text))
 
 
 def lines(text: Any) -> str:
-    """The same of a text whose line ends and tabs are meant, such as a card."""
+    """`printable` for a text whose line ends and tabs are kept, such as a card."""
     return "\n".join(printable(line.expandtabs()) for line in str(text).split("\n"))

@@ -21,17 +21,13 @@ Method = Annotated[
         show_default=False,
     ),
 ]
-Dataset = Annotated[
-    Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)
-]
+Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="A folder, or a name under data/.", show_default=False)]
 Out = Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; else runs/METHOD-DATASET.")]
 ConfigFile = Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file with settings.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")]
 Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Short for --set loop.steps=N.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Short for --set seed=N.")]
-Device = Annotated[
-    str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps; short for --set device=...")
-]
+Device = Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps; short for --set device=...")]
 Precision = Annotated[
     str | None,
     typer.Option(

@@ -1,4 +1,4 @@
-"""`restore weights`: which networks there are."""
+"""`restore weights`: lists, shows, checks, adds and blends weights."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ from .text import printable
 if TYPE_CHECKING:
     from restore.weights import Listed
 
-app = typer.Typer(help="Which trained weights there are: list, show, verify, add, blend.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name of the list, or a file.", show_default=False)]
+app = typer.Typer(help="Manage trained weights: list, show, verify, add, blend.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name in the list, or a file.", show_default=False)]
 
 
 @app.command("list")
 def list_(
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a weights file on standard output.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each weights file.")] = False,
 ) -> None:
-    """List the weights that can be used by name: the pictures each is for, its licence in a word, its size and its file."""
+    """List the weights that can be used by name, with their purpose, licence, size and file."""
     from restore import weights
 
     found = weights.listing()
     if not found:
         say("no weights found; train some with `restore train`, or add a file with `restore weights add`")
-    rows = [_described(one) for one in found]
+    entries = [_described(one) for one in found]
     if json:
         lines = JsonLines()
-        for row in rows:
-            lines.write(row)
+        for listed in entries:
+            lines.write(listed)
         if lines.problem:
             say(lines.problem)
             raise typer.Exit(SOME_FAILED)
         return
     columns = ("name", "task", "for", "licence")
-    usable = [row for row in rows if "problem" not in row]
-    widths = [max((len(printable(row[column])) for row in usable), default=0) for column in columns]
-    for row in rows:
-        if "problem" in row:
-            typer.echo(f"{printable(row['name'])}  cannot be used: {printable(row['problem'])}")
+    usable = [listed for listed in entries if "problem" not in listed]
+    widths = [max((len(printable(listed[column])) for listed in usable), default=0) for column in columns]
+    for listed in entries:
+        if "problem" in listed:
+            typer.echo(f"{printable(listed['name'])}  cannot be used: {printable(listed['problem'])}")
             continue
-        cells = [printable(row[column]).ljust(width) for column, width in zip(columns, widths, strict=True)]
-        by_path = "" if row["by_name"] else "  (the name means another file: use this one by its path)"
-        typer.echo("  ".join([*cells, f"{row['bytes'] / 1e6:5.1f} MB", printable(row["file"])]) + by_path)
+        cells = [printable(listed[column]).ljust(width) for column, width in zip(columns, widths, strict=True)]
+        by_path = "" if listed["by_name"] else "  (another file has this name: use this one by its path)"
+        typer.echo("  ".join([*cells, f"{listed['bytes'] / 1e6:5.1f} MB", printable(listed["file"])]) + by_path)
 
 
-def _described(found: Listed) -> dict[str, Any]:
-    entry = found.entry
+def _described(listed: Listed) -> dict[str, Any]:
+    entry = listed.entry
     if entry is None:
-        return {"name": found.name, "file": str(found.path), "problem": found.problem}
+        return {"name": listed.name, "file": str(listed.path), "problem": listed.problem}
     return {
         "name": entry.name, "task": entry.recipe["task"], "for": entry.purpose, "licence": entry.licence,
-        "network": entry.recipe["network"], "bytes": entry.path.stat().st_size, "file": str(entry.path), "by_name": not found.hidden,
+        "network": entry.recipe["network"], "bytes": entry.path.stat().st_size, "file": str(entry.path), "by_name": not listed.hidden,
     }  # fmt: skip
 
 
 @app.command()
 def show(name: Name) -> None:
-    """Show what weights are for and how they were made: their card, or else their recipe."""
+    """Show the card and the recipe of weights: their purpose and their training."""
     from restore import weights
 
     entry = weights.find(name)
@@ -79,8 +79,8 @@ def verify() -> None:
     from restore.api import verify_weights
 
     results = verify_weights()
-    for found, problem in results:
-        typer.echo(f"{printable(found.name)}: {printable(problem or 'fine')}")
+    for listed, problem in results:
+        typer.echo(f"{printable(listed.name)}: {printable(problem or 'fine')}")
     if any(problem for _, problem in results):
         raise typer.Exit(SOME_FAILED)
 
@@ -93,9 +93,9 @@ def add(
             metavar="FILE", help="A weights file (safetensors), or a generator of CycleGAN's reference code (.pth).", show_default=False
         ),
     ],
-    name: Annotated[str | None, typer.Option("--as", "--name", help="The name to use it by; else the file's.")] = None,
+    name: Annotated[str | None, typer.Option("--as", "--name", help="Name of the copy; default: the file's.")] = None,
 ) -> None:
-    """Keep a copy of a weights file, usable by name from then on.
+    """Keep a copy of a weights file, to use it by name.
 
     restore weights add latest_net_G.pth --as horse2zebra
     """
@@ -109,10 +109,10 @@ def add(
 def blend(
     first: Name,
     second: Name,
-    name: Annotated[str, typer.Option("--as", "--name", help="The name to use the blend by.")],
+    name: Annotated[str, typer.Option("--as", "--name", help="Name of the blend.")],
     fraction: Annotated[float, typer.Option(help="0 gives the first, 1 the second.")] = 0.5,
 ) -> None:
-    """Interpolate two networks, one of which was trained from the other: sharper results against fewer invented details.
+    """Interpolate the weights of two networks, to balance sharp detail and fidelity. One must be trained from the other.
 
     restore weights blend upscale-x4 upscale-x4-photo --fraction 0.5 --as between
     """

@@ -1,4 +1,4 @@
-"""The suite from Python: what the command line calls, and nothing it alone can do."""
+"""The Python interface of the suite. The command line uses the same functions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 
 from restore import networks, runtime
 from restore import weights as catalogue
-from restore.inference.defects import DefectDetector
+from restore.inference.defect_detector import DefectDetector
 from restore.inference.denoiser import Denoiser
 from restore.inference.inpainter import Inpainter
-from restore.inference.loading import TASK_OF_DEFECTS
+from restore.inference.loading import DEFECT_TASK
 from restore.inference.translator import Translator
 from restore.inference.upscaler import Upscaler
 from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
 from restore.pipeline.options import Options, nearest
-from restore.pipeline.step import Step
+from restore.pipeline.step import Chain, Step
 from restore.tasks import TASKS, pipelines
 from restore.tasks.run_on import RunOn
 from restore.tasks.running import Run
@@ -42,18 +42,19 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
 
     Args:
         task: a name in `restore.tasks.TASKS`.
-        inputs: files and folders; folders are walked and their tree is mirrored under `out`.
+        inputs: files and folders; the results of a folder keep its tree.
+        out: the folder for the results.
         weights: a name that `restore weights list` shows, or a file; None chooses by each picture's content.
-        options: the task's own, e.g. ``{"noise_level": 25.0, "strength": 0.8}``; see `restore.tasks.options`.
+        options: the task's options, e.g. ``{"noise_level": 25.0, "strength": 0.8}``; see `restore.tasks.options`.
         device, precision: see `restore.runtime.choose`.
-        tile: side in pixels of what goes through the network at once; 0 is the whole picture, "auto" fits the memory.
-        batch_size: tiles that go through the network together; None leaves it to the task.
-        batch: what to overwrite, in which format to write, where to report: see `BatchOptions`.
+        tile: side of a tile in pixels; 0 runs the whole picture at once, "auto" fits the memory.
+        batch_size: tiles that run together; None leaves it to the task.
+        batch: options of the run, such as the format of the results; see `BatchOptions`.
         on_event: see `restore.pipeline.batch.run`.
 
     Raises:
-        ValueError: an unknown task, option, device or weights, or inputs and `out` that make no sense together.
-        restore.pipeline.batch.Interrupted: Ctrl-C; holds the report of what was done.
+        ValueError: the task, an option, the device or the weights are unknown, or the inputs and `out` do not fit together.
+        restore.pipeline.batch.Interrupted: the user stopped the run; it has the report of the finished pictures.
     """
     run_on = RunOn(runtime.choose(device, precision), tile, batch_size)
     return run_batch(step(task, weights=weights, options=options, run_on=run_on), _paths(inputs), Path(out), batch, on_event)
@@ -66,16 +67,16 @@ def step(
     options: Mapping[str, Any] | Options | None = None,
     run_on: RunOn | None = None,
 ) -> Step[Any]:
-    """A task as a step: called on an `Image`, or put into a `Chain` with others. Its arguments are those of `run`.
+    """Make a task's step. Call it on an `Image`, or use it in a `Chain`. The arguments are those of `run`.
 
     Raises:
-        ValueError: an unknown task, option or weights.
+        ValueError: the task, an option or the weights are unknown.
     """
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(task, TASKS)}")
-    row = TASKS[task]
+    entry = TASKS[task]
     chosen = None if weights is None else str(weights)
-    return row.make(row.options.of(options or {}, task), chosen, run_on or RunOn())
+    return entry.make(entry.options.of(options or {}, task), chosen, run_on or RunOn())
 
 
 def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
@@ -98,11 +99,22 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
     The other arguments are those of `run`.
 
     Raises:
-        ValueError: a step or an option of the file that does not exist (the text names the nearest one), and as `run`.
+        ValueError: a step or an option in the file is unknown (the message names the nearest one); also see `run`.
     """
     if isinstance(pipeline, str | PathLike):
-        pipeline = pipelines.read(Path(pipeline), RunOn(runtime.choose(device, precision), tile, batch_size))
+        pipeline = _chain(Path(pipeline), RunOn(runtime.choose(device, precision), tile, batch_size))
     return run_batch(pipeline, _paths(inputs), Path(out), batch, on_event)
+
+
+def _chain(path: Path, run_on: RunOn) -> Chain:
+    """The steps of a pipeline's file as one."""
+    steps = []
+    for number, table in enumerate(pipelines.tables(path), 1):
+        try:
+            steps.append(step(table["task"], weights=table.get("weights"), options=pipelines.options_of(table), run_on=run_on))
+        except ValueError as error:
+            raise ValueError(f"{path}: step {number}: {error}") from error
+    return Chain(steps)
 
 
 def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
@@ -115,9 +127,9 @@ MODELS: Mapping[str, Callable[..., Model]] = {
     "upscale": Upscaler.load,
     "inpaint": Inpainter.load,
     "translate": Translator.load,
-    TASK_OF_DEFECTS: DefectDetector.load,
+    DEFECT_TASK: DefectDetector.load,
 }
-"""Task in a recipe -> what `load` returns."""
+"""Task in a recipe -> function that loads its model."""
 
 
 class LoadOptions(TypedDict, total=False):
@@ -126,7 +138,7 @@ class LoadOptions(TypedDict, total=False):
     device, precision: see `restore.runtime.choose`.
     tile: see `run`.
     batch_size: tiles that run together.
-    ensemble: views averaged, 1, 2, 4 or 8; see `TiledRunner`.
+    ensemble: rotated and flipped copies whose results are averaged, 1, 2, 4 or 8; see `TiledRunner`.
     """
 
     device: str
@@ -149,25 +161,25 @@ def load(name: Literal["scratches"], **options: Unpack[LoadOptions]) -> DefectDe
 @overload
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any: ...
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
-    """A network ready to use: ``load("denoise-xray")(picture)``.
+    """Load a model: ``load("denoise-xray")(picture)``.
 
-    Its type says what it does: `Denoiser`, `Upscaler`, `Inpainter`, `Translator` or `DefectDetector`. For weights of your own,
-    ``Denoiser.load(name)`` and its siblings say so to a type checker.
+    It returns a `Denoiser`, `Upscaler`, `Inpainter`, `Translator` or `DefectDetector`. For your own weights, use ``Denoiser.load(name)``
+    and the like if a type checker must know the type.
 
     Args:
         name: weights by name (`restore weights list`), file or run folder.
         options: see `LoadOptions`.
 
     Raises:
-        ValueError: no such weights, device or precision.
+        ValueError: the weights, the device or the precision do not exist.
     """
     entry = catalogue.find(Path(name))
     task = str(entry.recipe.get("task"))
     if task not in MODELS:
-        raise ValueError(f"{name} is {task!r} weights, which nothing here runs: there are {', '.join(MODELS)}")
-    where = runtime.choose(options.get("device", "auto"), options.get("precision", "auto"))
+        raise ValueError(f"{name} has weights for the unknown task {task!r}: use weights for {', '.join(MODELS)}")
+    chosen_runtime = runtime.choose(options.get("device", "auto"), options.get("precision", "auto"))
     return MODELS[task](
-        entry.path, runtime=where, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1),
+        entry.path, runtime=chosen_runtime, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1),
         ensemble=options.get("ensemble", 1),
     )  # fmt: skip
 
@@ -183,7 +195,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     dry_run: bool = False,
     on_event: Callable[[Any], None] | None = None,
 ) -> Run:
-    """Train a network on your own pictures; see `restore.tasks.running.train`, whose arguments these are."""
+    """Train a network on your own pictures. `restore.tasks.running.train` documents the arguments."""
     from restore.tasks import running
 
     return running.train(
@@ -193,40 +205,41 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
 
 
 def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:
-    """Keep a copy of a weights file, so that `weights=name` finds it; also a generator of CycleGAN's and pix2pix's reference code.
+    """Keep a copy of a weights file so that `weights=name` finds it. Third-party checkpoints are converted.
 
     Args:
-        file: a safetensors file of this suite, or a `.pth` that the reference code wrote (read with `weights_only`: no code of
-            a stranger's file is run).
-        name: what to call it; the file's name otherwise.
+        file: a safetensors file of this suite, or a third-party checkpoint, such as a generator of CycleGAN's reference code. It is read
+            with `weights_only`, so no code in the file is run.
+        name: the new name; by default the file's name.
 
     Returns:
-        Where it is kept.
+        The path of the copy.
 
     Raises:
-        ValueError: neither of these, or the name is taken or unusable.
+        ValueError: the file is not a known checkpoint, or the name is taken or invalid.
     """
-    from restore.tasks.converting import converted
+    from restore.tasks.conversion import convert
 
-    with converted(Path(file)) as path:
+    with convert(Path(file)) as path:
         return catalogue.add(path, name or Path(file).stem).path
 
 
 def verify_weights() -> list[tuple[catalogue.Listed, str]]:
-    """Check every file in the folders where weights are looked up; the second of each pair is what is wrong with it, or "".
+    """Check every weights file: its checksum, and its tensors against the network of its recipe.
 
-    A file costs its own line, whatever it holds: its checksum and its tensors are compared, with its recipe's network too.
+    Returns:
+        Each file with its problem, or "" for a sound file.
     """
-    return [(found, found.problem or _problem(found)) for found in catalogue.listing()]
+    return [(listed, listed.problem or _problem(listed)) for listed in catalogue.listing()]
 
 
-def _problem(found: catalogue.Listed) -> str:
+def _problem(listed: catalogue.Listed) -> str:
     try:
-        tensors, recipe = catalogue.load(found.path)
+        tensors, recipe = catalogue.load(listed.path)
         for direction in recipe.get("directions") or [None]:
             networks.check(recipe["network"], recipe["settings"], catalogue.select_network(tensors, recipe, direction))
     except ValueError as error:
-        return str(error) if str(found.path) in str(error) else f"{found.path}: {error}"
-    except Exception as error:  # whatever a file does to its readers is its own line's matter
-        return f"{found.path}: {type(error).__name__}: {error}"
+        return str(error) if str(listed.path) in str(error) else f"{listed.path}: {error}"
+    except Exception as error:  # a damaged file can raise anything, and must not stop the check of the others
+        return f"{listed.path}: {type(error).__name__}: {error}"
     return ""

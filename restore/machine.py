@@ -1,4 +1,4 @@
-"""What this process may still take of the machine's memory: by the system, by a limit on its addresses, and by its control group."""
+"""Free memory of this process, limited by the system, by its address space limits and by its control groups."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ import psutil
 
 try:
     import resource
-except ImportError:  # Windows has no such limits
-    resource = None  # type: ignore[assignment]  # a module's name
+except ImportError:  # Windows has no resource limits
+    resource = None  # type: ignore[assignment]  # a module is replaced by None
 
 _ROOT = Path("/")
 _UNLIMITED = 1 << 60
-"""What version 1 of control groups writes where there is no limit is a number above this."""
+"""Version 1 of control groups writes a number above this where there is no limit."""
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take, never negative: the least of what each of the limits leaves."""
+    """Bytes that this process may still allocate, at least 0: the minimum over all limits."""
     available: int = psutil.virtual_memory().available
     return max(0, min([available, *_addresses_left(), *control_groups_left()]))
 
 
-_SAID = (
+_MESSAGES = (
     *("out of memory", "outofmemory", "can't allocate memory", "cannot allocate memory", "insufficient memory"),
     *("failed to allocate", "unable to allocate", "bad_alloc", "could not create a primitive", "can't start new thread"),
 )
-"""What libraries say that know no MemoryError: torch, oneDNN, OpenCV."""
+"""Out-of-memory messages of libraries that do not raise MemoryError: torch, oneDNN, OpenCV."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on the machine or on a device."""
-    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in _SAID)
+    """Whether an error means that memory ran out, on the machine or on a device."""
+    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in _MESSAGES)
 
 
 def _addresses_left() -> Iterator[int]:
-    """What `ulimit -v` (RLIMIT_AS) and `ulimit -d` (RLIMIT_DATA) leave."""
+    """The bytes left under `ulimit -v` (RLIMIT_AS) and `ulimit -d` (RLIMIT_DATA)."""
     if resource is None:
         return
     limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
@@ -49,10 +49,10 @@ def _addresses_left() -> Iterator[int]:
 
 
 def control_groups_left(root: Path = _ROOT) -> Iterator[int]:
-    """What the memory limits of this process's control group and of those above it leave, versions 1 and 2.
+    """The bytes left under the memory limits of this process's control group and of its parents, versions 1 and 2.
 
-    Pages of files that nobody has used for a while count as free: the kernel drops them before it refuses memory.
-    In a container the group's path may be that of the host: then the mounted root is the container's own group.
+    Inactive file pages count as free, because the kernel drops them before it refuses memory. In a container the group's path may be that
+    of the host; the mounted root is then the container's own group.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -61,17 +61,17 @@ def control_groups_left(root: Path = _ROOT) -> Iterator[int]:
     for line in lines:
         _, controllers, group = [*line.split(":", 2), "", ""][:3]
         if controllers == "":
-            yield from _left(root / "sys/fs/cgroup", group, ("memory.max", "memory.current", "inactive_file"))
+            yield from _group_left(root / "sys/fs/cgroup", group, ("memory.max", "memory.current", "inactive_file"))
         elif "memory" in controllers.split(","):
             names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-            yield from _left(root / "sys/fs/cgroup/memory", group, names)
+            yield from _group_left(root / "sys/fs/cgroup/memory", group, names)
 
 
-def _left(mount: Path, group: str, names: tuple[str, str, str]) -> Iterator[int]:
-    """What each group from `group` up to the mounted root leaves."""
+def _group_left(mount: Path, group: str, names: tuple[str, str, str]) -> Iterator[int]:
+    """The bytes left in each group from `group` up to the mounted root."""
     folder = mount / group.strip("/")
     while True:
-        with suppress(OSError, ValueError):  # no such file: no limit here; "max": none either
+        with suppress(OSError, ValueError):  # no such file, or "max": no limit here
             limit, used = (int((folder / name).read_text()) for name in names[:2])
             if limit < _UNLIMITED:
                 yield limit - used + _idle_pages(folder, names[2])

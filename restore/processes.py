@@ -68,9 +68,7 @@ class ProcessGroup:
             ValueError: the batch cannot be divided; `setting` names the setting to change.
         """
         if length % self.world_size:
-            raise ValueError(
-                f"{setting} must be a multiple of the {self.world_size} processes that train together, not {length}"
-            )
+            raise ValueError(f"{setting} must be a multiple of the {self.world_size} processes that train together, not {length}")
         return length // self.world_size
 
 

@@ -182,8 +182,7 @@ def _device(name: str) -> torch.device:
     except RuntimeError:
         raise ValueError(f"unknown device {name!r}: this machine has {', '.join(available)}") from None
     if not any(
-        entry.split(":")[0] == device.type and (device.index is None or entry == str(device) or entry == name)
-        for entry in available
+        entry.split(":")[0] == device.type and (device.index is None or entry == str(device) or entry == name) for entry in available
     ):
         raise ValueError(f"device {name!r} is not available: this machine has {', '.join(available)}")
     return device

@@ -234,9 +234,7 @@ def check_name(name: str) -> None:
         ValueError: they cannot.
     """
     if not name or name[0] in ".-" or len(name) > 100 or not name.isprintable() or set(name) & set('/\\:*?"<>|'):
-        raise ValueError(
-            f"{name[:100]!r} cannot be a weights name: use letters, digits, '-' and '_', a letter or digit first"
-        )
+        raise ValueError(f"{name[:100]!r} cannot be a weights name: use letters, digits, '-' and '_', a letter or digit first")
 
 
 def unused_path(name: str) -> Path:
@@ -250,9 +248,7 @@ def unused_path(name: str) -> Path:
         raise ValueError(f"the name {name!r} is taken by weights that ship; choose another")
     folder = user_folder()
     if folder is None:
-        raise ValueError(
-            "there is no home to keep weights in: name a folder in the environment, RESTORE_WEIGHTS=FOLDER"
-        )
+        raise ValueError("there is no home to keep weights in: name a folder in the environment, RESTORE_WEIGHTS=FOLDER")
     target = folder / f"{name}{SUFFIX}"
     if target.exists():
         raise ValueError(f"the name {name!r} is taken by {target}; choose another or remove that file")

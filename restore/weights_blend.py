@@ -29,9 +29,7 @@ def blend(first: Entry, second: Entry, fraction: float, name: str) -> Entry:
     (tensors, recipe), (others, other) = load(first.path), load(second.path)
     differences = _differences(tensors, recipe, others, other)
     if differences:
-        raise ValueError(
-            f"{first.name} and {second.name} cannot be blended: they differ in {', '.join(differences[:4])}"
-        )
+        raise ValueError(f"{first.name} and {second.name} cannot be blended: they differ in {', '.join(differences[:4])}")
     blended = {
         key: torch.lerp(value.float(), others[key].float(), fraction) if value.is_floating_point() else value
         for key, value in tensors.items()

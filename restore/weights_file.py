@@ -126,9 +126,7 @@ def fingerprint(path: Path) -> str:
     return metadata(path).get("sha256") or digest(load(path)[0])
 
 
-def select_network(
-    tensors: dict[str, Tensor], recipe: dict[str, Any], direction: str | None = None
-) -> dict[str, Tensor]:
+def select_network(tensors: dict[str, Tensor], recipe: dict[str, Any], direction: str | None = None) -> dict[str, Tensor]:
     """Select the tensors of one network from a file's tensors.
 
     Args:
@@ -147,9 +145,7 @@ def select_network(
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def save(
-    path: Path, tensors: Mapping[str, Tensor], recipe: Mapping[str, Any], *, dtype: torch.dtype = torch.float16
-) -> None:
+def save(path: Path, tensors: Mapping[str, Tensor], recipe: Mapping[str, Any], *, dtype: torch.dtype = torch.float16) -> None:
     """Write a weights file, whole or not at all. Floating-point tensors are stored as `dtype`."""
     stored = {
         key: (value.detach().cpu().to(dtype) if value.is_floating_point() else value.detach().cpu()).contiguous()
@@ -166,7 +162,5 @@ def digest(tensors: dict[str, Tensor]) -> str:
     for key in sorted(tensors):
         value = tensors[key]
         total.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        total.update(
-            value.contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value.item()).encode()
-        )
+        total.update(value.contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value.item()).encode())
     return total.hexdigest()

@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all, and whose fault it is where one cannot be written.
+"""Atomic, durable file writes, and the classification of write errors.
 
-Every result, record, report, page and card is written by `atomic_write` or moved into place by `replace_durably`. Its content is on the
-disk before its name is, so a power cut leaves the old file or the new one.
+`atomic_write` and `replace_durably` write every result, record, report, page and card. The content is on the disk before the name, so a
+power cut leaves either the old or the new file.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from pathlib import Path
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG))
 _NO_HANDLES = frozenset((errno.EMFILE, errno.ENFILE))
 _CANNOT_FLUSH = frozenset((errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EISDIR))
-"""What file systems that know no flushing of such a file, or of a folder, answer."""
+"""Errors of file systems that cannot flush a file or a folder."""
 
 
-def is_machines(error: BaseException) -> bool:
-    """Whether an error is the machine's or the user's own (no space, a read-only disk, no more open files, an interrupt).
+def is_environment_error(error: BaseException) -> bool:
+    """Whether the machine or the user caused an error: no space, a read-only disk, too many open files, an interrupt.
 
-    All else that a file leads to is that file's fault: it costs the file its line, whatever its type. A MemoryError is too, for one picture
-    may be too large where the next one is not.
+    All other errors belong to the file being processed, and only that file fails. This includes MemoryError, because the next picture may
+    be smaller.
     """
     if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
         return True
     return isinstance(error, OSError) and error.errno in _NO_ROOM | _NO_HANDLES
 
 
-def blamed(error: OSError, path: Path) -> OSError:
-    """The same error, named after the file that the user knows: "no space left on device: out/a.png"."""
+def with_path(error: OSError, path: Path) -> OSError:
+    """The same error with the path that the user knows: "no space left on device: out/a.png"."""
     return OSError(error.errno, error.strerror or str(error), str(path))
 
 
 def reason(error: BaseException) -> str:
-    """`error` as one line for a user."""
+    """Format `error` as one line for a user."""
     if isinstance(error, MemoryError):
         text = f"not enough memory{f': {error}' if str(error) else ''}"
     elif isinstance(error, OSError) and error.strerror:
@@ -48,13 +48,13 @@ def reason(error: BaseException) -> str:
 
 
 def flush(path: Path) -> None:
-    """Return when a file's content, or a folder's names, are on the disk.
+    """Flush a file's content or a folder's names to the disk.
 
     Raises:
         OSError: the disk is full or failing.
     """
     if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders
+        return  # Windows cannot open folders
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -66,10 +66,10 @@ def flush(path: Path) -> None:
 
 
 def replace_durably(draft: Path, path: Path) -> None:
-    """Let a whole draft take the place of `path`, on the same disk: its content first, then its name.
+    """Rename a complete draft to `path`, on the same disk, and flush its content first and its name second.
 
     Raises:
-        OSError: the disk is full or failing, or a folder stands in the way; what stood at `path` may stand there still.
+        OSError: the disk is full or failing, or `path` is a folder. The old file may still be at `path`.
     """
     flush(draft)
     draft.replace(path)
@@ -78,12 +78,12 @@ def replace_durably(draft: Path, path: Path) -> None:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give the path of a draft beside `path`, which takes its place once the block is through, and goes if that fails.
+    """Yield the path of a draft beside `path`. It replaces `path` after the block; after an error it is removed.
 
-    Folders above it are made. A device or a pipe is written to itself, never replaced.
+    Missing parent folders are created. Devices and pipes are written directly and never replaced.
 
     Raises:
-        OSError: it cannot be written (a full disk, a file in the way); the error names `path`, not the draft.
+        OSError: it cannot be written, for example because the disk is full; the error names `path`, not the draft.
     """
     special = path.exists() and not path.is_file()
     draft = path if special else path.with_name(f".{path.name[-100:]}.{os.getpid()}")
@@ -93,7 +93,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         if not special:
             replace_durably(draft, path)
     except OSError as error:
-        raise blamed(error, path) from error
+        raise with_path(error, path) from error
     finally:
         if not special:
             with suppress(OSError):

@@ -66,9 +66,7 @@ def smooth() -> Callable[..., np.ndarray]:
         y, x = np.mgrid[:height, :width] / 64
         planes = []
         for _ in range(channels):
-            waves = [
-                np.cos(rng.uniform(-2, 2) * y + rng.uniform(-2, 2) * x + rng.uniform(0, 6)) + 0 * x for _ in range(3)
-            ]
+            waves = [np.cos(rng.uniform(-2, 2) * y + rng.uniform(-2, 2) * x + rng.uniform(0, 6)) + 0 * x for _ in range(3)]
             planes.append(0.5 + 0.4 * sum(waves) / 3)
         return np.stack(planes, axis=2).astype(np.float32)
 
@@ -82,9 +80,7 @@ def photos(smooth: Callable[..., np.ndarray]) -> Callable[..., Path]:
     def make(folder: Path, count: int = 3, size: tuple[int, int] = (40, 48), channels: int = 1) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for index in range(count):
-            noisy = smooth(*size, channels, seed=index) + np.random.default_rng(index).normal(
-                0, 0.03, (*size, channels)
-            )
+            noisy = smooth(*size, channels, seed=index) + np.random.default_rng(index).normal(0, 0.03, (*size, channels))
             pixels = np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
             Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(folder / f"{index}.png")
         return folder

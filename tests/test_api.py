@@ -160,9 +160,7 @@ def test_start_from_other_weights_gray_to_colour(folder: Path, weights_file: Cal
     tensors, recipe = weights.load(run.weights)
     original, _ = weights.load(Path("a.safetensors"))
     assert recipe["settings"]["channels"] == 3
-    torch.testing.assert_close(
-        tensors["bottom.0.first.weight"], original["bottom.0.first.weight"], rtol=1e-2, atol=1e-3
-    )
+    torch.testing.assert_close(tensors["bottom.0.first.weight"], original["bottom.0.first.weight"], rtol=1e-2, atol=1e-3)
 
 
 def test_a_dry_run_writes_nothing(folder: Path) -> None:
@@ -217,9 +215,7 @@ def test_another_architecture_is_not_resumed(folder: Path) -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_cannot_work_is_said_before_anything_is_written(
-    folder: Path, overrides: dict[str, str], word: str
-) -> None:
+def test_what_cannot_work_is_said_before_anything_is_written(folder: Path, overrides: dict[str, str], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         _train(folder, overrides=overrides)
     assert not Path("run").exists()

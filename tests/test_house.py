@@ -31,7 +31,7 @@ HELPERS = {
         "resample", "spec", "third_party", "weight_transfer",
     },
     "tasks": {
-        "running", "prepared", "publishing", "starting", "converting", "restoration", "mask_files", "lazily", "methods", "options",
+        "running", "prepared", "publishing", "starting", "conversion", "restoration", "mask_files", "lazy_cache", "methods", "options",
         "pipelines", "run_on", "configuring", "translation",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
@@ -95,10 +95,7 @@ def test_codecs() -> None:
 
 
 def _rooms() -> list[ModuleType]:
-    names = [
-        ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
-        for path in sorted(ROOT.rglob("*.py"))
-    ]
+    names = [".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for path in sorted(ROOT.rglob("*.py"))]
     return [importlib.import_module(name) for name in names]
 
 

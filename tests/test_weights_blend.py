@@ -15,17 +15,13 @@ File = Callable[..., Path]
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.25, 1.0])
-def test_a_blend_lies_between_two_networks(
-    own_weights: Path, weights_file: File, tmp_path: Path, fraction: float
-) -> None:
+def test_a_blend_lies_between_two_networks(own_weights: Path, weights_file: File, tmp_path: Path, fraction: float) -> None:
     first, second = (weights.entry(weights_file(tmp_path / f"{seed}.safetensors", seed=seed)) for seed in (0, 1))
     made = blend(first, second, fraction, "between")
     tensors, recipe = weights.load(made.path)
     one, other = weights.load(first.path)[0], weights.load(second.path)[0]
     for key, value in tensors.items():
-        torch.testing.assert_close(
-            value.float(), (1 - fraction) * one[key].float() + fraction * other[key].float(), rtol=1e-2, atol=1e-4
-        )
+        torch.testing.assert_close(value.float(), (1 - fraction) * one[key].float() + fraction * other[key].float(), rtol=1e-2, atol=1e-4)
     assert recipe["blended"] == {"of": ["0", "1"], "fraction": fraction} and recipe["network"] == "unet"
     assert made.card is not None and "0 and 1 blended" in made.card.read_text()
     assert [path.name for path in sorted(own_weights.iterdir())] == ["between.md", "between.safetensors"]

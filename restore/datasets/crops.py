@@ -87,9 +87,7 @@ class DegradedCrops(Dataset[dict[str, Tensor]]):
         side = round(self.crop / factor)
         piece = random_crop(picture, side, rng)
         if side != self.crop:
-            piece = cv2.resize(piece, (self.crop, self.crop), interpolation=cv2.INTER_AREA).reshape(
-                self.crop, self.crop, -1
-            )
+            piece = cv2.resize(piece, (self.crop, self.crop), interpolation=cv2.INTER_AREA).reshape(self.crop, self.crop, -1)
         return piece
 
     def _augment(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -124,10 +122,7 @@ class Pictures:
     def skipped(self) -> dict[Path, str]:
         """The images that could not be used so far, in any process, each with its reason."""
         unreadable = [self.files[number] for number in self._unreadable.nonzero().flatten().tolist()]
-        return {
-            path: self._reasons.get(path, f"{path}: skipped by a loading process, which logged why")
-            for path in unreadable
-        }
+        return {path: self._reasons.get(path, f"{path}: skipped by a loading process, which logged why") for path in unreadable}
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Draw an image: (H, W, C), uint8 or uint16.
@@ -139,9 +134,7 @@ class Pictures:
             picture = self.get(int(rng.integers(len(self.files))))
             if picture is not None:
                 return picture
-        raise ValueError(
-            f"none of the {len(self.files)} training pictures can be read; the last error: {[*self.skipped.values()][-1]}"
-        )
+        raise ValueError(f"none of the {len(self.files)} training pictures can be read; the last error: {[*self.skipped.values()][-1]}")
 
     def get(self, index: int) -> np.ndarray | None:
         """Return the image at that index, (H, W, C), or None where it cannot be used."""

@@ -33,12 +33,8 @@ class DefectConfig:
         default=0.25,
         metadata={"help": "fraction of the crops without defects, so that these are learnt too", "range": (0, 1)},
     )
-    dark_fraction: float = field(
-        default=0.3, metadata={"help": "fraction of the defects that are darker than the image", "range": (0, 1)}
-    )
-    grain: float = field(
-        default=10.0, metadata={"help": "largest standard deviation of the film's grain, of 255", "range": (0, 255)}
-    )
+    dark_fraction: float = field(default=0.3, metadata={"help": "fraction of the defects that are darker than the image", "range": (0, 1)})
+    grain: float = field(default=10.0, metadata={"help": "largest standard deviation of the film's grain, of 255", "range": (0, 255)})
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -137,15 +133,11 @@ def _crack(height: int, width: int, rng: Generator) -> np.ndarray:
             break
         start, heading, length, wide = branches.pop()
         path = _walk(rng, start, heading, length=length, step=rng.uniform(2, 7), turn=rng.uniform(0.15, 0.7))
-        taper = wide * np.clip(
-            np.minimum(np.linspace(3, 0.3, len(path)), 1) * rng.uniform(0.5, 1.4, len(path)), 0.3, None
-        )
+        taper = wide * np.clip(np.minimum(np.linspace(3, 0.3, len(path)), 1) * rng.uniform(0.5, 1.4, len(path)), 0.3, None)
         _line(coverage, path, taper)
         for _ in range(int(rng.integers(0, 3))):
             at = path[int(rng.integers(len(path)))]
-            branches.append(
-                (at, heading + rng.choice([-1, 1]) * rng.uniform(0.4, 1.6), length * rng.uniform(0.1, 0.6), 0.8 * wide)
-            )
+            branches.append((at, heading + rng.choice([-1, 1]) * rng.uniform(0.4, 1.6), length * rng.uniform(0.1, 0.6), 0.8 * wide))
     return _finish(coverage)
 
 
@@ -167,9 +159,7 @@ def _crease(height: int, width: int, rng: Generator) -> np.ndarray:
     coverage = np.zeros((height, width), np.uint8)
     heading = rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.25)
     start = _random_point(height, width, rng) - 1.0 * max(height, width) * np.array([np.cos(heading), np.sin(heading)])
-    path = _walk(
-        rng, start, heading, length=2.4 * max(height, width), step=rng.uniform(3, 8), turn=rng.uniform(0.05, 0.25)
-    )
+    path = _walk(rng, start, heading, length=2.4 * max(height, width), step=rng.uniform(3, 8), turn=rng.uniform(0.05, 0.25))
     _line(coverage, path, rng.uniform(0.4, 1.0) + rng.gamma(0.8, rng.uniform(0.3, 2.0), len(path)))
     return _finish(coverage)
 

@@ -62,9 +62,7 @@ class NoiseConfig:
     round_fraction: float = field(
         default=0.0, metadata={"help": "fraction of crops rounded and clipped to 8 bits afterwards", "range": (0, 1)}
     )
-    jpeg_fraction: float = field(
-        default=0.0, metadata={"help": "fraction of crops stored as JPEG afterwards", "range": (0, 1)}
-    )
+    jpeg_fraction: float = field(default=0.0, metadata={"help": "fraction of crops stored as JPEG afterwards", "range": (0, 1)})
     jpeg_quality: tuple[int, int] = field(
         default=(70, 98), metadata={"help": "JPEG: range of the quality", "range": (1, 100), "rising": True}
     )

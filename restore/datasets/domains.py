@@ -65,9 +65,7 @@ def find(
     """
     if any(include):
         if paired or not all(include):
-            raise ValueError(
-                "data.source and data.target are patterns of two domains without pairs: give both, or none"
-            )
+            raise ValueError("data.source and data.target are patterns of two domains without pairs: give both, or none")
         sides = [split(pictures(root, patterns), root, fraction=fraction, seed=seed) for patterns in include]
         return Domains((sides[0][0], sides[1][0]), (sides[0][1], sides[1][1]))
     train = _folders(root, "train")
@@ -152,12 +150,8 @@ def _first_size(files: Sequence[Path]) -> tuple[int, int]:
 
 
 def _unknown_layout(root: Path) -> Domains:
-    entries = sorted(
-        entry.name + ("/" if entry.is_dir() else "") for entry in root.iterdir() if not entry.name.startswith(".")
-    )
-    contents = (
-        ", ".join(entries[:6]) + (f" and {len(entries) - 6} more" if len(entries) > 6 else "") if entries else "nothing"
-    )
+    entries = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in root.iterdir() if not entry.name.startswith("."))
+    contents = ", ".join(entries[:6]) + (f" and {len(entries) - 6} more" if len(entries) > 6 else "") if entries else "nothing"
     raise ValueError(f"{root} holds {contents}; expected {LAYOUT}")
 
 
@@ -262,7 +256,5 @@ class PairedCrops(Dataset[dict[str, Tensor]]):
             if first.shape[:2] == second.shape[:2]:
                 return first, second
             paths = self.source.files[index], self.target.files[index]
-            self.source.skip(
-                index, f"{paths[0]} and {paths[1]} differ in size: {first.shape[:2]} and {second.shape[:2]}"
-            )
+            self.source.skip(index, f"{paths[0]} and {paths[1]} differ in size: {first.shape[:2]} and {second.shape[:2]}")
         raise ValueError(f"none of the {count} pairs can be used; the last error: {[*self.skipped.values()][-1]}")

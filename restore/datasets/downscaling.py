@@ -60,17 +60,13 @@ class DownscalingConfig:
     jpeg_quality: tuple[int, int] = field(
         default=(30, 95), metadata={"help": "real: range of the JPEG quality", "range": (1, 100), "rising": True}
     )
-    strength: float = field(
-        default=1.0, metadata={"help": "real: fraction of all these ranges that is used", "range": (0, 1)}
-    )
+    strength: float = field(default=1.0, metadata={"help": "real: fraction of all these ranges that is used", "range": (0, 1)})
 
     def __post_init__(self) -> None:
         check_fields(self)
 
 
-def downscale(
-    picture: np.ndarray, rng: np.random.Generator, *, scale: int, config: DownscalingConfig
-) -> tuple[np.ndarray, None]:
+def downscale(picture: np.ndarray, rng: np.random.Generator, *, scale: int, config: DownscalingConfig) -> tuple[np.ndarray, None]:
     """(H, W, C) float32, nominal [0, 1], sides multiples of `scale` -> (H / scale, W / scale, C) in 8 bits, and no map."""
     degraded = config.kind == "real" and rng.random() < config.real_fraction
     small = real(picture, rng, scale, config) if degraded else bicubic(picture, scale)
@@ -100,9 +96,7 @@ def _degrade_once(
 ) -> np.ndarray:  # fmt: skip
     """Apply blur, resizing (about `size` where one is given), noise and JPEG once."""
     if rng.random() < blur_probability:
-        picture = cv2.filter2D(picture, -1, _kernel(rng, config, force), borderType=cv2.BORDER_REFLECT).reshape(
-            picture.shape
-        )
+        picture = cv2.filter2D(picture, -1, _kernel(rng, config, force), borderType=cv2.BORDER_REFLECT).reshape(picture.shape)
     low, high = (factor ** (force * config.strength) for factor in config.resize)
     factor = float(np.exp(rng.uniform(*np.log((low, high)))))
     shape = size or picture.shape[:2]

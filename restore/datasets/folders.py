@@ -26,9 +26,7 @@ def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path
         except OSError as error:  # a name that no folder can have
             raise ValueError(f"no dataset {str(dataset)[:100]!r}: {error.strerror}") from error
     names = sorted(entry.name for root in roots if root.is_dir() for entry in root.iterdir() if entry.is_dir())
-    raise ValueError(
-        f"no dataset {str(dataset)!r}: neither a folder nor one of the names under data/ ({', '.join(names) or 'none'})"
-    )
+    raise ValueError(f"no dataset {str(dataset)!r}: neither a folder nor one of the names under data/ ({', '.join(names) or 'none'})")
 
 
 def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
@@ -94,9 +92,7 @@ def split(files: Sequence[Path], root: Path, *, fraction: float, seed: int) -> t
         train = [path for path, side in zip(files, sides, strict=True) if side == "train"]
         train = train or [path for path, side in zip(files, sides, strict=True) if side not in HELD_OUT]
         if not train:
-            raise ValueError(
-                f"{root} holds pictures in {held_out}/ alone, which is held out: to train on them give {root / held_out}"
-            )
+            raise ValueError(f"{root} holds pictures in {held_out}/ alone, which is held out: to train on them give {root / held_out}")
         return train, [path for path, side in zip(files, sides, strict=True) if side == held_out]
 
     def draw(path: Path) -> float:

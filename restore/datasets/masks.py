@@ -55,9 +55,7 @@ class MaskConfig:
     def __post_init__(self) -> None:
         unknown = set(self.kinds) - set(KINDS)
         if unknown or not self.kinds:
-            raise ValueError(
-                f"masks.kinds must be some of {', '.join(KINDS)}, not {', '.join(map(repr, self.kinds)) or 'nothing'}"
-            )
+            raise ValueError(f"masks.kinds must be some of {', '.join(KINDS)}, not {', '.join(map(repr, self.kinds)) or 'nothing'}")
         if self.preset not in (*PRESETS, "mixed"):
             raise ValueError(f"masks.preset must be one of {', '.join(PRESETS)}, mixed, not {self.preset!r}")
 
@@ -131,9 +129,7 @@ def _scratches(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit:
     line = start + length * np.stack([along * np.cos(angle), along * np.sin(angle)], 1)
     cv2.polylines(mask, [np.rint(line).astype(np.int32)], False, 1, thick)
     for _ in range(int(rng.integers(0, 6))):
-        cv2.circle(
-            mask, _point(rng.uniform(0, 1, 2) * (width, height)), max(1, round(unit * rng.uniform(0.5, 3))), 1, -1
-        )
+        cv2.circle(mask, _point(rng.uniform(0, 1, 2) * (width, height)), max(1, round(unit * rng.uniform(0.5, 3))), 1, -1)
 
 
 def _text(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit: float) -> None:

@@ -35,29 +35,19 @@ GAN_ADAM = OptimizerConfig(
 class DiscriminatorConfig:
     """The discriminator and how it is trained."""
 
-    network: str = field(
-        default="patchgan", metadata={"help": "a key of restore.networks.discriminators.DISCRIMINATORS"}
-    )
+    network: str = field(default="patchgan", metadata={"help": "a key of restore.networks.discriminators.DISCRIMINATORS"})
     width: int = field(default=64, metadata={"help": "channels of its first layer", "range": (1, 4096)})
     norm: Literal["instance", "batch", "none"] = field(
         default="instance", metadata={"help": "patchgan and multiscale: instance, batch or none"}
     )
     spectral: bool = field(default=False, metadata={"help": "patchgan and multiscale: spectral normalisation"})
-    objective: str = field(
-        default="least_squares", metadata={"help": "vanilla, least_squares, hinge, wasserstein or relativistic"}
-    )
+    objective: str = field(default="least_squares", metadata={"help": "vanilla, least_squares, hinge, wasserstein or relativistic"})
     mask_loss: bool = field(
         default=False,
-        metadata={
-            "help": "inpainting: judge the holes alone; for patchgan, unet and projected, whose logits form a map"
-        },
+        metadata={"help": "inpainting: judge the holes alone; for patchgan, unet and projected, whose logits form a map"},
     )
-    label_smoothing: float = field(
-        default=0.0, metadata={"help": "the label of real images is 1 minus this", "range": (0, 1)}
-    )
-    label_noise: float = field(
-        default=0.0, metadata={"help": "fraction of the pairs whose labels are flipped", "range": (0, 1)}
-    )
+    label_smoothing: float = field(default=0.0, metadata={"help": "the label of real images is 1 minus this", "range": (0, 1)})
+    label_noise: float = field(default=0.0, metadata={"help": "fraction of the pairs whose labels are flipped", "range": (0, 1)})
     gradient_penalty: float = field(
         default=0.0, metadata={"help": "weight of (gradient norm - 1)^2 (10 for wasserstein)", "range": (0, 1e6)}
     )
@@ -72,9 +62,7 @@ class DiscriminatorConfig:
             "range": (1, 1_000_000),
         },
     )
-    steps: int = field(
-        default=1, metadata={"help": "its updates per generator update (5 for wasserstein)", "range": (1, 1000)}
-    )
+    steps: int = field(default=1, metadata={"help": "its updates per generator update (5 for wasserstein)", "range": (1, 1000)})
     augment: float = field(
         default=0.0,
         metadata={"help": "probability of each augmentation of its input; for small data sets", "range": (0, 1)},
@@ -92,9 +80,7 @@ class DiscriminatorConfig:
         check_fields(self)
         objectives.find(self.objective, real_label=1 - self.label_smoothing)
         if self.mask_loss and self.network not in SPATIAL:
-            raise ValueError(
-                f"mask_loss needs a discriminator whose logits form a map: {', '.join(SPATIAL)}, not {self.network!r}"
-            )
+            raise ValueError(f"mask_loss needs a discriminator whose logits form a map: {', '.join(SPATIAL)}, not {self.network!r}")
         if self.mask_loss and (self.augment or self.adaptive):
             raise ValueError("mask_loss and augmentation, which moves the holes, cannot be combined")
 
@@ -131,9 +117,7 @@ class DiscriminatorTrainer:
     @property
     def is_capturable(self) -> bool:
         """The same of `step`."""
-        return self.generator_is_capturable and not (
-            self.config.label_noise or self.config.gradient_penalty or self.config.r1
-        )
+        return self.generator_is_capturable and not (self.config.label_noise or self.config.gradient_penalty or self.config.r1)
 
     def step(
         self,
@@ -155,9 +139,7 @@ class DiscriminatorTrainer:
         optional = {name: tensor for name, tensor in (("condition", condition), ("mask", mask)) if tensor is not None}
         return self._graph_step({"real": real, "fake": fake} | optional, micro_batches)
 
-    def generator_loss(
-        self, real: Tensor | None, fake: Tensor, condition: Tensor | None = None, *, mask: Tensor | None = None
-    ) -> Tensor:
+    def generator_loss(self, real: Tensor | None, fake: Tensor, condition: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """Return the generator's adversarial loss, a scalar; no gradient reaches the discriminator.
 
         Args:
@@ -186,18 +168,12 @@ class DiscriminatorTrainer:
         features: list[Tensor] = []
         layers = [module for module in self.state.network.modules() if isinstance(module, nn.LeakyReLU)]
         if not layers:
-            raise ValueError(
-                "this discriminator has no features: take patchgan or multiscale, or set feature_matching_weight to 0"
-            )
-        hooks = [
-            layer.register_forward_hook(lambda module, inputs, output: features.append(output)) for layer in layers
-        ]
+            raise ValueError("this discriminator has no features: take patchgan or multiscale, or set feature_matching_weight to 0")
+        hooks = [layer.register_forward_hook(lambda module, inputs, output: features.append(output)) for layer in layers]
         try:
             with frozen(self.state.network), self.runtime.autocast():
                 images = torch.cat([real.detach(), fake])
-                self.state.network(
-                    images if condition is None else torch.cat([condition.repeat(2, 1, 1, 1), images], 1)
-                )
+                self.state.network(images if condition is None else torch.cat([condition.repeat(2, 1, 1, 1), images], 1))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -260,9 +236,7 @@ class DiscriminatorTrainer:
             return logits
 
         if self.config.gradient_penalty:
-            losses["gradient penalty"] = self.config.gradient_penalty * penalties.gradient_penalty(
-                discriminator, real, fake
-            )
+            losses["gradient penalty"] = self.config.gradient_penalty * penalties.gradient_penalty(discriminator, real, fake)
         if self.config.r1:
             losses["r1"] = self.config.r1 * penalties.r1(discriminator, real)
         for loss in losses.values():

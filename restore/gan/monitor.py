@@ -28,14 +28,10 @@ class MonitorConfig:
 
     on_collapse: Literal["warn", "stop", "rollback"] = field(
         default="warn",
-        metadata={
-            "help": "after a collapse: warn, stop, or return to the last checkpoint with half the learning rates"
-        },
+        metadata={"help": "after a collapse: warn, stop, or return to the last checkpoint with half the learning rates"},
     )
     every: int = field(default=100, metadata={"help": "steps between two checks", "range": (1, 1_000_000_000)})
-    patience: int = field(
-        default=5, metadata={"help": "bad checks in a row before anything is reported", "range": (1, 1_000_000)}
-    )
+    patience: int = field(default=5, metadata={"help": "bad checks in a row before anything is reported", "range": (1, 1_000_000)})
     collapse: float = field(
         default=0.35,
         metadata={
@@ -43,26 +39,18 @@ class MonitorConfig:
             "range": (0, 1e12),
         },
     )
-    won: float = field(
-        default=0.98, metadata={"help": "discriminator won: its accuracy is above this", "range": (0, 1)}
-    )
-    lost: float = field(
-        default=0.52, metadata={"help": "discriminator lost: its accuracy is below this", "range": (0, 1)}
-    )
+    won: float = field(default=0.98, metadata={"help": "discriminator won: its accuracy is above this", "range": (0, 1)})
+    lost: float = field(default=0.52, metadata={"help": "discriminator lost: its accuracy is below this", "range": (0, 1)})
     vanishing: float = field(
         default=1e-4,
         metadata={"help": "the generator's gradient norm, relative to its median, is below this", "range": (0, 1)},
     )
-    exploding: float = field(
-        default=1e3, metadata={"help": "any gradient norm, relative to its median, is above this", "range": (1, 1e30)}
-    )
+    exploding: float = field(default=1e3, metadata={"help": "any gradient norm, relative to its median, is above this", "range": (1, 1e30)})
     checkerboard: float = field(
         default=3.0,
         metadata={"help": "energy at the finest pattern, relative to real images, is above this", "range": (0, 1e12)},
     )
-    inversion: float = field(
-        default=-0.3, metadata={"help": "the brightness correlation with the source is below this", "range": (-1, 1)}
-    )
+    inversion: float = field(default=-0.3, metadata={"help": "the brightness correlation with the source is below this", "range": (-1, 1)})
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -117,14 +105,10 @@ class TrainingMonitor:
         diagnoses = []
         for mode, remedy in REMEDIES.items():
             self.bad_checks[mode] = self.bad_checks[mode] + 1 if mode in present else 0
-            needed = (
-                1 if mode == "exploding" else self.config.patience
-            )  # fp16 skips a step with a broken gradient now and then
+            needed = 1 if mode == "exploding" else self.config.patience  # fp16 skips a step with a broken gradient now and then
             if self.bad_checks[mode] >= needed and mode not in self.reported:
                 self.reported.add(mode)
-                diagnoses.append(
-                    Diagnosis(mode, step, remedy, self.config.on_collapse if mode == "collapse" else "warn")
-                )
+                diagnoses.append(Diagnosis(mode, step, remedy, self.config.on_collapse if mode == "collapse" else "warn"))
             elif self.bad_checks[mode] == 0:
                 self.reported.discard(mode)
         return diagnoses

@@ -113,9 +113,7 @@ def find(name: str, *, real_label: float = 1.0) -> Objective:
     return OBJECTIVES[name]
 
 
-def flip_labels(
-    real: Tensor, fake: Tensor, fraction: float, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
+def flip_labels(real: Tensor, fake: Tensor, fraction: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Label noise: flip the labels of some pairs of samples (Chintala et al. 2016, hack 6).
 
     Args:

@@ -32,13 +32,9 @@ from restore.training.trainer import Diagnosis, StepOutput
 class LossConfig:
     """What the network minimises: each weight multiplies its term, and a weight of 0 leaves the term out."""
 
-    pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim"] = field(
-        default="l1", metadata={"help": "the loss on pixels"}
-    )
+    pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim"] = field(default="l1", metadata={"help": "the loss on pixels"})
     pixel_weight: float = field(default=1.0, metadata={"help": "weight of the pixel loss", "range": (0, 1e6)})
-    perceptual_weight: float = field(
-        default=0.0, metadata={"help": "weight of the distance of VGG16's features", "range": (0, 1e6)}
-    )
+    perceptual_weight: float = field(default=0.0, metadata={"help": "weight of the distance of VGG16's features", "range": (0, 1e6)})
     lpips_weight: float = field(default=0.0, metadata={"help": "weight of LPIPS (AlexNet)", "range": (0, 1e6)})
     adversarial_weight: float = field(
         default=0.0,
@@ -158,9 +154,7 @@ class PairedAdversarialTrainer:
             ValueError: the state belongs to another network, or to a run without a discriminator.
         """
         if "discriminator" not in state:
-            raise ValueError(
-                "a run that began without a discriminator can only be resumed without one: keep its losses.adversarial_weight"
-            )
+            raise ValueError("a run that began without a discriminator can only be resumed without one: keep its losses.adversarial_weight")
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.monitor.load_state_dict(state["monitor"])

@@ -19,9 +19,7 @@ def input_gradient(discriminator: Discriminator, images: Tensor) -> Tensor:
     return gradient
 
 
-def gradient_penalty(
-    discriminator: Discriminator, real: Tensor, fake: Tensor, generator: torch.Generator | None = None
-) -> Tensor:
+def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """E (|grad D(x)|_2 - 1)^2 at random points x between real and fake images (Gulrajani et al. 2017, eq. 3).
 
     Args:

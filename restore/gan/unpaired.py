@@ -31,14 +31,10 @@ from restore.training.trainer import Diagnosis, StepOutput
 class CycleLossConfig:
     """What the two generators minimise: each weight multiplies its term."""
 
-    adversarial_weight: float = field(
-        default=1.0, metadata={"help": "weight of the discriminators' loss", "range": (0, 1e6)}
-    )
+    adversarial_weight: float = field(default=1.0, metadata={"help": "weight of the discriminators' loss", "range": (0, 1e6)})
     pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim"] = field(
         default="l1",
-        metadata={
-            "help": "the distance in cycle and identity; l2 lets a residual generator leave the identity, where l1 has a kink"
-        },
+        metadata={"help": "the distance in cycle and identity; l2 lets a residual generator leave the identity, where l1 has a kink"},
     )
     cycle_weight: float = field(
         default=10.0, metadata={"help": "weight of the distance after translating there and back", "range": (0, 1e6)}
@@ -68,9 +64,7 @@ class CycleLossConfig:
         default=1.0,
         metadata={"help": "change of a value's logit, log p / (1 - p), that costs nothing", "range": (0, 100)},
     )
-    image_buffer: int = field(
-        default=50, metadata={"help": "past images kept for each discriminator", "range": (0, 100_000)}
-    )
+    image_buffer: int = field(default=50, metadata={"help": "past images kept for each discriminator", "range": (0, 100_000)})
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -234,9 +228,7 @@ class CycleGANTrainer:
         self.forward.generator.scaler.update()
         return StepOutput(mean(losses), {name: torch.cat(parts) for name, parts in images.items()})
 
-    def _accumulate(
-        self, part: Mapping[str, Tensor], images: Mapping[str, list[Tensor]], fraction: float
-    ) -> dict[str, Tensor]:
+    def _accumulate(self, part: Mapping[str, Tensor], images: Mapping[str, list[Tensor]], fraction: float) -> dict[str, Tensor]:
         """Accumulate both generators' gradients on a micro-batch, which is `fraction` of the batch, and keep its translations."""
         losses: dict[str, Tensor] = {}
         for way in self.directions:
@@ -258,19 +250,13 @@ class CycleGANTrainer:
             translated = way.translator.translate(source)
         if losses.cycle_weight:
             inputs = translated
-            if (
-                losses.cycle_noise
-            ):  # Bashkirova et al. 2019: generators hide the source in its translation (Chu et al. 2017)
+            if losses.cycle_noise:  # Bashkirova et al. 2019: generators hide the source in its translation (Chu et al. 2017)
                 inputs = inputs + losses.cycle_noise * torch.randn_like(inputs)
             terms["cycle"] = losses.cycle_weight * self.pixel(way.inverse.translate(inputs), source)
         if losses.change_penalty_weight:
-            terms["change penalty"] = losses.change_penalty_weight * change_penalty(
-                translated, source, losses.change_penalty_from
-            )
+            terms["change penalty"] = losses.change_penalty_weight * change_penalty(translated, source, losses.change_penalty_from)
         if losses.adversarial_weight:
-            terms["adversarial"] = losses.adversarial_weight * way.translator.discriminator.generator_loss(
-                target, translated
-            )
+            terms["adversarial"] = losses.adversarial_weight * way.translator.discriminator.generator_loss(target, translated)
         return terms, translated.detach()
 
     @torch.no_grad()

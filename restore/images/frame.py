@@ -115,8 +115,7 @@ class Frame:
         if self.stored.shape[:2] == (height, width):
             return self
         rows, columns = (
-            ((np.arange(new) + 0.5) * old / new).astype(np.intp)
-            for old, new in zip(self.stored.shape[:2], (height, width), strict=True)
+            ((np.arange(new) + 0.5) * old / new).astype(np.intp) for old, new in zip(self.stored.shape[:2], (height, width), strict=True)
         )
         stored = self.stored[rows[:, None], columns]
         if self.mapping.alpha_channel is not None:

@@ -35,6 +35,7 @@ from restore.images.errors import ImageError
 SMALL = 4_000_000
 UNBOUNDED = 4_194_304
 SAMPLES_A_BYTE: Mapping[str, int] = {
+    "uncompressed samples": 1,
     "deflate": 1032,
     "LZW": 1364,
     "PackBits": 64,
@@ -45,7 +46,7 @@ SAMPLES_A_BYTE: Mapping[str, int] = {
     "Zstandard": 43_691,
     "VP8": 131_072,
 }
-"""By the codec's name; those of PackBits, deflate, LZW and Zstandard are bytes a byte."""
+"""By the codec's name; those without compression and of PackBits, deflate, LZW and Zstandard are bytes a byte."""
 SALVAGED = 64
 """How many times as many samples may be missing, but for the rest, where a user wants what is there."""
 

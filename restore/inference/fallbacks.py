@@ -1,4 +1,4 @@
-"""What can go wrong with a tile, which precision is tried then, and the record of it."""
+"""Detects faulty tiles, lists the precisions to fall back to, and records what was redone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 FALLBACKS = {"fp16": ("bf16", "fp32"), "bf16": ("fp32",), "fp32": ()}
-"""Precision -> those in which a faulty tile is run again, in this order."""
+"""Precision -> precisions in which a faulty tile runs again, in this order."""
 
 
 @dataclass
 class RunInfo:
-    """How one picture went through a network, for the report."""
+    """How a network ran on one picture, for the report."""
 
     precision: str
     tile: int = 0
@@ -21,17 +21,16 @@ class RunInfo:
     redone: list[str] = field(default_factory=list)
 
     def stats(self) -> dict[str, Any]:
-        """The fields of the report. `redone` is there only if something was."""
-        return {"precision": self.precision, "tile": self.tile, "tiles": self.tiles} | (
-            {"redone": self.redone} if self.redone else {}
-        )
+        """The fields of the report; `redone` only where a tile was redone."""
+        return {"precision": self.precision, "tile": self.tile, "tiles": self.tiles} | ({"redone": self.redone} if self.redone else {})
 
 
-def fault_of(base: np.ndarray, correction: np.ndarray) -> str | None:
-    """What is wrong with a correction (H, W, C), or None.
+def find_fault(base: np.ndarray, correction: np.ndarray) -> str | None:
+    """Describe the fault of a correction; None if it is sound.
 
     Args:
-        base: (H, W, C), what the correction is added to.
+        base: (H, W, C), the picture to which the correction is added.
+        correction: (H, W, C).
     """
     if not np.isfinite(correction).all():
         return "not finite"

@@ -1,4 +1,4 @@
-"""From weights by name to a network that runs pictures."""
+"""Finds weights by name, loads their network and builds the runner for pictures."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any, TypedDict
 
 from restore import networks, runtime, weights
 from restore.inference.engine import TorchEngine
-from restore.inference.ranged import RangedRunner
-from restore.inference.tiled import TiledRunner
+from restore.inference.normalizing_runner import NormalizingRunner
+from restore.inference.tiled_runner import TiledRunner
 from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime
 
 Recipe = dict[str, Any]
 """The recipe in a weights file's header: `task`, `network`, `settings`, `training` ..."""
-TASK_OF_DEFECTS = "scratches"
+DEFECT_TASK = "scratches"
 
 
 class RunOptions(TypedDict, total=False):
     """How a model runs its network.
 
     runtime: device and precision; by default the best of this machine.
-    tile: auto, 0 (never cut) or the largest side of a tile in pixels.
+    tile: auto, 0 (no tiles) or the largest side of a tile in pixels.
     batch_size: tiles that run together.
-    ensemble: 1, 2, 4 or 8 rotated and flipped views are averaged; see `TiledRunner`.
+    ensemble: rotated and flipped copies whose results are averaged, 1, 2, 4 or 8; see `TiledRunner`.
     """
 
     runtime: Runtime
@@ -32,25 +32,23 @@ class RunOptions(TypedDict, total=False):
     ensemble: int
 
 
-def runner_of(network: RestorationNetwork, options: RunOptions) -> RangedRunner:
-    """What runs pictures through a network.
+def make_runner(network: RestorationNetwork, options: RunOptions) -> NormalizingRunner:
+    """The runner of a network for pictures of any size and range.
 
     Raises:
-        ValueError: a tile or ensemble that makes no sense.
+        ValueError: the tile or the ensemble is invalid.
     """
     engine = TorchEngine(network, options.get("runtime") or runtime.choose())
-    return RangedRunner(
-        TiledRunner(
-            engine, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1), ensemble=options.get("ensemble", 1)
-        )
+    return NormalizingRunner(
+        TiledRunner(engine, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1), ensemble=options.get("ensemble", 1))
     )
 
 
-def entry_of(name: str | Path, task: str) -> weights.Entry:
-    """The weights called `name`, if they are for `task`.
+def find_weights(name: str | Path, task: str) -> weights.Entry:
+    """The weights called `name`.
 
     Raises:
-        ValueError: no such weights, or they are for another task.
+        ValueError: the weights do not exist or are not for `task`.
     """
     entry = weights.find(name)
     check_task(entry.recipe, task, entry.name)
@@ -58,22 +56,22 @@ def entry_of(name: str | Path, task: str) -> weights.Entry:
 
 
 def check_task(recipe: Recipe, task: str, name: str) -> None:
-    """ValueError where a recipe is not for `task`."""
+    """Raise ValueError if a recipe is not for `task`."""
     own = recipe.get("task")
     if own != task:
         raise ValueError(f"{name!r} is {_article(str(own))} model; {task} needs {_article(task)} model")
 
 
-def network_of(name: str | Path, task: str, direction: str | None = None) -> tuple[RestorationNetwork, Recipe]:
-    """The network and the recipe of the weights called `name`.
+def load_network(name: str | Path, task: str, direction: str | None = None) -> tuple[RestorationNetwork, Recipe]:
+    """Load the network and the recipe of the weights called `name`.
 
     Args:
         name: a name, a file or a run's folder.
-        task: what they must be for.
-        direction: which network of a file that holds several (`forward`, `backward`); the first by default.
+        task: the task that the weights must be for.
+        direction: `forward` or `backward`, for files with two networks; the first by default.
 
     Raises:
-        ValueError: no such weights or direction, a file that holds none, or weights for another task.
+        ValueError: the weights or the direction do not exist, or the weights are for another task.
     """
     tensors, recipe = weights.load(weights.find(name).path)
     check_task(recipe, task, str(name))

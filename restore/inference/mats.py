@@ -1,4 +1,4 @@
-"""Mats and labels: areas of one value around a picture and rectangles of one value in it. What a picture shows is told without them."""
+"""Finds mats and labels: areas of one value around a picture, and rectangles of one value in it. Content analysis leaves them out."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from restore.images.frame import bands
 
 NEIGHBOURS = np.ones((3, 3), np.uint8)
 LEAST_LABEL = 256
-"""Pixels of a label at least."""
+"""Smallest area of a label in pixels."""
 FIELD, FULL = 0.4, 0.98
-"""Of a label's bounding box: what the field around its text covers at least, and field and text together."""
+"""Minimum fractions of a label's bounding box: of the field around its text, and of field and text together."""
 STROKES = np.ones((9, 9), np.uint8)
-"""A block as large as no crossing of letters' edges."""
+"""A block larger than any crossing of letters' edges."""
 INK = 0.35
-"""Of a label, what the edges of letters cover at most."""
+"""Maximum fraction of a label that the edges of letters cover."""
 SAMPLE = 1_000_000
-"""Pixels in which labels are looked for; larger pictures are sampled."""
+"""Pixels searched for labels; larger pictures are sampled."""
 
 
 def pieces(picture: np.ndarray) -> Iterator[tuple[slice, np.ndarray, slice]]:
-    """Bands of rows, each with a row more above and below, and where the band lies in that: what is made of them takes little memory."""
+    """Bands of rows, to limit memory: the rows, their pixels with one more row above and below, and the band's rows in these pixels."""
     for rows in bands(picture.shape):
         above = max(0, rows.start - 1)
         yield rows, picture[above : rows.stop + 1], slice(rows.start - above, rows.stop - above)
@@ -40,13 +40,13 @@ def is_still(picture: np.ndarray) -> np.ndarray:
 
 
 def framed(still: np.ndarray) -> np.ndarray:
-    """(H, W) bool: still pixels and those next to them, which in an area of one value is all of it. `still` is (H, W) uint8."""
+    """(H, W) bool: still pixels and their neighbours, so whole areas of one value. `still` is (H, W) uint8; see `is_still`."""
     return np.asarray(cv2.dilate(still, NEIGHBOURS) > 0)
 
 
-def inner(aside: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of the smallest rectangle outside which all of a picture is set aside, (H, W) bool; the whole where all of it is."""
-    rows, columns = (np.flatnonzero(~aside.all(axis=axis)) for axis in (1, 0))
+def inner(excluded: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the bounding box of the pixels that are not excluded, (H, W) bool; the whole picture if all are excluded."""
+    rows, columns = (np.flatnonzero(~excluded.all(axis=axis)) for axis in (1, 0))
     if len(rows) == 0:
         return slice(None), slice(None)
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
@@ -58,22 +58,24 @@ def without(picture: np.ndarray) -> np.ndarray:
 
 
 def labels(picture: np.ndarray) -> np.ndarray | None:
-    """Where a picture (H, W, C) has burned-in labels, (H, W) bool, up to some pixels more in a large one; None without any."""
+    """Find a picture's burned-in labels, (H, W, C) -> (H, W) bool; a few pixels too large in large pictures. None if there are none."""
     step = max(1, int(np.sqrt(picture.shape[0] * picture.shape[1] / SAMPLE)))
     still = is_still(picture)[::step, ::step]
     _, parts, sizes, _ = cv2.connectedComponentsWithStats(still, connectivity=8)
-    found = np.zeros(picture.shape[:2], bool)
+    mask = np.zeros(picture.shape[:2], bool)
     for rows, columns in boxes(picture[::step, ::step], still, parts, sizes, LEAST_LABEL // step**2):
-        found[_between(rows, step), _between(columns, step)] = True
-    return found if found.any() and not found.all() else None
+        mask[_between(rows, step), _between(columns, step)] = True
+    return mask if mask.any() and not mask.all() else None
 
 
 def boxes(picture: np.ndarray, still: np.ndarray, parts: np.ndarray, sizes: np.ndarray, least: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of the rectangles of one value in a picture (H, W, C), with text or without.
+    """Rows and columns of the rectangles of one value in a picture, with or without text.
 
     Args:
-        still: (H, W) uint8, see is_still; `parts` (H, W) and `sizes` (N, 5) are its connected components with statistics.
-        least: pixels of a rectangle.
+        picture: (H, W, C).
+        still: (H, W) uint8; see `is_still`.
+        parts, sizes: the connected components of `still`, (H, W), and their statistics, (N, 5).
+        least: smallest area in pixels.
     """
     around = sizes[:, cv2.CC_STAT_WIDTH] * sizes[:, cv2.CC_STAT_HEIGHT]
     likely = np.flatnonzero((around >= least) & (sizes[:, cv2.CC_STAT_AREA] >= FIELD * around))
@@ -88,12 +90,12 @@ def boxes(picture: np.ndarray, still: np.ndarray, parts: np.ndarray, sizes: np.n
 
 
 def _holds_picture(piece: np.ndarray, field: np.ndarray, still: np.ndarray) -> bool:
-    """Whether a rectangle (H, W, C) holds more than text: much, or a block, of what is neither of the field's value nor inside a stroke."""
+    """Whether a rectangle (H, W, C) holds more than text: many pixels, or a block, that are neither background nor inside a stroke."""
     value = piece[field > 0][0]
     other = (piece != value).any(axis=2) & (still == 0)
     return bool(other.mean() > INK or cv2.erode(other.astype(np.uint8), STROKES, borderValue=0).any())
 
 
 def _between(part: slice, step: int) -> slice:
-    """The pixels of a sampled part, as far as the next samples."""
+    """The full-size slice of a sampled one."""
     return slice(part.start * step, part.stop * step)

@@ -1,8 +1,8 @@
-"""Is this gray picture a radiograph? For files whose format does not say, so that they get the X-ray weights.
+"""Classifies gray pictures as radiographs, so that files whose format does not say it get the X-ray weights.
 
-A logistic regression on a thumbnail's spectrum and brightness: radiographs are smooth, of middle contrast, and lack the hard
-edges and fine texture of photographs. The thumbnail averages the noise away. Fitted on whole pictures and crops, noisy and clean.
-Refitted by `python benchmarks/radiograph.py`.
+The classifier is a logistic regression on the spectrum and the brightness of a thumbnail, which averages the noise away. Radiographs are
+smooth, have medium contrast, and lack the hard edges and fine texture of photographs. It was fitted on whole pictures and crops, noisy and
+clean; `python benchmarks/radiograph.py` fits it again.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from scipy.fft import dctn
 from restore.images.frame import filled
 
 SIDE = 64
-KNOWN = 0.1
-"""Share of a thumbnail's pixel that must be known."""
+MIN_FRACTION = 0.1
+"""Fraction of a thumbnail's pixel that must be valid."""
 BANDS = ((1, 2), (2, 4), (4, 6), (6, 9), (9, 13), (13, 19), (19, 27), (27, 38), (38, 54))
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 GRADIENTS = (50, 90, 99)
@@ -37,48 +37,48 @@ COEFFICIENTS = (
     0.2907, 0.53, -0.11, -0.2865, 1.074, -0.4029, -1.436, -0.4627, 1.557, -1.23, 2.74, 0.6995,
 )  # fmt: skip
 INTERCEPT = -0.4598
-CERTAIN = 0.5  # 19 of 20 unseen X-rays, 141 of 160 of their noisy parts, and 2 of 249 unseen photographs lie above
+CERTAIN = 0.5  # of pictures outside the training, 19 of 20 X-rays, 141 of 160 of their noisy crops and 2 of 249 photographs lie above
 
 
-def probability(picture: np.ndarray, aside: np.ndarray | None = None) -> float:
+def probability(picture: np.ndarray, excluded: np.ndarray | None = None) -> float:
     """The probability that a picture is a radiograph.
 
     Args:
         picture: (H, W, 1|3) float32, nominal [0, 1].
-        aside: (H, W) bool, what is no part of it, as labels are.
+        excluded: (H, W) bool, pixels that do not count, such as labels.
 
     Returns:
-        0..1; 0 for a colour picture (whose channels differ) and for one smaller than the thumbnail.
+        0..1; 0 for a picture whose channels differ and for one smaller than the thumbnail.
     """
     if min(picture.shape[:2]) < SIDE or not is_gray(picture):
         return 0.0
-    values = (features(picture[:, :, 0], aside) - np.array(CENTRE)) / np.array(SCALE)
+    values = (features(picture[:, :, 0], excluded) - np.array(CENTRE)) / np.array(SCALE)
     return float(1 / (1 + np.exp(-(values @ np.array(COEFFICIENTS) + INTERCEPT))))
 
 
 def is_gray(picture: np.ndarray) -> bool:
-    """Whether all channels of (H, W, C) are the same, as in gray scans stored as RGB."""
+    """Whether all channels of (H, W, C) are equal, as in gray scans stored as RGB."""
     return all(np.array_equal(picture[:, :, 0], picture[:, :, channel]) for channel in range(1, picture.shape[2]))
 
 
-def features(gray: np.ndarray, aside: np.ndarray | None = None) -> np.ndarray:
-    """(F,) features of a gray picture (H, W) in nominal [0, 1], without (H, W) bool parts of it."""
-    thumbnail = _thumbnail(np.clip(gray, 0, 1), aside)
+def features(gray: np.ndarray, excluded: np.ndarray | None = None) -> np.ndarray:
+    """The features (F,) of a gray picture (H, W) in nominal [0, 1], without its excluded pixels, (H, W) bool."""
+    thumbnail = _thumbnail(np.clip(gray, 0, 1), excluded)
     energy = np.square(dctn(thumbnail, norm="ortho"))
     radius = np.hypot(*np.mgrid[:SIDE, :SIDE])
     spectrum = [np.log(energy[(radius >= low) & (radius < high)].mean() + 1e-6) for low, high in BANDS]
     slopes = np.hypot(*np.gradient(thumbnail))
     brightness = np.percentile(thumbnail, PERCENTILES)
-    mirrored = np.corrcoef(thumbnail.ravel(), thumbnail[:, ::-1].ravel())[0, 1] if thumbnail.std() > 1e-4 else 1.0
-    linear = np.array([*spectrum, *brightness, *np.log(np.percentile(slopes, GRADIENTS) + 1e-3), mirrored])
+    symmetry = np.corrcoef(thumbnail.ravel(), thumbnail[:, ::-1].ravel())[0, 1] if thumbnail.std() > 1e-4 else 1.0
+    linear = np.array([*spectrum, *brightness, *np.log(np.percentile(slopes, GRADIENTS) + 1e-3), symmetry])
     return np.concatenate([linear, linear**2])
 
 
-def _thumbnail(gray: np.ndarray, aside: np.ndarray | None) -> np.ndarray:
-    """(SIDE, SIDE) means of what is not aside, continued over what is."""
-    if aside is None:
+def _thumbnail(gray: np.ndarray, excluded: np.ndarray | None) -> np.ndarray:
+    """(SIDE, SIDE) means over the pixels that are not excluded, extrapolated over the rest."""
+    if excluded is None:
         return np.asarray(cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
-    shown = (~aside).astype(np.float32)
-    total, share = (cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for plane in (gray * shown, shown))
-    known = share > KNOWN
-    return filled((total / np.maximum(share, KNOWN))[:, :, None], known)[:, :, 0]
+    included = (~excluded).astype(np.float32)
+    total, fraction = (cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for plane in (gray * included, included))
+    valid = fraction > MIN_FRACTION
+    return filled((total / np.maximum(fraction, MIN_FRACTION))[:, :, None], valid)[:, :, 0]

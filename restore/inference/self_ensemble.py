@@ -1,4 +1,4 @@
-"""The eight rotated and flipped views of a picture, for averaging over them.
+"""Self-ensemble: averages a network's outputs over rotated and flipped copies of its input.
 
 Timofte et al. 2016, "Seven ways to improve example-based single image super resolution", section 3.3.
 """
@@ -11,42 +11,44 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from restore.inference.statistics import Statistics
+from restore.inference.instance_statistics import Statistics
 from restore.runtime import Runtime
 
-View = tuple[int, bool]
-"""Quarter turns, and whether the picture is flipped after them."""
-# half a turn comes first: it keeps a tile's shape and so costs no new set-up
-VIEWS: tuple[View, ...] = ((0, False), (2, False), (1, False), (3, False), (0, True), (2, True), (1, True), (3, True))
+Transform = tuple[int, bool]
+"""Rotations by 90 degrees, and whether the picture is flipped after them."""
+# 180 degrees come first: they keep a tile's shape, so kernels need no new set-up
+TRANSFORMS: tuple[Transform, ...] = ((0, False), (2, False), (1, False), (3, False), (0, True), (2, True), (1, True), (3, True))
 
 
-def rotated(tensor: Tensor, view: View, runtime: Runtime) -> Tensor:
-    """One view of (B, C, H, W)."""
-    turns, flipped = view
+def apply_transform(tensor: Tensor, transform: Transform, runtime: Runtime) -> Tensor:
+    """Rotate and flip (B, C, H, W)."""
+    turns, flipped = transform
     if not turns and not flipped:
         return tensor
-    turned = torch.rot90(tensor, turns, (2, 3))
-    return (turned.flip(3) if flipped else turned).contiguous(memory_format=runtime.memory_format)
+    rotated_tensor = torch.rot90(tensor, turns, (2, 3))
+    return (rotated_tensor.flip(3) if flipped else rotated_tensor).contiguous(memory_format=runtime.memory_format)
 
 
-def rotated_back(tensor: Tensor, view: View) -> Tensor:
-    """Undo `rotated`."""
-    turns, flipped = view
+def undo_transform(tensor: Tensor, transform: Transform) -> Tensor:
+    """Undo `apply_transform`."""
+    turns, flipped = transform
     if not turns and not flipped:
-        return tensor  # rot90 copies, even for no turn
+        return tensor  # rot90 copies even where it does nothing
     return torch.rot90(tensor.flip(3) if flipped else tensor, -turns, (2, 3))
 
 
-def averaged(network: nn.Module, inputs: list[Tensor], views: Sequence[View], runtime: Runtime, common: Statistics | None) -> Tensor:
-    """The mean of the network's outputs over the views, (B, C, H, W) float32.
+def averaged(
+    network: nn.Module, inputs: list[Tensor], transforms: Sequence[Transform], runtime: Runtime, common: Statistics | None
+) -> Tensor:
+    """The mean of the network's outputs over the transforms, (B, C, H, W) float32.
 
     Args:
         inputs: (B, C, H, W) and, if the network takes a condition, (B, K, H, W).
-        common: the statistics of the whole picture for the network's normalisations, if they are to be used.
+        common: the whole picture's statistics for the network's normalisations, or None.
     """
     total = torch.zeros(())
-    for number, view in enumerate(views):
+    for number, transform in enumerate(transforms):
         with nullcontext() if common is None else common.at(number):
-            output = rotated_back(network(*(rotated(one, view, runtime) for one in inputs)).float(), view)
+            output = undo_transform(network(*(apply_transform(one, transform, runtime) for one in inputs)).float(), transform)
         total = total + output if number else output
-    return total / len(views) if len(views) > 1 else total
+    return total / len(transforms) if len(transforms) > 1 else total

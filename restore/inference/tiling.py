@@ -1,4 +1,4 @@
-"""Cutting a picture into overlapping tiles whose results blend into one."""
+"""Divides a picture into overlapping tiles with blending weights."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Span:
-    """One tile's extent along one side, in pixels.
+    """The extent of one tile along one side, in pixels.
 
     Attributes:
-        start: its first pixel.
-        stop: one past its last.
-        weight: (stop - start,) float32; over all spans of a side the weights of every pixel sum to 1.
+        start: the first pixel.
+        stop: one past the last pixel.
+        weight: (stop - start,) float32; the weights of all spans of a side sum to 1 at every pixel.
     """
 
     start: int
@@ -30,17 +30,16 @@ Tile = tuple[Span, Span]
 def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]:
     """Divide one side into spans of at most `tile` pixels that start at a multiple of `multiple`.
 
-    Only so does a network that halves its resolution see the same grid in every tile as in the whole picture. The spans are of
-    one length, but for the last; they overlap by at least `overlap` pixels or half a tile.
-    Of the smallest overlap the outer quarter at either end gets no weight, since there a tile knows its surroundings least;
-    the weights cross over linearly in its inner half.
+    This keeps the grid of a network that halves its resolution the same in every tile as in the whole picture. All spans but the last
+    have the same length. They overlap by at least `overlap` pixels or half a tile. The weights cross over linearly in the inner half of
+    the smallest overlap. Its outer quarters get no weight, because tiles are least accurate near their edges.
     """
     if length <= tile:
         return [Span(0, length, np.ones(length, np.float32))]
     overlap = min(overlap, tile // 2)
     stride = max(1, (tile - overlap) // multiple) * multiple
     count = 1 + -(-(length - tile) // stride)
-    # no larger than so many tiles need: what lies in two tiles is paid for twice
+    # no larger than this number of tiles needs, because overlapping pixels are computed twice
     needed = -(-(length + (count - 1) * overlap) // count) + multiple
     tile = min(tile, -(-needed // multiple) * multiple)
     starts = [-(-index * (length - tile) // ((count - 1) * multiple)) * multiple for index in range(count)]
@@ -51,7 +50,7 @@ def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]
     result = []
     for index, (start, stop) in enumerate(zip(starts, stops, strict=True)):
         position = np.arange(start, stop, dtype=np.float32) + 0.5
-        # what has risen and not yet risen again: over all spans the differences sum to 1, however many lie over one pixel
+        # differences of successive ramps sum to 1, however many spans cover a pixel
         weight = _rise(position, middles[index], reach) - _rise(position, middles[index + 1], reach)
         result.append(Span(start, stop, weight))
     return result
@@ -63,7 +62,7 @@ def _rise(position: np.ndarray, middle: float, reach: float) -> np.ndarray:
 
 
 def stretched(weight: np.ndarray, scale: int) -> np.ndarray:
-    """A span's weights, (n,), for a result `scale` times as fine, (scale n,): still 1 in sum over all spans."""
+    """A span's weights (n,) at `scale` times the resolution, (scale n,). The weights of all spans still sum to 1."""
     return np.repeat(weight, scale)
 
 
@@ -76,12 +75,10 @@ def grid(height: int, width: int, tile: int, overlap: int, multiple: int = 1) ->
 
 
 def batches(tiles: Iterator[Tile], size: int) -> Iterator[list[Tile]]:
-    """Up to `size` neighbours of one shape at a time."""
+    """Group consecutive tiles of equal shape, up to `size` at a time."""
     batch: list[Tile] = []
     for tile in tiles:
-        if batch and (
-            len(batch) >= size or any(a.weight.shape != b.weight.shape for a, b in zip(tile, batch[0], strict=True))
-        ):
+        if batch and (len(batch) >= size or any(a.weight.shape != b.weight.shape for a, b in zip(tile, batch[0], strict=True))):
             yield batch
             batch = []
         batch.append(tile)

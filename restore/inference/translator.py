@@ -1,4 +1,4 @@
-"""`Translator`: translates arrays from one domain to another, as pix2pix or CycleGAN learned it."""
+"""`Translator`: translates arrays between domains with a network trained by pix2pix or CycleGAN."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Self, Unpack
 
 import numpy as np
 
-from restore.inference.calling import Picture, called
+from restore.inference.array_interface import Picture, apply
 from restore.inference.fallbacks import RunInfo
-from restore.inference.loading import Recipe, RunOptions, network_of, runner_of
+from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
 from restore.networks.spec import RestorationNetwork
 
 
 class Translator:
-    """A translation network ready to use. It holds no state of a picture, so threads may share one.
+    """A translation network ready to use. It keeps no state between pictures, so threads may share one.
 
     Args:
         network: predicts the correction that translates a picture.
@@ -24,7 +24,7 @@ class Translator:
 
     def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
         self.recipe: Recipe = recipe or {}
-        self.runner = runner_of(network, options)
+        self.runner = make_runner(network, options)
         self.spec, self.runtime = self.runner.spec, self.runner.runtime
 
     @classmethod
@@ -35,25 +35,33 @@ class Translator:
             direction: `forward` or `backward`, for weights that hold both; the first by default.
 
         Raises:
-            ValueError: no such weights or direction, or weights for another task.
+            ValueError: the weights or the direction do not exist, or the weights are for another task.
         """
-        return cls(*network_of(name, "translate", direction), **options)
+        return cls(*load_network(name, "translate", direction), **options)
 
     def __call__(self, picture: Picture, strength: float = 1.0) -> Picture:
         """Translate a picture.
 
         Args:
-            picture: an array or a tensor; see `called`.
+            picture: an array or a tensor; see `array_interface.apply`.
             strength: from the picture (0) to its translation (1).
 
         Returns:
             The same kind, type and shape.
 
         Raises:
-            ValueError: a shape or type that is no picture.
+            ValueError: the shape or type is not that of a picture.
         """
-        return called(picture, lambda pixels, valid: self.translate(pixels, strength)[0])
+        return apply(picture, lambda pixels, valid: self.translate(pixels, strength)[0])
 
     def translate(self, pixels: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, RunInfo]:
-        """Translate normalized pixels, (H, W, 1|3) float32 in nominal [0, 1] -> the same, not clipped, and how it went."""
+        """Translate normalized pixels.
+
+        Args:
+            pixels: (H, W, 1|3) float32, nominal [0, 1].
+            strength: from the picture (0) to its translation (1).
+
+        Returns:
+            (H, W, 1|3) float32, not clipped; and information about the run.
+        """
         return self.runner.run(pixels, strength)

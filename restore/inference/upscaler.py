@@ -1,4 +1,4 @@
-"""`Upscaler`: enlarges arrays by the scale of its network, or by any smaller one."""
+"""`Upscaler`: upscales arrays by its network's scale or by any smaller one."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 import torch
 
 from restore.inference import radiograph
-from restore.inference.calling import Picture, called
+from restore.inference.array_interface import Picture, apply
 from restore.inference.fallbacks import RunInfo
-from restore.inference.loading import Recipe, RunOptions, network_of, runner_of
+from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
 from restore.networks.resample import resized
 from restore.networks.spec import RestorationNetwork
 
 
 class Upscaler:
-    """A super-resolution network ready to use. It holds no state of a picture, so threads may share one.
+    """A super-resolution network ready to use. It keeps no state between pictures, so threads may share one.
 
     Args:
-        network: predicts the correction of the picture that the cubic kernel enlarges.
+        network: predicts the correction of the picture upscaled by the cubic kernel.
         recipe: the recipe of its weights.
         options: see `RunOptions`.
     """
 
     def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
         self.recipe: Recipe = recipe or {}
-        self.runner = runner_of(network, options)
+        self.runner = make_runner(network, options)
         self.spec, self.runtime = self.runner.spec, self.runner.runtime
         self.scale = self.spec.scale
 
@@ -36,35 +36,35 @@ class Upscaler:
         """An upscaler with the weights called `name` (a name, a file or a run's folder).
 
         Raises:
-            ValueError: no such weights, or weights for another task.
+            ValueError: the weights do not exist or are for another task.
         """
-        return cls(*network_of(name, "upscale"), **options)
+        return cls(*load_network(name, "upscale"), **options)
 
     def __call__(self, picture: Picture, strength: float = 1.0) -> Picture:
-        """Enlarge a picture `scale` times.
+        """Upscale a picture `scale` times.
 
         Args:
-            picture: an array or a tensor; see `called`.
+            picture: an array or a tensor; see `array_interface.apply`.
             strength: from the cubic kernel's picture (0) to the network's (1).
 
         Returns:
             The same kind and type, `scale` times as high and wide.
 
         Raises:
-            ValueError: a shape or type that is no picture.
+            ValueError: the shape or type is not that of a picture.
         """
-        return called(picture, lambda pixels, valid: self.runner.run(pixels, strength)[0], self.scale)
+        return apply(picture, lambda pixels, valid: self.runner.run(pixels, strength)[0], self.scale)
 
     def upscale(self, pixels: np.ndarray, scale: float | None = None, strength: float = 1.0) -> tuple[np.ndarray, RunInfo]:
-        """Enlarge normalized pixels.
+        """Upscale normalized pixels.
 
         Args:
             pixels: (H, W, 1|3) float32, nominal [0, 1]. Three equal channels run as one.
-            scale: how many times; at most the network's, None for that. A smaller one shrinks the network's result.
+            scale: factor, at most the network's; None for the network's. For a smaller factor the network's result is downscaled.
             strength: from the cubic kernel's picture (0) to the network's (1).
 
         Returns:
-            (scale H, scale W, 1|3) float32, not clipped, and how it went.
+            (scale H, scale W, 1|3) float32, not clipped; and information about the run.
         """
         gray = pixels.shape[2] == 3 and radiograph.is_gray(pixels)
         restored, info = self.runner.run(pixels[:, :, :1] if gray else pixels, strength)

@@ -1,4 +1,4 @@
-"""How good a result is: one file a family, a table `METRICS` for pictures and their references and `SET_METRICS` for sets."""
+"""Quality metrics: `METRICS` compare a picture with its reference, `SET_METRICS` compare sets of pictures. One file for each family."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Metric:
     Attributes:
         function: (result, reference) -> number.
         better: "higher" or "lower".
-        unit: what to print behind it.
+        unit: printed after the value.
     """
 
     function: Callable[[np.ndarray, np.ndarray], float]

@@ -52,8 +52,6 @@ def _pair(result: np.ndarray, reference: np.ndarray, border: int) -> tuple[np.nd
     if result.shape != reference.shape:
         raise ValueError(f"the pictures differ in shape: {result.shape} against {reference.shape}")
     if min(result.shape[:2]) <= 2 * border:
-        raise ValueError(
-            f"nothing is left of {result.shape[0]} x {result.shape[1]} pixels without a border of {border}"
-        )
+        raise ValueError(f"nothing is left of {result.shape[0]} x {result.shape[1]} pixels without a border of {border}")
     inner = (slice(border, -border or None),) * 2
     return result[inner].astype(np.float64), reference[inner].astype(np.float64)

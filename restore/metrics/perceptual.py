@@ -7,7 +7,7 @@ import torch
 
 from restore.networks import backbones
 
-SMALLEST = 32  # pixels; AlexNet's poolings leave nothing of less
+SMALLEST = 32  # pixels; AlexNet's pooling layers need at least this side
 
 
 def lpips(result: np.ndarray, reference: np.ndarray) -> float:
@@ -17,15 +17,12 @@ def lpips(result: np.ndarray, reference: np.ndarray) -> float:
         result, reference: (H, W) or (H, W, C) float, C 1 or 3, nominal [0, 1]; gray is repeated.
 
     Raises:
-        ValueError: shapes differ or are too small, or AlexNet's weights are not to be had; the text
-            says how to get them.
+        ValueError: the shapes differ or are too small, or AlexNet's weights are not available; the message says how to get them.
     """
     if result.shape != reference.shape:
         raise ValueError(f"the pictures differ in shape: {result.shape} against {reference.shape}")
     if min(result.shape[:2]) < SMALLEST:
-        raise ValueError(
-            f"LPIPS needs at least {SMALLEST} x {SMALLEST} pixels, not {result.shape[0]} x {result.shape[1]}"
-        )
+        raise ValueError(f"LPIPS needs at least {SMALLEST} x {SMALLEST} pixels, not {result.shape[0]} x {result.shape[1]}")
     with torch.inference_mode():
         return float(backbones.lpips()(_tensor(result), _tensor(reference)))
 

@@ -1,4 +1,4 @@
-"""Results against references, file by file: which belong together, their scores, and the page that shows them."""
+"""Compares results with references: pairs the files, computes their scores, and writes a web page."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import numpy as np
 
 from restore.images import TARGETS, Picture, discovery, looked, naming, read
 from restore.metrics import METRICS, Metric
-from restore.writing import atomic_write, is_machines, reason
+from restore.writing import atomic_write, is_environment_error, reason
 
 PROTOCOL = (
-    "Result and reference belong together by their path under their folders, the suffix aside. Pixels as a network sees them: "
-    "upright, without alpha, DICOM after its lookup tables, in nominal 0..1 (16-bit pictures are not reduced to 8). Every pixel "
-    "counts, no border is cut. Gray against colour is compared as colour. Several frames: the mean over the frames. Means are "
-    "over the pictures. The PSNR of identical pictures is infinite: it is left out of the means, and their number is told."
+    "Result and reference are paired by their path under their folders, without the suffix. Pixels are compared as a network gets them: "
+    "upright, without alpha, DICOM after its lookup tables, in nominal 0..1 (16-bit pictures are not reduced to 8). All pixels "
+    "count; no border is cut. Gray and colour are compared as colour. The score of several frames is their mean. Means are over the "
+    "pictures. The PSNR of identical pictures is infinite: the means leave it out, and the page gives the number of such pictures."
 )
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A result, the reference it belongs to, and the name of both."""
+    """A result and its reference, with their common name."""
 
     name: str
     result: Path
@@ -33,15 +33,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that could not be compared, and why."""
+    """A file that could not be compared, and the reason."""
 
     name: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Row:
-    """The scores of one picture by metric; a metric that the picture is too small for is left out."""
+class PictureScores:
+    """The scores of one picture by metric, without metrics for which the picture is too small."""
 
     name: str
     scores: dict[str, float]
@@ -49,37 +49,34 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison came to.
+    """The outcome of a comparison.
 
     Attributes:
-        metrics: those computed.
-        rows: one a picture, in the order of the names.
+        metrics: the computed metrics.
+        pictures: the scores of each picture, in the order of the names.
         problems: missing partners, unreadable files, different sizes.
-        left_out: metric -> why it could not be had.
+        left_out: metric -> why it is not available.
     """
 
     metrics: tuple[str, ...]
-    rows: list[Row] = field(default_factory=list)
+    pictures: list[PictureScores] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
-        """The mean of each metric over the pictures that have it; infinite values (the PSNR of identical pictures) left out.
-
-        A metric that is infinite for every picture is infinite.
-        """
-        columns = {name: [row.scores[name] for row in self.rows if name in row.scores] for name in self.metrics}
+        """The mean of each metric over its finite scores. If all scores are infinite (the PSNR of identical pictures), so is the mean."""
+        columns = {name: [picture.scores[name] for picture in self.pictures if name in picture.scores] for name in self.metrics}
         return {name: _mean(column) for name, column in columns.items() if column}
 
     @property
     def identical(self) -> int:
-        """How many results equal their reference: their PSNR is infinite."""
-        return sum(any(np.isinf(score) for score in row.scores.values()) for row in self.rows)
+        """Number of results that equal their reference: their PSNR is infinite."""
+        return sum(any(np.isinf(score) for score in picture.scores.values()) for picture in self.pictures)
 
     @property
     def mean_of(self) -> str:
-        """What the means are over, in words."""
-        count = len(self.rows)
+        """The label of the means: the number of pictures they cover."""
+        count = len(self.pictures)
         differ = f"PSNR of the {count - self.identical} that differ, {self.identical} identical"
         return f"mean of {count}" + (f" ({differ})" if 0 < self.identical < count else "")
 
@@ -89,38 +86,38 @@ def compare(
     reference: Path,
     *,
     metrics: Mapping[str, Metric] = METRICS,
-    on_event: Callable[[Row | Problem], None] | None = None,
+    on_event: Callable[[PictureScores | Problem], None] | None = None,
 ) -> Comparison:
     """Score every picture of `results` against its partner in `reference`; two files are compared with each other.
 
     Args:
         results: a folder of restored pictures, or one picture.
-        reference: a folder of what they should be, or one picture.
-        metrics: which to compute; those whose weights are missing are left out and told in `left_out`.
-        on_event: told each row and each problem as it comes.
+        reference: a folder of reference pictures, or one picture.
+        metrics: the metrics to compute. Those whose weights are missing go to `left_out`.
+        on_event: called with the scores of each picture and with each problem.
 
     Raises:
-        ValueError: nothing to compare, or a file against a folder.
+        ValueError: there is nothing to compare, or one path is a file and the other a folder.
     """
     pairs, problems = pair(results, reference)
     left_out = {name: why for name, metric in metrics.items() if (why := _missing(metric)) is not None}
     usable = {name: metric for name, metric in metrics.items() if name not in left_out}
-    found = Comparison(tuple(usable), left_out=left_out)
+    comparison = Comparison(tuple(usable), left_out=left_out)
     for event in chain(problems, _scored(pairs, usable)):
-        if isinstance(event, Row):
-            found.rows.append(event)
+        if isinstance(event, PictureScores):
+            comparison.pictures.append(event)
         else:
-            found.problems.append(event)
+            comparison.problems.append(event)
         if on_event:
             on_event(event)
-    return found
+    return comparison
 
 
 def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
-    """Find each result's partner: the same path under its folder, the suffix aside; names that a run gave by rule (`a.jpg.png`) too.
+    """Pair each result with the reference of the same path, without the suffix. Names that a run chose (`a.jpg.png`) are understood.
 
     Raises:
-        ValueError: no such file or folder, a file against a folder, or no picture at all.
+        ValueError: a path does not exist, one is a file and the other a folder, or a folder has no picture.
     """
     for path in (results, reference):
         if not path.exists():
@@ -130,49 +127,49 @@ def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
     if not results.is_dir():
         return [Pair(results.name, results, reference)], []
     ours, theirs = _pictures(results), _pictures(reference)
-    for folder, found in ((results, ours), (reference, theirs)):
-        if not found:
-            raise ValueError(f"{folder} holds no picture")
+    for folder, candidates in ((results, ours), (reference, theirs)):
+        if not candidates:
+            raise ValueError(f"{folder} contains no picture")
     partners = _Partners(ours, theirs)
     pairs, problems = [], []
     for name in ours:
-        found = partners.of(name)
-        if len(found) == 1:
-            pairs.append(Pair(name.as_posix(), results / name, reference / found[0]))
+        candidates = partners.of(name)
+        if len(candidates) == 1:
+            pairs.append(Pair(name.as_posix(), results / name, reference / candidates[0]))
         else:
-            rivals = ", ".join(other.as_posix() for other in found)
-            problems.append(Problem(name.as_posix(), f"several references could be meant: {rivals}" if rivals else "no reference"))
-    meant = {partner for name in ours for partner in partners.of(name)}
+            rivals = ", ".join(other.as_posix() for other in candidates)
+            problems.append(Problem(name.as_posix(), f"several references match: {rivals}" if rivals else "no reference"))
+    matched = {partner for name in ours for partner in partners.of(name)}
     stems = {_stem(name) for name in ours}
-    lacking = [name for name in theirs if name not in meant and _stem(name) not in stems]
+    lacking = [name for name in theirs if name not in matched and _stem(name) not in stems]
     problems += [Problem(name.as_posix(), "no result for this reference") for name in lacking]
     return pairs, sorted(problems, key=lambda problem: problem.name)
 
 
 class _Partners:
-    """Which references a result may belong to: of its own name; else those whose result a run names so; else those of its stem."""
+    """The candidate references of a result: the same name; else those whose result a run would name so; else the same stem."""
 
     def __init__(self, results: Sequence[Path], references: Sequence[Path]) -> None:
         self.references = references
-        self._whole = set(references)
+        self._all = set(references)
         self._stems: dict[Path, list[Path]] = {}
         for path in references:
             self._stems.setdefault(_stem(path), []).append(path)
-        self._ruled: dict[Path, list[Path]] = {}
+        self._by_result_name: dict[Path, list[Path]] = {}
         for suffixes in (None, *{TARGETS[name].suffixes for path in results if (name := _format_of(path))}):
             for path, named in zip(references, naming.results(references, suffixes), strict=True):
                 if named.instead_of is not None:
-                    self._ruled.setdefault(named.path, []).append(path)
+                    self._by_result_name.setdefault(named.path, []).append(path)
 
     def of(self, result: Path) -> list[Path]:
-        """The references that the result of this relative path may belong to."""
-        if result in self._whole:
+        """The candidate references of a result, by relative path."""
+        if result in self._all:
             return [result]
-        return list(dict.fromkeys(self._ruled.get(result) or self._stems.get(_stem(result), [])))
+        return list(dict.fromkeys(self._by_result_name.get(result) or self._stems.get(_stem(result), [])))
 
 
 def _format_of(path: Path) -> str | None:
-    """The format that a result's suffix tells, if pictures can be converted to it."""
+    """The format of a result's suffix, if pictures can be converted to it."""
     return next((name for name, codec in TARGETS.items() if path.suffix.lower() == codec.suffixes[0]), None)
 
 
@@ -181,14 +178,14 @@ def _stem(path: Path) -> Path:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The relative paths of the pictures under a folder, sorted; hidden files and folders (a run's own) are none."""
+    """The relative paths of the pictures under a folder, sorted. Hidden files and folders (such as a run's private folder) do not count."""
     inner = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    seen = [path for path in inner if not any(part.startswith(".") for part in path.parts) and _is_picture(folder / path)]
-    return sorted(seen)
+    visible = [path for path in inner if not any(part.startswith(".") for part in path.parts)]
+    return sorted(path for path in visible if _is_picture(folder / path))
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether a file gets its line; one whose header its own reader stumbles over does."""
+    """Whether a file is a picture. A file whose header cannot be read counts, so that it is reported as a problem."""
     try:
         return looked(path).is_picture
     except Exception:  # whatever a damaged header may raise
@@ -196,7 +193,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _missing(metric: Metric) -> str | None:
-    """Why a metric cannot be had here, or None."""
+    """The reason why a metric is not available; None if it is."""
     try:
         metric.function(np.zeros((64, 64, 1), np.float32), np.zeros((64, 64, 1), np.float32))
     except ValueError as error:
@@ -204,13 +201,13 @@ def _missing(metric: Metric) -> str | None:
     return None
 
 
-def _scored(pairs: Sequence[Pair], metrics: Mapping[str, Metric]) -> Iterator[Row | Problem]:
-    """The scores of each pair; one that cannot be compared, whatever its files hold, stops none of the others."""
+def _scored(pairs: Sequence[Pair], metrics: Mapping[str, Metric]) -> Iterator[PictureScores | Problem]:
+    """The scores of each pair. A pair that cannot be compared is a problem and does not stop the others."""
     for entry in pairs:
         try:
-            yield Row(entry.name, _scores(read(entry.result), read(entry.reference), metrics))
+            yield PictureScores(entry.name, _scores(read(entry.result), read(entry.reference), metrics))
         except Exception as error:
-            if is_machines(error):
+            if is_environment_error(error):
                 raise
             yield Problem(entry.name, reason(error))
 
@@ -222,36 +219,36 @@ def _scores(result: Picture, reference: Picture, metrics: Mapping[str, Metric]) 
     for index in range(result.frames):
         first, second = result.frame(index).normalized(), reference.frame(index).normalized()
         if first.shape[:2] != second.shape[:2]:
-            sizes = [f"{shown.shape[1]} x {shown.shape[0]}" for shown in (first, second)]
+            sizes = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (first, second)]
             raise ValueError(f"{sizes[0]} pixels against {sizes[1]} of the reference")
         channels = max(first.shape[2], second.shape[2])
-        first, second = (np.repeat(shown, channels // shown.shape[2], axis=2) for shown in (first, second))
+        first, second = (np.repeat(pixels, channels // pixels.shape[2], axis=2) for pixels in (first, second))
         for name, metric in metrics.items():
             try:
                 columns[name].append(metric.function(first, second))
-            except ValueError:  # the shapes agree and the metric is at hand, so the picture is too small for it
+            except ValueError:  # the shapes agree and the metric is available, so the picture is too small for it
                 continue
     return {name: _mean(column) for name, column in columns.items() if len(column) == result.frames}
 
 
 def _mean(values: Sequence[float]) -> float:
-    """The mean of the finite ones, of which one that is infinite is no part; infinite if all are."""
+    """The mean of the finite values; infinite if all are infinite."""
     finite = [value for value in values if np.isfinite(value)]
     return float(np.mean(finite or values))
 
 
 def text(value: float | None, metric: Metric) -> str:
-    """A score as people read it."""
+    """Format a score for people."""
     if value is None:
         return "-"
     return "identical" if np.isinf(value) else f"{value:.2f} {metric.unit}" if metric.unit else f"{value:.4f}"
 
 
 def write_html(path: Path, comparison: Comparison, title: str, metrics: Mapping[str, Metric] = METRICS) -> None:
-    """Write the comparison as one page that needs nothing beside it, whole or not at all.
+    """Write the comparison atomically as one self-contained web page.
 
     Raises:
-        OSError: it cannot be written; the error names it.
+        OSError: it cannot be written; the error names `path`.
     """
     with atomic_write(path) as draft:
         draft.write_text(_page(comparison, title, metrics), encoding="utf-8")
@@ -262,14 +259,13 @@ def _page(comparison: Comparison, title: str, metrics: Mapping[str, Metric]) -> 
     means = comparison.means()
     head = _cells("th", ["picture", *(f"{name} ({metrics[name].better} is better)" for name in names)])
     body = "".join(
-        _cells("td", [row.name, *(text(row.scores.get(name), metrics[name]) for name in names)])
-        for row in comparison.rows
+        _cells("td", [picture.name, *(text(picture.scores.get(name), metrics[name]) for name in names)]) for picture in comparison.pictures
     )
     mean = _cells("th", [comparison.mean_of, *(text(means.get(name), metrics[name]) for name in names)])
     problems = "".join(_cells("td", [problem.name, problem.reason]) for problem in comparison.problems)
-    said = {name: (metrics[name].function.__doc__ or "").strip().splitlines()[0] for name in names}
-    said |= {name: f"left out: {why}" for name, why in comparison.left_out.items()}
-    notes = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(note)}</li>" for name, note in said.items())
+    notes_by_name = {name: (metrics[name].function.__doc__ or "").strip().splitlines()[0] for name in names}
+    notes_by_name |= {name: f"left out: {why}" for name, why in comparison.left_out.items()}
+    notes = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(note)}</li>" for name, note in notes_by_name.items())
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
         f"</head><body><h1>{html.escape(title)}</h1>\n<table><thead>{head}</thead><tbody>{body}</tbody><tfoot>{mean}</tfoot>"

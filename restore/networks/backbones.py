@@ -109,9 +109,7 @@ class _explained:
     def __enter__(self) -> None:
         self._redirected.__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._redirected.__exit__(kind, error, trace)
         if isinstance(error, OSError):
             raise ValueError(
@@ -123,7 +121,5 @@ class _explained:
 def normalised(pictures: Tensor) -> Tensor:
     """(B, 1|3, H, W) in nominal [0, 1] -> (B, 3, H, W) with ImageNet's mean and deviation; gray is repeated."""
     # filled in on the pictures' device: a copy from the CPU stalls a GPU and breaks the capture of a CUDA graph
-    mean, deviation = (
-        torch.cat([pictures.new_full((1, 1, 1), value) for value in values]) for values in (MEAN, DEVIATION)
-    )
+    mean, deviation = (torch.cat([pictures.new_full((1, 1, 1), value) for value in values]) for values in (MEAN, DEVIATION))
     return (pictures.expand(-1, 3, -1, -1) - mean) / deviation

@@ -32,9 +32,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], dict[
     plain = {key.removeprefix("module."): value for key, value in tensors.items()}
     convolutions = [key for key, value in plain.items() if value.dim() == 4]
     if not convolutions:
-        raise ValueError(
-            "this state dict holds no convolution: it is no generator of CycleGAN's or pix2pix's reference code"
-        )
+        raise ValueError("this state dict holds no convolution: it is no generator of CycleGAN's or pix2pix's reference code")
     normalised = any(value.dim() == 1 and key.endswith(".weight") for key, value in plain.items())
     if not normalised:  # instance normalisation without weights; old files hold statistics that were never used
         plain = {key: value for key, value in plain.items() if not key.endswith(STATISTICS)}
@@ -66,8 +64,6 @@ def _matched(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[s
     matched = {key: ours[key] for key in counters}
     for key, other in zip(own, others, strict=True):
         if ours[key].shape != theirs[other].shape:
-            raise ValueError(
-                f"{other} is {tuple(theirs[other].shape)} where {tuple(ours[key].shape)} was expected: another variant"
-            )
+            raise ValueError(f"{other} is {tuple(theirs[other].shape)} where {tuple(ours[key].shape)} was expected: another variant")
         matched[key] = theirs[other]
     return matched

@@ -51,9 +51,7 @@ class PatchGAN(Discriminator):
 
     settings = frozenset({"width", "norm", "spectral"})
 
-    def __init__(
-        self, channels: int = 3, width: int = 64, layers: int = 3, norm: str = "instance", spectral: bool = False
-    ) -> None:
+    def __init__(self, channels: int = 3, width: int = 64, layers: int = 3, norm: str = "instance", spectral: bool = False) -> None:
         super().__init__()
         self.channels = channels
         wrap: Callable[[nn.Module], nn.Module] = spectral_norm if spectral else _unchanged
@@ -112,12 +110,10 @@ class UNetDiscriminator(Discriminator):
         self.channels = channels
         self.head = nn.Conv2d(channels, width, 3, padding=1)
         self.downs = nn.ModuleList(
-            spectral_norm(nn.Conv2d(width * 2**level, width * 2 ** (level + 1), 4, 2, 1, bias=False))
-            for level in range(3)
+            spectral_norm(nn.Conv2d(width * 2**level, width * 2 ** (level + 1), 4, 2, 1, bias=False)) for level in range(3)
         )
         self.ups = nn.ModuleList(
-            spectral_norm(nn.Conv2d(width * 2 ** (level + 1), width * 2**level, 3, padding=1, bias=False))
-            for level in reversed(range(3))
+            spectral_norm(nn.Conv2d(width * 2 ** (level + 1), width * 2**level, 3, padding=1, bias=False)) for level in reversed(range(3))
         )
         self.body = nn.Sequential(
             spectral_norm(nn.Conv2d(width, width, 3, padding=1, bias=False)),
@@ -162,12 +158,8 @@ class Projected(Discriminator):
         if channels not in {1, 3}:
             raise ValueError("the projected discriminator takes pictures only, without a condition")
         self.channels = channels
-        self._features = [
-            backbones.vgg16("relu4_3")
-        ]  # in a list, so that it is no submodule, which would be saved and averaged
-        self._taps = {
-            backbones.VGG16_LAYERS[name]: depth for depth, name in enumerate(("relu2_2", "relu3_3", "relu4_3"))
-        }
+        self._features = [backbones.vgg16("relu4_3")]  # in a list, so that it is no submodule, which would be saved and averaged
+        self._taps = {backbones.VGG16_LAYERS[name]: depth for depth, name in enumerate(("relu2_2", "relu3_3", "relu4_3"))}
         self.heads = nn.ModuleList(
             nn.Sequential(
                 spectral_norm(nn.Conv2d(before, width, 1)),

@@ -37,11 +37,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], dict[
         "blocks": 1 + max(int(key.split(".")[1]) for key in named if key.startswith("body.")), "unshuffle": unshuffle,
     }  # fmt: skip
     own = networks.build("rrdb", **settings).state_dict()
-    odd = [
-        key
-        for key in own.keys() | named.keys()
-        if key not in named or key not in own or named[key].shape != own[key].shape
-    ]
+    odd = [key for key in own.keys() | named.keys() if key not in named or key not in own or named[key].shape != own[key].shape]
     if odd:
         raise ValueError(f"an RRDB network of an unknown variant: {', '.join(sorted(odd)[:4])} do not fit")
     return "rrdb", settings, {key: named[key] for key in own}
@@ -71,7 +67,5 @@ def _from_oldest(plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, value in plain.items():
         match = _OLDEST.fullmatch(key)
         head, _, kind = key.rpartition(".")
-        renamed[
-            f"body.{match[1]}.rdb{match[2]}.conv{match[3]}.{match[4]}" if match else f"{names.get(head, head)}.{kind}"
-        ] = value
+        renamed[f"body.{match[1]}.rdb{match[2]}.conv{match[3]}.{match[4]}" if match else f"{names.get(head, head)}.{kind}"] = value
     return renamed

@@ -76,9 +76,7 @@ def _fused(x: Tensor, first: nn.Conv2d, second: nn.Conv2d, inplace: bool) -> Ten
 def _conv_add(x: Tensor, layer: nn.Conv2d, other: Tensor, inplace: bool) -> Tensor:
     rest = (layer.weight, layer.bias, *_geometry(layer), "add", None, None, [], None)
     run = torch.ops.mkldnn
-    result: Tensor = (
-        run._convolution_pointwise_(other, x, *rest) if inplace else run._convolution_pointwise(x, other, *rest)
-    )
+    result: Tensor = run._convolution_pointwise_(other, x, *rest) if inplace else run._convolution_pointwise(x, other, *rest)
     return result
 
 
@@ -92,9 +90,7 @@ def _operators_work() -> bool:
     """Whether this build of PyTorch has the operators, and they compute what is expected."""
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():
-        first, second = (
-            nn.Conv2d(4, 4, 3, padding=1).bfloat16().to(memory_format=torch.channels_last) for _ in range(2)
-        )
+        first, second = (nn.Conv2d(4, 4, 3, padding=1).bfloat16().to(memory_format=torch.channels_last) for _ in range(2))
         for parameter in (*first.parameters(), *second.parameters()):
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
         x = torch.randn(2, 4, 9, 11, generator=generator).bfloat16().contiguous(memory_format=torch.channels_last)

@@ -68,9 +68,7 @@ class Inpainter(RestorationNetwork):
         super().__init__()
         widths, dilations = config.widths, config.dilations
         if len(widths) < 2 or not dilations or min(dilations) < 1:
-            raise ValueError(
-                f"an inpainter needs two widths at least and dilations from 1, not {list(widths)} and {list(dilations)}"
-            )
+            raise ValueError(f"an inpainter needs two widths at least and dilations from 1, not {list(widths)} and {list(dilations)}")
         lowest = 2 ** (len(widths) - 1)
         # the receptive field is far larger than this overlap, but pixels further off matter little
         self.spec = ModelSpec(

@@ -20,9 +20,7 @@ class InstanceNorm(nn.InstanceNorm2d):
         """(B, C, H, W) -> the same, each picture and channel normalised."""
         if self.affine or self.track_running_stats:
             return super().forward(x)
-        if (
-            torch.compiler.is_compiling()
-        ):  # written out, so that the compiler keeps the layout and fuses it with its neighbours
+        if torch.compiler.is_compiling():  # written out, so that the compiler keeps the layout and fuses it with its neighbours
             variance, mean = torch.var_mean(x.float(), (2, 3), correction=0, keepdim=True)
             return ((x.float() - mean) * torch.rsqrt(variance + self.eps)).to(x.dtype)
         if len(x) > MOST_SEPARATE.get(x.device.type, 0):

@@ -28,14 +28,10 @@ class Pix2PixUNetConfig(NetworkConfig):
 
     name: Literal["pix2pix_unet"] = field(default="pix2pix_unet", metadata={"help": NAME_HELP})
     width: int = field(default=64, metadata={"help": "channels after the first layer", "range": (1, 4096)})
-    levels: int = field(
-        default=8, metadata={"help": "halvings; 2 to this power is the smallest crop", "range": (1, 10), "layers": True}
-    )
+    levels: int = field(default=8, metadata={"help": "halvings; 2 to this power is the smallest crop", "range": (1, 10), "layers": True})
     norm: Norm = field(
         default="instance",
-        metadata={
-            "help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"
-        },
+        metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"},
     )
     upsample: Upsample = field(
         default="resize",

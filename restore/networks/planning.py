@@ -41,9 +41,7 @@ def check_settings(settings: Mapping[str, Any], *, counts: Collection[str] = (),
 
 def _is_plain(value: Any, most: int) -> bool:
     """Whether it is a word, or a number that is not too large; a count of layers is no word."""
-    return (isinstance(value, str) and most == LARGEST_NUMBER) or (
-        isinstance(value, int | float) and 0 <= value <= most
-    )
+    return (isinstance(value, str) and most == LARGEST_NUMBER) or (isinstance(value, int | float) and 0 <= value <= most)
 
 
 def plan(make: Callable[[], Module]) -> Module:

@@ -33,9 +33,7 @@ def shrink(picture: Tensor, scale: int) -> Tensor:
     if height % scale or width % scale:
         raise ValueError(f"the sides must be multiples of {scale}, not {height} x {width}")
     margin = 4
-    smaller = _cubic(
-        _symmetric_pad(picture, scale * margin), (height // scale + 2 * margin, width // scale + 2 * margin)
-    )
+    smaller = _cubic(_symmetric_pad(picture, scale * margin), (height // scale + 2 * margin, width // scale + 2 * margin))
     return smaller[..., margin:-margin, margin:-margin]
 
 

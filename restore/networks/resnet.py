@@ -41,9 +41,7 @@ class ResnetConfig(NetworkConfig):
     )
     norm: Norm = field(
         default="instance",
-        metadata={
-            "help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"
-        },
+        metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"},
     )
     upsample: Upsample = field(
         default="resize",
@@ -56,9 +54,7 @@ class ResnetConfig(NetworkConfig):
         default=0.0,
         metadata={"help": "fraction of the activations dropped in training", "range": (0, 0.99), "free": True},
     )
-    residual: bool = field(
-        default=False, metadata={"help": "learn the change, starting from none, instead of the whole picture"}
-    )
+    residual: bool = field(default=False, metadata={"help": "learn the change, starting from none, instead of the whole picture"})
 
 
 class ResnetBlock(nn.Module):
@@ -118,11 +114,7 @@ class Up(nn.Module):
         """(B, C, H, W) -> (B, C', 2 H, 2 W)."""
         with torch.autocast(x.device.type, enabled=False):  # it would resize and pad in float32
             if self.nearest and torch.compiler.is_compiling():  # the compiler's gradient of nn.Upsample is slow
-                x = (
-                    x[:, :, :, None, :, None]
-                    .expand(-1, -1, -1, 2, -1, 2)
-                    .reshape(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
-                )
+                x = x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
             else:
                 x = self.resize(x)
         convolved: Tensor = self.convolution(x)

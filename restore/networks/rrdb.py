@@ -35,12 +35,8 @@ class RRDBConfig(NetworkConfig):
             "layers": True,
         },
     )
-    growth: int = field(
-        default=32, metadata={"help": "channels that each convolution of a dense block adds", "range": (1, 4096)}
-    )
-    unshuffle: int = field(
-        default=1, metadata={"help": "the trunk works at the resolution divided by this: 1, 2 or 4", "range": (1, 4)}
-    )
+    growth: int = field(default=32, metadata={"help": "channels that each convolution of a dense block adds", "range": (1, 4096)})
+    unshuffle: int = field(default=1, metadata={"help": "the trunk works at the resolution divided by this: 1, 2 or 4", "range": (1, 4)})
 
 
 class DenseBlock(nn.Module):

@@ -115,6 +115,4 @@ class RestorationNetwork(nn.Module):
         Raises:
             ValueError: it cannot be fitted.
         """
-        raise ValueError(
-            f"these weights are of another size: {key} is {tuple(value.shape)}, this network's is {tuple(shape)}"
-        )
+        raise ValueError(f"these weights are of another size: {key} is {tuple(value.shape)}, this network's is {tuple(shape)}")

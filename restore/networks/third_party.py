@@ -73,9 +73,7 @@ def describe(tensors: Mapping[str, Tensor]) -> Any:
     try:
         descriptor = ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
     except Exception as error:  # its own UnsupportedModelError, and any error that unusual tensors cause
-        raise ValueError(
-            f"these keys ({', '.join(list(tensors)[:3])} ...) are of no network that is known here"
-        ) from error
+        raise ValueError(f"these keys ({', '.join(list(tensors)[:3])} ...) are of no network that is known here") from error
     if not isinstance(descriptor, ImageModelDescriptor):
         raise ValueError(f"a {descriptor.architecture.name} network needs more than a picture: it cannot be run here")
     channels, out_channels = descriptor.input_channels, descriptor.output_channels

@@ -67,9 +67,7 @@ class ResidualBlock(Residual):
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         with torch.no_grad():
-            self.second.weight.mul_(
-                0.3
-            )  # a block starts near the identity, which trains deep stacks without normalisation
+            self.second.weight.mul_(0.3)  # a block starts near the identity, which trains deep stacks without normalisation
 
 
 class RestorationUNet(RestorationNetwork):

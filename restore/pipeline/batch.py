@@ -1,4 +1,4 @@
-"""A run over files and folders: every picture through a step, and a report. One bad picture never stops the rest."""
+"""Runs a step over the pictures in files and folders and returns a report. A bad picture never stops the others."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from restore.writing import reason
 __all__ = ["BatchOptions", "Event", "Interrupted", "Record", "Report", "run"]
 
 
-def _helpers() -> int:
-    """Decoding and encoding threads, of each: few, for the network wants the cores; more where there are many."""
+def _default_workers() -> int:
+    """The default number of decoding threads and of encoding threads: few, because the network needs the cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(8, cores // 2))
 
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How a run goes about it; nothing here changes what a picture looks like but `format` and `salvage`.
+    """Options of a run. Only `format` and `salvage` affect the results.
 
     Attributes:
-        overwrite: restore again what is done, and replace files that are not ours.
-        format: png, jpeg, tiff, ...: write everything so; None keeps each picture's own.
-        preview: where to write the before | after | difference contact sheet (PNG).
-        report: where to write one JSON line a picture, as they come.
-        workers: helper threads that decode, and as many that encode.
-        max_pixels: refuse larger pictures; None is the limit of `images.read`.
-        salvage: restore what is there of pictures with missing pixels, rather than refuse them.
+        overwrite: restore pictures again that are done, and replace unmanaged files.
+        format: the format of all results, such as png, jpeg or tiff; None keeps each picture's format.
+        preview: path of a before | after | difference contact sheet (PNG).
+        report: path of a JSON Lines file with one line for each picture.
+        workers: number of decoding threads, and of encoding threads.
+        max_pixels: larger pictures fail; None uses the limit of `images.read`.
+        salvage: restore the available part of pictures with missing pixels; else they fail.
         executor: a key of `EXECUTORS`.
     """
 
@@ -51,18 +51,18 @@ class BatchOptions:
     format: str | None = None
     preview: Path | None = None
     report: Path | None = None
-    workers: int = field(default_factory=_helpers)
+    workers: int = field(default_factory=_default_workers)
     max_pixels: int | None = None
     salvage: bool = False
     executor: str = "threaded"
 
     def __post_init__(self) -> None:
         if self.executor not in EXECUTORS:
-            raise ValueError(f"unknown executor {self.executor!r}: there are {', '.join(EXECUTORS)}")
+            raise ValueError(f"unknown executor {self.executor!r}: use one of {', '.join(EXECUTORS)}")
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the run; `report` says what was done until then."""
+    """The user stopped the run. `report` has the records of the pictures that were finished."""
 
     def __init__(self, report: Report) -> None:
         super().__init__("interrupted")
@@ -78,15 +78,19 @@ def run(
 ) -> Report:
     """Restore the pictures of `inputs` (files and folders) into the folder `out`.
 
-    A picture is done when its result is whole under `out`; a later run with the same content and settings skips it.
-    What goes wrong with a picture is that picture's record in the report.
+    A picture is done when its complete result is under `out`. A later run with the same content and settings skips it. Errors of a picture
+    are in its record of the report.
 
     Args:
-        on_event: called in this thread, once with the plan and then once a picture, in the order of the plan.
+        step: restores the pictures.
+        inputs: files and folders.
+        out: the folder for the results.
+        options: see `BatchOptions`.
+        on_event: called in this thread, once with the plan and then once for each picture, in the order of the plan.
 
     Raises:
-        ValueError: the inputs, `out` or the options make no sense together; nothing was written.
-        Interrupted: KeyboardInterrupt came; its `report` holds what was done.
+        ValueError: the inputs, `out` and the options do not fit together; nothing was written.
+        Interrupted: the user stopped the run; its `report` has the finished pictures.
     """
     options = options or BatchOptions()
     inputs, out = [Path(path) for path in inputs], Path(out)
@@ -96,15 +100,15 @@ def run(
     report = Report(planned=len(planned.jobs), ignored=planned.ignored, objects=dict(planned.objects))
     step.plan(planned.jobs)
     settings = {"task": step.name, "format": options.format, **step.settings()}
-    if options.salvage:  # not otherwise: what was done before this option was there stays done
+    if options.salvage:  # a False entry would invalidate the results of runs without it
         settings["salvage"] = True
     with ExitStack() as stack:
         manifest = stack.enter_context(Manifest(out, settings))
         file = stack.enter_context(ReportFile(options.report, report)) if options.report else None
-        tell = on_event or (lambda event: None)
-        tell(Event("plan", report.planned))
-        _execute(step, planned.jobs, manifest, options, Reporter(report, tell, file))
-        _conclude(step, report)
+        notify = on_event or (lambda event: None)
+        notify(Event("plan", report.planned))
+        _execute(step, planned.jobs, manifest, options, Reporter(report, notify, file))
+        _collect_remarks(step, report)
         if options.preview and not report.interrupted:
             _preview(options.preview, report, f"restore {step.name}")
     if report.interrupted:
@@ -113,7 +117,7 @@ def run(
 
 
 def _execute(step: Step[Any], jobs: Sequence[Job], manifest: Manifest, options: BatchOptions, reporter: Reporter) -> None:
-    """Run every job; on KeyboardInterrupt mark the report."""
+    """Run every job. A KeyboardInterrupt sets `interrupted` in the report."""
     context = RunContext(
         step=step,
         manifest=manifest,
@@ -133,13 +137,13 @@ def _execute(step: Step[Any], jobs: Sequence[Job], manifest: Manifest, options: 
         reporter.report.wall = time.perf_counter() - start
 
 
-def _conclude(step: Step[Any], report: Report) -> None:
-    """Ask the step for its remarks. That it fails over them, for a damaged file that no picture asked for, ends no run."""
+def _collect_remarks(step: Step[Any], report: Report) -> None:
+    """Add the step's remarks to the report. An error there, such as a damaged mask that no picture uses, does not stop the run."""
     try:
         report.remarks.extend(step.remarks())
         report.unwritten.extend(step.unwritten())
     except Exception as error:
-        report.remarks.append(f"what else there is to say of this run cannot be printed: {reason(error)}")
+        report.remarks.append(f"the remarks of this run are not available: {reason(error)}")
 
 
 def _preview(path: Path, report: Report, title: str) -> None:
@@ -149,15 +153,15 @@ def _preview(path: Path, report: Report, title: str) -> None:
         report.unwritten.append(f"cannot write the preview {path}: {error.strerror or error}")
     except KeyboardInterrupt:
         report.interrupted = True
-    except Exception as error:  # whatever it is that a sheet cannot be made of: the results are there
-        report.unwritten.append(f"cannot make the preview {path}: {reason(error)}")
+    except Exception as error:  # the results are written, so no error of the sheet may fail the run
+        report.unwritten.append(f"cannot draw the preview {path}: {reason(error)}")
 
 
 def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
-    """The report and the preview must not fall on a picture, before or after."""
-    wanted = [path for path in (options.report, options.preview) if path]
-    pictures = {os.path.realpath(path) for job in jobs if wanted for path in (job.source, job.target)}
-    for path in wanted:
+    """Raise ValueError if the report or the preview would overwrite an input or a result."""
+    side_files = [path for path in (options.report, options.preview) if path]
+    pictures = {os.path.realpath(path) for job in jobs if side_files for path in (job.source, job.target)}
+    for path in side_files:
         if path.is_dir():
             raise ValueError(f"{path} is a folder: name a file")
         if os.path.realpath(path) in pictures:

@@ -1,4 +1,4 @@
-"""The moving parts between decoding, network and encoding: helper threads, a limiter by pixels, a bounded queue."""
+"""Concurrency primitives of the threaded executor: worker threads, a memory limiter and a bounded queue."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-Thing = TypeVar("Thing")
+Entry = TypeVar("Entry")
 
 NICENESS = 10
-"""A helping thread's place among those that want the processor, as `nice` counts (19 is the last)."""
+"""The `nice` value of worker threads (19 is the lowest priority)."""
 
 
 class Stopped(Exception):
@@ -24,10 +24,10 @@ class Stopped(Exception):
 
 
 class Workers:
-    """Threads that run what they are given, in order.
+    """Threads that run submitted tasks in order.
 
-    Daemon threads, unlike those of `concurrent.futures`: a run that the user stops must not wait for the encoding
-    of a giant picture, neither here nor when the interpreter exits.
+    They are daemon threads, unlike those of `concurrent.futures`. So a run that the user stops does not wait for the encoding of a large
+    picture, neither here nor when the interpreter exits.
     """
 
     def __init__(self, count: int, name: str) -> None:
@@ -43,7 +43,7 @@ class Workers:
         return future
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Let the threads end after what was submitted; whether they did within `timeout` seconds."""
+        """End the threads after the submitted tasks. Returns whether they ended within `timeout` seconds."""
         for _ in self._threads:
             self._tasks.put(None)
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -52,7 +52,7 @@ class Workers:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
-        _give_way()
+        _lower_priority()
         while (entry := self._tasks.get()) is not None:
             future, task = entry
             del entry
@@ -63,11 +63,11 @@ class Workers:
             del future, task  # a waiting thread must not keep its last picture alive
 
 
-def _give_way() -> None:
-    """Let the calling thread run when others, a network's, leave the processor to it.
+def _lower_priority() -> None:
+    """Lower the priority of the calling thread below that of the network's threads.
 
-    A network's threads wait for each other after every layer: one that makes way for a file's decoding for a moment holds up all of them.
-    Only Linux knows threads that differ in this, and a picture is decoded while the one before it is in the network, so there is time.
+    A network's threads wait for each other after every layer, so decoding on one core delays all of them. Decoding has time: it overlaps
+    with the network's work on the picture before. Only Linux has priorities of single threads.
     """
     if sys.platform == "linux":
         with suppress(OSError):
@@ -76,9 +76,9 @@ def _give_way() -> None:
 
 
 class MemoryLimiter:
-    """Lets pictures in, in the order of their tickets, while their sizes together stay under a limit.
+    """Admits pictures in the order of their tickets while the sum of their sizes stays under a limit.
 
-    A picture larger than the limit goes in alone. Nobody waits in a thread: who cannot go in yet leaves a callback.
+    A picture larger than the limit is admitted alone. No thread blocks: a waiting picture leaves a callback.
     """
 
     def __init__(self, limit: int) -> None:
@@ -89,16 +89,16 @@ class MemoryLimiter:
         self._lock = threading.Lock()
 
     def enter(self, ticket: int, size: int, go: Callable[[], None]) -> None:
-        """Call `go` (here or in another thread) once tickets below `ticket` have entered and `size` fits.
+        """Call `go`, here or in another thread, once all tickets below `ticket` have entered and `size` fits.
 
-        Every ticket must enter, with size 0 if nothing is to be done.
+        Every ticket must enter, with size 0 if there is nothing to do.
         """
         with self._lock:
             self._waiting[ticket] = (size, go)
         self._admit()
 
     def leave(self, size: int) -> None:
-        """Give `size` back."""
+        """Release `size`."""
         with self._lock:
             self._inside -= size
         self._admit()
@@ -115,46 +115,50 @@ class MemoryLimiter:
             go()
 
 
-class BoundedQueue(Generic[Thing]):
+class BoundedQueue(Generic[Entry]):
     """A bounded queue that either end can close."""
 
     def __init__(self, length: int) -> None:
         self._length = length
-        self._things: deque[Thing] = deque()
+        self._entries: deque[Entry] = deque()
         self._changed = threading.Condition()
         self._ended = self._broken = False
 
-    def put(self, thing: Thing) -> None:
-        """Lay a thing on the queue; waits for room. Raises Stopped once the queue is broken."""
+    def put(self, entry: Entry) -> None:
+        """Append an entry; waits while the queue is full.
+
+        Raises:
+            Stopped: the queue was aborted.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._broken or len(self._things) < self._length)
+            self._changed.wait_for(lambda: self._broken or len(self._entries) < self._length)
             if self._broken:
                 raise Stopped
-            self._things.append(thing)
+            self._entries.append(entry)
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Nothing more will be put."""
+        """Mark the end: there are no more entries."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
-    def cut(self) -> None:
-        """Drop what lies on the queue; both ends raise Stopped from now on."""
+    def abort(self) -> None:
+        """Drop all entries. From now on `put` and iteration raise Stopped."""
         with self._changed:
             self._broken = True
-            self._things.clear()
+            self._entries.clear()
             self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[Thing]:
+    def __iter__(self) -> Iterator[Entry]:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._broken or self._ended or bool(self._things))
+                self._changed.wait_for(lambda: self._broken or self._ended or bool(self._entries))
                 if self._broken:
                     raise Stopped
-                if not self._things:
+                if not self._entries:
                     return
-                thing = self._things.popleft()
+                entry = self._entries.popleft()
                 self._changed.notify_all()
-            yield thing
-            del thing
+            yield entry
+            del entry

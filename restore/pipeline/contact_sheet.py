@@ -1,4 +1,4 @@
-"""One PNG that shows what a run did: for some of its pictures before | after | difference, at full size."""
+"""Draws the contact sheet of a run: before | after | difference of some pictures, as one PNG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 PICTURES = 12
 CELL = 256
-"""Pixels of a crop's side: crops are shown pixel for pixel."""
+"""Side of a crop in pixels; crops are not resized."""
 _GAP, _LINE, _HEAD = 8, 18, 44
 _PAPER, _INK, _MARK = (24, 24, 26), (225, 225, 225), (255, 196, 0)
 _AMPLIFICATIONS = (1, 2, 4, 8, 16, 32)
@@ -26,11 +26,13 @@ _AMPLIFICATIONS = (1, 2, 4, 8, 16, 32)
 
 @dataclass(frozen=True)
 class Sample:
-    """One record of the sheet; arrays are float32 (h, w, 1 or 3), nominal [0, 1].
+    """One picture on the sheet; arrays are float32 (h, w, 1 or 3), nominal [0, 1].
 
     Attributes:
-        overview: the whole result, made smaller to fit a cell.
-        box: the crop's place in the picture as (left, top, right, bottom).
+        label: the file's name.
+        overview: the whole result, downscaled to fit a cell.
+        before, after: the crop of the input and of the result.
+        box: the crop's position in the picture as (left, top, right, bottom).
         size: the picture's (height, width).
     """
 
@@ -43,12 +45,12 @@ class Sample:
 
 
 def write(path: Path, records: Sequence[Record], title: str) -> list[str]:
-    """Write the sheet of up to PICTURES of `records`, evenly chosen among those that have a result.
+    """Write the sheet of up to PICTURES records, evenly chosen from those with a result.
 
-    Before and after are read back from the files, so the sheet shows what was really written.
+    Inputs and results are read from their files, so the sheet shows what was written.
 
     Returns:
-        What the user should know: pictures left out, or that there is nothing to show, and then nothing is written.
+        Remarks for the user: pictures left out, or that there is no result to show. In that case no file is written.
 
     Raises:
         OSError: the sheet cannot be written.
@@ -58,7 +60,7 @@ def write(path: Path, records: Sequence[Record], title: str) -> list[str]:
     chosen = [restored[index * len(restored) // count] for index in range(count)]
     drawn = [(record, _sample(record)) for record in chosen]
     samples = [sample for _, sample in drawn if sample is not None]
-    remarks = [f"left out of the preview, for it cannot be read back: {record.output}" for record, sample in drawn if sample is None]
+    remarks = [f"left out of the preview because it cannot be read: {record.output}" for record, sample in drawn if sample is None]
     if not samples:
         return [*remarks, "no preview: there is no result to show"]
     with atomic_write(path) as draft:
@@ -67,7 +69,7 @@ def write(path: Path, records: Sequence[Record], title: str) -> list[str]:
 
 
 def _sample(record: Record) -> Sample | None:
-    """None where a file cannot be read again; before is enlarged to the size of a larger result."""
+    """The sample of a record; None if a file cannot be read. The input is upscaled to the size of a larger result."""
     assert record.output is not None
     try:
         before = images.read(record.input, salvage=True).frame(0).displayed()
@@ -76,7 +78,7 @@ def _sample(record: Record) -> Sample | None:
         log.debug("%s: left out of the preview", record.output, exc_info=True)
         return None
     if before.shape[:2] != after.shape[:2]:
-        before = _enlarged(before, *after.shape[:2])
+        before = _upscaled(before, *after.shape[:2])
     box = most_detailed(after)
     left, top, right, bottom = box
     crop = np.s_[top:bottom, left:right]
@@ -85,10 +87,16 @@ def _sample(record: Record) -> Sample | None:
 
 
 def most_detailed(picture: np.ndarray, side: int = CELL) -> tuple[int, int, int, int]:
-    """The (left, top, right, bottom) of the square of `side` with most structure in a float32 (H, W, C) picture.
+    """The square with the most structure in a picture.
 
-    Structure is the local difference between neighbours, capped, so that fine texture counts for more than one
-    burnt-in letter.
+    Structure is the difference between neighbours. It is capped, so that fine texture counts more than a burnt-in letter.
+
+    Args:
+        picture: (H, W, C) float32.
+        side: of the square, in pixels.
+
+    Returns:
+        (left, top, right, bottom).
     """
     gray = picture.mean(axis=2)
     height, width = gray.shape
@@ -110,7 +118,7 @@ def most_detailed(picture: np.ndarray, side: int = CELL) -> tuple[int, int, int,
 
 
 def amplification(samples: Sequence[Sample]) -> int:
-    """By what to multiply the differences of all samples so that the larger ones are seen and few are clipped."""
+    """The factor for the differences of all samples that makes the larger ones visible and clips few."""
     large = max(float(np.quantile(np.abs(difference(sample, 1) - 0.5), 0.99)) for sample in samples)
     return max((factor for factor in _AMPLIFICATIONS if factor * large <= 0.4), default=_AMPLIFICATIONS[0])
 
@@ -128,7 +136,7 @@ def _draw(samples: Sequence[Sample], title: str) -> Image.Image:
     font = ImageFont.load_default(13)
     columns = [_GAP + index * (CELL + _GAP) for index in range(4)]
     pen.text((_GAP, 5), title, fill=_INK, font=font)
-    heads = ("result, the crop marked", "before, 100 %", "after, 100 %", f"after - before, x{factor} on gray")
+    heads = ("result with the crop", "before, 100 %", "after, 100 %", f"after - before, x{factor} on gray")
     for left, head in zip(columns, heads, strict=True):
         pen.text((left, 24), head, fill=_INK, font=font)
     for index, sample in enumerate(samples):
@@ -152,7 +160,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
     return text
 
 
-def _enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+def _upscaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """(H, W, C) float32 -> (height, width, C) by the cubic kernel."""
     planes = [np.ascontiguousarray(plane) for plane in picture.transpose(2, 0, 1)]
     larger = [Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC) for plane in planes]
@@ -160,20 +168,20 @@ def _enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _fit(picture: np.ndarray) -> np.ndarray:
-    """The whole picture, made smaller (never larger) to fit a cell."""
+    """The whole picture, downscaled (never upscaled) to fit a cell."""
     image = _picture(picture)
     image.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
     return np.asarray(image, np.float32) / 255
 
 
 def _picture(values: np.ndarray) -> Image.Image:
-    """Float (h, w, 1 or 3) in [0, 1] as an 8-bit RGB image."""
+    """Convert float (h, w, 1 or 3) in [0, 1] to an 8-bit RGB image."""
     eight = np.clip(values * 255 + 0.5, 0, 255).astype(np.uint8)
     return Image.fromarray(np.broadcast_to(eight, (*eight.shape[:2], 3)).copy())
 
 
 def _like(values: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """`values` with as many channels as `other` (gray spread over colour, colour averaged to gray)."""
+    """`values` with as many channels as `other`: gray is repeated, colour is averaged."""
     if values.shape[2] == other.shape[2]:
         return values
     return values.mean(axis=2, keepdims=True) if other.shape[2] == 1 else np.repeat(values, other.shape[2], axis=2)

@@ -1,4 +1,4 @@
-"""Which files a run reads and where each result goes: of each file the first bytes are read, no more."""
+"""Finds the pictures of a run and the path of each result. It reads only the first bytes of each file."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from pathlib import Path
 from restore.images import SUFFIXES, TARGETS, Look, codecs, kinds, look, naming
 
 PRIVATE = ".restore"
-"""The folder under `out` that a run keeps for itself."""
-
+"""The folder under `out` with a run's private files."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to restore: read `source`, write `target`. A non-empty `error` says why it cannot be tried."""
+    """One picture to restore: read `source`, write `target`. A non-empty `error` says why it must fail."""
 
     source: Path
     target: Path
     error: str = ""
     relative: Path = Path()
-    """The source's place below the input that it was found in; its name alone where it was named itself."""
+    """The source's path below its input folder; only its name if the input is a file."""
     warnings: tuple[str, ...] = ()
-    """What the user should know of its name, one sentence each."""
+    """Warnings about the result's name, one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Plan:
     """The jobs of a run, sorted by source.
 
     Attributes:
-        ignored: how many files of the walked folders are no pictures.
-        objects: how many are DICOM objects without pictures, by kind ("SR", "DICOMDIR", ...).
+        ignored: number of files in the input folders that are not pictures.
+        objects: number of DICOM objects without pictures, by kind ("SR", "DICOMDIR", ...).
     """
 
     jobs: tuple[Job, ...]
@@ -45,17 +44,17 @@ class Plan:
 
 
 def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
-    """Walk `inputs` (files and folders) and say where under `out` each picture's result goes.
+    """Find the pictures of `inputs` (files and folders) and the path of each result under `out`.
 
-    A folder's tree is mirrored; a file named on its own goes straight into `out` and is tried whatever it is. Names that differ only in
-    case or in the composition of accents count as the same, so a result folder can be copied to any disk: see `naming.results` for what
-    the results of such pictures are called.
+    Results keep the tree of an input folder. The result of an input file goes directly into `out`; such files are always tried. Names that
+    differ only in case or in the composition of accents count as equal, so a result folder can be copied to any disk. `naming.results`
+    gives the results of such pictures different names.
 
     Raises:
-        ValueError: nothing to read, an unknown format, or `out` lies in one of the inputs.
+        ValueError: there are no inputs, the format is unknown, or `out` lies in one of the inputs.
     """
     if not inputs:
-        raise ValueError("nothing to restore: name at least one file or folder")
+        raise ValueError("there is nothing to restore: name at least one file or folder")
     name = None if format is None else codecs.format_name(format)
     inputs, out = [Path(path) for path in inputs], Path(out)
     for path in inputs:
@@ -70,7 +69,7 @@ def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
                 jobs.setdefault((os.path.normpath(Path.cwd() / job.source), str(job.relative)), job)
     ordered = sorted(jobs.values(), key=lambda job: str(job.source))
     objects = {what: ignored[what] for what in sorted(ignored) if what}
-    return Plan(tuple(_placed(ordered, out, name)), ignored[""], objects)
+    return Plan(tuple(_with_targets(ordered, out, name)), ignored[""], objects)
 
 
 def _refuse_out_in_input(path: Path, out: Path) -> None:
@@ -83,28 +82,27 @@ def _refuse_out_in_input(path: Path, out: Path) -> None:
         if target.is_relative_to(source):
             raise ValueError(f"the output folder {out} lies inside the input folder {path}: name one outside it")
     elif target == source.parent or target == Path(os.path.realpath(path.parent)):
-        raise ValueError(f"the output folder {out} is where {path} lies and would overwrite it: name another one")
+        raise ValueError(f"the output folder {out} contains {path} and would overwrite it: name another one")
 
 
 def _jobs(path: Path, out: Path) -> Iterator[Job | Look]:
-    """The jobs of one input, their targets still to be found; for each file that is no picture what it is instead."""
+    """The jobs of one input, still without targets; for files that are not pictures, their `Look`."""
     kind = _kind(path)
     if kind != "folder":
         yield Job(path, out, "" if kind == "file" else kind, Path(path.name))
         return
-    for source, found in _walk(path, Path(os.path.realpath(out))):
-        if isinstance(found, Look) and not found.is_picture:
-            yield found
+    for source, entry in _walk(path, Path(os.path.realpath(out))):
+        if isinstance(entry, Look) and not entry.is_picture:
+            yield entry
         else:
             relative = source.relative_to(path)
-            yield Job(source, out, found if isinstance(found, str) else "", relative if relative.name else Path(path.name))
+            yield Job(source, out, entry if isinstance(entry, str) else "", relative if relative.name else Path(path.name))
 
 
 def _walk(root: Path, out: Path) -> Iterator[tuple[Path, Look | str]]:
-    """Every file under `root` with what it is, or the reason why it cannot be read.
+    """Every file under `root` with its `Look`, or with the reason why it cannot be read.
 
-    Links to folders are followed, so a loop is found by meeting a folder among its own ancestors. Hidden files and
-    folders are no pictures.
+    Links to folders are followed. A folder among its own ancestors is a loop. Hidden files and folders are not pictures.
     """
     pending: list[tuple[Path, tuple[str, ...]]] = [(root, ())]
     out_of_bounds = not Path(os.path.realpath(root)).is_relative_to(out)
@@ -127,11 +125,11 @@ def _walk(root: Path, out: Path) -> Iterator[tuple[Path, Look | str]]:
             if kind == "folder":
                 pending.append((path, (*above, real)))
             else:
-                yield path, _verdict(path, kind)
+                yield path, _classify(path, kind)
 
 
-def _verdict(path: Path, kind: str) -> Look | str:
-    """What an entry of a walked folder is: see `_walk`. `kind` is "" for a hidden entry."""
+def _classify(path: Path, kind: str) -> Look | str:
+    """Classify an entry of an input folder; see `_walk`. `kind` is "" for a hidden entry."""
     if not kind:
         return Look("other")
     named = path.suffix.lower() in SUFFIXES or path.suffix.lower() in kinds.SUFFIXES
@@ -141,7 +139,7 @@ def _verdict(path: Path, kind: str) -> Look | str:
         return look(path)
     except OSError as error:
         return (error.strerror or str(error)).lower() if named or not path.suffix else Look("other")
-    except Exception:  # its own reader will say what is wrong with it, in its own line
+    except Exception:  # reading it will fail with a clear message, which becomes its record's error
         return Look("picture")
 
 
@@ -161,8 +159,8 @@ def _kind(path: Path) -> str:
     return "file" if stat.S_ISREG(mode) else "not a regular file (a pipe, a socket or a device)"
 
 
-def _placed(jobs: Sequence[Job], out: Path, format: str | None) -> Iterator[Job]:
-    """The jobs with their targets; an error on each whose target is one of the inputs."""
+def _with_targets(jobs: Sequence[Job], out: Path, format: str | None) -> Iterator[Job]:
+    """The jobs with their targets. Jobs that would overwrite an input get an error."""
     folders = [bool(job.error) and job.source.is_dir() for job in jobs]
     files = [job for job, is_folder in zip(jobs, folders, strict=True) if not is_folder]
     suffixes = None if format is None else TARGETS[format].suffixes

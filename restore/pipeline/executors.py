@@ -1,4 +1,4 @@
-"""Executors run `process` over the jobs of a run: one picture after the other, or with decoding, network and encoding overlapping."""
+"""Executors run the jobs of a batch: one picture after the other, or with overlapping decoding, network and encoding."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from restore.pipeline.process import RunContext, process
 from restore.pipeline.report import Record
 from restore.pipeline.threaded import Threaded
 
-Tell = Callable[[Record], None]
+OnRecord = Callable[[Record], None]
 
 
 class Executor(Protocol):
     """Runs jobs."""
 
-    def run(self, context: RunContext, jobs: Sequence[Job], tell: Tell) -> None:
+    def run(self, context: RunContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
         """Restore every job's picture.
 
         Args:
-            tell: takes the final records, in the order of the jobs, in the calling thread.
+            on_record: called with each final record, in the order of the jobs, in the calling thread.
 
         Raises:
-            KeyboardInterrupt: the user stopped the run. The records of what is done by then have been told.
+            KeyboardInterrupt: the user stopped the run. `on_record` was called for all pictures that are done.
         """
 
 
 class Serial:
     """One picture after the other in the calling thread."""
 
-    def run(self, context: RunContext, jobs: Sequence[Job], tell: Tell) -> None:
+    def run(self, context: RunContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
         """See `Executor.run`."""
         for job in jobs:
-            tell(process(context, job))
+            on_record(process(context, job))
 
 
 EXECUTORS: dict[str, Callable[[int], Executor]] = {
     "serial": lambda workers: Serial(),
     "threaded": Threaded,
 }
-"""Name -> the executor, made for a number of helper threads."""
+"""Name -> function that makes the executor for a number of worker threads."""

@@ -1,4 +1,4 @@
-"""What is already done under an output folder, and the only way a file gets there: whole, by a rename."""
+"""The manifest of an output folder: records which results are done, and commits complete results by a rename."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from pathlib import Path
 from typing import Any
 
 from restore.pipeline.discovery import PRIVATE
-from restore.writing import blamed, replace_durably
+from restore.writing import replace_durably, with_path
 
 try:
     import fcntl
-except ImportError:  # Windows: two runs into one folder are then the user's own look-out
-    fcntl = None  # type: ignore[assignment]  # a module's name
+except ImportError:  # Windows has no fcntl: nothing prevents two runs into one folder
+    fcntl = None  # type: ignore[assignment]  # a module is replaced by None
 
 VERSION = 1
 DONE, DRAFTS = "done", "tmp"
 LONGEST = 1 << 16
-"""Characters of a record that are read: ours have some hundred, and a name of a few thousand at most."""
+"""Limit for the characters read from a record. Records have some hundred, plus a name of a few thousand at most."""
 
 
 class Manifest:
     """The records of one output folder: `out/.restore/done/`, one small JSON file for each result.
 
-    A record holds the hash of the input's content, of the settings, and of the result. A result counts as done while
-    all three still hold: the result's own hash is compared, not its size or date, for a rerun then vouches for every
-    byte it skips, survives copying, and costs no more than reading the input did anyway. The record is written
-    before the result is renamed into place: killed between the two, the result's hash is wrong and it is made again.
-    A record that is empty or unreadable is ours all the same, and stale: a power cut leaves such ones. A file without
-    any record is not ours and is never replaced unasked. Result and record are on the disk before they have their names.
+    A record holds the hashes of the input's content, the settings and the result. A result is done while all three match. The result's hash
+    is compared instead of its size or date. So a rerun verifies every byte that it skips, copies of the folder stay valid, and the check
+    costs no more than reading the input. The record is written before the result is renamed into place. If the process is killed between
+    the two, the result's hash does not match and the picture is restored again. An empty or unreadable record, as after a power cut, is
+    stale. A file without a record is unmanaged and is replaced only with `overwrite`. Contents are on the disk before their names.
 
-    Use as a context manager: it holds the folder against a second run, and sweeps the temporary files of a killed one.
+    Use it as a context manager: it locks the folder against a second run and removes the temporary files of a killed one.
     """
 
     def __init__(self, out: Path, settings: dict[str, Any]) -> None:
-        """`settings` is everything but the input that decides what a result looks like (JSON-able)."""
+        """`settings` are all values besides the input that affect a result (JSON-able)."""
         self.out = Path(out)
         self.private = self.out / PRIVATE
         self.settings = digest(json.dumps([VERSION, settings], sort_keys=True, default=str).encode())
         self._lock: int | None = None
 
     def __enter__(self) -> Manifest:
-        """Raises ValueError when another run holds the folder, it cannot be written, or its private folder is a link.
+        """Lock the folder. A read-only folder of an earlier run is accepted, so its results can be skipped.
 
-        A folder of an earlier run may have become read-only: what is done is still known there.
+        Raises:
+            ValueError: another run has locked the folder, it cannot be written, or its private folder is a link.
         """
         for folder in (self.private, self.private / DONE, self.private / DRAFTS):
             if folder.is_symlink():
-                raise ValueError(f"{folder} is a link, and what a run keeps for itself must not lead elsewhere: take it away")
+                raise ValueError(f"{folder} is a link, but a run's private folder must not be one: remove it")
         try:
             (self.private / DONE).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -68,18 +68,18 @@ class Manifest:
             self._lock = None
 
     def is_done(self, target: Path, content: str) -> bool:
-        """Whether `target` holds what these settings make of an input whose content hashes to `content`."""
+        """Whether `target` is the result of these settings for an input with the hash `content`."""
         record = self._record(target)
         if record is None or (record["input"], record["settings"]) != (content, self.settings):
             return False
         return bool(record["output"]) and record["output"] == digest_file(target)
 
     def is_unmanaged(self, target: Path) -> bool:
-        """Whether something stands at `target` that no run of ours has put there."""
+        """Whether a file exists at `target` that no run has recorded."""
         return os.path.lexists(target) and not os.path.lexists(self._path(target))
 
     def temporary(self, target: Path) -> Path:
-        """Where to write what is to become `target`: a name of fixed length, whatever the target's.
+        """The temporary path for `target`. Its name has a fixed length.
 
         Raises:
             OSError: the disk is full or read-only; the error names `target`.
@@ -87,7 +87,7 @@ class Manifest:
         try:
             (self.private / DRAFTS).mkdir(exist_ok=True)
         except OSError as error:
-            raise blamed(error, target) from error
+            raise with_path(error, target) from error
         return self.private / DRAFTS / (self._name(target) + target.suffix[:16])
 
     def commit(self, temporary: Path, target: Path, content: str) -> None:
@@ -95,16 +95,16 @@ class Manifest:
 
         Raises:
             ValueError: the target's folder leads out of the output folder through a link.
-            OSError: the disk is full, a folder stands in the way, and the like.
+            OSError: it cannot be written, for example because the disk is full.
         """
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise blamed(error, target.parent) from error
+            raise with_path(error, target.parent) from error
         if not Path(os.path.realpath(target.parent)).is_relative_to(os.path.realpath(self.out)):
             raise ValueError(f"the folder {target.parent} is a link that leads out of the output folder")
         if target.is_dir() and not target.is_symlink():
-            raise ValueError(f"a folder stands where the result {target} should go")
+            raise ValueError(f"a folder exists at the path of the result {target}: move it")
         name = target.relative_to(self.out).as_posix()
         record = {"input": content, "name": name, "output": digest_file(temporary), "settings": self.settings}
         draft = temporary.with_name(temporary.name + ".json")
@@ -112,24 +112,24 @@ class Manifest:
             draft.write_text(json.dumps(record, sort_keys=True, indent=1) + "\n", encoding="ascii")
             replace_durably(draft, self._path(target))
         except OSError as error:
-            raise blamed(error, self._path(target)) from error
+            raise with_path(error, self._path(target)) from error
         try:
             replace_durably(temporary, target)
         except OSError as error:
-            raise blamed(error, target) from error
+            raise with_path(error, target) from error
 
     def _record(self, target: Path) -> dict[str, str] | None:
-        """What is recorded of `target`; None where there is no record, or one that holds nothing usable."""
+        """The record of `target`; None if there is none, or if it is not usable."""
         path = self._path(target)
         try:
-            if not path.is_file():  # a pipe would be waited for
+            if not path.is_file():  # opening a pipe would block
                 return None
             with path.open(encoding="ascii") as file:
                 record = json.loads(file.read(LONGEST))
         except (OSError, ValueError, RecursionError):
             return None
-        wanted = ("input", "settings", "output")
-        return record if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in wanted) else None
+        required = ("input", "settings", "output")
+        return record if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in required) else None
 
     def _path(self, target: Path) -> Path:
         return self.private / DONE / f"{self._name(target)}.json"
@@ -150,19 +150,19 @@ class Manifest:
                 raise ValueError(f"another run is writing to {self.out}: wait for it, or name another folder") from None
 
     def _sweep(self) -> None:
-        shutil.rmtree(self.private / DRAFTS, ignore_errors=True)  # a thread left behind by Ctrl-C may still be in it
+        shutil.rmtree(self.private / DRAFTS, ignore_errors=True)  # a thread may still write to it after Ctrl-C
 
 
 def digest(data: bytes) -> str:
-    """The hash by which contents are told apart: BLAKE2b of 32 bytes, in hexadecimal."""
+    """The hash of a content: BLAKE2b of 32 bytes, in hexadecimal."""
     return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
 def digest_file(path: Path) -> str:
-    """`digest` of a file's content, read in pieces; "" where there is no such file, or a pipe or a device, which has no end.
+    """`digest` of a file's content; "" if it does not exist or is not a regular file (a pipe or a device has no end).
 
     Raises:
-        OSError: the file is there and cannot be read.
+        OSError: the file exists but cannot be read.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):

@@ -1,4 +1,4 @@
-"""A task's options: one frozen dataclass, from which the flags, the keywords, the checks and the documentation come."""
+"""Typed options: one frozen dataclass defines the flags, keyword arguments, checks and documentation of a task."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class OptionHelp:
-    """What is said of an option, and what it may be.
+    """The help text and the allowed values of an option.
 
     Attributes:
-        text: for the help.
-        metavar: what stands for its value there.
-        low, high: the range of a number, ends included.
-        above: the number must be above `low`, not equal to it.
-        words: what it may be besides a number, or instead of one.
-        choices: the only values that it may be.
-        more: the end of the message for a value out of range.
-        pattern: a regular expression that a text must match as a whole.
-        example: of such a text, for the message.
+        text: the help text.
+        metavar: placeholder for the value in the help.
+        low, high: the range of a number, inclusive.
+        above: whether `low` itself is excluded.
+        words: allowed words besides numbers.
+        choices: the only allowed values.
+        more: appended to the message for a value out of range.
+        pattern: a regular expression that the whole text must match.
+        example: a matching text, for the message.
     """
 
     text: str
@@ -44,23 +44,23 @@ class OptionHelp:
 
 
 def option(default: Value, text: str, **rest: Any) -> Value:
-    """A field of an options dataclass; `rest` are `OptionHelp`'s attributes."""
-    made: Value = field(default=default, metadata={"option": OptionHelp(text, **rest)})
-    return made
+    """A field of an options dataclass; `rest` are attributes of `OptionHelp`."""
+    declared: Value = field(default=default, metadata={"option": OptionHelp(text, **rest)})
+    return declared
 
 
 def help_of(entry: Field[Any]) -> OptionHelp:
-    """What is said of a field."""
-    found: OptionHelp = entry.metadata["option"]
-    return found
+    """The help of a field."""
+    about: OptionHelp = entry.metadata["option"]
+    return about
 
 
 @dataclass(frozen=True)
 class Options:
-    """Base of every task's options. Values are checked, and text is read as what the field is, when one is made.
+    """Base class of every task's options. The constructor converts text to the fields' types and checks all values.
 
     Raises:
-        ValueError: a value of a wrong type or out of its range; the text names the option.
+        ValueError: a value has a wrong type or is out of range; the message names the option.
     """
 
     def __post_init__(self) -> None:
@@ -71,19 +71,19 @@ class Options:
 
     @classmethod
     def of(cls, given: Mapping[str, Any] | Options, task: str) -> Self:
-        """The options of a mapping; None stands for the default.
+        """Make options from a mapping; None means the default.
 
         Raises:
-            ValueError: an unknown option (the text names the nearest one), or a value that it cannot have.
+            ValueError: an option is unknown (the message names the nearest one), or a value is not allowed.
         """
         if isinstance(given, cls):
             return given
         if isinstance(given, Options):
-            raise ValueError(f"{type(given).__name__} are not the options of {task}, which are {cls.__name__}")
+            raise ValueError(f"{task} takes {cls.__name__}, not {type(given).__name__}")
         names = [entry.name for entry in fields(cls)]
         for name in given:
             if name not in names:
-                raise ValueError(f"{task} has no option {name}: there are {', '.join(names)}{nearest(name, names)}")
+                raise ValueError(f"{task} has no option {name}: use one of {', '.join(names)}{nearest(name, names)}")
         return cls(**{name: value for name, value in given.items() if value is not None})
 
     def as_dict(self) -> dict[str, Any]:
@@ -92,16 +92,16 @@ class Options:
 
 
 def nearest(name: str, names: typing.Iterable[str]) -> str:
-    """What a wrong name may have been meant as, as the end of a message."""
+    """The name nearest to a wrong one, as the end of a message; "" if none is near."""
     near = difflib.get_close_matches(str(name), list(names), 1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
 def read(name: str, value: Any, hint: Any, about: OptionHelp) -> Any:
-    """`value` as the type of its field.
+    """Convert `value` to the type of its field and check it.
 
     Raises:
-        ValueError: it cannot be that, or is out of range.
+        ValueError: the value has a wrong type or is out of range.
     """
     allowed = kinds(hint)
     if value is None and type(None) in allowed:
@@ -164,7 +164,7 @@ def _listed(words: tuple[str, ...]) -> str:
 
 
 def table(options: type[Options]) -> str:
-    """The options as a Markdown table, for the documentation."""
+    """The options as a Markdown table for the documentation."""
     lines = ["| option | default | meaning |", "|---|---|---|"]
     for entry in fields(options):
         about = help_of(entry)

@@ -1,4 +1,4 @@
-"""One file through a step: opened, decoded, restored, written. `process` does it from top to bottom; executors overlap its stages."""
+"""Processes one file: open, decode, restore, write. `process` runs these stages in order; executors overlap them."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import Manifest, digest, digest_file
 from restore.pipeline.report import Record, merged
 from restore.pipeline.step import Image, Result, Sidecar, Step, image_of
-from restore.writing import blamed, reason
+from restore.writing import reason, with_path
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What all pictures of a run share.
+    """The context that all pictures of a run share.
 
     Attributes:
-        step: what is done to each picture.
-        manifest: what is done already, and where results go.
-        overwrite: restore again what is done, and replace files that are not ours.
-        format: the format to write; None keeps each picture's own.
-        max_pixels: refuse larger pictures; None is the limit of `images.read`.
-        salvage: restore what is there of pictures with missing pixels.
-        settings: what decides the results, for formats that record it.
-        stopped: is set when the user wants no more of the run.
+        step: restores each picture.
+        manifest: knows the finished results and commits new ones.
+        overwrite: restore pictures again that are done, and replace unmanaged files.
+        format: the format of the results; None keeps each picture's format.
+        max_pixels: larger pictures fail; None uses the limit of `images.read`.
+        salvage: restore the available part of pictures with missing pixels.
+        settings: the settings as JSON, for formats that record them.
+        stopped: set when the user stops the run.
     """
 
     step: Step[Any]
@@ -54,14 +54,14 @@ class RunContext:
     stopped: threading.Event
 
     def check_stopped(self) -> None:
-        """Raise Stopped once the user wants no more of the run."""
+        """Raise Stopped if the user has stopped the run."""
         if self.stopped.is_set():
             raise Stopped
 
 
 @dataclass(frozen=True)
 class DecodedFrame(Frame):
-    """A frame that keeps its normalized pixels, so that they are computed once, in the thread that decodes."""
+    """A frame that keeps its normalized pixels, so they are computed only once, in the decoding thread."""
 
     image: Image
 
@@ -75,7 +75,7 @@ class DecodedFrame(Frame):
 
 @dataclass(frozen=True)
 class Decoded:
-    """A decoded frame, and what the step measured of it."""
+    """A decoded frame with the step's analysis of it."""
 
     frame: DecodedFrame
     analysis: Any
@@ -83,18 +83,18 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored frame on its way into a file: what it was, and its pixels (H, W, 1|3, or one channel more where alpha changes)."""
+    """A restored frame: the decoded frame, and its new pixels (H, W, 1|3, plus one channel if alpha changes)."""
 
     frame: Frame
     pixels: np.ndarray
 
 
 class Item:
-    """One picture on its way. Each stage keeps what goes wrong in `record` under `guard`; nothing is raised to the run.
+    """One picture of a run. Under `guard`, a stage's errors go to `record` and are not raised.
 
     Attributes:
-        record: the picture's line of the report.
-        picture: its open file; None before `open`, and where there is nothing to do.
+        record: the picture's record in the report.
+        picture: the open file; None before `open` and if there is nothing to do.
     """
 
     def __init__(self, context: RunContext, job: Job) -> None:
@@ -108,18 +108,18 @@ class Item:
         self._masks: list[tuple[np.ndarray, tuple[int, ...]] | None] = []
 
     def open(self) -> None:
-        """Read enough of the file to know whether there is work, and how much."""
+        """Read the file's header, unless the picture is already done."""
         self.context.check_stopped()
         if self.job.error:
             raise ValueError(self.job.error)
         manifest, target = self.context.manifest, self.job.target
-        self._content = self._hashed()
+        self._content = self._hash()
         if not self.context.overwrite:
             if manifest.is_done(target, self._content):
                 self.record.status, self.record.output = "skipped", target
                 return
             if manifest.is_unmanaged(target):
-                raise ValueError(f"{target} is already there and was not made by this program: move it, or --overwrite")
+                raise ValueError(f"{target} already exists and was not written by this program: move it, or use --overwrite")
         limit = {} if self.context.max_pixels is None else {"max_pixels": self.context.max_pixels}
         picture = images.read(self.job.source, salvage=self.context.salvage, **limit)
         record = self.record
@@ -127,25 +127,28 @@ class Item:
         self.picture = picture
 
     def decode(self, index: int) -> Decoded:
-        """Decode a frame, and have the step analyse it.
+        """Decode a frame and analyse it.
 
         Raises:
-            MemoryError: there is not enough for it now.
+            MemoryError: there is not enough free memory at the moment.
+            Stopped: the picture failed in another thread.
         """
         self.context.check_stopped()
-        assert self.picture is not None
-        frame = self.picture.frame(index)
+        picture = self.picture
+        if picture is None:
+            raise Stopped
+        frame = picture.frame(index)
         height, width = frame.stored.shape[:2]
         needed = 4 * height * width * frame.mapping.channels
         if needed > (free := free_memory()):
             raise MemoryError(f"it takes {needed >> 20:,} MB, {free >> 20:,} MB are free")
-        image = image_of(frame, self.picture, index, self.job.relative)
+        image = image_of(frame, picture, index, self.job.relative)
         return Decoded(DecodedFrame(frame.stored, frame.mapping, image=image), self.context.step.analyse(image))
 
-    def restore(self, decoded: Decoded, relieve: Callable[[], None] = lambda: None) -> Restored:
-        """A frame through the step. Where memory runs out, `relieve` makes room and it is tried once more."""
+    def restore(self, decoded: Decoded, make_room: Callable[[], None] = lambda: None) -> Restored:
+        """Restore a frame with the step. If memory runs out, call `make_room` and try once more."""
         with self.timed("network"):
-            result = self._stepped(decoded, relieve)
+            result = self._run_step(decoded, make_room)
         self._stats.append(dict(result.stats))
         self._warnings += result.warnings
         self._masks.append(None if result.mask is None else (np.packbits(result.mask), result.mask.shape))
@@ -155,27 +158,27 @@ class Item:
         return Restored(decoded.frame, pixels)
 
     def save(self, restored: Iterable[Restored]) -> None:
-        """Write the restored frames as they come, and put the whole file in its place."""
+        """Write the restored frames as they come and commit the complete file."""
         target, picture = self.job.target, self.picture
         assert picture is not None
         temporary = self.context.manifest.temporary(target)
         try:
             self._write(picture, temporary, self._encoded(restored))
         finally:
-            with suppress(OSError):  # it is swept up later
+            with suppress(OSError):  # the manifest removes it later
                 temporary.unlink(missing_ok=True)
         self.record.warnings = list(dict.fromkeys([*self.job.warnings, *picture.warnings, *self._warnings]))
         self.record.status, self.record.output, self.record.stats = "done", target, merged(self._stats)
 
     def close(self) -> None:
-        """The record is final: let go of the picture."""
+        """Release the picture; the record is final."""
         if self.picture is not None and self.record.status == "failed":
             self.record.warnings = list(dict.fromkeys([*self.job.warnings, *self.picture.warnings]))
         self.picture = None
 
     @contextmanager
     def guard(self, stage: str | None = None) -> Iterator[None]:
-        """Keep what goes wrong as this record's error (the first counts), and time the rest as `stage`."""
+        """Store the first exception in the block as the record's error, and add the block's time to `stage`."""
         try:
             with self.timed(stage):
                 yield
@@ -183,14 +186,14 @@ class Item:
             pass
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except BaseException as error:  # Rust's panics are no Exceptions, and in a helper thread nobody would hear of one
+        except BaseException as error:  # Rust's panics are not Exceptions, and would be lost in a worker thread
             log.debug("%s: failed", self.job.source, exc_info=True)
             if not self.record.error and self.record.status != "done":
                 self.record.status, self.record.output, self.record.error = "failed", None, reason(error)
 
     @contextmanager
     def timed(self, stage: str | None) -> Iterator[None]:
-        """Add the time within to the record's `stage` (decode, network, encode), if one is named."""
+        """Add the block's time to the record's `stage` (decode, network or encode); None for no stage."""
         start = time.perf_counter()
         try:
             yield
@@ -198,23 +201,23 @@ class Item:
             if stage:
                 self.record.seconds[stage] += time.perf_counter() - start
 
-    def _hashed(self) -> str:
-        """The hash of the picture's file and of its sidecars."""
+    def _hash(self) -> str:
+        """The hash of the picture's file and its sidecars."""
         content = digest_file(self.job.source)
         for path in self.context.step.sidecars(self.job.source, self.job.relative):
             content = digest(f"{content} {digest_file(path)}".encode())
             self._sidecars[path] = Sidecar(path)
         return content
 
-    def _stepped(self, decoded: Decoded, relieve: Callable[[], None]) -> Result:
+    def _run_step(self, decoded: Decoded, make_room: Callable[[], None]) -> Result:
         step, image = self.context.step, decoded.frame.image
         try:
             return step(image, decoded.analysis, self._sidecars)
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            log.warning("%s: out of memory; trying again without other pictures in it", self.job.source)
-        relieve()
+            log.warning("%s: out of memory; trying again without other pictures in memory", self.job.source)
+        make_room()
         return step(image, decoded.analysis, self._sidecars)
 
     def _write(self, picture: Picture, temporary: Path, encoded: Iterator[np.ndarray]) -> None:
@@ -224,10 +227,10 @@ class Item:
                 temporary, encoded, description=f"restore {step.name}", settings=self.context.settings, format=self.context.format,
                 scale=step.scale,
             )  # fmt: skip
-        except OSError as error:  # a full disk: the user knows the target, not the temporary file; the input's own errors name that
+        except OSError as error:  # name the target, not the temporary file; errors of the input keep the input's name
             if error.filename is not None and Path(os.fsdecode(error.filename)) == picture.path:
                 raise
-            raise blamed(error, self.job.target) from error
+            raise with_path(error, self.job.target) from error
         self.context.check_stopped()
         readback.check(temporary, picture, step.scale)
         if len(self._stats) != picture.frames or next(encoded, None) is not None:
@@ -236,12 +239,12 @@ class Item:
         self.context.manifest.commit(temporary, self.job.target, self._content)
 
     def _encoded(self, restored: Iterable[Restored]) -> Iterator[np.ndarray]:
-        """The restored frames as the file stores them. The time that they are waited for is not encoding's."""
+        """The restored frames in the file's sample type. Waiting for a frame does not count as encoding time."""
         waited = time.perf_counter()
         for one in restored:
             self.record.seconds["encode"] -= time.perf_counter() - waited
             if not all(np.isfinite(one.pixels[rows]).all() for rows in bands(one.pixels.shape)):
-                raise ValueError("the network's result holds values that are no numbers (NaN or infinite)")
+                raise ValueError("the network's result has NaN or infinite values")
             yield one.frame.resized(*one.pixels.shape[:2]).encode(one.pixels)
             del one
             waited = time.perf_counter()
@@ -249,7 +252,7 @@ class Item:
 
 
 def _unpacked(packed: tuple[np.ndarray, tuple[int, ...]] | None) -> np.ndarray | None:
-    """(H, W) bool from its bits and its shape."""
+    """Unpack (H, W) bool from its bits and its shape."""
     if packed is None:
         return None
     bits, shape = packed
@@ -257,7 +260,7 @@ def _unpacked(packed: tuple[np.ndarray, tuple[int, ...]] | None) -> np.ndarray |
 
 
 def process(context: RunContext, job: Job) -> Record:
-    """One file through a step, plainly: what goes wrong is in the record.
+    """Process one file from open to commit. Errors are in the record.
 
     Raises:
         KeyboardInterrupt: the user stopped the run.

@@ -1,4 +1,4 @@
-"""What a run did: one record a picture, and the sums a summary shows."""
+"""The report of a run: one record for each picture, and the sums of the summary."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from typing import Any, Literal
 Status = Literal["done", "skipped", "failed"]
 STEPS = ("decode", "network", "encode")
 STATS = ("weights", "noise", "precision", "tile")
-"""Facts of a task that every record has, None where the task tells none."""
+"""Stats that every record has; None if the task does not report them."""
 
 
 @dataclass
 class Record:
-    """One picture's line of the report.
+    """The record of one picture.
 
     Attributes:
-        output: where the result is; None when there is none.
-        seconds: by step (decode, network, encode).
-        size: (height, width) in pixels; None when the picture could not be opened.
-        stats: what the task tells about this picture (weights, noise, precision, tile, ...).
-        error: why it failed; "" otherwise.
-        warnings: what the user should know though it is done, one sentence each.
+        input: the picture's path.
+        output: the result's path; None if there is none.
+        status: done, skipped or failed.
+        seconds: by stage (decode, network, encode).
+        size: (height, width) in pixels; None if the picture could not be opened.
+        frames, bits, format: of the input; None if it could not be opened.
+        stats: values reported by the task (weights, noise, precision, tile, ...).
+        error: why it failed; "" if it did not.
+        warnings: one sentence each.
     """
 
     input: Path
@@ -39,7 +42,7 @@ class Record:
     warnings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as JSON-able values, the stats beside the rest."""
+        """The record as JSON-able values; the stats are at the top level."""
         own = {
             "input": str(self.input),
             "output": None if self.output is None else str(self.output),
@@ -55,7 +58,7 @@ class Record:
         return {**own, **dict.fromkeys(STATS), **{key: value for key, value in self.stats.items() if key not in own}}
 
     def as_json(self) -> str:
-        """`as_dict` as one line of ASCII, whatever the file's name holds."""
+        """`as_dict` as one line of ASCII."""
         return json.dumps(self.as_dict(), default=str)
 
 
@@ -64,13 +67,14 @@ class Report:
     """A run's records, sorted by input, and its sums.
 
     Attributes:
-        planned: how many pictures the run set out to restore.
-        ignored: files of the walked folders that are no pictures.
-        objects: of these folders the DICOM objects without pictures, by kind ("SR", "RTSTRUCT", "DICOMDIR", ...).
-        wall: seconds from the first picture's opening to the last one's writing.
-        interrupted: the user stopped the run; pictures without a record were not reached.
-        remarks: what else the user should know.
-        unwritten: what was asked for beside the pictures (report, preview, JSON lines) and could not be written, each with its reason.
+        records: one for each picture.
+        planned: number of pictures in the plan.
+        ignored: number of files in the input folders that are not pictures.
+        wall: seconds from opening the first picture to writing the last one.
+        interrupted: whether the user stopped the run; pictures without a record were not reached.
+        remarks: messages about the run as a whole.
+        objects: number of DICOM objects without pictures in the input folders, by kind ("SR", "RTSTRUCT", "DICOMDIR", ...).
+        unwritten: side files (report, preview, JSON lines) that could not be written, each with the reason.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -83,7 +87,7 @@ class Report:
     unwritten: list[str] = field(default_factory=list)
 
     def count(self, status: Status) -> int:
-        """How many pictures ended so."""
+        """Number of pictures with this status."""
         return sum(record.status == status for record in self.records)
 
     @property
@@ -103,24 +107,24 @@ class Report:
 
     @property
     def warned(self) -> int:
-        """Warnings of all pictures."""
+        """Number of warnings of all pictures."""
         return sum(len(record.warnings) for record in self.records)
 
     @property
     def objects_in_words(self) -> str:
-        """The DICOM objects without pictures as words: "3 DICOM objects without pictures (2 SR, 1 DICOMDIR)"; "" where there are none."""
+        """The DICOM objects as text, such as "3 DICOM objects without pictures (2 SR, 1 DICOMDIR)"; "" if there are none."""
         count = sum(self.objects.values())
         kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.objects.items(), key=lambda item: (-item[1], item[0])))
         return f"{count} DICOM object{'s' if count > 1 else ''} without pictures ({kinds})" if count else ""
 
     @property
     def unreached(self) -> int:
-        """Pictures that an interrupted run did not come to."""
+        """Pictures that an interrupted run did not reach."""
         return self.planned - len(self.records)
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Seconds by step, summed over the records. Steps overlap, so they may sum to more than `wall`."""
+        """Seconds by stage, summed over the records. Stages overlap, so the total may exceed `wall`."""
         return {step: sum(record.seconds.get(step, 0.0) for record in self.records) for step in STEPS}
 
     @property
@@ -130,7 +134,7 @@ class Report:
 
     @property
     def network_fraction(self) -> float:
-        """The share of `wall` in which the network was at work, 0..1."""
+        """The fraction of `wall` in which the network was running, 0..1."""
         return min(1.0, self.seconds["network"] / self.wall) if self.wall else 0.0
 
     def summary(self) -> dict[str, Any]:
@@ -154,7 +158,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Event:
-    """What `run` tells while it goes: "plan" once, with `total` pictures to come; then "record" for each picture."""
+    """A progress event of `run`: "plan" once, with the `total` number of pictures; then "record" for each picture."""
 
     kind: Literal["plan", "record"]
     total: int
@@ -163,7 +167,7 @@ class Event:
 
 
 def merged(stats: list[dict[str, Any]]) -> dict[str, Any]:
-    """The frames' stats as one: a value where all frames agree, a list with one value a frame where they do not."""
+    """Merge the stats of all frames: a single value if all frames agree, else a list with one value for each frame."""
     keys = dict.fromkeys(key for each in stats for key in each)
     values = {key: [each.get(key) for each in stats] for key in keys}
     return {key: each[0] if all(value == each[0] for value in each) else each for key, each in values.items()}

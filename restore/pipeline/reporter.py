@@ -1,4 +1,4 @@
-"""Takes the records of a run into its report, into the report's file, and to whoever listens."""
+"""Adds records to the report and the report's file, and calls the listener."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ OnEvent = Callable[[Event], None]
 
 
 class Reporter:
-    """Takes final records, in the order of the plan.
+    """Receives final records, in the order of the plan.
 
     Args:
-        report: collects them.
-        on_event: is told of each.
-        file: gets one line for each; None for no file.
+        report: collects the records.
+        on_event: called for each record.
+        file: gets one line for each record; None for no file.
     """
 
     def __init__(self, report: Report, on_event: OnEvent, file: ReportFile | None) -> None:
         self.report, self.on_event, self.file = report, on_event, file
 
     def __call__(self, record: Record) -> None:
-        """Take one record."""
+        """Add one record."""
         self.report.records.append(record)
         if self.file:
             self.file.write(record.as_json())
@@ -33,7 +33,7 @@ class Reporter:
 
 
 class ReportFile:
-    """The report's JSON Lines file. One that cannot be written, now or later, ends no run: `report.unwritten` says so."""
+    """The report's JSON Lines file. A write error does not stop the run; it goes to `report.unwritten`."""
 
     def __init__(self, path: Path, report: Report) -> None:
         self.path, self.report = path, report
@@ -48,7 +48,7 @@ class ReportFile:
         return self
 
     def write(self, line: str) -> None:
-        """Put one line into the file at once."""
+        """Write one line and flush it."""
         if self._file is None:
             return
         try:
@@ -68,5 +68,5 @@ class ReportFile:
         self.report.unwritten.append(f"cannot write the report {self.path}: {error.strerror or error}")
         file, self._file = self._file, None
         if file is not None:
-            with suppress(OSError):  # what is left in its buffer cannot be written either
+            with suppress(OSError):  # the rest of its buffer cannot be written either
                 file.close()

@@ -21,15 +21,15 @@ Analysis = TypeVar("Analysis")
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """Where an image comes from.
+    """The origin of an image.
 
     Attributes:
         path: the file, or a name for an array.
-        relative: its path below the input folder that it was found in.
-        index: its frame, from 0.
-        frames: how many frames the file has.
-        size: (height, width) of the frame as it was decoded; a step before may have upscaled it.
-        radiograph: whether the file says that X-rays projected it; None where it does not say.
+        relative: the path below the input folder.
+        index: the frame's number, from 0.
+        frames: number of frames in the file.
+        size: (height, width) of the decoded frame; an earlier step may have upscaled it.
+        radiograph: whether the file says that it is a projection radiograph; None if it does not say.
     """
 
     path: Path = Path("image")
@@ -42,13 +42,13 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class Image:
-    """What a step works on.
+    """The input of a step.
 
     Attributes:
-        pixels: (H, W, 1|3) float32; black is 0 and white is 1, what lies beyond is not clipped.
+        pixels: (H, W, 1|3) float32; black is 0 and white is 1, values outside are not clipped.
         alpha: (H, W) opacity of any scale, or None.
-        valid: (H, W) bool, true where the samples are a picture; None where all of them are.
-        info: where it comes from.
+        valid: (H, W) bool, the pixels that hold picture; None for all.
+        info: the image's origin.
     """
 
     pixels: np.ndarray
@@ -59,14 +59,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Result:
-    """What a step returns.
+    """The output of a step.
 
     Attributes:
         pixels: (scale H, scale W, 1|3) float32, not clipped.
-        stats: numbers and words for the report.
-        warnings: what the user should know though it is done, one sentence each.
-        opaque: (H, W) bool, where alpha becomes opaque; None for nowhere.
-        mask: (H, W) bool, the mask that was used, for those who save it.
+        stats: values for the report.
+        warnings: one sentence each.
+        opaque: (H, W) bool, pixels whose alpha becomes opaque; None for none.
+        mask: (H, W) bool, the mask that was used, for saving; None for none.
     """
 
     pixels: np.ndarray
@@ -78,7 +78,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A file that decides a result besides the picture, such as its mask. It is opened when it is asked for."""
+    """A file besides the picture that affects the result, such as its mask. It is opened at its first use."""
 
     path: Path
 
@@ -96,10 +96,10 @@ Sidecars = Mapping[Path, Sidecar]
 
 
 class Step(ABC, Generic[Analysis]):
-    """One thing that is done to pictures. It holds no state of a picture and can be pickled.
+    """Restores images. It keeps no state between pictures and can be pickled.
 
     Attributes:
-        name: of the task.
+        name: name of the task.
         scale: how many times as high and wide the result is.
     """
 
@@ -108,24 +108,27 @@ class Step(ABC, Generic[Analysis]):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """All that decides the result besides the picture and its sidecars: options, the weights' hash. JSON-able; loads no network."""
+        """Everything besides the picture and its sidecars that affects the result: options, the weights' hash.
+
+        The values are JSON-able. No network is loaded.
+        """
 
     def sidecars(self, source: Path, relative: Path) -> Sequence[Path]:
-        """The files that decide the result besides the picture.
+        """The files besides the picture that affect the result.
 
         Args:
             source: the picture's file.
             relative: its path below the input folder.
 
         Raises:
-            ValueError: one that is needed is not there.
+            ValueError: a required file does not exist.
         """
         return ()
 
     def analyse(self, image: Image) -> Analysis | None:
-        """What can be measured before the network runs. It is called in the thread that decodes, and must not use torch.
+        """Analyse an image before the network runs.
 
-        Torch's threads wait less eagerly for each other once a second thread has used some.
+        It is called in the decoding thread and must not use torch: a second thread that uses torch slows down torch's thread pool.
         """
         return None
 
@@ -134,40 +137,41 @@ class Step(ABC, Generic[Analysis]):
         """Restore an image.
 
         Args:
-            analysis: what `analyse` returned for it; None has the step analyse it now.
-            sidecars: by path, those that `sidecars` named.
+            image: the image.
+            analysis: the result of `analyse`; None to analyse it now.
+            sidecars: the files that `sidecars` named, by path.
         """
 
     def plan(self, jobs: Sequence[Job]) -> None:
-        """Learn which pictures a run has, before the first of them."""
+        """Receive the jobs of a run before the first picture."""
 
     def save_masks(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
-        """Take the masks of a picture whose frames are all restored, for steps that write them."""
+        """Receive the masks of a picture after all its frames are restored, for steps that write them."""
 
     def remarks(self) -> list[str]:
-        """What the user should know of a run, asked once after the last picture."""
+        """Messages about the run as a whole; called once after the last picture."""
         return []
 
     def unwritten(self) -> list[str]:
-        """What the step could not write besides the results, one line each; asked once after the last picture."""
+        """Side files that the step could not write, one line each; called once after the last picture."""
         return []
 
 
 def image_of(frame: Frame, picture: Picture, index: int, relative: Path) -> Image:
-    """A decoded frame as a step takes it."""
+    """Convert a decoded frame to the input of a step."""
     pixels = frame.normalized()
     info = ImageInfo(picture.path, relative, index, picture.frames, (pixels.shape[0], pixels.shape[1]), picture.radiograph)
     return Image(pixels, frame.alpha, frame.valid(), info)
 
 
 class Chain(Step[Any]):
-    """Steps one after the other on one decoded picture, in float32 between them.
+    """Runs several steps on one decoded picture, in float32 between them.
 
     Args:
-        steps: at least one. A mask of the picture's own size is enlarged for a step behind an upscaling one.
+        steps: at least one. A mask of the input's size is upscaled for a step that follows an upscaling step.
 
     Raises:
-        ValueError: no step.
+        ValueError: there is no step.
     """
 
     def __init__(self, steps: Sequence[Step[Any]]) -> None:
@@ -182,11 +186,11 @@ class Chain(Step[Any]):
         return {"steps": [{"task": step.name, **step.settings()} for step in self.steps]}
 
     def sidecars(self, source: Path, relative: Path) -> Sequence[Path]:
-        """Those of all steps."""
+        """The sidecars of all steps."""
         return [path for step in self.steps for path in step.sidecars(source, relative)]
 
     def analyse(self, image: Image) -> Any:
-        """What the first step measures; the others see what it returns."""
+        """The first step's analysis. The other steps analyse the output of the step before them."""
         return self.steps[0].analyse(image)
 
     def __call__(self, image: Image, analysis: Any = None, sidecars: Sidecars | None = None) -> Result:
@@ -198,8 +202,8 @@ class Chain(Step[Any]):
             result = step(image, analysis if number == 0 else None, sidecars)
             image = _next(image, result)
             height, width = image.pixels.shape[:2]
-            opaque = _joined(_resized(opaque, height, width), result.opaque)
-            mask = _joined(_resized(mask, height, width), result.mask)
+            opaque = _union(_resized(opaque, height, width), result.opaque)
+            mask = _union(_resized(mask, height, width), result.mask)
             stats |= {_unused(step.name, stats): dict(result.stats)}
             warnings += result.warnings
         return Result(image.pixels, stats, tuple(dict.fromkeys(warnings)), opaque, mask)
@@ -224,7 +228,7 @@ class Chain(Step[Any]):
 
 
 def _next(image: Image, result: Result) -> Image:
-    """What the next step sees: alpha and validity follow the pixels' size."""
+    """The next step's input: alpha and validity are resized to the pixels' size."""
     height, width = result.pixels.shape[:2]
     alpha = _resized(image.alpha, height, width)
     if result.opaque is not None and alpha is not None:
@@ -240,13 +244,13 @@ def _resized(plane: np.ndarray | None, height: int, width: int) -> np.ndarray | 
     return cv2.resize(stored, (width, height), interpolation=cv2.INTER_NEAREST).astype(plane.dtype)
 
 
-def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+def _union(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
     if first is None or second is None:
         return second if first is None else first
     return np.asarray(first | second)
 
 
 def _unused(name: str, names: Mapping[str, Any]) -> str:
-    """`name`, numbered from its second use on."""
+    """`name`, with a number from its second use."""
     number = sum(other.partition(" ")[0] == name for other in names)
     return f"{name} {number + 1}" if number else name

@@ -1,7 +1,6 @@
-"""The threaded executor: decoding and encoding run in helper threads while the network works in the calling one.
+"""The threaded executor: worker threads decode and encode while the network runs in the calling thread.
 
-The network runs in the calling thread, so that Ctrl-C reaches it between two calls. A limiter by pixels keeps memory flat whatever the
-folder holds.
+The network runs in the calling thread so that Ctrl-C reaches it between two calls. A limiter by pixels bounds the memory.
 """
 
 from __future__ import annotations
@@ -25,26 +24,26 @@ from restore.pipeline.report import Record
 log = logging.getLogger(__name__)
 
 SAMPLES_IN_FLIGHT = 48_000_000
-"""Pixels (of all frames in flight) between opening and writing; a larger picture goes alone. About 0.6 GB in gray."""
+"""Limit for the pixels of all frames in flight; a larger picture runs alone. About 0.6 GB in gray."""
 BYTES_A_SAMPLE = 100
-"""That a pixel in flight may take, in colour: stored, normalized, restored and on its way into a file, and as much for the network."""
+"""Memory of a colour pixel in flight: stored, normalized, restored and encoded samples, and as much for the network."""
 SMALLEST = 1 << 20
-"""Pixels that a picture counts for at least, so that thumbnails do not queue by the thousand."""
+"""Minimum number of pixels that a picture counts for, so that thousands of thumbnails are not in flight."""
 FRAMES_AHEAD = 3
 """Frames of one picture in flight besides the one in the network: one decoded, one in the queue, one being written."""
 WAITING = 2
-"""Encoding threads besides those that compute: they wait until the disk has what is written, and the next picture need not."""
+"""Additional encoding threads: some of them only wait for the disk."""
 MANY, SMALL_FILES = 8, 2 << 20
-"""Pictures that are opened ahead where their files together are smaller than this many bytes."""
+"""Number of pictures opened ahead if their files total less than this many bytes."""
 GRACE = 1.0
-"""Seconds that an interrupted run gives to the pictures that are being written."""
+"""Seconds in which an interrupted run may finish the pictures that are being written."""
 
-Tell = Callable[[Record], None]
+OnRecord = Callable[[Record], None]
 
 
 @dataclass(frozen=True)
 class _Threads:
-    """What the pictures in flight share."""
+    """Objects that all pictures in flight share."""
 
     context: RunContext
     limiter: MemoryLimiter
@@ -56,14 +55,14 @@ class Threaded:
     """Overlaps the stages of successive pictures.
 
     Args:
-        workers: helper threads that decode, and as many that encode.
+        workers: number of decoding threads, and of encoding threads.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = max(1, workers)
 
-    def run(self, context: RunContext, jobs: Sequence[Job], tell: Tell) -> None:
-        """See `Executor.run`. After Ctrl-C what is nearly written is finished."""
+    def run(self, context: RunContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
+        """See `Executor.run`. After Ctrl-C, pictures that are almost written are finished."""
         limiter = MemoryLimiter(max(1, min(SAMPLES_IN_FLIGHT, free_memory() // BYTES_A_SAMPLE)))
         threads = _Threads(context, limiter, Workers(self.workers, "decode"), Workers(self.workers + WAITING, "encode"))
         in_flight: deque[InFlight] = deque()
@@ -73,15 +72,15 @@ class Threaded:
             for picture in _ahead(threads, jobs, self.workers + 1, waiting):
                 in_flight.append(picture)
                 picture.ready.result()
-                picture.restore(partial(_relieve, limiter, in_flight, waiting))
+                picture.restore(partial(_make_room, limiter, in_flight, waiting))
                 while in_flight and in_flight[0].finished.done():
-                    _tell(in_flight.popleft(), tell)
+                    _report(in_flight.popleft(), on_record)
             while in_flight:
                 in_flight[0].finished.result()
-                _tell(in_flight.popleft(), tell)
+                _report(in_flight.popleft(), on_record)
         except KeyboardInterrupt:
             interrupted = True
-            _wind_up(threads, in_flight, tell)
+            _finish_writing(threads, in_flight, on_record)
             raise
         finally:
             context.stopped.set()
@@ -92,10 +91,12 @@ class Threaded:
 
 
 class InFlight:
-    """An item between the threads.
+    """An item shared between the threads.
 
-    `ready` resolves when `restore` may be called (or the picture is skipped or failed). `finished` resolves when the record is final, with
-    whether it is: False for a picture that the user's stop has caught on its way.
+    Attributes:
+        ready: resolves when `restore` may be called, or when the picture is skipped or has failed.
+        finished: resolves when the work ends; True if the record is final, False if the user stopped the picture.
+        handed_over: whether the network is done with the picture.
     """
 
     def __init__(self, threads: _Threads, ticket: int, job: Job) -> None:
@@ -103,40 +104,40 @@ class InFlight:
         self.item = Item(threads.context, job)
         self.ready: Future[None] = Future()
         self.finished: Future[bool] = Future()
-        self.handed_over = False  # the network is through with it
+        self.handed_over = False
         self._queue: BoundedQueue[Restored] = BoundedQueue(1)
         self._size = 0
         self._first: Decoded | None = None
-        self._starved = False  # its first frame is to be decoded once there is memory
+        self._starved = False  # the first frame must be decoded again once there is memory
 
     def start(self) -> None:
-        """Have the picture opened and, when the limiter lets it in, its first frame decoded."""
+        """Open the picture in a worker thread; decode its first frame once the limiter admits it."""
         self.threads.decoders.submit(self._open)
 
     def cancel(self) -> None:
-        """Have a half-written picture dropped."""
-        self._queue.cut()
+        """Drop a half-written picture."""
+        self._queue.abort()
 
-    def let_go(self) -> None:
-        """Give up the first frame, if the picture waits for the network with it; it is decoded again then."""
+    def release_first_frame(self) -> None:
+        """Release the first frame if the picture is waiting for the network. It is decoded again later."""
         if self._first is not None and self.ready.done():
             self._first, self._starved = None, True
 
-    def restore(self, relieve: Callable[[], None]) -> None:
-        """Put every frame through the step, in the calling thread, and on towards the encoder."""
-        picture = self.item.picture  # the encoding thread lets go of it where it fails
+    def restore(self, make_room: Callable[[], None]) -> None:
+        """Restore every frame in the calling thread and queue it for the encoder."""
+        picture = self.item.picture  # the encoding thread sets it to None if it fails
         if picture is None or (self._first is None and not self._starved):
             return
         sent = False
         with self.item.guard():
             if self._starved:
-                relieve()
+                make_room()
                 self._first = self.threads.decoders.submit(partial(self._decode, 0)).result()
             for index in range(picture.frames):
                 frame, self._first = self._first, None
                 assert frame is not None
                 ahead = self._decode_ahead(index + 1, picture.frames)
-                restored = self.item.restore(frame, relieve)
+                restored = self.item.restore(frame, make_room)
                 if not sent:
                     self.threads.encoders.submit(self._save)
                     sent = True
@@ -147,7 +148,7 @@ class InFlight:
             self.handed_over = True
             return
         if sent:
-            self._queue.cut()
+            self._queue.abort()
         else:
             self._finish()
 
@@ -179,7 +180,7 @@ class InFlight:
             self.ready.set_result(None)
 
     def _decode_ahead(self, index: int, frames: int) -> Callable[[], Decoded | None]:
-        """Start decoding frame `index` in a helper thread; call the result to have it."""
+        """Start decoding frame `index` in a worker thread. Call the result to wait for the frame."""
         if index >= frames:
             return lambda: None
         return self.threads.decoders.submit(partial(self._decode, index)).result
@@ -194,8 +195,8 @@ class InFlight:
         self._finish()
 
     def _finish(self) -> None:
-        """The record is final: let go of the picture and of its part of the memory."""
-        self._queue.cut()
+        """Release the picture and its memory; the record is final."""
+        self._queue.abort()
         self._first = None
         self.item.close()
         size, self._size = self._size, 0
@@ -207,13 +208,13 @@ class InFlight:
         self.finished.set_result(bool(record.error) or record.status != "failed")
 
 
-def _tell(picture: InFlight, tell: Tell) -> None:
+def _report(picture: InFlight, on_record: OnRecord) -> None:
     if picture.finished.result():
-        tell(picture.item.record)
+        on_record(picture.item.record)
 
 
-def _wind_up(threads: _Threads, in_flight: deque[InFlight], tell: Tell) -> None:
-    """Give the pictures that have left the network a moment to be written; forbid the rest."""
+def _finish_writing(threads: _Threads, in_flight: deque[InFlight], on_record: OnRecord) -> None:
+    """Give the pictures that the network has finished a moment to be written; cancel the others."""
     deadline = time.monotonic() + GRACE
     if in_flight and not in_flight[-1].handed_over:
         in_flight[-1].cancel()
@@ -222,23 +223,26 @@ def _wind_up(threads: _Threads, in_flight: deque[InFlight], tell: Tell) -> None:
     threads.context.stopped.set()
     for picture in in_flight:
         if picture.finished.done():
-            _tell(picture, tell)
+            _report(picture, on_record)
 
 
-def _relieve(limiter: MemoryLimiter, in_flight: Sequence[InFlight], waiting: Sequence[InFlight]) -> None:
-    """Make room for the last of `in_flight`: let fewer pictures in from now on, those behind it go, and those before it be written."""
+def _make_room(limiter: MemoryLimiter, in_flight: Sequence[InFlight], waiting: Sequence[InFlight]) -> None:
+    """Free memory for the last of `in_flight`.
+
+    Lower the limit, release the frames of later pictures, and wait until earlier pictures are written.
+    """
     limiter.limit = max(SMALLEST, limiter.limit // 2)
     for picture in waiting:
-        picture.let_go()
+        picture.release_first_frame()
     for picture in list(in_flight)[:-1]:
         picture.finished.result()
     gc.collect()
 
 
 def _ahead(threads: _Threads, jobs: Sequence[Job], count: int, started: deque[InFlight]) -> Iterator[InFlight]:
-    """The jobs' pictures in order, `count` of them started before they are asked for, more of small files: those wait in `started`.
+    """Yield the pictures of the jobs in order. The next `count` are already started (more for small files) and wait in `started`.
 
-    So a row of files that are skipped or refused at once costs no time in which the network could work.
+    So the network is not idle during a series of files that are skipped or fail at once.
     """
     sizes: deque[int] = deque()
     for ticket, job in enumerate(jobs):

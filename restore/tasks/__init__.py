@@ -1,4 +1,4 @@
-"""What the suite does to pictures: one table `TASKS`, and one file a task for its step. Importing the table imports no torch."""
+"""The tasks of the suite: the table `TASKS`, and one file with the step of each task. Importing the table does not import torch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """One thing that is done to pictures.
+    """One task.
 
     Attributes:
         summary: the first sentence of its help.
-        options: its options.
-        step: where its step is, "module:class"; it is imported when it is made.
+        options: the class of its options.
+        step: "module:class" of its step; `make` imports it.
         help: the rest of its help, with an example.
     """
 
@@ -36,11 +36,11 @@ class Task:
         """The step with these options.
 
         Raises:
-            ValueError: weights that are not there, are for another task, or do not fit the options.
+            ValueError: the weights do not exist, are for another task, or do not fit the options.
         """
         module, _, name = self.step.partition(":")
-        made: Step[Any] = importlib.import_module(module).__dict__[name](options, weights, run_on)
-        return made
+        step: Step[Any] = importlib.import_module(module).__dict__[name](options, weights, run_on)
+        return step
 
 
 TASKS: Mapping[str, Task] = {
@@ -51,17 +51,17 @@ TASKS: Mapping[str, Task] = {
     "upscale": Task(
         "Upscale pictures: --weights faithful (the default), photo, or a FILE.",
         UpscaleOptions, "restore.tasks.upscale:Upscale",
-        "faithful stays with what the picture shows: it sharpens edges and invents next to nothing, at the price of smooth texture.\n\n"
+        "faithful sharpens edges and invents almost nothing, at the price of smooth texture.\n\n"
         "photo also removes blur, noise and JPEG artefacts and invents plausible fine texture: for pictures to look at, not for evidence "
         "or diagnosis.\n\nrestore upscale photos/ --out large/ --scale 2",
     ),
     "inpaint": Task(
         "Fill holes, scratches and unwanted objects; every pixel outside the holes stays as it is, bit for bit.",
         InpaintOptions, "restore.tasks.inpaint:Inpaint",
-        "restore inpaint photos/ --out whole/ --masks masks/\n\nrestore inpaint prints/ --out whole/ --scratches --save-masks found/",
+        "restore inpaint photos/ --out whole/ --masks masks/\n\nrestore inpaint prints/ --out whole/ --scratches --save-masks masks/",
     ),
     "translate": Task(
-        "Translate pictures between domains, as pix2pix or cyclegan learned it.",
+        "Translate pictures between domains with weights trained by pix2pix or cyclegan.",
         TranslateOptions, "restore.tasks.translate:Translate", "restore translate photos/ --out paintings/ --weights photo2paint",
     ),
 }  # fmt: skip

@@ -24,9 +24,7 @@ def resolved(
     if resume and config_file is None:
         config_file = folder / "config.toml"
         if not config_file.is_file():
-            raise ValueError(
-                f"{folder} holds no config.toml to resume with: give the run's settings with --config FILE"
-            )
+            raise ValueError(f"{folder} holds no config.toml to resume with: give the run's settings with --config FILE")
     path, shipped = starting.config_path(config_file)
     config: Any = configuration.resolve(method.config, path, overrides)
     if shipped:
@@ -67,9 +65,5 @@ def _check_precision(folder: Path, kind: type, config: Any, report: Callable[[An
     if old == new:
         return
     if "fp16" in (old, new):
-        raise ValueError(
-            f"the run began in {old} and cannot continue in {new}: leave the precision out, or begin another run"
-        )
-    report(
-        f"the precision changes from {old} to {new}: from here on the run is not bit-identical to one without the change"
-    )
+        raise ValueError(f"the run began in {old} and cannot continue in {new}: leave the precision out, or begin another run")
+    report(f"the precision changes from {old} to {new}: from here on the run is not bit-identical to one without the change")

@@ -1,4 +1,4 @@
-"""Denoising: which weights a picture needs, how noisy it is, and the step of `restore denoise`."""
+"""The step of `restore denoise`: chooses the weights, estimates the noise, and denoises."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from restore import weights
 from restore.images.noise import NoiseLevel
 from restore.inference import mats, radiograph
 from restore.inference.denoiser import Denoiser, signal_dependent
-from restore.inference.loading import entry_of
-from restore.inference.noise import Estimate, level_of
-from restore.inference.residual import suspicion
+from restore.inference.loading import find_weights
+from restore.inference.noise_estimation import Estimate, resolve_level
+from restore.inference.residual_check import check_residual
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.lazily import Lazily
+from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import DenoiseOptions
 from restore.tasks.run_on import RunOn
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
-PHOTOGRAPH_VIEWS = 2
+PHOTOGRAPH_ENSEMBLE = 2
 AUDIBLE = 1.5
-"""Noise (of 255, in the picture's own range) below which nobody needs a warning of it: 8 bits' rounding alone is 0.3."""
+"""Noise (sigma of 255, in the picture's own range) below which there is no warning: the rounding of 8 bits alone is 0.3."""
 CORRELATED = (
-    "its noise is alike in neighbouring pixels (lossy compression, demosaicing, detector blur): only its finest part could be measured; "
-    "if noise is left, give a higher --noise-level"
+    "its noise is correlated between neighbouring pixels (lossy compression, demosaicing, detector blur): "
+    "only its finest part was measured; if noise remains, use a higher --noise-level"
 )
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What an image shows: whether its channels are equal, the weights that it needs, and how noisy it is."""
+    """The analysis of an image: whether its channels are equal, the weights to use, and its noise."""
 
     gray: bool
     weights: str
@@ -49,7 +49,7 @@ class Denoise(Step[Analysis]):
         run_on: device, precision, tiles.
 
     Raises:
-        ValueError: unknown weights, or weights of another task.
+        ValueError: the weights do not exist or are for another task.
     """
 
     name = "denoise"
@@ -58,7 +58,7 @@ class Denoise(Step[Analysis]):
         self.options, self.run_on, self.chosen = options, run_on, weights
         self._entries = _entries(weights)
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
-        self._denoisers = Lazily(self._load)
+        self._denoisers = LazyCache(self._load)
 
     def settings(self) -> dict[str, Any]:
         """The weights' contents, the options, the precision and the tiles."""
@@ -72,24 +72,24 @@ class Denoise(Step[Analysis]):
         pixels = image.pixels
         gray = pixels.shape[2] == 1 or radiograph.is_gray(pixels)
         name = self._weights(pixels, gray, image.info.radiograph)
-        return Analysis(gray, name, level_of(pixels[:, :, :1] if gray else pixels, self._level, image.valid))
+        return Analysis(gray, name, resolve_level(pixels[:, :, :1] if gray else pixels, self._level, image.valid))
 
     def __call__(self, image: Image, analysis: Analysis | None = None, sidecars: Sidecars | None = None) -> Result:
         """Denoise an image."""
-        found = analysis or self.analyse(image)
-        pixels = image.pixels[:, :, :1] if found.gray else image.pixels
-        restored, info = self._denoisers(found.weights).denoise(pixels, found.noise, self.options.strength, valid=image.valid)
-        warnings = _warnings(pixels, restored, found.noise)
-        if found.gray and image.pixels.shape[2] == 3:
+        analysis = analysis or self.analyse(image)
+        pixels = image.pixels[:, :, :1] if analysis.gray else image.pixels
+        restored, info = self._denoisers(analysis.weights).denoise(pixels, analysis.noise, self.options.strength, valid=image.valid)
+        warnings = _warnings(pixels, restored, analysis.noise)
+        if analysis.gray and image.pixels.shape[2] == 3:
             restored = np.repeat(restored, 3, axis=2)
-        return Result(restored, {"weights": found.weights, **_stats(found.noise), **info.stats()}, warnings)
+        return Result(restored, {"weights": analysis.weights, **_stats(analysis.noise), **info.stats()}, warnings)
 
     def _load(self, name: str) -> Denoiser:
         entry = self._entries[name]
-        views = 1 if signal_dependent(entry.recipe) else PHOTOGRAPH_VIEWS
+        ensemble = 1 if signal_dependent(entry.recipe) else PHOTOGRAPH_ENSEMBLE
         if self.options.ensemble != "auto":
-            views = int(self.options.ensemble)
-        return Denoiser.load(entry.path, **self.run_on.keywords(views))
+            ensemble = int(self.options.ensemble)
+        return Denoiser.load(entry.path, **self.run_on.keywords(ensemble))
 
     def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None) -> str:
         if self.chosen is not None:
@@ -106,18 +106,18 @@ def _entries(chosen: str | Path | None) -> Mapping[str, weights.Entry]:
     """The weights that the step may need, by name.
 
     Raises:
-        ValueError: weights of another task.
+        ValueError: the weights are for another task.
     """
     return {
-        Path(name).stem if chosen else str(name): entry_of(name, "denoise") for name in ([chosen] if chosen else [XRAY, GRAY, COLOUR])
+        Path(name).stem if chosen else str(name): find_weights(name, "denoise") for name in ([chosen] if chosen else [XRAY, GRAY, COLOUR])
     }
 
 
 def _warnings(pixels: np.ndarray, restored: np.ndarray, noise: Estimate | NoiseLevel) -> tuple[str, ...]:
-    """What the user should know of a picture whose noise was estimated; whoever specified the level knows better."""
+    """The warnings for a picture whose noise was estimated; none if the user specified the level."""
     if not isinstance(noise, Estimate) or noise.level.sigma() < AUDIBLE * float(np.ptp(pixels)):
         return ()
-    doubt = suspicion(pixels, restored, noise.level)
+    doubt = check_residual(pixels, restored, noise.level)
     return (*([CORRELATED] if noise.correlated else []), *([doubt] if doubt else []))
 
 

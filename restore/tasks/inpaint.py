@@ -1,4 +1,4 @@
-"""Inpainting: where the holes are, and the step of `restore inpaint`."""
+"""The step of `restore inpaint`: determines the mask and fills the holes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from restore.images import Picture
-from restore.inference.defects import DefectDetector
+from restore.inference.defect_detector import DefectDetector
 from restore.inference.inpainter import Inpainter, dilated
-from restore.inference.loading import TASK_OF_DEFECTS, entry_of
+from restore.inference.loading import DEFECT_TASK, find_weights
 from restore.pipeline.discovery import Job
 from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks import mask_files
-from restore.tasks.lazily import Lazily
+from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.mask_files import MaskNames
 from restore.tasks.options import InpaintOptions
 from restore.tasks.run_on import RunOn
@@ -24,7 +24,7 @@ from restore.weights import Entry, fingerprint
 
 DEFAULT, DETECTOR = "inpaint", "scratches"
 GROW = {"masks": 0, "mask_color": 2, "alpha": 1, "scratches": 1}
-"""Pixels by which holes are dilated by default: what surrounds a detected one is rarely clean."""
+"""Pixels by which holes are dilated by default: the pixels around a detected defect are rarely clean."""
 
 
 class Inpaint(Step[None]):
@@ -32,11 +32,11 @@ class Inpaint(Step[None]):
 
     Args:
         options: see `InpaintOptions`.
-        weights: a name, a file or a run's folder; None takes those that ship.
+        weights: a name, a file or a run's folder; None uses the shipped weights.
         run_on: device, precision, tiles.
 
     Raises:
-        ValueError: unknown weights, weights of another task, or masks that are not there.
+        ValueError: the weights do not exist or are for another task, or the masks do not exist.
     """
 
     name = "inpaint"
@@ -46,10 +46,10 @@ class Inpaint(Step[None]):
         if options.masks is not None and not options.masks.exists():
             raise ValueError(f"{options.masks}: no such mask or folder of masks")
         self.grow = GROW[options.source] if options.grow is None else options.grow
-        self.entry = entry_of(weights or DEFAULT, "inpaint") if options.method == "network" else None
+        self.entry = find_weights(weights or DEFAULT, "inpaint") if options.method == "network" else None
         self.detector = _detector() if options.source == "scratches" else None
-        self._inpainters = Lazily(self._load)
-        self._detectors = Lazily(self._load_detector)
+        self._inpainters = LazyCache(self._load)
+        self._detectors = LazyCache(self._load_detector)
         self._names = MaskNames()
         self._used: set[Path] = set()
         self._unwritten: list[str] = []
@@ -67,10 +67,10 @@ class Inpaint(Step[None]):
         self._names.plan(jobs)
 
     def sidecars(self, source: Path, relative: Path) -> Sequence[Path]:
-        """The mask of a picture, where masks are files.
+        """The mask file of a picture, if masks are files.
 
         Raises:
-            ValueError: there is none, or more than one.
+            ValueError: there is no mask, or more than one.
         """
         mask = self._mask_of(source, relative)
         if mask is None:
@@ -89,7 +89,7 @@ class Inpaint(Step[None]):
         return Result(restored, stats, opaque=mask if self.options.source == "alpha" else None, mask=kept)
 
     def save_masks(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
-        """Write the masks that were used. One that cannot be written costs no picture: it is reported in the end."""
+        """Write the masks that were used. An error does not fail the picture; it is reported at the end."""
         folder, pages = self.options.save_masks, [mask for mask in masks if mask is not None]
         if folder is None or len(pages) != frames:
             return
@@ -100,7 +100,7 @@ class Inpaint(Step[None]):
             self._unwritten.append(f"cannot write the mask {folder / name}: {(error.strerror or str(error)).lower()}")
 
     def remarks(self) -> list[str]:
-        """Masks that no picture of the run has used."""
+        """The masks that no picture of the run used."""
         folder = self.options.masks
         if folder is None or not folder.is_dir():
             return []
@@ -109,15 +109,15 @@ class Inpaint(Step[None]):
         return [f"no picture for {len(left)} of the masks: {names}"] if left else []
 
     def unwritten(self) -> list[str]:
-        """The masks that could not be saved, the first by name."""
+        """The masks that could not be saved: the first by name, and the number of the others."""
         more = len(self._unwritten) - 1
-        return [self._unwritten[0] + (f" (and {more} more masks)" if more else "")] if self._unwritten else []
+        return [min(self._unwritten) + (f" (and {more} more masks)" if more else "")] if self._unwritten else []
 
     def mask_from_file(self, image: Image, sidecars: Sidecars) -> np.ndarray:
-        """The mask of an image: the page of the frame's number, or the only one for all frames.
+        """The mask of an image: the page with the frame's number, or a single page for all frames.
 
         Raises:
-            ValueError: it has another size or number of pages, or it is empty or full.
+            ValueError: the mask has a wrong size or number of pages, or it is empty or full.
         """
         path = self._mask_of(image.info.path, image.info.relative)
         assert path is not None
@@ -128,32 +128,32 @@ class Inpaint(Step[None]):
         mask_files.compare(path, masks.size, size)
         if masks.frames not in (1, image.info.frames):
             raise ValueError(
-                f"its mask {path} has {masks.frames} pages, the picture {image.info.frames}: give it one a page, or one for all"
+                f"its mask {path} has {masks.frames} pages, the picture {image.info.frames}: use one page for each, or one for all"
             )
         mask = self._page(masks, image.info.index if masks.frames > 1 else 0)
         mask_files.compare(path, mask.shape, size)
         if mask.all():
             raise ValueError(f"its mask {path} covers the whole picture: nothing is left to fill it from (is it inverted? --invert-masks)")
-        if not mask.any() and image.info.index == masks.frames - 1 and not self._marks_any(masks):
-            raise ValueError(f"its mask {path} marks nothing: white is what is to be filled (is it inverted? --invert-masks)")
+        if not mask.any() and image.info.index == masks.frames - 1 and not self._any_hole(masks):
+            raise ValueError(f"its mask {path} is empty: white pixels are filled (is it inverted? --invert-masks)")
         height, width = image.pixels.shape[:2]
-        if mask.shape != (height, width):  # a step before has upscaled the picture
+        if mask.shape != (height, width):  # an earlier step upscaled the picture
             mask = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
         return mask
 
     def mask_from_color(self, image: Image, sidecars: Sidecars) -> np.ndarray:
-        """Where an image has the given colour; a gray picture's one value stands for all three channels."""
+        """The pixels of the specified colour. A gray picture's value counts for all three channels."""
         difference = np.abs(image.pixels - _color(str(self.options.mask_color)))
         return np.asarray(difference.max(2) <= self.options.mask_tolerance / 255 + 1e-6)
 
     def mask_from_alpha(self, image: Image, sidecars: Sidecars) -> np.ndarray:
-        """Where an image is transparent.
+        """The transparent pixels of an image.
 
         Raises:
             ValueError: it has no alpha.
         """
         if image.alpha is None:
-            raise ValueError("the picture has no alpha that could tell its holes")
+            raise ValueError("the picture has no alpha channel: specify its holes with another option, such as --masks")
         alpha = np.asarray(image.alpha)
         return np.asarray(alpha < alpha.max() / 2) if alpha.max() > 0 else np.ones(alpha.shape, bool)
 
@@ -169,7 +169,7 @@ class Inpaint(Step[None]):
         mask = np.asarray(masks.frame(index).normalized().mean(2) > 0.5)
         return ~mask if self.options.invert_masks else mask
 
-    def _marks_any(self, masks: Picture) -> bool:
+    def _any_hole(self, masks: Picture) -> bool:
         return any(self._page(masks, index).any() for index in range(masks.frames))
 
     def _load(self, method: str) -> Inpainter:
@@ -189,22 +189,22 @@ SOURCES: Mapping[str, Callable[[Inpaint, Image, Sidecars], np.ndarray]] = {
     "alpha": Inpaint.mask_from_alpha,
     "scratches": Inpaint.mask_of_defects,
 }
-"""Option that says where the holes are -> the mask of an image, (H, W) bool."""
+"""Option -> method that returns the mask of an image, (H, W) bool."""
 
 
 def _detector() -> Entry:
-    """The weights that find scratches.
+    """The weights of the defect detector.
 
     Raises:
-        ValueError: weights of that name are for another task.
+        ValueError: the weights of this name are for another task.
     """
     try:
-        return entry_of(DETECTOR, TASK_OF_DEFECTS)
+        return find_weights(DETECTOR, DEFECT_TASK)
     except ValueError as error:
-        raise ValueError(f"{error}: give that run or file another name, or take it away") from error
+        raise ValueError(f"{error}: rename or remove that run or file") from error
 
 
 def _color(text: str) -> np.ndarray:
-    """ "#rrggbb" -> three floats in [0, 1]."""
+    """Convert "#rrggbb" to three floats in [0, 1]."""
     digits = text.strip().lstrip("#")
     return np.array([int(digits[at : at + 2], 16) for at in range(0, 6, 2)], np.float32) / 255

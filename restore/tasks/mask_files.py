@@ -1,7 +1,7 @@
-"""The mask files of `restore inpaint`: which belongs to a picture, and where those that were used are written.
+"""Mask files of `restore inpaint`: finds the mask of a picture and writes the masks that were used.
 
-A mask is named like its picture and is a PNG, or a TIFF with a page a frame. Where two pictures would share a mask's name, the rule of
-`naming.results` gives each its own (`a.png`, `a.bmp.png`), and a saved mask is found again by the same rule.
+A mask has its picture's name and is a PNG, or a TIFF with one page for each frame. If two pictures would have the same mask name,
+`naming.results` gives them different ones (`a.png`, `a.bmp.png`). Finding a saved mask uses the same rule.
 """
 
 from __future__ import annotations
@@ -21,47 +21,47 @@ PAGE, PAGES = ".png", ".tif"
 
 
 class MaskNames:
-    """What the masks of a run's pictures are called, relative to their folder."""
+    """The mask names of a run's pictures, relative to the masks' folder."""
 
     def __init__(self) -> None:
         self._names: dict[Path, tuple[Path, bool]] = {}
 
     def plan(self, jobs: Sequence[Job]) -> None:
-        """Give the mask of every picture of a run its name, whatever format the results are written in."""
+        """Name the mask of every picture of a run. The format of the results does not matter."""
         named = naming.results([job.relative for job in jobs], (PAGE,))
         for job, name in zip(jobs, named, strict=True):
             self._names[job.source] = (name.path, name.instead_of is not None)
 
     def of(self, source: Path, relative: Path) -> tuple[Path, bool]:
-        """A picture's mask as a PNG, and whether another name would be the plain one."""
+        """The name of a picture's mask as a PNG, and whether it differs from the plain name."""
         return self._names.get(source) or (relative.with_name(naming.plain(relative.name, (PAGE,))), False)
 
 
 def find(folder: Path, source: Path, relative: Path, names: MaskNames) -> Path:
-    """The mask in `folder` of a picture: of its own name, or as `--save-masks` calls it, or else of its stem.
+    """Find a picture's mask in `folder`: by the picture's name, by the name that `--save-masks` gives, or else by the stem.
 
     Raises:
-        ValueError: there is none, or more than one.
+        ValueError: there is no mask, or more than one.
     """
-    ruled, renamed = names.of(source, relative)
-    saved = [folder / ruled, folder / ruled.with_name(discovery.stem(ruled.name) + PAGES)]
+    name, renamed = names.of(source, relative)
+    saved = [folder / name, folder / name.with_name(discovery.stem(name.name) + PAGES)]
     own = [folder / relative]
     for path in (*saved, *own) if renamed else (*own, *saved):
         if path.is_file() and looked(path).is_picture:
             return path
-    place, stem = folder / relative.parent, discovery.stem(relative.name)
-    # a folder may hold stems with brackets, which a glob would take for patterns
-    entries = sorted(place.iterdir()) if place.is_dir() else []
-    found = [path for path in entries if path.is_file() and discovery.stem(path.name) == stem and looked(path).is_picture]
-    if not found:
-        raise ValueError(f"no mask: {place} holds none called {stem} with a picture's suffix")
-    if len(found) > 1:
-        raise ValueError(f"more than one mask: {', '.join(path.name for path in found)} in {place}")
-    return found[0]
+    parent, stem = folder / relative.parent, discovery.stem(relative.name)
+    # no glob: it would read brackets in a stem as a pattern
+    entries = sorted(parent.iterdir()) if parent.is_dir() else []
+    candidates = [path for path in entries if path.is_file() and discovery.stem(path.name) == stem and looked(path).is_picture]
+    if not candidates:
+        raise ValueError(f"no mask: {parent} contains no picture called {stem}")
+    if len(candidates) > 1:
+        raise ValueError(f"more than one mask: {', '.join(path.name for path in candidates)} in {parent}")
+    return candidates[0]
 
 
 def compare(path: Path, size: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """ValueError where a mask is not of its picture's size, (height, width) both."""
+    """Raise ValueError if a mask's size, (height, width), is not the expected one."""
     if size != expected:
         raise ValueError(f"its mask {path} is {size[1]} x {size[0]} pixels, the picture {expected[1]} x {expected[0]}")
 
@@ -72,13 +72,14 @@ def pictures(folder: Path) -> list[Path]:
 
 
 def write(masks: Sequence[np.ndarray], target: Path) -> None:
-    """Write the masks of a picture's frames, (H, W) bool each, whole or not at all: a PNG, or a TIFF with a page a frame.
+    """Write the masks of a picture's frames atomically: a PNG, or a TIFF with one page for each frame.
 
     Args:
-        target: the PNG's name; the TIFF gets its stem.
+        masks: (H, W) bool for each frame.
+        target: the PNG's path; a TIFF has the same stem.
 
     Raises:
-        OSError: it cannot be written; the error names it.
+        OSError: it cannot be written; the error names the file.
     """
     pages = [mask.astype(np.uint8) * np.uint8(255) for mask in masks]
     if len(pages) > 1:

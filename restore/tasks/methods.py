@@ -38,8 +38,11 @@ METHODS: Mapping[str, Method] = {
         "detecting scratches and dust, from clean pictures", scratches_training.ScratchesConfig, scratches_training.prepare, "scratches"
     ),
     "cyclegan": Method(
-        "translating between two domains of pictures, both ways", translate_training.CycleGANConfig, translate_training.cyclegan,
-        "translate", "generator",
+        "translating between two domains of pictures, both ways",
+        translate_training.CycleGANConfig,
+        translate_training.cyclegan,
+        "translate",
+        "generator",
     ),
     "pix2pix": Method(
         "translating, from pairs of pictures", translate_training.Pix2PixConfig, translate_training.pix2pix, "translate", "generator"

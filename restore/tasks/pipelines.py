@@ -1,13 +1,13 @@
-"""Pipelines as users write them: a TOML file with a `[[step]]` table for each step.
+"""Pipelines as users write them: a TOML file with a `[[step]]` table for each step. Reading one imports no torch.
 
-    [[step]]
-    task = "denoise"
-    strength = 0.8
+[[step]]
+task = "denoise"
+strength = 0.8
 
-    [[step]]
-    task = "upscale"
-    scale = 2
-    weights = "photo"
+[[step]]
+task = "upscale"
+scale = 2
+weights = "photo"
 """
 
 from __future__ import annotations
@@ -18,41 +18,32 @@ from pathlib import Path
 from typing import Any
 
 from restore.pipeline.options import nearest
-from restore.pipeline.step import Chain, Step
 from restore.tasks import TASKS
-from restore.tasks.run_on import RunOn
 
 TASK, WEIGHTS = "task", "weights"
-"""Keys of a step beside its task's options."""
-
-
-def read(path: Path, run_on: RunOn) -> Chain:
-    """The steps of a pipeline's file as one. Paths in it are relative to the working folder, as on the command line.
-
-    Raises:
-        ValueError: the file cannot be read, or a step or an option in it does not exist; the text names the step and the nearest name.
-    """
-    return Chain([_made(number, table, path, run_on) for number, table in enumerate(tables(path), 1)])
+"""Keys of a step besides its task's options."""
 
 
 def tables(path: Path) -> list[Mapping[str, Any]]:
-    """The `[[step]]` tables of a pipeline's file, checked as far as that takes no weights.
+    """The `[[step]]` tables of a pipeline file, with all checks that need no weights.
+
+    Paths in it are relative to the working folder, as on the command line.
 
     Raises:
-        ValueError: see `read`.
+        ValueError: the file cannot be read, or a step or an option in it does not exist; the text names the step and the nearest name.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"cannot read the pipeline {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"the pipeline {path} is no TOML file: {error}") from error
+        raise ValueError(f"the pipeline {path} is not a TOML file: {error}") from error
     for name in content:
         if name != "step":
-            raise ValueError(f"{path}: unknown table {name!r}{nearest(name, ['step'])}: a pipeline holds [[step]] tables")
+            raise ValueError(f"{path}: unknown table {name!r}{nearest(name, ['step'])}: use [[step]] tables only")
     steps = content.get("step")
     if not isinstance(steps, list) or not steps or not all(isinstance(table, dict) for table in steps):
-        raise ValueError(f"{path} holds no step: write a [[step]] table for each, with its task and options")
+        raise ValueError(f"{path} has no step: write a [[step]] table for each, with its task and options")
     for number, table in enumerate(steps, 1):
         _check(number, table, path)
     return steps
@@ -61,22 +52,15 @@ def tables(path: Path) -> list[Mapping[str, Any]]:
 def _check(number: int, table: Mapping[str, Any], path: Path) -> None:
     task = table.get(TASK)
     if task is None:
-        raise ValueError(f"{path}: step {number} has no task: there are {', '.join(TASKS)}")
+        raise ValueError(f"{path}: step {number} has no task: use one of {', '.join(TASKS)}")
     if task not in TASKS:
-        raise ValueError(f"{path}: step {number} has an unknown task {task!r}: there are {', '.join(TASKS)}{nearest(str(task), TASKS)}")
+        raise ValueError(f"{path}: step {number} has an unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(str(task), TASKS)}")
     try:
-        TASKS[task].options.of(_options(table), task)
+        TASKS[task].options.of(options_of(table), task)
     except ValueError as error:
         raise ValueError(f"{path}: step {number}: {error}") from error
 
 
-def _made(number: int, table: Mapping[str, Any], path: Path, run_on: RunOn) -> Step[Any]:
-    row = TASKS[table[TASK]]
-    try:
-        return row.make(row.options.of(_options(table), table[TASK]), table.get(WEIGHTS), run_on)
-    except ValueError as error:
-        raise ValueError(f"{path}: step {number}: {error}") from error
-
-
-def _options(table: Mapping[str, Any]) -> dict[str, Any]:
+def options_of(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a step's table: all but its task and its weights."""
     return {name: value for name, value in table.items() if name not in (TASK, WEIGHTS)}

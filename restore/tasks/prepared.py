@@ -66,9 +66,7 @@ def check_memory(
     count = networks_trained * planning.parameters(network)
     planning.check_memory(COPIES * count, f"the network has {count} parameters: make it smaller", runtime.device)
     crops = 2 * batch_size * channels * crop**2
-    planning.check_memory(
-        crops, f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop", runtime.device
-    )
+    planning.check_memory(crops, f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop", runtime.device)
     planning.check_memory(
         channels * int(side) ** 2,
         f"pictures of {int(side)} x {int(side)} pixels: lower data.sides or raise data.scales",

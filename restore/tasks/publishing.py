@@ -46,11 +46,7 @@ class Publisher:
         if len(networks) == 1:
             tensors = next(iter(networks.values())).state_dict()
         else:  # several in one file, each key after its network's name: see `Restorer.load`
-            tensors = {
-                f"{part}.{key}": value
-                for part, network in networks.items()
-                for key, value in network.state_dict().items()
-            }
+            tensors = {f"{part}.{key}": value for part, network in networks.items() for key, value in network.state_dict().items()}
         weights.save(self.path, tensors, recipe)
         with atomic_write(self.path.with_suffix(".md")) as draft:
             draft.write_text(self._card(step), encoding="utf-8", errors="backslashreplace")
@@ -80,6 +76,4 @@ def environment() -> str:
     """Describe the hardware and the library of a run."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     features = ", ".join(sorted(runtime.cpu_features()))
-    return (
-        f"{device} ({torch.get_num_threads()} threads{', ' + features if features else ''}), torch {torch.__version__}"
-    )
+    return f"{device} ({torch.get_num_threads()} threads{', ' + features if features else ''}), torch {torch.__version__}"

@@ -36,9 +36,7 @@ class DataConfig:
     """What is trained on."""
 
     channels: Literal[1, 3] = field(default=1, metadata={"help": "1 gray (colour images become luma), 3 colour"})
-    include: tuple[str, ...] = field(
-        default=(), metadata={"help": "glob patterns under the dataset; empty: every image", "inside": True}
-    )
+    include: tuple[str, ...] = field(default=(), metadata={"help": "glob patterns under the dataset; empty: every image", "inside": True})
     crop: int = field(default=96, metadata={"help": "side of a training crop in pixels", "range": (1, 8192)})
     scales: tuple[float, float] = field(
         default=(1.0, 1.0),
@@ -48,9 +46,7 @@ class DataConfig:
             "rising": True,
         },
     )
-    scaled_fraction: float = field(
-        default=1.0, metadata={"help": "fraction of the crops that are resized", "range": (0, 1)}
-    )
+    scaled_fraction: float = field(default=1.0, metadata={"help": "fraction of the crops that are resized", "range": (0, 1)})
     gain: tuple[float, float] = field(
         default=(1.0, 1.0),
         metadata={"help": "range of the factor on a crop's contrast", "range": (1e-3, 1000), "rising": True},
@@ -79,9 +75,7 @@ class RestorationConfig(RunConfig):
     data: DataConfig = field(default_factory=DataConfig)
     losses: LossConfig = field(default_factory=LossConfig)
     discriminator: DiscriminatorConfig = field(
-        default=DiscriminatorConfig(
-            network="unet", objective="vanilla", optimizer=replace(GAN_ADAM, learning_rate=1e-4)
-        ),
+        default=DiscriminatorConfig(network="unet", objective="vanilla", optimizer=replace(GAN_ADAM, learning_rate=1e-4)),
         metadata={"only_if": "losses.adversarial_weight"},
     )
     monitor: MonitorConfig = field(default_factory=MonitorConfig, metadata={"only_if": "losses.adversarial_weight"})
@@ -131,16 +125,12 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         side=data.crop / data.scales[0],
     )  # fmt: skip
     seed_everything(config.seed)
-    train, test = folders.split(
-        folders.pictures(root, data.include), root, fraction=data.test_fraction, seed=config.seed
-    )
+    train, test = folders.split(folders.pictures(root, data.include), root, fraction=data.test_fraction, seed=config.seed)
     restorer = networks.build(config.network.name, **settings)
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
     trainer = _trainer(restorer, config, runtime, masked=problem.condition == "mask")
-    dataset = _crops(
-        Pictures(train, data.channels), config, problem, seed=config.seed, length=loop.steps * loop.batch_size
-    )
+    dataset = _crops(Pictures(train, data.channels), config, problem, seed=config.seed, length=loop.steps * loop.batch_size)
     stats = {
         "training pictures": len(train),
         "held-out pictures": len(test),
@@ -172,9 +162,7 @@ def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Ru
     if not config.losses.adversarial_weight:
         loss = config.losses.reconstruction(runtime)
         return SupervisedTrainer(network, config.optimizer, runtime, loss=loss, micro_batches=micro_batches)
-    discriminator = build.discriminator_trainer(
-        config.data.channels, config.discriminator, runtime, side=config.data.crop, masked=masked
-    )
+    discriminator = build.discriminator_trainer(config.data.channels, config.discriminator, runtime, side=config.data.crop, masked=masked)
     return PairedAdversarialTrainer(
         network,
         discriminator,
@@ -186,9 +174,7 @@ def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Ru
     )
 
 
-def _preview_batch(
-    test: Pictures, train: Pictures, config: RestorationConfig, problem: Problem
-) -> Mapping[str, Tensor]:
+def _preview_batch(test: Pictures, train: Pictures, config: RestorationConfig, problem: Problem) -> Mapping[str, Tensor]:
     """Four samples of the held-out images, or of the training images if none of those can be read."""
 
     def four(pictures: Pictures) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Where and how the networks of a step run."""
+"""`RunOn`: the device, precision and tiles of a step's networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from restore.runtime import Runtime
 
 @dataclass(frozen=True)
 class RunOn:
-    """Where and how the networks of a step run.
+    """The device, precision and tiles of a step's networks.
 
     Attributes:
         runtime: device and precision.
@@ -25,9 +25,9 @@ class RunOn:
     batch_size: int | None = None
 
     def keywords(self, ensemble: int = 1) -> RunOptions:
-        """What a model takes."""
+        """The keyword arguments of a model."""
         return {"runtime": self.runtime, "tile": self.tile, "batch_size": self.batch_size or 1, "ensemble": ensemble}
 
     def settings(self) -> dict[str, Any]:
-        """What of it decides a result."""
+        """The values that affect a result."""
         return {"precision": self.runtime.precision, "tile": self.tile}

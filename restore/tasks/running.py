@@ -81,9 +81,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     with ExitStack() as stack:
         if resume:
             if not checkpoint.exists(folder):
-                raise ValueError(
-                    f"{folder} holds no checkpoint to resume from: leave --resume out, or name the run with --out"
-                )
+                raise ValueError(f"{folder} holds no checkpoint to resume from: leave --resume out, or name the run with --out")
             if group.is_main and not dry_run:
                 stack.enter_context(only_writer(folder))
         config = resolved(METHODS[method], root, folder, config_file, overrides, resume=resume, report=report)
@@ -92,9 +90,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
         prepared = _prepared(method, root, config, resume=resume, report=report)
         if dry_run:
             report(configuration.to_toml(config))
-            return Run(
-                folder, 0, None, {**prepared.stats, **_timed(prepared, config.loop.batch_size // group.world_size)}
-            )
+            return Run(folder, 0, None, {**prepared.stats, **_timed(prepared, config.loop.batch_size // group.world_size)})
         if group.is_main and not resume:
             stack.enter_context(only_writer(folder))
             _check_unused(folder)  # another run may have come first
@@ -111,9 +107,7 @@ def _prepared(method: str, root: Path, config: Any, *, resume: bool, report: Rep
     return replace(prepared, recipe={**prepared.recipe, "training": configuration.as_dict(config)})
 
 
-def _trained(
-    folder: Path, prepared: Prepared, method: str, dataset: str | Path, config: Any, *, resume: bool, report: Report
-) -> Run:
+def _trained(folder: Path, prepared: Prepared, method: str, dataset: str | Path, config: Any, *, resume: bool, report: Report) -> Run:
     """Run the loop; write the configuration when nothing can be refused any more, and the weights at every checkpoint."""
     publisher = Publisher(folder, prepared, method, METHODS[method].summary, dataset, config)
     goal = config.loop.steps

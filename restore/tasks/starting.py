@@ -37,9 +37,7 @@ def config_path(name: str | Path | None) -> tuple[Path | None, bool]:
     raise ValueError(f"no configuration {str(name)!r}: neither a file nor a shipped recipe ({names})")
 
 
-def without_private_patterns(
-    config: Any, overrides: Mapping[str, str], root: Path, report: Callable[[Any], None]
-) -> Any:
+def without_private_patterns(config: Any, overrides: Mapping[str, str], root: Path, report: Callable[[Any], None]) -> Any:
     """Adapt a shipped recipe's configuration to the user's dataset.
 
     A recipe's patterns name files of the dataset that its weights were trained on. If none of them matches anything, the dataset is
@@ -52,9 +50,7 @@ def without_private_patterns(
     of_recipe = {
         entry.name: patterns
         for entry in dataclasses.fields(config.data)
-        if entry.name in PATTERNS
-        and f"data.{entry.name}" not in overrides
-        and (patterns := vars(config.data)[entry.name])
+        if entry.name in PATTERNS and f"data.{entry.name}" not in overrides and (patterns := vars(config.data)[entry.name])
     }
     if not of_recipe or any(folders.matching(root, pattern) for patterns in of_recipe.values() for pattern in patterns):
         return config
@@ -145,9 +141,5 @@ def _with_value(config: Any, path: list[str], value: Any) -> Any:
     if entry is None:
         return config
     inner = vars(config)[entry.name]
-    new = (
-        _with_value(inner, path[1:], value)
-        if path[1:]
-        else configuration.checked(path[0], hints[path[0]], value, entry.metadata)
-    )
+    new = _with_value(inner, path[1:], value) if path[1:] else configuration.checked(path[0], hints[path[0]], value, entry.metadata)
     return dataclasses.replace(config, **{entry.name: new})

@@ -1,14 +1,14 @@
-"""Translation between domains, as pix2pix and CycleGAN learned it, and the step of `restore translate`."""
+"""The step of `restore translate`: translates pictures between domains with networks trained by pix2pix or CycleGAN."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from restore.inference.loading import entry_of
+from restore.inference.loading import find_weights
 from restore.inference.translator import Translator
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.lazily import Lazily
+from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import TranslateOptions
 from restore.tasks.run_on import RunOn
 from restore.weights import fingerprint
@@ -21,23 +21,23 @@ class Translate(Step[None]):
 
     Args:
         options: see `TranslateOptions`.
-        weights: a name, a file or a run's folder; None takes those that ship.
+        weights: a name, a file or a run's folder; None uses the shipped weights.
         run_on: device, precision, tiles.
 
     Raises:
-        ValueError: unknown weights, weights of another task, or a direction that they do not have.
+        ValueError: the weights do not exist, are for another task, or lack the direction.
     """
 
     name = "translate"
 
     def __init__(self, options: TranslateOptions, weights: str | Path | None, run_on: RunOn) -> None:
         self.options, self.run_on = options, run_on
-        self.entry = entry_of(weights or DEFAULT, "translate")
+        self.entry = find_weights(weights or DEFAULT, "translate")
         directions = self.entry.recipe.get("directions") or []
         if options.reverse and len(directions) < 2:
-            raise ValueError(f"the weights {self.entry.name!r} learned one direction only: leave --reverse out")
+            raise ValueError(f"the weights {self.entry.name!r} have one direction only: leave --reverse out")
         self.direction = directions[1 if options.reverse else 0] if directions else None
-        self._translators = Lazily(self._load)
+        self._translators = LazyCache(self._load)
 
     def settings(self) -> dict[str, Any]:
         """The weights' content, the options, the precision and the tiles."""

@@ -85,9 +85,7 @@ def cyclegan(root: Path, config: CycleGANConfig) -> Prepared:
     )  # fmt: skip
     dataset = UnpairedCrops(*train, crop_config(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     preview = preview_batch(UnpairedCrops, test, train, config)
-    return Prepared(
-        trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped
-    )
+    return Prepared(trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped)
 
 
 def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
@@ -98,9 +96,7 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
     trainer = _paired_trainer(config, runtime, train)
     dataset = PairedCrops(*train, crop_config(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     preview = preview_batch(PairedCrops, test, train, config)
-    return Prepared(
-        trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped
-    )
+    return Prepared(trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped)
 
 
 def _paired_trainer(config: Pix2PixConfig, runtime: Runtime, train: tuple[Pictures, Pictures]) -> Trainer:
@@ -110,9 +106,7 @@ def _paired_trainer(config: Pix2PixConfig, runtime: Runtime, train: tuple[Pictur
         generator = build_generator(config)
         loss = config.losses.reconstruction(runtime)
         return SupervisedTrainer(generator, config.optimizer, runtime, loss=loss, micro_batches=micro_batches)
-    discriminator = build.discriminator_trainer(
-        2 * config.data.channels, config.discriminator, runtime, side=config.data.crop
-    )
+    discriminator = build.discriminator_trainer(2 * config.data.channels, config.discriminator, runtime, side=config.data.crop)
     return PairedAdversarialTrainer(
         build_generator(config), discriminator, config.optimizer, runtime, losses=config.losses, conditional=True,
         monitor_config=config.monitor, probe=probe_batch(PairedCrops, train, config), micro_batches=micro_batches,

@@ -102,9 +102,7 @@ def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: in
     )  # fmt: skip
     seed_everything(config.seed)
     include = (config.data.source, config.data.target)
-    return runtime, domains.find(
-        root, paired=paired, fraction=config.data.test_fraction, seed=config.seed, include=include
-    )
+    return runtime, domains.find(root, paired=paired, fraction=config.data.test_fraction, seed=config.seed, include=include)
 
 
 def _settings(config: TranslationConfig) -> dict[str, Any]:
@@ -138,9 +136,7 @@ def crop_config(config: TranslationConfig, *, flip: bool = True) -> CropConfig:
     return CropConfig(config.data.crop, config.data.sides, config.data.flip and flip)
 
 
-def pictures(
-    files: tuple[list[Path], list[Path]], config: TranslationConfig, *, shared: bool = False
-) -> tuple[Pictures, Pictures]:
+def pictures(files: tuple[list[Path], list[Path]], config: TranslationConfig, *, shared: bool = False) -> tuple[Pictures, Pictures]:
     """The images of both domains; one object for both where each file holds a pair."""
     source = Pictures(files[0], config.data.channels)
     return source, source if shared else Pictures(files[1], config.data.channels)

@@ -1,4 +1,4 @@
-"""Super-resolution: which weights a scale needs, and the step of `restore upscale`."""
+"""The step of `restore upscale`: chooses the weights for a scale and upscales."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from restore import weights as catalogue
 from restore.inference.loading import check_task
 from restore.inference.upscaler import Upscaler
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.lazily import Lazily
+from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import LARGEST_SCALE, UpscaleOptions
 from restore.tasks.run_on import RunOn
 
@@ -20,15 +20,15 @@ PHOTO = {4: "upscale-x4-photo"}
 class Upscale(Step[None]):
     """The step of `restore upscale`.
 
-    A scale that no network has is reached by the next larger one, whose result is shrunk.
+    For a scale between those of the networks, the result of the next larger one is downscaled.
 
     Args:
         options: see `UpscaleOptions`.
         weights: "faithful" (the default), "photo", a name, a file or a run's folder.
-        run_on: device, precision, tiles (of the picture before it is enlarged).
+        run_on: device, precision, tiles (of the input).
 
     Raises:
-        ValueError: unknown weights, weights of another task, or a scale that they cannot reach.
+        ValueError: the weights do not exist, are for another task, or have a smaller scale.
     """
 
     name = "upscale"
@@ -41,7 +41,7 @@ class Upscale(Step[None]):
         self.scale = options.scale or float(own)
         if self.scale > own:
             raise ValueError(f"the weights {self.entry.name!r} upscale {own} times, not {self.scale:g}: choose others or a lower scale")
-        self._upscalers = Lazily(self._load)
+        self._upscalers = LazyCache(self._load)
 
     def settings(self) -> dict[str, Any]:
         """The weights' content, the options, the precision and the tiles."""
@@ -59,7 +59,7 @@ class Upscale(Step[None]):
 
 
 def _name(weights: str | Path | None, scale: float) -> str | Path:
-    """The shipped weights for a family's name: those of the smallest scale that reaches `scale`."""
+    """The shipped weights of a family with the smallest scale that is at least `scale`; other names are returned unchanged."""
     families = {"faithful": FAITHFUL, "photo": PHOTO}
     family = families.get(str(weights or "faithful"))
     if family is None:

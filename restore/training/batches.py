@@ -12,9 +12,7 @@ from restore import processes
 from restore.training.signals import in_worker
 
 
-def batches(
-    dataset: Dataset[dict[str, Tensor]], *, batch_size: int, workers: int, start: int, stop: int
-) -> Iterator[dict[str, Tensor]]:
+def batches(dataset: Dataset[dict[str, Tensor]], *, batch_size: int, workers: int, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
     """Yield this process's part of each batch, from step `start` to before step `stop`.
 
     Args:

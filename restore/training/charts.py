@@ -37,12 +37,8 @@ def loss_plot(folder: Path) -> Path | None:
     for number, name in enumerate(names, 1):
         axes = figure.add_subplot(lines, columns, number)
         points = [(row["step"], row[name]) for row in rows if name in row]
-        axes.plot(
-            [step for step, _ in points], [value for _, value in points], linewidth=0.6, color="tab:blue", alpha=0.4
-        )
-        axes.plot(
-            [step for step, _ in points], _smooth([value for _, value in points]), linewidth=1.4, color="tab:blue"
-        )
+        axes.plot([step for step, _ in points], [value for _, value in points], linewidth=0.6, color="tab:blue", alpha=0.4)
+        axes.plot([step for step, _ in points], _smooth([value for _, value in points]), linewidth=1.4, color="tab:blue")
         for diagnosis in diagnoses:
             axes.axvline(diagnosis["step"], color="tab:red", linewidth=0.8)
         axes.set_title(name, fontsize=9)
@@ -90,9 +86,7 @@ def _logged(log: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the lines of losses and the diagnoses of a log."""
     if not log.is_file():
         return [], []
-    entries = [
-        entry for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if (entry := _entry(line))
-    ]
+    entries = [entry for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if (entry := _entry(line))]
     return [row for row in entries if "diagnosis" not in row], [row for row in entries if "diagnosis" in row]
 
 

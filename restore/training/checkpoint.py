@@ -84,9 +84,7 @@ def load(folder: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     """Read one checkpoint and verify its checksums, which torch does not do."""
     with zipfile.ZipFile(path) as archive:
-        if (
-            sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size
-        ):  # ours are stored, not compressed
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:  # ours are stored, not compressed
             raise ValueError("it claims to hold more than its own size")
         broken = archive.testzip()
     if broken:

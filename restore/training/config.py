@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from restore import limits
-from restore.limits import shown
+from restore.limits import format_value
 from restore.training import variants
 
 Config = TypeVar("Config")
@@ -112,9 +112,7 @@ def to_toml(config: Any) -> str:
 
 def unused_groups(config: Any) -> dict[str, str]:
     """The groups that have no effect -> the dotted key of the setting that is 0 (see `only_if`)."""
-    conditions = {
-        entry.name: entry.metadata["only_if"] for entry in dataclasses.fields(config) if "only_if" in entry.metadata
-    }
+    conditions = {entry.name: entry.metadata["only_if"] for entry in dataclasses.fields(config) if "only_if" in entry.metadata}
     return {name: key for name, key in conditions.items() if not _value_at(config, key)}
 
 
@@ -140,7 +138,7 @@ def _insert(values: dict[str, Any], key: str, text: str) -> None:
     for part in path:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
-            raise ValueError(f"{shown(key)}: {shown(part)} holds a value, not further keys")
+            raise ValueError(f"{format_value(key)}: {format_value(part)} holds a value, not further keys")
     values[last] = _Text(text)
 
 
@@ -156,9 +154,7 @@ def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> A
         if key not in metadata:
             valid = keys(kind, prefix)
             near = difflib.get_close_matches((prefix + key)[:100], valid, 1, 0) or valid[:1]
-            raise ValueError(
-                f"unknown setting {shown(prefix + key)}: did you mean {near[0]!r}? There are: {', '.join(valid)}"
-            )
+            raise ValueError(f"unknown setting {format_value(prefix + key)}: did you mean {near[0]!r}? There are: {', '.join(valid)}")
     arguments: dict[str, Any] = {}
     for key, value in values.items():
         name, hint = prefix + key, hints[key]
@@ -187,7 +183,7 @@ def _convert(name: str, hint: Any, value: Any) -> Any:
         for allowed in inner:
             if str(allowed) == value if isinstance(value, _Text) else (type(allowed), allowed) == (type(value), value):
                 return allowed
-        raise ValueError(f"{name!r} must be one of {', '.join(map(str, inner))}, not {shown(value)}")
+        raise ValueError(f"{name!r} must be one of {', '.join(map(str, inner))}, not {format_value(value)}")
     if origin is tuple:
         return _convert_tuple(name, inner, value)
     return _convert_scalar(name, hint, value)
@@ -197,16 +193,16 @@ def _convert_tuple(name: str, inner: Sequence[Any], value: Any) -> tuple[Any, ..
     if isinstance(value, _Text):
         value = [_Text(part.strip().strip("'\"")) for part in value.strip("[]() ").split(",") if part.strip()]
     if not isinstance(value, list | tuple):
-        raise ValueError(f"{name!r} must be a list, not {shown(value)}")
+        raise ValueError(f"{name!r} must be a list, not {format_value(value)}")
     if len(inner) == 2 and inner[1] is Ellipsis:
         return tuple(_convert(name, inner[0], entry) for entry in value)
     if len(value) != len(inner):
-        raise ValueError(f"{name!r} must be a list of {len(inner)} values, not {shown(value)}")
+        raise ValueError(f"{name!r} must be a list of {len(inner)} values, not {format_value(value)}")
     return tuple(_convert(name, kind, entry) for kind, entry in zip(inner, value, strict=True))
 
 
 def _convert_scalar(name: str, hint: type, value: Any) -> Any:
-    wrong = ValueError(f"{name!r} must be {hint.__name__}, not {shown(value)}")
+    wrong = ValueError(f"{name!r} must be {hint.__name__}, not {format_value(value)}")
     if hint is bool:
         truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if isinstance(value, _Text) and value.lower() in truth:

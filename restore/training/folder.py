@@ -68,9 +68,7 @@ def _locked(number: int, folder: Path) -> bool:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (OSError, ImportError) as error:
         if isinstance(error, OSError) and error.errno in BUSY:
-            raise ValueError(
-                f"another training writes {folder}: wait for it, stop it, or give another --out"
-            ) from error
+            raise ValueError(f"another training writes {folder}: wait for it, stop it, or give another --out") from error
         log.warning("%s cannot be locked (%s): make sure that no second training writes it", folder, error)
         return False
     return True

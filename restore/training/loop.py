@@ -31,12 +31,8 @@ log = logging.getLogger(__name__)
 class LoopConfig:
     """The length of a run and what it writes on the way."""
 
-    steps: int = field(
-        default=20_000, metadata={"help": "stop after this many steps in total", "range": (1, 1_000_000_000)}
-    )
-    batch_size: int = field(
-        default=16, metadata={"help": "crops per step, of all processes together", "range": (1, 65_536)}
-    )
+    steps: int = field(default=20_000, metadata={"help": "stop after this many steps in total", "range": (1, 1_000_000_000)})
+    batch_size: int = field(default=16, metadata={"help": "crops per step, of all processes together", "range": (1, 65_536)})
     accumulate: int = field(
         default=1,
         metadata={
@@ -44,18 +40,10 @@ class LoopConfig:
             "range": (1, 65_536),
         },
     )
-    workers: int = field(
-        default=0, metadata={"help": "processes that prepare crops; 0: the training process itself", "range": (0, 256)}
-    )
-    log_every: int = field(
-        default=50, metadata={"help": "steps between two lines of the log", "range": (1, 1_000_000_000)}
-    )
-    preview_every: int = field(
-        default=1000, metadata={"help": "steps between two preview grids", "range": (1, 1_000_000_000)}
-    )
-    checkpoint_every: int = field(
-        default=500, metadata={"help": "steps between two checkpoints", "range": (1, 1_000_000_000)}
-    )
+    workers: int = field(default=0, metadata={"help": "processes that prepare crops; 0: the training process itself", "range": (0, 256)})
+    log_every: int = field(default=50, metadata={"help": "steps between two lines of the log", "range": (1, 1_000_000_000)})
+    preview_every: int = field(default=1000, metadata={"help": "steps between two preview grids", "range": (1, 1_000_000_000)})
+    checkpoint_every: int = field(default=500, metadata={"help": "steps between two checkpoints", "range": (1, 1_000_000_000)})
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -110,9 +98,7 @@ def run(
     stopping = Stopping()
     with stopping.taking_over():
         shown = preview_batch if group.is_main else None
-        return _Loop(
-            trainer, dataset, config, folder, hooks=hooks, stopping=stopping, preview_batch=shown, step=step
-        ).train()
+        return _Loop(trainer, dataset, config, folder, hooks=hooks, stopping=stopping, preview_batch=shown, step=step).train()
 
 
 class _Loop:
@@ -154,9 +140,7 @@ class _Loop:
                     with self.stopping.held():
                         self._save()
                 if "stop" in actions:
-                    raise ValueError(
-                        f"stopped at step {self.step}, as monitor.on_collapse asks: {actions['stop'].text}"
-                    )
+                    raise ValueError(f"stopped at step {self.step}, as monitor.on_collapse asks: {actions['stop'].text}")
         except KeyboardInterrupt:
             self._save_interrupted()
             raise
@@ -172,9 +156,7 @@ class _Loop:
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         config = self.config
-        return batches(
-            self.dataset, batch_size=config.batch_size, workers=config.workers, start=self.step, stop=config.steps
-        )
+        return batches(self.dataset, batch_size=config.batch_size, workers=config.workers, start=self.step, stop=config.steps)
 
     def _report(self) -> None:
         if self._due(self.config.log_every):
@@ -205,9 +187,7 @@ class _Loop:
         """Return to the last checkpoint and continue with half the learning rates."""
         with self.stopping.held():
             if not checkpoint.exists(self.folder):
-                raise ValueError(
-                    f"{self.folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)"
-                )
+                raise ValueError(f"{self.folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
             self.step = _resume(self.trainer, self.folder)
             self.trainer.scale_learning_rate()
             processes.current().wait()  # until every process has read the checkpoint that is now replaced
@@ -252,9 +232,7 @@ def _resume(trainer: Trainer, folder: Path) -> int:
     except ValueError:
         raise
     except Exception as error:  # the state of another kind of run may raise anything
-        raise ValueError(
-            f"the checkpoint in {folder} is of another kind of run: keep the run's method and settings ({error!r})"
-        ) from error
+        raise ValueError(f"the checkpoint in {folder} is of another kind of run: keep the run's method and settings ({error!r})") from error
     if step < 0:
         raise ValueError(f"the checkpoint in {folder} is of another kind of run: it claims to be after step {step}")
     log.info("resumed %s after step %d", folder, step)

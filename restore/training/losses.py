@@ -113,9 +113,7 @@ class Perceptual(nn.Module):
         """Two (B, 1|3, H, W) -> a scalar."""
         with torch.no_grad():  # in one batch with the prediction, the target would cost a gradient too
             expected = self._activations(target)
-        distances = [
-            mean_distance(first, second) for first, second in zip(self._activations(prediction), expected, strict=True)
-        ]
+        distances = [mean_distance(first, second) for first, second in zip(self._activations(prediction), expected, strict=True)]
         return torch.stack(distances).mean()
 
     def _activations(self, image: Tensor) -> list[Tensor]:

@@ -16,9 +16,7 @@ def split(batch: Mapping[str, Tensor], count: int) -> list[dict[str, Tensor]]:
     """
     length = len(next(iter(batch.values())))
     if length % count:
-        raise ValueError(
-            f"{length} images per step and process cannot be split into {count} equal micro-batches (loop.accumulate)"
-        )
+        raise ValueError(f"{length} images per step and process cannot be split into {count} equal micro-batches (loop.accumulate)")
     chunks = {name: tensor.chunk(count) for name, tensor in batch.items()}
     return [{name: pieces[index] for name, pieces in chunks.items()} for index in range(count)]
 

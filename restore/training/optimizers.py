@@ -50,9 +50,7 @@ class OptimizerConfig:
         default=20_000,
         metadata={"help": "steps in which the rate falls, independent of `loop.steps`", "range": (0, 1_000_000_000)},
     )
-    floor: float = field(
-        default=0.01, metadata={"help": "fraction of the rate that remains at the end", "range": (0, 1)}
-    )
+    floor: float = field(default=0.01, metadata={"help": "fraction of the rate that remains at the end", "range": (0, 1)})
     clip: float = field(default=0.0, metadata={"help": "largest gradient norm; 0: no clipping", "range": (0, 1e9)})
     ema: float = field(
         default=0.995,

@@ -13,19 +13,11 @@ from restore.training.optimizers import OptimizerConfig
 class RunConfig:
     """What every run needs, whatever it trains; a method's configuration adds its own groups."""
 
-    seed: int = field(
-        default=0, metadata={"help": "of the crops, their degradation and the initial weights", "range": (0, 2**63 - 3)}
-    )
-    precision: str = field(
-        default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"}
-    )
+    seed: int = field(default=0, metadata={"help": "of the crops, their degradation and the initial weights", "range": (0, 2**63 - 3)})
+    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16 (autocast; the weights stay float32)"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
-    compile: bool = field(
-        default=False, metadata={"help": "compile the trained networks (torch.compile); pays off in long runs"}
-    )
-    cuda_graphs: bool = field(
-        default=True, metadata={"help": "on a GPU: capture a step's kernels once and replay them"}
-    )
+    compile: bool = field(default=False, metadata={"help": "compile the trained networks (torch.compile); pays off in long runs"})
+    cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU: capture a step's kernels once and replay them"})
     start_from: str | None = field(
         default=None, metadata={"help": "weights (name or file) to start from; their network's settings are taken over"}
     )

@@ -108,9 +108,7 @@ class SupervisedTrainer:
             ValueError: the state belongs to another network, or to a run with a discriminator.
         """
         if "discriminator" in state:
-            raise ValueError(
-                "a run that began with a discriminator can only be resumed with one: keep its losses.adversarial_weight"
-            )
+            raise ValueError("a run that began with a discriminator can only be resumed with one: keep its losses.adversarial_weight")
         self.state.load_state_dict(state["generator"])
         self._graph_step.reset()
 

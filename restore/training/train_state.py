@@ -99,9 +99,7 @@ class TrainState:
             ValueError: it was halved so often that halving it again will not help.
         """
         if self.lr_scale <= SMALLEST_LR_SCALE:
-            raise ValueError(
-                f"the learning rate was halved to {self.lr_scale:g} of what was set, and the run still fails"
-            )
+            raise ValueError(f"the learning rate was halved to {self.lr_scale:g} of what was set, and the run still fails")
         self.lr_scale /= 2
 
     def state_dict(self) -> dict[str, Any]:

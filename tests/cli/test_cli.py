@@ -21,19 +21,20 @@ from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks import TASKS
 from restore.tasks.options import DenoiseOptions
 from restore.tasks.run_on import RunOn
+from restore.training.journal import Progress
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 class _Inverse(Step[None]):
-    """Turns black to white; `made` holds every one that was made."""
+    """Turns black to white; `instances` holds every instance."""
 
     name = "denoise"
-    made: ClassVar[list[_Inverse]] = []
+    instances: ClassVar[list[_Inverse]] = []
 
     def __init__(self, options: DenoiseOptions, weights: str | None, run_on: RunOn) -> None:
         self.options, self.weights, self.run_on = options, weights, run_on
-        self.made.append(self)
+        self.instances.append(self)
 
     def settings(self) -> dict[str, Any]:
         return self.options.as_dict()
@@ -44,10 +45,10 @@ class _Inverse(Step[None]):
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[_Inverse]:
-    """A denoise task that needs no network; the list holds every step that was made."""
-    monkeypatch.setattr(_Inverse, "made", [])
+    """A denoise task that needs no network; the list holds every step."""
+    monkeypatch.setattr(_Inverse, "instances", [])
     monkeypatch.setitem(TASKS, "denoise", replace(TASKS["denoise"], step=f"{__name__}:_Inverse"))  # type: ignore[arg-type]
-    return _Inverse.made
+    return _Inverse.instances
 
 
 @pytest.fixture
@@ -112,10 +113,10 @@ def test_options_reach_the_task(restore: Run, steps: list[_Inverse], scans: Path
         "denoise", scans / "a.png", "--out", tmp_path / "clean", "--noise-level", "25", "--strength", "0.5", "--weights", "x",
         "--tile", "64", "--batch-size", "2", "--precision", "fp32", "--device", "cpu", "--preview", "auto",
     )  # fmt: skip
-    (made,) = steps
-    assert made.options == DenoiseOptions(noise_level=25.0, strength=0.5)
-    assert (made.weights, made.run_on.tile, made.run_on.batch_size) == ("x", 64, 2)
-    assert made.run_on.runtime.precision == "fp32"
+    (step,) = steps
+    assert step.options == DenoiseOptions(noise_level=25.0, strength=0.5)
+    assert (step.weights, step.run_on.tile, step.run_on.batch_size) == ("x", 64, 2)
+    assert step.run_on.runtime.precision == "fp32"
     assert (tmp_path / "clean-preview.png").is_file()
 
 
@@ -150,14 +151,12 @@ def test_out_in_the_input_is_a_usage_error(restore: Run, steps: list[_Inverse], 
 
 
 def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: dict[str, Any] = {}
+    passed: dict[str, Any] = {}
 
     def train(method: str, dataset: Path, **rest: Any) -> Any:
-        told.update(rest, method=method, dataset=dataset)
+        passed.update(rest, method=method, dataset=dataset)
         rest["on_event"]("3 pictures")
-        rest["on_event"](
-            SimpleNamespace(step=5, steps=10, losses={"pixel": 0.25}, images_per_second=8.0, seconds_left=3.0)
-        )
+        rest["on_event"](Progress(step=5, steps=10, losses={"pixel": 0.25}, images_per_second=8.0, seconds_left=3.0))
         return SimpleNamespace(folder=Path("runs/x"))
 
     monkeypatch.setattr("restore.api.train", train)
@@ -165,8 +164,8 @@ def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatc
         "train", "denoise", "photos", "--steps", "10", "--seed", "3", "--set", "noise.sigma=1,2", "--on-collapse", "stop", "--dry-run"
     )
     assert code == 0
-    assert told["overrides"] == {"noise.sigma": "1,2", "loop.steps": "10", "seed": "3", "monitor.on_collapse": "stop"}
-    assert (told["method"], told["dataset"], told["dry_run"], told["resume"]) == (
+    assert passed["overrides"] == {"noise.sigma": "1,2", "loop.steps": "10", "seed": "3", "monitor.on_collapse": "stop"}
+    assert (passed["method"], passed["dataset"], passed["dry_run"], passed["resume"]) == (
         "denoise",
         Path("photos"),
         True,
@@ -175,7 +174,7 @@ def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatc
     assert "3 pictures" in err
     assert "pixel 0.25" in err
     assert restore("train", "denoise", "photos", "--resume")[0] == 0  # in the folder that the run got by itself
-    assert (told["out"], told["resume"]) == (None, True)
+    assert (passed["out"], passed["resume"]) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -205,8 +204,8 @@ def test_salvage_is_an_option(steps: list[_Inverse], restore: Run, tmp_path: Pat
     Pillow.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8)).save(tmp_path / "in" / "a.png", compress_level=0)
     whole = (tmp_path / "in" / "a.png").read_bytes()
     (tmp_path / "in" / "a.png").write_bytes(whole[: len(whole) // 2])
-    code, _, told = restore("denoise", tmp_path / "in", "--out", tmp_path / "out")
-    assert code == 1 and "--salvage" in told
+    code, _, err = restore("denoise", tmp_path / "in", "--out", tmp_path / "out")
+    assert code == 1 and "--salvage" in err
     code, lines, _ = restore("denoise", tmp_path / "in", "--out", tmp_path / "out", "--salvage", "--json")
     assert code == 0
     assert "rows are missing" in json.loads(lines.splitlines()[0])["warnings"][0]
@@ -220,13 +219,9 @@ def test_doctor_says_what_will_be_used(restore: Run) -> None:
 
 
 def test_version_and_help_need_no_torch() -> None:
-    code = (
-        "import sys; from restore_cli import main\ntry: main([sys.argv[1]])\nfinally: assert 'torch' not in sys.modules"
-    )
+    code = "import sys; from restore_cli import main\ntry: main([sys.argv[1]])\nfinally: assert 'torch' not in sys.modules"
     for option, word in (("--version", "restore 0"), ("--help", "denoise")):
-        done = subprocess.run(
-            [sys.executable, "-c", code, option], capture_output=True, text=True, timeout=300, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", code, option], capture_output=True, text=True, timeout=300, check=True)
         assert word in done.stdout
 
 

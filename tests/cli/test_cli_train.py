@@ -50,9 +50,7 @@ def _started(folder: Path, *more: str) -> subprocess.Popen[str]:
     [((signal.SIGTERM,), 143, 2), ((signal.SIGINT,) * 3, 130, 0), pytest.param((signal.SIGHUP,), 129, 0, marks=pytest.mark.slow)],
     ids=["SIGTERM-workers", "three-SIGINT", "SIGHUP"],
 )
-def test_stopped_by_a_signal_it_loses_nothing(
-    photos: Photos, own_weights: Path, signals: tuple[int, ...], code: int, workers: int
-) -> None:
+def test_stopped_by_a_signal_it_loses_nothing(photos: Photos, own_weights: Path, signals: tuple[int, ...], code: int, workers: int) -> None:
     assert own_weights.is_dir()
     folder = photos(Path("photos"))
     process = _started(folder, f"--set=loop.workers={workers}")
@@ -83,7 +81,7 @@ def test_under_nohup_a_closed_terminal_stops_nothing() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_every_signal_that_stops_is_told(number: int) -> None:
+def test_every_signal_that_stops_is_reported(number: int) -> None:
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), stoppable() as stopped_by:
         signal.raise_signal(number)
@@ -122,9 +120,9 @@ def test_damaged_files_among_the_pictures_stop_no_training(
     }[method]  # fmt: skip
     run = restore.train(method, folder, overrides={**settings, **own}, out="run")
     assert run.steps == 40
-    told = [text for text in caplog.messages if text.startswith("skipped for training")]
-    assert len(told) == len(set(told)) > 5
-    assert not any(name in text for text in told for name in ("pipe", "loop", "folder.png"))
+    messages = [text for text in caplog.messages if text.startswith("skipped for training")]
+    assert len(messages) == len(set(messages)) > 5
+    assert not any(name in text for text in messages for name in ("pipe", "loop", "folder.png"))
 
 
 @pytest.mark.slow

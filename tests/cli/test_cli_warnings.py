@@ -41,8 +41,8 @@ class _Warning(Step[None]):
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         warnings.warn("of a library", UserWarning, stacklevel=1)
         logging.getLogger("somelibrary").warning("logged by a library")
-        told = [] if image.info.path.name == "a.png" else ["The end of the file is missing.", "Its second picture is not kept."]
-        return Result(image.pixels, warnings=tuple(told))
+        texts = [] if image.info.path.name == "a.png" else ["The end of the file is missing.", "Its second picture is not kept."]
+        return Result(image.pixels, warnings=tuple(texts))
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_above_a_bar_a_warning_names_its_picture(restore: Run, scans: Path, tmp_
     assert "library" not in err
 
 
-def test_names_given_by_rule_are_told(restore: Run, tmp_path: Path) -> None:
+def test_renamed_results_have_a_warning(restore: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.png", "a.bmp"):
         Pillow.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "in" / name)
@@ -119,7 +119,7 @@ def test_a_study_does_not_fail_for_its_reports(restore: Run, tmp_path: Path) -> 
 
 @needs_full
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)])
-def test_a_report_that_cannot_be_written_is_told_and_is_one(restore: Run, scans: Path, tmp_path: Path, quiet: tuple[str, ...]) -> None:
+def test_an_unwritable_report_is_reported_and_exits_with_one(restore: Run, scans: Path, tmp_path: Path, quiet: tuple[str, ...]) -> None:
     code, _, err = restore("denoise", scans, "--out", tmp_path / "clean", "--report", FULL, *quiet)
     assert code == 1
     assert "/dev/full" in err and "space left" in err
@@ -199,17 +199,17 @@ def test_weights_say_what_they_are_for_and_their_licence(restore: Run) -> None:
 
 
 def test_train_takes_device_and_precision(restore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: dict[str, Any] = {}
+    passed: dict[str, Any] = {}
 
     def train(method: str, dataset: Path, **rest: Any) -> Any:
-        told.update(rest)
+        passed.update(rest)
         return SimpleNamespace(folder=Path("runs/x"))
 
     monkeypatch.setattr("restore.api.train", train)
     assert restore("train", "denoise", "photos", "--device", "cpu", "--precision", "fp32")[0] == 0
-    assert told["overrides"] == {"device": "cpu", "precision": "fp32"}
+    assert passed["overrides"] == {"device": "cpu", "precision": "fp32"}
     assert restore("train", "pix2pix", "photos", "--set", "precision=bf16", "--precision", "fp32", "--resume")[0] == 0
-    assert told["overrides"] == {"precision": "fp32"}
+    assert passed["overrides"] == {"precision": "fp32"}
     code, _, err = restore("train", "denoise", "photos", "--precision", "fp8")
     assert code == 2
     assert "fp32" in err

@@ -1,4 +1,4 @@
-"""Weights and doctor on the command line: what files say is shown, and moves no cursor."""
+"""Weights and doctor on the command line: texts from files are printed and cannot move the cursor."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def test_list_gives_each_its_line(restore: Run, evil: Path) -> None:
     code, out, err = restore("weights", "list")
     assert (code, err) == (0, "")
     assert _harmless(out)
-    told = out.splitlines()
-    assert sum("cannot be used" in line for line in told) == 3
-    assert sum("use this one by its path" in line and "runs/denoise-gray" in line for line in told) == 1
-    assert any(line.startswith(printable(EVIL)) and "x-rays" in line for line in told)
+    printed = out.splitlines()
+    assert sum("cannot be used" in line for line in printed) == 3
+    assert sum("use this one by its path" in line and "runs/denoise-gray" in line for line in printed) == 1
+    assert any(line.startswith(printable(EVIL)) and "x-rays" in line for line in printed)
     rows = [json.loads(line) for line in restore("weights", "list", "--json")[1].splitlines()]
-    assert len(rows) == len(told)
+    assert len(rows) == len(printed)
     assert sum("problem" in row for row in rows) == 3
     assert [row["by_name"] for row in rows if row["name"] == "denoise-gray"] == [True, False]
 
@@ -89,8 +89,8 @@ def test_show_and_errors_are_printable(restore: Run, evil: Path) -> None:
     ):  # fmt: skip
         code, out, err = restore(*arguments)
         assert code == 2, arguments
-        told = err.removeprefix("getting ready\n")
-        assert _harmless(out + err) and told.count("\n") == 1, (arguments, err)
+        printed = err.removeprefix("getting ready\n")
+        assert _harmless(out + err) and printed.count("\n") == 1, (arguments, err)
 
 
 def test_adding_the_case_of_integer_keys_is_a_usage_error(restore: Run, own_weights: Path, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_adding_the_case_of_integer_keys_is_a_usage_error(restore: Run, own_weig
 
     torch.save({0: torch.zeros(1, 1, 3, 3)}, tmp_path / "a.pth")
     code, _, err = restore("weights", "add", tmp_path / "a.pth")
-    assert code == 2 and "names and tensors only" in err
+    assert code == 2 and "only names and tensors" in err
     assert not list(own_weights.iterdir())
 
 
@@ -111,12 +111,12 @@ def test_a_run_that_is_running_or_was_stopped_is_listed(restore: Run, own_weight
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("a b", "a b"), ("käse", "käse"), ("a\nb", "a\\nb"), ("\x1b[2J", "\\x1b[2J"), ("\u202e", "\\u202e"), ("\u200f", "\\u200f"),
         ("\udcff", "\\udcff"), ("\u2028", "\\u2028"), ("\x7f", "\\x7f"), ("\u2066x\u2069", "\\u2066x\\u2069"), ("日本", "日本"),
     ],
 )  # fmt: skip
-def test_what_moves_the_cursor_is_escaped(text: str, shown: str) -> None:
-    assert printable(text) == shown
+def test_cursor_control_is_escaped(text: str, expected: str) -> None:
+    assert printable(text) == expected
     assert lines(f"{text}\nb") == lines(text) + "\nb"

@@ -77,9 +77,7 @@ def test_pictures_smaller_than_the_crop_are_reflected(photos: Photos, tmp_path: 
     assert item["target"].shape == (1, 16, 16)
 
 
-def test_plain_crops_are_pieces_of_the_picture(
-    photos: Photos, tmp_path: Path, smooth: Callable[..., np.ndarray]
-) -> None:
+def test_plain_crops_are_pieces_of_the_picture(photos: Photos, tmp_path: Path, smooth: Callable[..., np.ndarray]) -> None:
     files = sorted(photos(tmp_path, count=1).iterdir())
     whole = crops.read(files[0]).frame(0).normalized()[:, :, 0]
     windows = np.lib.stride_tricks.sliding_window_view(whole, (16, 16))
@@ -110,9 +108,7 @@ def test_the_scaled_fraction_is_shrunk_and_the_rest_is_not(photos: Photos, tmp_p
     assert 10 < exact < 30
 
 
-def test_a_bad_picture_is_named_skipped_and_counted(
-    photos: Photos, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_bad_picture_is_named_skipped_and_counted(photos: Photos, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = photos(tmp_path)
     (folder / "broken.png").write_bytes((folder / "0.png").read_bytes()[:200])
     (folder / "text.png").write_text("no picture")

@@ -78,9 +78,7 @@ def test_side_by_side_pairs(photos: Photos, tmp_path: Path) -> None:
     assert found.side_by_side
     item = _crops(found, CropConfig(24, flip=False), paired=True)[0]
     halves = [np.asarray(Image.open(path)).astype(np.float32) / 255 for path in found.train[0]]
-    assert any(
-        np.allclose(item["input"][0], both[:, :24]) and np.allclose(item["target"][0], both[:, 24:]) for both in halves
-    )
+    assert any(np.allclose(item["input"][0], both[:, :24]) and np.allclose(item["target"][0], both[:, 24:]) for both in halves)
 
 
 def test_a_bad_layout_says_what_was_found_and_expected(photos: Photos, tmp_path: Path) -> None:

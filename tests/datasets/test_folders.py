@@ -100,9 +100,7 @@ def test_a_drawn_split_moves_none_when_pictures_are_added(tmp_path: Path) -> Non
 @pytest.mark.parametrize("fraction", [0.0, 0.05, 0.99])
 def test_something_is_left_to_train_on(tmp_path: Path, count: int, fraction: float) -> None:
     for seed in range(10):
-        train, test = folders.split(
-            [tmp_path / f"{index}.png" for index in range(count)], tmp_path, fraction=fraction, seed=seed
-        )
+        train, test = folders.split([tmp_path / f"{index}.png" for index in range(count)], tmp_path, fraction=fraction, seed=seed)
         assert train
         assert len(train) + len(test) == count
         assert bool(test) == (fraction > 0 and count > 1)

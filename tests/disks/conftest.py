@@ -15,5 +15,5 @@ from faulty_disk import FaultyDisk
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyDisk]:
-    """The file system of this process, sound until it is told which calls are to fail."""
+    """The file system of this process, without faults until calls are set to fail."""
     yield FaultyDisk(monkeypatch)

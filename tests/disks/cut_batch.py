@@ -27,7 +27,7 @@ class Recorder:
     """Counts the file operations of this process and writes the log."""
 
     def __init__(self, out: str, log: Path, number: int) -> None:
-        self.out, self.number, self.seen = out, number, 0
+        self.out, self.number, self.count = out, number, 0
         self.handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.lock = threading.Lock()
 
@@ -67,8 +67,8 @@ class Recorder:
     def _operation(self, path: Any) -> None:
         if not isinstance(path, int) and os.fsdecode(path).startswith(self.out):
             with self.lock:
-                self.seen += 1
-                if self.seen == self.number:
+                self.count += 1
+                if self.count == self.number:
                     os.kill(os.getpid(), signal.SIGKILL)
 
     def _write(self, entry: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ def main() -> None:
     recorder = Recorder(str(out), log, int(sys.argv[4]))
     recorder.install()
     report = run(Inverse(), [source], out, BatchOptions(workers=2))
-    print(recorder.seen, report.done, report.failed)
+    print(recorder.count, report.done, report.failed)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ def main() -> None:
     source, out, size = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     report = run(Inverse(), [source], out, BatchOptions(report=out.with_name("r.jsonl"), preview=out.with_name("sheet.png")))
-    for row in report.records:
-        print(row.status, row.error)
+    for record in report.records:
+        print(record.status, record.error)
     for text in report.unwritten:
         print("unwritten", text)
 

@@ -84,11 +84,11 @@ def trial(root: Path, whole: dict[str, bytes | None], operations: int, random: R
         if out.exists():
             lose(out, log, random)
     report = run(Inverse(), [root / "in"], out)
-    bad = [f"{row.input.name}: {row.error}" for row in report.records if row.status == "failed"]
+    bad = [f"{record.input.name}: {record.error}" for record in report.records if record.status == "failed"]
     if bad:
         return f"a rerun failed: {'; '.join(bad)}"
-    made = tree(out)
-    differing = sorted(name for name in made.keys() | whole.keys() if made.get(name, b"absent") != whole.get(name, b"absent"))
+    result = tree(out)
+    differing = sorted(name for name in result.keys() | whole.keys() if result.get(name, b"absent") != whole.get(name, b"absent"))
     return f"the tree differs from an uninterrupted run's: {', '.join(differing)}" if differing else ""
 
 

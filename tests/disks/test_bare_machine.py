@@ -50,11 +50,11 @@ def test_a_limit_on_the_size_of_files_costs_the_large_ones_alone(tmp_path: Path)
     """The kernel's own fault, not ours: the system refuses what is written past the limit."""
     picture(tmp_path / "in/large.png", 1, (200, 200))
     picture(tmp_path / "in/small.png", 2)
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(_HERE / "limited_batch.py"), tmp_path / "in", tmp_path / "out", "1500"], check=True, text=True, timeout=_WAIT,
         capture_output=True,
     )  # fmt: skip
-    lines = told.stdout.splitlines()
+    lines = process.stdout.splitlines()
     assert lines[:2] == [f"failed file too large: {tmp_path}/out/large.png", "done "]
     assert lines[2] == f"unwritten cannot write the preview {tmp_path}/sheet.png: File too large"
     assert results(tmp_path / "out") == {"small.png"}
@@ -79,8 +79,8 @@ def test_closed_streams_end_no_run_and_nothing_is_printed_into_a_result(tmp_path
 
     done = _restore("inpaint", tmp_path / "in", "--out", tmp_path / "out", *_QUICK, preexec_fn=closed)
     assert done.returncode == 0
-    with Image.open(tmp_path / "out/a.png") as made:
-        assert made.size == (24, 24)
+    with Image.open(tmp_path / "out/a.png") as result:
+        assert result.size == (24, 24)
 
 
 def test_no_user_no_home_and_no_shared_memory(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_an_evaluation_goes_on_after_any_bad_file(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(comparing, "read", read)
     found = comparing.compare(tmp_path / "a", tmp_path / "b", metrics={"psnr": METRICS["psnr"]})
-    assert [row.name for row in found.rows] == ["0.png", "2.png"]
+    assert [picture.name for picture in found.pictures] == ["0.png", "2.png"]
     assert [problem.name for problem in found.problems] == ["1.png"]
     assert found.problems[0].reason and "\n" not in found.problems[0].reason
 
@@ -159,7 +159,7 @@ def test_a_file_whose_first_bytes_break_the_look_at_it_is_one_line(tmp_path: Pat
 
     monkeypatch.setattr(discovery, "look", look)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.status for row in report.records] == ["done", "failed", "done"]
+    assert [record.status for record in report.records] == ["done", "failed", "done"]
 
 
 class Panic(BaseException):
@@ -168,7 +168,7 @@ class Panic(BaseException):
 
 @pytest.mark.parametrize("step", ["frame", "save"])
 def test_a_library_that_panics_costs_one_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """In a helper thread too, where nobody would be told, and the run would wait for ever."""
+    """In a helper thread too, where nobody would notice, and the run would wait for ever."""
     folder(tmp_path / "in", 3)
     real = getattr(Picture, step)
 
@@ -179,7 +179,7 @@ def test_a_library_that_panics_costs_one_picture(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Picture, step, panics)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.status for row in report.records] == ["done", "failed", "done"]
+    assert [record.status for record in report.records] == ["done", "failed", "done"]
     assert report.records[1].error == "Panic: index out of bounds"
 
 
@@ -203,9 +203,9 @@ def test_bad_masks_cost_their_own_pictures(tmp_path: Path) -> None:
     (masks / "stray.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 200)
     work = step("inpaint", options={"masks": masks, "method": "telea"}, run_on=RunOn(runtime.choose("cpu", "fp32")))
     report = run(work, [tmp_path / "in"], tmp_path / "out")
-    told = {row.input.stem: row.error for row in report.records}
-    assert {name for name, error in told.items() if not error} == {"good"}
-    assert all(f"{name}" in error for name, error in told.items() if error), told
+    errors = {record.input.stem: record.error for record in report.records}
+    assert {name for name, error in errors.items() if not error} == {"good"}
+    assert all(f"{name}" in error for name, error in errors.items() if error), errors
     assert results(tmp_path / "out") == {"good.png"}
 
 

@@ -18,12 +18,12 @@ from restore.metrics import report as comparing
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.step import Step
 from restore.tasks.run_on import RunOn
-from restore.writing import atomic_write, is_machines, replace_durably
+from restore.writing import atomic_write, is_environment_error, replace_durably
 
 NUMBERS = {"full": errno.ENOSPC, "read-only": errno.EROFS, "forbidden": errno.EACCES, "failing": errno.EIO}
 
 
-def test_the_disk_fails_where_it_is_told_to_and_nowhere_else(tmp_path: Path, disk: FaultyDisk) -> None:
+def test_the_disk_fails_only_at_the_specified_calls(tmp_path: Path, disk: FaultyDisk) -> None:
     rule = disk.fail("write", "*/a.txt", errno.ENOSPC, after=3)
     with pytest.raises(OSError, match="No space left"), (tmp_path / "a.txt").open("w") as file:
         file.write("words")
@@ -74,14 +74,14 @@ def test_a_result_or_record_that_cannot_be_written_is_one_line_that_names_it(
     rule = disk.fail(call, only_second, errno.ENOSPC, after=20 if call == "write" else 0)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert rule.failed >= 1
-    assert [row.status for row in report.records] == ["done", "failed", "done"]
+    assert [record.status for record in report.records] == ["done", "failed", "done"]
     what = f"{tmp_path}/out/.restore/done/{_name(f'001.{suffix}')}.json" if place == "record" else f"{tmp_path}/out/001.{suffix}"
     assert report.records[1].error == f"no space left on device: {what}"
     assert results(tmp_path / "out") == {f"000.{suffix}", f"002.{suffix}"}
     assert tree(tmp_path / "in") == before
     disk.mend()
     again = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.status for row in again.records] == ["skipped", "done", "skipped"]
+    assert [record.status for record in again.records] == ["skipped", "done", "skipped"]
 
 
 def _name(target: str) -> str:
@@ -103,7 +103,8 @@ def test_a_disk_that_fails_at_any_call_ends_no_run(tmp_path: Path, disk: FaultyD
         disk.fail(call, f"{tmp_path}/out/*", number, after=after)
         report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(overwrite=True))
         assert len(report.records) == 5
-        assert all(row.status == "done" or "/out/" in row.error for row in report.records), [row.error for row in report.records]
+        errors = [record.error for record in report.records if record.status != "done"]
+        assert all("/out/" in error for error in errors), errors
         disk.mend()
         expected = tree(tmp_path / "whole")
         assert {name: expected[name] for name in results(tmp_path / "out")} == {
@@ -133,7 +134,7 @@ def test_a_finished_run_on_a_read_only_disk_is_all_skipped(tmp_path: Path, disk:
 
 @pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
 @pytest.mark.parametrize(("call", "after"), [("open", 0), ("write", 0), ("write", 60)])
-def test_a_report_that_cannot_be_written_is_a_note(tmp_path: Path, disk: FaultyDisk, call: str, after: int, number: int) -> None:
+def test_a_report_that_cannot_be_written_is_reported(tmp_path: Path, disk: FaultyDisk, call: str, after: int, number: int) -> None:
     folder(tmp_path / "in", 3)
     disk.fail(call, "*.jsonl", number, after=after)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out", BatchOptions(report=tmp_path / "sub/r.jsonl"))
@@ -142,7 +143,7 @@ def test_a_report_that_cannot_be_written_is_a_note(tmp_path: Path, disk: FaultyD
 
 
 @pytest.mark.parametrize(("call", "after"), [("open", 0), ("write", 500), ("fsync", 0), ("rename", 0), ("mkdir", 0)])
-def test_a_preview_that_cannot_be_written_is_a_note_and_leaves_no_half_of_it(
+def test_a_preview_that_cannot_be_written_is_reported_and_leaves_no_partial_file(
     tmp_path: Path, disk: FaultyDisk, call: str, after: int
 ) -> None:
     folder(tmp_path / "in", 3)
@@ -153,7 +154,7 @@ def test_a_preview_that_cannot_be_written_is_a_note_and_leaves_no_half_of_it(
     assert not list(tmp_path.rglob("*sheet*"))
 
 
-def test_a_preview_that_fails_otherwise_is_a_note_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_that_fails_otherwise_is_reported_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from restore.pipeline import contact_sheet
 
     def broken(*_: Any) -> Any:
@@ -182,11 +183,11 @@ def _masked(root: Path) -> Step[Any]:
 
 
 @pytest.mark.parametrize(("call", "after"), [("open", 0), ("write", 10), ("fsync", 0), ("rename", 0), ("mkdir", 0)])
-def test_masks_that_cannot_be_saved_are_a_note(tmp_path: Path, disk: FaultyDisk, call: str, after: int) -> None:
+def test_masks_that_cannot_be_saved_are_reported(tmp_path: Path, disk: FaultyDisk, call: str, after: int) -> None:
     work = _masked(tmp_path)
     disk.fail(call, f"{tmp_path}/saved*", errno.ENOSPC, after=after)
     report = run(work, [tmp_path / "in"], tmp_path / "out")
-    assert [row.error for row in report.records] == ["", "", ""]
+    assert [record.error for record in report.records] == ["", "", ""]
     assert len(report.unwritten) == 1
     assert report.unwritten == [f"cannot write the mask {tmp_path}/saved/000.png: no space left on device (and 2 more masks)"]
     assert results(tmp_path / "out") == {"000.png", "001.png", "002.png"}
@@ -205,8 +206,8 @@ def test_an_evaluations_page_appears_whole_or_not_at_all(tmp_path: Path, disk: F
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "another", "numbers", "deep", "folder"])
-def test_a_record_that_is_no_record_is_ours_and_stale(tmp_path: Path, damage: str) -> None:
-    """What a power cut leaves, and worse: the picture is made again, not refused as another program's."""
+def test_an_unreadable_record_is_stale(tmp_path: Path, damage: str) -> None:
+    """After a power cut or worse the picture is restored again, not refused as an unmanaged file."""
     folder(tmp_path / "in", 2)
     run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     expected = tree(tmp_path / "out")
@@ -224,7 +225,7 @@ def test_a_record_that_is_no_record_is_ours_and_stale(tmp_path: Path, damage: st
     if damage == "folder":  # nothing can take its place, and the line says what is in the way
         assert str(record) in report.records[0].error
         return
-    assert [row.status for row in report.records] == ["done", "skipped"]
+    assert [record.status for record in report.records] == ["done", "skipped"]
     assert tree(tmp_path / "out") == expected
 
 
@@ -241,8 +242,8 @@ def test_a_planted_link_is_refused(tmp_path: Path, name: str) -> None:
     assert {path.name for path in (tmp_path / "elsewhere").rglob("*")} == {"precious.txt"}
 
 
-def test_whose_fault_an_error_is() -> None:
+def test_errors_are_classified() -> None:
     machines = [OSError(number, "") for number in (errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.EDQUOT)]
-    assert all(map(is_machines, [*machines, KeyboardInterrupt(), SystemExit()]))
+    assert all(map(is_environment_error, [*machines, KeyboardInterrupt(), SystemExit()]))
     files = [OSError(errno.EIO, ""), OSError(errno.EACCES, ""), OSError("decoder"), MemoryError(), KeyError(), RecursionError()]
-    assert not any(map(is_machines, files))
+    assert not any(map(is_environment_error, files))

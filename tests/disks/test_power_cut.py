@@ -47,7 +47,7 @@ def test_the_loss_takes_what_was_not_flushed_and_nothing_else(tmp_path: Path) ->
     assert lost == {True, False}
 
 
-def test_every_result_and_record_is_flushed_before_its_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_result_and_record_is_flushed_before_its_rename_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[tuple[int, int]] = []
     named: list[str] = []
     flush, rename = os.fsync, os.replace

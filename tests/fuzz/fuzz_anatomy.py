@@ -218,7 +218,7 @@ def _dicom(data: bytes, found: Anatomy) -> None:
 def _element(data: bytes, found: Anatomy, at: int, order: str, explicit: bool) -> int:
     tag, kind = struct.unpack_from(order + "HH", data, at), data[at + 4 : at + 6]
     start = at + (12 if explicit and kind in _LONG else 8)
-    shape = ("22" + "11" + ("2" "4" if kind in _LONG else "2")) if explicit else "224"
+    shape = ("22" + "11" + ("24" if kind in _LONG else "2")) if explicit else "224"
     code = ("I" if kind in _LONG else "H") if explicit else "I"
     length = struct.unpack_from(order + code, data, start - struct.calcsize(code))[0]
     found.note(at, shape, order)

@@ -44,19 +44,15 @@ def fill(root: Path, mutants: int, good: int, seed: int) -> None:
 
 def wrong(report: Report, root: Path, good: int) -> list[str]:
     """What a run over such a folder left undone, one line each."""
-    rows = {row.input.name: row for row in report.records}
+    rows = {record.input.name: record for record in report.records}
     found = [
-        f"{name} is good, and {row.status}: {row.error}"
-        for name, row in rows.items()
-        if "good" in name and row.status != "done"
+        f"{name} is good, and {record.status}: {record.error}"
+        for name, record in rows.items()
+        if "good" in name and record.status != "done"
     ]
-    found += [
-        f"{name} failed without a reason"
-        for name, row in rows.items()
-        if row.status == "failed" and not row.error.strip()
-    ]
+    found += [f"{name} failed without a reason" for name, record in rows.items() if record.status == "failed" and not record.error.strip()]
     if sum("good" in name for name in rows) != good:
-        found.append("a good picture has no row")
+        found.append("a good picture has no record")
     files = sum(1 for _ in root.iterdir())
     if len(rows) + report.ignored + sum(report.objects.values()) != files:
         found.append(f"{files} files, {len(rows)} rows, {report.ignored} ignored")
@@ -75,7 +71,7 @@ def main(mutants: int, good: int, seed: int, seconds: float = 0.1) -> int:
             walls[name] = report.wall
         found = wrong(report, root / "both", good)
     restored = report.done - good
-    network = sum(row.seconds["network"] for row in report.records if "good" not in row.input.name)  # of each frame
+    network = sum(record.seconds["network"] for record in report.records if "good" not in record.input.name)  # of each frame
     each = (walls["both"] - network) / walls["alone"]
     print(
         f"{good} good pictures alone {walls['alone']:.1f} s; "

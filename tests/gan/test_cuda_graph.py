@@ -54,9 +54,7 @@ def _paired(runtime: Runtime) -> PairedAdversarialTrainer:
     """With all numbers that change per step: warm-up, young averages, clipping, Muon, batch statistics, two discriminator steps."""
     torch.manual_seed(0)
     generator = Pix2PixUNet(Pix2PixUNetConfig(width=8, levels=4, norm="batch", dropout=0.5))
-    discriminator = build.discriminator_trainer(
-        6, DiscriminatorConfig(width=8, objective="relativistic", spectral=True, steps=2), runtime
-    )
+    discriminator = build.discriminator_trainer(6, DiscriminatorConfig(width=8, objective="relativistic", spectral=True, steps=2), runtime)
     optimizer = OptimizerConfig("muon", 0.01, warmup_steps=20, clip=1.0)
     losses = LossConfig("charbonnier", adversarial_weight=0.1, feature_matching_weight=0.1)
     return PairedAdversarialTrainer(generator, discriminator, optimizer, runtime, losses=losses, conditional=True)
@@ -110,9 +108,7 @@ def test_what_is_drawn_or_chosen_on_the_cpu_is_not_captured(fp32: Runtime, setti
 
 
 def test_a_state_that_augments_is_not_captured(fp32: Runtime) -> None:
-    plain, augmenting = (
-        DiscriminatorTrainer(nn.Conv2d(3, 1, 4), DiscriminatorConfig(augment=augment), fp32) for augment in (0.0, 0.5)
-    )
+    plain, augmenting = (DiscriminatorTrainer(nn.Conv2d(3, 1, 4), DiscriminatorConfig(augment=augment), fp32) for augment in (0.0, 0.5))
     plain.load_state_dict(copy.deepcopy(augmenting.state_dict()))
     assert not plain._graph_step.capturable()
 
@@ -135,9 +131,7 @@ def test_a_replay_follows_the_rates_and_the_average(make: Callable[[Runtime], Tr
         state.lr_scale = 0.0
     before = {key: value.clone() for key, value in _weights(trainer).items()}
     trainer.step(_batch(STEPS))
-    parameters = {
-        f"{name} {key}" for name, state in trainer.train_states().items() for key, _ in state.network.named_parameters()
-    }
+    parameters = {f"{name} {key}" for name, state in trainer.train_states().items() for key, _ in state.network.named_parameters()}
     assert all(torch.equal(value, before[key]) for key, value in _weights(trainer).items() if key in parameters)
 
 
@@ -157,9 +151,7 @@ def test_a_replayed_training_is_the_same_training(make: Callable[[Runtime], Trai
     assert replayed._graph_step._graphs
     for averaged in (False, True):
         for name, value in _weights(plain, averaged=averaged).items():
-            _assert_close(
-                _weights(replayed, averaged=averaged)[name], value, f"{name}, averaged {averaged}", rtol=0.02, atol=0.01
-            )
+            _assert_close(_weights(replayed, averaged=averaged)[name], value, f"{name}, averaged {averaged}", rtol=0.02, atol=0.01)
 
 
 @pytest.mark.gpu
@@ -190,9 +182,7 @@ def test_losses_stay_what_they_were() -> None:
 
 @pytest.mark.gpu
 def test_what_cannot_be_captured_runs_eagerly(caplog: pytest.LogCaptureFixture) -> None:
-    state = TrainState(
-        nn.Sequential(nn.Dropout(0.01), nn.Linear(4, 1)), OptimizerConfig("adam", 1e-2), _gpu(replay=True)
-    )
+    state = TrainState(nn.Sequential(nn.Dropout(0.01), nn.Linear(4, 1)), OptimizerConfig("adam", 1e-2), _gpu(replay=True))
 
     def function(inputs: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         loss = state.network(inputs["x"]).square().mean()

@@ -50,10 +50,7 @@ def test_a_relativistic_loss_needs_real_pictures(fp32: Runtime) -> None:
 def test_the_condition_is_seen(fp32: Runtime) -> None:
     discriminator = build.discriminator_trainer(2, DiscriminatorConfig(width=4, norm="none"), fp32)
     fake = _pictures(0, 0.5)
-    first, second = (
-        float(discriminator.generator_loss(None, fake, condition))
-        for condition in (_pictures(1, 0.1), _pictures(1, 0.9))
-    )
+    first, second = (float(discriminator.generator_loss(None, fake, condition)) for condition in (_pictures(1, 0.1), _pictures(1, 0.9)))
     assert first != second
 
 
@@ -84,9 +81,7 @@ def test_mask_loss_learns_what_the_rest_of_the_image_hides(fp32: Runtime) -> Non
 
 def test_the_generator_loss_with_mask_loss_reaches_the_holes_alone(fp32: Runtime) -> None:
     torch.manual_seed(0)
-    discriminator = build.discriminator_trainer(
-        1, DiscriminatorConfig(network="unet", width=4, mask_loss=True), fp32, masked=True
-    )
+    discriminator = build.discriminator_trainer(1, DiscriminatorConfig(network="unet", width=4, mask_loss=True), fp32, masked=True)
     real, fake, mask = _equal_but_for_a_corner(0)
     part = discriminator.generator_loss(real, fake, mask=mask)
     discriminator.state.network.eval()  # no further step of the spectral norm's power iteration
@@ -167,9 +162,7 @@ class _Toy(nn.Sequential):
 class _Grid:
     """A game over the 5 x 5 grid of Srivastava et al. 2017 (VEEGAN), section 5.1, with the watch over its monitor."""
 
-    optimizer = OptimizerConfig(
-        "adam", 1e-3, beta1=0.5, beta2=0.99, warmup_steps=0, decay_start=2000, decay_steps=2000, ema=0.99
-    )
+    optimizer = OptimizerConfig("adam", 1e-3, beta1=0.5, beta2=0.99, warmup_steps=0, decay_start=2000, decay_steps=2000, ema=0.99)
 
     def __init__(self, fp32: Runtime, batch: int = 256, width: int = 128) -> None:
         torch.manual_seed(0)

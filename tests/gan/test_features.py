@@ -33,9 +33,7 @@ def random_vgg(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_projected_discriminator_learns_its_heads_alone_and_moves_the_generator(
-    random_vgg: None, fp32: Runtime, channels: int
-) -> None:
+def test_a_projected_discriminator_learns_its_heads_alone_and_moves_the_generator(random_vgg: None, fp32: Runtime, channels: int) -> None:
     torch.manual_seed(0)
     quick = replace(GAN_ADAM, learning_rate=0.01)
     discriminator = build.discriminator_trainer(
@@ -54,9 +52,7 @@ def test_a_projected_discriminator_learns_its_heads_alone_and_moves_the_generato
     for _ in range(15):
         last = discriminator.step(real, fake).losses["discriminator"]
     assert last < 0.9 * first
-    assert any(
-        not torch.equal(old, new) for old, new in zip(before, discriminator.state.network.parameters(), strict=True)
-    )
+    assert any(not torch.equal(old, new) for old, new in zip(before, discriminator.state.network.parameters(), strict=True))
 
 
 def test_features_are_compared_layer_by_layer_and_only_the_prediction_is_moved(random_vgg: None) -> None:
@@ -98,9 +94,7 @@ def test_a_projected_discriminator_with_mask_loss_judges_the_holes_alone(random_
     discriminator.generator_loss(fake.detach(), fake, mask=mask).backward()
     assert fake.grad is not None
     pulls = fake.grad.abs().amax((0, 1))
-    far = pulls[
-        -4:, -4:
-    ].max()  # further from the hole than the shallowest head sees, which pulls hardest at its own place
+    far = pulls[-4:, -4:].max()  # further from the hole than the shallowest head sees, which pulls hardest at its own place
     assert pulls[:8, :8].max() > 0 and far < 0.1 * pulls[:8, :8].max()
     discriminator.state.network.eval()
     answers = discriminator.state.network(fake.detach())

@@ -45,9 +45,7 @@ def test_a_failure_mode_is_reported_once_and_again_after_it_has_passed(mode: str
     checks = [monitored.check(step, HEALTHY | FAILING[mode]) for step in range(6)]
     assert [[diagnosis.failure_mode for diagnosis in diagnoses] for diagnoses in checks if diagnoses] == [[mode]]
     assert monitored.check(10, HEALTHY) == []
-    again = [
-        diagnosis.failure_mode for step in range(6) for diagnosis in monitored.check(step, HEALTHY | FAILING[mode])
-    ]
+    again = [diagnosis.failure_mode for step in range(6) for diagnosis in monitored.check(step, HEALTHY | FAILING[mode])]
     assert again == [mode]
 
 

@@ -92,9 +92,7 @@ def test_half_precision_logits_give_a_float32_loss(name: str) -> None:
     assert OBJECTIVES[name].generator(logits, logits).dtype == torch.float32
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, row in OBJECTIVES.items() if row.has_labels and not row.relative and name != "hinge"]
-)
+@pytest.mark.parametrize("name", [name for name, row in OBJECTIVES.items() if row.has_labels and not row.relative and name != "hinge"])
 def test_smoothing_moves_the_best_answer_for_real_pictures_below_certainty(name: str) -> None:
     answer = torch.zeros((), requires_grad=True)
     optimizer = torch.optim.Adam([answer], 0.05)

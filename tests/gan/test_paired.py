@@ -24,9 +24,7 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(tiny: Make, fp32: R
     after = []
     for count in (1, 2):
         torch.manual_seed(0)
-        discriminator = build.discriminator_trainer(
-            2 if conditional else 1, DiscriminatorConfig(width=4, optimizer=PLAIN), fp32
-        )
+        discriminator = build.discriminator_trainer(2 if conditional else 1, DiscriminatorConfig(width=4, optimizer=PLAIN), fp32)
         trainer = PairedAdversarialTrainer(
             tiny(),
             discriminator,
@@ -45,9 +43,7 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(tiny: Make, fp32: R
 
 def test_a_state_with_a_discriminator_and_one_without_do_not_mix(tiny: Make, fp32: Runtime) -> None:
     discriminator = build.discriminator_trainer(1, DiscriminatorConfig(width=4), fp32)
-    adversarial = PairedAdversarialTrainer(
-        tiny(), discriminator, PLAIN, fp32, losses=LossConfig(adversarial_weight=0.1)
-    )
+    adversarial = PairedAdversarialTrainer(tiny(), discriminator, PLAIN, fp32, losses=LossConfig(adversarial_weight=0.1))
     supervised = SupervisedTrainer(tiny(), PLAIN, fp32)
     with pytest.raises(ValueError, match="without a discriminator"):
         adversarial.load_state_dict(copy.deepcopy(supervised.state_dict()))

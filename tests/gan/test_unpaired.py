@@ -19,9 +19,7 @@ from restore.training.losses import change_penalty
 BF16 = Runtime(torch.device("cpu"), torch.bfloat16)
 
 
-def _trainer(
-    runtime: Runtime, seed: int = 0, config: CycleLossConfig | None = None, **discriminator: object
-) -> CycleGANTrainer:
+def _trainer(runtime: Runtime, seed: int = 0, config: CycleLossConfig | None = None, **discriminator: object) -> CycleGANTrainer:
     torch.manual_seed(seed)
     config = config or CycleLossConfig(image_buffer=3)
     translators = [
@@ -80,29 +78,17 @@ def test_a_change_is_free_up_to_a_threshold(fp32: Runtime) -> None:
     assert float(change_penalty(torch.sigmoid(torch.tensor(0.9)).expand_as(source), source, 1.0)) == 0
     dark = 1 / 255 + (1 - 2 / 255) / (1 + math.exp(3))
     expected = (math.log((1 - dark) / dark) - 1) ** 2
-    assert float(change_penalty(torch.sigmoid(torch.tensor(-3.0)).expand_as(source), source, 1.0)) == pytest.approx(
-        expected, rel=1e-4
-    )
-    fake = torch.ones_like(
-        source, requires_grad=True
-    )  # white has a logit without end, and yet there must be a way back from it
+    assert float(change_penalty(torch.sigmoid(torch.tensor(-3.0)).expand_as(source), source, 1.0)) == pytest.approx(expected, rel=1e-4)
+    fake = torch.ones_like(source, requires_grad=True)  # white has a logit without end, and yet there must be a way back from it
     (gradient,) = torch.autograd.grad(change_penalty(fake, source, 1.0), fake)
     assert gradient.isfinite().all() and bool((gradient > 0).all())
     assert float(change_penalty(torch.tensor([[[[1.5, -0.5]]]]), torch.tensor([[[[1.0, 0.0]]]]), 1.0)) == 0
 
     batch = _batch()
-    losses = (
-        _trainer(fp32, config=CycleLossConfig(image_buffer=0, change_penalty_weight=2.0, change_penalty_from=0.25))
-        .step(batch)
-        .losses
-    )
+    losses = _trainer(fp32, config=CycleLossConfig(image_buffer=0, change_penalty_weight=2.0, change_penalty_from=0.25)).step(batch).losses
     fake = _trainer(fp32, config=CycleLossConfig(image_buffer=0)).forward.translate(batch["source"]).detach()
-    assert float(losses["forward change penalty"]) == pytest.approx(
-        2 * float(change_penalty(fake, batch["source"], 0.25)), rel=1e-4
-    )
-    assert not [
-        name for name in _trainer(fp32, config=CycleLossConfig(image_buffer=0)).step(batch).losses if "penalty" in name
-    ]
+    assert float(losses["forward change penalty"]) == pytest.approx(2 * float(change_penalty(fake, batch["source"], 0.25)), rel=1e-4)
+    assert not [name for name in _trainer(fp32, config=CycleLossConfig(image_buffer=0)).step(batch).losses if "penalty" in name]
     with pytest.raises(ValueError, match="change_penalty_from"):
         CycleLossConfig(change_penalty_from=-1.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import bad_decoders
 
 from restore.images import decoding
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it otherwise
 try:
     decoding.call(bad_decoders.marked, sys.argv[1], samples=10**9, coded=10**9)
 except KeyboardInterrupt:

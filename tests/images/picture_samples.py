@@ -151,9 +151,7 @@ LOSSY: dict[str, Callable[[Path], None]] = {
     "lossy-alpha.webp": pillow(RGBA8),
     "group4.tif": pillow(G8 > 127, compression="group4"),
     "jpeg.tif": tiff(SMOOTH[..., 0], compression="jpeg", compressionargs={"level": 80}),
-    "jpeg-ycbcr.tif": tiff(
-        SMOOTH, compression="jpeg", compressionargs={"level": 80}, photometric="rgb", subsampling=(2, 2), tile=(16, 16)
-    ),
+    "jpeg-ycbcr.tif": tiff(SMOOTH, compression="jpeg", compressionargs={"level": 80}, photometric="rgb", subsampling=(2, 2), tile=(16, 16)),
     "jpeg-rgb.tif": tiff(SMOOTH, compression="jpeg", compressionargs={"level": 80}, photometric="rgb", rowsperstrip=8),
 }
 """Kinds whose identity is exact, and whose changed pixels come back about right."""

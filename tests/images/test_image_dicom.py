@@ -32,9 +32,7 @@ _random = np.random.default_rng(3)
 ROWS, COLUMNS = 33, 41
 
 
-def make(
-    path: Path, *, bits: int = 12, signed: bool = False, syntax: Any = ExplicitVRLittleEndian, **tags: Any
-) -> np.ndarray:
+def make(path: Path, *, bits: int = 12, signed: bool = False, syntax: Any = ExplicitVRLittleEndian, **tags: Any) -> np.ndarray:
     """Write a small gray object; its (ROWS, COLUMNS) samples."""
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     dtype = np.dtype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2}")

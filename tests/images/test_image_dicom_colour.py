@@ -31,14 +31,10 @@ def picture(kind: int) -> np.ndarray:
 
 def jpeg(rgb: np.ndarray, *, subsampling: str = "444", keep_rgb: bool = False) -> bytes:
     space = "RGB" if keep_rgb else "YCBCR"
-    return bytes(
-        imagecodecs.jpeg8_encode(rgb, level=97, subsampling=subsampling, colorspace="RGB", outcolorspace=space)
-    )
+    return bytes(imagecodecs.jpeg8_encode(rgb, level=97, subsampling=subsampling, colorspace="RGB", outcolorspace=space))
 
 
-def marked(
-    data: bytes, *, jfif: bool = False, adobe: int | None = None, names: tuple[int, int, int] | None = None
-) -> bytes:
+def marked(data: bytes, *, jfif: bool = False, adobe: int | None = None, names: tuple[int, int, int] | None = None) -> bytes:
     """The codestream with only these application segments, and its components renamed."""
     at, kept = 2, b"\xff\xd8"
     if jfif:
@@ -94,9 +90,7 @@ def test_colours_are_those_that_were_encoded(stream: str, said: str, kind: int, 
     assert new.PhotometricInterpretation == ("RGB" if keep_rgb else "YBR_FULL")
     told = [text for text in opened.warnings if f"says {said}" in text and str(new.PhotometricInterpretation) in text]
     assert bool(told) == ((said == "RGB") != keep_rgb), opened.warnings
-    inside = (
-        np.s_[:, 24:] if subsampling != "444" else np.s_[:]
-    )  # at the margin's edge, chroma of fewer samples is a mix
+    inside = np.s_[:, 24:] if subsampling != "444" else np.s_[:]  # at the margin's edge, chroma of fewer samples is a mix
     assert np.abs(decoded(out).astype(int) - rgb)[inside].max() < 14
     assert np.abs(opened.frame(0).normalized() - rgb / 255)[inside].max() < 0.055, "what a network sees"
     if "jfif" in marks or (said == "RGB" and keep_rgb):

@@ -45,9 +45,7 @@ def described(source: Path, out: Path, description: str, settings: str = "") -> 
     ],
 )
 @pytest.mark.parametrize("shared", [True, False])
-def test_frame_types_become_derived(
-    sop_class: str, sequence: str, kind: list[str], shared: bool, tmp_path: Path
-) -> None:
+def test_frame_types_become_derived(sop_class: str, sequence: str, kind: list[str], shared: bool, tmp_path: Path) -> None:
     ds = dataset(np.stack([GRAY, GRAY // 2]), sop_class=sop_class, ImageType=kind)
 
     def group() -> Dataset:
@@ -113,9 +111,7 @@ def test_the_newest_text_is_kept(old: int, new: int, tmp_path: Path) -> None:
     found = described(save(ds, tmp_path / "a.dcm"), tmp_path / "out", text).DerivationDescription
     assert len(found) <= 1024 and text[:1024] in found
     if old and new < 1020:
-        assert (
-            found.endswith(f"; {text}") and len(found) == min(1024, old + 2 + new) and set(found[: -new - 2]) == {"ä"}
-        )
+        assert found.endswith(f"; {text}") and len(found) == min(1024, old + 2 + new) and set(found[: -new - 2]) == {"ä"}
 
 
 def test_many_runs_keep_the_last(tmp_path: Path) -> None:
@@ -131,10 +127,7 @@ def test_enlarging_is_coded(tmp_path: Path) -> None:
     source = save(dataset(GRAY, DerivationCodeSequence=items(code)), tmp_path / "a.dcm")
     picture = read(source)
     picture.save(tmp_path / "out", [picture.frame(0).resized(80, 112).stored], scale=2)
-    codes = [
-        (c.CodeValue, c.CodingSchemeDesignator, c.CodeMeaning)
-        for c in pydicom.dcmread(tmp_path / "out").DerivationCodeSequence
-    ]
+    codes = [(c.CodeValue, c.CodingSchemeDesignator, c.CodeMeaning) for c in pydicom.dcmread(tmp_path / "out").DerivationCodeSequence]
     assert codes == [("113040", "DCM", "Lossy Compression"), ("113085", "DCM", "Spatial resampling")]
 
 

@@ -116,9 +116,7 @@ def test_frames_that_are_padded(syntax: str, padding: bytes, tmp_path: Path) -> 
 def test_extended_offset_table(tmp_path: Path) -> None:
     pixels = film(3)
     ds = tell(wrap(dataset(pixels), [b"\0\0"], JPEGLSLossless), 1)
-    ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = encapsulate_extended(
-        frames_of(pixels, JPEGLSLossless)
-    )
+    ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = encapsulate_extended(frames_of(pixels, JPEGLSLossless))
     check(save(ds, tmp_path / "a.dcm"), tmp_path / "out", pixels, 1)
 
 

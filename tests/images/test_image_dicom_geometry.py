@@ -175,9 +175,7 @@ def test_a_point_in_the_patient_stays(spacing: tuple[float, float], turn: float,
                         return part[keyword].value
             raise AssertionError(keyword)
 
-        found = corners(
-            look("ImagePositionPatient"), look("ImageOrientationPatient"), look("PixelSpacing"), size[3], size[4]
-        )
+        found = corners(look("ImagePositionPatient"), look("ImageOrientationPatient"), look("PixelSpacing"), size[3], size[4])
         assert np.allclose(found, expected, atol=1e-5), homes
 
 
@@ -203,12 +201,8 @@ def test_sizes_of_pixels(size: Any, tmp_path: Path) -> None:
         assert np.allclose(np.array(new[keyword].value, float), np.array(value) / ratio)
     for keyword, value in stays.items():
         found = new[keyword].value
-        assert (list(found) if isinstance(value, list) and len(value) > 1 else [found]) == (
-            value if isinstance(value, list) else [value]
-        )
-    assert list(new.IconImageSequence[0].PixelSpacing) == [9, 9] and list(
-        new.ReferencedImageSequence[0].PixelSpacing
-    ) == [8, 8]
+        assert (list(found) if isinstance(value, list) and len(value) > 1 else [found]) == (value if isinstance(value, list) else [value])
+    assert list(new.IconImageSequence[0].PixelSpacing) == [9, 9] and list(new.ReferencedImageSequence[0].PixelSpacing) == [8, 8]
     data = new.SharedFunctionalGroupsSequence[0].FramePixelDataPropertiesSequence[0]
     assert np.allclose(np.array(data.ImagerPixelSpacing, float), 0.4 / ratio)
     assert np.allclose(data.ObjectPixelSpacingInCenterOfBeam, np.array([0.2, 0.3]) / ratio)
@@ -250,9 +244,7 @@ def test_slides(size: Any, tmp_path: Path) -> None:
         TotalPixelMatrixRows=height,
     )
     ds.ImagedVolumeWidth, ds.ImagedVolumeHeight, ds.ImageOrientationSlide = 15.0, 7.5, [0, -1, 0, -1, 0, 0]
-    ds.TotalPixelMatrixOriginSequence = items(
-        item(XOffsetInSlideCoordinateSystem=20.0, YOffsetInSlideCoordinateSystem=40.0)
-    )
+    ds.TotalPixelMatrixOriginSequence = items(item(XOffsetInSlideCoordinateSystem=20.0, YOffsetInSlideCoordinateSystem=40.0))
     measures = item(PixelSpacing=[0.0005, 0.0005])
     ds.SharedFunctionalGroupsSequence = items(item(PixelMeasuresSequence=items(measures)))
     ds.PerFrameFunctionalGroupsSequence = items(*tiles)

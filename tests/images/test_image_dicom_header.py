@@ -34,12 +34,8 @@ def refused(path: Path, *words: str) -> None:
 def test_packed_samples_are_refused_with_the_mend(shape: tuple[int, int], tmp_path: Path) -> None:
     values = np.resize(GRAY, shape).ravel().astype(np.uint32)
     values = np.append(values, np.zeros(len(values) % 2, np.uint32)).reshape(-1, 2)
-    packed = np.stack([values[:, 0] & 255, values[:, 0] >> 8 | (values[:, 1] & 15) << 4, values[:, 1] >> 4], -1).astype(
-        np.uint8
-    )
-    ds = dataset(
-        np.resize(GRAY, shape), bits=12, BitsAllocated=12, PixelData=packed.tobytes() + b"\0" * (packed.size % 2)
-    )
+    packed = np.stack([values[:, 0] & 255, values[:, 0] >> 8 | (values[:, 1] & 15) << 4, values[:, 1] >> 4], -1).astype(np.uint8)
+    ds = dataset(np.resize(GRAY, shape), bits=12, BitsAllocated=12, PixelData=packed.tobytes() + b"\0" * (packed.size % 2))
     refused(save(ds, tmp_path / "a.dcm"), "12-bit", "packed", "BitsAllocated 12", "unpack", "gdcmconv --raw")
 
 
@@ -149,16 +145,12 @@ def test_values_that_are_no_numbers_are_ignored_and_kept(keyword: str, good: str
     setattr(ds, keyword, good)
     path = planted(tmp_path / "a.dcm", ds, keyword, good.encode(), bad.encode())
     picture, _ = unchanged(path, tmp_path / "out")
-    assert [w for w in picture.warnings if keyword in w and f"'{bad.strip()}'" in w and "ignored" in w], (
-        picture.warnings
-    )
+    assert [w for w in picture.warnings if keyword in w and f"'{bad.strip()}'" in w and "ignored" in w], picture.warnings
     assert np.array_equal(decoded(tmp_path / "out"), GRAY)
     assert bad.encode() in (tmp_path / "out").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("keyword", "value"), [("Rows", b"\x1e\0\x1e\0"), ("Columns", b"\x2c\0\x2c\0"), ("BitsStored", b"\x0c\0\x0c\0")]
-)
+@pytest.mark.parametrize(("keyword", "value"), [("Rows", b"\x1e\0\x1e\0"), ("Columns", b"\x2c\0\x2c\0"), ("BitsStored", b"\x0c\0\x0c\0")])
 def test_several_values_where_one_belongs(keyword: str, value: bytes, tmp_path: Path) -> None:
     ds = dataset(GRAY, bits=12)
     ds[keyword].value = [int.from_bytes(value[:2], "little")] * 2
@@ -166,13 +158,9 @@ def test_several_values_where_one_belongs(keyword: str, value: bytes, tmp_path: 
 
 
 def test_garbage_that_no_pixel_depends_on_is_kept(tmp_path: Path) -> None:
-    ds = dataset(
-        GRAY, bits=12, PatientWeight="71.25000", PixelSpacing=["0.125000", "0.125000"], ExposureTime="12345678"
-    )
+    ds = dataset(GRAY, bits=12, PatientWeight="71.25000", PixelSpacing=["0.125000", "0.125000"], ExposureTime="12345678")
     path = planted(tmp_path / "a.dcm", ds, "PatientWeight", b"71.25000", b"heavy   ")
-    path.write_bytes(
-        path.read_bytes().replace(b"0.125000\\0.125000", b"0,125000\\0,125000").replace(b"12345678", b"1.5     ")
-    )
+    path.write_bytes(path.read_bytes().replace(b"0.125000\\0.125000", b"0,125000\\0,125000").replace(b"12345678", b"1.5     "))
     _, _ = unchanged(path, tmp_path / "out")
     data = (tmp_path / "out").read_bytes()
     assert b"heavy   " in data and b"0,125000\\0,125000" in data

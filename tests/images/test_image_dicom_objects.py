@@ -50,9 +50,7 @@ GRID = (np.arange(24 * 24, dtype=np.uint16) // 96).reshape(24, 24)
     ],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
-def test_labels_doses_and_maps_are_refused(
-    sop_class: str, tags: dict[str, object], said: str, dtype: type, tmp_path: Path
-) -> None:
+def test_labels_doses_and_maps_are_refused(sop_class: str, tags: dict[str, object], said: str, dtype: type, tmp_path: Path) -> None:
     ds = dataset(GRID.astype(dtype), sop_class=sop_class or CTImageStorage, **tags)
     path = tmp_path / "a.dcm"
     if sop_class:

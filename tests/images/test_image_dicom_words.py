@@ -65,9 +65,7 @@ def test_bits_outside_the_sample_come_back(bits: int, high: int, syntax: str, tm
     picture, new = unchanged(source, out)
     assert np.array_equal(words_of(out), words)
     assert (new.BitsStored, new.HighBit) == (bits, high)
-    low = np.uint16(
-        (1 << bits) - 1
-    )  # of JPEG-LS and JPEG 2000 pydicom gives whole words, of the others what it takes for the sample
+    low = np.uint16((1 << bits) - 1)  # of JPEG-LS and JPEG 2000 pydicom gives whole words, of the others what it takes for the sample
     assert np.array_equal(decoded(out) & low, decoded(source) & low)
     mask = ((1 << bits) - 1) << (high - bits + 1)
     passed(picture, out, lambda seen: (seen * 0.8 + 0.1).astype(np.float32))

@@ -339,3 +339,13 @@ def test_tiff_whose_strips_are_one_is_as_its_writer_meant(tmp_path: Path) -> Non
         tag = file.pages[0].tags[273]
         tag.overwrite((tag.value[0],) * 4)
     assert not read(path).frame(0).stored.any()
+
+
+@pytest.mark.parametrize("salvage", [False, True])
+def test_an_uncompressed_tiff_of_more_samples_a_pixel_than_its_bytes_can_hold(salvage: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((16, 16), np.int16), metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        for tag, value in ((256, 16383), (257, 16383), (277, 32767), (278, 16383)):
+            file.pages[0].tags[tag].overwrite(value)
+    _refused(path, "claims 17,589,501,820,926 samples", salvage=salvage)

@@ -47,9 +47,7 @@ def test_integers(data: st.DataObject, dtype: type, channels: int) -> None:
     if samples.dtype in (np.uint8, np.uint16):
         _holds(Frame(samples, plain(samples)))
     else:
-        _holds(
-            Frame(samples, ranged(samples, 3 if channels >= 3 else 1, inverted=bool(channels % 2), alpha_channel=None))
-        )
+        _holds(Frame(samples, ranged(samples, 3 if channels >= 3 else 1, inverted=bool(channels % 2), alpha_channel=None)))
 
 
 @FEW
@@ -71,9 +69,7 @@ def test_inks_and_chroma(data: st.DataObject) -> None:
 
 
 @FEW
-@given(
-    st.data(), st.integers(2, 16), st.booleans(), st.booleans(), st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"])
-)
+@given(st.data(), st.integers(2, 16), st.booleans(), st.booleans(), st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"]))
 def test_dicom_tables(data: st.DataObject, bits: int, signed: bool, first: bool, function: str) -> None:
     ds = Dataset()
     ds.PhotometricInterpretation = "MONOCHROME1" if first else "MONOCHROME2"

@@ -197,9 +197,7 @@ def test_lossy_and_fax_tiff(name: str, tmp_path: Path) -> None:
 def test_webp_metadata_and_kind(tmp_path: Path) -> None:
     for lossless in (True, False):
         source, out = tmp_path / "a.webp", tmp_path / "out"
-        Image.fromarray(RGBA8).save(
-            source, lossless=lossless, exact=True, icc_profile=PROFILE, exif=exif(), xmp=b"<x/>"
-        )
+        Image.fromarray(RGBA8).save(source, lossless=lossless, exact=True, icc_profile=PROFILE, exif=exif(), xmp=b"<x/>")
         passed(read(source), out, half)
         assert (b"VP8L" in out.read_bytes()) == lossless
         with Image.open(source) as old, Image.open(out) as new:
@@ -217,9 +215,7 @@ def test_animations_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["png", "tiff"])
-@pytest.mark.parametrize(
-    "name", ["gray8.png", "gray16.png", "rgba8.png", "rgb16-predictor.tif", "rgb.jpg", "p2.pgm", "white16.tif"]
-)
+@pytest.mark.parametrize("name", ["gray8.png", "gray16.png", "rgba8.png", "rgb16-predictor.tif", "rgb.jpg", "p2.pgm", "white16.tif"])
 def test_conversion_keeps_samples(name: str, target: str, tmp_path: Path) -> None:
     source, out = tmp_path / name, tmp_path / "out"
     ALL[name](source)

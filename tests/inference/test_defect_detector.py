@@ -1,4 +1,4 @@
-"""Finding marks by their chance: a low one counts beside a high one, and large pictures are looked at twice."""
+"""Defect detection: hysteresis thresholds, sensitivity, and large pictures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from restore import runtime
-from restore.inference.defects import LARGE, DefectDetector
+from restore.inference.defect_detector import LARGE, DefectDetector
 from restore.networks import ModelSpec, RestorationNetwork
 
 
-class Known(RestorationNetwork):
-    """Predicts the picture itself as the probabilities, and remembers which sizes it saw."""
+class Echo(RestorationNetwork):
+    """Predicts the picture itself as the probabilities, and records the sizes of its inputs."""
 
     spec = ModelSpec(1, 1, receptive_field=0)
 
@@ -20,7 +20,7 @@ class Known(RestorationNetwork):
         super().__init__()
         self.sizes: list[tuple[int, ...]] = []
 
-    def __deepcopy__(self, memo: object) -> Known:
+    def __deepcopy__(self, memo: object) -> Echo:
         return self
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
@@ -28,42 +28,42 @@ class Known(RestorationNetwork):
         return torch.zeros_like(picture)
 
 
-def _found(picture: np.ndarray, sensitivity: float = 0.5) -> np.ndarray:
-    return DefectDetector(Known(), runtime=runtime.choose("cpu", "fp32")).detect(picture, sensitivity)
+def _detect(picture: np.ndarray, sensitivity: float = 0.5) -> np.ndarray:
+    return DefectDetector(Echo(), runtime=runtime.choose("cpu", "fp32")).detect(picture, sensitivity)
 
 
-def test_a_low_chance_counts_only_where_it_belongs_to_a_high_one() -> None:
+def test_a_low_probability_counts_only_beside_a_high_one() -> None:
     picture = np.zeros((40, 60, 3), np.float32)
     picture[10, 5:50] = 0.4
     picture[10, 20:25] = 0.9
     picture[30, 5:50] = 0.4  # alone
-    found = _found(picture)
-    assert found[10, 5:50].all()
-    assert found.sum() == 45
+    defects = _detect(picture)
+    assert defects[10, 5:50].all()
+    assert defects.sum() == 45
 
 
-def test_more_is_found_the_higher_the_sensitivity() -> None:
+def test_a_higher_sensitivity_detects_more() -> None:
     picture = np.zeros((40, 400, 1), np.float32)
-    for number in range(10):  # marks of their own, each of another chance
+    for number in range(10):  # separate marks with different probabilities
         picture[10:14, 40 * number : 40 * number + 20] = 0.1 + 0.1 * number
-    shares = [_found(picture, sensitivity).mean() for sensitivity in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    assert shares == sorted(shares)
-    assert 0 < shares[0] < shares[2] < shares[4]
+    fractions = [_detect(picture, sensitivity).mean() for sensitivity in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert fractions == sorted(fractions)
+    assert 0 < fractions[0] < fractions[2] < fractions[4]
 
 
-def test_a_speck_of_one_pixel_is_none() -> None:
+def test_a_single_pixel_is_not_a_defect() -> None:
     picture = np.zeros((40, 60, 1), np.float32)
     picture[20, 30] = 1
-    assert not _found(picture).any()
+    assert not _detect(picture).any()
 
 
-@pytest.mark.parametrize(("side", "looks"), [(LARGE, 1), (LARGE + 1, 2), (2 * LARGE + 4, 3)])
-def test_large_pictures_are_looked_at_in_smaller_sizes_too(side: int, looks: int) -> None:
-    known = Known()
+@pytest.mark.parametrize(("side", "runs"), [(LARGE, 1), (LARGE + 1, 2), (2 * LARGE + 4, 3)])
+def test_large_pictures_are_also_searched_at_smaller_sizes(side: int, runs: int) -> None:
+    network = Echo()
     picture = np.zeros((side, side, 1), np.float32)
     picture[100:110, 200:900] = 1
-    found = DefectDetector(known, runtime=runtime.choose("cpu", "fp32"), tile=0).detect(picture, 0.35)
-    assert len(known.sizes) == looks
-    assert found.shape == (side, side)
-    assert found[100:110, 200:900].all()
-    assert found.sum() < 1.6 * 7000
+    defects = DefectDetector(network, runtime=runtime.choose("cpu", "fp32"), tile=0).detect(picture, 0.35)
+    assert len(network.sizes) == runs
+    assert defects.shape == (side, side)
+    assert defects[100:110, 200:900].all()
+    assert defects.sum() < 1.6 * 7000

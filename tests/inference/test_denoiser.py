@@ -1,4 +1,4 @@
-"""`Denoiser`, and with it what all models share: kinds of pictures, tiles, precision, and networks that misbehave on purpose."""
+"""`Denoiser` and the common parts of all models: array types, tiles, precision, and faulty networks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from restore import weights
 from restore.images.noise import NoiseLevel
 from restore.inference.denoiser import Denoiser
-from restore.inference.loading import network_of, runner_of
-from restore.inference.noise import Estimate
+from restore.inference.loading import load_network, make_runner
+from restore.inference.noise_estimation import Estimate
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.runtime import PRECISIONS, Runtime
 
@@ -27,7 +27,7 @@ SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safet
 
 
 class Halving(RestorationNetwork):
-    """Corrects a picture to half of it; `fault` may spoil the correction."""
+    """Halves a picture; `fault` may corrupt the correction."""
 
     spec = ModelSpec(1, 1, receptive_field=0, multiple=4)
 
@@ -96,7 +96,7 @@ def test_a_tensor_gives_a_tensor(fp32: Runtime, tiny: Make, smooth: Smooth) -> N
     ],
     ids=["line", "five", "empty", "bool", "complex", "three", "integers"],
 )
-def test_what_is_no_picture_is_refused(fp32: Runtime, picture: np.ndarray | Tensor, word: str) -> None:
+def test_invalid_arrays_are_refused(fp32: Runtime, picture: np.ndarray | Tensor, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         Denoiser(Halving(), runtime=fp32)(picture)  # type: ignore[call-overload]
 
@@ -121,14 +121,14 @@ def test_a_colour_network_takes_gray(fp32: Runtime, tiny: Make, smooth: Smooth) 
     np.testing.assert_allclose(restored[:, :, 0], expected.mean(axis=2), atol=1e-5)
 
 
-def test_strength_is_the_share_of_the_correction(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
+def test_strength_is_the_fraction_of_the_correction(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
     restorer, picture = Denoiser(tiny(), runtime=fp32), smooth(16, 16)
     whole, half, none = (restorer.denoise(picture, 25.0, strength)[0] for strength in (1.0, 0.5, 0.0))
     np.testing.assert_allclose(half, (whole + picture) / 2, atol=1e-6)
     np.testing.assert_array_equal(none, picture)
 
 
-def test_the_noise_level_is_estimated_where_none_is_given(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
+def test_the_noise_level_is_estimated_by_default(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
     restorer = Denoiser(tiny(), runtime=fp32)
     noisy = smooth(96, 96) + np.random.default_rng(0).normal(0, 20 / 255, (96, 96, 1)).astype(np.float32)
     level = restorer.noise_level(noisy, None)
@@ -143,7 +143,8 @@ def test_the_noise_level_is_estimated_where_none_is_given(fp32: Runtime, tiny: M
 def _tiled_and_whole(network: RestorationNetwork, runtime: Runtime, picture: np.ndarray, tile: int) -> tuple[np.ndarray, int]:
     mask = np.random.default_rng(1).random(picture.shape[:2]) < 0.1 if network.spec.takes_mask else None
     tiled, whole = (
-        runner_of(network, {"runtime": runtime, "tile": side}).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask) for side in (tile, 0)
+        make_runner(network, {"runtime": runtime, "tile": side}).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask)
+        for side in (tile, 0)
     )
     assert whole[1].tiles == 1
     return np.abs(tiled[0] - whole[0]), tiled[1].tiles
@@ -161,8 +162,8 @@ def test_tiled_equals_whole(fp32: Runtime, tiny: Make, smooth: Smooth, size: tup
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_shipped_weights_tiled_equal_whole(fp32: Runtime, smooth: Smooth, path: Path) -> None:
-    network, recipe = network_of(path, weights.entry(path).recipe["task"])
-    # networks that see far take larger tiles than they are told, and a larger picture to be cut at all
+    network, recipe = load_network(path, weights.entry(path).recipe["task"])
+    # networks with a large receptive field use larger tiles than specified, so tiles need a larger picture
     side = max(331, 5 * network.spec.overlap)
     picture = smooth(side, side + 66, recipe["settings"]["channels"])
     picture[100:230, 90:300] = 1 - picture[100:230, 90:300]  # edges
@@ -230,19 +231,19 @@ def _spoil(kind: str, *dtypes: torch.dtype) -> Callable[[Tensor, Tensor], Tensor
     return fault
 
 
-@pytest.mark.parametrize(("kind", "told"), [("nan", "not finite"), ("inf", "not finite"), ("constant", "constant")])
-def test_a_fault_in_bf16_is_redone_in_fp32_and_told(kind: str, told: str) -> None:
+@pytest.mark.parametrize(("kind", "expected"), [("nan", "not finite"), ("inf", "not finite"), ("constant", "constant")])
+def test_a_fault_in_bf16_is_redone_in_fp32_and_reported(kind: str, expected: str) -> None:
     y, x = np.mgrid[:64, :100][..., None]
     picture = np.where((y // 8 + x // 8) % 2, 0.5, 0.25).astype(np.float32)
     restored, trace = Denoiser(Halving(_spoil(kind, torch.bfloat16)), runtime=BF16, tile=64).denoise(picture)
     np.testing.assert_allclose(restored, picture / 2, atol=1e-6)
     assert trace.tiles == 3
     assert len(trace.redone) == 3
-    assert trace.redone[0] == f"{told} in bf16: tile 0 in fp32"
+    assert trace.redone[0] == f"{expected} in bf16: tile 0 in fp32"
     assert trace.stats()["redone"] == trace.redone
 
 
-def test_a_fault_in_fp16_goes_by_bf16_to_fp32(smooth: Smooth) -> None:
+def test_a_fault_in_fp16_falls_back_to_bf16_and_fp32(smooth: Smooth) -> None:
     fault = _spoil("nan", torch.float16, torch.bfloat16)
     restored, trace = Denoiser(Halving(fault), runtime=FP16).denoise(smooth(32, 32))
     np.testing.assert_allclose(restored, smooth(32, 32) / 2, atol=1e-6)
@@ -254,7 +255,7 @@ def test_not_finite_in_fp32_is_an_error(fp32: Runtime, smooth: Smooth) -> None:
         Denoiser(Halving(_spoil("nan", *PRECISIONS.values())), runtime=fp32).denoise(smooth(16, 16))
 
 
-def test_a_picture_that_is_constant_itself_is_no_fault() -> None:
+def test_a_constant_picture_is_not_a_fault() -> None:
     _, trace = Denoiser(Halving(), runtime=BF16).denoise(np.full((16, 16, 1), 0.5, np.float32))
     assert not trace.redone
 
@@ -272,14 +273,14 @@ def test_four_threads_share_one(tiny: Make, smooth: Smooth) -> None:
         np.testing.assert_array_equal(got, alone.denoise(picture, 25.0)[0])
 
 
-def test_the_network_given_stays_as_it_was(tiny: Make, smooth: Smooth) -> None:
+def test_the_original_network_does_not_change(tiny: Make, smooth: Smooth) -> None:
     network = tiny().train()
     Denoiser(network, runtime=BF16).denoise(smooth(16, 16), 25.0)
     assert network.training
     assert all(parameter.dtype == torch.float32 and parameter.requires_grad for parameter in network.parameters())
 
 
-def test_loaded_it_restores_as_the_network_does(
+def test_a_loaded_model_restores_like_its_network(
     fp32: Runtime, tiny: Make, smooth: Smooth, weights_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = weights_file(tmp_path / "mine.safetensors", training={"noise": {"poisson_fraction": 0.9}})

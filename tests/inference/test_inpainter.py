@@ -1,4 +1,4 @@
-"""Filling holes: only in the holes, from what lies about them, at a scale that fits."""
+"""Inpainting: only the holes change, they are filled from their surroundings, coarse to fine."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ Smooth = Callable[..., np.ndarray]
 
 
 class Constant(RestorationNetwork):
-    """Fills every hole with one value, and remembers what it was shown."""
+    """Fills every hole with one value, and records the sizes of its inputs."""
 
     spec = ModelSpec(1, 1, receptive_field=0, conditions=("mask",))
 
     def __init__(self, value: float = 0.25) -> None:
         super().__init__()
         self.value = value
-        self.seen: list[tuple[int, ...]] = []
+        self.sizes: list[tuple[int, ...]] = []
 
     def __deepcopy__(self, memo: object) -> Constant:
         return self
 
     def forward(self, picture: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        assert bool((picture[mask > 0] == HOLE).all()), "what is under a hole must not be seen"
-        self.seen.append(tuple(picture.shape[-2:]))
+        assert bool((picture[mask > 0] == HOLE).all()), "what is under a hole must not be sizes"
+        self.sizes.append(tuple(picture.shape[-2:]))
         return (self.value - HOLE) * mask
 
 
@@ -52,19 +52,19 @@ def _mask(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndar
 @pytest.mark.parametrize("channels", [1, 3])
 def test_outside_the_holes_nothing_changes_by_a_bit(tiny: Make, fp32: Runtime, smooth: Smooth, channels: int) -> None:
     picture, mask = smooth(90, 130, channels), _mask(90, 130, (10, 30, 20, 60), (80, 90, 0, 5))
-    made, told = _inpaint(tiny("inpainter", 3), fp32)(picture, mask)
-    np.testing.assert_array_equal(made[~mask], picture[~mask])
-    assert np.abs(made[mask] - picture[mask]).max() > 0.01
-    assert told.fraction == pytest.approx(mask.mean())
+    output, info = _inpaint(tiny("inpainter", 3), fp32)(picture, mask)
+    np.testing.assert_array_equal(output[~mask], picture[~mask])
+    assert np.abs(output[mask] - picture[mask]).max() > 0.01
+    assert info.fraction == pytest.approx(mask.mean())
 
 
 def test_every_hole_is_filled_and_from_its_own_crop(fp32: Runtime) -> None:
     network = Constant()
     mask = _mask(400, 900, (50, 60, 50, 80), (300, 330, 800, 820), (10, 12, 880, 900))
-    made, told = _inpaint(network, fp32)(np.where(mask[:, :, None], np.float32(1), np.float32(0.25)), mask)
-    np.testing.assert_allclose(made[mask], 0.25, atol=1e-6)
-    assert told.holes == 3 == len(network.seen)
-    assert all(height < 400 and width < 400 for height, width in network.seen), "the work must grow with the holes, not the picture"
+    output, info = _inpaint(network, fp32)(np.where(mask[:, :, None], np.float32(1), np.float32(0.25)), mask)
+    np.testing.assert_allclose(output[mask], 0.25, atol=1e-6)
+    assert info.holes == 3 == len(network.sizes)
+    assert all(height < 400 and width < 400 for height, width in network.sizes), "the work must grow with the holes, not the picture"
 
 
 def test_crops_own_every_missing_pixel_once() -> None:
@@ -80,53 +80,53 @@ def test_crops_own_every_missing_pixel_once() -> None:
 
 def test_a_wide_hole_is_filled_coarsely_first(fp32: Runtime, smooth: Smooth) -> None:
     network, picture = Constant(0.4), smooth(700, 700)
-    made, told = _inpaint(network, fp32)(picture, _mask(700, 700, (150, 550, 150, 550)))
-    assert told.coarsest < 0.5
-    assert min(side for size in network.seen for side in size) < 350 < max(side for size in network.seen for side in size)
-    assert np.abs(made[300:400, 300:400] - 0.4).max() < 0.05
+    output, info = _inpaint(network, fp32)(picture, _mask(700, 700, (150, 550, 150, 550)))
+    assert info.coarsest < 0.5
+    assert min(side for size in network.sizes for side in size) < 350 < max(side for size in network.sizes for side in size)
+    assert np.abs(output[300:400, 300:400] - 0.4).max() < 0.05
 
 
-def test_texture_and_seams_see_the_picture_itself_about_a_wide_hole(fp32: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texture_and_seams_use_the_original_pixels_around_a_wide_hole(fp32: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     picture, mask = np.full((700, 700, 1), 0.4, np.float32), _mask(700, 700, (150, 550, 150, 550))
-    seen = []
-    monkeypatch.setattr(inpainter, "blended", lambda made, hole: seen.append(made) or made)
+    sizes = []
+    monkeypatch.setattr(inpainter, "blend_seams", lambda output, hole: sizes.append(output) or output)
     _inpaint(Constant(0.9), fp32)(picture, mask)
-    np.testing.assert_array_equal(seen[0][~mask], picture[~mask])
+    np.testing.assert_array_equal(sizes[0][~mask], picture[~mask])
 
 
-def test_at_full_size_a_wide_hole_is_seen_with_its_neighbourhood_alone(fp32: Runtime, smooth: Smooth) -> None:
+def test_at_full_size_a_wide_hole_is_cropped_to_its_neighbourhood(fp32: Runtime, smooth: Smooth) -> None:
     network, mask = Constant(), _mask(1000, 1000, (300, 700, 300, 700))
-    made, _ = _inpaint(network, fp32)(smooth(1000, 1000, 1), mask)
-    assert np.abs(made[450:550, 450:550] - 0.25).max() < 0.05
-    assert network.seen[-1] == (400 + 2 * inpainter.LEAST_CONTEXT,) * 2
+    output, _ = _inpaint(network, fp32)(smooth(1000, 1000, 1), mask)
+    assert np.abs(output[450:550, 450:550] - 0.25).max() < 0.05
+    assert network.sizes[-1] == (400 + 2 * inpainter.MIN_CONTEXT,) * 2
 
 
-def test_a_filling_of_another_colour_meets_its_surroundings(fp32: Runtime) -> None:
+def test_a_filling_of_another_colour_is_blended_with_its_surroundings(fp32: Runtime) -> None:
     picture, mask = np.full((64, 64, 1), 0.6, np.float32), _mask(64, 64, (12, 52, 12, 52))
-    made, _ = _inpaint(Constant(0.4), fp32)(picture, mask)
-    assert made[32, 12, 0] > 0.45
-    assert made[32, 32, 0] == pytest.approx(0.4, abs=0.01)
+    output, _ = _inpaint(Constant(0.4), fp32)(picture, mask)
+    assert output[32, 12, 0] > 0.45
+    assert output[32, 32, 0] == pytest.approx(0.4, abs=0.01)
 
 
 @pytest.mark.parametrize("method", ["telea", "navier-stokes"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_classical_methods_continue_what_is_smooth(smooth: Smooth, method: str, channels: int) -> None:
     picture, mask = smooth(80, 80, channels), _mask(80, 80, (30, 36, 30, 50))
-    made, _ = Inpainter(method=method).inpaint(np.where(mask[:, :, None], np.float32(1), picture), mask)
-    assert np.abs(made - picture)[mask].mean() < 0.03
-    np.testing.assert_array_equal(made[~mask], picture[~mask])
+    output, _ = Inpainter(method=method).inpaint(np.where(mask[:, :, None], np.float32(1), picture), mask)
+    assert np.abs(output - picture)[mask].mean() < 0.03
+    np.testing.assert_array_equal(output[~mask], picture[~mask])
 
 
-def test_a_feather_fades_in_behind_the_edge(fp32: Runtime) -> None:
+def test_a_feather_blends_inside_the_edge(fp32: Runtime) -> None:
     picture, mask = np.ones((64, 64, 1), np.float32), _mask(64, 64, (20, 44, 20, 44))
-    made, _ = _inpaint(Constant(0.0), fp32, feather=4)(picture, mask)
-    assert made[32, 20, 0] > made[32, 22, 0] > made[32, 30, 0] == 0
+    output, _ = _inpaint(Constant(0.0), fp32, feather=4)(picture, mask)
+    assert output[32, 20, 0] > output[32, 22, 0] > output[32, 30, 0] == 0
 
 
 @pytest.mark.parametrize(
     ("mask", "word"), [(np.ones((40, 40), bool), "whole picture"), (np.zeros((40, 41), bool), "41 x 40 pixels")], ids=["all", "size"]
 )
-def test_senseless_masks_are_refused(fp32: Runtime, smooth: Smooth, mask: np.ndarray, word: str) -> None:
+def test_invalid_masks_are_refused(fp32: Runtime, smooth: Smooth, mask: np.ndarray, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         _inpaint(Constant(), fp32)(smooth(40, 40), mask)
 
@@ -138,14 +138,14 @@ def test_a_mask_and_a_network_that_takes_one_belong_together(tiny: Make, fp32: R
         Inpainter(tiny("unet"), runtime=fp32)
 
 
-def test_a_method_needs_to_be_known_and_a_network_given() -> None:
+def test_unknown_methods_and_missing_networks_are_refused() -> None:
     with pytest.raises(ValueError, match="telea"):
         Inpainter(method="magic")
     with pytest.raises(ValueError, match="weights"):
         Inpainter()
 
 
-def test_a_mask_grows_by_a_disc() -> None:
+def test_a_mask_is_dilated_by_a_disc() -> None:
     grown = inpainter.dilated(_mask(21, 21, (10, 11, 10, 11)), 4)
     assert grown[10, 6] and grown[14, 10] and not grown[6, 6]
     assert inpainter.dilated(grown, 0) is grown
@@ -157,7 +157,7 @@ def test_arrays_of_any_type_keep_what_lies_outside_the_mask(fp32: Runtime, dtype
     shape = (40, 50, channels) if channels else (40, 50)
     picture = (np.random.default_rng(1).random(shape) * (np.iinfo(dtype).max if dtype != np.float32 else 1)).astype(dtype)
     mask = _mask(40, 50, (10, 20, 10, 20))
-    made = Inpainter(Constant(0.5), runtime=fp32, texture=False)(picture, mask)
-    assert made.dtype == dtype and made.shape == shape
-    np.testing.assert_array_equal(made[~mask], picture[~mask])
-    assert (made[mask] != picture[mask]).mean() > 0.5
+    output = Inpainter(Constant(0.5), runtime=fp32, texture=False)(picture, mask)
+    assert output.dtype == dtype and output.shape == shape
+    np.testing.assert_array_equal(output[~mask], picture[~mask])
+    assert (output[mask] != picture[mask]).mean() > 0.5

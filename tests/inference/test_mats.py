@@ -1,4 +1,4 @@
-"""Labels burned into a picture: found whole, left as they are, and without a say in what the picture shows."""
+"""Burned-in labels: they are detected completely, do not change, and do not affect the classification."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from restore.images import read
 from restore.images.noise import NoiseLevel
-from restore.inference import exclusions, mats, radiograph
+from restore.inference import excluded_regions, mats, radiograph
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIPPED = NoiseLevel.gaussian(25.5)
@@ -26,40 +26,40 @@ def label(picture: np.ndarray, top: int, left: int, size: tuple[int, int], value
     """The picture with text on a field of one value, and where it lies."""
     field = np.full(size, round(values[0] * 255), np.uint8)
     cv2.putText(field, "L 42", (4, size[0] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.7, round(values[1] * 255), 2, cv2.LINE_AA)
-    made = picture.copy()
-    made[top : top + size[0], left : left + size[1], 0] = field / np.float32(255)
-    return made
+    labelled = picture.copy()
+    labelled[top : top + size[0], left : left + size[1], 0] = field / np.float32(255)
+    return labelled
 
 
 @pytest.mark.parametrize("values", [(0, 1), (1, 0), (0.4, 1)])
 @pytest.mark.parametrize(("top", "left", "size"), [(10, 90, (30, 90)), (60, 100, (26, 70)), (0, 100, (34, 80))])
-def test_a_label_is_set_aside_whole_and_nothing_else_is(top: int, left: int, size: tuple[int, int], values: tuple[float, float]) -> None:
+def test_a_whole_label_is_excluded_and_nothing_else(top: int, left: int, size: tuple[int, int], values: tuple[float, float]) -> None:
     picture = label(noisy((128, 256)), top, left, size, values)
-    aside = exclusions.find(picture, CLIPPED)
+    excluded = excluded_regions.find(picture, CLIPPED)
     truth = np.zeros((128, 256), bool)
     truth[top : top + size[0], left : left + size[1]] = True
-    assert aside is not None
-    assert aside[truth].all()
-    assert np.count_nonzero(aside & ~truth) <= 0.002 * truth.size
+    assert excluded is not None
+    assert excluded[truth].all()
+    assert np.count_nonzero(excluded & ~truth) <= 0.002 * truth.size
 
 
-def test_clipped_noise_is_no_label() -> None:
+def test_clipped_noise_is_not_a_label() -> None:
     assert mats.labels(noisy((128, 256))) is None
-    assert exclusions.find(noisy((128, 256)), CLIPPED) is None
+    assert excluded_regions.find(noisy((128, 256)), CLIPPED) is None
 
 
-def test_a_picture_in_a_mat_is_no_text() -> None:
+def test_a_picture_in_a_mat_is_not_a_label() -> None:
     picture = noisy((200, 200), seed=5)
     picture[40:160, 40:160] = 0.8
     picture[60:140, 60:140] = noisy((80, 80), seed=7)  # the mat covers more than half of its box
     found = mats.labels(picture)
     assert found is None or not found[70:130, 70:130].any()
-    aside = exclusions.find(picture, CLIPPED)
-    assert aside is not None
-    assert not aside[70:130, 70:130].all()
+    excluded = excluded_regions.find(picture, CLIPPED)
+    assert excluded is not None
+    assert not excluded[70:130, 70:130].all()
 
 
-def test_labels_are_found_in_large_pictures() -> None:
+def test_labels_are_detected_in_large_pictures() -> None:
     picture = noisy((1500, 1600))
     picture[200:400, 300:900] = 0
     found = mats.labels(picture)
@@ -68,15 +68,15 @@ def test_labels_are_found_in_large_pictures() -> None:
     assert np.count_nonzero(found) <= 1.05 * 200 * 600
 
 
-def test_a_label_does_not_decide_what_a_picture_shows() -> None:
+def test_a_label_does_not_affect_the_classification() -> None:
     chests = [read(path).frame(0).normalized()[:, :, :1] for path in sorted((ROOT / "data" / "xray" / "chest").glob("*.*"))]
     kept = 0
     for chest in chests:
         small = cv2.resize(chest, (256, 256), interpolation=cv2.INTER_AREA)[:, :, None]
         labelled = label(small, 120, 30, (40, 90), (0, 1))
         without, plain, fooled = (
-            radiograph.probability(picture, aside)
-            for picture, aside in ((labelled, mats.labels(labelled)), (small, None), (labelled, None))
+            radiograph.probability(picture, excluded)
+            for picture, excluded in ((labelled, mats.labels(labelled)), (small, None), (labelled, None))
         )
         assert abs(without - plain) <= max(0.35, abs(fooled - plain))
         kept += (without > radiograph.CERTAIN) == (plain > radiograph.CERTAIN)

@@ -1,4 +1,4 @@
-"""Telling radiographs from photographs."""
+"""Classifying radiographs."""
 
 from __future__ import annotations
 

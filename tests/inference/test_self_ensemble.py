@@ -1,4 +1,4 @@
-"""The views of a picture, and their average."""
+"""The transforms of a picture, and their average."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from torch import Tensor
 
 from restore import runtime
 from restore.inference.denoiser import Denoiser
-from restore.inference.self_ensemble import VIEWS, rotated, rotated_back
+from restore.inference.self_ensemble import TRANSFORMS, apply_transform, undo_transform
 from restore.networks import ModelSpec, RestorationNetwork
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_a_view_can_be_undone(view: tuple[int, bool]) -> None:
-    place = runtime.choose("cpu", "fp32")
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_a_transform_can_be_undone(transform: tuple[int, bool]) -> None:
+    fp32 = runtime.choose("cpu", "fp32")
     picture = torch.rand(2, 3, 5, 8)
-    assert torch.equal(rotated_back(rotated(picture, view, place), view), picture)
+    assert torch.equal(undo_transform(apply_transform(picture, transform, fp32), transform), picture)
 
 
-def test_the_views_differ() -> None:
-    place = runtime.choose("cpu", "fp32")
+def test_the_transforms_differ() -> None:
+    fp32 = runtime.choose("cpu", "fp32")
     picture = torch.rand(1, 1, 6, 6)
-    seen = [rotated(picture, view, place) for view in VIEWS]
-    assert len({tuple(item.flatten().tolist()) for item in seen}) == 8
+    results = [apply_transform(picture, transform, fp32) for transform in TRANSFORMS]
+    assert len({tuple(item.flatten().tolist()) for item in results}) == 8
 
 
 class Sideways(RestorationNetwork):
-    """Corrects each pixel by its left neighbour: what a view changes."""
+    """Corrects each pixel by its left neighbour, so transforms change the result."""
 
     spec = ModelSpec(1, 1, receptive_field=1)
 
@@ -36,10 +36,10 @@ class Sideways(RestorationNetwork):
         return picture.roll(1, 3)
 
 
-def test_an_ensemble_is_the_mean_over_views() -> None:
+def test_an_ensemble_is_the_mean_over_transforms() -> None:
     picture = np.random.default_rng(0).random((32, 32, 1), dtype=np.float32)
-    place = runtime.choose("cpu", "fp32")
-    restored = Denoiser(Sideways(), runtime=place, ensemble=4).denoise(picture)[0]
+    fp32 = runtime.choose("cpu", "fp32")
+    restored = Denoiser(Sideways(), runtime=fp32, ensemble=4).denoise(picture)[0]
     neighbours = [np.roll(picture, shift, axis) for shift in (1, -1) for axis in (0, 1)]
     np.testing.assert_allclose(restored, picture + np.mean(neighbours, axis=0), atol=1e-6)
 
@@ -50,10 +50,8 @@ def test_an_odd_ensemble_is_refused() -> None:
 
 
 @pytest.mark.parametrize("size", [2, 5])
-def test_tiles_together_are_as_tiles_alone(size: int) -> None:
+def test_batched_tiles_equal_single_tiles(size: int) -> None:
     picture = np.random.default_rng(1).random((150, 170, 3), dtype=np.float32)
-    place = runtime.choose("cpu", "fp32")
-    alone, together = (
-        Denoiser(Sideways(), runtime=place, tile=64, batch_size=count).denoise(picture)[0] for count in (1, size)
-    )
+    fp32 = runtime.choose("cpu", "fp32")
+    alone, together = (Denoiser(Sideways(), runtime=fp32, tile=64, batch_size=count).denoise(picture)[0] for count in (1, size))
     np.testing.assert_array_equal(alone, together)

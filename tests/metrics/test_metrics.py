@@ -88,9 +88,7 @@ def test_lpips_of_equal_pictures_is_zero(smooth: Smooth) -> None:
         lpips(smooth(20, 64), smooth(20, 64))
 
 
-def test_lpips_without_its_weights_says_how_to_get_them(
-    smooth: Smooth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lpips_without_its_weights_says_how_to_get_them(smooth: Smooth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from restore.networks import backbones
 
     monkeypatch.setenv(BACKBONES, str(tmp_path))

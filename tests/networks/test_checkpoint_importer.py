@@ -43,9 +43,7 @@ class _Resnet(nn.Module):
 
 
 class _Skip(nn.Module):
-    def __init__(
-        self, outer: int, inner: int, below: nn.Module | None, norm: type[nn.Module], outermost: bool = False
-    ) -> None:
+    def __init__(self, outer: int, inner: int, below: nn.Module | None, norm: type[nn.Module], outermost: bool = False) -> None:
         super().__init__()
         bias, self.outermost = norm is nn.InstanceNorm2d, outermost
         down = nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)
@@ -91,9 +89,7 @@ def _theirs(kind: str, norm: str) -> nn.Module:
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_a_converted_generator_answers_as_before(kind: str, norm: str, prefix: str) -> None:
     theirs = _theirs(kind, norm)
-    name, settings, tensors = checkpoint_importer.recognise(
-        {prefix + key: value for key, value in theirs.state_dict().items()}
-    )
+    name, settings, tensors = checkpoint_importer.recognise({prefix + key: value for key, value in theirs.state_dict().items()})
     ours = networks.build(name, **settings).eval()
     ours.load_state_dict(tensors)
     picture = torch.rand(1, 3, 64, 96)

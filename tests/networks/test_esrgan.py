@@ -77,9 +77,7 @@ def _as_in_2018(state: dict[str, Tensor]) -> dict[str, Tensor]:
     made = {}
     for key, value in state.items():
         head, _, rest = key.partition(".")
-        made[f"RRDB_trunk.{rest.replace('rdb', 'RDB')}" if head == "body" else f"{names.get(head, head)}.{rest}"] = (
-            value
-        )
+        made[f"RRDB_trunk.{rest.replace('rdb', 'RDB')}" if head == "body" else f"{names.get(head, head)}.{rest}"] = value
     return made
 
 
@@ -93,15 +91,11 @@ def _as_in_the_first_files(state: dict[str, Tensor], blocks: int = 2) -> dict[st
     for key, value in state.items():
         head, kind = key.rpartition(".")[::2]
         match = re.fullmatch(r"body\.(\d+)\.rdb(\d)\.conv(\d)", head)
-        made[f"model.1.sub.{match[1]}.RDB{match[2]}.conv{match[3]}.0.{kind}" if match else f"{names[head]}.{kind}"] = (
-            value
-        )
+        made[f"model.1.sub.{match[1]}.RDB{match[2]}.conv{match[3]}.0.{kind}" if match else f"{names[head]}.{kind}"] = value
     return made
 
 
-@pytest.mark.parametrize(
-    "names", [lambda state: state, _as_in_2018, _as_in_the_first_files], ids=["today", "2018", "first"]
-)
+@pytest.mark.parametrize("names", [lambda state: state, _as_in_2018, _as_in_the_first_files], ids=["today", "2018", "first"])
 def test_every_generation_of_names_gives_the_papers_answer(names) -> None:  # type: ignore[no-untyped-def]
     state, picture = _random(), torch.rand(1, 3, 14, 17)
     found = esrgan.recognise(names(state))
@@ -121,9 +115,7 @@ def test_other_scales(ups: int, unshuffle: int, scale: int) -> None:
     assert found[1]["scale"] == scale
     network = networks.build(found[0], **found[1])
     network.load_state_dict(found[2])
-    torch.testing.assert_close(
-        enlarge(picture, scale) + network(picture), _answer(state, picture, ups, unshuffle), rtol=0, atol=1e-4
-    )
+    torch.testing.assert_close(enlarge(picture, scale) + network(picture), _answer(state, picture, ups, unshuffle), rtol=0, atol=1e-4)
 
 
 def test_what_is_no_rrdb_is_left_to_others() -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from restore import networks, weights
 from restore.images.noise import NoiseLevel
-from restore.inference.loading import runner_of
+from restore.inference.loading import make_runner
 from restore.networks import NETWORKS
 from restore.networks.reflect_padding import ReflectConv2d, _ReflectPad
 from restore.networks.resnet import ResnetConfig, ResnetGenerator
@@ -49,7 +49,7 @@ def test_odd_sizes_keep_their_shape(tiny: Make, fp32: Runtime, name: str, height
     picture = np.random.default_rng(0).random((height, width, 1), np.float32)
     network = tiny(name)
     mask = picture[:, :, 0] > 0.7 if network.spec.takes_mask else None
-    restored, _ = runner_of(network, {"runtime": fp32}).run(picture, level=NoiseLevel.gaussian(25.0), mask=mask)
+    restored, _ = make_runner(network, {"runtime": fp32}).run(picture, level=NoiseLevel.gaussian(25.0), mask=mask)
     assert restored.shape == (_scale(network) * height, _scale(network) * width, 1)
     assert np.isfinite(restored).all()
 
@@ -132,10 +132,7 @@ def test_unusable_settings_are_a_value_error(settings: dict[str, object]) -> Non
 def test_a_residual_translator_begins_near_the_identity() -> None:
     torch.manual_seed(0)
     picture = torch.rand(1, 3, 32, 32)
-    changes = [
-        ResnetGenerator(ResnetConfig(width=8, blocks=1, residual=residual))(picture).abs().mean()
-        for residual in (False, True)
-    ]
+    changes = [ResnetGenerator(ResnetConfig(width=8, blocks=1, residual=residual))(picture).abs().mean() for residual in (False, True)]
     assert changes[1] < 0.3 * changes[0]
 
 
@@ -203,9 +200,7 @@ def test_a_translating_unet_sees_no_further_than_it_tells(upsample: str, refine:
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("side", [1, 3])
-def test_a_gpus_mirroring_is_torchs_own_and_keeps_the_layout(
-    device: str, memory_format: torch.memory_format, side: int
-) -> None:
+def test_a_gpus_mirroring_is_torchs_own_and_keeps_the_layout(device: str, memory_format: torch.memory_format, side: int) -> None:
     torch.manual_seed(0)
     given = torch.randn(2, 5, 9, 4, dtype=torch.float64, device=device).contiguous(memory_format=memory_format)
     wanted = F.pad(given, (side,) * 4, mode="reflect")
@@ -230,9 +225,7 @@ def test_a_mirrored_convolution_is_torchs_own_without_the_detour(size: int) -> N
     hidden, kept = x.bfloat16().requires_grad_(), []
     with torch.autocast("cpu", torch.bfloat16):
         expected = theirs(hidden)
-        with torch.autograd.graph.saved_tensors_hooks(
-            lambda tensor: kept.append(tensor.dtype) or tensor, lambda tensor: tensor
-        ):
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.dtype) or tensor, lambda tensor: tensor):
             answer = ours(hidden)
     torch.testing.assert_close(answer, expected, rtol=0, atol=0)
     assert set(kept) == {torch.bfloat16}

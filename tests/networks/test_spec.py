@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from restore import networks, weights
-from restore.inference import statistics
+from restore.inference import instance_statistics
 from restore.networks import NETWORKS, RestorationNetwork
 
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors"))
@@ -35,7 +35,7 @@ def test_the_specs_of_what_ships(path: Path) -> None:
     assert spec.scale == recipe["settings"].get("scale", 1)
     assert spec.overlap == OVERLAPS[path.stem]
     assert spec.output == "residual"
-    assert spec.sees_whole_image == statistics.pool(network)
+    assert spec.sees_whole_image == instance_statistics.share_statistics(network)
     assert spec.homogeneous == all("bias" not in key for key in network.state_dict())
 
 
@@ -74,7 +74,7 @@ def test_every_setting_explains_itself_and_is_recorded(name: str) -> None:
 def test_only_instance_normalisation_sees_the_whole_image(name: str, norm: str) -> None:
     size = {"blocks": 1} if name == "resnet" else {"levels": 3}
     network = networks.build(name, channels=1, width=4, norm=norm, **size)
-    assert network.spec.sees_whole_image == (norm == "instance") == statistics.pool(network)
+    assert network.spec.sees_whole_image == (norm == "instance") == instance_statistics.share_statistics(network)
 
 
 def test_a_conflict_is_the_first_setting_that_weights_cannot_start_with() -> None:

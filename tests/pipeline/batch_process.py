@@ -23,15 +23,15 @@ from restore.pipeline.batch import BatchOptions, Interrupted, run
 
 
 def _kill_at(count: int, out: str) -> None:
-    seen = 0
+    operations = 0
     lock = threading.Lock()
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
+        nonlocal operations
         if event in {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"} and str(arguments[0]).startswith(out):
             with lock:
-                seen += 1
-                if seen == count:
+                operations += 1
+                if operations == count:
                     os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)

@@ -21,13 +21,13 @@ class Identity(Step[None]):
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
-        self.seen: list[str] = []
+        self.processed: list[str] = []
 
     def settings(self) -> dict[str, Any]:
         return self._settings
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
-        self.seen.append(image.info.path.name)
+        self.processed.append(image.info.path.name)
         return Result(image.pixels, {"weights": "none", "noise": 0.0, "precision": "fp32", "tile": 0})
 
 

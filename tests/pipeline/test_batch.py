@@ -1,4 +1,4 @@
-"""A run over good pictures: what lands where, what is skipped, what is told."""
+"""A run over good pictures: what lands where, what is skipped, what is reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _gray(path: Path) -> np.ndarray:
         return np.asarray(image).copy()
 
 
-def test_mirrors_the_tree_and_keeps_names(tmp_path: Path) -> None:
+def test_results_keep_the_tree_and_the_names(tmp_path: Path) -> None:
     folder(tmp_path / "in", 4)
     picture(tmp_path / "lone.png", 9)
     report = run(Inverse(), [tmp_path / "in", tmp_path / "lone.png"], tmp_path / "out")
@@ -58,7 +58,7 @@ def test_a_rerun_does_nothing_and_loads_nothing(tmp_path: Path) -> None:
     before, work = tree(tmp_path / "out"), Inverse()
     report = run(work, [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.skipped) == (0, 4)
-    assert work.seen == []
+    assert work.processed == []
     assert tree(tmp_path / "out") == before
 
 
@@ -73,7 +73,7 @@ def test_a_rerun_redoes_what_changed(tmp_path: Path) -> None:
     os.utime(tmp_path / "in/004.png", (0, 0))  # another date only
     work = Inverse()
     report = run(work, [tmp_path / "in"], tmp_path / "out")
-    assert sorted(work.seen) == ["000.png", "001.png", "003.png"]
+    assert sorted(work.processed) == ["000.png", "001.png", "003.png"]
     assert (report.done, report.skipped) == (3, 3)
     assert (tmp_path / "out/003.png").read_bytes() == expected["003.png"]
 
@@ -99,7 +99,7 @@ def test_a_foreign_file_is_replaced_only_when_asked(tmp_path: Path) -> None:
 def test_format_changes_suffix_and_content(tmp_path: Path) -> None:
     folder(tmp_path / "in", 2)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(format="TIF"))
-    assert [row.error for row in report.records] == ["", ""]
+    assert [record.error for record in report.records] == ["", ""]
     assert results(tmp_path / "out") == {"000.tif", "001.tif"}
     with Image.open(tmp_path / "out/000.tif") as image:
         assert image.format == "TIFF"
@@ -122,9 +122,7 @@ def test_out_beside_a_named_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [BatchOptions(format="exe"), BatchOptions(report=Path("in/a.png"))])
-def test_senseless_options_stop_before_anything_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: BatchOptions
-) -> None:
+def test_senseless_options_stop_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: BatchOptions) -> None:
     monkeypatch.chdir(tmp_path)
     picture(Path("in/a.png"))
     with pytest.raises(ValueError, match=r"unknown format|one of the pictures"):
@@ -151,7 +149,7 @@ def test_report_rows_and_events(tmp_path: Path) -> None:
     options = BatchOptions(report=tmp_path / "logs/report.jsonl")
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", options, events.append)
     lines = [json.loads(line) for line in (tmp_path / "logs/report.jsonl").read_text().splitlines()]
-    assert lines == [row.as_dict() for row in report.records]
+    assert lines == [record.as_dict() for record in report.records]
     assert [line["status"] for line in lines] == ["done", "done", "failed", "done"]
     assert lines[0] | {"seconds": None} == {
         "input": str(tmp_path / "in/000.png"), "output": str(tmp_path / "out/000.png"), "status": "done", "error": None,

@@ -30,8 +30,8 @@ def test_a_decoder_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(decoding, "SECONDS", 1.0)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == (4, 1)
-    (row,) = (row for row in report.records if row.status == "failed")
-    assert row.input.name == "000.webp" and "still busy after 1 s" in row.error
+    (record,) = (record for record in report.records if record.status == "failed")
+    assert record.input.name == "000.webp" and "still busy after 1 s" in record.error
 
 
 class Starving(Inverse):
@@ -65,7 +65,7 @@ def test_memory_that_runs_out_for_good_costs_one_picture(tmp_path: Path) -> None
     picture(tmp_path / "in/001-big.png", 7)
     report = run(Starving(99, MemoryError()), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == (6, 1)
-    assert [row.error for row in report.records if row.error] == ["not enough memory"]
+    assert [record.error for record in report.records if record.error] == ["not enough memory"]
 
 
 @pytest.mark.parametrize("times", [1, 99])
@@ -84,7 +84,7 @@ def test_memory_that_runs_out_while_decoding(times: int, tmp_path: Path, monkeyp
     monkeypatch.setattr(decoding, "call", call)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == ((4, 0) if times == 1 else (3, 1))
-    errors = [row.error for row in report.records if row.error]
+    errors = [record.error for record in report.records if record.error]
     assert errors == ([] if times == 1 else ["not enough memory: decoding it takes more than 256 MB"])
 
 
@@ -94,14 +94,14 @@ def test_a_picture_larger_than_the_free_memory(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("restore.pipeline.process.free_memory", lambda: 4 * 12 * 17)
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == (3, 1)
-    assert "not enough memory: it takes 0 MB" in next(row.error for row in report.records if row.error)
+    assert "not enough memory: it takes 0 MB" in next(record.error for record in report.records if record.error)
 
 
-def test_a_result_that_cannot_be_read_again_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_cannot_be_read_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder(tmp_path / "in", 3)
     real = chunks.encoded_idat
     monkeypatch.setattr(chunks, "encoded_idat", lambda samples, depth, level: real(samples, depth, level)[:-20])
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
     assert (report.done, report.failed) == (0, 3)
-    assert all("its result cannot be read again, and was not kept" in row.error for row in report.records)
+    assert all("its result cannot be read and was not kept" in record.error for record in report.records)
     assert not results(tmp_path / "out")

@@ -66,10 +66,10 @@ def test_small_files_are_opened_far_ahead_and_large_ones_are_not(tmp_path: Path,
     assert not any(large.ahead[3:])
 
 
-def test_a_cut_belt_stops_both_ends() -> None:
+def test_an_aborted_queue_stops_both_ends() -> None:
     queue = BoundedQueue(1)
     queue.put(1)
-    queue.cut()
+    queue.abort()
     with pytest.raises(Stopped):
         queue.put(2)
     with pytest.raises(Stopped):

@@ -32,11 +32,11 @@ def tree(tmp_path: Path) -> Path:
 
 def test_what_breaks_off_fails_by_default(tree: Path, tmp_path: Path) -> None:
     report = run(Inverse(), [tree], tmp_path / "out")
-    failed = {row.input.name: row.error or "" for row in report.records if row.status == "failed"}
+    failed = {record.input.name: record.error or "" for record in report.records if record.status == "failed"}
     assert failed.keys() == {"cut.png", "cut.jpg", "cut.tif"}
     assert all("--salvage" in error and "% of its rows are missing" in error for error in failed.values())
-    told = {row.input.name: row.warnings for row in report.records if row.status == "done" and row.warnings}
-    assert told.keys() == {"end.png", "end.jpg"}
+    warned = {record.input.name: record.warnings for record in report.records if record.status == "done" and record.warnings}
+    assert warned.keys() == {"end.png", "end.jpg"}
 
 
 @pytest.mark.parametrize("work", [Inverse, Identity])
@@ -50,12 +50,12 @@ def test_what_breaks_off_is_salvaged(tree: Path, tmp_path: Path, work: type[Iden
     report = run(work(), [tree], tmp_path / "out", options)
     assert not report.failed and len(results(tmp_path / "out")) == 6
     rows = [json.loads(line) for line in lines.read_text().splitlines()]
-    assert sum("rows are missing" in text for row in rows for text in row["warnings"]) == 3
-    for row in rows:
-        again = images.read(Path(row["output"]))
+    assert sum("rows are missing" in text for record in rows for text in record["warnings"]) == 3
+    for record in rows:
+        again = images.read(Path(record["output"]))
         again.frame(0)
         assert again.warnings == [] and again.size == (64, 48)
-        with Image.open(row["output"]) as image:
+        with Image.open(record["output"]) as image:
             image.load()
     assert preview.is_file()
 

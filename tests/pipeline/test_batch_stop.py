@@ -102,7 +102,7 @@ def test_what_was_done_before_the_stop_is_in_the_report(tmp_path: Path) -> None:
 
     class Stops(Inverse):
         def __call__(self, image: Any, analysis: Any = None, sidecars: Any = None) -> Any:
-            if len(self.seen) == 3:
+            if len(self.processed) == 3:
                 raise KeyboardInterrupt
             return super().__call__(image)
 

@@ -68,21 +68,21 @@ def test_steps_see_what_the_one_before_returned_and_each_is_analysed_once() -> N
 
 
 def test_alpha_and_validity_follow_the_size() -> None:
-    seen: list[Image] = []
+    images: list[Image] = []
 
     class Watch(Identity):
         def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
-            seen.append(image)
+            images.append(image)
             return super().__call__(image)
 
     alpha, valid = np.array([[0, 255], [255, 255]], np.uint8), np.array([[True, True], [False, True]])
     image = Image(np.zeros((2, 2, 3), np.float32), alpha, valid, ImageInfo(size=(2, 2)))
     Chain([Scaled(1.0, 3), Watch()])(image)
-    assert seen[0].pixels.shape == (6, 6, 3)
-    assert seen[0].alpha is not None and seen[0].valid is not None
-    np.testing.assert_array_equal(seen[0].alpha, np.kron(alpha, np.ones((3, 3), np.uint8)))
-    np.testing.assert_array_equal(seen[0].valid, np.kron(valid, np.ones((3, 3), bool)))
-    assert seen[0].info.size == (2, 2)
+    assert images[0].pixels.shape == (6, 6, 3)
+    assert images[0].alpha is not None and images[0].valid is not None
+    np.testing.assert_array_equal(images[0].alpha, np.kron(alpha, np.ones((3, 3), np.uint8)))
+    np.testing.assert_array_equal(images[0].valid, np.kron(valid, np.ones((3, 3), bool)))
+    assert images[0].info.size == (2, 2)
 
 
 def test_what_a_step_made_opaque_and_its_mask_reach_the_end(tmp_path: Path) -> None:
@@ -95,13 +95,13 @@ def test_what_a_step_made_opaque_and_its_mask_reach_the_end(tmp_path: Path) -> N
     chain = Chain([step, Scaled(1.0, 2)])
     report = run(chain, [tmp_path / "in"], tmp_path / "out")
     assert not report.failed, report.records[0].error
-    made = read(tmp_path / "out/a.png").frame(0).stored
-    assert made.shape == (8, 10)
+    result = read(tmp_path / "out/a.png").frame(0).stored
+    assert result.shape == (8, 10)
     holes = np.kron(mask, np.ones((2, 2))) > 0
-    assert not made[holes].any()
-    made = read(tmp_path / "out/b.png").frame(0).stored
-    assert set(made[..., 1][~holes]) == {90} == set(made[..., 1][holes])  # as opaque as the picture is anywhere
-    assert set(made[..., 0][holes]) == {0}
+    assert not result[holes].any()
+    result = read(tmp_path / "out/b.png").frame(0).stored
+    assert set(result[..., 1][~holes]) == {90} == set(result[..., 1][holes])  # as opaque as the picture is anywhere
+    assert set(result[..., 0][holes]) == {0}
 
 
 def test_the_same_step_twice_has_its_own_stats() -> None:

@@ -47,10 +47,10 @@ def test_no_two_results_share_a_name(suffixes: tuple[str, ...] | None) -> None:
     rng = np.random.default_rng(5)
     for _ in range(200):
         stems, ends = ("a", "A", "a-2", "b.jpg", "\u00e9", "e\u0301"), (".png", ".PNG", ".jpg", ".tif", ".jpg.png", "", ".2")
-        made = sorted({f"{rng.choice(stems)}{rng.choice(ends)}" for _ in range(rng.integers(1, 14))})
-        names = _names(made, suffixes)
-        assert len({naming.key(Path(name)) for name in names}) == len(made)
-        assert names == _names(made, suffixes)
+        files = sorted({f"{rng.choice(stems)}{rng.choice(ends)}" for _ in range(rng.integers(1, 14))})
+        names = _names(files, suffixes)
+        assert len({naming.key(Path(name)) for name in names}) == len(files)
+        assert names == _names(files, suffixes)
 
 
 @pytest.mark.parametrize(
@@ -68,18 +68,18 @@ def test_every_picture_gets_its_own_result(tmp_path: Path, files: tuple[str, ...
         source = picture((tmp_path / "in" / name).with_suffix(Path(name).suffix.lower()), seed)
         source.rename(tmp_path / "in" / name)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out", BatchOptions(format=format))
-    assert [(row.status, row.error) for row in report.records] == [("done", "")] * len(files)
+    assert [(record.status, record.error) for record in report.records] == [("done", "")] * len(files)
     assert results(tmp_path / "out") == expected
-    for row in report.records:
-        assert row.output is not None
-        if row.input.suffix.lower() != ".jpg":
-            np.testing.assert_array_equal(read(row.output).frame(0).normalized(), read(row.input).frame(0).normalized())
-        renamed = row.output.name not in (row.input.name, row.input.with_suffix(f".{format}").name)
-        assert [row.output.name in text for text in row.warnings] == [True] * renamed
+    for record in report.records:
+        assert record.output is not None
+        if record.input.suffix.lower() != ".jpg":
+            np.testing.assert_array_equal(read(record.output).frame(0).normalized(), read(record.input).frame(0).normalized())
+        renamed = record.output.name not in (record.input.name, record.input.with_suffix(f".{format}").name)
+        assert [record.output.name in text for text in record.warnings] == [True] * renamed
     before = tree(tmp_path / "out")
     again = run(Identity(), [tmp_path / "in"], tmp_path / "out", BatchOptions(format=format))
     assert again.skipped == len(files)
-    assert [row.warnings for row in again.records] == [row.warnings for row in report.records]
+    assert [record.warnings for record in again.records] == [record.warnings for record in report.records]
     assert tree(tmp_path / "out") == before
 
 
@@ -97,7 +97,7 @@ def test_names_do_not_depend_on_which_pictures_fail(tmp_path: Path) -> None:
 def test_the_same_name_in_two_folders(tmp_path: Path) -> None:
     first, second = picture(tmp_path / "a/x.png", 1), picture(tmp_path / "b/x.png", 2)
     report = run(Identity(), [second.parent, first.parent], tmp_path / "out")
-    assert [(row.input, row.output and row.output.name) for row in report.records] == [(first, "x.png"), (second, "x-2.png")]
+    assert [(record.input, record.output and record.output.name) for record in report.records] == [(first, "x.png"), (second, "x-2.png")]
     assert str(first) in report.records[1].warnings[0]
     assert (tmp_path / "out/x-2.png").read_bytes() == second.read_bytes()
 
@@ -106,7 +106,7 @@ def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
     picture(tmp_path / "a/x.png", 1)
     picture(tmp_path / "b/x.png/y.png", 2)
     report = run(Identity(), [tmp_path / "a", tmp_path / "b"], tmp_path / "out")
-    assert [row.status for row in report.records] == ["done", "done"]
+    assert [record.status for record in report.records] == ["done", "done"]
     assert results(tmp_path / "out") == {"x-2.png", "x.png/y.png"}
 
 
@@ -118,7 +118,7 @@ def test_an_input_is_never_overwritten_by_a_name_of_the_rule(tmp_path: Path) -> 
     picture(tmp_path / "d/in/x.png", 5)
     before = (tmp_path / "out/in/x-2.png").read_bytes()
     report = run(Inverse(), [tmp_path / "c", tmp_path / "d", tmp_path / "out/in"], tmp_path / "out", BatchOptions(overwrite=True))
-    assert [row.status for row in report.records] == ["done", "failed", "done"]
+    assert [record.status for record in report.records] == ["done", "failed", "done"]
     assert "would overwrite the input" in report.records[1].error
     assert (tmp_path / "out/in/x-2.png").read_bytes() == before
 

@@ -34,8 +34,8 @@ class Some(Options):
     ],
 )  # fmt: skip
 def test_values_are_read_as_what_they_are(given: dict[str, Any], expected: object) -> None:
-    made = Some.of(given, "some")
-    value = made.__dict__[next(iter(given))]
+    options = Some.of(given, "some")
+    value = options.__dict__[next(iter(given))]
     assert value == expected and type(value) is type(expected)
 
 
@@ -56,12 +56,12 @@ def test_wrong_values_are_refused_by_name(given: dict[str, Any], words: str) -> 
 
 
 def test_options_are_frozen_and_taken_as_they_are() -> None:
-    made = Some(level=3.0)
-    assert Some.of(made, "some") is made
+    options = Some(level=3.0)
+    assert Some.of(options, "some") is options
     with pytest.raises(FrozenInstanceError):
-        made.level = 4.0  # type: ignore[misc]
-    with pytest.raises(ValueError, match="not the options of denoise"):
-        TASKS["denoise"].options.of(made, "denoise")
+        options.level = 4.0  # type: ignore[misc]
+    with pytest.raises(ValueError, match="denoise takes DenoiseOptions"):
+        TASKS["denoise"].options.of(options, "denoise")
 
 
 @pytest.mark.parametrize("task", TASKS)

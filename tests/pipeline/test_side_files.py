@@ -65,7 +65,7 @@ def test_a_result_that_cannot_be_written_names_its_file(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(images.Picture, "save", full)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.status for row in report.records] == ["done", "failed"]
+    assert [record.status for record in report.records] == ["done", "failed"]
     assert report.records[1].error == f"no space left on device: {tmp_path / 'out/001.png'}"
 
 
@@ -92,22 +92,22 @@ def test_dicom_files_of_odd_names_are_restored_under_them(tmp_path: Path) -> Non
     del ds.file_meta
     pydicom.dcmwrite(tmp_path / "in/IM000010", ds, implicit_vr=True, little_endian=True, enforce_file_format=False)
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    assert [row.error for row in report.records] == [""] * 6
+    assert [record.error for record in report.records] == [""] * 6
     assert results(tmp_path / "out") == {*names, "IM000010"}
     assert report.ignored == 0
 
 
 def test_pictures_of_other_formats_get_their_line(tmp_path: Path) -> None:
-    picture(tmp_path / "in/shown.jpg")
+    picture(tmp_path / "in/photo.jpg")
     picture(tmp_path / "in/scan.gif")
     picture(tmp_path / "in/odd.png").rename(tmp_path / "in/odd")
     (tmp_path / "in/IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
     (tmp_path / "in/DSC_1.NEF").write_bytes(b"MM\0*" + bytes(300))
     (tmp_path / "in/notes.txt").write_text("no picture")
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
-    told = {row.input.name: (row.status, row.error) for row in report.records}
-    assert {name: status for name, (status, _) in told.items()} == {
-        "DSC_1.NEF": "failed", "IMG_1.HEIC": "failed", "odd": "done", "scan.gif": "failed", "shown.jpg": "done",
+    outcomes = {record.input.name: (record.status, record.error) for record in report.records}
+    assert {name: status for name, (status, _) in outcomes.items()} == {
+        "DSC_1.NEF": "failed", "IMG_1.HEIC": "failed", "odd": "done", "scan.gif": "failed", "photo.jpg": "done",
     }  # fmt: skip
-    assert "develop it" in told["DSC_1.NEF"][1] and "convert it" in told["IMG_1.HEIC"][1] and "frames" in told["scan.gif"][1]
+    assert "develop it" in outcomes["DSC_1.NEF"][1] and "convert it" in outcomes["IMG_1.HEIC"][1] and "frames" in outcomes["scan.gif"][1]
     assert report.ignored == 1

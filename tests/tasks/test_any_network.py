@@ -39,9 +39,7 @@ class Shallow(RestorationNetwork):
     def __init__(self, config: ShallowConfig, *, channels: int = 1, scale: int = 1) -> None:
         super().__init__()
         self.spec = ModelSpec(channels, channels, receptive_field=config.depth + 1, scale=scale)
-        hidden = [
-            nn.Sequential(nn.LazyConv2d(4, 3, padding=1), nn.LeakyReLU(config.slope)) for _ in range(config.depth - 1)
-        ]
+        hidden = [nn.Sequential(nn.LazyConv2d(4, 3, padding=1), nn.LeakyReLU(config.slope)) for _ in range(config.depth - 1)]
         layers = [*hidden, nn.LazyConv2d(channels * scale**2, 3, padding=1), nn.PixelShuffle(scale)]
         self.layers = nn.Sequential(*layers)
         self.layers(torch.zeros(1, channels, 8, 8))
@@ -95,7 +93,8 @@ def test_a_new_network_is_trained_and_used_by_its_name(folder: Path, method: str
     restorer = restore.load("a", device="cpu", precision="fp32")
     scale = int(more.get("scale", 1))
     picture = np.random.default_rng(0).random((20, 24, channels), np.float32)
-    assert restorer(picture).shape == (20 * scale, 24 * scale, channels)
+    expected = (20, 24) if method == "scratches" else (20 * scale, 24 * scale, channels)  # a detector returns a map
+    assert restorer(picture).shape == expected
 
 
 @pytest.mark.usefixtures("shallow")
@@ -157,9 +156,7 @@ def test_other_networks_fit_too(folder: Path, method: str, overrides: dict[str, 
         ("denoise", {"network.contains": "x"}, r"unknown setting 'network\.contains'"),
     ],
 )
-def test_what_does_not_fit_is_named_before_anything_is_written(
-    folder: Path, method: str, overrides: dict[str, str], word: str
-) -> None:
+def test_what_does_not_fit_is_named_before_anything_is_written(folder: Path, method: str, overrides: dict[str, str], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         _train(method, Path("domains") if method == "cyclegan" else folder, overrides=overrides)
     assert not Path("runs").exists()

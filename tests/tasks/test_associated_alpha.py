@@ -55,9 +55,7 @@ TASKS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize(("task", "options"), TASKS)
-def test_no_colour_exceeds_its_alpha(
-    networks: dict[str, Path], tmp_path: Path, dtype: type, task: str, options: dict[str, Any]
-) -> None:
+def test_no_colour_exceeds_its_alpha(networks: dict[str, Path], tmp_path: Path, dtype: type, task: str, options: dict[str, Any]) -> None:
     source = tmp_path / "in" / "a.tif"
     source.parent.mkdir()
     before = stored(dtype)
@@ -68,9 +66,9 @@ def test_no_colour_exceeds_its_alpha(
         Image.fromarray(mask).save(tmp_path / "mask.png")
         options = {"masks": tmp_path / "mask.png"}
     report = restore.run(task, source, tmp_path / "out", weights=networks[task], options=options, precision="fp32")
-    (row,) = report.records
-    assert not row.error and row.output is not None
-    with tifffile.TiffFile(row.output) as file:
+    (record,) = report.records
+    assert not record.error and record.output is not None
+    with tifffile.TiffFile(record.output) as file:
         assert file.pages[0].extrasamples == (1,)
         after = file.asarray().astype(np.float64)
     assert (after[..., :3] <= after[..., 3:] * (1 + 1e-7)).all()

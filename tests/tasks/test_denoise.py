@@ -1,4 +1,4 @@
-"""The work of denoising: which weights a picture gets, and what it is told."""
+"""The denoising step: the choice of weights, the settings and the warnings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Smooth = Callable[..., np.ndarray]
 
 @pytest.fixture
 def three(own_weights: Path, weights_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Tiny weights in the place of those that ship."""
+    """Tiny weights instead of the shipped ones."""
     monkeypatch.setattr(weights_catalogue, "shipped_folder", lambda: own_weights)
     weights_file(own_weights / f"{GRAY}.safetensors", seed=0)
     weights_file(own_weights / f"{COLOUR}.safetensors", channels=3, seed=1)
@@ -47,7 +47,7 @@ def _restore(step: Denoise, pixels: np.ndarray, radiograph: bool | None = None) 
 
 
 def _views(step: Denoise, name: str) -> int:
-    return len(step._denoisers(name).runner.runner.views)
+    return len(step._denoisers(name).runner.runner.transforms)
 
 
 def _warnings(step: Denoise, pixels: np.ndarray) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def test_gray_stored_as_colour_is_restored_as_gray(make: Callable[..., Denoise],
 
 
 @pytest.mark.usefixtures("three")
-def test_the_level_is_told_and_steered(make: Callable[..., Denoise], smooth: Smooth) -> None:
+def test_the_level_is_reported_and_can_be_set(make: Callable[..., Denoise], smooth: Smooth) -> None:
     noisy = smooth(80, 80) + np.random.default_rng(0).normal(0, 20 / 255, (80, 80, 1)).astype(np.float32)
     assert _restore(make(), noisy, False)[1]["noise_level"] == pytest.approx(20, rel=0.2)
     assert _restore(make(noise_level=7), noisy, False)[1]["noise_level"] == 7
@@ -86,7 +86,7 @@ def test_the_level_is_told_and_steered(make: Callable[..., Denoise], smooth: Smo
 
 
 @pytest.mark.usefixtures("three")
-def test_correlated_noise_is_warned_of_unless_there_is_next_to_none(make: Callable[..., Denoise], smooth: Smooth) -> None:
+def test_correlated_noise_gives_a_warning_unless_it_is_weak(make: Callable[..., Denoise], smooth: Smooth) -> None:
     white = np.random.default_rng(0).normal(0, 1, (128, 128)).astype(np.float32)
     noise = cv2.GaussianBlur(white, (0, 0), 0.8)[:, :, None]
     clean = smooth(128, 128)
@@ -95,9 +95,7 @@ def test_correlated_noise_is_warned_of_unless_there_is_next_to_none(make: Callab
     assert not _warnings(make(noise_level=20), clean + noise * np.float32(0.1))
 
 
-def test_chosen_weights_are_used_for_everything(
-    make: Callable[..., Denoise], three: Path, smooth: Smooth, fp32: Runtime
-) -> None:
+def test_chosen_weights_are_used_for_everything(make: Callable[..., Denoise], three: Path, smooth: Smooth, fp32: Runtime) -> None:
     path = three / f"{COLOUR}.safetensors"
     for given in (COLOUR, str(path), path):
         restored, facts = _restore(make(given, noise_level=25.0), smooth(24, 24), True)
@@ -107,7 +105,7 @@ def test_chosen_weights_are_used_for_everything(
 
 
 @pytest.mark.usefixtures("three")
-def test_photographs_get_two_views_and_x_rays_one(make: Callable[..., Denoise]) -> None:
+def test_photographs_average_two_transforms_and_x_rays_one(make: Callable[..., Denoise]) -> None:
     assert [_views(make(), name) for name in (XRAY, GRAY, COLOUR)] == [1, 2, 2]
     assert [_views(make(ensemble=4), name) for name in (XRAY, GRAY, COLOUR)] == [4, 4, 4]
     with pytest.raises(ValueError, match="ensemble must be auto, 1, 2, 4 or 8"):
@@ -115,7 +113,7 @@ def test_photographs_get_two_views_and_x_rays_one(make: Callable[..., Denoise]) 
 
 
 @pytest.mark.usefixtures("three")
-def test_the_settings_tell_what_decides_the_result(make: Callable[..., Denoise]) -> None:
+def test_the_settings_contain_what_affects_the_result(make: Callable[..., Denoise]) -> None:
     variants = [make(), make(GRAY), make(XRAY), make(strength=0.5), make(noise_level=5)]
     assert len({repr(work.settings()) for work in variants}) == len(variants)
     assert make().settings() == make().settings()
@@ -134,14 +132,12 @@ def test_the_settings_tell_what_decides_the_result(make: Callable[..., Denoise])
     ],
     ids=str,
 )
-def test_options_that_make_no_sense_are_refused(make: Callable[..., Denoise], options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(make: Callable[..., Denoise], options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"strength|noise_level|much|colour"):
         make(**options)
 
 
-def test_weights_of_another_task_are_refused(
-    make: Callable[..., Denoise], own_weights: Path, weights_file: Callable[..., Path]
-) -> None:
+def test_weights_of_another_task_are_refused(make: Callable[..., Denoise], own_weights: Path, weights_file: Callable[..., Path]) -> None:
     weights_file(own_weights / "large.safetensors", task="upscale")
     with pytest.raises(ValueError, match=r"large.*upscale"):
         make("large")

@@ -1,4 +1,4 @@
-"""Inpainting end to end: where holes are told from, what is left alone, what is refused, and its training."""
+"""Inpainting end to end: mask sources, unchanged pixels, refused inputs, training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Smooth = Callable[..., np.ndarray]
 
 @pytest.fixture
 def filler(tiny: Make, tmp_path: Path, tiny_variants: dict[str, dict[str, Any]]) -> Path:
-    """Weights that fill holes of gray or colour pictures, with whatever."""
+    """Untrained weights that fill holes of gray or colour pictures."""
     path = tmp_path / "filler.safetensors"
     settings = {"channels": 3, **tiny_variants["inpainter"]}
     weights.save(path, tiny("inpainter", 3).state_dict(), {"task": "inpaint", "network": "inpainter", "settings": settings})
@@ -85,14 +85,14 @@ def test_outside_the_mask_every_format_keeps_its_bits(filler: Path, tmp_path: Pa
     assert not changed[_hole(*size) == 0].any()
 
 
-def test_masks_are_found_by_relative_path_and_stem(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
+def test_masks_are_matched_by_relative_path_and_stem(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
     for name in ("x/a.png", "y/a.png", "b[1].png", "lost.png", "two.png"):
         _save(tmp_path / "in" / name, _eight(smooth(40, 60, 3)))
     for name in ("x/a.bmp", "y/a.png", "b[1].png", "two.png.bmp", "stray.png", "two.bmp", "two.pgm"):
         _save(tmp_path / "masks" / name, _hole() if name != "y/a.png" else _hole()[:, ::-1])
     (tmp_path / "masks" / "two.png.bmp").unlink()
     report = _run(tmp_path / "in", tmp_path / "out", filler, masks=tmp_path / "masks")
-    status = {row.input.relative_to(tmp_path / "in").as_posix(): (row.status, row.error) for row in report.records}
+    status = {record.input.relative_to(tmp_path / "in").as_posix(): (record.status, record.error) for record in report.records}
     assert [status[name][0] for name in ("x/a.png", "y/a.png", "b[1].png")] == ["done"] * 3
     assert "no mask" in status["lost.png"][1]
     assert "more than one mask" in status["two.png"][1]
@@ -113,11 +113,11 @@ def test_another_mask_is_another_result_and_the_same_is_done_already(filler: Pat
 
 @pytest.mark.parametrize(
     ("mask", "options", "word"),
-    [(_hole(40, 61), {}, "61 x 40"), (0 * _hole(), {}, "marks nothing"), (0 * _hole() + 255, {}, "whole picture"),
-     (0 * _hole() + 255, {"invert_masks": True}, "marks nothing")],
+    [(_hole(40, 61), {}, "61 x 40"), (0 * _hole(), {}, "is empty"), (0 * _hole() + 255, {}, "whole picture"),
+     (0 * _hole() + 255, {"invert_masks": True}, "is empty")],
     ids=["size", "empty", "all", "inverted"],
 )  # fmt: skip
-def test_a_senseless_mask_is_one_line_and_the_others_go_on(
+def test_an_invalid_mask_fails_one_picture_only(
     filler: Path, tmp_path: Path, smooth: Smooth, *, mask: np.ndarray, options: dict[str, Any], word: str
 ) -> None:
     for name in ("a.png", "b.png"):
@@ -131,7 +131,7 @@ def test_a_senseless_mask_is_one_line_and_the_others_go_on(
     assert not (tmp_path / "out/a.png").exists()
 
 
-def test_a_color_is_filled_with_its_margin(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
+def test_a_color_is_filled_and_dilated(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
     pixels = _eight(0.5 * smooth(40, 60, 3))
     pixels[10:20, 15:40] = (255, 4, 250)
     source = _save(tmp_path / "in/a.png", pixels)
@@ -143,18 +143,18 @@ def test_a_color_is_filled_with_its_margin(filler: Path, tmp_path: Path, smooth:
     assert not changed[~around].any()
 
 
-def test_what_is_transparent_is_filled_and_becomes_opaque(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
+def test_transparent_pixels_are_filled_and_become_opaque(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
     pixels = np.dstack([_eight(smooth(40, 60, 3)), 255 - _hole()])
     source = _save(tmp_path / "in/a.png", pixels)
     assert not _run(source, tmp_path / "out", filler, alpha=True, grow=0).failed
-    made = np.asarray(Image.open(tmp_path / "out/a.png"))
-    assert (made[:, :, 3] == 255).all()
-    np.testing.assert_array_equal(made[_hole() == 0], pixels[_hole() == 0])
+    output = np.asarray(Image.open(tmp_path / "out/a.png"))
+    assert (output[:, :, 3] == 255).all()
+    np.testing.assert_array_equal(output[_hole() == 0], pixels[_hole() == 0])
     opaque = _save(tmp_path / "in/b.png", pixels[:, :, :3].copy())
     assert "no alpha" in _run(opaque, tmp_path / "out", filler, alpha=True).records[0].error
 
 
-def test_found_masks_can_be_saved_and_given_back(filler: Path, tmp_path: Path) -> None:
+def test_detected_masks_can_be_saved_and_reused(filler: Path, tmp_path: Path) -> None:
     pixels = np.full((200, 200, 3), 110, np.uint8)
     pixels[20:180, 90:92] = 240  # a scratch
     source = _save(tmp_path / "in/sub/a.png", pixels)
@@ -183,7 +183,7 @@ def test_a_clean_picture_has_no_scratches_and_stays(filler: Path, tmp_path: Path
      ({"mask_color": "pink"}, "ff00ff"), ({"alpha": True, "method": "magic"}, "telea"), ({"alpha": True, "grow": -1}, "at least 0"),
      ({"alpha": True, "sensitivity": 2}, "sensitivity"), ({"alpha": True, "colour": 1}, "no option colour")],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_at_once(filler: Path, fp32: Runtime, options: dict[str, Any], word: str) -> None:
+def test_invalid_combinations_are_refused_at_once(filler: Path, fp32: Runtime, options: dict[str, Any], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         step("inpaint", weights=filler, options=options, run_on=RunOn(fp32))
 
@@ -204,17 +204,18 @@ def test_opencvs_methods_need_no_weights(fp32: Runtime, monkeypatch: pytest.Monk
         step("inpaint", weights=None, options={"scratches": True, "method": "telea"}, run_on=RunOn(fp32))
 
 
-def test_other_weights_called_scratches_are_not_taken_for_the_finder(
+def test_other_weights_called_scratches_are_not_used_as_the_detector(
     filler: Path, fp32: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     own = tmp_path / "own"
     own.mkdir()
     (own / "scratches.safetensors").write_bytes(filler.read_bytes())
     monkeypatch.setenv("RESTORE_WEIGHTS", str(own))
-    finder = step("inpaint", weights=filler, options={"scratches": True}, run_on=RunOn(fp32))
-    assert isinstance(finder, Inpaint) and finder.detector is not None and finder.detector.path.parent == weights.shipped_folder()
+    detector_step = step("inpaint", weights=filler, options={"scratches": True}, run_on=RunOn(fp32))
+    assert isinstance(detector_step, Inpaint) and detector_step.detector is not None
+    assert detector_step.detector.path.parent == weights.shipped_folder()
     monkeypatch.setattr(weights, "shipped_folder", lambda: own)  # even there
-    with pytest.raises(ValueError, match="another name"):
+    with pytest.raises(ValueError, match="rename or remove"):
         step("inpaint", weights=filler, options={"scratches": True}, run_on=RunOn(fp32))
 
 
@@ -222,7 +223,7 @@ def test_colors_are_read_as_on_the_web() -> None:
     np.testing.assert_allclose(_color("#ff8000"), [1, 128 / 255, 0], atol=1e-6)
 
 
-def test_it_learns_and_is_used_by_name(tmp_path: Path, photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trained_network_is_used_by_name(tmp_path: Path, photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     small = {
         "network.widths": "8,8,12", "network.dilations": "1,2", "data.crop": "32", "loop.steps": "3", "loop.batch_size": "2",
@@ -234,7 +235,7 @@ def test_it_learns_and_is_used_by_name(tmp_path: Path, photos: Callable[..., Pat
     assert weights.entry(run.weights).recipe["task"] == "inpaint"
     _save(tmp_path / "mask.png", _hole(*images.read(next((tmp_path / "photos").iterdir())).size))
     report = restore.run("inpaint", tmp_path / "photos", tmp_path / "out", weights="mine", options={"masks": tmp_path / "mask.png"})
-    assert {row.status for row in report.records} == {"done"}, [row.error for row in report.records]
+    assert {record.status for record in report.records} == {"done"}, [record.error for record in report.records]
 
 
 def _rgb(seed: int, *holes: tuple[slice, slice]) -> np.ndarray:
@@ -259,7 +260,7 @@ ONE, TWO = np.s_[10:20, 10:20], np.s_[30:36, 40:52]
     "names",
     [("a.png", "a.bmp", "pages.tif"), ("a.bmp", "a.webp", "a.tif"), ("x/b.PNG", "x/B.png", "y/b.tif"), ("1.2.3", "1.2.4", "1.2.tif")],
 )
-def test_every_saved_mask_has_its_own_file_and_is_found_again(tmp_path: Path, names: tuple[str, str, str]) -> None:
+def test_every_saved_mask_has_its_own_file_and_can_be_reused(tmp_path: Path, names: tuple[str, str, str]) -> None:
     """Two pictures of one stem, and one of several pages, the second of which has no hole."""
     first, second, third = (tmp_path / "in" / name for name in names)
     for path, hole in ((first, ONE), (second, TWO)):
@@ -271,17 +272,17 @@ def test_every_saved_mask_has_its_own_file_and_is_found_again(tmp_path: Path, na
         "inpaint", tmp_path / "in", tmp_path / "out",
         options={"mask_color": "#ff00ff", "mask_tolerance": 0, "save_masks": tmp_path / "masks", **telea},
     )  # fmt: skip
-    assert [row.error for row in report.records] == ["", "", ""]
+    assert [record.error for record in report.records] == ["", "", ""]
     files = [path for path in (tmp_path / "masks").rglob("*") if path.is_file()]
     assert len(files) == 3
     assert sorted(images.read(path).frames for path in files) == [1, 1, 3]
     again = restore.run("inpaint", tmp_path / "in", tmp_path / "again", options={"masks": tmp_path / "masks", **telea})
-    assert [(row.error, row.status) for row in again.records] == [("", "done")] * 3
+    assert [(record.error, record.status) for record in again.records] == [("", "done")] * 3
     assert not again.remarks
-    for row, other in zip(report.records, again.records, strict=True):
-        assert row.output is not None and other.output is not None
-        assert row.output.read_bytes() == other.output.read_bytes()
-        assert row.output.read_bytes() != row.input.read_bytes()
+    for record, other in zip(report.records, again.records, strict=True):
+        assert record.output is not None and other.output is not None
+        assert record.output.read_bytes() == other.output.read_bytes()
+        assert record.output.read_bytes() != record.input.read_bytes()
 
 
 def test_masks_of_one_page_serve_all_and_of_other_numbers_none(tmp_path: Path) -> None:
@@ -299,4 +300,4 @@ def test_masks_of_one_page_serve_all_and_of_other_numbers_none(tmp_path: Path) -
     errors = [report.records[0].error for report in reports]
     assert errors[0] == ""
     assert "3 pages, the picture 2" in errors[1]
-    assert "marks nothing" in errors[2]
+    assert "is empty" in errors[2]

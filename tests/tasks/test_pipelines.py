@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,7 +103,7 @@ def image_of_result(image: Any, pixels: np.ndarray) -> Any:
     return replace(image, pixels=pixels)
 
 
-def test_a_step_travels_to_another_process(little: Path, fp32: Runtime, smooth: Smooth) -> None:
+def test_a_step_can_be_pickled(little: Path, fp32: Runtime, smooth: Smooth) -> None:
     from restore.pipeline.step import Image
 
     chain, image = _chain(fp32), Image(smooth(40, 50))
@@ -111,9 +113,7 @@ def test_a_step_travels_to_another_process(little: Path, fp32: Runtime, smooth: 
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_serial_and_threaded_runs_are_alike(
-    task: str, little: Path, weights_file: Callable[..., Path], smooth: Smooth
-) -> None:
+def test_serial_and_threaded_runs_are_equal(task: str, little: Path, weights_file: Callable[..., Path], smooth: Smooth) -> None:
     (little / "in").mkdir()
     for number in range(3):
         tifffile.imwrite(
@@ -126,9 +126,7 @@ def test_serial_and_threaded_runs_are_alike(
     written = []
     for executor in ("serial", "threaded"):
         batch = BatchOptions(executor=executor)
-        report = restore.run(
-            task, "in", executor, weights=name, options=options, device="cpu", precision="fp32", batch=batch
-        )
+        report = restore.run(task, "in", executor, weights=name, options=options, device="cpu", precision="fp32", batch=batch)
         assert report.done == 3, [record.error for record in report.records]
         written.append({path.name: path.read_bytes() for path in sorted(Path(executor).glob("*.tif"))})
     assert written[0] == written[1]
@@ -140,9 +138,9 @@ def test_serial_and_threaded_runs_are_alike(
         ('[[step]]\ntask = "denois"', r"step 1 has an unknown task 'denois'.*did you mean denoise\?"),
         ('[[step]]\ntask = "denoise"\nstrengh = 0.5', r"step 1: denoise has no option strengh.*did you mean strength\?"),
         ('[[step]]\ntask = "denoise"\n[[step]]\ntask = "upscale"\nscale = 9', r"step 2: scale must be above 1 and at most 4, not 9"),
-        ('[[step]]\nstrength = 1', "step 1 has no task"), ("", "holds no step"),
+        ('[[step]]\nstrength = 1', "step 1 has no task"), ("", "has no step"),
         ("[[steps]]", r"unknown table 'steps'.*did you mean step\?"),
-        ("[step]", "holds no step"), ("[[step", "no TOML file"),
+        ("[step]", "has no step"), ("[[step", "not a TOML file"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_refused_and_the_nearest_name_given(text: str, words: str, tmp_path: Path) -> None:
@@ -160,8 +158,28 @@ def test_the_command(little: Path, smooth: Smooth) -> None:
     assert done.exit_code == 0, done.output
     assert images.read(little / "out/a.tif").size == (60, 80)
     wrong = call(app, ["run", "steps.toml", "in", "--out", "other", "--weights", "little"])
-    assert wrong.exit_code and "each step names its own weights" in f"{wrong.output} {wrong.exception}"
+    assert wrong.exit_code and "--weights does not apply" in f"{wrong.output} {wrong.exception}"
     (little / "steps.toml").write_text('[[step]]\ntask = "denoise"\nnoise = 3')
     refused = call(app, ["run", "steps.toml", "in", "--out", "other"])
     assert refused.exit_code and "noise_level" in f"{refused.output} {refused.exception}"
     assert not (little / "other").exists()
+
+
+def test_a_wrong_file_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "steps.toml").write_text('[[step]]\ntask = "denois"')
+    program = (
+        "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))\nimport restore_cli; restore_cli.main(sys.argv[1:])"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "run",
+        str(tmp_path / "steps.toml"),
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert "did you mean denoise?" in done.stderr

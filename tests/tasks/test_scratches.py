@@ -34,5 +34,5 @@ def test_it_learns_and_is_no_filler(photos: Callable[..., Path], tmp_path: Path)
     run = restore.train("scratches", source, overrides=SMALL, out=tmp_path / "run")
     assert run.weights is not None
     assert weights.entry(run.weights).recipe["task"] == "scratches"
-    with pytest.raises(ValueError, match="made to scratches"):
+    with pytest.raises(ValueError, match="a scratches model; inpaint needs an inpaint model"):
         restore.run("inpaint", source, tmp_path / "out", weights=run.weights, options={"alpha": True})

@@ -17,9 +17,7 @@ SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safet
 
 def _toml(table: dict[str, Any], prefix: str = "") -> str:
     """A table of numbers, texts, lists and further tables as TOML; what is None is left out."""
-    values = "".join(
-        f"{key} = {json.dumps(value)}\n" for key, value in table.items() if not isinstance(value, dict | None)
-    )
+    values = "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items() if not isinstance(value, dict | None))
     groups = {key: value for key, value in table.items() if isinstance(value, dict)}
     return values + "".join(f"[{prefix}{key}]\n{_toml(value, f'{prefix}{key}.')}" for key, value in groups.items())
 

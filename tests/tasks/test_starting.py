@@ -44,9 +44,7 @@ def folder(photos: Photos, own_weights: Path) -> Path:
     return photos(Path("photos"))
 
 
-def _train(
-    folder: Path, steps: int, out: str = "runs/a", method: str = "denoise", base: dict[str, str] = SMALL, **rest: Any
-) -> list[str]:
+def _train(folder: Path, steps: int, out: str = "runs/a", method: str = "denoise", base: dict[str, str] = SMALL, **rest: Any) -> list[str]:
     events: list[str] = []
     overrides = {**base, "loop.steps": str(steps), **rest.pop("overrides", {})}
     restore.train(method, folder, overrides=overrides, out=out, on_event=lambda event: events.append(str(event)), **rest)
@@ -54,11 +52,7 @@ def _train(
 
 
 def _content(folder: str) -> dict[Path, bytes]:
-    return {
-        path: path.read_bytes()
-        for path in Path(folder).rglob("*")
-        if path.is_file() and "tensorboard" not in path.parts
-    }
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file() and "tensorboard" not in path.parts}
 
 
 MISTAKES = [
@@ -244,15 +238,11 @@ def test_a_translator_and_a_finder_start_from_what_ships(tmp_path: Path, photos:
         _train(tmp_path / "d", 1, out, method=method, base=base, overrides={"start_from": name, "data.crop": "64"})
         ours, theirs = weights.find(out).recipe["settings"], weights.find(name).recipe["settings"]
         assert ours == theirs
-    _train(
-        folder, 1, "runs/s", method="scratches", base=BASE | {"data.crop": "32"}, overrides={"start_from": "scratches"}
-    )
+    _train(folder, 1, "runs/s", method="scratches", base=BASE | {"data.crop": "32"}, overrides={"start_from": "scratches"})
     assert weights.find("runs/s").recipe["settings"] == weights.find("scratches").recipe["settings"]
 
 
-def test_what_a_run_started_from_may_be_gone_when_it_is_resumed(
-    folder: Path, weights_file: Callable[..., Path]
-) -> None:
+def test_what_a_run_started_from_may_be_gone_when_it_is_resumed(folder: Path, weights_file: Callable[..., Path]) -> None:
     weights_file(Path("first.safetensors"))
     _train(folder, 1, base=BASE, overrides={"start_from": "first.safetensors"})
     Path("first.safetensors").unlink()
@@ -275,9 +265,7 @@ def test_a_recipes_own_patterns_are_not_asked_of_another_dataset(folder: Path) -
     with pytest.raises(ValueError, match="photos/sunhays"):  # theirs, and a part is missing
         _train(folder, 1, "runs/b", config_file="denoise-xray", overrides={"start_from": "none"})
     with pytest.raises(ValueError, match=r"mine/\*"):  # the user's own are never left out
-        _train(
-            folder, 1, "runs/b", config_file="denoise-xray", overrides={"start_from": "none", "data.include": "mine/*"}
-        )
+        _train(folder, 1, "runs/b", config_file="denoise-xray", overrides={"start_from": "none", "data.include": "mine/*"})
 
 
 def _held_out_damaged(folder: Path, photos: Photos) -> list[Path]:
@@ -355,7 +343,7 @@ def test_two_trainings_into_one_folder_end_with_one_of_them_refused(folder: Path
 
 
 def test_a_stack_of_one_picture_is_no_picture_to_be_skipped_twice(tmp_path: Path) -> None:
-    """`_first_size` asks no file twice and tells nothing: the data set does."""
+    """`_first_size` reads no file twice and reports nothing: the data set does."""
     from restore.datasets.domains import find
 
     (tmp_path / "d").mkdir()

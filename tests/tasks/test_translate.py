@@ -1,4 +1,4 @@
-"""Training cyclegan and pix2pix, and translating with what they learnt."""
+"""Training cyclegan and pix2pix, and translating with their weights."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _same(first: Any, second: Any) -> bool:
 
 
 @every_method
-def test_straight_is_half_and_resumed(pairs: Path, method: str) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(pairs: Path, method: str) -> None:
     _train(method, pairs, 4, "straight")
     _train(method, pairs, 2, "halves")
     restore.train(method, pairs, out="halves", resume=True, overrides={"loop.steps": "4"})
@@ -72,14 +72,14 @@ def test_a_run_folder_is_complete_and_its_weights_translate(pairs: Path, method:
     }  # fmt: skip
     assert events
     report = restore.run("translate", pairs / "source", "out", weights="run", precision="fp32")
-    assert {row.status for row in report.records} == {"done"}
+    assert {record.status for record in report.records} == {"done"}
     for path in sorted((pairs / "source").iterdir()):
         before, after = Image.open(path), Image.open(Path("out") / path.name)
         assert before.size == after.size
         assert not np.array_equal(np.asarray(before), np.asarray(after))
 
 
-def test_the_way_back_is_another_network(pairs: Path) -> None:
+def test_the_reverse_direction_is_another_network(pairs: Path) -> None:
     _train("cyclegan", pairs, 2, "run")
     for name, reverse in (("there", False), ("back", True)):
         restore.run("translate", pairs / "source", name, weights="run", precision="fp32", options={"reverse": reverse})
@@ -87,7 +87,7 @@ def test_the_way_back_is_another_network(pairs: Path) -> None:
     assert not np.array_equal(first, second)
 
 
-def test_weights_of_one_direction_have_no_way_back(pairs: Path) -> None:
+def test_weights_of_one_direction_cannot_be_reversed(pairs: Path) -> None:
     _train("pix2pix", pairs, 2, "run")
     with pytest.raises(ValueError, match="one direction only"):
         restore.run("translate", pairs, "out", weights="run", options={"reverse": True})
@@ -109,6 +109,8 @@ def test_a_run_can_start_from_weights(pairs: Path, method: str) -> None:
         _train(method, pairs, 1, "third", overrides={"start_from": "first", "generator.norm": "pixel"})
     if method == "pix2pix":
         with pytest.raises(ValueError, match="no direction 'forward'"):
+            restore.train("cyclegan", pairs, overrides={**SMALL, "start_from": "first"}, out="third")
+        with pytest.raises(ValueError, match=r"generator\.name=pix2pix_unet, which has no blocks"):
             _train("cyclegan", pairs, 1, "third", overrides={"start_from": "first"})
 
 
@@ -127,7 +129,7 @@ def test_weights_of_another_task_are_refused(weights_file: Callable[..., Path]) 
      ({"discriminator.mask_loss": "true", "discriminator.augment": "0"}, "holes to judge"),
      ({"discriminator.network": "multiscale"}, "make data.crop larger"), ({"start_from": "no-such"}, "no-such")],
 )  # fmt: skip
-def test_what_cannot_work_is_said_at_once(pairs: Path, method: str, overrides: dict[str, str], word: str) -> None:
+def test_invalid_settings_are_refused_at_once(pairs: Path, method: str, overrides: dict[str, str], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         _train(method, pairs, 2, "run", overrides=overrides)
     assert not Path("run").exists()

@@ -1,4 +1,4 @@
-"""Super-resolution end to end: sizes, scales, formats, what travels along."""
+"""Super-resolution end to end: sizes, scales, formats, metadata."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Smooth = Callable[..., np.ndarray]
 
 @pytest.fixture
 def twice(tiny: Make, tmp_path: Path, tiny_variants: dict[str, dict[str, Any]]) -> Path:
-    """Weights that enlarge a gray or colour picture twice."""
+    """Weights that upscale a gray or colour picture by two."""
     path = tmp_path / "twice.safetensors"
     settings = {"channels": 3, **tiny_variants["upscaler"]}
     weights.save(path, tiny("upscaler", 3).state_dict(), {"task": "upscale", "network": "upscaler", "settings": settings})
@@ -39,10 +39,10 @@ def twice(tiny: Make, tmp_path: Path, tiny_variants: dict[str, dict[str, Any]]) 
 
 def _upscale(source: Path, out: Path, file: Path, **options: Any) -> Path:
     report = restore.run("upscale", source, out, weights=file, options=options, precision="fp32")
-    assert not report.failed, [row.error for row in report.records]
-    (row,) = report.records
-    assert row.output is not None
-    return row.output
+    assert not report.failed, [record.error for record in report.records]
+    (record,) = report.records
+    assert record.output is not None
+    return record.output
 
 
 def _eight(picture: np.ndarray) -> np.ndarray:
@@ -51,43 +51,43 @@ def _eight(picture: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("scale", [None, 2, 1.5, 1.01])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P"])
-def test_a_png_grows_and_keeps_its_kind(twice: Path, tmp_path: Path, smooth: Smooth, scale: float | None, mode: str) -> None:
+def test_a_png_is_upscaled_and_keeps_its_mode(twice: Path, tmp_path: Path, smooth: Smooth, scale: float | None, mode: str) -> None:
     size = round(21 * (scale or 2)), round(33 * (scale or 2))
     image = Image.fromarray(_eight(smooth(21, 33, 3))).convert(mode)
     if mode in {"RGBA", "LA"}:
         image.putalpha(Image.fromarray(_eight(smooth(21, 33, 1, seed=3)[:, :, 0])))
     image.save(tmp_path / "a.png", dpi=(300, 300))
-    with Image.open(_upscale(tmp_path / "a.png", tmp_path / "out", twice, **({"scale": scale} if scale else {}))) as made:
-        assert made.size == size[::-1]
-        assert made.mode == ("RGB" if mode == "P" else mode)
-        same = made.mode == image.mode and made.size == image.size and np.array_equal(made, image)  # then it is a copy of the file
-        assert made.info["dpi"][0] == pytest.approx(300 if same else 300 * (scale or 2), rel=1e-3)
+    with Image.open(_upscale(tmp_path / "a.png", tmp_path / "out", twice, **({"scale": scale} if scale else {}))) as result:
+        assert result.size == size[::-1]
+        assert result.mode == ("RGB" if mode == "P" else mode)
+        same = result.mode == image.mode and result.size == image.size and np.array_equal(result, image)  # then it is a copy of the file
+        assert result.info["dpi"][0] == pytest.approx(300 if same else 300 * (scale or 2), rel=1e-3)
         plain = image.resize(size[::-1], Image.Resampling.BICUBIC) if mode != "P" else None
         if mode in {"RGBA", "LA"} and plain is not None:
-            apart = np.abs(np.asarray(made)[..., -1].astype(int) - np.asarray(plain)[..., -1])
+            apart = np.abs(np.asarray(result)[..., -1].astype(int) - np.asarray(plain)[..., -1])
             assert apart.max() <= 1  # alpha by the cubic kernel
 
 
 def test_strength_0_is_the_cubic_kernel(twice: Path, tmp_path: Path, smooth: Smooth) -> None:
     Image.fromarray(_eight(smooth(40, 40, 1)[:, :, 0])).save(tmp_path / "a.png")
-    with Image.open(_upscale(tmp_path / "a.png", tmp_path / "out", twice, strength=0)) as made, Image.open(tmp_path / "a.png") as given:
+    with Image.open(_upscale(tmp_path / "a.png", tmp_path / "out", twice, strength=0)) as result, Image.open(tmp_path / "a.png") as given:
         expected = np.asarray(given.resize((80, 80), Image.Resampling.BICUBIC)).astype(int)
-        assert np.abs(np.asarray(made) - expected)[4:-4, 4:-4].max() <= 1
+        assert np.abs(np.asarray(result) - expected)[4:-4, 4:-4].max() <= 1
 
 
-def test_a_jpeg_says_how_fine_it_is(twice: Path, tmp_path: Path, smooth: Smooth) -> None:
+def test_a_jpeg_has_its_new_resolution(twice: Path, tmp_path: Path, smooth: Smooth) -> None:
     exif = Image.Exif()
     exif[0x011A], exif[0x011B], exif[0x010F] = 72.0, 72.0, "maker"
     Image.fromarray(_eight(smooth(20, 30, 3))).save(tmp_path / "a.jpg", dpi=(72, 72), exif=exif)
-    with Image.open(_upscale(tmp_path / "a.jpg", tmp_path / "out", twice)) as made:
-        assert made.size == (60, 40)
-        assert made.info["dpi"] == (144, 144)
-        assert float(made.getexif()[0x011A]) == 144
-        assert made.getexif()[0x010F] == "maker"
+    with Image.open(_upscale(tmp_path / "a.jpg", tmp_path / "out", twice)) as result:
+        assert result.size == (60, 40)
+        assert result.info["dpi"] == (144, 144)
+        assert float(result.getexif()[0x011A]) == 144
+        assert result.getexif()[0x010F] == "maker"
 
 
 @pytest.mark.parametrize("layout", [{}, {"compression": "deflate", "predictor": 2}, {"tile": (16, 16)}, {"planarconfig": "separate"}])
-def test_a_tiff_of_16_bits_grows_page_by_page(twice: Path, tmp_path: Path, smooth: Smooth, layout: dict[str, Any]) -> None:
+def test_a_tiff_of_16_bits_is_upscaled_page_by_page(twice: Path, tmp_path: Path, smooth: Smooth, layout: dict[str, Any]) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         for seed in range(2):
             page = (smooth(37, 50, 3, seed=seed) * 65535).astype(np.uint16)
@@ -98,17 +98,17 @@ def test_a_tiff_of_16_bits_grows_page_by_page(twice: Path, tmp_path: Path, smoot
             assert page.shape == (74, 100, 3) if "planarconfig" not in layout else (3, 74, 100)
             assert page.dtype == np.uint16
             assert [page.tags[code].value[0] / page.tags[code].value[1] for code in (282, 283)] == [400, 200]
-    shown = images.read(tmp_path / "out" / "a.tif").frame(1).normalized()
+    pixels = images.read(tmp_path / "out" / "a.tif").frame(1).normalized()
     plain = images.read(tmp_path / "a.tif").frame(1).normalized()
-    assert np.corrcoef(shown[::2, ::2].ravel(), plain.ravel())[0, 1] > 0.7
+    assert np.corrcoef(pixels[::2, ::2].ravel(), plain.ravel())[0, 1] > 0.7
 
 
 @pytest.mark.parametrize("suffix", ["bmp", "pgm", "webp"])
-def test_the_other_formats_grow(twice: Path, tmp_path: Path, smooth: Smooth, suffix: str) -> None:
+def test_other_formats_are_upscaled(twice: Path, tmp_path: Path, smooth: Smooth, suffix: str) -> None:
     picture = _eight(smooth(20, 30, 1)[:, :, 0])
     Image.fromarray(picture if suffix != "webp" else np.repeat(picture[:, :, None], 3, 2)).save(tmp_path / f"a.{suffix}", lossless=True)
-    with Image.open(_upscale(tmp_path / f"a.{suffix}", tmp_path / "out", twice)) as made:
-        assert made.size == (60, 40)
+    with Image.open(_upscale(tmp_path / f"a.{suffix}", tmp_path / "out", twice)) as result:
+        assert result.size == (60, 40)
 
 
 def test_dicom_keeps_its_size_in_the_body(twice: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_dicom_keeps_its_size_in_the_body(twice: Path, tmp_path: Path) -> None:
     assert after.SOPInstanceUID != before.SOPInstanceUID
 
 
-def test_a_dicom_overlay_grows_with_its_picture(twice: Path, tmp_path: Path) -> None:
+def test_a_dicom_overlay_is_upscaled_with_its_picture(twice: Path, tmp_path: Path) -> None:
     ds = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
     plane = np.zeros((ds.Rows, ds.Columns), np.uint8)
     plane[10:30, 40:45] = 1
@@ -147,11 +147,11 @@ def test_the_preview_shows_before_and_after_at_one_size(twice: Path, tmp_path: P
     assert (tmp_path / "sheet.png").is_file()
 
 
-def test_the_api_enlarges_arrays_with_their_alpha(twice: Path, smooth: Smooth) -> None:
+def test_the_api_upscales_arrays_with_their_alpha(twice: Path, smooth: Smooth) -> None:
     restorer = restore.load(twice, precision="fp32")
     picture = _eight(smooth(21, 34, 4))
-    made = restorer(picture)
-    assert (made.shape, made.dtype) == ((42, 68, 4), np.uint8)
+    result = restorer(picture)
+    assert (result.shape, result.dtype) == ((42, 68, 4), np.uint8)
     assert restorer(picture[:, :, 0]).shape == (42, 68)
     assert restorer(torch.rand(2, 3, 8, 9)).shape == (2, 3, 16, 18)
 
@@ -167,7 +167,7 @@ def test_tiled_is_whole(twice: Path, smooth: Smooth) -> None:
     [(None, 2.0, "upscale-x2"), (None, 1.3, "upscale-x2"), (None, 3.0, "upscale-x4"), ("faithful", 4.0, "upscale-x4"),
      ("photo", 2.0, "upscale-x4-photo"), ("mine.safetensors", 2.0, "mine.safetensors")],
 )  # fmt: skip
-def test_the_smallest_network_that_reaches_the_scale_is_taken(asked: str | None, scale: float, name: str) -> None:
+def test_the_smallest_sufficient_network_is_chosen(asked: str | None, scale: float, name: str) -> None:
     assert _name(asked, scale) == name
 
 
@@ -176,13 +176,13 @@ def test_the_smallest_network_that_reaches_the_scale_is_taken(asked: str | None,
     [({"scale": 1}, "above 1"), ({"scale": 8}, "at most 4"), ({"scale": 3}, "upscale 2 times"), ({"strength": 2}, "strength"),
      ({"colour": 1}, "no option colour")],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_at_once(twice: Path, options: dict[str, Any], word: str, fp32: Any) -> None:
+def test_invalid_combinations_are_refused_at_once(twice: Path, options: dict[str, Any], word: str, fp32: Any) -> None:
     with pytest.raises(ValueError, match=word):
         step("upscale", weights=twice, options=options, run_on=RunOn(fp32))
 
 
 class _Blank(RestorationNetwork):
-    """Enlarges twice; in half precision everything comes out gray."""
+    """Upscales by two; in half precision the result is constant."""
 
     spec = ModelSpec(1, 1, receptive_field=4, scale=2)
 
@@ -191,10 +191,10 @@ class _Blank(RestorationNetwork):
         return 0.5 - larger if picture.dtype != torch.float32 else torch.zeros_like(larger)
 
 
-def test_a_constant_enlargement_in_half_precision_is_redone() -> None:
-    place = Runtime(torch.device("cpu"), torch.bfloat16)
+def test_a_constant_result_in_half_precision_is_redone() -> None:
+    runtime = Runtime(torch.device("cpu"), torch.bfloat16)
     flat = np.zeros((16, 16, 1), np.float32)
     flat[4:12, 4:12] = 1  # exact in half precision, so that the answer there is constant to the bit
-    made, trace = Upscaler(_Blank(), runtime=place, tile=0).upscale(flat)
-    assert made.std() > 0.1
+    result, trace = Upscaler(_Blank(), runtime=runtime, tile=0).upscale(flat)
+    assert result.std() > 0.1
     assert any("constant" in text for text in trace.redone)

@@ -70,9 +70,7 @@ def _attempt(method: str, dataset: Path, run: Path, before: int | None, after: f
             if before is not None:
                 _kill_before(before, run)
             if after is not None:
-                threading.Thread(
-                    target=lambda: (time.sleep(after), os.kill(os.getpid(), signal.SIGKILL)), daemon=True
-                ).start()
+                threading.Thread(target=lambda: (time.sleep(after), os.kill(os.getpid(), signal.SIGKILL)), daemon=True).start()
             train(method, dataset, run)
             code = 0
         finally:

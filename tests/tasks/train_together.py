@@ -1,6 +1,6 @@
 """A training run for `test_together`: started once, or by torchrun as one of several processes; leaves what this process holds.
 
-    python train_together.py METHOD DATASET OUT STEPS
+python train_together.py METHOD DATASET OUT STEPS
 """
 
 from __future__ import annotations

@@ -73,9 +73,7 @@ def test_falling_back_is_told_in_one_line(tmp_path: Path, caplog: pytest.LogCapt
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_a_kill_before_the_last_rename_costs_no_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
-) -> None:
+def test_a_kill_before_the_last_rename_costs_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
     for step in (1, 2):
         checkpoint.save(tmp_path, {"step": step})
 
@@ -109,9 +107,7 @@ def test_an_archive_that_claims_more_than_its_size_is_not_unpacked(tmp_path: Pat
         checkpoint.load(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "content", [[1, 2], 3, {"random": 1}, {"step": 1, "random": {}}, {"step": 1, "random": {"python": 1}}], ids=str
-)
+@pytest.mark.parametrize("content", [[1, 2], 3, {"random": 1}, {"step": 1, "random": {}}, {"step": 1, "random": {"python": 1}}], ids=str)
 def test_one_of_another_program_falls_back_too(tmp_path: Path, content: object) -> None:
     for step in (1, 2):
         checkpoint.save(tmp_path, {"step": step})

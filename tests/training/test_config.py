@@ -68,9 +68,7 @@ def test_setting_what_is_so_already_changes_nothing(method: str) -> None:
     for group, values in config.as_dict(default).items():
         for key, value in values.items() if isinstance(values, dict) else ():
             if isinstance(value, int | float) and not isinstance(value, bool):
-                assert config.resolve(METHODS[method].config, None, {f"{group}.{key}": str(value)}) == default, (
-                    f"{group}.{key}"
-                )
+                assert config.resolve(METHODS[method].config, None, {f"{group}.{key}": str(value)}) == default, f"{group}.{key}"
 
 
 @pytest.mark.parametrize(
@@ -129,9 +127,7 @@ def test_a_wrong_type_or_value_says_where(tmp_path: Path, toml: str, word: str) 
         config.resolve(Outer, _file(tmp_path, toml))
 
 
-@pytest.mark.parametrize(
-    ("key", "text"), [("steps", "1.5"), ("inner.rate", "fast"), ("shuffle", "maybe"), ("inner", "3")]
-)
+@pytest.mark.parametrize(("key", "text"), [("steps", "1.5"), ("inner.rate", "fast"), ("shuffle", "maybe"), ("inner", "3")])
 def test_a_wrong_text_says_where(key: str, text: str) -> None:
     with pytest.raises(ValueError, match=key):
         config.resolve(Outer, overrides={key: text})
@@ -187,9 +183,7 @@ def test_a_denoiser_shows_no_discriminator_unless_asked(tmp_path: Path) -> None:
     assert config.resolve(METHODS["denoise"].config, _file(tmp_path, config.to_toml(asked))) == asked
 
 
-@pytest.mark.parametrize(
-    ("key", "text"), [("optimizer.learning_rate", "0"), ("optimizer.beta1", "1"), ("data.test_fraction", "1")]
-)
+@pytest.mark.parametrize(("key", "text"), [("optimizer.learning_rate", "0"), ("optimizer.beta1", "1"), ("data.test_fraction", "1")])
 def test_strict_bounds_are_strict(key: str, text: str) -> None:
     with pytest.raises(ValueError, match=rf"{key.partition('.')[2]}' must be (above|below) {text}"):
         config.resolve(METHODS["denoise"].config, None, {key: text})

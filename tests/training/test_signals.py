@@ -164,9 +164,7 @@ def test_nothing_is_written_of_a_run_that_is_refused(tmp_path: Path) -> None:
 
     ready: list[int] = []
     with pytest.raises(ValueError, match="another kind of run"):
-        loop.run(
-            Other(lambda what, step: None), Items(), CONFIG, tmp_path, resume=True, hooks=Hooks(on_ready=ready.append)
-        )
+        loop.run(Other(lambda what, step: None), Items(), CONFIG, tmp_path, resume=True, hooks=Hooks(on_ready=ready.append))
     assert ready == []
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 

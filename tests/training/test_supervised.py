@@ -39,9 +39,7 @@ def test_two_steps_change_every_weight(tiny: Make, fp32: Runtime, optimizer: str
 
 @pytest.mark.parametrize("loss", sorted(PIXEL_LOSSES))
 def test_every_pixel_loss_falls(tiny: Make, fp32: Runtime, loss: str) -> None:
-    trainer = SupervisedTrainer(
-        tiny(), OptimizerConfig("adam", 2e-3, warmup_steps=1), fp32, loss=ReconstructionLoss(fp32, loss)
-    )
+    trainer = SupervisedTrainer(tiny(), OptimizerConfig("adam", 2e-3, warmup_steps=1), fp32, loss=ReconstructionLoss(fp32, loss))
     losses = [float(trainer.step(_batch()).losses["pixel"]) for _ in range(20)]
     assert losses[-1] < losses[0]
 

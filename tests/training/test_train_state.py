@@ -61,9 +61,7 @@ def test_clipping_bounds_the_gradient_and_reports_its_norm(fp32: Runtime) -> Non
         state.update(_loss(state))
     assert float(free.gradient_norm) == pytest.approx(float(clipped.gradient_norm))
     assert float(free.gradient_norm) > 1e-3
-    means = [
-        sum(float(s["exp_avg"].square().sum()) for s in p.optimizers[0].state.values()) ** 0.5 for p in (free, clipped)
-    ]
+    means = [sum(float(s["exp_avg"].square().sum()) for s in p.optimizers[0].state.values()) ** 0.5 for p in (free, clipped)]
     assert means[1] == pytest.approx(0.1 * 1e-3, rel=0.01)
     assert means[0] > means[1]
 

@@ -31,9 +31,7 @@ _SALVAGED = 64
 class PnmSource:
     """One PBM, PGM or PPM file."""
 
-    def __init__(
-        self, path: Path, kind: int, size: tuple[int, int], maxval: int, *, header_bytes: bytes, salvage: bool
-    ) -> None:
+    def __init__(self, path: Path, kind: int, size: tuple[int, int], maxval: int, *, header_bytes: bytes, salvage: bool) -> None:
         self.path, self._kind, self._maxval, self._header_bytes, self._salvage = path, kind, maxval, header_bytes, salvage
         self.copies = True
         """False for a picture with missing samples: what is written is complete."""

@@ -241,9 +241,7 @@ class DicomCodec(Codec):
             check_size(path, whole_number(path, ds, "Rows") or 0, whole_number(path, ds, "Columns") or 0, limits.max_pixels)
             photometric = str(ds.get("PhotometricInterpretation", "")).strip()
             if not photometric:
-                raise image_error(
-                    path, "DICOM without PhotometricInterpretation (0028,0004); set it, to MONOCHROME2 or RGB if it is that"
-                )
+                raise image_error(path, "DICOM without PhotometricInterpretation (0028,0004); set it, to MONOCHROME2 or RGB if it is that")
             if photometric not in PHOTOMETRICS:
                 raise image_error(path, f"DICOM with the colour model {photometric}; export it as RGB or MONOCHROME2")
             if len(pixels) < 8:

@@ -72,9 +72,7 @@ class PaletteIndices(Mapping):
         centres = np.stack([cells >> 12, cells >> 6 & 63, cells & 63], -1) / 63.0
         squares = (colours**2).sum(-1)
         rows = max(1, (1 << 22) // len(colours))
-        found = [
-            np.argmin(squares - 2 * centres[at : at + rows] @ colours.T, axis=1) for at in range(0, len(centres), rows)
-        ]
+        found = [np.argmin(squares - 2 * centres[at : at + rows] @ colours.T, axis=1) for at in range(0, len(centres), rows)]
         return np.asarray(first[np.concatenate(found)])
 
 

@@ -190,9 +190,7 @@ def _overlay(ds: Dataset, group: int, scale: Scale) -> None:
         data.value = packed
     rows.value, columns.value = size
     if (group, 0x0050) in ds:  # the plane's first place, counted from 1
-        ds[group, 0x0050].value = [
-            whole((value - 1) * scale.of(axis) + 1, "SS") for axis, value in enumerate(ds[group, 0x0050].value)
-        ]
+        ds[group, 0x0050].value = [whole((value - 1) * scale.of(axis) + 1, "SS") for axis, value in enumerate(ds[group, 0x0050].value)]
     if (group, 0x1301) in ds and ds[group, 0x1301].value:  # pixels in a region of interest
         ds[group, 0x1301].value = round(int(ds[group, 0x1301].value) * scale.rows * scale.columns)
 

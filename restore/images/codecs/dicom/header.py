@@ -44,9 +44,7 @@ def as_dicom_error(path: Path) -> Iterator[None]:
         try:
             yield
         except BytesLengthException as error:  # of no kind that `as_image_error` knows
-            raise image_error(
-                path, "damaged DICOM header (an element's length does not fit its type); copy it again"
-            ) from error
+            raise image_error(path, "damaged DICOM header (an element's length does not fit its type); copy it again") from error
 
 
 def load(path: Path) -> FileDataset:
@@ -121,9 +119,7 @@ def check_numbers(path: Path, ds: Dataset, keywords: tuple[str, ...]) -> None:
 
 def unreadable_values(ds: Dataset) -> list[str]:
     """A sentence for each of VALUES that is no number: the stored samples can be restored without it."""
-    return [
-        f"{_what(ds, keyword)}, not a number; it is ignored." for keyword in VALUES if not _holds_numbers(ds, keyword)
-    ]
+    return [f"{_what(ds, keyword)}, not a number; it is ignored." for keyword in VALUES if not _holds_numbers(ds, keyword)]
 
 
 def _holds_numbers(ds: Dataset, keyword: str) -> bool:

@@ -103,9 +103,7 @@ def other_colours(ds: FileDataset, model: str) -> tuple[str, ...]:
     declared = str(ds.PhotometricInterpretation)
     if declared.startswith("YBR") == model.startswith("YBR") or declared in ("YBR_RCT", "YBR_ICT"):
         return ()
-    return (
-        f"PhotometricInterpretation says {declared}, but the encoded colours are {model}; they are shown and written as {model}.",
-    )
+    return (f"PhotometricInterpretation says {declared}, but the encoded colours are {model}; they are shown and written as {model}.",)
 
 
 def _may_be_chroma(frame: np.ndarray) -> bool:

@@ -39,20 +39,13 @@ def _move_groups(group: Dataset, places: list[Dataset], scale: Scale) -> None:
     _move_slide(group.get("PlanePositionSlideSequence") or [], places, scale)
 
 
-def _found(
-    places: list[Dataset], sequences: tuple[str, ...], keywords: tuple[str, ...], count: int
-) -> list[float] | None:
+def _found(places: list[Dataset], sequences: tuple[str, ...], keywords: tuple[str, ...], count: int) -> list[float] | None:
     """The numbers of the first of these elements that is found in a dataset or its functional groups."""
     for place in places:
         for part in [place, *(item for sequence in sequences for item in place.get(sequence) or [])]:
             for keyword in keywords:
                 value = part.get(keyword)
-                if (
-                    value is not None
-                    and not isinstance(value, str)
-                    and hasattr(value, "__len__")
-                    and len(value) == count
-                ):
+                if value is not None and not isinstance(value, str) and hasattr(value, "__len__") and len(value) == count:
                     return [float(number) for number in value]
     return None
 

@@ -35,9 +35,7 @@ _KEPT_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigE
 _VOID = ("DigitalSignaturesSequence", "MACParametersSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 
 
-def write(
-    path: Path, ds: FileDataset, frames: Iterator[np.ndarray], provenance: Provenance, *, photometric: str, source: Path
-) -> None:
+def write(path: Path, ds: FileDataset, frames: Iterator[np.ndarray], provenance: Provenance, *, photometric: str, source: Path) -> None:
     """Turn the dataset `ds` of the file `source` into the derived object and write it at `path`.
 
     `photometric` is the colour model of the frames. ImageError as `refine` says.

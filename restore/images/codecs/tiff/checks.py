@@ -33,10 +33,13 @@ def refuse_implausible(page: TiffPage, path: Path, *, salvage: bool) -> None:
     offsets, sizes = segments.listed(page)
     expected = int(np.prod(page.chunked))
     empty = int(np.count_nonzero((sizes == 0) & (offsets == 0))) if len(sizes) == expected else 0
-    if page.compression == 1 or not expected or page.dtype is None:
+    if not expected or page.dtype is None:
         return
     samples = int(page.size) * (expected - empty) // expected
     size = int(page.parent.filehandle.size)
+    if page.compression == 1:  # whether some are missing is told later, and how to restore the rest
+        plausible.check(path, "uncompressed samples", samples * _bits(page) // 8, size, salvage=True)
+        return
     coded = min(int(sizes[sizes > 0].sum()), size * (1 + expected // 2))
     if page.compression in _BYTES:  # tifffile gives bits as bytes, and 12 bits as 16
         codec, samples = _BYTES[page.compression], samples * _bits(page) // 8

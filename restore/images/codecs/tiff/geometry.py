@@ -160,4 +160,3 @@ def _set(entry: bytearray, order: str, value: int, pointer: str) -> bool:
     struct.pack_into(order + "H", entry, 2, 4 if long else 3)
     entry[at:] = struct.pack(order + ("I" if long else "H"), value).ljust(len(entry) - at, b"\0")
     return True
-

@@ -1,10 +1,9 @@
-"""Blind denoising's first step: how noisy is this picture, and how does its noise grow with the signal?
+"""Blind noise estimation: the variance of a picture's noise as a line over brightness.
 
-Ponomarenko et al. 2007 and Colom and Buades 2013 (IPOL, "Analysis and extension of the Ponomarenko et al. method"): among the
-8 x 8 DCT blocks of a picture those with the least energy at low frequencies show the least content, and the high frequencies
-of these few show little but noise. The blocks are grouped by brightness. The line a x + b of Foi et al. 2008 is fitted to a low
-quantile of the groups' variances: texture in a group only adds variance. A frame, a mat or the background of a magnitude
-picture may be quieter than the rest, but is one group among many.
+The method is that of Ponomarenko et al. 2007 and Colom and Buades 2013 (IPOL, "Analysis and extension of the Ponomarenko et al. method").
+The 8 x 8 DCT blocks with the least energy at low frequencies have the least content, and their high frequencies are mostly noise. The
+blocks are grouped by brightness. The line a x + b of Foi et al. 2008 is fitted to a low quantile of the groups' variances, because texture
+only adds variance. A frame, a mat or the background of a magnitude picture may be less noisy, but it is one group among many.
 """
 
 from __future__ import annotations
@@ -21,37 +20,37 @@ from restore.images.frame import BAND
 from restore.images.noise import BLOCK, ORDER, NoiseLevel, dct
 from restore.inference.mats import framed, inner, is_still
 
-MOST_BLOCKS = 40_000  # a channel; more tell nothing new and cost time
-FLATTEST = 0.07  # share of a group's blocks that is used
+MAX_BLOCKS = 40_000  # of one channel; more do not improve the estimate
+FLATTEST = 0.07  # fraction of a group's blocks that is used
 FEWEST = 64  # blocks of a group
 GROUPS = 16
-QUANTILES = (0.2, 0.5)  # of the groups' variances, that the line is fitted to: little noise may be texture in part, loud noise hides it
-BETWEEN = (8.0, 25.0)  # of sigma: up to the first the lower quantile, from the second on the higher
-GAIN = 0.2  # by how much of its loss the line must better a constant, or the noise does not depend on the signal
+QUANTILES = (0.2, 0.5)  # of the groups' variances that the line is fitted to: weak noise may be texture in part, strong noise hides it
+BETWEEN = (8.0, 25.0)  # sigma: the lower quantile up to the first, the higher from the second on
+GAIN = 0.2  # the line must reduce a constant's loss by this fraction, or the noise does not depend on the signal
 LOW = (ORDER > 0) & (ORDER <= 3)
 MIDDLE, TOP = (ORDER >= 4) & (ORDER <= 6), ORDER >= 9
 CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred by half a pixel has 2.5 and 1.2, clean photographs 8 and 5
-WHITE, EVEN = (1.4, 2.4), (1.4, 2.4)  # of the same: a photograph's noise from where to where trust in it falls
-QUIET, LOUD = 4.0, 8.0  # of sigma: a photograph's estimate up to the first may be texture, from the second on it is noise
+WHITE, EVEN = (1.4, 2.4), (1.4, 2.4)  # ranges of `Estimate.colour` and `spread` over which the confidence in a photograph's estimate falls
+QUIET, LOUD = 4.0, 8.0  # sigma: a photograph's estimate may be texture up to the first, it is noise from the second on
 MANY_DARK = 20 / BLOCK**2  # fraction of a block at the darkest value: few photons leave some pixels dark, a collimator all
-TEXTURED = (1.5, 2.0)  # of `Estimate.spread`: from where to where texture hides the line
-FAINT = (6.0, 14.0)  # of sigma: up to the first texture easily hides equal noise, from the second on it does not
-QUIETEST = 0.2  # fraction of the groups' blocks that is measured instead
-MANY_BLACK = 0.5  # fraction of a group's blocks from which the few that are not black are not typical of it
-LEAST_WHITE, MANY_WHITE = 0.005, 0.35  # fractions of pixels at the brightest value between which their clipping can be undone
-TELLING = 0.1  # fraction of black pixels from which clipped noise and counts differ enough
-UNEVEN = 1.08  # blocks of one group differ in brightness, which makes mean^2 / variance so much too small for their black pixels
+TEXTURED = (1.5, 2.0)  # range of `Estimate.spread` over which texture hides the line
+FAINT = (6.0, 14.0)  # sigma: texture easily hides signal-independent noise up to the first, not from the second on
+QUIETEST = 0.2  # fraction of the groups' blocks that is measured if the line is in doubt
+MANY_BLACK = 0.5  # above this fraction of black blocks, the other blocks of a group are not typical of it
+LEAST_WHITE, MANY_WHITE = 0.005, 0.35  # fractions of clipped pixels between which the clipping can be undone
+TELLING = 0.1  # fraction of black pixels from which clipped noise and photon counts differ enough
+UNEVEN = 1.08  # blocks of one group differ in brightness; this corrects mean^2 / variance of their black pixels
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a picture's own pixels tell of its noise.
+    """A noise estimate from a picture's pixels.
 
     Attributes:
         level: variance a x + b.
-        colour: energy of the flattest blocks at middle frequencies, of that at the finest: 1 for white noise, more for noise that is alike
-            in neighbouring pixels, and for texture.
-        spread: by how much the noisiest groups of blocks exceed the line: 1.1 for noise, more where texture hides in them.
+        colour: ratio of the flattest blocks' energy at middle frequencies to that at the highest. It is 1 for white noise and more for
+            noise that is correlated between neighbouring pixels, and for texture.
+        spread: ratio of the noisiest groups' variance to the line: 1.1 for noise, more for texture.
     """
 
     level: NoiseLevel = field(default_factory=NoiseLevel)
@@ -60,18 +59,18 @@ class Estimate:
 
     @property
     def correlated(self) -> bool:
-        """Whether the noise is alike in neighbouring pixels; then `level` is that of its finest detail only."""
+        """Whether the noise is correlated between neighbouring pixels; if so, `level` describes only its finest detail."""
         return self.colour > CORRELATED and self.spread < MIXED and self.level.sigma() > 0
 
     def confidence(self, span: float = 1.0) -> float:
-        """How far to trust a photograph's estimate, 0.6..1: the fraction of the correction that is applied.
+        """The fraction of the correction to apply for a photograph's estimate, 0.6..1.
 
-        Fine texture reads as noise of a sigma of up to about 5, or more where all of a picture is textured. But texture is neither white
-        nor equal in dark and bright places. An estimate that is both is trusted; any other low estimate is applied in part. A fraction
-        of 0.6 costs the PolyU photographs 0.2 dB of 0.6 and spares clean pictures four.
+        Fine texture reads as noise of a sigma up to about 5, or more if the whole picture is textured. But texture is not white and not
+        equal in dark and bright areas. Estimates that are both get full confidence; other low estimates are applied in part. A fraction
+        of 0.6 costs 0.2 of 0.6 dB on the PolyU photographs and saves 4 dB on clean pictures.
 
         Args:
-            span: the range in which a network sees the picture.
+            span: the picture's range for the network; see `Range`.
         """
         care = float(np.clip(max(self.spread / MIXED, self.colour - WHITE[0]), 1, 2))
         loud = float(np.interp(self.level.sigma() / span, (QUIET * care, LOUD * care), (0, 1)))
@@ -84,13 +83,13 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
 
     Args:
         picture: (H, W, C) float32 in any range; the level is that of a single channel.
-        valid: (H, W) bool, where it is a picture; None where all of it is.
+        valid: (H, W) bool, the pixels that hold picture; None for all.
 
     Returns:
         The estimate; no noise for a picture with fewer than 16 blocks.
     """
-    found = [_blocks(picture[:, :, channel], valid) for channel in range(picture.shape[2])]
-    blocks, dark, white = (np.concatenate([parts[index] for parts in found]) for index in range(3))
+    channels = [_blocks(picture[:, :, channel], valid) for channel in range(picture.shape[2])]
+    blocks, dark, white = (np.concatenate([parts[index] for parts in channels]) for index in range(3))
     if len(blocks) < 16:
         return Estimate()
     chosen = _groups(blocks, dark > MANY_DARK, white)
@@ -101,28 +100,33 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     above = finest / np.maximum(level.variance(brightness), 1e-30)
     near = [group for group, excess in zip(groups, above, strict=True) if excess <= np.median(above)]
     colour = float(np.median([_energy(group, MIDDLE) / max(_energy(group, TOP), 1e-30) for group in near]))
-    made = Estimate(level, colour, float(np.quantile(above, 0.9)))
+    result = Estimate(level, colour, float(np.quantile(above, 0.9)))
     quietest = _quietest(groups)
-    doubt = float(np.interp(made.spread, TEXTURED, (0, 1)))
+    doubt = float(np.interp(result.spread, TEXTURED, (0, 1)))
     if level.slope == 0:
         doubt = max(doubt, float(np.interp(255 * np.sqrt(quietest), FAINT, (1, 0))))
     if doubt:
-        made = replace(made, level=_toward(level, quietest, doubt))
-    return made
+        result = replace(result, level=_toward(level, quietest, doubt))
+    return result
 
 
-def level_of(picture: np.ndarray, told: Estimate | NoiseLevel | float | None, valid: np.ndarray | None = None) -> Estimate | NoiseLevel:
-    """What to work with: the level told (a number is a Gaussian's standard deviation of 255), or else the estimate."""
-    if told is None:
+def resolve_level(
+    picture: np.ndarray, specified: Estimate | NoiseLevel | float | None, valid: np.ndarray | None = None
+) -> Estimate | NoiseLevel:
+    """The specified level (a number is a Gaussian's sigma on the 0..255 scale), or else an estimate."""
+    if specified is None:
         return estimate(picture, valid)
-    return told if isinstance(told, NoiseLevel | Estimate) else NoiseLevel.gaussian(float(told))
+    return specified if isinstance(specified, NoiseLevel | Estimate) else NoiseLevel.gaussian(float(specified))
 
 
 def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(N, 8, 8) orthonormal DCT blocks on a regular grid; (N,) which fractions of their pixels are dark; (N,) and white.
+    """DCT blocks on a regular grid.
 
-    Dark are pixels of the picture's darkest value, white those of its brightest. Left out, where enough others remain,
-    are blocks with pixels that are no picture, and those near pixels that equal all their neighbours, as mats, frames and labels have.
+    Blocks with invalid pixels are left out. If enough others remain, so are blocks near pixels that equal all their neighbours, as in
+    mats, frames and labels.
+
+    Returns:
+        (N, 8, 8) orthonormal DCT blocks; and the fractions (N,) of their pixels with the picture's darkest and with its brightest value.
     """
     still = is_still(channel)
     inside = inner(framed(still) if valid is None else framed(still) | ~valid)
@@ -130,19 +134,19 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
     if min(channel.shape) < BLOCK:
         return np.zeros((0, BLOCK, BLOCK), np.float32), np.zeros(0), np.zeros(0)
     windows = np.lib.stride_tricks.sliding_window_view(channel, (BLOCK, BLOCK))
-    step = max(1, int(np.ceil(np.sqrt(windows.shape[0] * windows.shape[1] / MOST_BLOCKS))))
+    step = max(1, int(np.ceil(np.sqrt(windows.shape[0] * windows.shape[1] / MAX_BLOCKS))))
     windows = windows[::step, ::step]
     near = cv2.dilate(still, np.ones((5, 5), np.uint8)) > 0
 
     def fraction(where: Callable[[slice], np.ndarray]) -> np.ndarray:
-        """Which fraction of each block's pixels is so; in bands of rows, which take little memory."""
+        """The fraction of each block's pixels for which `where` is true, computed in bands of rows to limit memory."""
         several = max(1, BAND // (channel.shape[1] * step))
-        made = []
+        bands = []
         for top in range(0, len(windows), several):
             rows = slice(top * step, (min(len(windows), top + several) - 1) * step + BLOCK)
             sums = cv2.boxFilter(where(rows).astype(np.uint8), -1, (BLOCK, BLOCK), anchor=(0, 0), normalize=False)
-            made.append(sums[: 1 - BLOCK : step, : 1 - BLOCK : step])
-        return np.asarray(np.concatenate(made) / BLOCK**2)
+            bands.append(sums[: 1 - BLOCK : step, : 1 - BLOCK : step])
+        return np.asarray(np.concatenate(bands) / BLOCK**2)
 
     darkest, brightest = channel.min(), channel.max()
     dark, white = fraction(lambda rows: channel[rows] == darkest), fraction(lambda rows: channel[rows] == brightest)
@@ -153,10 +157,13 @@ def _blocks(channel: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
 
 
 def _groups(blocks: np.ndarray, black: np.ndarray, white: np.ndarray) -> list[np.ndarray]:
-    """The numbers of the flattest (N, 8, 8) blocks of each brightness group, dark to bright; black and white groups only if all are."""
+    """The indices of the flattest blocks, (N, 8, 8), of each brightness group, dark to bright.
+
+    Black and white groups count only if there are no others.
+    """
     means = blocks[:, 0, 0]
     darkest, spread = float(means.min()), float(np.ptp(means)) or 1.0
-    # 16 bits tell brightness well enough, and sort several times quicker than floats
+    # 16 bits resolve brightness well enough and sort several times faster than floats
     order = np.argsort(np.rint((means - darkest) * (65535 / spread)).astype(np.uint16), kind="stable")
     groups = np.array_split(order, max(1, min(GROUPS, len(blocks) // FEWEST)))
     usable = [group[~black[group]] for group in groups if black[group].mean() <= MANY_BLACK and white[group].mean() <= MANY_WHITE]
@@ -169,7 +176,7 @@ def _groups(blocks: np.ndarray, black: np.ndarray, white: np.ndarray) -> list[np
 
 
 def _unclipped(groups: list[np.ndarray], dark: list[float], white: list[float], ends: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """The brightness and the variance of each group, as they were before the file format clipped them at both `ends`."""
+    """The brightness and the variance of each group before the file format clipped the values at both `ends`."""
     mean = np.array([float(group[:, 0, 0].mean()) / BLOCK for group in groups])
     variance = np.array([_energy(group, TOP) for group in groups])
     fraction = np.clip(dark, 0, MANY_WHITE)
@@ -188,10 +195,10 @@ def _unclipped(groups: list[np.ndarray], dark: list[float], white: list[float], 
 
 
 def _normal(fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A normal distribution of which a fraction is clipped: how many deviations its mean is from the end, and what clipping leaves.
+    """Describe a normal distribution with sigma 1 whose given fraction is clipped.
 
     Returns:
-        z with a fraction 1 - Phi(z) beyond the end; the distance of the clipped mean from the end, and the clipped variance, of sigma = 1.
+        z, the distance of its mean from the end, with 1 - Phi(z) = fraction; the distance of the clipped mean; the clipped variance.
     """
     z = -ndtri(np.maximum(fraction, 1e-6))
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
@@ -200,9 +207,10 @@ def _normal(fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _clipped_at_black(height: np.ndarray, variance: np.ndarray, fraction: np.ndarray) -> float:
-    """Whether dark pixels are noise that was clipped, 1, or counts of photons, 0, which are never negative.
+    """Decide whether dark pixels are clipped noise (1) or photon counts (0), which are never negative.
 
-    Both leave a fraction f of dark pixels. A count has mean^2 / variance = -ln f; of a clipped normal distribution it is about 0.3 less.
+    Both have a fraction f of dark pixels. Photon counts have mean^2 / variance = -ln f. For a clipped normal distribution it is about 0.3
+    less.
 
     Args:
         height: (groups,) mean above black.
@@ -227,20 +235,20 @@ def _quietest(groups: list[np.ndarray]) -> float:
 
 
 def _toward(level: NoiseLevel, constant: float, doubt: float) -> NoiseLevel:
-    """A level between a line and a constant variance that is lower: texture grows with brightness more often than not."""
+    """Interpolate between a line and a lower constant variance: texture usually grows with brightness."""
     keep = 1 - doubt
     return NoiseLevel(keep * level.slope, keep * level.constant + doubt * min(constant, float(level.variance(np.float64(1)))), level.black)
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> NoiseLevel:
-    """The line of variance y over brightness x: at a low quantile first, then at that which fits so much noise."""
+    """Fit the line of variance y over brightness x: first at a low quantile, then at the quantile for the resulting sigma."""
     first = _quantile_line(x, y, QUANTILES[0])
     quantile = float(np.interp(first.sigma(), BETWEEN, QUANTILES))
     return first if quantile == QUANTILES[0] else _quantile_line(x, y, quantile)
 
 
 def _quantile_line(x: np.ndarray, y: np.ndarray, quantile: float) -> NoiseLevel:
-    """Quantile regression of relative errors, by non-negative least squares reweighted."""
+    """Quantile regression of relative errors by iteratively reweighted non-negative least squares."""
     black = float(x.min())
     constant = float(np.quantile(y, quantile))
     least = 1e-6 * max(float(y.max()), 1e-30)
@@ -264,5 +272,5 @@ def _loss(y: np.ndarray, line: np.ndarray, quantile: float) -> float:
 
 
 def _energy(blocks: np.ndarray, where: np.ndarray) -> float:
-    """The median over the coefficients `where` of what (n, 8, 8) blocks hold there: of white noise its variance, at any frequency."""
+    """The median energy of blocks (n, 8, 8) over the coefficients `where`. For white noise this is its variance at any frequency."""
     return float(np.median(np.square(blocks[:, where]).mean(axis=0)))

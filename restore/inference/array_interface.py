@@ -1,4 +1,4 @@
-"""What users pass to a model, arrays and tensors of any type, and what the model works on."""
+"""Applies a model to a user's array or tensor of any type and returns the same kind and type."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import torch
 from torch import Tensor
 
 from restore.images.frame import filled
-from restore.inference.arrays import enlarged, floats, stored
+from restore.inference.arrays import to_dtype, to_float, upscale_cubic
 
 Restore = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
-"""(H, W, 1|3) float32, and (H, W) bool where it is valid or None for everywhere -> (scale H, scale W, 1|3) float32."""
+"""(H, W, 1|3) float32 and its valid pixels, (H, W) bool or None for all -> (scale H, scale W, 1|3) float32."""
 Picture = TypeVar("Picture", np.ndarray, Tensor)
 
 
-def called(picture: Picture, restore: Restore, scale: int = 1) -> Picture:
-    """Restore a picture of the user's.
+def apply(picture: Picture, restore: Restore, scale: int = 1) -> Picture:
+    """Restore a user's picture.
 
     Args:
         picture: an array (H, W) or (H, W, C), C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha, integers over their type's full
             range or floats in nominal [0, 1]; or a tensor (B, C, H, W) in nominal [0, 1].
-        restore: does the work.
-        scale: how many times as high and wide its result is.
+        restore: restores normalized pixels.
+        scale: how many times as high and wide the result is.
 
     Returns:
-        The same kind and type. Integers are clipped to their range, alpha is kept or, with a scale, enlarged by the cubic kernel.
+        The same kind and type. Integers are clipped to their range. Alpha is kept; where `scale` is above 1, the cubic kernel upscales it.
 
     Raises:
-        ValueError: a shape or type that is no picture.
+        ValueError: the shape or type is not that of a picture.
     """
     if isinstance(picture, Tensor):
         if picture.dim() != 4 or not picture.is_floating_point():
@@ -50,15 +50,15 @@ def _array(picture: np.ndarray, restore: Restore, scale: int) -> np.ndarray:
     if picture.dtype.kind not in "uif":
         raise ValueError(f"a picture must hold integers or floats, not {picture.dtype}")
     colours = 1 if picture.shape[2] < 3 else 3
-    values = floats(picture[:, :, :colours])
+    values = to_float(picture[:, :, :colours])
     finite = np.isfinite(values).all(axis=2)
     valid = None if finite.all() else finite
     restored = restore(values if valid is None else filled(np.where(finite[:, :, None], values, 0), finite), valid)
     if valid is not None and scale == 1:
         restored[~finite] = values[~finite]
     out = np.empty((*restored.shape[:2], picture.shape[2]), picture.dtype)
-    out[:, :, :colours] = stored(restored, picture.dtype)
+    out[:, :, :colours] = to_dtype(restored, picture.dtype)
     alpha = picture[:, :, colours:]
     if alpha.size:
-        out[:, :, colours:] = alpha if scale == 1 else stored(enlarged(floats(alpha), scale), picture.dtype)
+        out[:, :, colours:] = alpha if scale == 1 else to_dtype(upscale_cubic(to_float(alpha), scale), picture.dtype)
     return out[:, :, 0] if len(shape) == 2 else out

@@ -11,7 +11,7 @@ from scipy.fft import dctn
 
 from restore.datasets.degrade import gaussian, poisson_gaussian
 from restore.images.noise import NoiseLevel, dct
-from restore.inference.noise import Estimate, estimate
+from restore.inference.noise_estimation import Estimate, estimate
 
 Smooth = Callable[..., np.ndarray]
 
@@ -33,7 +33,7 @@ def test_quantum_noise_within_fifteen_hundredths(counts: float, readout: float) 
     assert found.constant == pytest.approx(truth.constant, rel=0.15)
 
 
-def test_no_noise_is_found_where_none_is(smooth: Smooth) -> None:
+def test_clean_pictures_have_no_noise(smooth: Smooth) -> None:
     assert estimate(smooth(128, 128)).level.sigma() < 0.5
     assert estimate(np.full((64, 64, 1), 0.5, np.float32)).level.sigma() < 0.1
 
@@ -50,16 +50,16 @@ def test_clipped_borders_do_not_hide_the_noise(smooth: Smooth) -> None:
 
 
 def test_a_blind_estimate_of_little_noise_is_trusted_less() -> None:
-    def share(sigma: float, colour: float = 8.0, spread: float = 5.0) -> float:
+    def fraction(sigma: float, colour: float = 8.0, spread: float = 5.0) -> float:
         return Estimate(NoiseLevel.gaussian(sigma), colour, spread).confidence()
 
-    shares = [share(sigma) for sigma in (0.0, 3.0, 5.0, 12.0, 50.0)]
-    assert shares == sorted(shares)
-    assert shares[0] == shares[1] == 0.6
-    assert shares[4] == 1
+    fractions = [fraction(sigma) for sigma in (0.0, 3.0, 5.0, 12.0, 50.0)]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == fractions[1] == 0.6
+    assert fractions[4] == 1
     # unless it is white, and alike in dark and bright places
-    assert share(3.0, colour=1.1, spread=1.1) == 1
-    assert share(3.0, colour=1.1) == share(3.0, spread=1.1) == 0.6
+    assert fraction(3.0, colour=1.1, spread=1.1) == 1
+    assert fraction(3.0, colour=1.1) == fraction(3.0, spread=1.1) == 0.6
 
 
 @pytest.mark.parametrize(("low", "span"), [(-1000.0, 3000.0), (0.0, 0.01), (0.4, 0.02), (-3.0, 1.0)])

@@ -1,4 +1,4 @@
-"""A picture through a network in the range that the network knows, and the correction back in the picture's own."""
+"""Runs a picture through a network in the network's range, and applies the correction in the picture's own range."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable
 import numpy as np
 
 from restore.images.noise import NoiseLevel
-from restore.inference.arrays import eight_bits
+from restore.inference.arrays import is_eight_bit
 from restore.inference.fallbacks import RunInfo
-from restore.inference.ranges import NARROW, NARROW_OF_OTHERS, Range, range_of
-from restore.inference.tiled import Condition, TiledRunner
+from restore.inference.ranges import NARROW, NARROW_INHOMOGENEOUS, Range, range_of
+from restore.inference.tiled_runner import Condition, TiledRunner
 from restore.networks.inpainter import HOLE
 
 ROUNDING = 1.0
-"""Standard deviation (of 255, in the network's range) below which bf16's rounding is no longer small beside the noise: in flat areas it
-leaves 0.33 of a sigma of 1, float32 0.20."""
+"""Sigma (of 255, in the network's range) below which bf16's rounding matters: of a sigma of 1 in flat areas bf16 leaves 0.33, float32
+0.20."""
 NO_NOISE = NoiseLevel()
 
 
-class RangedRunner:
+class NormalizingRunner:
     """Runs pictures of any range through a network.
 
     Args:
-        runner: runs a picture that lies in the network's range.
+        runner: runs a picture in the network's range.
     """
 
     def __init__(self, runner: TiledRunner) -> None:
@@ -39,14 +39,14 @@ class RangedRunner:
             picture: (H, W, 1|3) float32, of any range.
             strength: fraction of the correction, 0..1.
             level: the picture's noise, for a network that takes it as a condition.
-            confidence: a further factor of the correction, which depends on the range of the picture.
+            confidence: an additional factor of the correction; it depends on the picture's range.
             mask: (H, W) bool, true where the picture is missing, for a network that takes it as a condition.
 
         Returns:
-            (scale H, scale W, 1|3) float32 in the picture's range, not clipped, and how it went.
+            (scale H, scale W, 1|3) float32 in the picture's range, not clipped; and information about the run.
         """
         span = range_of(picture, level, homogeneous=self.spec.homogeneous, narrow=self._narrow(picture))
-        inputs = span.into(picture)
+        inputs = span.normalize(picture)
         if mask is not None:
             inputs = np.where(mask[:, :, None], np.float32(HOLE), inputs)
         if confidence is not None:
@@ -54,33 +54,33 @@ class RangedRunner:
         condition = self._condition(picture, level, mask, span)
         restored, info = self.runner.run(inputs, condition, strength, self._precision(picture, level, span))
         if self.spec.scale > 1 or span.plain:
-            return span.back(restored), info
-        # on top of the picture itself, whose precision is finer than that of the network's input
+            return span.denormalize(restored), info
+        # add the correction to the picture itself, which is more precise than the network's input
         restored -= inputs
         restored *= np.float32(span.span)
         restored += picture
         return restored, info
 
     def _narrow(self, picture: np.ndarray) -> float:
-        """The range below which a picture is widened to [0, 1].
+        """The width of a range below which it is stretched to [0, 1].
 
-        Not before a translation, whose result has another range. Not where the picture had 8 bits only, whose steps would become texture.
+        It is 0 for a translation, whose result has another range, and for 8-bit pictures, whose steps would become texture.
         """
         if self.spec.homogeneous:
             return NARROW
-        return NARROW_OF_OTHERS if self.spec.scale > 1 and not eight_bits(picture) else 0.0
+        return NARROW_INHOMOGENEOUS if self.spec.scale > 1 and not is_eight_bit(picture) else 0.0
 
     def _precision(self, picture: np.ndarray, level: NoiseLevel, span: Range) -> str:
-        """The precision to work in: float32 where the noise, in the network's range, would drown in the eight bits of bf16.
+        """The precision to run in: float32 where bf16 would round the noise away.
 
-        A picture that was stored with 8 bits has lost as much itself, and is not worth the time.
+        8-bit pictures have lost as much precision already, so they stay in bf16.
         """
         sigma = level.sigma() / span.span
         drowns = self.runtime.precision == "bf16" and self.spec.takes_noise and 0 < sigma < ROUNDING
-        return "fp32" if drowns and not eight_bits(picture) else self.runtime.precision
+        return "fp32" if drowns and not is_eight_bit(picture) else self.runtime.precision
 
     def _condition(self, picture: np.ndarray, level: NoiseLevel, mask: np.ndarray | None, span: Range) -> Condition | None:
-        """The network's condition, made region by region: a whole map would cost a large picture's memory."""
+        """The network's condition, computed for each region: a map of the whole picture would take as much memory as the picture."""
         if mask is not None:
             return lambda rows, columns: mask[rows, columns, None].astype(np.float32)
         if not self.spec.takes_noise:

@@ -1,4 +1,4 @@
-"""A picture through an engine in tiles: precision fallbacks, out-of-memory retries, self-ensemble, blending."""
+"""Runs pictures through an engine in tiles: precision fallbacks, out-of-memory retries, self-ensemble, blending."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from restore.inference import memory, statistics, tiling
-from restore.inference.arrays import enlarged
+from restore.inference import instance_statistics, memory, tiling
+from restore.inference.arrays import upscale_cubic
 from restore.inference.engine import Engine
-from restore.inference.fallbacks import FALLBACKS, RunInfo, fault_of
-from restore.inference.self_ensemble import VIEWS
-from restore.inference.statistics import Statistics
+from restore.inference.fallbacks import FALLBACKS, RunInfo, find_fault
+from restore.inference.instance_statistics import Statistics
+from restore.inference.self_ensemble import TRANSFORMS
 from restore.machine import out_of_memory
 
 log = logging.getLogger(__name__)
 
 Condition = Callable[[slice, slice], np.ndarray]
-"""Rows and columns -> the map (h, w, 1) float32 that a network takes beside that region of the picture."""
+"""Rows and columns -> the network's condition for this region of the picture, (h, w, 1) float32."""
 
 
 class TiledRunner:
@@ -26,34 +26,34 @@ class TiledRunner:
 
     Args:
         engine: runs the tiles.
-        tile: auto, 0 (never cut) or the largest side of a tile in pixels. A network that sees farther takes larger tiles while memory
-            lasts.
+        tile: auto, 0 (no tiles) or the largest side of a tile in pixels. A network with a large receptive field uses larger tiles while
+            memory lasts.
         batch_size: tiles that run together.
-        ensemble: 1, 2, 4 or 8 rotated and flipped views of every tile are averaged, for as many times the work (Timofte et al. 2016,
-            "Seven ways to improve example-based single image super resolution", section 3.3).
+        ensemble: rotated and flipped copies of every tile whose results are averaged: 1, 2, 4 or 8, for as many times the work (Timofte
+            et al. 2016, "Seven ways to improve example-based single image super resolution", section 3.3).
 
     Raises:
-        ValueError: a tile or ensemble that is not one of these.
+        ValueError: the tile or the ensemble is not one of these.
     """
 
     def __init__(self, engine: Engine, *, tile: str | int = "auto", batch_size: int = 1, ensemble: int = 1) -> None:
         if ensemble not in {1, 2, 4, 8}:
             raise ValueError(f"ensemble must be 1, 2, 4 or 8, not {ensemble}")
         self.engine, self.spec, self.batch_size = engine, engine.spec, batch_size
-        self.views = VIEWS[:ensemble]
+        self.transforms = TRANSFORMS[:ensemble]
         self._tile = memory.parse(tile)
 
     def run(self, picture: np.ndarray, condition: Condition | None, strength: float, precision: str) -> tuple[np.ndarray, RunInfo]:
-        """The picture and `strength` times its correction.
+        """Add `strength` times the network's correction to a picture.
 
         Args:
             picture: (H, W, 1|3) float32 in the range that the network expects.
-            condition: the map beside it, for a network that takes one.
+            condition: the network's condition, for a network that takes one.
             strength: fraction of the correction, 0..1.
             precision: fp32, bf16 or fp16.
 
         Returns:
-            (scale H, scale W, 1|3) float32, and how it went.
+            (scale H, scale W, 1|3) float32; and information about the run.
 
         Raises:
             ValueError: the result is not finite even in fp32.
@@ -63,13 +63,13 @@ class TiledRunner:
         info = RunInfo(precision, tile)
         while True:
             try:
-                with self.engine.memory_kept(values, min(tile, longest)):
+                with self.engine.memory_reuse(values, min(tile, longest)):
                     return self._tiles(picture, condition, strength, tile, info), info
             except (RuntimeError, MemoryError) as error:
                 smaller = memory.halved(min(tile, longest))
                 if not out_of_memory(error) or smaller is None:
                     raise
-                log.warning("out of memory with tiles of %d pixels: going on with %d", tile, smaller)
+                log.warning("out of memory with tiles of %d pixels: continuing with %d", tile, smaller)
                 tile = smaller
                 info.redone.append(f"out of memory: tile {tile}")
                 info.tile = tile
@@ -85,7 +85,7 @@ class TiledRunner:
             regions = [(slice(rows.start, rows.stop), slice(columns.start, columns.stop)) for rows, columns in batch]
             tiles = [picture[region] for region in regions]
             maps = [condition(*region) for region in regions] if condition else None
-            bases = tiles if scale == 1 else [enlarged(piece, scale) for piece in tiles]
+            bases = tiles if scale == 1 else [upscale_cubic(piece, scale) for piece in tiles]
             corrections = self._checked(tiles, bases, maps, info, common)
             info.tiles += len(batch)
             for (rows, columns), base, correction in zip(batch, bases, corrections, strict=True):
@@ -102,35 +102,33 @@ class TiledRunner:
         return result
 
     def _statistics(self, picture: np.ndarray, condition: Condition | None, tile: int) -> Statistics | None:
-        """The statistics for the normalisations of a network that sees the whole picture, if that is large or cut into tiles.
+        """The normalisation statistics of a picture that is large or in tiles, for a network that needs those of the whole picture.
 
-        A large picture's are those of a sample, cut or not, so that the size of the tiles does not change the result.
+        A large picture's statistics come from a sample, with or without tiles, so the tile size does not change the result.
         """
-        if not self.spec.sees_whole_image or max(picture.shape[:2]) <= min(tile, statistics.SIDE):
+        if not self.spec.sees_whole_image or max(picture.shape[:2]) <= min(tile, instance_statistics.SIDE):
             return None
         common = Statistics(planes=3 if self.spec.channels == 1 and picture.shape[2] == 3 else 1)
         # in float32: an overflow in half precision must not reach every tile
-        regions = statistics.places(picture.shape, self.spec.multiple)
+        regions = instance_statistics.sample_regions(picture.shape, self.spec.multiple)
         maps = [condition(*region) for region in regions] if condition else None
-        self.engine.run([picture[region] for region in regions], maps, "fp32", self.views, common)
+        self.engine.run([picture[region] for region in regions], maps, "fp32", self.transforms, common)
         return common
 
     def _checked(
         self, tiles: Sequence[np.ndarray], bases: Sequence[np.ndarray], maps: Sequence[np.ndarray] | None, info: RunInfo,
         common: Statistics | None,
     ) -> list[np.ndarray]:  # fmt: skip
-        """The corrections of some tiles, run again in higher precision where half precision made one NaN, infinite or constant."""
+        """The corrections of some tiles. NaN, infinite or constant results of half precision are computed again in a higher one."""
         used = info.precision
-        corrections = self.engine.run(tiles, maps, used, self.views, common)
+        corrections = self.engine.run(tiles, maps, used, self.transforms, common)
         for precision in FALLBACKS[used]:
-            fault = next(filter(None, map(fault_of, bases, corrections)), None)
+            fault = next(filter(None, map(find_fault, bases, corrections)), None)
             if fault is None:
                 return corrections
             info.redone.append(f"{fault} in {used}: tile {info.tiles} in {precision}")
             log.warning("%s", info.redone[-1])
-            used, corrections = precision, self.engine.run(tiles, maps, precision, self.views, common)
+            used, corrections = precision, self.engine.run(tiles, maps, precision, self.transforms, common)
         if not all(np.isfinite(correction).all() for correction in corrections):
-            raise ValueError(
-                "the network's result is not finite even in fp32: the weights or the picture's values are unusable"
-            )
+            raise ValueError("the network's result is not finite even in fp32: the weights or the picture's values are unusable")
         return corrections

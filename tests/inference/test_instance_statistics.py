@@ -1,4 +1,4 @@
-"""Networks that normalise over the whole picture, where the picture goes through them in tiles."""
+"""Networks that normalise over the whole picture, run in tiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from restore import networks
 from restore.inference.denoiser import Denoiser
-from restore.inference.statistics import places
+from restore.inference.instance_statistics import sample_regions
 from restore.runtime import Runtime
 
 
@@ -25,7 +25,7 @@ def _translator(channels: int = 3) -> nn.Module:
 
 
 def _picture(channels: int) -> np.ndarray:
-    """Brightness and contrast that change from corner to corner, so that no tile's statistics are the picture's."""
+    """A picture with varying brightness and contrast, so tiles have different statistics."""
     y, x = np.mgrid[:256, :320].astype(np.float32) / 320
     noise = np.random.default_rng(0).random((256, 320, channels), np.float32)
     return ((0.2 + 0.6 * x)[:, :, None] + 0.3 * (noise - 0.5) * y[:, :, None]).astype(np.float32)
@@ -52,7 +52,7 @@ def test_the_tiles_do_not_change_a_picture_larger_than_its_sample(fp32: Runtime)
         assert np.abs(other - results[0]).max() < 1 / 255
 
 
-def test_a_picture_that_fits_is_untouched_by_them(fp32: Runtime) -> None:
+def test_a_picture_without_tiles_needs_no_shared_statistics(fp32: Runtime) -> None:
     network, picture = _translator(), _picture(3)
     restored, _ = Denoiser(network, runtime=fp32, tile=512).denoise(picture)
     with torch.inference_mode():
@@ -60,20 +60,20 @@ def test_a_picture_that_fits_is_untouched_by_them(fp32: Runtime) -> None:
     np.testing.assert_allclose(restored, picture + plain, atol=1e-5)
 
 
-def test_the_given_network_keeps_its_layers() -> None:
+def test_the_original_network_keeps_its_layers() -> None:
     network = _translator()
     Denoiser(network)
     assert any(isinstance(layer, nn.InstanceNorm2d) for layer in network.head)
 
 
 @pytest.mark.parametrize(("height", "width"), [(2000, 3000), (40, 3000), (513, 500), (512, 513)])
-def test_a_sample_is_of_one_size_spread_over_the_picture_and_no_larger_than_a_tile(height: int, width: int) -> None:
+def test_sample_regions_have_one_size_and_are_spread_over_the_picture(height: int, width: int) -> None:
     rows, columns = np.mgrid[:height, :width]
     picture = np.stack([rows, columns], 2)
-    crops = [picture[place] for place in places(picture.shape, 8)]
+    crops = [picture[region] for region in sample_regions(picture.shape, 8)]
     assert len({crop.shape for crop in crops}) == 1
     assert sum(crop.shape[0] * crop.shape[1] for crop in crops) <= 512 * 512
     assert all((crop[0, 0] % 8 == 0).all() for crop in crops)
-    seen = np.concatenate([crop.reshape(-1, 2) for crop in crops])
-    assert (seen.min(0) == 0).all()
-    assert (seen.max(0) >= np.array([height, width]) - 9).all()
+    positions = np.concatenate([crop.reshape(-1, 2) for crop in crops])
+    assert (positions.min(0) == 0).all()
+    assert (positions.max(0) >= np.array([height, width]) - 9).all()

@@ -1,4 +1,4 @@
-"""Weights of other programs, made into weights files of this suite."""
+"""Converts third-party checkpoints to weights files of this suite."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from torch import Tensor
 from restore import weights
 from restore.networks import checkpoint_importer, esrgan, third_party
 
-FOREIGN = {".pth", ".pt", ".ckpt", weights.SUFFIX}
+IMPORTABLE = {".pth", ".pt", ".ckpt", weights.SUFFIX}
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
-"""Under which of a file's entries other programs keep the tensors, the best first."""
+"""Keys under which other programs store the tensors, by preference."""
 
 
 @contextmanager
-def converted(path: Path) -> Iterator[Path]:
-    """A weights file of this suite for `path`: itself, or for the time of the context its conversion.
+def convert(path: Path) -> Iterator[Path]:
+    """Yield a weights file of this suite: `path` itself, or a temporary conversion of it.
 
     Raises:
-        ValueError: a file that is neither.
+        ValueError: the file cannot be converted.
     """
-    if path.suffix.lower() not in FOREIGN or (path.suffix == weights.SUFFIX and weights.has_recipe(path)):
+    if path.suffix.lower() not in IMPORTABLE or (path.suffix == weights.SUFFIX and weights.has_recipe(path)):
         yield path
         return
     try:
-        recipe, tensors = _recognised(_state(path))
+        recipe, tensors = _recognize(_state(path))
     except ValueError:
         raise
-    except Exception as error:  # keys and shapes of no network that we know lead anywhere
-        raise ValueError(f"{path} holds no network that is known here: {type(error).__name__}: {error}") from error
+    except Exception as error:  # keys and shapes of an unknown network can raise anything
+        raise ValueError(f"{path} does not contain a known network: {type(error).__name__}: {error}") from error
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / f"{path.stem}{weights.SUFFIX}"
         weights.save(target, tensors, {**recipe, "directions": [], "converted": f"{path.name}, {recipe['converted']}"}, dtype=torch.float32)
         yield target
 
 
-def _recognised(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The recipe of other programs' tensors, and the tensors under our names.
+def _recognize(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The recipe of third-party tensors, and the tensors under our names.
 
     Raises:
-        ValueError: nobody knows them.
+        ValueError: no importer recognizes them.
     """
-    found = esrgan.recognise(tensors)
-    if found is not None:
-        name, settings, tensors = found
+    recognized = esrgan.recognise(tensors)
+    if recognized is not None:
+        name, settings, tensors = recognized
         return _recipe("upscale", name, settings, "a generator in ESRGAN's layout"), tensors
     try:
-        name, settings, known = checkpoint_importer.recognise(tensors)
-        return _recipe("translate", name, settings, "a generator of the reference code of CycleGAN and pix2pix"), known
+        name, settings, renamed = checkpoint_importer.recognise(tensors)
+        return _recipe("translate", name, settings, "a generator of the reference code of CycleGAN and pix2pix"), renamed
     except ValueError as unknown:
         try:
             name, settings, tensors = third_party.recognise(tensors)
@@ -64,38 +64,38 @@ def _recognised(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, T
     return _recipe("upscale" if settings["scale"] > 1 else "denoise", name, settings, "run through spandrel"), tensors
 
 
-def _recipe(task: str, network: str, settings: dict[str, Any], whence: str) -> dict[str, Any]:
-    return {"task": task, "network": network, "settings": settings, "converted": whence}
+def _recipe(task: str, network: str, settings: dict[str, Any], source: str) -> dict[str, Any]:
+    return {"task": task, "network": network, "settings": settings, "converted": source}
 
 
 def _state(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():  # a pipe would be waited for
-        raise ValueError(f"{path} is not there" if not path.exists() else f"{path} is no regular file")
+    if not path.is_file():  # opening a pipe would block
+        raise ValueError(f"{path} does not exist" if not path.exists() else f"{path} is not a regular file")
     try:
         _check_size(path)
         state = load_file(path) if path.suffix == weights.SUFFIX else torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise whatever they meet in a damaged or foreign file
-        raise ValueError(f"{path} is no state dict that can be read without running its code: {error}") from error
+    except Exception as error:  # a damaged or third-party file can raise anything
+        raise ValueError(f"{path} is not a state dict that can be read without running its code: {error}") from error
     if isinstance(state, dict):
         state = next((state[name] for name in WRAPPERS if isinstance(state.get(name), dict)), state)
     if not isinstance(state, dict) or not all(isinstance(key, str) and _plain(value) for key, value in state.items()):
-        raise ValueError(f"{path} holds no state dict (names and tensors only): save `network.state_dict()`")
+        raise ValueError(f"{path} does not contain a state dict (only names and tensors): save `network.state_dict()`")
     if sum(value.numel() * value.element_size() for value in state.values()) > SHARED * path.stat().st_size:
         raise ValueError(f"{path} claims to hold more than its own size")
     return state
 
 
 SHARED = 4
-"""How many times a file's tensors may share its bytes."""
+"""Limit for the total size of the tensors, as a multiple of the file's size: tensors may share bytes."""
 
 
 def _plain(value: object) -> bool:
-    """Whether it is a tensor of numbers, one beside the other."""
+    """Whether a value is an ordinary dense tensor on the CPU."""
     return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized and value.device.type == "cpu"
 
 
 def _check_size(path: Path) -> None:
-    """See to it that a file of torch's, a ZIP archive whose parts are stored as they are, does not claim more than its own size."""
+    """Raise ValueError if a file of torch, an uncompressed ZIP archive, claims to hold more than its own size."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:

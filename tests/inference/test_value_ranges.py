@@ -1,4 +1,4 @@
-"""Values that must not change though a picture is restored: the shipped weights on steps, ranges, mats, hot pixels, narrow pictures."""
+"""Values that a restoration must preserve: the shipped weights on steps, ranges, mats, hot pixels, narrow pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 import restore
 from restore.images.noise import NoiseLevel
-from restore.inference import exclusions, means, residual
+from restore.inference import excluded_regions, local_means, residual_check
 from restore.inference.denoiser import Denoiser
 from restore.inference.ranges import range_of
 from restore.runtime import Runtime
@@ -43,11 +43,11 @@ def _steps(levels: list[float], side: int = 64) -> tuple[np.ndarray, list[tuple[
 def test_flat_steps_keep_their_level_inside_and_outside_the_window(
     restorers: dict[str, Denoiser], name: str, black: float, width: float, sigma: float
 ) -> None:
-    """Stored values 1300 to 2600 seen through a window, rising or (MONOCHROME1) falling: the mean shifts by a tenth of sigma at most."""
+    """Stored values 1300 to 2600 through a window, rising or (MONOCHROME1) falling: the mean shifts by at most a tenth of sigma."""
     clean, inner = _steps([1300, 1400, 1500, 1600, 1800, 2000, 2200, 2400, 2600])
     stored = clean + np.random.default_rng(0).normal(0, sigma, clean.shape)
-    shown = ((stored - black) / width).astype(np.float32)
-    restored = restorers[name](shown) * width + black
+    pixels = ((stored - black) / width).astype(np.float32)
+    restored = restorers[name](pixels) * width + black
     for part in inner:
         assert abs(float((restored[part] - stored[part]).mean())) <= 0.1 * sigma
         assert restored[part].std() < 0.5 * sigma
@@ -75,7 +75,7 @@ def test_nan_stays_and_does_not_harm_an_array(restorers: dict[str, Denoiser], sm
     restored, alone = restorers["denoise-gray"](holed), restorers["denoise-gray"](noisy)
     np.testing.assert_array_equal(restored[~np.isfinite(holed)], holed[~np.isfinite(holed)])
     rest = np.isfinite(holed)
-    errors = [float(np.sqrt(np.mean((made - clean)[rest] ** 2))) for made in (restored, alone)]
+    errors = [float(np.sqrt(np.mean((output - clean)[rest] ** 2))) for output in (restored, alone)]
     assert errors[0] < 1.1 * errors[1]
 
 
@@ -127,12 +127,12 @@ def test_hot_pixels_stay_and_do_not_harm_the_picture(restorers: dict[str, Denois
     with_hot, without = (restorers["denoise-gray"](picture).astype(float) for picture in (hot, noisy))
     assert with_hot[20, 20] > 60000
     rest = hot < 60000
-    errors = [float(np.sqrt(np.mean((made - clean)[rest] ** 2))) for made in (with_hot, without)]
+    errors = [float(np.sqrt(np.mean((output - clean)[rest] ** 2))) for output in (with_hot, without)]
     assert errors[0] < 1.05 * errors[1] < 5
 
 
 @pytest.mark.parametrize("name", [*GRAY, "denoise-color", "upscale-x2", "upscale-x4", "photo2paint"])
-def test_narrow_pictures_come_out_alike_in_half_precision(name: str) -> None:
+def test_narrow_pictures_are_reproducible_in_half_precision(name: str) -> None:
     """oneDNN's bf16 convolutions of maps two pixels wide are wrong, and differently at every call."""
     half, full = (restore.load(name, device="cpu", precision=precision) for precision in ("bf16", "fp32"))
     y, x = np.mgrid[:40, :40] / 40
@@ -147,7 +147,7 @@ def test_narrow_pictures_come_out_alike_in_half_precision(name: str) -> None:
 
 
 def test_fine_noise_in_a_wide_range_is_restored_in_float32(smooth: Smooth) -> None:
-    """A window of 400 in a range of 4,000: noise of 8 is half a step of bf16 in the range that the network sees."""
+    """A window of 400 in a range of 4,000: noise of 8 is half a step of bf16 in the network's range."""
     bf16 = restore.load("denoise-gray", device="cpu", precision="bf16")
     clean = smooth(128, 128) * 4000 - 1000
     noisy = clean + np.random.default_rng(5).normal(0, 8, clean.shape)
@@ -163,52 +163,52 @@ def test_fine_noise_in_a_wide_range_is_restored_in_float32(smooth: Smooth) -> No
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.05, 0.4), (-0.01, 1.01)])
-def test_ordinary_pictures_are_seen_as_they_are(low: float, high: float) -> None:
-    shown = np.linspace(low, high, 64 * 64, dtype=np.float32).reshape(64, 64, 1)
-    assert range_of(shown, NoiseLevel.gaussian(10), homogeneous=True, narrow=0.25).into(shown) is shown
+def test_ordinary_pictures_are_not_mapped(low: float, high: float) -> None:
+    pixels = np.linspace(low, high, 64 * 64, dtype=np.float32).reshape(64, 64, 1)
+    assert range_of(pixels, NoiseLevel.gaussian(10), homogeneous=True, narrow=0.25).normalize(pixels) is pixels
 
 
 @pytest.mark.parametrize("homogeneous", [True, False])
 @pytest.mark.parametrize(("low", "high"), [(-3.0, 9.0), (-0.5, 0.5), (2.0, 5.0), (0.0, 1e-3)])
-def test_other_ranges_are_mapped_there_and_back(low: float, high: float, homogeneous: bool) -> None:
-    shown = np.linspace(low, high, 64 * 64, dtype=np.float32).reshape(64, 64, 1)
-    found = range_of(shown, NoiseLevel(), homogeneous=homogeneous, narrow=0.25)
-    seen = found.into(shown)
-    assert seen.min() > -0.2 and 0.8 < seen.max() < 1.2
-    np.testing.assert_allclose(found.back(seen.copy()), shown, atol=1e-5 * (high - low))
+def test_other_ranges_are_normalized_and_denormalized(low: float, high: float, homogeneous: bool) -> None:
+    pixels = np.linspace(low, high, 64 * 64, dtype=np.float32).reshape(64, 64, 1)
+    value_range = range_of(pixels, NoiseLevel(), homogeneous=homogeneous, narrow=0.25)
+    inputs = value_range.normalize(pixels)
+    assert inputs.min() > -0.2 and 0.8 < inputs.max() < 1.2
+    np.testing.assert_allclose(value_range.denormalize(inputs.copy()), pixels, atol=1e-5 * (high - low))
 
 
-def test_means_are_kept_where_it_is_flat_and_nowhere_else(smooth: Smooth) -> None:
+def test_means_are_preserved_only_in_flat_areas(smooth: Smooth) -> None:
     level = NoiseLevel.gaussian(10)
-    shown = np.full((128, 128, 1), 0.4, np.float32) + np.random.default_rng(6).normal(0, 10 / 255, (128, 128, 1)).astype(np.float32)
-    shown[:, 64:] += 0.3 * (np.indices((128, 64)).sum(0) // 4 % 2)[:, :, None].astype(np.float32)  # a pattern is no flat area
-    restored = shown + np.float32(0.05)
-    means.keep(shown, restored, level)
-    change = restored - shown
+    pixels = np.full((128, 128, 1), 0.4, np.float32) + np.random.default_rng(6).normal(0, 10 / 255, (128, 128, 1)).astype(np.float32)
+    pixels[:, 64:] += 0.3 * (np.indices((128, 64)).sum(0) // 4 % 2)[:, :, None].astype(np.float32)  # a pattern is no flat area
+    restored = pixels + np.float32(0.05)
+    local_means.preserve(pixels, restored, level)
+    change = restored - pixels
     assert np.abs(change[8:-8, 8:40]).max() < 0.01
     assert np.abs(change[8:-8, 80:-8] - 0.05).max() < 0.01
 
 
 def test_an_odd_size_keeps_its_means() -> None:
-    shown = np.full((37, 53, 3), 0.4, np.float32)
-    restored = shown + np.float32(0.05)
-    means.keep(shown, restored, NoiseLevel.gaussian(10))
-    np.testing.assert_allclose(restored, shown, atol=1e-6)
+    pixels = np.full((37, 53, 3), 0.4, np.float32)
+    restored = pixels + np.float32(0.05)
+    local_means.preserve(pixels, restored, NoiseLevel.gaussian(10))
+    np.testing.assert_allclose(restored, pixels, atol=1e-6)
 
 
 def test_nothing_is_excluded_from_an_ordinary_picture(smooth: Smooth) -> None:
     noisy = smooth(96, 96) + np.random.default_rng(7).normal(0, 0.05, (96, 96, 1)).astype(np.float32)
-    assert exclusions.find(noisy, NoiseLevel.gaussian(12)) is None
-    assert exclusions.find(np.full((64, 64, 1), 0.5, np.float32), NoiseLevel.gaussian(12)) is None
+    assert excluded_regions.find(noisy, NoiseLevel.gaussian(12)) is None
+    assert excluded_regions.find(np.full((64, 64, 1), 0.5, np.float32), NoiseLevel.gaussian(12)) is None
 
 
-def test_a_residual_that_is_no_noise_is_suspicious(smooth: Smooth) -> None:
+def test_a_residual_that_is_not_noise_gives_a_warning(smooth: Smooth) -> None:
     level, clean = NoiseLevel.gaussian(10), smooth(128, 128)
     noisy = clean + np.random.default_rng(8).normal(0, 10 / 255, clean.shape).astype(np.float32)
-    assert residual.suspicion(noisy, clean, level) is None
+    assert residual_check.check_residual(noisy, clean, level) is None
     texture = 0.2 * (np.indices((128, 128)).sum(0) // 3 % 2)[:, :, None].astype(np.float32)
-    assert "look whether detail is missing" in str(residual.suspicion(noisy + texture, clean, level))
-    assert residual.suspicion(noisy, clean, NoiseLevel()) is None
+    assert "check whether detail is missing" in str(residual_check.check_residual(noisy + texture, clean, level))
+    assert residual_check.check_residual(noisy, clean, NoiseLevel()) is None
 
 
 def test_a_float32_runtime_stays_in_float32(smooth: Smooth) -> None:

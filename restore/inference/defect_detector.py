@@ -1,7 +1,7 @@
 """`DefectDetector`: finds scratches, cracks, dust and losses in old photographs.
 
-Its network (`restore train scratches`) learned from clean photographs with synthetic defects. It predicts for each pixel the probability
-of a defect. A pixel of some probability counts if it is connected to one of high probability (hysteresis, Canny 1986).
+The network (`restore train scratches`) was trained on clean photographs with synthetic defects. It predicts the probability of a defect
+for each pixel. A pixel above the low threshold counts if it is connected to one above the high threshold (hysteresis, Canny 1986).
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Self, Unpack
 import cv2
 import numpy as np
 
-from restore.inference.arrays import floats
-from restore.inference.loading import TASK_OF_DEFECTS, Recipe, RunOptions, network_of, runner_of
+from restore.inference.arrays import to_float
+from restore.inference.loading import DEFECT_TASK, Recipe, RunOptions, load_network, make_runner
 from restore.networks.spec import RestorationNetwork
 
 STRONG, WEAK = (0.98, 0.5), 0.5
-"""The probability that makes a defect at a sensitivity of 0 and of 1, and the fraction of it that belongs to one."""
+"""The high threshold at sensitivity 0 and at 1; the low threshold as a fraction of the high one."""
 LARGE = 1000
 """Pixels on the shorter side above which half the size is searched too: defects may be wider than those in the training."""
-LEAST = 4
+MIN_AREA = 4
 """Pixels of the smallest defect."""
 SENSITIVITY = 0.35
-"""The default. At 0.5 a collar's edge and the shine of hair count as defects; at less cracks are missed."""
+"""The default. At 0.5 a collar's edge and highlights in hair count as defects. Below it, cracks are missed."""
 
 
 class DefectDetector:
-    """A network that finds scratches and dust. It holds no state of a picture, so threads may share one.
+    """A network that finds scratches and dust. It keeps no state between pictures, so threads may share one.
 
     Args:
         network: predicts the probability of a defect from a gray picture.
@@ -37,7 +37,7 @@ class DefectDetector:
 
     def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
         self.recipe: Recipe = recipe or {}
-        self.runner = runner_of(network, options)
+        self.runner = make_runner(network, options)
         self.spec, self.runtime = self.runner.spec, self.runner.runtime
 
     @classmethod
@@ -45,9 +45,9 @@ class DefectDetector:
         """A detector with the weights called `name` (a name, a file or a run's folder).
 
         Raises:
-            ValueError: no such weights, or weights for another task.
+            ValueError: the weights do not exist or are for another task.
         """
-        return cls(*network_of(name, TASK_OF_DEFECTS), **options)
+        return cls(*load_network(name, DEFECT_TASK), **options)
 
     def __call__(self, picture: np.ndarray, sensitivity: float = SENSITIVITY) -> np.ndarray:
         """Find the defects of a picture.
@@ -59,7 +59,7 @@ class DefectDetector:
         Returns:
             (H, W) bool, true where there is a defect.
         """
-        pixels = floats(picture if picture.ndim == 3 else picture[:, :, None])
+        pixels = to_float(picture if picture.ndim == 3 else picture[:, :, None])
         return self.detect(pixels[:, :, : 1 if pixels.shape[2] < 3 else 3], sensitivity)
 
     def detect(self, pixels: np.ndarray, sensitivity: float = SENSITIVITY) -> np.ndarray:
@@ -67,20 +67,20 @@ class DefectDetector:
 
         Args:
             pixels: (H, W, 1|3) float32, nominal [0, 1].
-            sensitivity: 0..1; higher finds more, and more that is none.
+            sensitivity: 0..1; higher finds more defects and more false ones.
 
         Returns:
             (H, W) bool, true where there is a defect.
         """
         gray = np.clip(pixels.mean(2, keepdims=True), 0, 1).astype(np.float32)
         size = gray.shape[1], gray.shape[0]
-        found = self._detect(gray, sensitivity)
+        defects = self._detect(gray, sensitivity)
         while min(gray.shape[:2]) > LARGE:
             smaller = gray.shape[1] // 2, gray.shape[0] // 2
             gray = cv2.resize(gray, smaller, interpolation=cv2.INTER_AREA)[:, :, None]
             coarse = self._detect(gray, sensitivity).astype(np.uint8)
-            found |= cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST).astype(bool)
-        return found
+            defects |= cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST).astype(bool)
+        return defects
 
     def _detect(self, gray: np.ndarray, sensitivity: float) -> np.ndarray:
         probability = self.runner.run(gray)[0][:, :, 0]
@@ -88,6 +88,6 @@ class DefectDetector:
         count, labels, sizes, _ = cv2.connectedComponentsWithStats((probability > WEAK * strong).astype(np.uint8), connectivity=8)
         chosen = np.zeros(count, bool)
         chosen[labels[probability > strong]] = True
-        chosen &= sizes[:, cv2.CC_STAT_AREA] >= LEAST
+        chosen &= sizes[:, cv2.CC_STAT_AREA] >= MIN_AREA
         chosen[0] = False
         return np.asarray(chosen[labels])
