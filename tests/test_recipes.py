@@ -165,9 +165,7 @@ def run(tree: Path, tmp_path: Path) -> Run:
 def test_a_network(run: Run, photos: Callable[..., Path], tmp_path: Path) -> None:
     """It is trained by a method that does not know it, and denoises."""
     pictures = photos(tmp_path / "photos")
-    own = [
-        word for setting in ("network.name=dncnn", "network.width=4", "network.depth=3") for word in ("--set", setting)
-    ]
+    own = [word for setting in ("network.name=dncnn", "network.width=4", "network.depth=3") for word in ("--set", setting)]
     run(
         ["train", "denoise", pictures, "--out", "runs/own", *SMALL, *own],
         ["denoise", pictures, "--out", "clean", "--weights", "runs/own", "--device", "cpu", "--precision", "fp32"],
@@ -187,11 +185,7 @@ def test_a_task_and_a_format(run: Run, photos: Callable[..., Path], tmp_path: Pa
         ["unsharp", pictures, "--out", "other", "--amount", "2", "--format", "farbfeld"],
         ["unsharp", "other/0.ff", "--out", "back", "--amount", "0", "--format", "png"],
     )
-    assert (
-        "Sharpen pictures by an unsharp mask." in said
-        and "--radius" in said
-        and "How much of the detail to add." in said
-    )
+    assert "Sharpen pictures by an unsharp mask." in said and "--radius" in said and "How much of the detail to add." in said
     before = np.asarray(Image.open(pictures / "0.png"))
     assert np.array_equal(np.asarray(Image.open(tmp_path / "sharp" / "0.png")), before)
     data = (tmp_path / "other" / "0.ff").read_bytes()
@@ -236,9 +230,7 @@ def test_a_gan(run: Run, photos: Callable[..., Path], tmp_path: Path) -> None:
     recipe = weights.find(str(tmp_path / "runs" / "refiner")).recipe
     assert (recipe["task"], recipe["method"], recipe["steps"]) == ("translate", "simgan", 3)
     assert recipe["training"]["discriminator"]["objective"] == "paired"
-    before, after = (
-        np.asarray(Image.open(folder / "0.png")) for folder in (tmp_path / "domains" / "source", tmp_path / "refined")
-    )
+    before, after = (np.asarray(Image.open(folder / "0.png")) for folder in (tmp_path / "domains" / "source", tmp_path / "refined"))
     assert before.shape == after.shape and (before != after).any()
 
 

@@ -85,9 +85,7 @@ def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: in
     """
     planned = networks.plan(config.generator.name, _settings(config))
     if planned.spec.conditions:
-        raise ValueError(
-            f"network {config.generator.name!r} takes a {planned.spec.conditions[0]} map: choose another generator.name"
-        )
+        raise ValueError(f"network {config.generator.name!r} takes a {planned.spec.conditions[0]} map: choose another generator.name")
     multiple = planned.spec.multiple
     if config.data.crop < multiple or config.data.crop % multiple:
         raise ValueError(f"data.crop must be a multiple of {multiple} for this generator, not {config.data.crop}")

@@ -25,15 +25,11 @@ from restore.training.trainer import Diagnosis, StepOutput
 class RefinerLossConfig:
     """What the refiner minimises: each weight multiplies its term."""
 
-    adversarial_weight: float = field(
-        default=1.0, metadata={"help": "weight of the discriminator's loss", "range": (0, 1e6)}
-    )
+    adversarial_weight: float = field(default=1.0, metadata={"help": "weight of the discriminator's loss", "range": (0, 1e6)})
     self_regularization_weight: float = field(
         default=10.0, metadata={"help": "weight of the L1 distance of an image and its refinement", "range": (0, 1e6)}
     )
-    image_buffer: int = field(
-        default=50, metadata={"help": "past images that the discriminator sees again", "range": (0, 10_000)}
-    )
+    image_buffer: int = field(default=50, metadata={"help": "past images that the discriminator sees again", "range": (0, 10_000)})
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -52,10 +52,6 @@ def simgan(root: Path, config: SimGANConfig) -> Prepared:
     )  # fmt: skip
     probe = probe_batch(UnpairedCrops, train, config)
     trainer = SimGANTrainer(translator, config.losses, runtime, monitor_config=config.monitor, probe=probe)
-    dataset = UnpairedCrops(
-        *train, crop_config(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size
-    )
+    dataset = UnpairedCrops(*train, crop_config(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     preview = preview_batch(UnpairedCrops, test, train, config)
-    return Prepared(
-        trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped
-    )
+    return Prepared(trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped)

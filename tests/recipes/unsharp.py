@@ -40,6 +40,4 @@ class Unsharp(Step[None]):
         """Add `amount` times what a Gaussian blur takes away."""
         blurred = cv2.GaussianBlur(image.pixels, (0, 0), self.options.radius, borderType=cv2.BORDER_REFLECT)
         detail = image.pixels - blurred.reshape(image.pixels.shape)
-        return Result(
-            image.pixels + np.float32(self.options.amount) * detail, {"detail": round(float(np.abs(detail).mean()), 4)}
-        )
+        return Result(image.pixels + np.float32(self.options.amount) * detail, {"detail": round(float(np.abs(detail).mean()), 4)})
