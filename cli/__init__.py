@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import doctor, evaluate, pictures, train, weights
+from . import doctor, evaluate, restore_commands, train, weights
 from .common import INTERRUPTED, say
 from .json_lines import open_standard_streams
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-pictures.add_to(app)
+restore_commands.add_to(app)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(weights.app, name="weights")

@@ -22,20 +22,22 @@ from restore.networks import NETWORKS
 from restore.networks.discriminators import DISCRIMINATORS
 from restore.pipeline.step import Step
 from restore.tasks import TASKS
-from restore.tasks.methods import METHODS
+from restore.tasks.training_methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
     "networks": {
-        "backbones", "checkpoint_importer", "discriminators", "esrgan", "fused", "normalisation", "planning", "reflect_padding",
+        "backbones", "checkpoint_importer", "discriminators", "esrgan_importer", "fused_residual", "normalisation", "meta_device",
+        "reflect_padding",
         "resample", "spec", "third_party", "weight_transfer",
     },
     "tasks": {
-        "running", "prepared", "publishing", "starting", "conversion", "restoration", "mask_files", "lazy_cache", "methods", "options",
-        "pipelines", "run_on", "configuring", "translation",
+        "train_run", "prepared_run", "publishing", "initial_weights", "checkpoint_conversion", "restoration_setup", "mask_files",
+        "lazy_cache", "training_methods", "options",
+        "pipelines", "execution", "configuring", "translation_setup",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
-    "metrics": {"report"},
+    "metrics": {"comparison"},
 }  # fmt: skip
 """Files of a room that hold no row of its table."""
 LONGEST_FUNCTION, MEDIAN_FUNCTION, LONGEST_FILE = 60, 8, 300

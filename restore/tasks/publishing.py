@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from restore import runtime, weights
-from restore.tasks.prepared import Prepared
+from restore.tasks.prepared_run import Prepared
 from restore.training import config as configuration
 from restore.writing import atomic_write
 
