@@ -14,9 +14,12 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
-from restore.images import CODECS
+from restore_cli import train
+from restore_cli.common import Common
+
+from restore.images import CODECS, TARGETS
 from restore.metrics import METRICS, SET_METRICS
 from restore.networks import NETWORKS
 from restore.networks.discriminators import DISCRIMINATORS
@@ -74,6 +77,12 @@ def test_tasks() -> None:
 
 def test_methods() -> None:
     assert _modules(method.prepare for method in METHODS.values()) == {name for name in HELPERS["tasks"] if "_training" in name}
+
+
+def test_the_help_names_every_method_and_format() -> None:
+    helps = [argument.__metadata__[0].help for argument in (train.Method, get_type_hints(Common, include_extras=True)["format"])]
+    assert all(re.search(rf"\b{name}\b", helps[0]) for name in METHODS)
+    assert all(re.search(rf"\b{name}\b", helps[1]) for name in TARGETS)
 
 
 def test_discriminators() -> None:

@@ -41,7 +41,7 @@ class DiscriminatorConfig:
         default="instance", metadata={"help": "patchgan and multiscale: instance, batch or none"}
     )
     spectral: bool = field(default=False, metadata={"help": "patchgan and multiscale: spectral normalisation"})
-    objective: str = field(default="least_squares", metadata={"help": "vanilla, least_squares, hinge, wasserstein or relativistic"})
+    objective: str = field(default="least_squares", metadata={"help": ", ".join(objectives.OBJECTIVES)})
     mask_loss: bool = field(
         default=False,
         metadata={"help": "inpainting: judge the holes alone; for patchgan, unet and projected, whose logits form a map"},
