@@ -133,7 +133,7 @@ class DiscriminatorTrainer:
         Args:
             condition: (B, K, H, W), for a conditional discriminator.
             mask: (B, 1, H, W), 1 where the generator filled in, for a discriminator with `mask_loss`. Elsewhere real and fake are equal,
-                and logits there would only teach it indifference (Suvorov et al. 2022, LaMa, section 2.3.2).
+                and logits there carry no signal (Suvorov et al. 2022, LaMa, section 2.3.2).
             micro_batches: the batch goes through the network in so many equal parts.
         """
         optional = {name: tensor for name, tensor in (("condition", condition), ("mask", mask)) if tensor is not None}

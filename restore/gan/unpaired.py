@@ -34,7 +34,7 @@ class CycleLossConfig:
     adversarial_weight: float = field(default=1.0, metadata={"help": "weight of the discriminators' loss", "range": (0, 1e6)})
     pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim"] = field(
         default="l1",
-        metadata={"help": "the distance in cycle and identity; l2 lets a residual generator leave the identity, where l1 has a kink"},
+        metadata={"help": "the distance in cycle and identity; l1 can keep a residual generator stuck at the identity, l2 does not"},
     )
     cycle_weight: float = field(
         default=10.0, metadata={"help": "weight of the distance after translating there and back", "range": (0, 1e6)}
@@ -42,7 +42,7 @@ class CycleLossConfig:
     cycle_noise: float = field(
         default=0.0,
         metadata={
-            "help": "deviation (white is 1) of noise on what is translated back; it hides hidden patterns",
+            "help": "deviation (white is 1) of noise on what is translated back; it suppresses patterns in which the source is hidden",
             "range": (0, 10),
         },
     )

@@ -40,7 +40,7 @@ BYTES, BYTES_A_SAMPLE = 256 << 20, 40
 SECONDS_A_BYTE, COPIES = 2e-8, 4
 """What the file's bytes take beside that: a DICOM file of many frames is read as a whole, and copied, for the first of them."""
 DENSE = 1000
-"""Samples a byte above which a picture must be blank for the most part, which decodes at once: or its header lies."""
+"""Samples a byte above which a picture is mostly blank and decodes at once, or its header is wrong."""
 BLANK_SECONDS, BLANK_BYTES = 3.0, 700 << 20
 """What such a part may take at most, so that two kilobytes that claim 800 million samples are done with in ten seconds and a gigabyte."""
 ENOUGH = 2
@@ -54,7 +54,7 @@ class DecodingError(RuntimeError):
 
 
 def call(function: Callable[..., T], *arguments: Any, samples: int, coded: int) -> T:
-    """`function(*arguments)` in a decoding process.
+    """`function(*arguments)` in a decoding process, or in this one if none can be started.
 
     Args:
         function: of a module of `restore.images`; gives arrays and plain values, in tuples or alone.
@@ -191,7 +191,7 @@ class _Process:
             room = room[count:]
 
     def _ended(self, request: Request) -> str:
-        """Why the process is no more."""
+        """Why the process ended."""
         self._popen.kill()
         code = self._popen.wait()
         if code == -signal.SIGKILL:
@@ -222,7 +222,7 @@ class _Process:
             pipe.close()
 
     def forget(self) -> None:
-        """In a forked copy of this process: it is the other's."""
+        """Let go of the process in a forked copy of this one: it belongs to the parent."""
         self.let_go()
         self._popen.returncode = 0
 
@@ -247,7 +247,7 @@ class _Pool:
     def take(self, niceness: int) -> _Process | None:
         """An idle process or a new one; None where none can be started: what is to be decoded is decoded here then.
 
-        One that is no nicer than its asker is preferred. Niceness cannot be taken back, so askers of several kinds would else have a new
+        One of no lower priority than the caller is preferred. Priority cannot be raised again, so callers of several kinds would otherwise have a new
         process started at every turn.
         """
         with self._lock:

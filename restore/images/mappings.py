@@ -135,7 +135,7 @@ class Linear(PixelMapping):
         else:
             low, high = self._limits(colour.dtype)
             new = np.clip(np.rint(np.where(changed, values, 0)), low, high).astype(colour.dtype)
-        new = np.where(changed, self._beside_padding(new), colour)
+        new = np.where(changed, self._avoid_padding(new), colour)
         return _joined(stored, self._keyed(colour, new) if self.key else new)
 
     def _whole_numbers(self, colour: np.ndarray, change: np.ndarray) -> np.ndarray:
@@ -153,7 +153,7 @@ class Linear(PixelMapping):
         bounds = np.iinfo(dtype)
         return float(bounds.min), float(np.nextafter(bounds.max, 0)) if bounds.bits == 64 else float(bounds.max)
 
-    def _beside_padding(self, new: np.ndarray) -> np.ndarray:
+    def _avoid_padding(self, new: np.ndarray) -> np.ndarray:
         """`new` with samples that became padding moved to the nearest other value."""
         if self.padding is None:
             return new
@@ -167,10 +167,10 @@ class Linear(PixelMapping):
         """`new`, but transparent pixels stay as they were and no other pixel becomes transparent."""
         key = np.asarray(self.key, old.dtype)
         was, became = (old == key).all(-1), (new == key).all(-1)
-        new = np.where((became & ~was)[..., None], self._beside_key(old.dtype), new)
+        new = np.where((became & ~was)[..., None], self._avoid_transparent_colour(old.dtype), new)
         return np.where(was[..., None], old, new)
 
-    def _beside_key(self, dtype: np.dtype) -> np.ndarray:
+    def _avoid_transparent_colour(self, dtype: np.dtype) -> np.ndarray:
         """The colour nearest to the transparent one."""
         assert self.key is not None
         colour = np.array(self.key, dtype)
@@ -192,7 +192,7 @@ class Linear(PixelMapping):
             super().set_alpha(stored, alpha)
             return
         becomes_opaque = (self.alpha(stored) == 0) & (alpha > 0)
-        _split(stored, self.channels)[becomes_opaque] = self._beside_key(stored.dtype)
+        _split(stored, self.channels)[becomes_opaque] = self._avoid_transparent_colour(stored.dtype)
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,8 @@ class NormalizingRunner:
         8-bit pictures have lost as much precision already, so they stay in bf16.
         """
         sigma = level.sigma() / span.span
-        drowns = self.runtime.precision == "bf16" and self.spec.takes_noise and 0 < sigma < ROUNDING
-        return "fp32" if drowns and not is_eight_bit(picture) else self.runtime.precision
+        bf16_too_coarse = self.runtime.precision == "bf16" and self.spec.takes_noise and 0 < sigma < ROUNDING
+        return "fp32" if bf16_too_coarse and not is_eight_bit(picture) else self.runtime.precision
 
     def _condition(self, picture: np.ndarray, level: NoiseLevel, mask: np.ndarray | None, span: Range) -> Condition | None:
         """The network's condition, computed for each region: a map of the whole picture would take as much memory as the picture."""

@@ -114,7 +114,7 @@ def compare(
 
 
 def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
-    """Pair each result with the reference of the same path, without the suffix. Names that a run chose (`a.jpg.png`) are understood.
+    """Pair each result with the reference of the same path, without the suffix. Renamed results (`a.jpg.png`) are paired too.
 
     Raises:
         ValueError: a path does not exist, one is a file and the other a folder, or a folder has no picture.

@@ -93,6 +93,9 @@ class Threaded:
 class InFlight:
     """An item shared between the threads.
 
+    Its way: `_open` in a decoding thread; the memory limiter calls `_on_admitted`; `_decode_first` in a decoding thread resolves `ready`;
+    `restore` in the calling thread, one frame decoded ahead; `_save` in an encoding thread; `_finish` resolves `finished`.
+
     Attributes:
         ready: resolves when `restore` may be called, or when the picture is skipped or has failed.
         finished: resolves when the work ends; True if the record is final, False if the user stopped the picture.
@@ -108,7 +111,7 @@ class InFlight:
         self._queue: BoundedQueue[Restored] = BoundedQueue(1)
         self._size = 0
         self._first: Decoded | None = None
-        self._starved = False  # the first frame must be decoded again once there is memory
+        self._needs_decoding = False  # the first frame must be decoded again once there is memory
 
     def start(self) -> None:
         """Open the picture in a worker thread; decode its first frame once the limiter admits it."""
@@ -121,16 +124,16 @@ class InFlight:
     def release_first_frame(self) -> None:
         """Release the first frame if the picture is waiting for the network. It is decoded again later."""
         if self._first is not None and self.ready.done():
-            self._first, self._starved = None, True
+            self._first, self._needs_decoding = None, True
 
     def restore(self, make_room: Callable[[], None]) -> None:
         """Restore every frame in the calling thread and queue it for the encoder."""
         picture = self.item.picture  # the encoding thread sets it to None if it fails
-        if picture is None or (self._first is None and not self._starved):
+        if picture is None or (self._first is None and not self._needs_decoding):
             return
         sent = False
         with self.item.guard():
-            if self._starved:
+            if self._needs_decoding:
                 make_room()
                 self._first = self.threads.decoders.submit(partial(self._decode, 0)).result()
             for index in range(picture.frames):
@@ -159,22 +162,22 @@ class InFlight:
         if picture is not None:
             pixels = round(picture.size[0] * picture.size[1] * max(1.0, self.threads.context.step.scale) ** 2)
             self._size = max(SMALLEST, pixels * min(picture.frames, 1 + FRAMES_AHEAD))
-        self.threads.limiter.enter(self.ticket, self._size, self._entered)
+        self.threads.limiter.enter(self.ticket, self._size, self._on_admitted)
 
-    def _entered(self) -> None:
+    def _on_admitted(self) -> None:
         if self.item.picture is None:
             self._finish()
         else:
-            self.threads.decoders.submit(self._begin)
+            self.threads.decoders.submit(self._decode_first)
 
-    def _begin(self) -> None:
+    def _decode_first(self) -> None:
         with self.item.guard("decode"):
             try:
                 self._first = self.item.decode(0)
             except MemoryError:
                 log.warning("%s: not enough memory to decode it beside others; it waits for them", self.item.job.source)
-                self._starved = True
-        if self._first is None and not self._starved:
+                self._needs_decoding = True
+        if self._first is None and not self._needs_decoding:
             self._finish()
         else:
             self.ready.set_result(None)

@@ -27,7 +27,7 @@ class Source(Protocol):
         """Decode one frame; ImageError as `Codec.open` says."""
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        """Write the file again with other pixels; what they do not concern stays as it is."""
+        """Write the file again with other pixels; everything else in it is unchanged."""
 
 
 @dataclass(frozen=True)

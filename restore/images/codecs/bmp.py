@@ -104,7 +104,7 @@ class BmpSource:
             return Frame(stored.copy(), plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        """Write the file again with other pixels; what they do not concern stays as it is."""
+        """Write the file again with other pixels; everything else in it is unchanged."""
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
         write_bmp(path, only_frame(frames, self.path), bilevel=self._mode == "1", dpi=metadata.dpi, icc=metadata.icc)
 

@@ -98,7 +98,7 @@ class PnmSource:
         return values.astype(self._dtype.newbyteorder("=")).reshape(self._shape), rows_present
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        """Write the file again with other pixels; what they do not concern stays as it is."""
+        """Write the file again with other pixels; everything else in it is unchanged."""
         stored = only_frame(frames, self.path)
         _write(path, stored, self._kind, self._maxval, self._header_bytes if stored.shape == self._shape else None)
 

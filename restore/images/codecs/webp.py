@@ -84,7 +84,7 @@ class WebpSource:
             return Frame(stored, plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        """Write the file again with other pixels; what they do not concern stays as it is."""
+        """Write the file again with other pixels; everything else in it is unchanged."""
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
         _write(path, only_frame(frames, self.path), metadata, lossless=self._lossless)
 

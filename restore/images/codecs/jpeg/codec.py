@@ -154,7 +154,7 @@ class JpegSource:
             return Frame(turned, Cmyk(255) if mode == "CMYK" else plain(turned, alpha=False), warnings=warnings)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        """Write the file again with other pixels; what they do not concern stays as it is."""
+        """Write the file again with other pixels; everything else in it is unchanged."""
         stored = only_frame(frames, self.path)
         size = (stored.shape[0], stored.shape[1])
         stream = self._stream()

@@ -180,7 +180,7 @@ class PngSource:
         return np.asarray(table[indices] if len(keep) > 1 else table[:, 0][indices])
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        """Write the file again with other pixels; what they do not concern stays as it is."""
+        """Write the file again with other pixels; everything else in it is unchanged."""
         stored = only_frame(frames, self.path)
         layout = replace(self._layout, before=list(self._layout.before), after=list(self._layout.after))
         if layout.colour == PALETTE:

@@ -95,7 +95,7 @@ class TiffSource:
         return decoding.call(decode_page, self.path, self._end, number, self._whole, samples=int(page.size), coded=coded)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        """Write the file again with other pixels; what they do not concern stays as it is."""
+        """Write the file again with other pixels; everything else in it is unchanged."""
         with as_image_error(self.path, "TIFF"), quiet:
             with opened(self.path, self._end) as file:
                 palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))

@@ -1,4 +1,4 @@
-"""What can be wrong with a TIFF's strips and tiles beside missing ones: they lie astray, can't hold what they should, or are corrupt."""
+"""What can be wrong with a TIFF's strips and tiles besides missing ones: out of place, too small, or corrupt."""
 
 from __future__ import annotations
 
