@@ -247,8 +247,8 @@ class _Pool:
     def take(self, niceness: int) -> _Process | None:
         """An idle process or a new one; None where none can be started: what is to be decoded is decoded here then.
 
-        One of no lower priority than the caller is preferred. Priority cannot be raised again, so callers of several kinds would otherwise have a new
-        process started at every turn.
+        One of no lower priority than the caller is preferred. Priority cannot be raised again, so callers of several kinds would otherwise
+        have a new process started at every turn.
         """
         with self._lock:
             fitting = [process for process in self._idle if process.niceness <= niceness]
