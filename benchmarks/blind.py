@@ -25,7 +25,7 @@ from restore import images
 from restore.datasets.degrade import gaussian, poisson_gaussian, to_8_bits
 from restore.images import Frame
 from restore.images.mappings import plain
-from restore.images.noise import NoiseLevel
+from restore.images.noise_model import NoiseLevel
 from restore.metrics import psnr
 from restore.pipeline.step import image_of
 

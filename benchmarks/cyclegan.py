@@ -19,8 +19,8 @@ import torch
 
 from restore import runtime
 from restore.gan import build
-from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
-from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, Translator
+from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
+from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, TranslationDirection
 from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.runtime import Runtime, memory_reused
 from restore.training.cuda_graph import WARMUP_STEPS
@@ -30,7 +30,7 @@ def trainer(place: Runtime, options: argparse.Namespace, *, plain_layout: bool) 
     """A fresh trainer; `plain_layout` undoes channels-last."""
     torch.manual_seed(0)
     translators = [
-        Translator(
+        TranslationDirection(
             ResnetGenerator(ResnetConfig(width=options.width, blocks=options.blocks)),
             build.discriminator_trainer(3, DiscriminatorConfig(width=options.width), place),
             GAN_ADAM, place, buffer_size=50, seed=index,

@@ -28,7 +28,7 @@ import numpy as np
 
 import restore
 from restore.datasets.degrade import poisson_gaussian, to_8_bits
-from restore.images.noise import NoiseLevel
+from restore.images.noise_model import NoiseLevel
 from restore.metrics import psnr, ssim
 
 READOUT = 2 / 255

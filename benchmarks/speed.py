@@ -48,7 +48,7 @@ def one(how: str, name: str, side: int) -> None:
     picture = np.random.default_rng(0).random((side, side, 3), dtype=np.float32)
     if how == "restore":
         import restore
-        from restore.images.noise import NoiseLevel
+        from restore.images.noise_model import NoiseLevel
 
         restorer = restore.load(name)
         level = NoiseLevel.gaussian(25) if restorer.takes_noise else None

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import doctor, evaluate, pictures, train, weights
+from . import doctor, evaluate, restore_commands, train, weights
 from .common import INTERRUPTED, say
 from .json_lines import open_standard_streams
 
@@ -21,13 +21,13 @@ _EXIT_CODES = (
 app = typer.Typer(
     name="restore",
     epilog=_EXIT_CODES,
-    help="Restore folders of pictures, X-rays first: denoise, upscale, inpaint, translate. Everything else in a file is kept.",
+    help="Restore folders of pictures, X-rays first: denoise, upscale, inpaint, translate. Bit depth, format and metadata are kept.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: importing rich doubles the time that `--help` takes
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-pictures.add_to(app)
+restore_commands.add_to(app)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(weights.app, name="weights")

@@ -19,7 +19,7 @@ import typer
 from restore.pipeline.options import Options
 
 from .json_lines import discard
-from .text import printable
+from .printable import printable
 
 SOME_FAILED, INTERRUPTED = 1, 130
 

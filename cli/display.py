@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .json_lines import JsonLines, discard
-from .text import printable
+from .printable import printable
 
 if TYPE_CHECKING:
     from restore.pipeline.batch import Event, Record, Report

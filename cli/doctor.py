@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .common import SOME_FAILED
-from .text import printable
+from .printable import printable
 
 Finding = tuple[str, str, str]
 """(state, what, detail). The state is "ok", "note" (works, but could be better) or "bad" (restore will not work correctly)."""
@@ -55,7 +55,7 @@ def _machine() -> Iterator[Finding]:
 
     import psutil
 
-    from restore.machine import free_memory
+    from restore.available_memory import free_memory
 
     total, free = psutil.virtual_memory().total, free_memory()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

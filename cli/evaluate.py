@@ -12,10 +12,10 @@ import typer
 
 from .common import SOME_FAILED, leave_interrupted, say, stoppable
 from .json_lines import JsonLines, discard
-from .text import printable
+from .printable import printable
 
 if TYPE_CHECKING:
-    from restore.metrics.report import Comparison, PictureScores, Problem
+    from restore.metrics.comparison import Comparison, PictureScores, Problem
 
 
 def evaluate(
@@ -30,7 +30,7 @@ def evaluate(
 
     restore evaluate clean/ reference/ --report report.html
     """
-    from restore.metrics import report as comparing
+    from restore.metrics import comparison as comparing
 
     lines = JsonLines()
     with stoppable() as stopped_by:
@@ -72,7 +72,7 @@ def _summary(comparison: Comparison) -> dict[str, Any]:
 def _print_table(comparison: Comparison) -> list[str]:
     """Print a line for each picture and the means; return what could not be written."""
     from restore.metrics import METRICS
-    from restore.metrics import report as comparing
+    from restore.metrics import comparison as comparing
 
     def cells(scores: Mapping[str, float]) -> list[str]:
         return [comparing.text(scores.get(name), METRICS[name]) for name in comparison.metrics]
@@ -98,7 +98,7 @@ def _table(lines: list[list[str]]) -> None:
 
 
 def _write_json(lines: JsonLines, event: PictureScores | Problem) -> None:
-    from restore.metrics.report import Problem
+    from restore.metrics.comparison import Problem
 
     if isinstance(event, Problem):
         lines.write({"picture": event.name, "error": event.reason})

@@ -11,7 +11,7 @@ import typer
 
 from .common import check_precision, leave_interrupted, say, stoppable
 from .json_lines import JsonLines
-from .text import lines
+from .printable import lines
 
 Method = Annotated[
     str,

@@ -10,8 +10,8 @@ import typer
 
 from .common import SOME_FAILED, say
 from .json_lines import JsonLines
-from .text import lines as text_lines
-from .text import printable
+from .printable import lines as text_lines
+from .printable import printable
 
 if TYPE_CHECKING:
     from restore.weights import Listed

@@ -20,8 +20,8 @@ from restore.pipeline.batch import run as run_batch
 from restore.pipeline.options import Options, nearest
 from restore.pipeline.step import Chain, Step
 from restore.tasks import TASKS, pipelines
-from restore.tasks.run_on import RunOn
-from restore.tasks.running import Run
+from restore.tasks.execution import ExecutionSettings
+from restore.tasks.train_run import Run
 
 
 def run(  # noqa: PLR0913  # keyword-only settings of a run
@@ -56,8 +56,8 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
         ValueError: the task, an option, the device or the weights are unknown, or the inputs and `out` do not fit together.
         restore.pipeline.batch.Interrupted: the user stopped the run; it has the report of the finished pictures.
     """
-    run_on = RunOn(runtime.choose(device, precision), tile, batch_size)
-    return run_batch(step(task, weights=weights, options=options, run_on=run_on), _paths(inputs), Path(out), batch, on_event)
+    execution = ExecutionSettings(runtime.choose(device, precision), tile, batch_size)
+    return run_batch(step(task, weights=weights, options=options, execution=execution), _paths(inputs), Path(out), batch, on_event)
 
 
 def step(
@@ -65,7 +65,7 @@ def step(
     *,
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | Options | None = None,
-    run_on: RunOn | None = None,
+    execution: ExecutionSettings | None = None,
 ) -> Step[Any]:
     """Make a task's step. Call it on an `Image`, or use it in a `Chain`. The arguments are those of `run`.
 
@@ -76,7 +76,7 @@ def step(
         raise ValueError(f"unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(task, TASKS)}")
     entry = TASKS[task]
     chosen = None if weights is None else str(weights)
-    return entry.make(entry.options.of(options or {}, task), chosen, run_on or RunOn())
+    return entry.make(entry.options.of(options or {}, task), chosen, execution or ExecutionSettings())
 
 
 def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
@@ -102,16 +102,16 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
         ValueError: a step or an option in the file is unknown (the message names the nearest one); also see `run`.
     """
     if isinstance(pipeline, str | PathLike):
-        pipeline = _chain(Path(pipeline), RunOn(runtime.choose(device, precision), tile, batch_size))
+        pipeline = _chain(Path(pipeline), ExecutionSettings(runtime.choose(device, precision), tile, batch_size))
     return run_batch(pipeline, _paths(inputs), Path(out), batch, on_event)
 
 
-def _chain(path: Path, run_on: RunOn) -> Chain:
+def _chain(path: Path, execution: ExecutionSettings) -> Chain:
     """The steps of a pipeline's file as one."""
     steps = []
     for number, table in enumerate(pipelines.tables(path), 1):
         try:
-            steps.append(step(table["task"], weights=table.get("weights"), options=pipelines.options_of(table), run_on=run_on))
+            steps.append(step(table["task"], weights=table.get("weights"), options=pipelines.options_of(table), execution=execution))
         except ValueError as error:
             raise ValueError(f"{path}: step {number}: {error}") from error
     return Chain(steps)
@@ -195,10 +195,10 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     dry_run: bool = False,
     on_event: Callable[[Any], None] | None = None,
 ) -> Run:
-    """Train a network on your own pictures. `restore.tasks.running.train` documents the arguments."""
-    from restore.tasks import running
+    """Train a network on your own pictures. `restore.tasks.train_run.train` documents the arguments."""
+    from restore.tasks import train_run
 
-    return running.train(
+    return train_run.train(
         method, Path(dataset), config_file=Path(config_file) if config_file else None, overrides=overrides,
         out=Path(out) if out else None, resume=resume, dry_run=dry_run, on_event=on_event,
     )  # fmt: skip
@@ -218,7 +218,7 @@ def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:
     Raises:
         ValueError: the file is not a known checkpoint, or the name is taken or invalid.
     """
-    from restore.tasks.conversion import convert
+    from restore.tasks.checkpoint_conversion import convert
 
     with convert(Path(file)) as path:
         return catalogue.add(path, name or Path(file).stem).path

@@ -15,8 +15,8 @@ import torch
 import restore
 from restore import weights
 from restore.training import checkpoint
-from restore.training.folder import LOCK
 from restore.training.journal import Progress
+from restore.training.run_folder import LOCK
 
 Photos = Callable[..., Path]
 TINY = {
@@ -237,7 +237,7 @@ RECIPES = sorted((Path(__file__).resolve().parents[1] / "weights" / "recipes").g
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_that_ships_is_a_configuration(path: Path) -> None:
-    from restore.tasks.methods import METHODS
+    from restore.tasks.training_methods import METHODS
     from restore.training import config
 
     # its first lines name its command

@@ -14,28 +14,33 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
-from restore.images import CODECS
+from restore_cli import train
+from restore_cli.common import Common
+
+from restore.images import CODECS, TARGETS
 from restore.metrics import METRICS, SET_METRICS
 from restore.networks import NETWORKS
 from restore.networks.discriminators import DISCRIMINATORS
 from restore.pipeline.step import Step
 from restore.tasks import TASKS
-from restore.tasks.methods import METHODS
+from restore.tasks.training_methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
     "networks": {
-        "backbones", "checkpoint_importer", "discriminators", "esrgan", "fused", "normalisation", "planning", "reflect_padding",
+        "backbones", "checkpoint_importer", "discriminators", "esrgan_importer", "fused_residual", "normalisation", "meta_device",
+        "reflect_padding",
         "resample", "spec", "third_party", "weight_transfer",
     },
     "tasks": {
-        "running", "prepared", "publishing", "starting", "conversion", "restoration", "mask_files", "lazy_cache", "methods", "options",
-        "pipelines", "run_on", "configuring", "translation",
+        "train_run", "prepared_run", "publishing", "initial_weights", "checkpoint_conversion", "restoration_setup", "mask_files",
+        "lazy_cache", "training_methods", "options",
+        "pipelines", "execution", "configuring", "translation_setup",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
-    "metrics": {"report"},
+    "metrics": {"comparison"},
 }  # fmt: skip
 """Files of a room that hold no row of its table."""
 LONGEST_FUNCTION, MEDIAN_FUNCTION, LONGEST_FILE = 60, 8, 300
@@ -72,6 +77,12 @@ def test_tasks() -> None:
 
 def test_methods() -> None:
     assert _modules(method.prepare for method in METHODS.values()) == {name for name in HELPERS["tasks"] if "_training" in name}
+
+
+def test_the_help_names_every_method_and_format() -> None:
+    helps = [argument.__metadata__[0].help for argument in (train.Method, get_type_hints(Common, include_extras=True)["format"])]
+    assert all(re.search(rf"\b{name}\b", helps[0]) for name in METHODS)
+    assert all(re.search(rf"\b{name}\b", helps[1]) for name in TARGETS)
 
 
 def test_discriminators() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from restore import machine
+from restore import available_memory
 
 
 def _written(root: Path, files: dict[str, object]) -> Path:
@@ -31,7 +31,7 @@ def test_version_2_and_the_groups_above(tmp_path: Path) -> None:
             "sys/fs/cgroup/user.slice/memory.stat": "anon 1\ninactive_file 700",
         },
     )
-    assert list(machine.control_groups_left(root)) == [2700]
+    assert list(available_memory.control_groups_left(root)) == [2700]
 
 
 def test_version_1_and_a_container_whose_group_is_named_as_on_the_host(tmp_path: Path) -> None:
@@ -45,11 +45,11 @@ def test_version_1_and_a_container_whose_group_is_named_as_on_the_host(tmp_path:
             f"{folder}/memory.stat": "total_inactive_file 50",
         },
     )
-    assert list(machine.control_groups_left(root)) == [8050]
+    assert list(available_memory.control_groups_left(root)) == [8050]
 
 
 def test_no_limit_and_no_groups(tmp_path: Path) -> None:
-    assert list(machine.control_groups_left(tmp_path)) == []
+    assert list(available_memory.control_groups_left(tmp_path)) == []
     root = _written(
         tmp_path,
         {
@@ -58,14 +58,14 @@ def test_no_limit_and_no_groups(tmp_path: Path) -> None:
             "sys/fs/cgroup/memory/memory.usage_in_bytes": 1,
         },
     )
-    assert list(machine.control_groups_left(root)) == []
+    assert list(available_memory.control_groups_left(root)) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of addresses are Linux's")
 def test_a_limit_of_addresses() -> None:
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30));"
-        "from restore.machine import free_memory; print(free_memory())"
+        "from restore.available_memory import free_memory; print(free_memory())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) < 1 << 30
@@ -81,4 +81,4 @@ def test_a_limit_of_addresses() -> None:
     ],
 )
 def test_what_says_that_memory_ran_out(error: Exception, said: bool) -> None:
-    assert machine.out_of_memory(error) is said
+    assert available_memory.out_of_memory(error) is said

@@ -67,7 +67,7 @@ def _after(path: Path, line: str, added: str) -> None:
 def _add_network(restore: Path) -> None:
     shutil.copy(RECIPES / "dncnn.py", restore / "networks")
     table = restore / "networks" / "__init__.py"
-    _after(table, "from restore.networks import planning", "from restore.networks.dncnn import DnCNN, DnCNNConfig")
+    _after(table, "from restore.networks import meta_device", "from restore.networks.dncnn import DnCNN, DnCNNConfig")
     _after(
         table,
         '    "inpainter": Architecture(InpainterConfig, Inpainter),',
@@ -107,7 +107,7 @@ def _add_gan(restore: Path) -> None:
     table = restore / "tasks" / "methods.py"
     _after(
         table,
-        "from restore.tasks.prepared import Prepared",
+        "from restore.tasks.prepared_run import Prepared",
         "from restore.tasks.simgan_training import SimGANConfig, simgan",
     )
     row = 'Method("refining, from two domains of pictures", SimGANConfig, simgan, "translate", "generator"),'
@@ -245,6 +245,6 @@ def test_the_recipes_are_described() -> None:
         "tasks/__init__.py",
         "codecs/__init__.py",
         "gan/objectives.py",
-        "tasks/methods.py",
+        "tasks/training_methods.py",
     ):
         assert named in text

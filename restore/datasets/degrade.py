@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from restore.images.noise import NoiseLevel
+from restore.images.noise_model import NoiseLevel
 
 Noisy = tuple[np.ndarray, NoiseLevel]
 

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from restore.datasets.crops import Pictures, random_crop, to_tensor
 from restore.datasets.folders import HELD_OUT, pictures, split
-from restore.images import discovery, read
+from restore.images import file_kind, read
 
 SIDES = (("source", "target"), ("damaged", "clean"), ("labels", "photo"), ("A", "B"))
 LAYOUT = (
@@ -106,7 +106,7 @@ def _sides(folders: tuple[Path, Path], paired: bool) -> tuple[list[Path], list[P
     if not paired:
         return first, second
     keys = [
-        {path.relative_to(folder).with_name(discovery.stem(path.name)): path for path in files}
+        {path.relative_to(folder).with_name(file_kind.stem(path.name)): path for path in files}
         for folder, files in zip(folders, (first, second), strict=True)
     ]
     unpaired = sorted(str(name) for name in keys[0].keys() ^ keys[1].keys())

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from restore.gan.discriminator import DiscriminatorConfig, DiscriminatorTrainer
-from restore.networks import discriminators, planning
+from restore.gan.discriminator_trainer import DiscriminatorConfig, DiscriminatorTrainer
+from restore.networks import discriminators, meta_device
 from restore.networks.discriminators import Discriminator
 from restore.runtime import Runtime
 from restore.training.train_state import evaluating
@@ -38,9 +38,9 @@ def discriminator_trainer(
         network = discriminators.build(config.network, **settings)
         trial, side = network, min(side or LARGEST_TRIAL, LARGEST_TRIAL)
     else:
-        trial = planning.plan(lambda: discriminators.build(config.network, **settings))
-        count = planning.parameters(trial)
-        planning.check_memory(COPIES * count, f"the discriminator has {count} parameters: lower discriminator.width")
+        trial = meta_device.plan(lambda: discriminators.build(config.network, **settings))
+        count = meta_device.parameters(trial)
+        meta_device.check_memory(COPIES * count, f"the discriminator has {count} parameters: lower discriminator.width")
         network = discriminators.build(config.network, **settings)
     if side is not None:
         _check_side(config.network, trial, channels, side)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.gan.discriminator import DiscriminatorTrainer
+from restore.gan.discriminator_trainer import DiscriminatorTrainer
 from restore.limits import check_fields
 from restore.training.train_state import TrainState
 from restore.training.trainer import Diagnosis

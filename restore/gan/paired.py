@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.gan import monitor
-from restore.gan.discriminator import DiscriminatorTrainer
+from restore.gan.discriminator_trainer import DiscriminatorTrainer
 from restore.gan.monitor import MonitorConfig, TrainingMonitor
 from restore.limits import check_fields
 from restore.networks import RestorationNetwork

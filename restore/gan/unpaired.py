@@ -1,7 +1,7 @@
 """The trainer of two networks on two domains without pairs: CycleGAN (Zhu et al. 2017).
 
-Each `Translator` maps one domain to the other and has a discriminator of the other domain. An image translated there and back should
-return unchanged (cycle), and an image of the target domain should stay (identity).
+Each `TranslationDirection` maps one domain to the other and has a discriminator of the other domain. An image translated there and
+back should return unchanged (cycle), and an image of the target domain should stay (identity).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.gan import monitor
-from restore.gan.discriminator import DiscriminatorTrainer
+from restore.gan.discriminator_trainer import DiscriminatorTrainer
 from restore.gan.image_buffer import ImageBuffer
 from restore.gan.monitor import MonitorConfig, TrainingMonitor
 from restore.limits import check_fields
@@ -72,7 +72,7 @@ class CycleLossConfig:
             raise ValueError(f"unknown pixel loss {self.pixel!r}: there are {', '.join(PIXEL_LOSSES)}")
 
 
-class Translator:
+class TranslationDirection:
     """One direction of the translation: a generator, the discriminator of its output, and the buffer of its past images.
 
     Args:
@@ -117,8 +117,8 @@ class _Direction(NamedTuple):
     """One direction as a step goes through it."""
 
     name: str
-    translator: Translator
-    inverse: Translator
+    translator: TranslationDirection
+    inverse: TranslationDirection
     source: str
     target: str
 
@@ -138,7 +138,7 @@ class CycleGANTrainer:
     """
 
     def __init__(
-        self, forward: Translator, backward: Translator, losses: CycleLossConfig, runtime: Runtime, *,
+        self, forward: TranslationDirection, backward: TranslationDirection, losses: CycleLossConfig, runtime: Runtime, *,
         monitor_config: MonitorConfig | None = None, probe: Mapping[str, Tensor] | None = None, micro_batches: int = 1,
     ) -> None:  # fmt: skip
         self.forward, self.backward = forward, backward

@@ -8,8 +8,8 @@ Knows files, not networks: numpy arrays go in and out. One format a row of `CODE
 
 from restore.images import naming
 from restore.images.codecs import CODECS, SUFFIXES, TARGETS
-from restore.images.discovery import Look, look, looked
 from restore.images.errors import MAX_PIXELS, ImageError
+from restore.images.file_kind import Look, look, looked
 from restore.images.frame import Frame
 from restore.images.opening import read, sniff
 from restore.images.picture import Picture

@@ -26,9 +26,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from restore.available_memory import free_memory
 from restore.images.decoding_process import LENGTH, Request
 from restore.images.errors import ImageError
-from restore.machine import free_memory
 
 T = TypeVar("T")
 SECONDS, SECONDS_A_SAMPLE = 2.0, 2e-6

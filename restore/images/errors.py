@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore.machine import free_memory
+from restore.available_memory import free_memory
 
 MAX_PIXELS = 500_000_000
 """Pixels of one frame that `read` accepts by default (a picture of 22,000 x 22,000)."""
@@ -81,7 +81,7 @@ def missing_share(row: int, height: int, count: int | None = None) -> str:
     return f"{percent:{'.0f' if percent >= 1 else '.1g'}} % of its rows are missing, from row {row + 1} of {height} on"
 
 
-def reason(error: BaseException) -> str:
+def decoder_message(error: BaseException) -> str:
     """The first line of a decoder's message, or the name of its error."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
@@ -107,7 +107,7 @@ def _blamed(path: Path, kind: str, error: BaseException) -> ImageError:
         return ImageError(f"{path.name}: there is no such file")
     if isinstance(error, PermissionError):
         return ImageError(f"{path.name}: no permission to read it")
-    return ImageError(f"{path.name}: damaged or unsupported {kind} ({reason(error)}); export it again")
+    return ImageError(f"{path.name}: damaged or unsupported {kind} ({decoder_message(error)}); export it again")
 
 
 class _Quiet:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from restore.images.mapping import Mapping
+from restore.images.pixel_mapping import PixelMapping
 
 BAND = 1 << 21
 """Pixels handled at a time, which bounds the memory that `normalized` and `encode` take beside their result."""
@@ -62,7 +62,7 @@ class Frame:
 
     stored: np.ndarray
     """(H, W) or (H, W, C) as the file holds it (its own dtype, alpha included), upright."""
-    mapping: Mapping
+    mapping: PixelMapping
     warnings: tuple[str, ...] = field(default=(), kw_only=True)
     """Warnings of decoding, one sentence each."""
 
@@ -74,7 +74,7 @@ class Frame:
     def normalized(self) -> np.ndarray:
         """What a network sees: float32 (H, W, 1|3), RGB order, finite, without alpha.
 
-        Black is 0 and white is 1; values beyond are not clipped (see `Mapping.decode`). Pixels that are not valid are filled smoothly
+        Black is 0 and white is 1; values beyond are not clipped (see `PixelMapping.decode`). Pixels that are not valid are filled smoothly
         from their surroundings.
         """
         picture = self._banded(self._normalized)

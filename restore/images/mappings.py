@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from restore.images.mapping import Mapping
+from restore.images.pixel_mapping import PixelMapping
 
 BEYOND = 1e6
 """Normalized pixels beyond this are not valid: broken pixels, and markers such as -1e30."""
@@ -30,7 +30,7 @@ def _joined(stored: np.ndarray, colour: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Linear(Mapping):
+class Linear(PixelMapping):
     """normalized = (stored - low) / (high - low), inverted for MINISWHITE. Alpha and other channels stay.
 
     Exact for integers of 8 and 16 bits. Wider samples keep their precision because only the change is added.
@@ -116,7 +116,7 @@ class Linear(Mapping):
         return np.asarray(self._usable(colour, self._raw(colour)).all(-1))
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `PixelMapping.encode`."""
         colour = _split(stored, self.channels)
         if self._table(colour.dtype) is not None:
             new = self._whole_numbers(colour, restored - normalized)
@@ -196,7 +196,7 @@ class Linear(Mapping):
 
 
 @dataclass(frozen=True)
-class Cmyk(Mapping):
+class Cmyk(PixelMapping):
     """CMYK without colour management: R = (1 - C)(1 - K) and so on. The sample `full` is full ink.
 
     A changed pixel keeps its black, unless the new colour is brighter than that black allows.
@@ -216,7 +216,7 @@ class Cmyk(Mapping):
         return self.decode(stored)
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `PixelMapping.encode`."""
         changed = (restored != normalized).any(-1, keepdims=True)
         clipped = np.clip(restored, 0, 1)
         white = 1 - stored[..., 3:4].astype(np.float32) / np.float32(self.full)

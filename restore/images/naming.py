@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore.images.discovery import stem
+from restore.images.file_kind import stem
 
 Key = tuple[str, ...]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from restore.images import kinds
+from restore.images import foreign_formats
 from restore.images.codecs import CODECS, sniffed
 from restore.images.errors import MAX_PIXELS, Limits, as_image_error, image_error
 from restore.images.picture import Picture
@@ -46,8 +46,8 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS, salvage: bool = False) -> 
             raise image_error(path, "an empty file; copy it again")
         codec = sniffed(start)
         outranks_others = codec is not None and codec.has_preamble and codec.is_certain(start)
-        foreign = None if outranks_others else kinds.foreign(start, path.name)
+        foreign = None if outranks_others else foreign_formats.foreign(start, path.name)
         if codec is None or (foreign is not None and foreign.picture):
-            what, mend, _ = foreign or kinds.described(start)
+            what, mend, _ = foreign or foreign_formats.described(start)
             raise image_error(path, f"not a picture that restore reads (it is {what}): {mend}; it reads {', '.join(CODECS)}")
         return Picture(path, codec.open(path, Limits(max_pixels, salvage)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from restore.images.codecs import target
 from restore.images.codecs.base import Source
-from restore.images.convert import convert
+from restore.images.format_conversion import convert
 from restore.images.frame import Frame
 from restore.images.metadata import Provenance
 

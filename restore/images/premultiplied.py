@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from restore.images.mapping import Mapping
+from restore.images.pixel_mapping import PixelMapping
 
 _LOW, _HIGH = -1.0, 2.0
 """Normalized pixels are clipped to this range."""
 
 
 @dataclass(frozen=True)
-class Premultiplied(Mapping):
+class Premultiplied(PixelMapping):
     """normalized = (colour / alpha x full - low) / (high - low), and 0 where alpha is 0, which stays as stored."""
 
     full: float
@@ -65,7 +65,7 @@ class Premultiplied(Mapping):
         return None if there.all() else there
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A changed copy of `stored`, as `Mapping.encode` says; a changed colour ends between 0 and its alpha."""
+        """A changed copy of `stored`, as `PixelMapping.encode` says; a changed colour ends between 0 and its alpha."""
         colour, alpha = self._parts(stored)
         change = restored.astype(colour.dtype) - normalized
         changed = (change != 0) & (alpha > 0) & np.isfinite(alpha) & np.isfinite(colour)

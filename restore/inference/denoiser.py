@@ -7,13 +7,13 @@ from typing import Self, Unpack
 
 import numpy as np
 
-from restore.images.noise import NoiseLevel
-from restore.inference import excluded_regions, local_means, mats
+from restore.images.noise_model import NoiseLevel
+from restore.inference import excluded_regions, mean_preservation, uniform_borders
 from restore.inference.array_interface import Picture, apply
-from restore.inference.fallbacks import RunInfo
 from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.ranges import Range
+from restore.inference.tile_faults import RunInfo
 from restore.networks.spec import RestorationNetwork
 
 Noise = Estimate | NoiseLevel | float | None
@@ -88,7 +88,7 @@ class Denoiser:
         excluded = self._excluded(pixels, level, valid)
         if excluded is None:
             return self._denoised(pixels, noise, strength, None)
-        inner = mats.inner(excluded)
+        inner = uniform_borders.inner(excluded)
         restored, rest = pixels.copy(), excluded[inner]
         region = np.ascontiguousarray(pixels[inner])
         restored[inner], info = self._denoised(region, noise, strength, rest if rest.any() else None)
@@ -120,7 +120,7 @@ class Denoiser:
 
         restored, info = self.runner.run(picture, strength, level=level, confidence=trusted)
         if self.spec.takes_noise:
-            local_means.preserve(picture, restored, level, strength * confidence)
+            mean_preservation.preserve(picture, restored, level, strength * confidence)
         if excluded is not None:
             restored[excluded] = pixels[excluded]
         return restored, info

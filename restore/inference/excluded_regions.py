@@ -11,8 +11,8 @@ import numpy as np
 
 from restore.images.frame import filled
 from restore.images.mappings import inner_range
-from restore.images.noise import NoiseLevel
-from restore.inference.mats import NEIGHBOURS, boxes, framed, inner, is_still, pieces
+from restore.images.noise_model import NoiseLevel
+from restore.inference.uniform_borders import NEIGHBOURS, boxes, framed, inner, is_still, pieces
 
 LEAST_SIGMA = 2.0
 """Noise (sigma of 255) above which nine equal neighbours are not due to chance, even in 8 bits."""

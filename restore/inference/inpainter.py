@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 
 from restore.inference.array_interface import apply
-from restore.inference.fallbacks import RunInfo
 from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
 from restore.inference.seam_blending import blend_seams
 from restore.inference.texture_synthesis import synthesize_texture
+from restore.inference.tile_faults import RunInfo
 from restore.networks.spec import RestorationNetwork
 
 MAX_WIDTH = 96

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from restore import runtime
-from restore.machine import free_memory
+from restore.available_memory import free_memory
 from restore.networks.spec import OVERLAP
 from restore.runtime import Runtime
 

@@ -17,8 +17,8 @@ from scipy.optimize import nnls
 from scipy.special import ndtr, ndtri
 
 from restore.images.frame import BAND
-from restore.images.noise import BLOCK, ORDER, NoiseLevel, dct
-from restore.inference.mats import framed, inner, is_still
+from restore.images.noise_model import BLOCK, ORDER, NoiseLevel, dct
+from restore.inference.uniform_borders import framed, inner, is_still
 
 MAX_BLOCKS = 40_000  # of one channel; more do not improve the estimate
 FLATTEST = 0.07  # fraction of a group's blocks that is used

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from restore.images.noise import NoiseLevel
+from restore.images.noise_model import NoiseLevel
 from restore.inference.arrays import is_eight_bit
-from restore.inference.fallbacks import RunInfo
 from restore.inference.ranges import NARROW, NARROW_INHOMOGENEOUS, Range, range_of
+from restore.inference.tile_faults import RunInfo
 from restore.inference.tiled_runner import Condition, TiledRunner
 from restore.networks.inpainter import HOLE
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from restore.images.frame import bands
-from restore.images.noise import NoiseLevel
+from restore.images.noise_model import NoiseLevel
 
 CELL = 8
 """Side in pixels of the cells whose means define the picture's range. Their noise is an eighth of a pixel's."""

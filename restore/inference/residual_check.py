@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from restore.images.noise import NoiseLevel
+from restore.images.noise_model import NoiseLevel
 
 CELL = 16
 """Side in pixels of the cells in which variances are taken."""

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from restore.available_memory import out_of_memory
 from restore.inference import instance_statistics, memory, tiling
 from restore.inference.arrays import upscale_cubic
 from restore.inference.engine import Engine
-from restore.inference.fallbacks import FALLBACKS, RunInfo, find_fault
 from restore.inference.instance_statistics import Statistics
 from restore.inference.self_ensemble import TRANSFORMS
-from restore.machine import out_of_memory
+from restore.inference.tile_faults import FALLBACKS, RunInfo, find_fault
 
 log = logging.getLogger(__name__)
 

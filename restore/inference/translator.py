@@ -8,8 +8,8 @@ from typing import Self, Unpack
 import numpy as np
 
 from restore.inference.array_interface import Picture, apply
-from restore.inference.fallbacks import RunInfo
 from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
+from restore.inference.tile_faults import RunInfo
 from restore.networks.spec import RestorationNetwork
 
 

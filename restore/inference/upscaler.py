@@ -10,8 +10,8 @@ import torch
 
 from restore.inference import radiograph
 from restore.inference.array_interface import Picture, apply
-from restore.inference.fallbacks import RunInfo
 from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
+from restore.inference.tile_faults import RunInfo
 from restore.networks.resample import resized
 from restore.networks.spec import RestorationNetwork
 

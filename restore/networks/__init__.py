@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from restore.networks import planning
+from restore.networks import meta_device
 from restore.networks.inpainter import Inpainter, InpainterConfig
 from restore.networks.luma_chroma_unet import LumaChromaUNet, LumaChromaUNetConfig
 from restore.networks.pix2pix_unet import Pix2PixUNet, Pix2PixUNetConfig
@@ -95,24 +95,24 @@ def build(name: str, **settings: Any) -> RestorationNetwork:
         ValueError: no such network, or settings that it cannot be built with.
     """
     if _row(name).network.trainable:
-        count = planning.parameters(plan(name, settings))
-        planning.check_memory(count, f"network {name!r} has {count} parameters: make it smaller")
+        count = meta_device.parameters(plan(name, settings))
+        meta_device.check_memory(count, f"network {name!r} has {count} parameters: make it smaller")
     return _made(name, settings)
 
 
-def plan(name: str, settings: Mapping[str, Any], *, layers: int = planning.MOST_LAYERS) -> RestorationNetwork:
+def plan(name: str, settings: Mapping[str, Any], *, layers: int = meta_device.MOST_LAYERS) -> RestorationNetwork:
     """The network called `name` on PyTorch's `meta` device, without memory for its weights.
 
     Args:
-        layers: how many layers it can have; see `planning.check_settings`.
+        layers: how many layers it can have; see `meta_device.check_settings`.
 
     Raises:
         ValueError: no such network, or settings that it cannot be built with.
     """
     row = _row(name)
     try:
-        planning.check_settings(settings, counts=_counts(row), layers=layers)
-        return planning.plan(lambda: _made(name, settings))
+        meta_device.check_settings(settings, counts=_counts(row), layers=layers)
+        return meta_device.plan(lambda: _made(name, settings))
     except ValueError as error:
         raise ValueError(f"network {name!r} cannot be built with {repr(dict(settings))[:200]}: {error}") from error
 
@@ -124,10 +124,10 @@ def check(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor])
         ValueError: they are not, or there is no such network.
     """
     if not _row(name).network.trainable:
-        planning.check_settings(settings)
+        meta_device.check_settings(settings)
         return
-    planned = plan(name, settings, layers=min(len(tensors), planning.MOST_LAYERS))
-    planning.check_tensors(planned, {key: tuple(value.shape) for key, value in tensors.items()})
+    planned = plan(name, settings, layers=min(len(tensors), meta_device.MOST_LAYERS))
+    meta_device.check_tensors(planned, {key: tuple(value.shape) for key, value in tensors.items()})
 
 
 def load(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RestorationNetwork:

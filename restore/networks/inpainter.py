@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.fused import Residual, ResidualStack
+from restore.networks.fused_residual import Residual, ResidualStack
 from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
 
 HOLE = 0.5

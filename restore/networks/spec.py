@@ -63,7 +63,7 @@ class NetworkConfig:
     """The settings of a network. Each network owns a subclass; channels and scale belong to the run and are no part of it.
 
     A field's metadata hold its `help` and may hold:
-        range, count: the numbers that it can have; see `restore.training.limits`.
+        range, count: the numbers that it can have; see `restore.limits`.
         layers: it counts layers.
         free: weights made with another value can start this network.
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.fused import Residual, ResidualStack
+from restore.networks.fused_residual import Residual, ResidualStack
 from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
 from restore.networks.weight_transfer import average_colours, spread_colours
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.fused import Residual, ResidualStack, conv_add
+from restore.networks.fused_residual import Residual, ResidualStack, conv_add
 from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
 from restore.networks.weight_transfer import spread_colours
 

@@ -18,8 +18,8 @@ from restore.pipeline.discovery import Job, plan
 from restore.pipeline.executors import EXECUTORS
 from restore.pipeline.manifest import Manifest
 from restore.pipeline.process import RunContext
-from restore.pipeline.report import Event, Record, Report
-from restore.pipeline.reporter import Reporter, ReportFile
+from restore.pipeline.records import Event, Record, Report
+from restore.pipeline.report_writer import Reporter, ReportFile
 from restore.pipeline.step import Step
 from restore.writing import reason
 

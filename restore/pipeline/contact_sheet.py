@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from restore import images
-from restore.pipeline.report import Record
+from restore.pipeline.records import Record
 from restore.writing import atomic_write
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from restore.images import SUFFIXES, TARGETS, Look, codecs, kinds, look, naming
+from restore.images import SUFFIXES, TARGETS, Look, codecs, foreign_formats, look, naming
 
 PRIVATE = ".restore"
 """The folder under `out` with a run's private files."""
@@ -132,7 +132,7 @@ def _classify(path: Path, kind: str) -> Look | str:
     """Classify an entry of an input folder; see `_walk`. `kind` is "" for a hidden entry."""
     if not kind:
         return Look("other")
-    named = path.suffix.lower() in SUFFIXES or path.suffix.lower() in kinds.SUFFIXES
+    named = path.suffix.lower() in SUFFIXES or path.suffix.lower() in foreign_formats.SUFFIXES
     if kind != "file":
         return kind if named or (not path.suffix and "link" in kind) else Look("other")
     try:

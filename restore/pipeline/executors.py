@@ -7,7 +7,7 @@ from typing import Protocol
 
 from restore.pipeline.discovery import Job
 from restore.pipeline.process import RunContext, process
-from restore.pipeline.report import Record
+from restore.pipeline.records import Record
 from restore.pipeline.threaded import Threaded
 
 OnRecord = Callable[[Record], None]

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from restore import images
+from restore.available_memory import free_memory, out_of_memory
 from restore.images import Frame, Picture
 from restore.images.frame import bands
-from restore.machine import free_memory, out_of_memory
-from restore.pipeline import readback
+from restore.pipeline import result_check
 from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import Manifest, digest, digest_file
-from restore.pipeline.report import Record, merged
+from restore.pipeline.records import Record, merged
 from restore.pipeline.step import Image, Result, Sidecar, Step, image_of
 from restore.writing import reason, with_path
 
@@ -232,7 +232,7 @@ class Item:
                 raise
             raise with_path(error, self.job.target) from error
         self.context.check_stopped()
-        readback.check(temporary, picture, step.scale)
+        result_check.check(temporary, picture, step.scale)
         if len(self._stats) != picture.frames or next(encoded, None) is not None:
             raise RuntimeError("not every frame was written")
         step.save_masks(self.job, picture.frames, [*map(_unpacked, self._masks)])

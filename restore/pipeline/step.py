@@ -16,7 +16,7 @@ from restore import images
 from restore.images import Frame, Picture
 from restore.pipeline.discovery import Job
 
-Analysis = TypeVar("Analysis")
+AnalysisT = TypeVar("AnalysisT")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Sidecar:
 Sidecars = Mapping[Path, Sidecar]
 
 
-class Step(ABC, Generic[Analysis]):
+class Step(ABC, Generic[AnalysisT]):
     """Restores images. It keeps no state between pictures and can be pickled.
 
     Attributes:
@@ -125,7 +125,7 @@ class Step(ABC, Generic[Analysis]):
         """
         return ()
 
-    def analyse(self, image: Image) -> Analysis | None:
+    def analyse(self, image: Image) -> AnalysisT | None:
         """Analyse an image before the network runs.
 
         It is called in the decoding thread and must not use torch: a second thread that uses torch slows down torch's thread pool.
@@ -133,7 +133,7 @@ class Step(ABC, Generic[Analysis]):
         return None
 
     @abstractmethod
-    def __call__(self, image: Image, analysis: Analysis | None = None, sidecars: Sidecars | None = None) -> Result:
+    def __call__(self, image: Image, analysis: AnalysisT | None = None, sidecars: Sidecars | None = None) -> Result:
         """Restore an image.
 
         Args:

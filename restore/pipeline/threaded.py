@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from restore.machine import free_memory
+from restore.available_memory import free_memory
 from restore.pipeline.concurrency import BoundedQueue, MemoryLimiter, Workers
 from restore.pipeline.discovery import Job
 from restore.pipeline.process import Decoded, Item, Restored, RunContext
-from restore.pipeline.report import Record
+from restore.pipeline.records import Record
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from restore.tasks.options import DenoiseOptions, InpaintOptions, TranslateOptio
 
 if TYPE_CHECKING:
     from restore.pipeline.step import Step
-    from restore.tasks.run_on import RunOn
+    from restore.tasks.execution import ExecutionSettings
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Task:
     step: str
     help: str
 
-    def make(self, options: Options, weights: str | Path | None, run_on: RunOn) -> Step[Any]:
+    def make(self, options: Options, weights: str | Path | None, execution: ExecutionSettings) -> Step[Any]:
         """The step with these options.
 
         Raises:
             ValueError: the weights do not exist, are for another task, or do not fit the options.
         """
         module, _, name = self.step.partition(":")
-        step: Step[Any] = importlib.import_module(module).__dict__[name](options, weights, run_on)
+        step: Step[Any] = importlib.import_module(module).__dict__[name](options, weights, execution)
         return step
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from restore import runtime
-from restore.tasks import starting
-from restore.tasks.methods import Method
+from restore.tasks import initial_weights
+from restore.tasks.training_methods import Method
 from restore.training import config as configuration
 
 
@@ -25,16 +25,16 @@ def resolved(
         config_file = folder / "config.toml"
         if not config_file.is_file():
             raise ValueError(f"{folder} holds no config.toml to resume with: give the run's settings with --config FILE")
-    path, shipped = starting.config_path(config_file)
+    path, shipped = initial_weights.config_path(config_file)
     config: Any = configuration.resolve(method.config, path, overrides)
     if shipped:
-        config = starting.without_private_patterns(config, overrides or {}, root, report)
+        config = initial_weights.without_private_patterns(config, overrides or {}, root, report)
     specified = configuration.specified(path, overrides)
     _report_unused(config, specified, report)
     if resume:
         _check_precision(folder, method.config, config, report)
         return config
-    return starting.with_architecture(config, method.group, method.task, specified)
+    return initial_weights.with_architecture(config, method.group, method.task, specified)
 
 
 def _report_unused(config: Any, specified: set[str], report: Callable[[Any], None]) -> None:

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 
 from restore import weights
-from restore.images.noise import NoiseLevel
-from restore.inference import mats, radiograph
+from restore.images.noise_model import NoiseLevel
+from restore.inference import radiograph, uniform_borders
 from restore.inference.denoiser import Denoiser, signal_dependent
 from restore.inference.loading import find_weights
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.residual_check import check_residual
 from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.tasks.execution import ExecutionSettings
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import DenoiseOptions
-from restore.tasks.run_on import RunOn
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
 PHOTOGRAPH_ENSEMBLE = 2
-AUDIBLE = 1.5
+WARNING_SIGMA = 1.5
 """Noise (sigma of 255, in the picture's own range) below which there is no warning: the rounding of 8 bits alone is 0.3."""
 CORRELATED = (
     "its noise is correlated between neighbouring pixels (lossy compression, demosaicing, detector blur): "
@@ -32,7 +32,7 @@ CORRELATED = (
 
 
 @dataclass(frozen=True)
-class Analysis:
+class NoiseAnalysis:
     """The analysis of an image: whether its channels are equal, the weights to use, and its noise."""
 
     gray: bool
@@ -40,13 +40,13 @@ class Analysis:
     noise: Estimate | NoiseLevel
 
 
-class Denoise(Step[Analysis]):
+class Denoise(Step[NoiseAnalysis]):
     """The step of `restore denoise`.
 
     Args:
         options: see `DenoiseOptions`.
         weights: a name, a file or a run's folder; None chooses for each picture by its content.
-        run_on: device, precision, tiles.
+        execution: device, precision, tiles.
 
     Raises:
         ValueError: the weights do not exist or are for another task.
@@ -54,8 +54,8 @@ class Denoise(Step[Analysis]):
 
     name = "denoise"
 
-    def __init__(self, options: DenoiseOptions, weights: str | Path | None, run_on: RunOn) -> None:
-        self.options, self.run_on, self.chosen = options, run_on, weights
+    def __init__(self, options: DenoiseOptions, weights: str | Path | None, execution: ExecutionSettings) -> None:
+        self.options, self.execution, self.chosen = options, execution, weights
         self._entries = _entries(weights)
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
         self._denoisers = LazyCache(self._load)
@@ -64,17 +64,17 @@ class Denoise(Step[Analysis]):
         """The weights' contents, the options, the precision and the tiles."""
         return {
             "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()}, **self.options.as_dict(),
-            **self.run_on.settings(),
+            **self.execution.settings(),
         }  # fmt: skip
 
-    def analyse(self, image: Image) -> Analysis:
+    def analyse(self, image: Image) -> NoiseAnalysis:
         """Choose the weights and estimate the noise."""
         pixels = image.pixels
         gray = pixels.shape[2] == 1 or radiograph.is_gray(pixels)
         name = self._weights(pixels, gray, image.info.radiograph)
-        return Analysis(gray, name, resolve_level(pixels[:, :, :1] if gray else pixels, self._level, image.valid))
+        return NoiseAnalysis(gray, name, resolve_level(pixels[:, :, :1] if gray else pixels, self._level, image.valid))
 
-    def __call__(self, image: Image, analysis: Analysis | None = None, sidecars: Sidecars | None = None) -> Result:
+    def __call__(self, image: Image, analysis: NoiseAnalysis | None = None, sidecars: Sidecars | None = None) -> Result:
         """Denoise an image."""
         analysis = analysis or self.analyse(image)
         pixels = image.pixels[:, :, :1] if analysis.gray else image.pixels
@@ -89,7 +89,7 @@ class Denoise(Step[Analysis]):
         ensemble = 1 if signal_dependent(entry.recipe) else PHOTOGRAPH_ENSEMBLE
         if self.options.ensemble != "auto":
             ensemble = int(self.options.ensemble)
-        return Denoiser.load(entry.path, **self.run_on.keywords(ensemble))
+        return Denoiser.load(entry.path, **self.execution.keywords(ensemble))
 
     def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None) -> str:
         if self.chosen is not None:
@@ -97,8 +97,8 @@ class Denoise(Step[Analysis]):
         if not gray:
             return COLOUR
         if is_radiograph is None:
-            inner = mats.without(pixels)
-            is_radiograph = radiograph.probability(inner, mats.labels(inner)) > radiograph.CERTAIN
+            inner = uniform_borders.without(pixels)
+            is_radiograph = radiograph.probability(inner, uniform_borders.labels(inner)) > radiograph.CERTAIN
         return XRAY if is_radiograph else GRAY
 
 
@@ -115,7 +115,7 @@ def _entries(chosen: str | Path | None) -> Mapping[str, weights.Entry]:
 
 def _warnings(pixels: np.ndarray, restored: np.ndarray, noise: Estimate | NoiseLevel) -> tuple[str, ...]:
     """The warnings for a picture whose noise was estimated; none if the user specified the level."""
-    if not isinstance(noise, Estimate) or noise.level.sigma() < AUDIBLE * float(np.ptp(pixels)):
+    if not isinstance(noise, Estimate) or noise.level.sigma() < WARNING_SIGMA * float(np.ptp(pixels)):
         return ()
     doubt = check_residual(pixels, restored, noise.level)
     return (*([CORRELATED] if noise.correlated else []), *([doubt] if doubt else []))

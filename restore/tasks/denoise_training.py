@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from restore.datasets import degrade
-from restore.tasks import restoration
-from restore.tasks.prepared import Prepared
-from restore.tasks.restoration import Problem, RestorationConfig
+from restore.tasks import restoration_setup
+from restore.tasks.prepared_run import Prepared
+from restore.tasks.restoration_setup import Problem, RestorationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,6 @@ class DenoiseConfig(RestorationConfig):
 
 
 def prepare(root: Path, config: DenoiseConfig) -> Prepared:
-    """Find the images, build the network and the trainer; see `restoration.prepare`."""
+    """Find the images, build the network and the trainer; see `restoration_setup.prepare`."""
     problem = Problem(partial(degrade.add_noise, config=config.noise), condition="noise")
-    return restoration.prepare(root, config, problem, task="denoise")
+    return restoration_setup.prepare(root, config, problem, task="denoise")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from restore.datasets import masks
 from restore.datasets.masks import MaskConfig
-from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
+from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
 from restore.gan.paired import LossConfig
 from restore.networks import CONFIGS, NetworkConfig
 from restore.networks.inpainter import InpainterConfig
-from restore.tasks import restoration
-from restore.tasks.prepared import Prepared
-from restore.tasks.restoration import DataConfig, Problem, RestorationConfig
+from restore.tasks import restoration_setup
+from restore.tasks.prepared_run import Prepared
+from restore.tasks.restoration_setup import DataConfig, Problem, RestorationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,6 @@ class InpaintConfig(RestorationConfig):
 
 
 def prepare(root: Path, config: InpaintConfig) -> Prepared:
-    """Find the images, build the network and the trainer; see `restoration.prepare`."""
+    """Find the images, build the network and the trainer; see `restoration_setup.prepare`."""
     problem = Problem(partial(masks.cut_holes, config=config.masks), condition="mask")
-    return restoration.prepare(root, config, problem, task="inpaint")
+    return restoration_setup.prepare(root, config, problem, task="inpaint")

@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from restore.images import discovery, looked, naming
+from restore.images import file_kind, looked, naming
 from restore.pipeline.discovery import Job
 from restore.writing import atomic_write
 
@@ -44,15 +44,15 @@ def find(folder: Path, source: Path, relative: Path, names: MaskNames) -> Path:
         ValueError: there is no mask, or more than one.
     """
     name, renamed = names.of(source, relative)
-    saved = [folder / name, folder / name.with_name(discovery.stem(name.name) + PAGES)]
+    saved = [folder / name, folder / name.with_name(file_kind.stem(name.name) + PAGES)]
     own = [folder / relative]
     for path in (*saved, *own) if renamed else (*own, *saved):
         if path.is_file() and looked(path).is_picture:
             return path
-    parent, stem = folder / relative.parent, discovery.stem(relative.name)
+    parent, stem = folder / relative.parent, file_kind.stem(relative.name)
     # no glob: it would read brackets in a stem as a pattern
     entries = sorted(parent.iterdir()) if parent.is_dir() else []
-    candidates = [path for path in entries if path.is_file() and discovery.stem(path.name) == stem and looked(path).is_picture]
+    candidates = [path for path in entries if path.is_file() and file_kind.stem(path.name) == stem and looked(path).is_picture]
     if not candidates:
         raise ValueError(f"no mask: {parent} contains no picture called {stem}")
     if len(candidates) > 1:
@@ -83,7 +83,7 @@ def write(masks: Sequence[np.ndarray], target: Path) -> None:
     """
     pages = [mask.astype(np.uint8) * np.uint8(255) for mask in masks]
     if len(pages) > 1:
-        target = target.with_name(discovery.stem(target.name) + PAGES)
+        target = target.with_name(file_kind.stem(target.name) + PAGES)
     with atomic_write(target) as draft:
         if len(pages) == 1:
             Image.fromarray(pages[0]).save(draft, "PNG")

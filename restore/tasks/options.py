@@ -17,7 +17,7 @@ class DenoiseOptions(Options):
     """The options of `restore denoise`."""
 
     noise_level: float | str = option(
-        "auto", "Standard deviation of the noise, white being 255; auto estimates it for each picture.", metavar="auto|0..255",
+        "auto", "Standard deviation of the noise on the 0..255 scale; auto estimates it for each picture.", metavar="auto|0..255",
         words=("auto",), low=0, high=255,
     )  # fmt: skip
     strength: float = option(1.0, "How much of the noise to remove.", metavar="0..1", low=0, high=1)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from restore import runtime, weights
-from restore.tasks.prepared import Prepared
+from restore.tasks.prepared_run import Prepared
 from restore.training import config as configuration
 from restore.writing import atomic_write
 
@@ -45,7 +45,7 @@ class Publisher:
         recipe = {**self.prepared.recipe, "method": self.method, "steps": step, "environment": environment()}
         if len(networks) == 1:
             tensors = next(iter(networks.values())).state_dict()
-        else:  # several in one file, each key after its network's name: see `Restorer.load`
+        else:  # several in one file, each key after its network's name: see `weights.select_network`
             tensors = {f"{part}.{key}": value for part, network in networks.items() for key, value in network.state_dict().items()}
         weights.save(self.path, tensors, recipe)
         with atomic_write(self.path.with_suffix(".md")) as draft:

@@ -11,9 +11,9 @@ from restore.datasets.defects import DefectConfig
 from restore.gan.paired import LossConfig
 from restore.networks import CONFIGS, NetworkConfig
 from restore.networks.pix2pix_unet import Pix2PixUNetConfig
-from restore.tasks import restoration
-from restore.tasks.prepared import Prepared
-from restore.tasks.restoration import DataConfig, Problem, RestorationConfig
+from restore.tasks import restoration_setup
+from restore.tasks.prepared_run import Prepared
+from restore.tasks.restoration_setup import DataConfig, Problem, RestorationConfig
 from restore.training.optimizers import OptimizerConfig
 
 NETWORK = Pix2PixUNetConfig(width=16, levels=4, norm="batch", upsample="smooth", refine=2)
@@ -37,10 +37,10 @@ class ScratchesConfig(RestorationConfig):
 
 
 def prepare(root: Path, config: ScratchesConfig) -> Prepared:
-    """Find the images, build the network and the trainer; see `restoration.prepare`."""
+    """Find the images, build the network and the trainer; see `restoration_setup.prepare`."""
     problem = Problem(
         partial(defects.add_defects, config=config.defects),
         global_degradation=partial(defects.degrade_globally, config=config.defects),
         make_target=defects.defect_mask,
     )
-    return restoration.prepare(root, config, problem, task="scratches")
+    return restoration_setup.prepare(root, config, problem, task="scratches")

@@ -8,9 +8,9 @@ from typing import Any
 from restore.inference.loading import find_weights
 from restore.inference.translator import Translator
 from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.tasks.execution import ExecutionSettings
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import TranslateOptions
-from restore.tasks.run_on import RunOn
 from restore.weights import fingerprint
 
 DEFAULT = "photo2paint"
@@ -22,7 +22,7 @@ class Translate(Step[None]):
     Args:
         options: see `TranslateOptions`.
         weights: a name, a file or a run's folder; None uses the shipped weights.
-        run_on: device, precision, tiles.
+        execution: device, precision, tiles.
 
     Raises:
         ValueError: the weights do not exist, are for another task, or lack the direction.
@@ -30,8 +30,8 @@ class Translate(Step[None]):
 
     name = "translate"
 
-    def __init__(self, options: TranslateOptions, weights: str | Path | None, run_on: RunOn) -> None:
-        self.options, self.run_on = options, run_on
+    def __init__(self, options: TranslateOptions, weights: str | Path | None, execution: ExecutionSettings) -> None:
+        self.options, self.execution = options, execution
         self.entry = find_weights(weights or DEFAULT, "translate")
         directions = self.entry.recipe.get("directions") or []
         if options.reverse and len(directions) < 2:
@@ -41,7 +41,7 @@ class Translate(Step[None]):
 
     def settings(self) -> dict[str, Any]:
         """The weights' content, the options, the precision and the tiles."""
-        return {"weights": fingerprint(self.entry), **self.options.as_dict(), **self.run_on.settings()}
+        return {"weights": fingerprint(self.entry), **self.options.as_dict(), **self.execution.settings()}
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         """Translate an image."""
@@ -49,4 +49,4 @@ class Translate(Step[None]):
         return Result(restored, {"weights": self.entry.name, **info.stats()})
 
     def _load(self, path: Path) -> Translator:
-        return Translator.load(path, direction=self.direction, **self.run_on.keywords())
+        return Translator.load(path, direction=self.direction, **self.execution.keywords())

@@ -9,15 +9,15 @@ from restore import networks
 from restore.datasets.crops import Pictures
 from restore.datasets.domains import PairedCrops, UnpairedCrops
 from restore.gan import build
-from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
+from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
 from restore.gan.monitor import MonitorConfig
 from restore.gan.paired import LossConfig, PairedAdversarialTrainer
-from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, Translator
+from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, TranslationDirection
 from restore.networks import NetworkConfig
 from restore.networks.pix2pix_unet import Pix2PixUNetConfig
 from restore.runtime import Runtime
-from restore.tasks.prepared import Prepared
-from restore.tasks.translation import (
+from restore.tasks.prepared_run import Prepared
+from restore.tasks.translation_setup import (
     TranslationConfig,
     begin,
     build_generator,
@@ -72,7 +72,7 @@ def cyclegan(root: Path, config: CycleGANConfig) -> Prepared:
     runtime, found = begin(root, config, paired=False, generators=2)
     data = config.data
     forward, backward = [
-        Translator(
+        TranslationDirection(
             build_generator(config, name), build.discriminator_trainer(data.channels, config.discriminator, runtime, side=data.crop),
             config.optimizer, runtime, buffer_size=config.losses.image_buffer, seed=config.seed + number,
         )

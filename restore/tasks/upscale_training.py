@@ -9,9 +9,9 @@ from pathlib import Path
 from restore.datasets.downscaling import DownscalingConfig, downscale
 from restore.networks import CONFIGS, NetworkConfig
 from restore.networks.upscaler import UpscalerConfig
-from restore.tasks import restoration
-from restore.tasks.prepared import Prepared
-from restore.tasks.restoration import DataConfig, Problem, RestorationConfig
+from restore.tasks import restoration_setup
+from restore.tasks.prepared_run import Prepared
+from restore.tasks.restoration_setup import DataConfig, Problem, RestorationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,6 @@ class UpscaleConfig(RestorationConfig):
 
 
 def prepare(root: Path, config: UpscaleConfig) -> Prepared:
-    """Find the images, build the network and the trainer; see `restoration.prepare`."""
+    """Find the images, build the network and the trainer; see `restoration_setup.prepare`."""
     problem = Problem(partial(downscale, scale=config.scale, config=config.downscaling), scale=config.scale)
-    return restoration.prepare(root, config, problem, task="upscale")
+    return restoration_setup.prepare(root, config, problem, task="upscale")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from restore import processes
+from restore import distributed
 from restore.training.signals import in_worker
 
 
@@ -24,7 +24,7 @@ def batches(dataset: Dataset[dict[str, Tensor]], *, batch_size: int, workers: in
         return
     loader = DataLoader(
         dataset,
-        batch_size // processes.current().world_size,
+        batch_size // distributed.current().world_size,
         sampler=_StepSampler(start, stop, batch_size),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
@@ -43,7 +43,7 @@ class _StepSampler(Sampler[int]):
         self.start, self.stop, self.batch_size = start, stop, batch_size
 
     def __iter__(self) -> Iterator[int]:
-        group = processes.current()
+        group = distributed.current()
         own = self.batch_size // group.world_size
         for step in range(self.start, self.stop):
             first = step * self.batch_size + group.rank * own

@@ -6,7 +6,7 @@ A field's metadata declare what it may be (see `restore.limits`):
 - `range`: smallest and largest number, also of a list's entries; `above` and `below`: strict bounds;
 - `count`: number of a list's entries; `rising`: a list's numbers rise;
 - `inside`: the texts are patterns of files below the dataset;
-- `variants`: name -> kind, for a group whose `name` chooses its kind (see `variants.py`);
+- `variants`: name -> kind, for a group whose `name` chooses its kind (see `config_variants.py`);
 - `only_if`: a dotted key of the whole configuration. While that setting is 0, the field (a group) has no effect and is not shown.
 """
 
@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from restore import limits
 from restore.limits import format_value
-from restore.training import variants
+from restore.training import config_variants
 
 Config = TypeVar("Config")
 LONGEST = 1_000_000
@@ -163,7 +163,7 @@ def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> A
                 raise ValueError(f"{name!r} is a group of settings; set one of {', '.join(keys(hint, name + '.'))}")
             group = vars(default)[key]
             if "variants" in metadata[key]:
-                group = variants.choose(name, group, metadata[key]["variants"], value)
+                group = config_variants.choose(name, group, metadata[key]["variants"], value)
             arguments[key] = _build(type(group), group, value, name + ".")
         else:
             arguments[key] = checked(name, hint, value, metadata[key])

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from restore import processes
+from restore import distributed
 from restore.runtime import Runtime
 from restore.training.train_state import TrainState
 from restore.training.trainer import StepOutput
@@ -46,7 +46,7 @@ class CUDAGraphStep:
     ) -> None:  # fmt: skip
         self.function, self.train_states, self.runtime, self.capturable = function, train_states, runtime, capturable
         # messages between processes are not captured
-        self.enabled = runtime.replay and processes.current().world_size == 1
+        self.enabled = runtime.replay and distributed.current().world_size == 1
         self._warmed_up: Counter[Hashable] = Counter()
         self._graphs: dict[Hashable, _Graph] = {}
         self._stream: torch.cuda.Stream | None = None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from restore import processes
+from restore import distributed
 from restore.limits import check_fields
 from restore.runtime import memory_reused
 from restore.training import checkpoint
@@ -70,7 +70,7 @@ def run(
 ) -> int:  # fmt: skip
     """Train until `config.steps`; on Ctrl-C, SIGTERM or SIGHUP write a checkpoint and raise.
 
-    Of several processes (`restore.processes`) each takes its part of every batch, and the main process writes the files.
+    Of several processes (`restore.distributed`) each takes its part of every batch, and the main process writes the files.
 
     Args:
         dataset: `dataset[i]` must be a function of i alone; see `batches`.
@@ -85,7 +85,7 @@ def run(
     # crops have one size: the search for the fastest convolutions soon pays off (on a CPU it does nothing)
     torch.backends.cudnn.benchmark = True
     hooks = hooks or Hooks()
-    group = processes.current()
+    group = distributed.current()
     group.per_process(config.batch_size, "loop.batch_size")
     step = _resume(trainer, folder) if resume else 0
     if group.is_main:
@@ -112,7 +112,7 @@ class _Loop:
         self.hooks, self.stopping, self.preview_batch = hooks, stopping, preview_batch
         self.step = self.saved = step
         self.losses: Mapping[str, Tensor] = {}
-        self.journal: Journal | NullJournal = Journal(folder, step) if processes.current().is_main else NullJournal()
+        self.journal: Journal | NullJournal = Journal(folder, step) if distributed.current().is_main else NullJournal()
         self.meter = Meter(step, config.steps, config.batch_size)
 
     def train(self) -> int:
@@ -147,7 +147,7 @@ class _Loop:
         finally:
             with self.stopping.held():
                 self.journal.close()
-                if processes.current().is_main:
+                if distributed.current().is_main:
                     loss_plot(self.folder)
         return self.step
 
@@ -190,13 +190,13 @@ class _Loop:
                 raise ValueError(f"{self.folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
             self.step = _resume(self.trainer, self.folder)
             self.trainer.scale_learning_rate()
-            processes.current().wait()  # until every process has read the checkpoint that is now replaced
+            distributed.current().wait()  # until every process has read the checkpoint that is now replaced
             self._save()
-            processes.current().seed_per_rank()
+            distributed.current().seed_per_rank()
 
     def _save(self) -> None:
-        """Write a checkpoint; of several processes, the main one's."""
-        if processes.current().is_main:
+        """Write a checkpoint; of several distributed, the main one's."""
+        if distributed.current().is_main:
             checkpoint.save(self.folder, {"step": self.step, "trainer": self.trainer.state_dict()})
             self.hooks.on_checkpoint(self.step)
         self.saved = self.step
@@ -212,7 +212,7 @@ class _Loop:
         Raises:
             ValueError: one is not finite.
         """
-        processes.current().average(list(self.losses.values()))
+        distributed.current().average(list(self.losses.values()))
         values = {name: float(value) for name, value in self.losses.items()}
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restore import processes
+from restore import distributed
 from restore.runtime import Runtime
 from restore.training.optimizers import MACHINE_OPTIONS, OptimizerConfig, build_optimizers, schedule, step_number
 
@@ -66,7 +66,7 @@ class TrainState:
         parameters = [parameter for parameter in self.network.parameters() if parameter.grad is not None]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         # before the scaler looks for infinite gradients, so that all processes find the same
-        processes.current().average(gradients)
+        distributed.current().average(gradients)
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         self.gradient_norm = nn.utils.get_total_norm(gradients)
@@ -140,7 +140,7 @@ class TrainState:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        processes.current().average([buffer for buffer in self.network.buffers() if buffer.is_floating_point()])
+        distributed.current().average([buffer for buffer in self.network.buffers() if buffer.is_floating_point()])
         averages: list[Tensor] = [*self.average.parameters()]
         current: list[Tensor] = [*self.network.parameters()]
         if isinstance(self._ema_weight, float):

@@ -19,8 +19,8 @@ from restore_cli import main
 
 from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks import TASKS
+from restore.tasks.execution import ExecutionSettings
 from restore.tasks.options import DenoiseOptions
-from restore.tasks.run_on import RunOn
 from restore.training.journal import Progress
 
 Run = Callable[..., tuple[int, str, str]]
@@ -32,8 +32,8 @@ class _Inverse(Step[None]):
     name = "denoise"
     instances: ClassVar[list[_Inverse]] = []
 
-    def __init__(self, options: DenoiseOptions, weights: str | None, run_on: RunOn) -> None:
-        self.options, self.weights, self.run_on = options, weights, run_on
+    def __init__(self, options: DenoiseOptions, weights: str | None, execution: ExecutionSettings) -> None:
+        self.options, self.weights, self.execution = options, weights, execution
         self.instances.append(self)
 
     def settings(self) -> dict[str, Any]:
@@ -115,8 +115,8 @@ def test_options_reach_the_task(restore: Run, steps: list[_Inverse], scans: Path
     )  # fmt: skip
     (step,) = steps
     assert step.options == DenoiseOptions(noise_level=25.0, strength=0.5)
-    assert (step.weights, step.run_on.tile, step.run_on.batch_size) == ("x", 64, 2)
-    assert step.run_on.runtime.precision == "fp32"
+    assert (step.weights, step.execution.tile, step.execution.batch_size) == ("x", 64, 2)
+    assert step.execution.runtime.precision == "fp32"
     assert (tmp_path / "clean-preview.png").is_file()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from restore_cli import main
-from restore_cli.text import lines, printable
+from restore_cli.printable import lines, printable
 
 Run = Callable[..., tuple[int, str, str]]
 EVIL = "a\x1b[31mb\u202ec\x07"

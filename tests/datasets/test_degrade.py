@@ -11,7 +11,7 @@ from PIL import Image
 
 from restore.datasets import degrade
 from restore.datasets.degrade import NoiseConfig
-from restore.images.noise import NoiseLevel
+from restore.images.noise_model import NoiseLevel
 
 Smooth = Callable[..., np.ndarray]
 FLAT = np.ones((256, 256, 1), np.float32)

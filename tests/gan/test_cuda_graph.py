@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from restore.gan import build
-from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig, DiscriminatorTrainer
+from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig, DiscriminatorTrainer
 from restore.gan.paired import LossConfig, PairedAdversarialTrainer
-from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, Translator
+from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, TranslationDirection
 from restore.networks.pix2pix_unet import Pix2PixUNet, Pix2PixUNetConfig
 from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.runtime import Runtime
@@ -45,7 +45,9 @@ def _cycle(runtime: Runtime) -> CycleGANTrainer:
     for index in range(2):
         discriminator = build.discriminator_trainer(3, DiscriminatorConfig(width=8), runtime)
         translators.append(
-            Translator(ResnetGenerator(ResnetConfig(width=8, blocks=2)), discriminator, GAN_ADAM, runtime, buffer_size=2, seed=index)
+            TranslationDirection(
+                ResnetGenerator(ResnetConfig(width=8, blocks=2)), discriminator, GAN_ADAM, runtime, buffer_size=2, seed=index
+            )
         )
     return CycleGANTrainer(translators[0], translators[1], CycleLossConfig(image_buffer=2), runtime)
 

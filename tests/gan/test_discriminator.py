@@ -10,7 +10,7 @@ from torch import nn
 
 from restore.gan import build, monitor
 from restore.gan.augment import Augmentation
-from restore.gan.discriminator import DiscriminatorConfig, DiscriminatorTrainer
+from restore.gan.discriminator_trainer import DiscriminatorConfig, DiscriminatorTrainer
 from restore.gan.monitor import MonitorConfig, TrainingMonitor
 from restore.gan.objectives import OBJECTIVES
 from restore.runtime import Runtime

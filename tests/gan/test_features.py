@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 
 from restore.gan import build
-from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig, DiscriminatorTrainer
+from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig, DiscriminatorTrainer
 from restore.networks import backbones
 from restore.networks.discriminators import Projected
 from restore.runtime import Runtime

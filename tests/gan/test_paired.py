@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from restore.gan import build
-from restore.gan.discriminator import DiscriminatorConfig
+from restore.gan.discriminator_trainer import DiscriminatorConfig
 from restore.gan.paired import LossConfig, PairedAdversarialTrainer
 from restore.runtime import Runtime
 from restore.training.optimizers import OptimizerConfig

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from restore.gan import build
-from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
-from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, Translator
+from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
+from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, TranslationDirection
 from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.runtime import Runtime
 from restore.training.losses import change_penalty
@@ -23,7 +23,7 @@ def _trainer(runtime: Runtime, seed: int = 0, config: CycleLossConfig | None = N
     torch.manual_seed(seed)
     config = config or CycleLossConfig(image_buffer=3)
     translators = [
-        Translator(
+        TranslationDirection(
             ResnetGenerator(ResnetConfig(width=4, blocks=1)),
             build.discriminator_trainer(3, DiscriminatorConfig(width=4, **discriminator), runtime),  # type: ignore[arg-type]
             GAN_ADAM, runtime, buffer_size=config.image_buffer, seed=index,

@@ -19,7 +19,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from restore.images import ImageError, Look, look, read
 from restore.images.codecs.dicom.headerless import is_headerless
-from restore.images.codecs.dicom.objects import is_without_pixels
+from restore.images.codecs.dicom.sop_classes import is_without_pixels
 
 
 def _ftyp(major: bytes, *compatible: bytes) -> bytes:

@@ -13,7 +13,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGBaseline8Bit
 
 from restore.images import read
-from restore.images.codecs.dicom.streams import jpeg_codestream
+from restore.images.codecs.dicom.codestream_checks import jpeg_codestream
 
 
 def picture(kind: int) -> np.ndarray:

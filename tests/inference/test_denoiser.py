@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from restore import weights
-from restore.images.noise import NoiseLevel
+from restore.images.noise_model import NoiseLevel
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import load_network, make_runner
 from restore.inference.noise_estimation import Estimate

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from restore.images import read
-from restore.images.noise import NoiseLevel
-from restore.inference import excluded_regions, mats, radiograph
+from restore.images.noise_model import NoiseLevel
+from restore.inference import excluded_regions, radiograph, uniform_borders
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIPPED = NoiseLevel.gaussian(25.5)
@@ -44,7 +44,7 @@ def test_a_whole_label_is_excluded_and_nothing_else(top: int, left: int, size: t
 
 
 def test_clipped_noise_is_not_a_label() -> None:
-    assert mats.labels(noisy((128, 256))) is None
+    assert uniform_borders.labels(noisy((128, 256))) is None
     assert excluded_regions.find(noisy((128, 256)), CLIPPED) is None
 
 
@@ -52,7 +52,7 @@ def test_a_picture_in_a_mat_is_not_a_label() -> None:
     picture = noisy((200, 200), seed=5)
     picture[40:160, 40:160] = 0.8
     picture[60:140, 60:140] = noisy((80, 80), seed=7)  # the mat covers more than half of its box
-    found = mats.labels(picture)
+    found = uniform_borders.labels(picture)
     assert found is None or not found[70:130, 70:130].any()
     excluded = excluded_regions.find(picture, CLIPPED)
     assert excluded is not None
@@ -62,7 +62,7 @@ def test_a_picture_in_a_mat_is_not_a_label() -> None:
 def test_labels_are_detected_in_large_pictures() -> None:
     picture = noisy((1500, 1600))
     picture[200:400, 300:900] = 0
-    found = mats.labels(picture)
+    found = uniform_borders.labels(picture)
     assert found is not None
     assert found[200:400, 300:900].all()
     assert np.count_nonzero(found) <= 1.05 * 200 * 600
@@ -76,7 +76,7 @@ def test_a_label_does_not_affect_the_classification() -> None:
         labelled = label(small, 120, 30, (40, 90), (0, 1))
         without, plain, fooled = (
             radiograph.probability(picture, excluded)
-            for picture, excluded in ((labelled, mats.labels(labelled)), (small, None), (labelled, None))
+            for picture, excluded in ((labelled, uniform_borders.labels(labelled)), (small, None), (labelled, None))
         )
         assert abs(without - plain) <= max(0.35, abs(fooled - plain))
         kept += (without > radiograph.CERTAIN) == (plain > radiograph.CERTAIN)

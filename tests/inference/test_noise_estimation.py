@@ -10,7 +10,7 @@ import pytest
 from scipy.fft import dctn
 
 from restore.datasets.degrade import gaussian, poisson_gaussian
-from restore.images.noise import NoiseLevel, dct
+from restore.images.noise_model import NoiseLevel, dct
 from restore.inference.noise_estimation import Estimate, estimate
 
 Smooth = Callable[..., np.ndarray]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import restore
-from restore.images.noise import NoiseLevel
-from restore.inference import excluded_regions, local_means, residual_check
+from restore.images.noise_model import NoiseLevel
+from restore.inference import excluded_regions, mean_preservation, residual_check
 from restore.inference.denoiser import Denoiser
 from restore.inference.ranges import range_of
 from restore.runtime import Runtime
@@ -183,7 +183,7 @@ def test_means_are_preserved_only_in_flat_areas(smooth: Smooth) -> None:
     pixels = np.full((128, 128, 1), 0.4, np.float32) + np.random.default_rng(6).normal(0, 10 / 255, (128, 128, 1)).astype(np.float32)
     pixels[:, 64:] += 0.3 * (np.indices((128, 64)).sum(0) // 4 % 2)[:, :, None].astype(np.float32)  # a pattern is no flat area
     restored = pixels + np.float32(0.05)
-    local_means.preserve(pixels, restored, level)
+    mean_preservation.preserve(pixels, restored, level)
     change = restored - pixels
     assert np.abs(change[8:-8, 8:40]).max() < 0.01
     assert np.abs(change[8:-8, 80:-8] - 0.05).max() < 0.01
@@ -192,7 +192,7 @@ def test_means_are_preserved_only_in_flat_areas(smooth: Smooth) -> None:
 def test_an_odd_size_keeps_its_means() -> None:
     pixels = np.full((37, 53, 3), 0.4, np.float32)
     restored = pixels + np.float32(0.05)
-    local_means.preserve(pixels, restored, NoiseLevel.gaussian(10))
+    mean_preservation.preserve(pixels, restored, NoiseLevel.gaussian(10))
     np.testing.assert_allclose(restored, pixels, atol=1e-6)
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import restore
 from restore import networks
-from restore.networks import esrgan
+from restore.networks import esrgan_importer
 from restore.networks.resample import enlarge
 
 
@@ -98,7 +98,7 @@ def _as_in_the_first_files(state: dict[str, Tensor], blocks: int = 2) -> dict[st
 @pytest.mark.parametrize("names", [lambda state: state, _as_in_2018, _as_in_the_first_files], ids=["today", "2018", "first"])
 def test_every_generation_of_names_gives_the_papers_answer(names) -> None:  # type: ignore[no-untyped-def]
     state, picture = _random(), torch.rand(1, 3, 14, 17)
-    found = esrgan.recognise(names(state))
+    found = esrgan_importer.recognise(names(state))
     assert found is not None
     name, settings, tensors = found
     assert settings == {"channels": 3, "scale": 4, "width": 16, "growth": 8, "blocks": 2, "unshuffle": 1}
@@ -110,7 +110,7 @@ def test_every_generation_of_names_gives_the_papers_answer(names) -> None:  # ty
 @pytest.mark.parametrize(("ups", "unshuffle", "scale"), [(2, 2, 2), (2, 4, 1), (1, 1, 2), (3, 1, 8)])
 def test_other_scales(ups: int, unshuffle: int, scale: int) -> None:
     state, picture = _random(blocks=1, ups=ups, unshuffle=unshuffle), torch.rand(1, 3, 8, 12)
-    found = esrgan.recognise(state)
+    found = esrgan_importer.recognise(state)
     assert found is not None
     assert found[1]["scale"] == scale
     network = networks.build(found[0], **found[1])
@@ -119,13 +119,13 @@ def test_other_scales(ups: int, unshuffle: int, scale: int) -> None:
 
 
 def test_what_is_no_rrdb_is_left_to_others() -> None:
-    assert esrgan.recognise({"layer.weight": torch.zeros(3, 3, 3, 3)}) is None
+    assert esrgan_importer.recognise({"layer.weight": torch.zeros(3, 3, 3, 3)}) is None
 
 
 def test_an_unknown_variant_says_what_does_not_fit() -> None:
     state = {**_random(), "attention.weight": torch.zeros(1)}
     with pytest.raises(ValueError, match=r"attention\.weight"):
-        esrgan.recognise(state)
+        esrgan_importer.recognise(state)
 
 
 @pytest.fixture

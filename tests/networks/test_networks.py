@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from restore import networks, weights
-from restore.images.noise import NoiseLevel
+from restore.images.noise_model import NoiseLevel
 from restore.inference.loading import make_runner
 from restore.networks import NETWORKS
 from restore.networks.reflect_padding import ReflectConv2d, _ReflectPad

@@ -14,7 +14,7 @@ from PIL import Image
 
 from restore.pipeline import batch, threaded
 from restore.pipeline.batch import BatchOptions, Event, run
-from restore.pipeline.report import Report, merged
+from restore.pipeline.records import Report, merged
 
 
 def _gray(path: Path) -> np.ndarray:

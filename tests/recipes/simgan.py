@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from restore.gan import monitor
 from restore.gan.monitor import MonitorConfig, TrainingMonitor
-from restore.gan.unpaired import Translator
+from restore.gan.unpaired import TranslationDirection
 from restore.limits import check_fields
 from restore.runtime import Runtime
 from restore.training.train_state import TrainState, evaluating
@@ -47,7 +47,7 @@ class SimGANTrainer:
     """
 
     def __init__(
-        self, translator: Translator, losses: RefinerLossConfig, runtime: Runtime, *, monitor_config: MonitorConfig,
+        self, translator: TranslationDirection, losses: RefinerLossConfig, runtime: Runtime, *, monitor_config: MonitorConfig,
         probe: Mapping[str, Tensor],
     ) -> None:  # fmt: skip
         self.translator, self.losses, self.runtime, self.probe = translator, losses, runtime, probe

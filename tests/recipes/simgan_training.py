@@ -9,11 +9,11 @@ from restore.gan.simgan import RefinerLossConfig, SimGANTrainer
 
 from restore.datasets.domains import UnpairedCrops
 from restore.gan import build
-from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
+from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
 from restore.gan.monitor import MonitorConfig
-from restore.gan.unpaired import Translator
-from restore.tasks.prepared import Prepared
-from restore.tasks.translation import (
+from restore.gan.unpaired import TranslationDirection
+from restore.tasks.prepared_run import Prepared
+from restore.tasks.translation_setup import (
     TranslationConfig,
     begin,
     build_generator,
@@ -45,7 +45,7 @@ def simgan(root: Path, config: SimGANConfig) -> Prepared:
     """
     runtime, found = begin(root, config, paired=False)
     train, test = pictures(found.train, config), pictures(found.test, config)
-    translator = Translator(
+    translator = TranslationDirection(
         build_generator(config),
         build.discriminator_trainer(config.data.channels, config.discriminator, runtime, side=config.data.crop),
         config.optimizer, runtime, buffer_size=config.losses.image_buffer, seed=config.seed,

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.tasks.execution import ExecutionSettings
 from restore.tasks.options import UnsharpOptions
-from restore.tasks.run_on import RunOn
 
 
 class Unsharp(Step[None]):
@@ -19,7 +19,7 @@ class Unsharp(Step[None]):
     Args:
         options: see `UnsharpOptions`.
         weights: None; it has none.
-        run_on: not used.
+        execution: not used.
 
     Raises:
         ValueError: weights were given.
@@ -27,7 +27,7 @@ class Unsharp(Step[None]):
 
     name = "unsharp"
 
-    def __init__(self, options: UnsharpOptions, weights: str | Path | None, run_on: RunOn) -> None:
+    def __init__(self, options: UnsharpOptions, weights: str | Path | None, execution: ExecutionSettings) -> None:
         if weights is not None:
             raise ValueError("unsharp has no weights: leave --weights out")
         self.options = options

@@ -19,8 +19,8 @@ from restore.inference.denoiser import Denoiser
 from restore.pipeline import batch
 from restore.pipeline.step import Image, ImageInfo
 from restore.runtime import Runtime
-from restore.tasks.denoise import COLOUR, GRAY, XRAY, Analysis, Denoise
-from restore.tasks.run_on import RunOn
+from restore.tasks.denoise import COLOUR, GRAY, XRAY, Denoise, NoiseAnalysis
+from restore.tasks.execution import ExecutionSettings
 
 Smooth = Callable[..., np.ndarray]
 
@@ -38,7 +38,7 @@ def three(own_weights: Path, weights_file: Callable[..., Path], monkeypatch: pyt
 @pytest.fixture
 def make(fp32: Runtime) -> Callable[..., Denoise]:
     """Makes the step."""
-    return lambda weights=None, **options: step("denoise", weights=weights, options=options, run_on=RunOn(fp32))
+    return lambda weights=None, **options: step("denoise", weights=weights, options=options, execution=ExecutionSettings(fp32))
 
 
 def _restore(step: Denoise, pixels: np.ndarray, radiograph: bool | None = None) -> tuple[np.ndarray, Mapping[str, Any]]:
@@ -153,7 +153,7 @@ def test_a_batch_analyses_a_picture_where_it_is_decoded_and_restores_it_the_same
     step, threads = make(), []
     analyse = Denoise.analyse
 
-    def watched(self: Denoise, image: Image) -> Analysis:
+    def watched(self: Denoise, image: Image) -> NoiseAnalysis:
         threads.append(threading.current_thread())
         return analyse(self, image)
 

@@ -23,7 +23,7 @@ from restore.pipeline.batch import BatchOptions
 from restore.pipeline.step import Chain, image_of
 from restore.runtime import Runtime
 from restore.tasks import TASKS, pipelines
-from restore.tasks.run_on import RunOn
+from restore.tasks.execution import ExecutionSettings
 
 Make = Callable[..., torch.nn.Module]
 Smooth = Callable[..., np.ndarray]
@@ -63,11 +63,11 @@ def little(
 
 
 def _chain(runtime: Runtime) -> Chain:
-    run_on = RunOn(runtime)
+    execution = ExecutionSettings(runtime)
     return Chain([
-        restore.step("denoise", weights="little", options={"strength": 0.8}, run_on=run_on),
-        restore.step("inpaint", weights="holes", options={"scratches": True, "sensitivity": 0.9}, run_on=run_on),
-        restore.step("upscale", weights="twice", run_on=run_on),
+        restore.step("denoise", weights="little", options={"strength": 0.8}, execution=execution),
+        restore.step("inpaint", weights="holes", options={"scratches": True, "sensitivity": 0.9}, execution=execution),
+        restore.step("upscale", weights="twice", execution=execution),
     ])  # fmt: skip
 
 

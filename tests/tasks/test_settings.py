@@ -13,8 +13,8 @@ import pytest
 
 import restore
 from restore import limits
-from restore.tasks.methods import METHODS
-from restore.tasks.restoration import RestorationConfig
+from restore.tasks.restoration_setup import RestorationConfig
+from restore.tasks.training_methods import METHODS
 from restore.training import config
 
 HOSTILE = (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from restore import weights
-from restore.tasks.methods import METHODS
+from restore.tasks.training_methods import METHODS
 from restore.training import config
 
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors"))

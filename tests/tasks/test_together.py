@@ -14,7 +14,7 @@ import pytest
 import torch
 from train_together import train
 
-from restore.processes import ProcessGroup
+from restore.distributed import ProcessGroup
 from restore.training import checkpoint
 
 SCRIPT = Path(__file__).with_name("train_together.py")

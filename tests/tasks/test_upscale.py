@@ -21,7 +21,7 @@ from restore.inference.upscaler import Upscaler
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.networks.resample import enlarge
 from restore.runtime import Runtime
-from restore.tasks.run_on import RunOn
+from restore.tasks.execution import ExecutionSettings
 from restore.tasks.upscale import _name
 
 Make = Callable[..., torch.nn.Module]
@@ -178,7 +178,7 @@ def test_the_smallest_sufficient_network_is_chosen(asked: str | None, scale: flo
 )  # fmt: skip
 def test_invalid_combinations_are_refused_at_once(twice: Path, options: dict[str, Any], word: str, fp32: Any) -> None:
     with pytest.raises(ValueError, match=word):
-        step("upscale", weights=twice, options=options, run_on=RunOn(fp32))
+        step("upscale", weights=twice, options=options, execution=ExecutionSettings(fp32))
 
 
 class _Blank(RestorationNetwork):

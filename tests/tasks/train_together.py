@@ -13,10 +13,10 @@ from unittest.mock import patch
 
 import torch
 
-from restore import processes
-from restore.tasks import running
-from restore.tasks.methods import METHODS
-from restore.tasks.prepared import Prepared
+from restore import distributed
+from restore.tasks import train_run
+from restore.tasks.prepared_run import Prepared
+from restore.tasks.training_methods import METHODS
 
 COMMON = {
     "device": "cpu", "precision": "fp32", "loop.batch_size": "4", "loop.log_every": "1", "loop.checkpoint_every": "2",
@@ -40,12 +40,12 @@ def train(method: str, dataset: Path, out: Path, steps: int, *, resume: bool = F
         return kept[-1]
 
     overrides = {"loop.steps": str(steps)} | ({} if resume else COMMON | OWN[method])
-    with patch.object(running, "METHODS", {method: replace(known, prepare=prepare)}):
-        run = running.train(method, dataset, overrides=overrides, out=out, resume=resume)
-    rank = processes.current().rank
+    with patch.object(train_run, "METHODS", {method: replace(known, prepare=prepare)}):
+        run = train_run.train(method, dataset, overrides=overrides, out=out, resume=resume)
+    rank = distributed.current().rank
     assert (run.weights is not None) == (rank == 0)
     torch.save(kept[0].trainer.state_dict(), out / f"process-{rank}.pt")
-    (out / f"process-{rank}.json").write_text(json.dumps({"steps": run.steps, "count": processes.current().world_size}))
+    (out / f"process-{rank}.json").write_text(json.dumps({"steps": run.steps, "count": distributed.current().world_size}))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from restore.tasks.methods import METHODS
+from restore.tasks.training_methods import METHODS
 from restore.training import config
 
 

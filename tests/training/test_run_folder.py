@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from restore.training import folder as run_folder
-from restore.training.folder import LOCK, only_writer, sweep
+from restore.training import run_folder
+from restore.training.run_folder import LOCK, only_writer, sweep
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from restore.training.folder import only_writer
+from restore.training.run_folder import only_writer
 with only_writer(Path(sys.argv[1])):
     print("mine", flush=True)
     time.sleep(60)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from restore.gan.discriminator import GAN_ADAM
+from restore.gan.discriminator_trainer import GAN_ADAM
 from restore.runtime import Runtime
 from restore.training.optimizers import OptimizerConfig, schedule
 from restore.training.train_state import TrainState, frozen

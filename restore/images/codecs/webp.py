@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, WebPImagePlugin
 
-from restore.images import decoding, plausible
+from restore.images import compression_bounds, decoding
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.errors import ImageError, Limits, as_image_error, check_size, image_error, quiet
 from restore.images.frame import Frame
@@ -134,7 +134,7 @@ class WebpCodec(Codec):
                 what = f"its header says {size[1]} x {size[0]} pixels, its data are {coded_size[1]} x {coded_size[0]}"
                 raise image_error(path, f"damaged WebP ({what}); copy or export it again")
             codec = "lossless WebP" if "VP8L" in chunks else "VP8"
-            plausible.check(path, codec, size[0] * size[1], path.stat().st_size)
+            compression_bounds.check(path, codec, size[0] * size[1], path.stat().st_size)
         return WebpSource(path, chunks, size)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:

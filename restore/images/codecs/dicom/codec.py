@@ -23,6 +23,7 @@ from pydicom.pixels.processing import apply_color_lut
 from restore.images import decoding
 from restore.images.codecs.base import Codec
 from restore.images.codecs.dicom import writing
+from restore.images.codecs.dicom.codestream_checks import Codestream
 from restore.images.codecs.dicom.colour import PaletteIndices, YbrFull
 from restore.images.codecs.dicom.deflated import opened
 from restore.images.codecs.dicom.frames import count_frames, declared_frames
@@ -36,7 +37,6 @@ from restore.images.codecs.dicom.header import (
     whole_number,
 )
 from restore.images.codecs.dicom.headerless import is_headerless
-from restore.images.codecs.dicom.objects import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.codecs.dicom.pixels import (
     codestream,
     decode,
@@ -45,13 +45,13 @@ from restore.images.codecs.dicom.pixels import (
     model_of,
     other_colours,
 )
-from restore.images.codecs.dicom.streams import Codestream
+from restore.images.codecs.dicom.sop_classes import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.codecs.dicom.values import build, chain, field_of, padding_range
 from restore.images.errors import Limits, check_size, image_error, quiet
 from restore.images.frame import Frame
-from restore.images.mapping import Mapping
 from restore.images.mappings import Linear, extent_of, with_maximum
 from restore.images.metadata import ImageHeader, Provenance
+from restore.images.pixel_mapping import PixelMapping
 
 RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMAGE"})
 
@@ -135,7 +135,7 @@ class DicomSource:
         count = int(ds.Rows) * int(ds.Columns) * int(ds.SamplesPerPixel)
         return decoding.call(decode_file, self.path, self.header.frames, index, samples=count, coded=self.path.stat().st_size)
 
-    def _mapping(self, ds: FileDataset, index: int, stored: np.ndarray, photometric: str) -> Mapping:
+    def _mapping(self, ds: FileDataset, index: int, stored: np.ndarray, photometric: str) -> PixelMapping:
         bits = int(ds.BitsStored)
         if photometric.startswith("YBR_FULL"):
             return YbrFull(2**bits - 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from restore.images.mapping import Mapping
+from restore.images.pixel_mapping import PixelMapping
 
 _TO_RGB = np.array([[1, 0, 1.402], [1, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587], [1, 1.772, 0]], np.float64)
 """ITU-R BT.601, full range: (Y, Cb - half, Cr - half) -> (R, G, B)."""
@@ -14,7 +14,7 @@ _FROM_RGB = np.linalg.inv(_TO_RGB)
 
 
 @dataclass(frozen=True)
-class YbrFull(Mapping):
+class YbrFull(PixelMapping):
     """YBR_FULL samples of any depth; only what the network changed is converted back, so nothing else is rounded."""
 
     maximum: int
@@ -32,14 +32,14 @@ class YbrFull(Mapping):
         return np.asarray(np.clip(self.decode(stored), 0, 1))
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `PixelMapping.encode`."""
         change = (restored - normalized) @ (_FROM_RGB.T * self.maximum).astype(np.float32)
         new = np.clip(np.rint(stored + change), 0, self.maximum).astype(stored.dtype)
         return np.where((restored != normalized).any(-1, keepdims=True), new, stored)
 
 
 @dataclass(frozen=True)
-class PaletteIndices(Mapping):
+class PaletteIndices(PixelMapping):
     """PALETTE COLOR: indices stay indices, so a restored colour becomes the nearest one that the palette has."""
 
     table: np.ndarray
@@ -56,7 +56,7 @@ class PaletteIndices(Mapping):
         return self.decode(stored)
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `PixelMapping.encode`."""
         changed = np.abs(restored - normalized).max(-1) > 0.5 / 255
         if not changed.any():
             return stored.copy()

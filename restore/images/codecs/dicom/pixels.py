@@ -42,7 +42,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from restore.images.codecs.dicom.streams import Codestream, check_stream, stream_of
+from restore.images.codecs.dicom.codestream_checks import Codestream, check_stream, stream_of
 from restore.images.codecs.jpeg import jpeg2000
 from restore.images.codecs.jpeg.codestream import END, complaint
 from restore.images.errors import image_error

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 
-from restore.images.mapping import Mapping
+from restore.images.pixel_mapping import PixelMapping
 
 _RISE = (0.1, 0.9)
 """Between these fractions of its rise a lookup table is taken for a line."""
@@ -67,7 +67,7 @@ def field_of(ds: FileDataset) -> Field:
 
 
 @dataclass(frozen=True)
-class GrayLut(Mapping):
+class GrayLut(PixelMapping):
     """The mapping of gray samples of at most 16 bits, by one monotone lookup table for the network and one for display."""
 
     field: Field
@@ -99,7 +99,7 @@ class GrayLut(Mapping):
         return ~self.padding[self._index(stored)] if self.padding.any() else None
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A copy of `stored` with what differs between `normalized` and `restored`; see `Mapping.encode`."""
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `PixelMapping.encode`."""
         index = self._index(stored).astype(np.int32, copy=False)
         change = restored[..., 0].astype(np.float64) - normalized[..., 0]
         changed = (change != 0) & ~self.padding[index]

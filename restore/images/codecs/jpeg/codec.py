@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from restore.images import decoding, plausible
+from restore.images import compression_bounds, decoding
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.codecs.jpeg import codestream, component_scans, further_pictures
 from restore.images.codecs.jpeg.header import (
@@ -257,7 +257,7 @@ class JpegCodec(Codec):
         with as_image_error(path, "JPEG"), path.open("rb") as file:
             segments = read_segments(file.read, path)
         check_size(path, segments.height, segments.width, limits.max_pixels)
-        plausible.check(path, "JPEG", segments.height * segments.width, path.stat().st_size, salvage=limits.salvage)
+        compression_bounds.check(path, "JPEG", segments.height * segments.width, path.stat().st_size, salvage=limits.salvage)
         return JpegSource(path, segments, salvage=limits.salvage)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images import colour_profiles, plausible
+from restore.images import colour_profiles, compression_bounds
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.codecs.png import chunks, pixel_stream, text_chunks
 from restore.images.codecs.png.chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, RGB_ALPHA, SAMPLES, Chunk, Layout
@@ -246,7 +246,7 @@ class PngCodec(Codec):
             width, height = struct.unpack(">II", start[16:24])
             check_size(path, height, width, limits.max_pixels)
             samples = height * (1 + width * SAMPLES.get(start[25], 4) * start[24] // 8)
-            plausible.check(path, "deflate", samples, path.stat().st_size, salvage=limits.salvage)
+            compression_bounds.check(path, "deflate", samples, path.stat().st_size, salvage=limits.salvage)
         return PngSource(path, chunks.layout(path), salvage=limits.salvage)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:

@@ -25,9 +25,9 @@ from tifffile import PHOTOMETRIC, TiffPage
 
 from restore.images import decoding
 from restore.images.codecs.base import Capabilities, Codec
-from restore.images.codecs.tiff import checks, new_file, patching, segments, stacks
+from restore.images.codecs.tiff import corruption_checks, new_file, patching, segments, stacks
+from restore.images.codecs.tiff.camera_raw import camera_raw
 from restore.images.codecs.tiff.directories import count_pages, enum_name, opened, read_header, tag_value
-from restore.images.codecs.tiff.raw import camera_raw
 from restore.images.codecs.tiff.samples import COLOURS, expanded, mapping_of, shaped
 from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_share, quiet
 from restore.images.frame import Frame
@@ -111,7 +111,7 @@ def decode_page(path: Path, end: int | None, number: int, whole: bool) -> np.nda
     with quiet, opened(path, end) as file:
         page = file.pages[number]
         assert isinstance(page, TiffPage)
-        checks.refuse_corrupt(page)
+        corruption_checks.refuse_corrupt(page)
         return segments.read(page, whole=whole)
 
 
@@ -150,7 +150,7 @@ class TiffCodec(Codec):
                 assert isinstance(page, TiffPage)
                 check_size(path, page.imagelength, page.imagewidth, limits.max_pixels)
                 _check_page(page, path)
-                checks.refuse_implausible(page, path, salvage=limits.salvage)
+                corruption_checks.refuse_implausible(page, path, salvage=limits.salvage)
                 declared, present = stacks.count(file, index)
                 gaps = _gaps(page, index, declared, present)
                 if gaps and not limits.salvage:
@@ -158,7 +158,7 @@ class TiffCodec(Codec):
                 warnings += [f"{gaps}: they are 0, the rest was restored"] if gaps else []
                 whole = whole and not gaps
                 plan += [(index, plane) for plane in range(declared)]
-            checks.refuse_astray(file, pages, path)
+            corruption_checks.refuse_astray(file, pages, path)
             return TiffSource(path, plan, read_header(file, pages, len(plan), warnings), whole=whole, end=cut)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffPage
 
-from restore.images.mapping import Mapping
 from restore.images.mappings import Cmyk, ranged, with_maximum
+from restore.images.pixel_mapping import PixelMapping
 from restore.images.premultiplied import premultiplied
 
 COLOURS = {
@@ -49,7 +49,7 @@ def expanded(page: TiffPage, indices: np.ndarray) -> np.ndarray:
     return np.asarray(np.ascontiguousarray(table)[np.minimum(plane, len(table) - 1)])
 
 
-def mapping_of(page: TiffPage, samples: np.ndarray) -> Mapping:
+def mapping_of(page: TiffPage, samples: np.ndarray) -> PixelMapping:
     """The mapping of a page's samples, by its photometric interpretation, alpha and bits."""
     if page.photometric == PHOTOMETRIC.PALETTE:
         return with_maximum(int(np.iinfo(samples.dtype).max), 3)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from restore.pipeline.report import Event, Record, Report
+from restore.pipeline.records import Event, Record, Report
 
 OnEvent = Callable[[Event], None]
 

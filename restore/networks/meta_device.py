@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from restore.machine import free_memory
+from restore.available_memory import free_memory
 
 Module = TypeVar("Module", bound=nn.Module)
 

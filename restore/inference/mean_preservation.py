@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from restore.images.frame import BAND
-from restore.images.noise import NoiseLevel
+from restore.images.noise_model import NoiseLevel
 
 CELL = 4
 """Side in pixels of the cells in which means and variances are taken."""

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from restore.networks import planning
+from restore.networks import meta_device
 from restore.runtime import Runtime
 from restore.training.trainer import Trainer
 
@@ -63,11 +63,11 @@ def check_memory(
     Raises:
         ValueError: it cannot; the text names the setting to lower.
     """
-    count = networks_trained * planning.parameters(network)
-    planning.check_memory(COPIES * count, f"the network has {count} parameters: make it smaller", runtime.device)
+    count = networks_trained * meta_device.parameters(network)
+    meta_device.check_memory(COPIES * count, f"the network has {count} parameters: make it smaller", runtime.device)
     crops = 2 * batch_size * channels * crop**2
-    planning.check_memory(crops, f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop", runtime.device)
-    planning.check_memory(
+    meta_device.check_memory(crops, f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop", runtime.device)
+    meta_device.check_memory(
         channels * int(side) ** 2,
         f"pictures of {int(side)} x {int(side)} pixels: lower data.sides or raise data.scales",
     )

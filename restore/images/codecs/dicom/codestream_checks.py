@@ -17,7 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from restore.images import plausible
+from restore.images import compression_bounds
 from restore.images.errors import image_error
 
 _LOSSY_FRAMES = (0xC0, 0xC1, 0xC2)
@@ -80,7 +80,7 @@ def check_stream(path: Path, ds: FileDataset, data: bytes) -> None:
     lossless = JPEGLossless, JPEGLosslessSV1
     kinds = (("JPEG 2000", JPEG2000TransferSyntaxes), ("JPEG-LS", JPEGLSTransferSyntaxes), ("lossless JPEG", lossless))
     codec = next((name for name, syntaxes in kinds if syntax in syntaxes), "JPEG")
-    plausible.check(path, codec, rows * columns, len(data))
+    compression_bounds.check(path, codec, rows * columns, len(data))
 
 
 def _check_rle(path: Path, ds: FileDataset, data: bytes) -> None:
@@ -94,7 +94,7 @@ def _check_rle(path: Path, ds: FileDataset, data: bytes) -> None:
     starts = [*offsets[:count], len(data)]
     if starts[0] < 64 or sorted(starts) != starts:
         raise image_error(path, "damaged DICOM (the segments of an RLE frame lie outside it); copy it again")
-    plausible.check(path, "PackBits", int(ds.Rows) * int(ds.Columns) * needed, len(data))
+    compression_bounds.check(path, "PackBits", int(ds.Rows) * int(ds.Columns) * needed, len(data))
 
 
 def jpeg_codestream(data: bytes) -> Codestream:

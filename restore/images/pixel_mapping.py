@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 
-class Mapping(ABC):
+class PixelMapping(ABC):
     """Stored samples <-> normalized pixels, for one band of rows. Stateless: bands and threads do not matter."""
 
     channels: int

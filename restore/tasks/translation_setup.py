@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from restore import networks, processes, weights
+from restore import distributed, networks, weights
 from restore.datasets import domains
 from restore.datasets.crops import Pictures
 from restore.datasets.domains import CropConfig, Domains
@@ -20,8 +20,8 @@ from restore.networks.resnet import ResnetConfig
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
 from restore.runtime import choose as choose_runtime
-from restore.tasks.prepared import check_memory, count_parameters
-from restore.tasks.starting import check_same
+from restore.tasks.initial_weights import check_same
+from restore.tasks.prepared_run import check_memory, count_parameters
 from restore.training.config import as_dict
 from restore.training.run_config import RunConfig
 from restore.training.trainer import Trainer
@@ -95,7 +95,7 @@ def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: in
     runtime = choose_runtime(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
     check_memory(
         runtime, network=planned, networks_trained=generators,
-        batch_size=config.loop.batch_size // processes.current().world_size, crop=config.data.crop, channels=config.data.channels,
+        batch_size=config.loop.batch_size // distributed.current().world_size, crop=config.data.crop, channels=config.data.channels,
         side=high,
     )  # fmt: skip
     seed_everything(config.seed)

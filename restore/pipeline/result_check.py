@@ -6,7 +6,7 @@ from pathlib import Path
 
 from restore import images
 from restore.images import Picture
-from restore.images.errors import MAX_PIXELS, reason
+from restore.images.errors import MAX_PIXELS, decoder_message
 
 MAX_DECODED = 32_000_000
 """Pixels of a result that are also decoded, in whole frames from the first. Decoding takes a fiftieth of the network's time."""
@@ -34,5 +34,5 @@ def check(path: Path, picture: Picture, scale: float) -> None:
         for index in range(min(result.frames, MAX_DECODED // max(1, pixels))):
             result.frame(index)
     except ValueError as error:
-        cause = reason(error).removeprefix(f"{path.name}: ")
+        cause = decoder_message(error).removeprefix(f"{path.name}: ")
         raise ValueError(f"its result cannot be read and was not kept ({cause})") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from restore.tasks import denoise_training, inpaint_training, scratches_training, translate_training, upscale_training
-from restore.tasks.prepared import Prepared
+from restore.tasks.prepared_run import Prepared
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from tifffile import TiffFile, TiffPage
 
-from restore.images import plausible
+from restore.images import compression_bounds
 from restore.images.codecs.jpeg import jpeg2000
 from restore.images.codecs.jpeg.codestream import complaint
 from restore.images.codecs.tiff import segments
@@ -38,7 +38,7 @@ def refuse_implausible(page: TiffPage, path: Path, *, salvage: bool) -> None:
     samples = int(page.size) * (expected - empty) // expected
     size = int(page.parent.filehandle.size)
     if page.compression == 1:  # whether some are missing is told later, and how to restore the rest
-        plausible.check(path, "uncompressed samples", samples * _bits(page) // 8, size, salvage=True)
+        compression_bounds.check(path, "uncompressed samples", samples * _bits(page) // 8, size, salvage=True)
         return
     coded = min(int(sizes[sizes > 0].sum()), size * (1 + expected // 2))
     if page.compression in _BYTES:  # tifffile gives bits as bytes, and 12 bits as 16
@@ -47,7 +47,7 @@ def refuse_implausible(page: TiffPage, path: Path, *, salvage: bool) -> None:
         codec = _SAMPLES.get(page.compression) or enum_name(page.compression, tifffile.COMPRESSION, "its compression")
     if codec == "JPEG" and page.photometric == tifffile.PHOTOMETRIC.YCBCR:  # whose chroma may be of fewer samples
         samples //= page.samplesperpixel
-    plausible.check(path, codec, samples, coded, bound=_bound(page), salvage=salvage)
+    compression_bounds.check(path, codec, samples, coded, bound=_bound(page), salvage=salvage)
 
 
 def _bits(page: TiffPage) -> int:
@@ -60,7 +60,7 @@ def _bound(page: TiffPage) -> int | None:
     if page.compression == _CCITT_4:
         return 8 * page.imagewidth
     if page.compression == _CCITT_3 and page.tags.valueof(292, default=0) & 1:
-        return max(plausible.SAMPLES_A_BYTE["CCITT group 3"], 8 * page.imagewidth // 14)
+        return max(compression_bounds.SAMPLES_A_BYTE["CCITT group 3"], 8 * page.imagewidth // 14)
     return None
 
 

@@ -1,4 +1,4 @@
-"""`RunOn`: the device, precision and tiles of a step's networks."""
+"""`ExecutionSettings`: the device, precision and tiles of a step's networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from restore.runtime import Runtime
 
 
 @dataclass(frozen=True)
-class RunOn:
+class ExecutionSettings:
     """The device, precision and tiles of a step's networks.
 
     Attributes:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from restore import weights
-from restore.networks import checkpoint_importer, esrgan, third_party
+from restore.networks import checkpoint_importer, esrgan_importer, third_party
 
 IMPORTABLE = {".pth", ".pt", ".ckpt", weights.SUFFIX}
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
@@ -49,7 +49,7 @@ def _recognize(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Te
     Raises:
         ValueError: no importer recognizes them.
     """
-    recognized = esrgan.recognise(tensors)
+    recognized = esrgan_importer.recognise(tensors)
     if recognized is not None:
         name, settings, tensors = recognized
         return _recipe("upscale", name, settings, "a generator in ESRGAN's layout"), tensors

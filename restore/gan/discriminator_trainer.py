@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore import processes
+from restore import distributed
 from restore.gan import objectives, penalties
 from restore.gan.augment import Augmentation
 from restore.limits import check_fields
@@ -41,7 +41,7 @@ class DiscriminatorConfig:
         default="instance", metadata={"help": "patchgan and multiscale: instance, batch or none"}
     )
     spectral: bool = field(default=False, metadata={"help": "patchgan and multiscale: spectral normalisation"})
-    objective: str = field(default="least_squares", metadata={"help": "vanilla, least_squares, hinge, wasserstein or relativistic"})
+    objective: str = field(default="least_squares", metadata={"help": ", ".join(objectives.OBJECTIVES)})
     mask_loss: bool = field(
         default=False,
         metadata={"help": "inpainting: judge the holes alone; for patchgan, unet and projected, whose logits form a map"},
@@ -253,7 +253,7 @@ class DiscriminatorTrainer:
             "real": real.mean(), "fake": fake.mean(), "overfitting": (real - threshold).sign().mean(),
             "accuracy real": (real > threshold).float().mean(), "accuracy fake": (fake < threshold).float().mean(),
         }  # fmt: skip
-        processes.current().average(list(self.stats.values()))
+        distributed.current().average(list(self.stats.values()))
         self.augmentation.adapt(self.stats["overfitting"])
 
 

@@ -10,11 +10,11 @@ from typing import Literal
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from restore import networks, processes, weights
+from restore import distributed, networks, weights
 from restore.datasets import folders
 from restore.datasets.crops import Degradation, DegradedCrops, GlobalDegradation, MakeTarget, Pictures
 from restore.gan import build
-from restore.gan.discriminator import GAN_ADAM, DiscriminatorConfig
+from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
 from restore.gan.monitor import MonitorConfig
 from restore.gan.paired import LossConfig, PairedAdversarialTrainer
 from restore.limits import check_fields
@@ -24,7 +24,7 @@ from restore.networks.unet import UNetConfig
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
 from restore.runtime import choose as choose_runtime
-from restore.tasks.prepared import Prepared, check_memory, count_parameters
+from restore.tasks.prepared_run import Prepared, check_memory, count_parameters
 from restore.training.config import as_dict
 from restore.training.run_config import RunConfig
 from restore.training.supervised import SupervisedTrainer
@@ -121,7 +121,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         raise ValueError(f"data.crop must be a multiple of {multiple} for this network, not {data.crop}")
     runtime = choose_runtime(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
     check_memory(
-        runtime, network=planned, batch_size=loop.batch_size // processes.current().world_size, crop=data.crop, channels=data.channels,
+        runtime, network=planned, batch_size=loop.batch_size // distributed.current().world_size, crop=data.crop, channels=data.channels,
         side=data.crop / data.scales[0],
     )  # fmt: skip
     seed_everything(config.seed)

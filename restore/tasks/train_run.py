@@ -11,16 +11,16 @@ from typing import Any
 
 import torch
 
-from restore import processes, runtime, weights
+from restore import distributed, runtime, weights
 from restore.datasets import folders
 from restore.tasks.configuring import resolved
-from restore.tasks.methods import METHODS
-from restore.tasks.prepared import Prepared
+from restore.tasks.prepared_run import Prepared
 from restore.tasks.publishing import Publisher
+from restore.tasks.training_methods import METHODS
 from restore.training import checkpoint, loop
 from restore.training import config as configuration
 from restore.training.cuda_graph import WARMUP_STEPS
-from restore.training.folder import only_writer
+from restore.training.run_folder import only_writer
 from restore.writing import atomic_write
 
 Report = Callable[[Any], None]
@@ -73,7 +73,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
-    group = processes.current()
+    group = distributed.current()
     report = on_event if on_event and group.is_main else _ignore
     root = folders.locate(dataset)
     folder = out or Path("runs") / f"{method}-{root.resolve().name}"
@@ -132,7 +132,7 @@ def _trained(folder: Path, prepared: Prepared, method: str, dataset: str | Path,
         hooks=hooks,
     )
     skipped = {"skipped pictures": len(files)} if (files := prepared.skipped()) else {}
-    return Run(folder, steps, publisher.path if processes.current().is_main else None, {**prepared.stats, **skipped})
+    return Run(folder, steps, publisher.path if distributed.current().is_main else None, {**prepared.stats, **skipped})
 
 
 def _check_name(folder: Path, report: Report) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 from restore.images.codecs.base import Codec, PixelLayout, Source
 from restore.images.errors import ImageError
 from restore.images.frame import Frame
-from restore.images.mapping import Mapping
 from restore.images.metadata import ImageHeader, Metadata
+from restore.images.pixel_mapping import PixelMapping
 
 
 def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: Codec, scale: float = 1.0) -> None:
@@ -48,7 +48,7 @@ def _without_ink_profile(metadata: Metadata) -> Metadata:
     return replace(metadata, icc=None) if is_cmyk else metadata
 
 
-def _converted(mapping: Mapping, stored: np.ndarray, header: ImageHeader, target: Codec) -> np.ndarray:
+def _converted(mapping: PixelMapping, stored: np.ndarray, header: ImageHeader, target: Codec) -> np.ndarray:
     """One frame's samples as `Codec.write` takes them."""
     holds_floats = target.capabilities is not None and target.capabilities.floats
     passes = mapping.is_plain(stored.dtype) and (holds_floats or stored.dtype.kind != "f")
@@ -57,7 +57,7 @@ def _converted(mapping: Mapping, stored: np.ndarray, header: ImageHeader, target
     return samples
 
 
-def _layout(mapping: Mapping, stored: np.ndarray, samples: np.ndarray) -> PixelLayout:
+def _layout(mapping: PixelMapping, stored: np.ndarray, samples: np.ndarray) -> PixelLayout:
     bands = 1 if stored.ndim == 2 else stored.shape[-1]
     has_alpha_band = mapping.alpha(stored) is not None and bands > mapping.colour_samples
     return PixelLayout(
@@ -69,7 +69,7 @@ def _layout(mapping: Mapping, stored: np.ndarray, samples: np.ndarray) -> PixelL
     )
 
 
-def _displayed(mapping: Mapping, stored: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def _displayed(mapping: PixelMapping, stored: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Samples of `dtype` as a viewer displays them, white at the type's maximum, alpha last."""
     white = np.iinfo(dtype).max
     colour = np.rint(Frame(stored, mapping).displayed() * np.float32(white)).astype(dtype)

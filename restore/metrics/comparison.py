@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images import TARGETS, Picture, discovery, looked, naming, read
+from restore.images import TARGETS, Picture, file_kind, looked, naming, read
 from restore.metrics import METRICS, Metric
 from restore.writing import atomic_write, is_environment_error, reason
 
@@ -174,7 +174,7 @@ def _format_of(path: Path) -> str | None:
 
 
 def _stem(path: Path) -> Path:
-    return path.with_name(discovery.stem(path.name))
+    return path.with_name(file_kind.stem(path.name))
 
 
 def _pictures(folder: Path) -> list[Path]:

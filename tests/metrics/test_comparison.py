@@ -13,7 +13,8 @@ import tifffile
 from PIL import Image
 from restore_cli import main
 
-from restore.metrics import METRICS, psnr, report, ssim
+from restore.metrics import METRICS, psnr, ssim
+from restore.metrics import comparison as scoring
 from restore.networks.backbones import FOLDER as BACKBONES
 
 Smooth = Callable[..., np.ndarray]
@@ -48,7 +49,7 @@ def folders(tmp_path: Path, smooth: Smooth) -> tuple[Path, Path]:
 
 
 def test_the_scores_are_those_of_the_metrics(folders: tuple[Path, Path], smooth: Smooth) -> None:
-    comparison = report.compare(*folders, metrics=PLAIN)
+    comparison = scoring.compare(*folders, metrics=PLAIN)
     assert [picture.name for picture in comparison.pictures] == ["a.png", "deep/b.bmp", "same.png"]
     stored = [np.rint(np.clip(smooth(24, 30) + offset, 0, 1) * 255) / 255 for offset in (0.1, 0)]
     assert comparison.pictures[0].scores == pytest.approx({"psnr": psnr(*stored), "ssim": ssim(*stored)}, rel=1e-4)
@@ -58,7 +59,7 @@ def test_the_scores_are_those_of_the_metrics(folders: tuple[Path, Path], smooth:
 
 
 def test_identical_pictures_are_counted_and_left_out_of_the_mean(folders: tuple[Path, Path]) -> None:
-    comparison = report.compare(*folders, metrics=PLAIN)
+    comparison = scoring.compare(*folders, metrics=PLAIN)
     differing = [picture.scores["psnr"] for picture in comparison.pictures if np.isfinite(picture.scores["psnr"])]
     assert len(differing) == 2
     assert comparison.means()["psnr"] == pytest.approx(np.mean(differing))
@@ -72,7 +73,7 @@ def test_the_mean_whatever_is_identical(tmp_path: Path, smooth: Smooth, equal: i
         picture = smooth(16, 20, seed=index)
         _save(tmp_path / "reference" / f"{index}.png", picture)
         _save(tmp_path / "results" / f"{index}.png", picture + (0 if index < equal else 0.05 * (index + 1)))
-    comparison = report.compare(tmp_path / "results", tmp_path / "reference", metrics=PLAIN)
+    comparison = scoring.compare(tmp_path / "results", tmp_path / "reference", metrics=PLAIN)
     assert comparison.identical == equal
     scores = [picture.scores["psnr"] for picture in comparison.pictures][equal:]
     assert comparison.means()["psnr"] == (pytest.approx(np.mean(scores)) if differ else float("inf"))
@@ -85,7 +86,7 @@ def test_one_identical_page_does_not_make_a_picture_identical(tmp_path: Path) ->
     other[1] += 51
     for name, stack in (("a.tif", pages), ("b.tif", other)):
         tifffile.imwrite(tmp_path / name, stack, photometric="minisblack")
-    comparison = report.compare(tmp_path / "a.tif", tmp_path / "b.tif", metrics=PLAIN)
+    comparison = scoring.compare(tmp_path / "a.tif", tmp_path / "b.tif", metrics=PLAIN)
     assert comparison.pictures[0].scores["psnr"] == pytest.approx(20 * np.log10(5), abs=1e-3)
     assert comparison.identical == 0
 
@@ -109,7 +110,7 @@ def test_partners_of_names_given_by_rule(
             written = _save(tmp_path / folder / f"draft{suffix}", smooth(12, 12))
             (tmp_path / folder / name).parent.mkdir(exist_ok=True)
             written.rename(tmp_path / folder / name)
-    pairs, problems = report.pair(tmp_path / "results", tmp_path / "reference")
+    pairs, problems = scoring.pair(tmp_path / "results", tmp_path / "reference")
     assert not problems
     comparison = {entry.name: entry.reference.relative_to(tmp_path / "reference").as_posix() for entry in pairs}
     assert comparison == dict(zip(results, partners, strict=True))
@@ -120,7 +121,7 @@ def test_what_cannot_be_read_gets_its_line(folders: tuple[Path, Path]) -> None:
     for folder in folders:
         (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
         (folder / "notes.txt").write_text("no picture")
-    (problem,) = report.compare(results, reference, metrics=PLAIN).problems
+    (problem,) = scoring.compare(results, reference, metrics=PLAIN).problems
     assert problem.name == "phone.heic" and "HEIC" in problem.reason and "convert" in problem.reason
 
 
@@ -137,7 +138,7 @@ def test_missing_partners_and_bad_files_stop_nothing(folders: tuple[Path, Path],
         _save(reference / name, smooth(12, 12))
     _save(results / ".restore" / "own.png", smooth(12, 12))
     events: list[object] = []
-    comparison = report.compare(results, reference, metrics=PLAIN, on_event=events.append)
+    comparison = scoring.compare(results, reference, metrics=PLAIN, on_event=events.append)
     reasons = {problem.name: problem.reason for problem in comparison.problems}
     assert reasons.keys() == {"extra.png", "lacking.png", "small.png", "broken.png", "two.bmp"}
     assert reasons["extra.png"] == "no reference"
@@ -151,7 +152,7 @@ def test_missing_partners_and_bad_files_stop_nothing(folders: tuple[Path, Path],
 def test_the_same_name_goes_before_another_suffix(folders: tuple[Path, Path], smooth: Smooth) -> None:
     results, reference = folders
     _save(reference / "a.bmp", smooth(9, 9))
-    pairs, problems = report.pair(results, reference)
+    pairs, problems = scoring.pair(results, reference)
     assert {entry.name: entry.reference.name for entry in pairs}["a.png"] == "a.png"
     assert not problems
 
@@ -159,19 +160,19 @@ def test_the_same_name_goes_before_another_suffix(folders: tuple[Path, Path], sm
 def test_gray_against_colour_and_frames(tmp_path: Path, smooth: Smooth) -> None:
     gray = smooth(20, 20)
     first, second = _save(tmp_path / "a.png", gray), _save(tmp_path / "b.png", np.repeat(gray, 3, axis=2))
-    assert report.compare(first, second, metrics=PLAIN).pictures[0].scores["psnr"] == float("inf")
+    assert scoring.compare(first, second, metrics=PLAIN).pictures[0].scores["psnr"] == float("inf")
     pages = np.stack([np.full((16, 16), 100, np.uint8), np.full((16, 16), 200, np.uint8)])
     for name, stack in (("c.tif", pages), ("d.tif", pages + np.uint8(51)), ("e.tif", pages[:1])):
         tifffile.imwrite(tmp_path / name, stack, photometric="minisblack")
-    (picture,) = report.compare(tmp_path / "c.tif", tmp_path / "d.tif", metrics=PLAIN).pictures
+    (picture,) = scoring.compare(tmp_path / "c.tif", tmp_path / "d.tif", metrics=PLAIN).pictures
     assert picture.scores["psnr"] == pytest.approx(20 * np.log10(5), abs=1e-3)
-    (problem,) = report.compare(tmp_path / "c.tif", tmp_path / "e.tif", metrics=PLAIN).problems
+    (problem,) = scoring.compare(tmp_path / "c.tif", tmp_path / "e.tif", metrics=PLAIN).problems
     assert "2 frames against 1" in problem.reason
 
 
 def test_too_small_for_a_metric_leaves_that_one_out(tmp_path: Path, smooth: Smooth) -> None:
     first, second = _save(tmp_path / "a.png", smooth(8, 8)), _save(tmp_path / "b.png", smooth(8, 8) + 0.1)
-    comparison = report.compare(first, second, metrics=PLAIN)
+    comparison = scoring.compare(first, second, metrics=PLAIN)
     assert comparison.pictures[0].scores.keys() == {"psnr"}
     assert comparison.means().keys() == {"psnr"}
 
@@ -182,11 +183,11 @@ def test_nothing_to_compare_is_a_value_error(tmp_path: Path, smooth: Smooth, cas
     empty.mkdir()
     pairs = {"nowhere": (tmp_path / "no", picture), "mixed": (picture, empty), "empty": (empty, tmp_path / "set")}
     with pytest.raises(ValueError, match=r"no such|must both be|contains no picture"):
-        report.compare(*pairs[case])
+        scoring.compare(*pairs[case])
 
 
 def test_metrics_without_their_weights_are_left_out(folders: tuple[Path, Path]) -> None:
-    comparison = report.compare(*folders)
+    comparison = scoring.compare(*folders)
     assert comparison.metrics == ("psnr", "ssim")
     assert "lpips" in comparison.left_out
 
@@ -195,7 +196,7 @@ def test_the_page_shows_rows_means_problems_and_protocol(folders: tuple[Path, Pa
     results, reference = folders
     _save(results / "<b>&.png", smooth(8, 8))
     page = tmp_path / "new" / "report.html"
-    report.write_html(page, report.compare(results, reference), "results < reference")
+    scoring.write_html(page, scoring.compare(results, reference), "results < reference")
     content = page.read_text()
     assert [path.name for path in page.parent.iterdir()] == ["report.html"]
     assert content.count("<tr>") == 1 + 3 + 1 + 1

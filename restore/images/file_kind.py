@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from restore.images import kinds
+from restore.images import foreign_formats
 from restore.images.codecs import CODECS, SUFFIXES
 from restore.images.opening import HEAD
 
@@ -48,7 +48,7 @@ def look(path: Path) -> Look:
     if codec is not None and codec.has_preamble:
         what = codec.without_pixels(path)
         return Look("object", what) if what else Look("picture")
-    foreign = kinds.foreign(start, path.name)
+    foreign = foreign_formats.foreign(start, path.name)
     if foreign is not None and foreign.picture:
         return Look("foreign", foreign.what)
     if path.suffix.lower() in SUFFIXES or (foreign is None and codec is not None):
