@@ -104,7 +104,7 @@ def _add_gan(restore: Path) -> None:
     objectives.write_text(text.replace("\n\nOBJECTIVES:", f"\n{PAIRED_OBJECTIVE}OBJECTIVES:"), encoding="utf-8")
     pair = "paired_discriminator, paired_generator, relative=True, has_labels=False"
     _after(objectives, "OBJECTIVES: Mapping[str, Objective] = {", f'    "paired": Objective({pair}),')
-    table = restore / "tasks" / "methods.py"
+    table = restore / "tasks" / "training_methods.py"
     _after(
         table,
         "from restore.tasks.prepared_run import Prepared",
