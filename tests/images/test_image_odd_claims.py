@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from picture_samples import ALL, RGB8, normalized, passed, stored
 
 from restore.images import ImageError, read
@@ -64,3 +65,13 @@ def test_a_resolution_that_no_field_holds_stops_no_result(tmp_path: Path) -> Non
     path.write_bytes(data)
     passed(read(path), out, lambda values: values * np.float32(0.5))
     assert normalized(out)[0].shape == normalized(path)[0].shape
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_a_tiff_that_lists_an_alpha_for_which_there_is_no_sample(kind: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    colours = np.random.default_rng(0).integers(0, 255, (9, 11, 3), dtype=np.uint8)
+    tifffile.imwrite(path, colours, photometric="rgb", metadata=None, extratags=[(338, 3, 1, kind, True)])
+    frame = read(path).frame(0)
+    assert frame.alpha is None
+    np.testing.assert_array_equal(frame.encode(frame.normalized()), colours)

@@ -55,7 +55,8 @@ def mapping_of(page: TiffPage, samples: np.ndarray) -> PixelMapping:
         return with_maximum(int(np.iinfo(samples.dtype).max), 3)
     colours = COLOURS[PHOTOMETRIC(page.photometric)]
     alphas = [i for i, kind in enumerate(page.extrasamples) if kind in (1, 2)]
-    alpha = colours + alphas[0] if alphas and samples.ndim == 3 else None
+    # some writers list an alpha for which there is no sample
+    alpha = colours + alphas[0] if alphas and samples.ndim == 3 and colours + alphas[0] < samples.shape[2] else None
     bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]
     if alpha is not None and page.extrasamples[alphas[0]] == ASSOCIATED:
         if colours == 4:
