@@ -12,8 +12,6 @@ from restore.networks.discriminators import Discriminator
 from restore.runtime import Runtime
 from restore.training.train_state import evaluating
 
-COPIES = 5
-"""A trained network is kept with its gradients, its average and an optimizer's two moments."""
 LARGEST_TRIAL = 512
 """Side in pixels of the largest crop that a pretrained discriminator is tried on: it accepts all larger ones too."""
 
@@ -40,7 +38,7 @@ def discriminator_trainer(
     else:
         trial = meta_device.plan(lambda: discriminators.build(config.network, **settings))
         count = meta_device.parameters(trial)
-        meta_device.check_memory(COPIES * count, f"the discriminator has {count} parameters: lower discriminator.width")
+        meta_device.check_memory(meta_device.COPIES * count, f"the discriminator has {count} parameters: lower discriminator.width")
         network = discriminators.build(config.network, **settings)
     if side is not None:
         _check_side(config.network, trial, channels, side)

@@ -84,7 +84,7 @@ class Inpainter(RestorationNetwork):
         self.tail = nn.Conv2d(widths[0], channels, 3, padding=1)
         with torch.no_grad():
             self.tail.weight.mul_(0.1)
-            self.tail.bias.zero_()  # type: ignore[union-attr]  # nn.Conv2d makes one unless told not to
+            self.tail.bias.zero_()  # type: ignore[union-attr]  # nn.Conv2d has a bias by default
 
     def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
         """(B, C, H, W) in nominal [0, 1] with its holes at HOLE, and (B, 1, H, W), 1 in the holes -> (B, C, H, W), to be added."""

@@ -12,6 +12,8 @@ from restore.available_memory import free_memory
 
 Module = TypeVar("Module", bound=nn.Module)
 
+COPIES = 5
+"""A trained network is kept with its gradients, its average and an optimizer's two moments."""
 MOST_NUMBERS = 64
 """Longest list among a network's settings."""
 LARGEST_NUMBER = 65_536

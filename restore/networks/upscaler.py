@@ -64,7 +64,7 @@ class Upscaler(RestorationNetwork):
             # one kernel a colour, repeated for every sub-pixel
             kernel = 0.1 * self.tail.weight[:: scale**2]
             self.tail.weight.copy_(kernel.repeat_interleave(scale**2, 0))
-            self.tail.bias.zero_()  # type: ignore[union-attr]  # nn.Conv2d makes one unless told not to
+            self.tail.bias.zero_()  # type: ignore[union-attr]  # nn.Conv2d has a bias by default
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1] -> (B, C, scale H, scale W)."""

@@ -41,10 +41,6 @@ def count_parameters(*networks: nn.Module) -> int:
     return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
 
-COPIES = 5
-"""A trained network is kept with its gradients, its average and an optimizer's two moments."""
-
-
 def check_memory(
     runtime: Runtime, *, network: nn.Module, networks_trained: int = 1, batch_size: int, crop: int, channels: int,
     side: float,
@@ -64,7 +60,7 @@ def check_memory(
         ValueError: it cannot; the text names the setting to lower.
     """
     count = networks_trained * meta_device.parameters(network)
-    meta_device.check_memory(COPIES * count, f"the network has {count} parameters: make it smaller", runtime.device)
+    meta_device.check_memory(meta_device.COPIES * count, f"the network has {count} parameters: make it smaller", runtime.device)
     crops = 2 * batch_size * channels * crop**2
     meta_device.check_memory(crops, f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop", runtime.device)
     meta_device.check_memory(

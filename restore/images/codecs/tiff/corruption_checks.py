@@ -37,7 +37,7 @@ def refuse_implausible(page: TiffPage, path: Path, *, salvage: bool) -> None:
         return
     samples = int(page.size) * (expected - empty) // expected
     size = int(page.parent.filehandle.size)
-    if page.compression == 1:  # whether some are missing is told later, and how to restore the rest
+    if page.compression == 1:  # `_gaps` reports missing ones later, with a hint at --salvage
         compression_bounds.check(path, "uncompressed samples", samples * _bits(page) // 8, size, salvage=True)
         return
     coded = min(int(sizes[sizes > 0].sum()), size * (1 + expected // 2))
