@@ -24,7 +24,7 @@ from restore.training.losses import ReconstructionLoss
 from restore.training.micro_batches import mean, split
 from restore.training.optimizers import OptimizerConfig
 from restore.training.supervised import predict, preview, to_device
-from restore.training.train_state import TrainState, evaluating
+from restore.training.train_state import TrainState
 from restore.training.trainer import Diagnosis, StepOutput
 
 
@@ -184,12 +184,8 @@ class PairedAdversarialTrainer:
     def _condition(self, batch: Mapping[str, Tensor]) -> Tensor | None:
         return batch["input"] if self.conditional else None
 
-    @torch.no_grad()
     def _measures(self) -> dict[str, float]:
-        measures = monitor.network_measures(self.generator, self.discriminator)
-        if self.probe is not None:
-            probe = to_device(self.probe, self.runtime)
-            with evaluating(self.generator.network):
-                prediction = predict(self.generator.network, self.spec, probe, self.runtime)
-            measures |= monitor.image_measures(prediction, probe["target"])
-        return measures
+        return monitor.measures(
+            self.generator, self.discriminator, self.probe,
+            lambda probe: (predict(self.generator.network, self.spec, probe, self.runtime), probe["target"]),
+        )  # fmt: skip

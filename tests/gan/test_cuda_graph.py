@@ -64,7 +64,7 @@ def _paired(runtime: Runtime) -> PairedAdversarialTrainer:
 
 def _batch(seed: int, device: str = "cuda") -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.rand(2, 3, 64, 64, generator=generator).to(device) for name in ("source", "target", "input")}
+    return {name: torch.rand(2, 3, 64, 64, generator=generator).to(device) for name in ("input", "target")}
 
 
 def _assert_close(value: Tensor, expected: Tensor, what: str, **tolerances: float) -> None:
