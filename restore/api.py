@@ -21,7 +21,11 @@ from restore.pipeline.options import Options, nearest
 from restore.pipeline.step import Chain, Step
 from restore.tasks import TASKS, pipelines
 from restore.tasks.execution import ExecutionSettings
-from restore.tasks.train_run import Run
+from restore.tasks.train_run import TrainingResult, train
+
+__all__ = [
+    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "load", "run", "run_pipeline", "step", "train", "verify_weights",
+]  # fmt: skip
 
 
 def run(  # noqa: PLR0913  # keyword-only settings of a run
@@ -181,26 +185,6 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     return MODELS[task](
         entry.path, runtime=chosen_runtime, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1),
         ensemble=options.get("ensemble", 1),
-    )  # fmt: skip
-
-
-def train(  # noqa: PLR0913  # keyword-only settings of a run
-    method: str,
-    dataset: str | PathLike[str],
-    *,
-    config_file: str | PathLike[str] | None = None,
-    overrides: Mapping[str, str] | None = None,
-    out: str | PathLike[str] | None = None,
-    resume: bool = False,
-    dry_run: bool = False,
-    on_event: Callable[[Any], None] | None = None,
-) -> Run:
-    """Train a network on your own pictures. `restore.tasks.train_run.train` documents the arguments."""
-    from restore.tasks import train_run
-
-    return train_run.train(
-        method, Path(dataset), config_file=Path(config_file) if config_file else None, overrides=overrides,
-        out=Path(out) if out else None, resume=resume, dry_run=dry_run, on_event=on_event,
     )  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def _add_gan(restore: Path) -> None:
         "from restore.tasks.simgan_training import SimGANConfig, simgan",
     )
     row = 'Method("refining, from two domains of pictures", SimGANConfig, simgan, "translate", "generator"),'
-    _after(table, "METHODS: Mapping[str, Method] = {", f'    "simgan": {row}')
+    _after(table, "METHODS: Mapping[str, Method[Any]] = {", f'    "simgan": {row}')
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset, default_collate
 
 from restore.networks import meta_device
 from restore.runtime import Runtime, choose
-from restore.training.run_config import RunConfig
 from restore.training.trainer import Trainer
+from restore.training.training_config import TrainingConfig
 
 Images = TypeVar("Images")
 TEST_FRACTION = {
@@ -32,7 +32,7 @@ class Prepared:
         trainer: with its networks built.
         dataset: the training crops; `dataset[i]` is a function of i alone.
         preview_batch: four samples for the preview grids.
-        recipe: header of the weights: task, network, settings and configuration.
+        recipe: header of the weights: task, network and settings.
         stats: what was found: images, parameters, device, precision.
         skipped: returns the images that could not be used so far, each with its reason.
     """
@@ -45,7 +45,7 @@ class Prepared:
     skipped: Callable[[], Mapping[Path, str]] = dict
 
 
-def runtime_of(config: RunConfig) -> Runtime:
+def runtime_of(config: TrainingConfig) -> Runtime:
     """The device and the precision of a run.
 
     Raises:

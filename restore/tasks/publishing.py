@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from restore import runtime, weights
 from restore.tasks.prepared_run import Prepared
 from restore.training import config as configuration
+from restore.training.training_config import TrainingConfig
 from restore.writing import atomic_write
 
 
@@ -31,8 +31,8 @@ class Publisher:
     prepared: Prepared
     method: str
     summary: str
-    dataset: str | Path
-    config: Any
+    dataset: Path
+    config: TrainingConfig
 
     @property
     def path(self) -> Path:
@@ -42,7 +42,10 @@ class Publisher:
     def publish(self, step: int) -> None:
         """Write the averaged networks and the card after `step`, each file completely or not at all."""
         networks = self.prepared.trainer.networks()
-        recipe = {**self.prepared.recipe, "method": self.method, "steps": step, "environment": environment()}
+        recipe = {
+            **self.prepared.recipe, "training": configuration.as_dict(self.config), "method": self.method, "steps": step,
+            "environment": environment(),
+        }  # fmt: skip
         if len(networks) == 1:
             tensors = next(iter(networks.values())).state_dict()
         else:  # several in one file, each key after its network's name: see `weights.select_network`

@@ -29,10 +29,9 @@ from restore.tasks.prepared_run import (
     preview_batch,
     runtime_of,
 )
-from restore.training.config import as_dict
-from restore.training.run_config import RunConfig
 from restore.training.supervised import SupervisedTrainer
 from restore.training.trainer import Trainer
+from restore.training.training_config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestorationConfig(RunConfig):
+class RestorationConfig(TrainingConfig):
     """The settings of every restoration method, whatever the degradation.
 
     `discriminator` and `monitor` have an effect, and are shown, only if `losses.adversarial_weight` is above 0.
@@ -133,7 +132,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         "device": str(runtime.device),
         "precision": runtime.precision,
     }
-    recipe = {"task": task, "network": config.network.name, "settings": settings, "training": as_dict(config)}
+    recipe = {"task": task, "network": config.network.name, "settings": settings}
     preview = preview_batch(
         lambda pictures: first_batch(_crops(pictures, config, problem, seed=config.seed + 1, length=4), 4),
         Pictures(test, data.channels) if test else None, dataset.pictures,

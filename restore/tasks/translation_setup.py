@@ -21,9 +21,8 @@ from restore.runtime import Runtime, seed_everything
 from restore.tasks import prepared_run
 from restore.tasks.initial_weights import check_same
 from restore.tasks.prepared_run import TEST_FRACTION, check_crop, check_memory, count_parameters, first_batch, runtime_of
-from restore.training.config import as_dict
-from restore.training.run_config import RunConfig
 from restore.training.trainer import Trainer
+from restore.training.training_config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class DomainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationConfig(RunConfig):
+class TranslationConfig(TrainingConfig):
     """The settings of every method that trains a translation; a method adds its losses and its discriminator."""
 
     generator: NetworkConfig = field(default=ResnetConfig(), metadata={"variants": networks.CONFIGS})
@@ -162,5 +161,5 @@ def recipe(config: TranslationConfig, trainer: Trainer) -> dict[str, Any]:
     names = list(trainer.networks())
     return {
         "task": "translate", "network": config.generator.name, "settings": _settings(config),
-        "directions": names if len(names) > 1 else [], "training": as_dict(config),
+        "directions": names if len(names) > 1 else [],
     }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,10 @@ class Progress:
         pace = f"{self.images_per_second:.1f}" if self.images_per_second >= 1 else f"{self.images_per_second:.2g}"
         left = f"{self.seconds_left / 60:.0f} min" if self.seconds_left >= 90 else f"{self.seconds_left:.0f} s"
         return f"step {self.step:>6}/{self.steps}  {losses}{pace} crops/s  {left} left"
+
+
+OnEvent = Callable[[str | Progress], None]
+"""What hears of a run: gets lines of text and its progress."""
 
 
 class Meter:

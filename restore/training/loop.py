@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from restore.runtime import memory_reused
 from restore.training import checkpoint
 from restore.training.batches import batches
 from restore.training.charts import contact_sheet, loss_plot, outdated
-from restore.training.journal import Journal, Meter, NullJournal
+from restore.training.journal import Journal, Meter, NullJournal, OnEvent
 from restore.training.previews import save_grid
 from restore.training.signals import Stopping
 from restore.training.trainer import Diagnosis, Trainer
@@ -59,7 +58,7 @@ class Hooks:
         on_checkpoint: called by the main process after each checkpoint, with its step.
     """
 
-    on_event: Callable[[Any], None] = lambda event: None
+    on_event: OnEvent = lambda event: None
     on_ready: Callable[[int], None] = lambda step: None
     on_checkpoint: Callable[[int], None] = lambda step: None
 
