@@ -161,7 +161,7 @@ def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, comm
             preview = whole.with_name(f"{whole.name}-preview.png")
         shared: dict[str, Any] = {
             "device": common.device, "precision": common.precision, "tile": "auto" if common.tile == "auto" else int(common.tile),
-            "batch_size": common.batch_size, "on_event": display.event,
+            "batch_size": common.batch_size or 1, "on_event": display.event,
             "batch": BatchOptions(
                 overwrite=common.overwrite, format=common.format, preview=preview, report=common.report, salvage=common.salvage
             ),

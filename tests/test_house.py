@@ -37,7 +37,7 @@ HELPERS = {
     "tasks": {
         "train_run", "prepared_run", "publishing", "initial_weights", "checkpoint_conversion", "restoration_setup", "mask_files",
         "lazy_cache", "training_methods", "options",
-        "pipelines", "execution", "configuring", "translation_setup",
+        "pipelines", "configuring", "translation_setup",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
     "metrics": {"comparison"},

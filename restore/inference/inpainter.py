@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
 import cv2
 import numpy as np
 
 from restore.inference.array_interface import apply
-from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
+from restore.inference.loading import InferenceOptions, Recipe, load_network, make_runner
 from restore.inference.seam_blending import blend_seams
 from restore.inference.texture_synthesis import synthesize_texture
-from restore.inference.tile_faults import RunInfo
+from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import RestorationNetwork
 
 MAX_WIDTH = 96
@@ -36,7 +36,7 @@ class InpaintInfo:
     holes: int = 0
     fraction: float = 0.0
     coarsest: float = 1.0
-    runs: list[RunInfo] = field(default_factory=list)
+    runs: list[InferenceInfo] = field(default_factory=list)
 
     def stats(self) -> dict[str, Any]:
         """The holes, the fraction of the picture that they cover, and how the network ran."""
@@ -56,15 +56,15 @@ class Inpainter:
         method: "network", "telea" (Telea 2004) or "navier-stokes" (Bertalmio et al. 2001).
         feather: pixels inside the edge of a hole over which the filling blends with the picture.
         texture: whether to copy detail from elsewhere in the picture into wide holes; see `synthesize_texture`.
-        options: see `RunOptions`.
+        options: see `InferenceOptions`; by default those of this machine.
 
     Raises:
         ValueError: the method is unknown, its network is missing, or the network takes no mask.
     """
 
     def __init__(
-        self, network: RestorationNetwork | None = None, recipe: Recipe | None = None, *, method: str = "network", feather: int = 0,
-        texture: bool = True, **options: Unpack[RunOptions],
+        self, network: RestorationNetwork | None = None, recipe: Recipe | None = None, options: InferenceOptions | None = None, *,
+        method: str = "network", feather: int = 0, texture: bool = True,
     ) -> None:  # fmt: skip
         if method not in METHODS:
             raise ValueError(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
@@ -78,13 +78,13 @@ class Inpainter:
         self.texture = texture and method == "network"
 
     @classmethod
-    def load(cls, name: str | Path, *, feather: int = 0, texture: bool = True, **options: Unpack[RunOptions]) -> Self:
+    def load(cls, name: str | Path, options: InferenceOptions | None = None, *, feather: int = 0, texture: bool = True) -> Self:
         """An inpainter with the weights called `name` (a name, a file or a run's folder).
 
         Raises:
             ValueError: the weights do not exist or are for another task.
         """
-        return cls(*load_network(name, "inpaint"), feather=feather, texture=texture, **options)
+        return cls(*load_network(name, "inpaint"), options, feather=feather, texture=texture)
 
     def __call__(self, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Fill the holes of a picture.

@@ -12,7 +12,7 @@ FALLBACKS = {"fp16": ("bf16", "fp32"), "bf16": ("fp32",), "fp32": ()}
 
 
 @dataclass
-class RunInfo:
+class InferenceInfo:
     """How a network ran on one picture, for the report."""
 
     precision: str

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from restore.available_memory import free_memory, out_of_memory
 from restore.images import Frame, Picture
 from restore.images.frame import bands
 from restore.pipeline import result_check
+from restore.pipeline.batch_options import BatchOptions
 from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import Manifest, digest, digest_file
@@ -30,28 +31,22 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class RunContext:
-    """The context that all pictures of a run share.
+class BatchContext:
+    """What all pictures of a batch share.
 
     Attributes:
         step: restores each picture.
         manifest: knows the finished results and commits new ones.
-        overwrite: restore pictures again that are done, and replace unmanaged files.
-        format: the format of the results; None keeps each picture's format.
-        max_pixels: larger pictures fail; None uses the limit of `images.read`.
-        salvage: restore the available part of pictures with missing pixels.
-        settings: the settings as JSON, for formats that record them.
+        options: of the batch; `format` is a name of `CODECS` or None.
+        settings: the step's settings as JSON, for formats that record them.
         stopped: set when the user stops the run.
     """
 
     step: Step[Any]
     manifest: Manifest
-    overwrite: bool
-    format: str | None
-    max_pixels: int | None
-    salvage: bool
+    options: BatchOptions
     settings: str
-    stopped: threading.Event
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def check_stopped(self) -> None:
         """Raise Stopped if the user has stopped the run."""
@@ -97,7 +92,7 @@ class Item:
         picture: the open file; None before `open` and if there is nothing to do.
     """
 
-    def __init__(self, context: RunContext, job: Job) -> None:
+    def __init__(self, context: BatchContext, job: Job) -> None:
         self.context, self.job = context, job
         self.record = Record(job.source, None, "failed", warnings=list(job.warnings))
         self.picture: Picture | None = None
@@ -114,14 +109,14 @@ class Item:
             raise ValueError(self.job.error)
         manifest, target = self.context.manifest, self.job.target
         self._content = self._hash()
-        if not self.context.overwrite:
+        if not self.context.options.overwrite:
             if manifest.is_done(target, self._content):
                 self.record.status, self.record.output = "skipped", target
                 return
             if manifest.is_unmanaged(target):
                 raise ValueError(f"{target} already exists and was not written by this program: move it, or use --overwrite")
-        limit = {} if self.context.max_pixels is None else {"max_pixels": self.context.max_pixels}
-        picture = images.read(self.job.source, salvage=self.context.salvage, **limit)
+        limit = {} if self.context.options.max_pixels is None else {"max_pixels": self.context.options.max_pixels}
+        picture = images.read(self.job.source, salvage=self.context.options.salvage, **limit)
         record = self.record
         record.size, record.frames, record.bits, record.format = (*picture.size,), picture.frames, picture.bits, picture.format
         self.picture = picture
@@ -224,7 +219,7 @@ class Item:
         step = self.context.step
         try:
             picture.save(
-                temporary, encoded, description=f"restore {step.name}", settings=self.context.settings, format=self.context.format,
+                temporary, encoded, description=f"restore {step.name}", settings=self.context.settings, format=self.context.options.format,
                 scale=step.scale,
             )  # fmt: skip
         except OSError as error:  # name the target, not the temporary file; errors of the input keep the input's name
@@ -259,7 +254,7 @@ def _unpacked(packed: tuple[np.ndarray, tuple[int, ...]] | None) -> np.ndarray |
     return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
 
-def process(context: RunContext, job: Job) -> Record:
+def process(context: BatchContext, job: Job) -> Record:
     """Process one file from open to commit. Errors are in the record.
 
     Raises:

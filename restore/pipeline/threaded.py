@@ -18,7 +18,7 @@ from pathlib import Path
 from restore.available_memory import free_memory
 from restore.pipeline.concurrency import BoundedQueue, MemoryLimiter, Workers
 from restore.pipeline.discovery import Job
-from restore.pipeline.process import Decoded, Item, Restored, RunContext
+from restore.pipeline.process import BatchContext, Decoded, Item, Restored
 from restore.pipeline.records import Record
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ OnRecord = Callable[[Record], None]
 class _Threads:
     """Objects that all pictures in flight share."""
 
-    context: RunContext
+    context: BatchContext
     limiter: MemoryLimiter
     decoders: Workers
     encoders: Workers
@@ -61,7 +61,7 @@ class Threaded:
     def __init__(self, workers: int) -> None:
         self.workers = max(1, workers)
 
-    def run(self, context: RunContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
+    def run(self, context: BatchContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
         """See `Executor.run`. After Ctrl-C, pictures that are almost written are finished."""
         limiter = MemoryLimiter(max(1, min(SAMPLES_IN_FLIGHT, free_memory() // BYTES_A_SAMPLE)))
         threads = _Threads(context, limiter, Workers(self.workers, "decode"), Workers(self.workers + WAITING, "encode"))

@@ -12,8 +12,8 @@ from restore.pipeline.options import Options
 from restore.tasks.options import DenoiseOptions, InpaintOptions, TranslateOptions, UpscaleOptions
 
 if TYPE_CHECKING:
+    from restore.inference.loading import InferenceOptions
     from restore.pipeline.step import Step
-    from restore.tasks.execution import ExecutionSettings
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Task:
     step: str
     help: str
 
-    def make(self, options: Options, weights: str | Path | None, execution: ExecutionSettings) -> Step[Any]:
+    def make(self, options: Options, weights: str | Path | None, inference: InferenceOptions) -> Step[Any]:
         """The step with these options.
 
         Raises:
             ValueError: the weights do not exist, are for another task, or do not fit the options.
         """
         module, _, name = self.step.partition(":")
-        step: Step[Any] = importlib.import_module(module).__dict__[name](options, weights, execution)
+        step: Step[Any] = importlib.import_module(module).__dict__[name](options, weights, inference)
         return step
 
 

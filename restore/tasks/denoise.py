@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,10 @@ from restore import weights
 from restore.images.noise_model import NoiseLevel
 from restore.inference import radiograph, uniform_borders
 from restore.inference.denoiser import Denoiser, signal_dependent
-from restore.inference.loading import find_weights
+from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.residual_check import check_residual
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.execution import ExecutionSettings
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import DenoiseOptions
 
@@ -46,7 +45,7 @@ class Denoise(Step[NoiseAnalysis]):
     Args:
         options: see `DenoiseOptions`.
         weights: a name, a file or a run's folder; None chooses for each picture by its content.
-        execution: device, precision, tiles.
+        inference: device, precision, tiles.
 
     Raises:
         ValueError: the weights do not exist or are for another task.
@@ -54,8 +53,8 @@ class Denoise(Step[NoiseAnalysis]):
 
     name = "denoise"
 
-    def __init__(self, options: DenoiseOptions, weights: str | Path | None, execution: ExecutionSettings) -> None:
-        self.options, self.execution, self.chosen = options, execution, weights
+    def __init__(self, options: DenoiseOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
+        self.options, self.inference, self.chosen = options, inference, weights
         self._entries = _entries(weights)
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
         self._denoisers = LazyCache(self._load)
@@ -64,7 +63,7 @@ class Denoise(Step[NoiseAnalysis]):
         """The weights' contents, the options, the precision and the tiles."""
         return {
             "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()}, **self.options.as_dict(),
-            **self.execution.settings(),
+            **self.inference.fingerprint(),
         }  # fmt: skip
 
     def analyse(self, image: Image) -> NoiseAnalysis:
@@ -89,7 +88,7 @@ class Denoise(Step[NoiseAnalysis]):
         ensemble = 1 if signal_dependent(entry.recipe) else PHOTOGRAPH_ENSEMBLE
         if self.options.ensemble != "auto":
             ensemble = int(self.options.ensemble)
-        return Denoiser.load(entry.path, **self.execution.keywords(ensemble))
+        return Denoiser.load(entry.path, replace(self.inference, ensemble=ensemble))
 
     def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None) -> str:
         if self.chosen is not None:

@@ -18,11 +18,11 @@ from PIL import Image
 from restore import runtime
 from restore.api import step
 from restore.images import Picture
+from restore.inference.loading import InferenceOptions
 from restore.metrics import METRICS
 from restore.metrics import comparison as comparing
 from restore.pipeline import discovery
 from restore.pipeline.batch import run
-from restore.tasks.execution import ExecutionSettings
 
 _HERE = Path(__file__).parent
 _WAIT = 300
@@ -201,7 +201,7 @@ def test_bad_masks_cost_their_own_pictures(tmp_path: Path) -> None:
     (masks / "link.png").symlink_to("nowhere.png")
     (masks / "text.png").write_text("a letter")
     (masks / "stray.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 200)
-    work = step("inpaint", options={"masks": masks, "method": "telea"}, execution=ExecutionSettings(runtime.choose("cpu", "fp32")))
+    work = step("inpaint", options={"masks": masks, "method": "telea"}, inference=InferenceOptions(runtime.choose("cpu", "fp32")))
     report = run(work, [tmp_path / "in"], tmp_path / "out")
     errors = {record.input.stem: record.error for record in report.records}
     assert {name for name, error in errors.items() if not error} == {"good"}
@@ -213,6 +213,6 @@ def test_a_mask_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> 
     picture(tmp_path / "in/a.png")
     os.mkfifo(tmp_path / "mask.png")
     options = {"masks": tmp_path / "mask.png", "method": "telea"}
-    work = step("inpaint", options=options, execution=ExecutionSettings(runtime.choose("cpu", "fp32")))
+    work = step("inpaint", options=options, inference=InferenceOptions(runtime.choose("cpu", "fp32")))
     report = run(work, [tmp_path / "in"], tmp_path / "out")
     assert "not an ordinary file" in report.records[0].error

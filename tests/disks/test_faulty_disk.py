@@ -14,10 +14,10 @@ from batch_steps import Identity, Inverse, folder, picture, results, tree
 from faulty_disk import FaultyDisk
 
 from restore.api import step
+from restore.inference.loading import InferenceOptions
 from restore.metrics import comparison as comparing
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.step import Step
-from restore.tasks.execution import ExecutionSettings
 from restore.writing import atomic_write, is_environment_error, replace_durably
 
 NUMBERS = {"full": errno.ENOSPC, "read-only": errno.EROFS, "forbidden": errno.EACCES, "failing": errno.EIO}
@@ -179,7 +179,7 @@ def _masked(root: Path) -> Step[Any]:
         (root / "masks").mkdir(exist_ok=True)
         Image.fromarray(hole).save(root / f"masks/{index:03d}.png")
     options = {"masks": root / "masks", "method": "telea", "save_masks": root / "saved"}
-    return step("inpaint", options=options, execution=ExecutionSettings(runtime.choose("cpu", "fp32")))
+    return step("inpaint", options=options, inference=InferenceOptions(runtime.choose("cpu", "fp32")))
 
 
 @pytest.mark.parametrize(("call", "after"), [("open", 0), ("write", 10), ("fsync", 0), ("rename", 0), ("mkdir", 0)])
