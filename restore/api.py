@@ -15,9 +15,10 @@ from restore.inference.inpainter import Inpainter
 from restore.inference.loading import DEFECT_TASK, InferenceOptions
 from restore.inference.translator import Translator
 from restore.inference.upscaler import Upscaler
+from restore.limits import nearest
 from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
-from restore.pipeline.options import Options, nearest
+from restore.pipeline.options import Options
 from restore.pipeline.step import Chain, Step
 from restore.tasks import TASKS, pipelines
 from restore.tasks.train_run import TrainingResult, train

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +21,12 @@ def format_value(value: Any) -> str:
     """Format a value for a message: on one line and shortened."""
     text = repr(str(value) if isinstance(value, str) else value) if not isinstance(value, int) or abs(value) < 10**40 else "a huge number"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The name nearest to a wrong one, as the end of a message; "" if none is near."""
+    near = difflib.get_close_matches(str(name), list(names), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def check_fields(config: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from restore.images import TARGETS, Picture, file_kind, looked, naming, read
-from restore.metrics import METRICS, Metric
+from restore.metrics import DEFAULT_METRICS, METRICS, Metric
 from restore.writing import atomic_write, is_environment_error, reason
 
 PROTOCOL = (
@@ -20,6 +20,9 @@ PROTOCOL = (
     "count; no border is cut. Gray and colour are compared as colour. The score of several frames is their mean. Means are over the "
     "pictures. The PSNR of identical pictures is infinite: the means leave it out, and the page gives the number of such pictures."
 )
+
+
+DEFAULTS: Mapping[str, Metric] = {name: METRICS[name] for name in DEFAULT_METRICS}
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def compare(
     results: Path,
     reference: Path,
     *,
-    metrics: Mapping[str, Metric] = METRICS,
+    metrics: Mapping[str, Metric] = DEFAULTS,
     on_event: Callable[[PictureScores | Problem], None] | None = None,
 ) -> Comparison:
     """Score every picture of `results` against its partner in `reference`; two files are compared with each other.
@@ -100,7 +103,7 @@ def compare(
         ValueError: there is nothing to compare, or one path is a file and the other a folder.
     """
     pairs, problems = pair(results, reference)
-    left_out = {name: why for name, metric in metrics.items() if (why := _missing(metric)) is not None}
+    left_out = {name: why for name, metric in metrics.items() if (why := metric.problem()) is not None}
     usable = {name: metric for name, metric in metrics.items() if name not in left_out}
     comparison = Comparison(tuple(usable), left_out=left_out)
     for event in chain(problems, _scored(pairs, usable)):
@@ -126,7 +129,7 @@ def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
         raise ValueError(f"{results} and {reference} must both be folders, or both be files")
     if not results.is_dir():
         return [Pair(results.name, results, reference)], []
-    ours, theirs = _pictures(results), _pictures(reference)
+    ours, theirs = pictures_in(results), pictures_in(reference)
     for folder, candidates in ((results, ours), (reference, theirs)):
         if not candidates:
             raise ValueError(f"{folder} contains no picture")
@@ -177,7 +180,7 @@ def _stem(path: Path) -> Path:
     return path.with_name(file_kind.stem(path.name))
 
 
-def _pictures(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
     """The relative paths of the pictures under a folder, sorted. Hidden files and folders (such as a run's private folder) do not count."""
     inner = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     visible = [path for path in inner if not any(part.startswith(".") for part in path.parts)]
@@ -190,15 +193,6 @@ def _is_picture(path: Path) -> bool:
         return looked(path).is_picture
     except Exception:  # whatever a damaged header may raise
         return True
-
-
-def _missing(metric: Metric) -> str | None:
-    """The reason why a metric is not available; None if it is."""
-    try:
-        metric.function(np.zeros((64, 64, 1), np.float32), np.zeros((64, 64, 1), np.float32))
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 def _scored(pairs: Sequence[Pair], metrics: Mapping[str, Metric]) -> Iterator[PictureScores | Problem]:

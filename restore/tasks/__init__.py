@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from restore.pipeline.options import Options
-from restore.tasks.options import DenoiseOptions, InpaintOptions, TranslateOptions, UpscaleOptions
+from restore.tasks.options import DenoiseOptions, InpaintOptions, SimulateOptions, TranslateOptions, UpscaleOptions
 
 if TYPE_CHECKING:
     from restore.inference.loading import InferenceOptions
@@ -63,5 +63,11 @@ TASKS: Mapping[str, Task] = {
     "translate": Task(
         "Translate pictures between domains with weights trained by pix2pix or cyclegan.",
         TranslateOptions, "restore.tasks.translate:Translate", "restore translate photos/ --out paintings/ --weights photo2paint",
+    ),
+    "simulate": Task(
+        "Degrade clean pictures by a seeded recipe, to make pairs for training and tests.",
+        SimulateOptions, "restore.tasks.simulate:Simulate",
+        "restore simulate scans/ --recipe xray-low-dose --out pairs/damaged --clean pairs/clean\n\n"
+        "The report and --json say what was drawn for each picture.",
     ),
 }  # fmt: skip

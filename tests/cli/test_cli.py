@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -257,3 +258,17 @@ def test_stopped_by_a_signal(scans: Path, tmp_path: Path, number: int) -> None:
     assert process.returncode == 128 + number
     assert "not reached" in err
     assert "Traceback" not in err
+
+
+def test_an_interrupt_that_an_import_turned_into_another_error_is_still_one(restore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ImportError("a compiled module failed to import") from error
+
+    monkeypatch.setattr("restore.weights.listing", broken)
+    before = signal.getsignal(signal.SIGINT)
+    code, _, err = restore("weights", "list")
+    assert code == 130 and "interrupted" in err and "Traceback" not in err
+    assert signal.getsignal(signal.SIGINT) is before

@@ -120,9 +120,9 @@ def test_serial_and_threaded_runs_are_equal(task: str, little: Path, weights_fil
             little / f"in/{number}.tif",
             (np.stack([smooth(40, 50, seed=number + k)[:, :, 0] for k in range(2)]) * 255).astype(np.uint8),
         )
-    name = {"denoise": "little", "upscale": "twice", "inpaint": "holes", "translate": "paint"}[task]
+    name = {"denoise": "little", "upscale": "twice", "inpaint": "holes", "translate": "paint", "simulate": None}[task]
     weights_file(little.parent / "weights" / "paint.safetensors", task="translate")
-    options = {"inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}}.get(task, {})
+    options = {"inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}, "simulate": {"recipe": "phone"}}.get(task, {})
     written = []
     for executor in ("serial", "threaded"):
         batch = BatchOptions(executor=executor)
