@@ -14,6 +14,7 @@ from restore.networks import meta_device
 from restore.runtime import Runtime, choose
 from restore.training.trainer import Trainer
 from restore.training.training_config import TrainingConfig
+from restore.training.validation import Validation
 
 Images = TypeVar("Images")
 TEST_FRACTION = {
@@ -34,6 +35,7 @@ class Prepared:
         preview_batch: four samples for the preview grids.
         recipe: header of the weights: task, network and settings.
         stats: what was found: images, parameters, device, precision.
+        validation: held-out samples and metrics; None where no images are held out, or they have no targets.
         skipped: returns the images that could not be used so far, each with its reason.
     """
 
@@ -42,6 +44,7 @@ class Prepared:
     preview_batch: Mapping[str, Tensor]
     recipe: dict[str, Any]
     stats: dict[str, Any]
+    validation: Validation | None = None
     skipped: Callable[[], Mapping[Path, str]] = dict
 
 

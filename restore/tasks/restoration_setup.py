@@ -19,6 +19,7 @@ from restore.networks.spec import Condition
 from restore.networks.unet import UNetConfig
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
+from restore.tasks import validating
 from restore.tasks.prepared_run import (
     TEST_FRACTION,
     Prepared,
@@ -137,7 +138,10 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         lambda pictures: first_batch(_crops(pictures, config, problem, seed=config.seed + 1, length=4), 4),
         Pictures(test, data.channels) if test else None, dataset.pictures,
     )  # fmt: skip
-    return Prepared(trainer, dataset, preview, recipe, stats, lambda: dataset.pictures.skipped)
+    held_out = (
+        _crops(Pictures(test, data.channels), config, problem, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if test else None
+    )
+    return Prepared(trainer, dataset, preview, recipe, stats, validating.of_pairs(held_out, loop), lambda: dataset.pictures.skipped)
 
 
 def _check_network(name: str, spec: ModelSpec, condition: Condition | None, task: str) -> None:

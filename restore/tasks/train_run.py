@@ -123,10 +123,11 @@ def _run_loop(publisher: Publisher, *, resume: bool, notify: OnEvent) -> int:
         with atomic_write(folder / "config.toml") as draft:
             draft.write_text(configuration.to_toml(config), encoding="utf-8")
 
-    hooks = loop.Hooks(on_event=notify, on_ready=ready, on_checkpoint=publisher.publish)
+    hooks = loop.Hooks(on_event=notify, on_ready=ready, on_checkpoint=publisher.publish, on_best=publisher.publish_best)
     return loop.run(
-        prepared.trainer, prepared.dataset, config.loop, folder, preview_batch=prepared.preview_batch, resume=resume, hooks=hooks
-    )
+        prepared.trainer, prepared.dataset, config.loop, folder, preview_batch=prepared.preview_batch, validation=prepared.validation,
+        resume=resume, hooks=hooks, settings=configuration.flat(config),
+    )  # fmt: skip
 
 
 def _check_name(folder: Path, notify: OnEvent) -> None:

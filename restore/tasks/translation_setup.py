@@ -18,7 +18,7 @@ from restore.networks import NetworkConfig, RestorationNetwork
 from restore.networks.resnet import ResnetConfig
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
-from restore.tasks import prepared_run
+from restore.tasks import prepared_run, validating
 from restore.tasks.initial_weights import check_same
 from restore.tasks.prepared_run import TEST_FRACTION, check_crop, check_memory, count_parameters, first_batch, runtime_of
 from restore.training.trainer import Trainer
@@ -142,6 +142,13 @@ def preview_batch(
         lambda domains: first_batch(crops(*domains, crop_config(config, flip=False), seed=config.seed + 1, length=4), 4),
         test if all(domain.files for domain in test) else None, train,
     )  # fmt: skip
+
+
+def held_out(crops: type[DomainCrops], test: tuple[Pictures, Pictures], config: TranslationConfig) -> DomainCrops | None:
+    """The held-out samples of validations; None if a domain holds none out."""
+    if not all(domain.files for domain in test):
+        return None
+    return crops(*test, crop_config(config, flip=False), seed=config.seed + 3, length=validating.VALIDATION_SAMPLES)
 
 
 def stats(found: Domains, trainer: Trainer, runtime: Runtime) -> dict[str, Any]:

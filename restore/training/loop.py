@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,17 +14,21 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from restore import distributed
-from restore.limits import check_fields
+from restore.limits import check_fields, nearest
 from restore.runtime import memory_reused
-from restore.training import checkpoint
+from restore.training import checkpoint, run_page, trackers
 from restore.training.batches import batches
 from restore.training.charts import contact_sheet, loss_plot, outdated
 from restore.training.journal import Journal, Meter, NullJournal, OnEvent
 from restore.training.previews import save_grid
 from restore.training.signals import Stopping
+from restore.training.trackers import TRACKERS, Tracker
 from restore.training.trainer import Diagnosis, Trainer
+from restore.training.validation import BestSoFar, Validation
 
 log = logging.getLogger(__name__)
+AUTO = "auto"
+"""PSNR for pairs, KID for domains."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,23 @@ class LoopConfig:
     preview_every: int = field(default=1000, metadata={"help": "steps between two preview grids", "range": (1, 1_000_000_000)})
     checkpoint_every: int = field(default=500, metadata={"help": "steps between two checkpoints", "range": (1, 1_000_000_000)})
 
+    validate_every: int = field(
+        default=500, metadata={"help": "steps between two validations on held-out pictures; 0: none", "range": (0, 1_000_000_000)}
+    )
+    best_by: str = field(
+        default=AUTO, metadata={"help": "metric of the best weights, which are kept too: psnr, ssim, lpips ...; cyclegan: kid, fid ..."}
+    )
+    patience: int = field(
+        default=0, metadata={"help": "stop early after so many validations without a better one; 0: never", "range": (0, 1_000_000)}
+    )
+    trackers: tuple[str, ...] = field(
+        default=(), metadata={"help": f"experiment trackers besides TensorBoard: {', '.join(TRACKERS)}", "count": (0, 9)}
+    )
+
     def __post_init__(self) -> None:
         check_fields(self)
+        if unknown := [name for name in self.trackers if name not in TRACKERS]:
+            raise ValueError(f"unknown tracker {unknown[0]!r}: use {', '.join(TRACKERS)}{nearest(unknown[0], TRACKERS)}")
 
 
 @dataclass(frozen=True)
@@ -56,16 +76,19 @@ class Hooks:
         on_event: gets a `journal.Progress` or a line of text.
         on_ready: called by the main process before anything is written, with the step after which the run continues.
         on_checkpoint: called by the main process after each checkpoint, with its step.
+        on_best: called by the main process after each validation that is the best so far, with its step and scores.
     """
 
     on_event: OnEvent = lambda event: None
     on_ready: Callable[[int], None] = lambda step: None
     on_checkpoint: Callable[[int], None] = lambda step: None
+    on_best: Callable[[int, Mapping[str, float]], None] = lambda step, scores: None
 
 
-def run(
+def run(  # noqa: PLR0913  # keyword-only parts of a run
     trainer: Trainer, dataset: Dataset[dict[str, Tensor]], config: LoopConfig, folder: Path, *,
-    preview_batch: Mapping[str, Tensor] | None = None, resume: bool = False, hooks: Hooks | None = None,
+    preview_batch: Mapping[str, Tensor] | None = None, validation: Validation | None = None, resume: bool = False,
+    hooks: Hooks | None = None, settings: Mapping[str, object] | None = None,
 ) -> int:  # fmt: skip
     """Train until `config.steps`; on Ctrl-C, SIGTERM or SIGHUP write a checkpoint and raise.
 
@@ -73,9 +96,11 @@ def run(
 
     Args:
         dataset: `dataset[i]` must be a function of i alone; see `batches`.
+        validation: held-out samples and metrics; None for a run without.
+        settings: what the trackers keep of the run's configuration, by dotted key.
 
     Returns:
-        The step reached.
+        The step reached: fewer than `config.steps` if the run stopped early.
 
     Raises:
         ValueError: nothing to resume from, a loss that is no longer finite, a failure mode that stops the run, or a batch that the
@@ -86,7 +111,9 @@ def run(
     hooks = hooks or Hooks()
     group = distributed.current()
     group.per_process(config.batch_size, "loop.batch_size")
-    step = _resume(trainer, folder) if resume else 0
+    _check_validation(config, validation)
+    best = BestSoFar()
+    step = _resume(trainer, best, folder) if resume else 0
     if group.is_main:
         hooks.on_ready(step)
     group.seed_per_rank()
@@ -94,10 +121,55 @@ def run(
         if group.is_main and outdated(folder):
             loss_plot(folder)
         return step
+    if config.patience and best.since >= config.patience:
+        hooks.on_event(f"nothing to do: {_stopped_early(best)}; for more steps raise loop.patience")
+        return step
+    watched = Watched(preview_batch if group.is_main else None, validation if config.validate_every else None, best)
     stopping = Stopping()
-    with stopping.taking_over():
-        shown = preview_batch if group.is_main else None
-        return _Loop(trainer, dataset, config, folder, hooks=hooks, stopping=stopping, preview_batch=shown, step=step).train()
+    with stopping.taking_over(), _tracked(config, folder, settings or {}) as trackers:
+        return _Loop(
+            trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watched=watched, trackers=trackers, step=step
+        ).train()
+
+
+@contextmanager
+def _tracked(config: LoopConfig, folder: Path, settings: Mapping[str, object]) -> Iterator[list[Tracker]]:
+    """The started trackers of the main process, which end with the block."""
+    started = trackers.start(config.trackers, folder, settings) if config.trackers and distributed.current().is_main else []
+    try:
+        yield started
+    finally:
+        for tracker in started:
+            tracker.finish()
+
+
+def _check_validation(config: LoopConfig, validation: Validation | None) -> None:
+    """Check that the run can be validated as its settings ask.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if config.patience and (validation is None or not config.validate_every):
+        raise ValueError("loop.patience needs validations: hold pictures out (data.test_fraction), and set loop.validate_every above 0")
+
+
+def _stopped_early(best: BestSoFar) -> str:
+    return f"stopped early, {best.since} validations after the best ({best.value:.4g} at step {best.step})"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How a run is watched.
+
+    Attributes:
+        preview_batch: samples of the preview grids; None to write none.
+        validation: held-out samples and metrics; None for none.
+        best: the best validation so far.
+    """
+
+    preview_batch: Mapping[str, Tensor] | None
+    validation: Validation | None
+    best: BestSoFar
 
 
 class _Loop:
@@ -105,13 +177,13 @@ class _Loop:
 
     def __init__(  # noqa: PLR0913  # the parts of a run, keyword-only
         self, trainer: Trainer, dataset: Dataset[dict[str, Tensor]], config: LoopConfig, folder: Path, *, hooks: Hooks,
-        stopping: Stopping, preview_batch: Mapping[str, Tensor] | None, step: int,
+        stopping: Stopping, watched: Watched, trackers: Sequence[Tracker], step: int,
     ) -> None:  # fmt: skip
         self.trainer, self.dataset, self.config, self.folder = trainer, dataset, config, folder
-        self.hooks, self.stopping, self.preview_batch = hooks, stopping, preview_batch
+        self.hooks, self.stopping, self.watched = hooks, stopping, watched
         self.step = self.saved = step
         self.losses: Mapping[str, Tensor] = {}
-        self.journal: Journal | NullJournal = Journal(folder, step) if distributed.current().is_main else NullJournal()
+        self.journal: Journal | NullJournal = Journal(folder, step, trackers) if distributed.current().is_main else NullJournal()
         self.meter = Meter(step, config.steps, config.batch_size)
 
     def train(self) -> int:
@@ -128,18 +200,22 @@ class _Loop:
                 self._report()
                 if self._due(self.config.preview_every):
                     self._preview()
-                    self._contact_sheet()
+                    self._overview()
+                stopped_early = self._validate()
                 actions = self._diagnose()
                 if "rollback" in actions:
                     self._roll_back()
                     stream = self._batches()
                     continue
-                if self._due(self.config.checkpoint_every) or "stop" in actions:
+                if self._due(self.config.checkpoint_every) or "stop" in actions or stopped_early:
                     self._finite_losses()
                     with self.stopping.held():
                         self._save()
                 if "stop" in actions:
                     raise ValueError(f"stopped at step {self.step}, as monitor.on_collapse asks: {actions['stop'].text}")
+                if stopped_early:
+                    self.hooks.on_event(f"step {self.step}: {_stopped_early(self.watched.best)}")
+                    break
         except KeyboardInterrupt:
             self._save_interrupted()
             raise
@@ -148,6 +224,7 @@ class _Loop:
                 self.journal.close()
                 if distributed.current().is_main:
                     loss_plot(self.folder)
+                    self._page()
         return self.step
 
     def _due(self, every: int) -> bool:
@@ -166,12 +243,40 @@ class _Loop:
             self.hooks.on_event(progress_only)
 
     def _preview(self) -> None:
-        if self.preview_batch is not None:
-            save_grid(self.folder / "previews" / f"{self.step:06d}.png", self.trainer.preview(self.preview_batch))
+        if self.watched.preview_batch is not None:
+            save_grid(self.folder / "previews" / f"{self.step:06d}.png", self.trainer.preview(self.watched.preview_batch))
 
-    def _contact_sheet(self) -> None:
-        if self.preview_batch is not None:
+    def _overview(self) -> None:
+        if self.watched.preview_batch is not None:
             contact_sheet(self.folder)
+            self._page()
+
+    def _page(self) -> None:
+        """Write the page of the run. A full disk costs the page, not the run."""
+        try:
+            run_page.write(self.folder)
+        except OSError as error:
+            log.warning("cannot write %s: %s", self.folder / run_page.NAME, error)
+
+    def _validate(self) -> bool:
+        """Score the run if it is time; return whether it stops early. All processes agree."""
+        watched, config = self.watched, self.config
+        if watched.validation is None or not self._due(config.validate_every):
+            return False
+        if distributed.current().is_main:
+            scores = watched.validation.scores(self.trainer)
+            best_by = watched.validation.best_by
+            higher = watched.validation.metrics[best_by].higher_is_better
+            best = watched.best.update(scores[best_by], self.step, higher_is_better=higher)
+            self.journal.score(self.step, scores)
+            text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+            self.hooks.on_event(f"step {self.step}: validation {text}" + (" (best)" if best else ""))
+            if best:
+                with self.stopping.held():
+                    self.hooks.on_best(self.step, scores)
+        stops = torch.tensor([float(0 < config.patience <= watched.best.since)])
+        distributed.current().average([stops])  # only the main process counts
+        return bool(stops > 0)
 
     def _diagnose(self) -> dict[str, Diagnosis]:
         """Log and report the trainer's diagnoses; return them by the action they ask for."""
@@ -187,7 +292,7 @@ class _Loop:
         with self.stopping.held():
             if not checkpoint.exists(self.folder):
                 raise ValueError(f"{self.folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
-            self.step = _resume(self.trainer, self.folder)
+            self.step = _resume(self.trainer, self.watched.best, self.folder)
             self.trainer.scale_learning_rate()
             distributed.current().wait()  # until every process has read the checkpoint that is now replaced
             self._save()
@@ -196,7 +301,8 @@ class _Loop:
     def _save(self) -> None:
         """Write a checkpoint; of several distributed, the main one's."""
         if distributed.current().is_main:
-            checkpoint.save(self.folder, {"step": self.step, "trainer": self.trainer.state_dict()})
+            state = {"step": self.step, "trainer": self.trainer.state_dict(), "best": self.watched.best.state_dict()}
+            checkpoint.save(self.folder, state)
             self.hooks.on_checkpoint(self.step)
         self.saved = self.step
 
@@ -222,12 +328,13 @@ class _Loop:
         return values
 
 
-def _resume(trainer: Trainer, folder: Path) -> int:
-    """Load the newest checkpoint into the trainer; return its step."""
+def _resume(trainer: Trainer, best: BestSoFar, folder: Path) -> int:
+    """Load the newest checkpoint into the trainer and the best validation; return its step."""
     state = checkpoint.load(folder)
     try:
         step = int(state["step"])
         trainer.load_state_dict(state["trainer"])
+        best.load_state_dict(state.get("best", {}))
     except ValueError:
         raise
     except Exception as error:  # the state of another kind of run may raise anything

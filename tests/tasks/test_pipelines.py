@@ -122,7 +122,9 @@ def test_serial_and_threaded_runs_are_equal(task: str, little: Path, weights_fil
         )
     name = {"denoise": "little", "upscale": "twice", "inpaint": "holes", "translate": "paint", "simulate": None}[task]
     weights_file(little.parent / "weights" / "paint.safetensors", task="translate")
-    options = {"inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}, "simulate": {"recipe": "phone"}}.get(task, {})
+    options = {"inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}, "simulate": {"recipe": "phone"}}.get(
+        task, {}
+    )
     written = []
     for executor in ("serial", "threaded"):
         batch = BatchOptions(executor=executor)
