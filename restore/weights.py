@@ -177,8 +177,10 @@ def _file_of(name: str | Path) -> Path | None:
     if path.is_file():
         return path
     published = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
-    if len(published) == 1:
-        return published[0]
+    # a run's folder holds its newest weights, called like itself, and its best ones
+    named_so = [file for file in published if file.stem == path.resolve().name]
+    if len(published) == 1 or named_so:
+        return (named_so or published)[0]
     # a folder of pictures with the weights' name (`mine/`) must not hide them
     for folder in folders():
         candidate = folder / f"{name}{SUFFIX}"
