@@ -107,7 +107,7 @@ class DiscriminatorTrainer:
         self.objective = objectives.find(config.objective, real_label=1 - config.label_smoothing)
         self.augmentation = Augmentation(config.augment, target=config.adaptive)
         self.stats: dict[str, Tensor] = {}
-        self._graph_step = CUDAGraphStep(self._update, [self.state], runtime, capturable=lambda: self.is_capturable)
+        self._graphed_update = CUDAGraphStep(self._update, [self.state], runtime, capturable=lambda: self.is_capturable)
 
     @property
     def generator_is_capturable(self) -> bool:
@@ -137,7 +137,7 @@ class DiscriminatorTrainer:
             micro_batches: the batch goes through the network in so many equal parts.
         """
         optional = {name: tensor for name, tensor in (("condition", condition), ("mask", mask)) if tensor is not None}
-        return self._graph_step({"real": real, "fake": fake} | optional, micro_batches)
+        return self._graphed_update({"real": real, "fake": fake} | optional, micro_batches)
 
     def generator_loss(self, real: Tensor | None, fake: Tensor, condition: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """Return the generator's adversarial loss, a scalar; no gradient reaches the discriminator.
@@ -188,7 +188,7 @@ class DiscriminatorTrainer:
         """Restore what `state_dict` returned."""
         self.state.load_state_dict(state["state"])
         self.augmentation.load_state_dict(state["augmentation"])
-        self._graph_step.reset()
+        self._graphed_update.reset()
 
     def _update(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         losses = [self._backward_step(part, 1 / micro_batches) for part in split(batch, micro_batches)]

@@ -98,14 +98,14 @@ class PairedAdversarialTrainer:
         self.generator, self.discriminator = TrainState(network, optimizer, runtime), discriminator
         self.reconstruction = losses.reconstruction(runtime)
         self.monitor, self.probe = TrainingMonitor(monitor_config), probe
-        self._graph_step = CUDAGraphStep(
+        self._graphed_update = CUDAGraphStep(
             self._update_generator, [self.generator], runtime, capturable=lambda: discriminator.generator_is_capturable
         )
 
     def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
         """Update the generator once, then the discriminator."""
         batch = to_device(batch, self.runtime)
-        output = self._graph_step(batch, self.micro_batches)
+        output = self._graphed_update(batch, self.micro_batches)
         losses = dict(output.losses)
         for _ in range(self.discriminator.config.steps):
             losses |= self.discriminator.step(
@@ -158,7 +158,7 @@ class PairedAdversarialTrainer:
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.monitor.load_state_dict(state["monitor"])
-        self._graph_step.reset()
+        self._graphed_update.reset()
 
     def _update_generator(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         outputs, losses = [], []

@@ -151,7 +151,7 @@ class CycleGANTrainer:
         self.pixel = PIXEL_LOSSES[losses.pixel]
         self.monitor = TrainingMonitor(monitor_config)
         backward.generator.scaler = forward.generator.scaler  # the generators have one common loss
-        self._graph_step = CUDAGraphStep(
+        self._graphed_update = CUDAGraphStep(
             self._update_generators, [forward.generator, backward.generator], runtime,
             capturable=lambda: all(way.translator.discriminator.generator_is_capturable for way in self.directions),
         )  # fmt: skip
@@ -159,7 +159,7 @@ class CycleGANTrainer:
     def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
         """Update both generators on their common loss, then each discriminator."""
         batch = to_device(batch, self.runtime)
-        output = self._graph_step(batch, self.micro_batches)
+        output = self._graphed_update(batch, self.micro_batches)
         losses = dict(output.losses)
         for way in self.directions:
             discriminator = way.translator.discriminator
@@ -220,7 +220,7 @@ class CycleGANTrainer:
         self.forward.load_state_dict(state["forward"])
         self.backward.load_state_dict(state["backward"])
         self.monitor.load_state_dict(state["monitor"])
-        self._graph_step.reset()
+        self._graphed_update.reset()
 
     def _update_generators(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         images: dict[str, list[Tensor]] = {way.name: [] for way in self.directions}

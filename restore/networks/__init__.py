@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from restore.networks import meta_device
-from restore.networks.inpainter import Inpainter, InpainterConfig
+from restore.networks.inpainter import InpainterConfig, InpainterNet
 from restore.networks.luma_chroma_unet import LumaChromaUNet, LumaChromaUNetConfig
 from restore.networks.pix2pix_unet import Pix2PixUNet, Pix2PixUNetConfig
 from restore.networks.resnet import ResnetConfig, ResnetGenerator
@@ -21,7 +21,7 @@ from restore.networks.rrdb import RRDBConfig, RRDBNet
 from restore.networks.spec import ModelSpec, NetworkConfig, RestorationNetwork
 from restore.networks.third_party import ThirdPartyConfig, ThirdPartyNetwork
 from restore.networks.unet import RestorationUNet, UNetConfig
-from restore.networks.upscaler import Upscaler, UpscalerConfig
+from restore.networks.upscaler import UpscalerConfig, UpscalerNet
 
 __all__ = [
     "CONFIGS", "LOADABLE", "NETWORKS", "Architecture", "ModelSpec", "NetworkConfig", "RestorationNetwork", "build", "check",
@@ -41,9 +41,9 @@ NETWORKS: Mapping[str, Architecture] = {
     "luma_chroma_unet": Architecture(LumaChromaUNetConfig, LumaChromaUNet),
     "resnet": Architecture(ResnetConfig, ResnetGenerator),
     "pix2pix_unet": Architecture(Pix2PixUNetConfig, Pix2PixUNet),
-    "upscaler": Architecture(UpscalerConfig, Upscaler),
+    "upscaler": Architecture(UpscalerConfig, UpscalerNet),
     "rrdb": Architecture(RRDBConfig, RRDBNet),
-    "inpainter": Architecture(InpainterConfig, Inpainter),
+    "inpainter": Architecture(InpainterConfig, InpainterNet),
 }
 """The networks that can be trained."""
 LOADABLE: Mapping[str, Architecture] = {**NETWORKS, "third_party": Architecture(ThirdPartyConfig, ThirdPartyNetwork)}

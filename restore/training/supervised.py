@@ -71,11 +71,11 @@ class SupervisedTrainer:
         self.runtime, self.micro_batches, self.spec = runtime, micro_batches, network.spec
         self.loss = loss or ReconstructionLoss(runtime)
         self.state = TrainState(network, optimizer, runtime)
-        self._graph_step = CUDAGraphStep(self._update, [self.state], runtime)
+        self._graphed_update = CUDAGraphStep(self._update, [self.state], runtime)
 
     def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
         """Update the network once."""
-        return self._graph_step(to_device(batch, self.runtime), self.micro_batches)
+        return self._graphed_update(to_device(batch, self.runtime), self.micro_batches)
 
     def diagnostics(self, step: int) -> Sequence[Diagnosis]:
         """Report nothing: the failure modes are those of adversarial training."""
@@ -110,7 +110,7 @@ class SupervisedTrainer:
         if "discriminator" in state:
             raise ValueError("a run that began with a discriminator can only be resumed with one: keep its losses.adversarial_weight")
         self.state.load_state_dict(state["generator"])
-        self._graph_step.reset()
+        self._graphed_update.reset()
 
     def _update(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         outputs, losses = [], []

@@ -105,7 +105,7 @@ class JpegSource:
 
     def _first_missing(self, stream: codestream.Stream) -> int | None:
         """Decodes four times."""
-        return decoding.call(codestream.first_missing, stream, self._unit, samples=4 * self._samples, coded=4 * len(stream.whole))
+        return decoding.call(codestream.first_missing, stream, self._unit, samples=4 * self._samples, coded=4 * len(stream.as_file))
 
     def _missing(self, row: int, *, complete: bool = True) -> str:
         """A warning; ImageError unless salvaging."""
@@ -142,7 +142,7 @@ class JpegSource:
         """Decode one frame; ImageError as `Codec.open` says."""
         with as_image_error(self.path, "JPEG"), quiet:
             stream = self._stream()
-            stored, mode, complaint = decoding.call(codestream.checked, stream.whole, samples=self._samples, coded=len(stream.whole))
+            stored, mode, complaint = decoding.call(codestream.checked, stream.as_file, samples=self._samples, coded=len(stream.as_file))
             warnings: tuple[str, ...] = ()
             if not self._checked:
                 broken = codestream.may_break_off(stored, self._unit, progressive=self._segments.progressive)
@@ -158,7 +158,7 @@ class JpegSource:
         stored = only_frame(frames, self.path)
         size = (stored.shape[0], stored.shape[1])
         stream = self._stream()
-        with as_image_error(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.whole)) as image:
+        with as_image_error(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.as_file)) as image:
             tables = image.quantization
         coded = self._coded(stored, tables)
         kept = [rescaled(*self._reset(m, p), provenance.scale, size) for m, p in self._segments.kept]
@@ -168,7 +168,7 @@ class JpegSource:
         if not trailer:
             kept = [(m, p) for m, p in kept if m != APP2 or not p.startswith(further_pictures.MPF)]
         made = spliced(coded, kept)
-        path.write_bytes(further_pictures.moved(made, stream.whole[: stream.end]) + trailer)
+        path.write_bytes(further_pictures.moved(made, stream.as_file[: stream.size]) + trailer)
 
     def _coded(self, stored: np.ndarray, tables: dict[int, list[int]]) -> bytes:
         parts = self._segments.components
