@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import Manifest, digest, digest_file
 from restore.pipeline.records import Record, merged
-from restore.pipeline.step import Image, Result, Sidecar, Step, image_of
+from restore.pipeline.step import AnyStep, Image, Result, Sidecar, image_of
 from restore.writing import reason, with_path
 
 log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class BatchContext:
         stopped: set when the user stops the run.
     """
 
-    step: Step[Any]
+    step: AnyStep
     manifest: Manifest
     options: BatchOptions
     settings: str
@@ -73,7 +72,7 @@ class AnalysedFrame:
     """A decoded frame with the step's analysis of it."""
 
     frame: DecodedFrame
-    analysis: Any
+    analysis: object
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class FileProcessor:
         self.picture: Picture | None = None
         self._content = ""
         self._sidecars: dict[Path, Sidecar] = {}
-        self._stats: list[dict[str, Any]] = []
+        self._stats: list[dict[str, object]] = []
         self._warnings: list[str] = []
         self._masks: list[tuple[np.ndarray, tuple[int, ...]] | None] = []
 

@@ -175,7 +175,7 @@ class InFlight:
             try:
                 self._first = self.processor.decode(0)
             except MemoryError:
-                log.warning("%s: not enough memory to decode it beside others; it waits for them", self.processor.job.source)
+                log.warning("%s: not enough memory to decode it together with others; it waits for them", self.processor.job.source)
                 self._needs_decoding = True
         if self._first is None and not self._needs_decoding:
             self._finish()

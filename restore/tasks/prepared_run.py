@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
@@ -14,6 +14,7 @@ from restore.networks import meta_device
 from restore.runtime import Runtime, choose
 from restore.training.trainer import Trainer
 from restore.training.training_config import TrainingConfig
+from restore.weights_file import Recipe
 
 Images = TypeVar("Images")
 TEST_FRACTION = {
@@ -40,8 +41,8 @@ class Prepared:
     trainer: Trainer
     dataset: Dataset[dict[str, Tensor]]
     preview_batch: Mapping[str, Tensor]
-    recipe: dict[str, Any]
-    stats: dict[str, Any]
+    recipe: Recipe
+    stats: dict[str, object]
     skipped: Callable[[], Mapping[Path, str]] = dict
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +14,11 @@ from restore.training.cuda_graph import CUDAGraphStep
 from restore.training.losses import ReconstructionLoss
 from restore.training.micro_batches import mean, split
 from restore.training.optimizers import OptimizerConfig
-from restore.training.train_state import TrainState
+from restore.training.train_state import StateDict, TrainState
 from restore.training.trainer import Diagnosis, StepOutput
 
 CONDITIONS = ("noise", "mask")
-"""Maps (B, 1, S, S) that a batch may hold beside its input."""
+"""Maps (B, 1, S, S) that a batch may hold in addition to its input."""
 
 
 def predict(network: nn.Module, spec: ModelSpec, batch: Mapping[str, Tensor], runtime: Runtime) -> Tensor:
@@ -97,11 +96,11 @@ class SupervisedTrainer:
         """Return the one network that is trained."""
         return {"generator": self.state}
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return everything that the next step depends on."""
         return {"generator": self.state.state_dict()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned.
 
         Raises:

@@ -17,7 +17,6 @@ import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -192,9 +191,9 @@ class JpegSource:
         ratio = (down, across) if swaps_sides(self._tag) else (across, down)
         return {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0"}.get(ratio)
 
-    def _options(self, tables: dict[int, list[int]]) -> dict[str, Any]:
+    def _options(self, tables: dict[int, list[int]]) -> dict[str, object]:
         parts = self._segments.components
-        options: dict[str, Any] = {"progressive": self._segments.progressive, "optimize": self._segments.progressive}
+        options: dict[str, object] = {"progressive": self._segments.progressive, "optimize": self._segments.progressive}
         order = [tables[p[2]] for p in parts if p[2] in tables]
         while len(order) > 1 and order[-1] is order[-2]:  # Pillow lets the last table serve the rest
             order.pop()
@@ -225,7 +224,7 @@ class JpegSource:
         return marker, payload
 
 
-def _coded(stored: np.ndarray, options: dict[str, Any]) -> bytes:
+def _coded(stored: np.ndarray, options: dict[str, object]) -> bytes:
     """A JPEG stream of (H, W[, 3|4]) uint8."""
     whole = np.ascontiguousarray(stored)
     inks = stored.ndim == 3 and stored.shape[-1] == 4
