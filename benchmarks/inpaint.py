@@ -1,10 +1,10 @@
-"""Quality of inpainting: ours beside Telea's and the Navier-Stokes method, on seeded holes, narrow, medium and wide.
+"""Quality of inpainting: ours next to Telea's and the Navier-Stokes method, on seeded holes, narrow, medium and wide.
 
     RESTORE_BACKBONES=FOLDER python benchmarks/inpaint.py DATASETS [--weights inpaint] [--sets bsd100,set14] [--limit N] [--sheet FILE.png]
 
 DATASETS is the folder with test/ and photos/. Protocol: masks of `restore.datasets.masks`, seeded by the picture's name and the preset;
 PSNR over the missing pixels alone; LPIPS (alex) over the whole picture; FID and KID between all filled and all whole pictures on features
-of a stand-in (named beside the numbers; not comparable with published ones); the seam is the mean gradient across the holes' edges
+of a stand-in (named next to the numbers; not comparable with published ones); the seam is the mean gradient across the holes' edges
 over that within four pixels on either side, 1 where no edge is to be seen; seconds a picture.
 """
 

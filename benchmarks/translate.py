@@ -5,8 +5,8 @@
 SOURCE and TARGET hold pictures of equal names, or of none: then one to four crops of each picture (256 x 256, or as large as the
 smallest picture) stand for the sets, and there is no LPIPS and no sheet; crops of one picture are alike, which biases KID, too.
 Protocol: LPIPS (alex) at the pictures' own size against the target of the same name; FID and KID between all translations and all
-targets, on features of a stand-in (named beside the numbers): not comparable with published ones. "blurred" is the target behind a
-Gaussian of 4 pixels, for scale; "source" the untranslated picture. The checkerboard is the energy at the finest patterns beside that of
+targets, on features of a stand-in (named next to the numbers): not comparable with published ones. "blurred" is the target behind a
+Gaussian of 4 pixels, for scale; "source" the untranslated picture. The checkerboard is the energy at the finest patterns over that of
 its neighbourhood, as a multiple of the targets' and of the untranslated pictures', each with its standard error (bootstrap over the
 pictures, Efron 1979): a few pictures hold most of the energy, so that twenty of them say little about a tenth more or less.
 """

@@ -57,7 +57,7 @@ class Common:
     salvage: Annotated[bool, typer.Option("--salvage", help="Restore the available part of truncated pictures; else they fail.")] = False
     preview: Annotated[
         str | None,
-        typer.Option(metavar="FILE|auto", help="Also write a before | after | difference sheet (PNG); auto: beside DIR."),
+        typer.Option(metavar="FILE|auto", help="Also write a before | after | difference sheet (PNG); auto: next to DIR."),
     ] = None
     weights: Annotated[
         str | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -166,7 +166,7 @@ def summary(report: Report) -> Table:
     return table
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """Format a value for people: numbers with three digits; dictionaries and lists in words."""
     if isinstance(value, bool | str) or value is None:
         return str(value)

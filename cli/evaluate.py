@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -61,7 +61,7 @@ def evaluate(
         raise typer.Exit(SOME_FAILED)
 
 
-def _summary(comparison: Comparison) -> dict[str, Any]:
+def _summary(comparison: Comparison) -> dict[str, object]:
     """The means as JSON-able values."""
     return {
         "compared": len(comparison.pictures), "identical": comparison.identical, "mean": _plain(comparison.means()),

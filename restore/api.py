@@ -19,7 +19,7 @@ from restore.limits import nearest
 from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
 from restore.pipeline.options import Options
-from restore.pipeline.step import Chain, Step
+from restore.pipeline.step import AnyStep, Chain
 from restore.tasks import TASKS, pipelines
 from restore.tasks.train_run import TrainingResult, train
 
@@ -34,7 +34,7 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
     out: str | PathLike[str],
     *,
     weights: str | PathLike[str] | None = None,
-    options: Mapping[str, Any] | Options | None = None,
+    options: Mapping[str, object] | Options | None = None,
     device: str = "auto",
     precision: str = "auto",
     tile: int | str = "auto",
@@ -68,9 +68,9 @@ def step(
     task: str,
     *,
     weights: str | PathLike[str] | None = None,
-    options: Mapping[str, Any] | Options | None = None,
+    options: Mapping[str, object] | Options | None = None,
     inference: InferenceOptions | None = None,
-) -> Step[Any]:
+) -> AnyStep:
     """Make a task's step. Call it on an `Image`, or use it in a `Chain`.
 
     Args:
@@ -88,7 +88,7 @@ def step(
 
 
 def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
-    pipeline: str | PathLike[str] | Step[Any],
+    pipeline: str | PathLike[str] | AnyStep,
     inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
     out: str | PathLike[str],
     *,

@@ -8,10 +8,9 @@ import shutil
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from restore import weights_file
-from restore.weights_file import LONGEST, SUFFIX, digest, has_recipe, load, recipe, save, select_network
+from restore.weights_file import LONGEST, SUFFIX, Recipe, digest, has_recipe, load, recipe, save, select_network
 from restore.writing import atomic_write
 
 __all__ = [
@@ -37,7 +36,7 @@ class Entry:
 
     name: str
     path: Path
-    recipe: dict[str, Any]
+    recipe: Recipe
     card: Path | None
 
     @property

@@ -70,7 +70,7 @@ def _add_network(restore: Path) -> None:
     _after(table, "from restore.networks import meta_device", "from restore.networks.dncnn import DnCNN, DnCNNConfig")
     _after(
         table,
-        '    "inpainter": Architecture(InpainterConfig, Inpainter),',
+        '    "inpainter": Architecture(InpainterConfig, InpainterNet),',
         '    "dncnn": Architecture(DnCNNConfig, DnCNN),',
     )
 

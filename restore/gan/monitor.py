@@ -10,7 +10,7 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from restore.gan.discriminator_trainer import DiscriminatorTrainer
 from restore.limits import check_fields
 from restore.training.supervised import to_device
-from restore.training.train_state import TrainState, evaluating
+from restore.training.train_state import StateDict, TrainState, evaluating
 from restore.training.trainer import Diagnosis
 
 
@@ -127,12 +127,12 @@ class TrainingMonitor:
                 raise ValueError(f"{error}: {REMEDIES['collapse']}") from error
         self.bad_checks.clear()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return the history."""
         norms = {name: list(history) for name, history in self.norms.items()}
         return {"bad_checks": dict(self.bad_checks), "reported": sorted(self.reported), "norms": norms}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned."""
         self.bad_checks = defaultdict(int, state["bad_checks"])
         self.reported = set(state["reported"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from restore.training.losses import PIXEL_LOSSES, change_penalty
 from restore.training.micro_batches import mean, split
 from restore.training.optimizers import OptimizerConfig
 from restore.training.supervised import to_device
-from restore.training.train_state import TrainState
+from restore.training.train_state import StateDict, TrainState
 from restore.training.trainer import Diagnosis, StepOutput
 
 
@@ -101,14 +101,14 @@ class TranslationDirection:
             correction: Tensor = network(images)
         return images + correction.float()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return everything that the next step depends on."""
         return {
             "generator": self.generator.state_dict(), "discriminator": self.discriminator.state_dict(),
             "image_buffer": self.image_buffer.state_dict(),
         }  # fmt: skip
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned."""
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
@@ -151,7 +151,7 @@ class CycleGANTrainer:
         self.pixel = PIXEL_LOSSES[losses.pixel]
         self.monitor = TrainingMonitor(monitor_config)
         backward.generator.scaler = forward.generator.scaler  # the generators have one common loss
-        self._graph_step = CUDAGraphStep(
+        self._graphed_update = CUDAGraphStep(
             self._update_generators, [forward.generator, backward.generator], runtime,
             capturable=lambda: all(way.translator.discriminator.generator_is_capturable for way in self.directions),
         )  # fmt: skip
@@ -159,7 +159,7 @@ class CycleGANTrainer:
     def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
         """Update both generators on their common loss, then each discriminator."""
         batch = to_device(batch, self.runtime)
-        output = self._graph_step(batch, self.micro_batches)
+        output = self._graphed_update(batch, self.micro_batches)
         losses = dict(output.losses)
         for way in self.directions:
             discriminator = way.translator.discriminator
@@ -207,7 +207,7 @@ class CycleGANTrainer:
             )
         }
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return everything that the next step depends on."""
         return {
             "forward": self.forward.state_dict(),
@@ -215,12 +215,12 @@ class CycleGANTrainer:
             "monitor": self.monitor.state_dict(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned."""
         self.forward.load_state_dict(state["forward"])
         self.backward.load_state_dict(state["backward"])
         self.monitor.load_state_dict(state["monitor"])
-        self._graph_step.reset()
+        self._graphed_update.reset()
 
     def _update_generators(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         images: dict[str, list[Tensor]] = {way.name: [] for way in self.directions}

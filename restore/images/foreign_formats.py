@@ -186,7 +186,7 @@ def _tga(start: bytes, suffix: str) -> bool:
 
 
 def _analyze(start: bytes, suffix: str) -> bool:
-    """The header of an Analyze 7.5 pair. The samples lie in the .img file beside it, which has no mark."""
+    """The header of an Analyze 7.5 pair. The samples lie in the .img file next to it, which has no mark."""
     return suffix == ".hdr" and len(start) >= 348 and start[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c")
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from restore.images.pixel_mapping import PixelMapping
 
 BAND = 1 << 21
-"""Pixels handled at a time, which bounds the memory that `normalized` and `encode` take beside their result."""
+"""Pixels handled at a time, which bounds the memory that `normalized` and `encode` take in addition to their result."""
 
 
 def bands(shape: tuple[int, ...]) -> Iterator[slice]:

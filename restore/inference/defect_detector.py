@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 
 from restore.inference.arrays import to_float
-from restore.inference.loading import DEFECT_TASK, InferenceOptions, Recipe, load_network, make_runner
+from restore.inference.loading import DEFECT_TASK, InferenceOptions, load_network, make_runner
 from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
 
 STRONG, WEAK = (0.98, 0.5), 0.5
 """The high threshold at sensitivity 0 and at 1; the low threshold as a fraction of the high one."""

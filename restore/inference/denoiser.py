@@ -10,11 +10,12 @@ import numpy as np
 from restore.images.noise_model import NoiseLevel
 from restore.inference import excluded_regions, mean_preservation, uniform_borders
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import InferenceOptions, Recipe, load_network, make_runner
+from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.ranges import Range
 from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
 
 Noise = Estimate | NoiseLevel | float | None
 """A noise level: a standard deviation on the 0..255 scale, a NoiseLevel or an Estimate. None estimates it from the picture."""

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import cv2
 import numpy as np
 
 from restore.inference.array_interface import apply
-from restore.inference.loading import InferenceOptions, Recipe, load_network, make_runner
+from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.seam_blending import blend_seams
 from restore.inference.texture_synthesis import synthesize_texture
 from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
 
 MAX_WIDTH = 96
 """Width in pixels of the widest hole that is filled at full size only: about the widest of the training."""
@@ -38,9 +39,9 @@ class InpaintInfo:
     coarsest: float = 1.0
     runs: list[InferenceInfo] = field(default_factory=list)
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> dict[str, object]:
         """The holes, the fraction of the picture that they cover, and how the network ran."""
-        stats: dict[str, Any] = {"holes": self.holes, "missing": round(self.fraction, 5)}
+        stats: dict[str, object] = {"holes": self.holes, "missing": round(self.fraction, 5)}
         if self.coarsest < 1:
             stats["coarsest_scale"] = round(self.coarsest, 3)
         redone = [text for run in self.runs for text in run.redone]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from restore import networks, runtime, weights
 from restore.inference.engine import TorchEngine
@@ -12,9 +11,8 @@ from restore.inference.normalizing_runner import NormalizingRunner
 from restore.inference.tiled_runner import TiledRunner
 from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime
+from restore.weights_file import Recipe
 
-Recipe = dict[str, Any]
-"""The recipe in a weights file's header: `task`, `network`, `settings`, `training` ..."""
 DEFECT_TASK = "scratches"
 
 

@@ -8,9 +8,10 @@ from typing import Self
 import numpy as np
 
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import InferenceOptions, Recipe, load_network, make_runner
+from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
 
 
 class Translator:

@@ -10,10 +10,11 @@ import torch
 
 from restore.inference import radiograph
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import InferenceOptions, Recipe, load_network, make_runner
+from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.tile_faults import InferenceInfo
 from restore.networks.resample import resized
 from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
 
 
 class Upscaler:

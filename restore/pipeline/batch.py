@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from restore.images import codecs
 from restore.pipeline import contact_sheet
@@ -20,7 +19,7 @@ from restore.pipeline.manifest import Manifest
 from restore.pipeline.process import BatchContext
 from restore.pipeline.records import Event, Record, Report
 from restore.pipeline.report_writer import Reporter, ReportFile
-from restore.pipeline.step import Step
+from restore.pipeline.step import AnyStep
 from restore.writing import reason
 
 __all__ = ["BatchOptions", "Event", "Interrupted", "Record", "Report", "run"]
@@ -35,7 +34,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run(
-    step: Step[Any],
+    step: AnyStep,
     inputs: Sequence[Path],
     out: Path,
     options: BatchOptions | None = None,
@@ -83,7 +82,7 @@ def run(
     return report
 
 
-def _execute(step: Step[Any], jobs: Sequence[Job], manifest: Manifest, options: BatchOptions, reporter: Reporter) -> None:
+def _execute(step: AnyStep, jobs: Sequence[Job], manifest: Manifest, options: BatchOptions, reporter: Reporter) -> None:
     """Run every job. A KeyboardInterrupt sets `interrupted` in the report."""
     context = BatchContext(step, manifest, options, json.dumps(step.settings(), sort_keys=True, default=str))
     start = time.perf_counter()
@@ -95,7 +94,7 @@ def _execute(step: Step[Any], jobs: Sequence[Job], manifest: Manifest, options: 
         reporter.report.wall = time.perf_counter() - start
 
 
-def _collect_remarks(step: Step[Any], report: Report) -> None:
+def _collect_remarks(step: AnyStep, report: Report) -> None:
     """Add the step's remarks to the report. An error there, such as a damaged mask that no picture uses, does not stop the run."""
     try:
         report.remarks.extend(step.remarks())

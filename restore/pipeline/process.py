@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import Manifest, digest, digest_file
 from restore.pipeline.records import Record, merged
-from restore.pipeline.step import Image, Result, Sidecar, Step, image_of
+from restore.pipeline.step import AnyStep, Image, Result, Sidecar, image_of
 from restore.writing import reason, with_path
 
 log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class BatchContext:
         stopped: set when the user stops the run.
     """
 
-    step: Step[Any]
+    step: AnyStep
     manifest: Manifest
     options: BatchOptions
     settings: str
@@ -69,22 +68,22 @@ class DecodedFrame(Frame):
 
 
 @dataclass(frozen=True)
-class Decoded:
+class AnalysedFrame:
     """A decoded frame with the step's analysis of it."""
 
     frame: DecodedFrame
-    analysis: Any
+    analysis: object
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredFrame:
     """A restored frame: the decoded frame, and its new pixels (H, W, 1|3, plus one channel if alpha changes)."""
 
     frame: Frame
     pixels: np.ndarray
 
 
-class Item:
+class FileProcessor:
     """One picture of a run. Under `guard`, a stage's errors go to `record` and are not raised.
 
     Attributes:
@@ -98,7 +97,7 @@ class Item:
         self.picture: Picture | None = None
         self._content = ""
         self._sidecars: dict[Path, Sidecar] = {}
-        self._stats: list[dict[str, Any]] = []
+        self._stats: list[dict[str, object]] = []
         self._warnings: list[str] = []
         self._masks: list[tuple[np.ndarray, tuple[int, ...]] | None] = []
 
@@ -121,7 +120,7 @@ class Item:
         record.size, record.frames, record.bits, record.format = (*picture.size,), picture.frames, picture.bits, picture.format
         self.picture = picture
 
-    def decode(self, index: int) -> Decoded:
+    def decode(self, index: int) -> AnalysedFrame:
         """Decode a frame and analyse it.
 
         Raises:
@@ -138,9 +137,9 @@ class Item:
         if needed > (free := free_memory()):
             raise MemoryError(f"it takes {needed >> 20:,} MB, {free >> 20:,} MB are free")
         image = image_of(frame, picture, index, self.job.relative)
-        return Decoded(DecodedFrame(frame.stored, frame.mapping, image=image), self.context.step.analyse(image))
+        return AnalysedFrame(DecodedFrame(frame.stored, frame.mapping, image=image), self.context.step.analyse(image))
 
-    def restore(self, decoded: Decoded, make_room: Callable[[], None] = lambda: None) -> Restored:
+    def restore(self, decoded: AnalysedFrame, make_room: Callable[[], None] = lambda: None) -> RestoredFrame:
         """Restore a frame with the step. If memory runs out, call `make_room` and try once more."""
         with self.timed("network"):
             result = self._run_step(decoded, make_room)
@@ -150,9 +149,9 @@ class Item:
         pixels = result.pixels
         if result.opaque is not None and decoded.frame.alpha is not None:
             pixels = np.concatenate([pixels, result.opaque[:, :, None].astype(np.float32)], 2)
-        return Restored(decoded.frame, pixels)
+        return RestoredFrame(decoded.frame, pixels)
 
-    def save(self, restored: Iterable[Restored]) -> None:
+    def save(self, restored: Iterable[RestoredFrame]) -> None:
         """Write the restored frames as they come and commit the complete file."""
         target, picture = self.job.target, self.picture
         assert picture is not None
@@ -204,7 +203,7 @@ class Item:
             self._sidecars[path] = Sidecar(path)
         return content
 
-    def _run_step(self, decoded: Decoded, make_room: Callable[[], None]) -> Result:
+    def _run_step(self, decoded: AnalysedFrame, make_room: Callable[[], None]) -> Result:
         step, image = self.context.step, decoded.frame.image
         try:
             return step(image, decoded.analysis, self._sidecars)
@@ -233,7 +232,7 @@ class Item:
         step.save_masks(self.job, picture.frames, [*map(_unpacked, self._masks)])
         self.context.manifest.commit(temporary, self.job.target, self._content)
 
-    def _encoded(self, restored: Iterable[Restored]) -> Iterator[np.ndarray]:
+    def _encoded(self, restored: Iterable[RestoredFrame]) -> Iterator[np.ndarray]:
         """The restored frames in the file's sample type. Waiting for a frame does not count as encoding time."""
         waited = time.perf_counter()
         for one in restored:
@@ -260,19 +259,19 @@ def process(context: BatchContext, job: Job) -> Record:
     Raises:
         KeyboardInterrupt: the user stopped the run.
     """
-    item = Item(context, job)
-    with item.guard("decode"):
-        item.open()
-    picture = item.picture
+    processor = FileProcessor(context, job)
+    with processor.guard("decode"):
+        processor.open()
+    picture = processor.picture
     if picture is not None:
-        with item.guard("encode"):
-            item.save(_frames(item, picture.frames))
-    item.close()
-    return item.record
+        with processor.guard("encode"):
+            processor.save(_frames(processor, picture.frames))
+    processor.close()
+    return processor.record
 
 
-def _frames(item: Item, count: int) -> Iterator[Restored]:
+def _frames(processor: FileProcessor, count: int) -> Iterator[RestoredFrame]:
     for index in range(count):
-        with item.timed("decode"):
-            decoded = item.decode(index)
-        yield item.restore(decoded)
+        with processor.timed("decode"):
+            decoded = processor.decode(index)
+        yield processor.restore(decoded)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class Denoise(Step[NoiseAnalysis]):
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
         self._denoisers = LazyCache(self._load)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The weights' contents, the options, the precision and the tiles."""
         return {
             "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()}, **self.options.as_dict(),
@@ -120,9 +119,9 @@ def _warnings(pixels: np.ndarray, restored: np.ndarray, noise: Estimate | NoiseL
     return (*([CORRELATED] if noise.correlated else []), *([doubt] if doubt else []))
 
 
-def _stats(noise: Estimate | NoiseLevel) -> dict[str, Any]:
+def _stats(noise: Estimate | NoiseLevel) -> dict[str, object]:
     level = noise.level if isinstance(noise, Estimate) else noise
-    stats: dict[str, Any] = {"noise_level": round(level.sigma(), 2), "noise": str(level)}
+    stats: dict[str, object] = {"noise_level": round(level.sigma(), 2), "noise": str(level)}
     if level.slope > 0:
         stats["counts_at_white"] = round(1 / level.slope, 1)
     return stats

@@ -15,6 +15,7 @@ from restore.networks import NetworkConfig
 from restore.training import config as configuration
 from restore.training.journal import OnEvent
 from restore.training.training_config import TrainingConfig
+from restore.weights_file import Recipe
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -52,7 +53,7 @@ def without_private_patterns(config: Config, overrides: Mapping[str, str], root:
     another one. Then they are dropped, the run says so, and every image is used.
 
     Args:
-        overrides: what the user set beside the recipe; the user's own patterns stay.
+        overrides: what the user set in addition to the recipe; the user's own patterns stay.
         root: the dataset's folder.
     """
     data = vars(config)["data"]
@@ -108,7 +109,7 @@ def check_same(own: NetworkConfig, theirs: NetworkConfig, group: str) -> None:
         raise ValueError(f"these weights were made with {group}.{key}={_text(vars(theirs)[key])}: set it so, or leave it out")
 
 
-def _adopted(config: Config, group: str, recipe: Mapping[str, Any], specified: set[str]) -> Config:
+def _adopted(config: Config, group: str, recipe: Recipe, specified: set[str]) -> Config:
     """`config` with the network of a recipe, except for the settings that the user specified."""
     own: NetworkConfig = vars(config)[group]
     theirs = _checked(networks.config_of(recipe["network"], recipe["settings"]), group)

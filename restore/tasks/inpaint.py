@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -53,7 +52,7 @@ class Inpaint(Step[None]):
         self._used: set[Path] = set()
         self._unwritten: list[str] = []
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The weights' contents, the options, the precision and the tiles. Masks are sidecars of their pictures."""
         options = {name: value for name, value in self.options.as_dict().items() if name not in {"masks", "save_masks"}}
         return {

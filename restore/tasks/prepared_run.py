@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
@@ -15,6 +15,7 @@ from restore.runtime import Runtime, choose
 from restore.training.trainer import Trainer
 from restore.training.training_config import TrainingConfig
 from restore.training.validation import Validation
+from restore.weights_file import Recipe
 
 Images = TypeVar("Images")
 TEST_FRACTION = {
@@ -35,17 +36,17 @@ class Prepared:
         preview_batch: four samples for the preview grids.
         recipe: header of the weights: task, network and settings.
         stats: what was found: images, parameters, device, precision.
-        validation: held-out samples and metrics; None where no images are held out, or they have no targets.
         skipped: returns the images that could not be used so far, each with its reason.
+        validation: held-out samples and metrics; None where no images are held out, or they have no targets.
     """
 
     trainer: Trainer
     dataset: Dataset[dict[str, Tensor]]
     preview_batch: Mapping[str, Tensor]
-    recipe: dict[str, Any]
-    stats: dict[str, Any]
-    validation: Validation | None = None
+    recipe: Recipe
+    stats: dict[str, object]
     skipped: Callable[[], Mapping[Path, str]] = dict
+    validation: Validation | None = None
 
 
 def runtime_of(config: TrainingConfig) -> Runtime:

@@ -134,14 +134,12 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         "precision": runtime.precision,
     }
     recipe = {"task": task, "network": config.network.name, "settings": settings}
+    held = Pictures(test, data.channels) if test else None
     preview = preview_batch(
-        lambda pictures: first_batch(_crops(pictures, config, problem, seed=config.seed + 1, length=4), 4),
-        Pictures(test, data.channels) if test else None, dataset.pictures,
-    )  # fmt: skip
-    held_out = (
-        _crops(Pictures(test, data.channels), config, problem, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if test else None
+        lambda pictures: first_batch(_crops(pictures, config, problem, seed=config.seed + 1, length=4), 4), held, dataset.pictures
     )
-    return Prepared(trainer, dataset, preview, recipe, stats, validating.of_pairs(held_out, loop), lambda: dataset.pictures.skipped)
+    scored = _crops(held, config, problem, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if held else None
+    return Prepared(trainer, dataset, preview, recipe, stats, lambda: dataset.pictures.skipped, validating.of_pairs(scored, loop))
 
 
 def _check_network(name: str, spec: ModelSpec, condition: Condition | None, task: str) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from restore.datasets.simulation import SIMULATIONS, simulate
+from restore.inference.loading import InferenceOptions
 from restore.pipeline.discovery import Job
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.execution import ExecutionSettings
 from restore.tasks.options import SimulateOptions
 from restore.writing import atomic_write
 
@@ -24,7 +24,7 @@ class Simulate(Step[None]):
     Args:
         options: see `SimulateOptions`.
         weights: None; it has none.
-        execution: not used.
+        inference: not used.
 
     Raises:
         ValueError: weights were given.
@@ -32,7 +32,7 @@ class Simulate(Step[None]):
 
     name = "simulate"
 
-    def __init__(self, options: SimulateOptions, weights: str | Path | None, execution: ExecutionSettings) -> None:
+    def __init__(self, options: SimulateOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         if weights is not None:
             raise ValueError("simulate has no weights: leave --weights out")
         self.options, self.recipe = options, str(options.recipe)

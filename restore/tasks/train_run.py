@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -40,7 +39,7 @@ class TrainingResult:
     folder: Path
     steps: int
     weights: Path | None
-    stats: dict[str, Any]
+    stats: dict[str, object]
 
 
 def train(  # noqa: PLR0913  # keyword-only settings of a run
@@ -154,7 +153,7 @@ def _ignore(event: str | Progress) -> None:
     """Report to nobody."""
 
 
-def _timed(prepared: Prepared, batch_size: int) -> dict[str, Any]:
+def _timed(prepared: Prepared, batch_size: int) -> dict[str, object]:
     """Measure steps per second over three real steps after a warm-up, and the peak memory; `batch_size` is that of all processes."""
     batch = first_batch(prepared.dataset, batch_size // distributed.current().world_size)
     on_gpu = str(prepared.stats["device"]).startswith("cuda")

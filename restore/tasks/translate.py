@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.translator import Translator
@@ -38,7 +37,7 @@ class Translate(Step[None]):
         self.direction = directions[1 if options.reverse else 0] if directions else None
         self._translators = LazyCache(self._load)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The weights' content, the options, the precision and the tiles."""
         return {"weights": fingerprint(self.entry), **self.options.as_dict(), **self.inference.fingerprint()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from restore.datasets.domains import CropConfig, DomainCrops, Domains
 from restore.limits import check_fields
 from restore.networks import NetworkConfig, RestorationNetwork
 from restore.networks.resnet import ResnetConfig
+from restore.networks.spec import Settings
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
 from restore.tasks import prepared_run, validating
@@ -23,6 +24,7 @@ from restore.tasks.initial_weights import check_same
 from restore.tasks.prepared_run import TEST_FRACTION, check_crop, check_memory, count_parameters, first_batch, runtime_of
 from restore.training.trainer import Trainer
 from restore.training.training_config import TrainingConfig
+from restore.weights_file import Recipe
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: in
     return runtime, domains.find(root, paired=paired, fraction=config.data.test_fraction, seed=config.seed, include=include)
 
 
-def _settings(config: TranslationConfig) -> dict[str, Any]:
+def _settings(config: TranslationConfig) -> Settings:
     """The generator's settings, as `networks.build` takes them."""
     return networks.settings_of(config.generator, channels=config.data.channels)
 
@@ -151,7 +153,7 @@ def held_out(crops: type[DomainCrops], test: tuple[Pictures, Pictures], config: 
     return crops(*test, crop_config(config, flip=False), seed=config.seed + 3, length=validating.VALIDATION_SAMPLES)
 
 
-def stats(found: Domains, trainer: Trainer, runtime: Runtime) -> dict[str, Any]:
+def stats(found: Domains, trainer: Trainer, runtime: Runtime) -> dict[str, object]:
     """What was found, for the log: images, parameters, device, precision."""
     discriminators = [state.network for name, state in trainer.train_states().items() if "discriminator" in name]
     return {
@@ -163,7 +165,7 @@ def stats(found: Domains, trainer: Trainer, runtime: Runtime) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def recipe(config: TranslationConfig, trainer: Trainer) -> dict[str, Any]:
+def recipe(config: TranslationConfig, trainer: Trainer) -> Recipe:
     """The header of the weights."""
     names = list(trainer.networks())
     return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from restore import weights as catalogue
 from restore.inference.loading import InferenceOptions, check_task
@@ -42,7 +41,7 @@ class Upscale(Step[None]):
             raise ValueError(f"the weights {self.entry.name!r} upscale {own} times, not {self.scale:g}: choose others or a lower scale")
         self._upscalers = LazyCache(self._load)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The weights' content, the options, the precision and the tiles."""
         return {
             "weights": catalogue.fingerprint(self.entry), **self.options.as_dict(), "scale": self.scale, **self.inference.fingerprint(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,15 +15,15 @@ from torch.utils.data import Dataset
 from restore import distributed
 from restore.limits import check_fields, nearest
 from restore.runtime import memory_reused
-from restore.training import checkpoint, run_page, trackers
+from restore.training import checkpoint, trackers
 from restore.training.batches import batches
-from restore.training.charts import contact_sheet, loss_plot, outdated
+from restore.training.charts import loss_plot, outdated
 from restore.training.journal import Journal, Meter, NullJournal, OnEvent
-from restore.training.previews import save_grid
 from restore.training.signals import Stopping
 from restore.training.trackers import TRACKERS, Tracker
 from restore.training.trainer import Diagnosis, Trainer
 from restore.training.validation import BestSoFar, Validation
+from restore.training.watch import Watch
 
 log = logging.getLogger(__name__)
 AUTO = "auto"
@@ -111,9 +110,10 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
     hooks = hooks or Hooks()
     group = distributed.current()
     group.per_process(config.batch_size, "loop.batch_size")
-    _check_validation(config, validation)
-    best = BestSoFar()
-    step = _resume(trainer, best, folder) if resume else 0
+    if config.patience and (validation is None or not config.validate_every):
+        raise ValueError("loop.patience needs validations: hold pictures out (data.test_fraction), and set loop.validate_every above 0")
+    watch = Watch(folder, preview_batch, validation if config.validate_every else None, config.patience)
+    step = _resume(trainer, watch.best, folder) if resume else 0
     if group.is_main:
         hooks.on_ready(step)
     group.seed_per_rank()
@@ -121,55 +121,12 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
         if group.is_main and outdated(folder):
             loss_plot(folder)
         return step
-    if config.patience and best.since >= config.patience:
-        hooks.on_event(f"nothing to do: {_stopped_early(best)}; for more steps raise loop.patience")
+    if watch.is_over():
+        hooks.on_event(f"nothing to do: stopped early, {watch}; for more steps raise loop.patience")
         return step
-    watched = Watched(preview_batch if group.is_main else None, validation if config.validate_every else None, best)
     stopping = Stopping()
-    with stopping.taking_over(), _tracked(config, folder, settings or {}) as trackers:
-        return _Loop(
-            trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watched=watched, trackers=trackers, step=step
-        ).train()
-
-
-@contextmanager
-def _tracked(config: LoopConfig, folder: Path, settings: Mapping[str, object]) -> Iterator[list[Tracker]]:
-    """The started trackers of the main process, which end with the block."""
-    started = trackers.start(config.trackers, folder, settings) if config.trackers and distributed.current().is_main else []
-    try:
-        yield started
-    finally:
-        for tracker in started:
-            tracker.finish()
-
-
-def _check_validation(config: LoopConfig, validation: Validation | None) -> None:
-    """Check that the run can be validated as its settings ask.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    if config.patience and (validation is None or not config.validate_every):
-        raise ValueError("loop.patience needs validations: hold pictures out (data.test_fraction), and set loop.validate_every above 0")
-
-
-def _stopped_early(best: BestSoFar) -> str:
-    return f"stopped early, {best.since} validations after the best ({best.value:.4g} at step {best.step})"
-
-
-@dataclass(frozen=True)
-class Watched:
-    """How a run is watched.
-
-    Attributes:
-        preview_batch: samples of the preview grids; None to write none.
-        validation: held-out samples and metrics; None for none.
-        best: the best validation so far.
-    """
-
-    preview_batch: Mapping[str, Tensor] | None
-    validation: Validation | None
-    best: BestSoFar
+    with stopping.taking_over(), trackers.running(config.trackers, folder, settings or {}) as told:
+        return _Loop(trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watch=watch, told=told, step=step).train()
 
 
 class _Loop:
@@ -177,20 +134,20 @@ class _Loop:
 
     def __init__(  # noqa: PLR0913  # the parts of a run, keyword-only
         self, trainer: Trainer, dataset: Dataset[dict[str, Tensor]], config: LoopConfig, folder: Path, *, hooks: Hooks,
-        stopping: Stopping, watched: Watched, trackers: Sequence[Tracker], step: int,
+        stopping: Stopping, watch: Watch, told: Sequence[Tracker], step: int,
     ) -> None:  # fmt: skip
         self.trainer, self.dataset, self.config, self.folder = trainer, dataset, config, folder
-        self.hooks, self.stopping, self.watched = hooks, stopping, watched
+        self.hooks, self.stopping, self.watch = hooks, stopping, watch
         self.step = self.saved = step
         self.losses: Mapping[str, Tensor] = {}
-        self.journal: Journal | NullJournal = Journal(folder, step, trackers) if distributed.current().is_main else NullJournal()
+        self.journal: Journal | NullJournal = Journal(folder, step, told) if distributed.current().is_main else NullJournal()
         self.meter = Meter(step, config.steps, config.batch_size)
 
     def train(self) -> int:
         """Run all steps; return the step reached."""
         try:
             if self.step == 0:
-                self._preview()
+                self.watch.preview(self.trainer, self.step)
             stream = self._batches()
             while self.step < self.config.steps:
                 batch = next(stream)
@@ -199,8 +156,8 @@ class _Loop:
                     self.step += 1
                 self._report()
                 if self._due(self.config.preview_every):
-                    self._preview()
-                    self._overview()
+                    self.watch.preview(self.trainer, self.step)
+                    self.watch.overview()
                 stopped_early = self._validate()
                 actions = self._diagnose()
                 if "rollback" in actions:
@@ -214,7 +171,7 @@ class _Loop:
                 if "stop" in actions:
                     raise ValueError(f"stopped at step {self.step}, as monitor.on_collapse asks: {actions['stop'].text}")
                 if stopped_early:
-                    self.hooks.on_event(f"step {self.step}: {_stopped_early(self.watched.best)}")
+                    self.hooks.on_event(f"step {self.step}: stopped early, {self.watch}")
                     break
         except KeyboardInterrupt:
             self._save_interrupted()
@@ -222,9 +179,7 @@ class _Loop:
         finally:
             with self.stopping.held():
                 self.journal.close()
-                if distributed.current().is_main:
-                    loss_plot(self.folder)
-                    self._page()
+                self.watch.finish()
         return self.step
 
     def _due(self, every: int) -> bool:
@@ -242,41 +197,19 @@ class _Loop:
         elif progress_only := self.meter.glance(self.step):
             self.hooks.on_event(progress_only)
 
-    def _preview(self) -> None:
-        if self.watched.preview_batch is not None:
-            save_grid(self.folder / "previews" / f"{self.step:06d}.png", self.trainer.preview(self.watched.preview_batch))
-
-    def _overview(self) -> None:
-        if self.watched.preview_batch is not None:
-            contact_sheet(self.folder)
-            self._page()
-
-    def _page(self) -> None:
-        """Write the page of the run. A full disk costs the page, not the run."""
-        try:
-            run_page.write(self.folder)
-        except OSError as error:
-            log.warning("cannot write %s: %s", self.folder / run_page.NAME, error)
-
     def _validate(self) -> bool:
-        """Score the run if it is time; return whether it stops early. All processes agree."""
-        watched, config = self.watched, self.config
-        if watched.validation is None or not self._due(config.validate_every):
+        """Score the run if it is time; return whether it stops early."""
+        if self.watch.validation is None or not self._due(self.config.validate_every):
             return False
-        if distributed.current().is_main:
-            scores = watched.validation.scores(self.trainer)
-            best_by = watched.validation.best_by
-            higher = watched.validation.metrics[best_by].higher_is_better
-            best = watched.best.update(scores[best_by], self.step, higher_is_better=higher)
+        if scores := self.watch.scores(self.trainer):
+            best = self.watch.is_best(scores, self.step)
             self.journal.score(self.step, scores)
             text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
             self.hooks.on_event(f"step {self.step}: validation {text}" + (" (best)" if best else ""))
             if best:
                 with self.stopping.held():
                     self.hooks.on_best(self.step, scores)
-        stops = torch.tensor([float(0 < config.patience <= watched.best.since)])
-        distributed.current().average([stops])  # only the main process counts
-        return bool(stops > 0)
+        return self.watch.is_over()
 
     def _diagnose(self) -> dict[str, Diagnosis]:
         """Log and report the trainer's diagnoses; return them by the action they ask for."""
@@ -292,7 +225,7 @@ class _Loop:
         with self.stopping.held():
             if not checkpoint.exists(self.folder):
                 raise ValueError(f"{self.folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
-            self.step = _resume(self.trainer, self.watched.best, self.folder)
+            self.step = _resume(self.trainer, self.watch.best, self.folder)
             self.trainer.scale_learning_rate()
             distributed.current().wait()  # until every process has read the checkpoint that is now replaced
             self._save()
@@ -301,7 +234,7 @@ class _Loop:
     def _save(self) -> None:
         """Write a checkpoint; of several distributed, the main one's."""
         if distributed.current().is_main:
-            state = {"step": self.step, "trainer": self.trainer.state_dict(), "best": self.watched.best.state_dict()}
+            state = {"step": self.step, "trainer": self.trainer.state_dict(), "best": self.watch.best.state_dict()}
             checkpoint.save(self.folder, state)
             self.hooks.on_checkpoint(self.step)
         self.saved = self.step

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
+
+from restore import distributed
 
 TRACKERS = ("wandb", "mlflow", "trackio", "comet_ml", "aim", "clearml", "dvclive", "swanlab")
 """Names of Accelerate's trackers. TensorBoard is not among them: every run writes it."""
@@ -24,6 +27,17 @@ class Tracker(Protocol):
 
     def finish(self) -> None:
         """End the run."""
+
+
+@contextmanager
+def running(names: Sequence[str], folder: Path, settings: Mapping[str, object]) -> Iterator[list[Tracker]]:
+    """The started trackers of the main process, which end with the block; see `start`."""
+    started = start(names, folder, settings) if names and distributed.current().is_main else []
+    try:
+        yield started
+    finally:
+        for tracker in started:
+            tracker.finish()
 
 
 def start(names: Sequence[str], folder: Path, settings: Mapping[str, object]) -> list[Tracker]:

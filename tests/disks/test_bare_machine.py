@@ -1,4 +1,4 @@
-"""Machines as they are: limits on files, streams full or closed, no user, no home, no shared memory; and bad files beside good ones."""
+"""Machines as they are: limits on files, streams full or closed, no user, no home, no shared memory; and bad files among good ones."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def _detect(picture: np.ndarray, sensitivity: float = 0.5) -> np.ndarray:
     return DefectDetector(Echo(), options=InferenceOptions(runtime.choose("cpu", "fp32"))).detect(picture, sensitivity)
 
 
-def test_a_low_probability_counts_only_beside_a_high_one() -> None:
+def test_a_low_probability_counts_only_next_to_a_high_one() -> None:
     picture = np.zeros((40, 60, 3), np.float32)
     picture[10, 5:50] = 0.4
     picture[10, 20:25] = 0.9

@@ -21,7 +21,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "backbones"
 
 @pytest.fixture
 def backbones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AlexNet's weights beside the checkout; skips where they aren't."""
+    """AlexNet's weights next to the checkout; skips where they aren't."""
     if not (SHARED / "alexnet_features.safetensors").is_file():
         pytest.skip("AlexNet's weights aren't here")
     monkeypatch.setenv(BACKBONES, str(SHARED))

@@ -115,7 +115,7 @@ def test_out_in_the_input_is_refused(tmp_path: Path, place: str) -> None:
     assert tree(tmp_path) == before
 
 
-def test_out_beside_a_named_file_is_refused(tmp_path: Path) -> None:
+def test_out_next_to_a_named_file_is_refused(tmp_path: Path) -> None:
     source = picture(tmp_path / "a.png")
     with pytest.raises(ValueError, match="overwrite"):
         run(Inverse(), [source], tmp_path)
