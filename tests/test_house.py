@@ -37,7 +37,7 @@ HELPERS = {
     "tasks": {
         "train_run", "prepared_run", "publishing", "initial_weights", "checkpoint_conversion", "restoration_setup", "mask_files",
         "lazy_cache", "training_methods", "options",
-        "pipelines", "configuring", "translation_setup",
+        "pipelines", "configuring", "translation_setup", "validating",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
     "metrics": {"comparison", "extractors", "sets"},
@@ -54,7 +54,7 @@ KINDS_TOLD_APART = {
 """Classes that code outside their file tells apart by `isinstance`, with the reason."""
 ANY = {
     "JSON: headers of weights files, log lines, answers of a decoding process, a row of `--json`": {
-        "restore/networks/spec.py", "restore/weights_file.py", "restore/training/charts.py", "restore/images/decoding.py",
+        "restore/networks/spec.py", "restore/weights_file.py", "restore/training/charts.py", "restore/training/run_page.py", "restore/images/decoding.py",
         "restore/images/decoding_process.py", "cli/weights.py",
     },
     "TOML and `--set`: values before they are checked": {

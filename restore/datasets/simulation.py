@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from restore.datasets import defects, degrade
 from restore.datasets.downscaling import DownscalingConfig, real
 
-Simulated = tuple[np.ndarray, dict[str, Any]]
+Simulated = tuple[np.ndarray, dict[str, object]]
 DEFECTS_PER_MEGAPIXEL = 12.0
 
 

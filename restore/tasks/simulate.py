@@ -6,7 +6,6 @@ import filecmp
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -38,7 +37,7 @@ class Simulate(Step[None]):
         self.options, self.recipe = options, str(options.recipe)
         self._unwritten: list[str] = []
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The recipe, its ranges and the seed."""
         return {"recipe": self.recipe, "draws": SIMULATIONS[self.recipe].summary, "seed": self.options.seed}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -83,10 +82,10 @@ class BestSoFar:
         self.since += 1
         return False
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, float | int | None]:
         """Return the attributes."""
         return {"value": self.value, "step": self.step, "since": self.since}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, float | int | None]) -> None:
         """Restore what `state_dict` returned; an empty state is that of a run without a validation."""
-        self.value, self.step, self.since = state.get("value"), int(state.get("step", 0)), int(state.get("since", 0))
+        self.value, self.step, self.since = state.get("value"), int(state.get("step") or 0), int(state.get("since") or 0)
