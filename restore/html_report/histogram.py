@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import html
-
 import numpy as np
 
+from restore.html_report.escaping import escaped
 from restore.html_report.model import Chart
 
 _WIDTH, _HEIGHT = 360, 150
@@ -23,9 +22,9 @@ def histogram(chart: Chart) -> str:
     counts = {label: np.histogram(values, edges)[0] for label, values in series.items()}
     highest = max(1, *(int(count.max()) for count in counts.values()))
     outlines = "".join(_outline(count, highest, place % 6) for place, count in enumerate(counts.values()))
-    legend = "".join(f'<li class="s{place % 6}">{html.escape(label)}</li>' for place, label in enumerate(counts)) if len(counts) > 1 else ""
-    title = html.escape(f"{chart.title}{f' ({chart.unit})' if chart.unit else ''}")
-    said = html.escape(f"Histogram of {chart.title}: {len(pooled)} values from {pooled.min():.4g} to {pooled.max():.4g}")
+    legend = "".join(f'<li class="s{place % 6}">{escaped(label)}</li>' for place, label in enumerate(counts)) if len(counts) > 1 else ""
+    title = escaped(f"{chart.title}{f' ({chart.unit})' if chart.unit else ''}")
+    said = escaped(f"Histogram of {chart.title}: {len(pooled)} values from {pooled.min():.4g} to {pooled.max():.4g}")
     base, right = _HEIGHT - _BOTTOM, _WIDTH - 4
     return (
         f'<figure class="chart"><figcaption>{title}</figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{said}">'

@@ -108,8 +108,11 @@ class Page:
         figures: the pictures that may get previews, in the order in which they are shown.
         order: says what that order is.
         most_figures: limit for the number of previews, besides that of the bytes.
+        evenly: whether pictures are chosen evenly; else the first, the last and some between.
+        setting: index in `previews.SETTINGS` of the largest previews.
         pictures: a sortable table with a row for each picture.
         listings: what could not be shown.
+        facts_heading: heading of the facts.
     """
 
     title: str
@@ -121,3 +124,6 @@ class Page:
     most_figures: int
     pictures: Table
     listings: Sequence[Listing] = ()
+    facts_heading: str = "Protocol"
+    evenly: bool = False
+    setting: int = 0

@@ -15,7 +15,7 @@ from restore.html_report.model import Figure
 
 _BLOCK = 16
 """Side of the squares in which the largest difference is sought, in pixels."""
-LARGEST_CROP = 512
+LARGEST_CROP = 384
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Setting:
 
 
 SETTINGS = (
-    Setting(1200, LARGEST_CROP, 90), Setting(960, 448, 86), Setting(800, 384, 84), Setting(640, 320, 82), Setting(512, 256, 80),
+    Setting(1200, LARGEST_CROP, 90), Setting(960, 384, 86), Setting(800, 352, 84), Setting(640, 320, 82), Setting(512, 256, 80),
     Setting(400, 224, 75), Setting(320, 192, 68), Setting(256, 160, 60), Setting(200, 128, 50),
 )  # fmt: skip
 """From the best to the smallest; a figure gets the first one that fits its share of the bytes."""
@@ -170,7 +170,7 @@ def _made(whole: _Part, crop: _Part, box: tuple[int, int, int, int], size: tuple
     reduced = max(size) > setting.side
     parts = [_resized(whole, setting.side)] + ([_cut(crop, setting.crop)] if reduced else [])
     limit = max(float(np.quantile(values, 0.998)) for part in parts for values in part.differences if values is not None)
-    limit = max(1, int(np.ceil(limit * 255))) / 255
+    limit = max(1, int(np.ceil(limit * 255 - 0.01))) / 255
     views = [
         _view(part, limit, setting.quality, scale) for part, scale in zip(parts, (parts[0].layers[0].shape[0] / size[0], 1.0), strict=False)
     ]
@@ -228,20 +228,29 @@ def _uri(picture: np.ndarray, quality: int) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def chosen(count: int, most: int) -> list[int]:
-    """Which of `count` figures get previews: the first third and the last third of `most`, and the rest evenly between."""
+def chosen(count: int, most: int, *, evenly: bool = False) -> list[int]:
+    """Which of `count` figures get previews: the first third and the last third of `most`, and the rest evenly between; or all evenly."""
     if count <= most:
         return list(range(count))
-    first, last = -(-most // 3), most // 3
-    between = most - first - last
+    if evenly:
+        return [index * count // most for index in range(most)]
+    first, between, last = _thirds(most)
     inner = [first + (2 * index + 1) * (count - first - last) // (2 * between) for index in range(between)]
     return [*range(first), *inner, *range(count - last, count)]
 
 
-def describe(chosen_count: int, total: int, order: str) -> str:
+def _thirds(most: int) -> tuple[int, int, int]:
+    """How many are the first, between and the last."""
+    first, last = (most + 2) // 3, (most + 1) // 3
+    return first, most - first - last, last
+
+
+def describe(chosen_count: int, total: int, order: str, *, evenly: bool = False) -> str:
     """Says which pictures have previews."""
     if chosen_count == total:
         return f"Previews of all {total} pictures, {order}."
-    first, last = -(-chosen_count // 3), chosen_count // 3
-    parts = f"the first {first}, the last {last}, and {chosen_count - first - last} evenly between"
+    if evenly:
+        return f"Previews of {chosen_count} of {total} pictures, evenly chosen, {order}. The table has all of them."
+    first, between, last = _thirds(chosen_count)
+    parts = f"the first {first}, the last {last}, and {between} evenly between"
     return f"Previews of {chosen_count} of {total} pictures, {order}: {parts}. The table has all of them."

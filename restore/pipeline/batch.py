@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from restore.images import codecs
-from restore.pipeline import contact_sheet
+from restore.pipeline import contact_sheet, run_page
 from restore.pipeline.discovery import Job, plan
 from restore.pipeline.executors import EXECUTORS
 from restore.pipeline.manifest import Manifest
@@ -40,6 +40,7 @@ class BatchOptions:
         overwrite: restore pictures again that are done, and replace unmanaged files.
         format: the format of all results, such as png, jpeg or tiff; None keeps each picture's format.
         preview: path of a before | after | difference contact sheet (PNG).
+        html: path of a web page with sliders between inputs and results, difference maps and the report.
         report: path of a JSON Lines file with one line for each picture.
         workers: number of decoding threads, and of encoding threads.
         max_pixels: larger pictures fail; None uses the limit of `images.read`.
@@ -50,6 +51,7 @@ class BatchOptions:
     overwrite: bool = False
     format: str | None = None
     preview: Path | None = None
+    html: Path | None = None
     report: Path | None = None
     workers: int = field(default_factory=_default_workers)
     max_pixels: int | None = None
@@ -111,6 +113,8 @@ def run(
         _collect_remarks(step, report)
         if options.preview and not report.interrupted:
             _preview(options.preview, report, f"restore {step.name}")
+        if options.html and not report.interrupted:
+            _html(options.html, report, step)
     if report.interrupted:
         raise Interrupted(report)
     return report
@@ -157,9 +161,20 @@ def _preview(path: Path, report: Report, title: str) -> None:
         report.unwritten.append(f"cannot draw the preview {path}: {reason(error)}")
 
 
+def _html(path: Path, report: Report, step: Step[Any]) -> None:
+    try:
+        report.remarks += run_page.write(path, report, step.name, step.settings())
+    except OSError as error:
+        report.unwritten.append(f"cannot write the page {path}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        report.interrupted = True
+    except Exception as error:  # the results are written, so no error of the page may fail the run
+        report.unwritten.append(f"cannot make the page {path}: {reason(error)}")
+
+
 def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
-    """Raise ValueError if the report or the preview would overwrite an input or a result."""
-    side_files = [path for path in (options.report, options.preview) if path]
+    """Raise ValueError if the report, the preview or the page would overwrite an input or a result."""
+    side_files = [path for path in (options.report, options.preview, options.html) if path]
     pictures = {os.path.realpath(path) for job in jobs if side_files for path in (job.source, job.target)}
     for path in side_files:
         if path.is_dir():

@@ -85,7 +85,7 @@ def _summary(comparison: Comparison) -> Table:
                     Cell(range_text(difference, metric, signed=True) if index else "-", marked=difference.excludes_zero),
                 ]
             rows.append(Row(tuple(cells)))
-    return Table(comparison.mean_of, tuple(heads), rows)
+    return Table(f"Summary: {comparison.mean_of}", tuple(heads), rows)
 
 
 def _charts(comparison: Comparison) -> list[Chart]:
