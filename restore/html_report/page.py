@@ -107,10 +107,11 @@ def _table(table: Table, shown: set[int], *, sortable: bool) -> str:
         heads.append(f'<th scope="col"{"" if column.numeric and place else " class=t"}{state}>{inner}</th>')
     rows = "".join(_row(table, row, shown) for row in table.rows[:MOST_ROWS])
     cut = f" (the first {MOST_ROWS:,} of {len(table.rows):,})" if len(table.rows) > MOST_ROWS else ""
-    kind = ' class="sortable"' if sortable else ""
+    kind, fit = (' class="sortable"', "") if sortable else ("", " fit")
+    name = escaped(table.caption)
     return (
-        f"<section><h2>{escaped(table.caption)}{cut}</h2>"
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escaped(table.caption)}"><table{kind}><thead><tr>{"".join(heads)}'
+        f"<section><h2>{name}{cut}</h2>"
+        f'<div class="scroll{fit}" role="region" tabindex="0" aria-label="{name}"><table{kind}><thead><tr>{"".join(heads)}'
         f"</tr></thead><tbody>\n{rows}</tbody></table></div></section>\n"
     )
 
@@ -135,7 +136,7 @@ def _card(index: int, figure: Figure, inner: str) -> str:
 def _figure(index: int, figure: Figure, preview: Preview) -> str:
     height, width = preview.size
     frames = f", frame 1 of {preview.frames}" if preview.frames > 1 else ""
-    reduced = "" if preview.whole.scale == 1 else f", reduced to {preview.whole.size[1]} x {preview.whole.size[0]}"
+    reduced = "" if preview.whole.size == preview.size else f", reduced to {preview.whole.size[1]} x {preview.whole.size[0]}"
     parts = [_view(figure, preview, preview.whole, f"{width} x {height} pixels{reduced}{frames}", f"p{index}w")]
     if preview.crop:
         left, top, right, bottom = preview.box
@@ -154,8 +155,8 @@ def _view(figure: Figure, preview: Preview, view: View, label: str, key: str) ->
     )
     maps = "".join(_difference_map(figure, preview, view, place) for place, uri in enumerate(view.differences) if uri)
     return (
-        f'<div class="view"><div class="comparison"><p>{escaped(label)}</p><div class="stage" style="aspect-ratio:{width}/{height};'
-        f'max-width:{max(width, 240)}px">{layers}<span class="handle" aria-hidden="true"></span>'
+        f'<div class="view" style="--w:{max(width, 240)}px"><div class="comparison"><p>{escaped(label)}</p>'
+        f'<div class="stage" style="aspect-ratio:{width}/{height}">{layers}<span class="handle" aria-hidden="true"></span>'
         f'<input type="range" min="0" max="100" value="50" aria-label="{escaped(f"Position of the divider, {figure.name}")}"></div>'
         f'<div class="sides">{_choice(figure, "left", 0, key)}{_choice(figure, "right", last, key)}</div></div>{maps}</div>'
     )
@@ -177,7 +178,7 @@ def _difference_map(figure: Figure, preview: Preview, view: View, place: int) ->
     label = f"|{figure.layers[place].label} - {figure.layers[figure.base].label}|"
     return (
         f'<div class="map"><p>{escaped(label)}</p><img src="{view.differences[place]}" alt="{escaped(f"Difference map: {figure.name}")}"'
-        f' width="{width}" height="{height}" style="max-width:{max(width, 240)}px">'
+        f' width="{width}" height="{height}">'
         f'<div class="scale"><span>0</span><i></i><span>{round(preview.limit * 255)} of 255</span></div></div>'
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
@@ -13,8 +14,8 @@ from PIL import Image
 from restore import images
 from restore.html_report.model import Figure
 
-_BLOCK = 16
-"""Side of the squares in which the largest difference is sought, in pixels."""
+_BLOCK, _WORST = 16, 6
+"""The largest difference is sought in squares of _WORST blocks of _BLOCK pixels."""
 LARGEST_CROP = 384
 
 
@@ -42,13 +43,11 @@ class View:
         layers: data URIs in the order of the figure's layers.
         differences: data URIs in the same order, "" for the base.
         size: (height, width) in preview pixels.
-        scale: preview pixels for each picture pixel.
     """
 
     layers: tuple[str, ...]
     differences: tuple[str, ...]
     size: tuple[int, int]
-    scale: float
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,46 @@ class Preview:
 
 @dataclass
 class _Part:
-    """The layers of a part of a picture: 8-bit pictures, and float differences to the base (None for the base)."""
+    """The layers of a part of a picture by index: 8-bit pictures, and float differences to the base (none for the base)."""
 
-    layers: list[np.ndarray] = field(default_factory=list)
-    differences: list[np.ndarray | None] = field(default_factory=list)
+    layers: dict[int, np.ndarray] = field(default_factory=dict)
+    differences: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def changed(self, change: Callable[[np.ndarray], np.ndarray]) -> _Part:
+        """All arrays changed alike."""
+        return _Part(
+            {index: change(one) for index, one in self.layers.items()}, {index: change(one) for index, one in self.differences.items()}
+        )
+
+
+@dataclass
+class _Sources:
+    """What previews are made from: the whole, as large as the largest preview, and the largest crop.
+
+    Attributes:
+        size: (height, width) of the picture.
+        frames: number of its frames.
+        middle: (row, column) of the crop's middle.
+    """
+
+    size: tuple[int, int]
+    frames: int
+    middle: tuple[int, int]
+    whole: _Part = field(default_factory=_Part)
+    crop: _Part = field(default_factory=_Part)
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """The crop's position as (left, top, right, bottom)."""
+        return square(self.middle, LARGEST_CROP, self.size)
+
+    def add(self, index: int, pixels: np.ndarray, difference: np.ndarray | None) -> None:
+        """Add a layer (H, W, C) and its difference (H, W) to the base."""
+        left, top, right, bottom = self.box
+        for part, region in ((self.whole, np.s_[:, :]), (self.crop, np.s_[top:bottom, left:right])):
+            part.layers[index] = _eight_bits(_fit(pixels[region], SETTINGS[0].side))
+            if difference is not None:
+                part.differences[index] = _fit(difference[region], SETTINGS[0].side)
 
 
 def preview(figure: Figure, share: int, first: int) -> tuple[Preview, int]:
@@ -100,54 +135,53 @@ def preview(figure: Figure, share: int, first: int) -> tuple[Preview, int]:
     Raises:
         Exception: whatever a damaged file may raise.
     """
-    whole, crop, box, size, frames = _read(figure)
+    sources = _read(figure)
     for index in range(first, len(SETTINGS)):
-        made = _made(whole, crop, box, size, frames, SETTINGS[index])
+        made = _made(sources, SETTINGS[index])
         if made.bytes <= share or index == len(SETTINGS) - 1:
             return made, index
     raise AssertionError("SETTINGS has no entry from `first` on")
 
 
-def _read(figure: Figure) -> tuple[_Part, _Part, tuple[int, int, int, int], tuple[int, int], int]:
+def _read(figure: Figure) -> _Sources:
     """The layers, one by one: only the base and one other are held as floats."""
     pictures = [images.read(layer.path, salvage=True) for layer in figure.layers]
-    others = [index for index in range(len(pictures)) if index != figure.base]
     base = pictures[figure.base].frame(0).displayed()
-    whole, crop = _Part(), _Part()
-    box: tuple[int, int, int, int] | None = None
-    for index in others:
+    found: _Sources | None = None
+    for index in range(len(pictures)):
+        if index == figure.base:
+            continue
         pixels = pictures[index].frame(0).displayed()
-        if box is None:
+        if found is None:
             base = upscaled(base, *pixels.shape[:2])
         if pixels.shape[:2] != base.shape[:2]:
             raise ValueError(f"{figure.layers[index].path} has another size")
         difference = np.abs(pixels - like(base, pixels)).mean(axis=2)
-        box = box or worst(difference)
-        for part, region in ((whole, np.s_[:, :]), (crop, np.s_[box[1] : box[3], box[0] : box[2]])):
-            part.layers.append(_eight_bits(_reduced(pixels[region])))
-            part.differences.append(_reduced(difference[region]))
-    assert box is not None
-    for part, region in ((whole, np.s_[:, :]), (crop, np.s_[box[1] : box[3], box[0] : box[2]])):
-        part.layers.insert(figure.base, _eight_bits(_reduced(base[region])))
-        part.differences.insert(figure.base, None)
-    return whole, crop, box, base.shape[:2], pictures[figure.base].frames
+        found = found or _Sources(base.shape[:2], pictures[figure.base].frames, worst(difference))
+        found.add(index, pixels, difference)
+    assert found is not None
+    found.add(figure.base, base, None)
+    return found
 
 
-def worst(difference: np.ndarray, side: int = LARGEST_CROP) -> tuple[int, int, int, int]:
-    """The square with the largest mean difference: (H, W) float -> (left, top, right, bottom)."""
+def worst(difference: np.ndarray) -> tuple[int, int]:
+    """The middle (row, column) of the square with the largest mean difference: (H, W) float, squares of some 96 pixels."""
     height, width = difference.shape
     rows, columns = -(-height // _BLOCK), -(-width // _BLOCK)
     padded = np.zeros((rows * _BLOCK, columns * _BLOCK), np.float32)
     padded[:height, :width] = difference
     blocks = padded.reshape(rows, _BLOCK, columns, _BLOCK).sum(axis=(1, 3))
     sums = np.pad(blocks, ((1, 0), (1, 0))).cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
-    # the window is smaller than the crop, so that the worst place comes into its middle
-    high, wide = (min(count, max(1, side // 4 // _BLOCK)) for count in (rows, columns))
+    high, wide = min(rows, _WORST), min(columns, _WORST)
     windows = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
     row, column = (int(index) for index in np.unravel_index(int(windows.argmax()), windows.shape))
-    middle = (row * _BLOCK + high * _BLOCK // 2, column * _BLOCK + wide * _BLOCK // 2)
-    top, left = (max(0, min(at - side // 2, extent - side)) for at, extent in zip(middle, (height, width), strict=True))
-    return left, top, min(width, left + side), min(height, top + side)
+    return row * _BLOCK + high * _BLOCK // 2, column * _BLOCK + wide * _BLOCK // 2
+
+
+def square(middle: tuple[int, int], side: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The square around a point, moved into a picture of `size` (height, width) -> (left, top, right, bottom)."""
+    top, left = (max(0, min(at - side // 2, extent - side)) for at, extent in zip(middle, size, strict=True))
+    return left, top, min(size[1], left + side), min(size[0], top + side)
 
 
 def upscaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -166,40 +200,24 @@ def like(values: np.ndarray, other: np.ndarray) -> np.ndarray:
     return values.mean(axis=2, keepdims=True) if other.shape[2] == 1 else np.repeat(values, other.shape[2], axis=2)
 
 
-def _made(whole: _Part, crop: _Part, box: tuple[int, int, int, int], size: tuple[int, int], frames: int, setting: Setting) -> Preview:
-    reduced = max(size) > setting.side
-    parts = [_resized(whole, setting.side)] + ([_cut(crop, setting.crop)] if reduced else [])
-    limit = max(float(np.quantile(values, 0.998)) for part in parts for values in part.differences if values is not None)
+def _made(sources: _Sources, setting: Setting) -> Preview:
+    is_reduced = max(sources.size) > setting.side
+    whole = sources.whole.changed(lambda values: _fit(values, setting.side))
+    box = square(sources.middle, setting.crop, sources.size)
+    left, top = (inner - outer for inner, outer in zip(box[:2], sources.box[:2], strict=True))
+    crop = sources.crop.changed(lambda values: values[top : top + setting.crop, left : left + setting.crop])
+    parts = [whole, crop] if is_reduced else [whole]
+    limit = max(float(np.quantile(values, 0.998)) for part in parts for values in part.differences.values())
     limit = max(1, int(np.ceil(limit * 255 - 0.01))) / 255
-    views = [
-        _view(part, limit, setting.quality, scale) for part, scale in zip(parts, (parts[0].layers[0].shape[0] / size[0], 1.0), strict=False)
-    ]
-    left, top, right, bottom = box
-    inset = [max(0, (end - start - setting.crop) // 2) for start, end in ((left, right), (top, bottom))]
-    shown = (left + inset[0], top + inset[1], min(right, left + inset[0] + setting.crop), min(bottom, top + inset[1] + setting.crop))
-    return Preview(views[0], views[1] if reduced else None, shown, size, frames, limit)
+    views = [_view(part, limit, setting.quality) for part in parts]
+    return Preview(views[0], views[1] if is_reduced else None, box, sources.size, sources.frames, limit)
 
 
-def _resized(part: _Part, side: int) -> _Part:
-    return _Part([_fit(layer, side) for layer in part.layers], [None if one is None else _fit(one, side) for one in part.differences])
-
-
-def _cut(part: _Part, side: int) -> _Part:
-    """The middle of a crop."""
-    height, width = part.layers[0].shape[:2]
-    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
-    region = np.s_[top : top + side, left : left + side]
-    return _Part([layer[region] for layer in part.layers], [None if one is None else one[region] for one in part.differences])
-
-
-def _view(part: _Part, limit: float, quality: int, scale: float) -> View:
-    differences = ["" if one is None else _uri(_heat(one, limit), quality) for one in part.differences]
-    return View(tuple(_uri(layer, quality) for layer in part.layers), tuple(differences), part.layers[0].shape[:2], scale)
-
-
-def _reduced(values: np.ndarray) -> np.ndarray:
-    """Values no larger than the largest preview, so that little is held."""
-    return _fit(values, SETTINGS[0].side)
+def _view(part: _Part, limit: float, quality: int) -> View:
+    layers = [part.layers[index] for index in sorted(part.layers)]
+    differences = [part.differences.get(index) for index in sorted(part.layers)]
+    maps = ["" if one is None else _uri(_heat(one, limit), quality) for one in differences]
+    return View(tuple(_uri(layer, quality) for layer in layers), tuple(maps), layers[0].shape[:2])
 
 
 def _fit(values: np.ndarray, side: int) -> np.ndarray:

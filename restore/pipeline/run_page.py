@@ -89,7 +89,7 @@ def _pictures(records: Sequence[Record], names: Mapping[Path, str], shown: Mappi
         cells = [
             Cell(names[record.input]), Cell(f"{width} x {height}" if record.size else "-", height * width),
             Cell(_words(_stat(record, "noise")), max(noise) if noise else None), Cell(_words(_stat(record, "weights"))),
-            *(Cell(f"{record.seconds[stage]:.2f}", record.seconds[stage]) for stage in ("decode", "network", "encode")),
+            *(_seconds(record, stage) for stage in ("decode", "network", "encode")),
             Cell(" ".join(record.warnings), marked=True),
         ]  # fmt: skip
         rows.append(Row(tuple(cells), shown[record.input]))
@@ -99,8 +99,13 @@ def _pictures(records: Sequence[Record], names: Mapping[Path, str], shown: Mappi
 def _figure(name: str, record: Record) -> Figure:
     assert record.output is not None
     stats = [f"{key} {number(value)}" for key, value in record.stats.items() if value is not None]
-    lines = (*stats, f"network {record.seconds['network']:.2f} s", *(f"warning: {text}" for text in record.warnings))
+    time = "already done" if record.status == "skipped" else f"network {record.seconds['network']:.2f} s"
+    lines = (*stats, time, *(f"warning: {text}" for text in record.warnings))
     return Figure(name, lines, (Layer("input", record.input), Layer("result", record.output)), 0)
+
+
+def _seconds(record: Record, stage: str) -> Cell:
+    return Cell("already done") if record.status == "skipped" else Cell(f"{record.seconds[stage]:.2f}", record.seconds[stage])
 
 
 def _stat(record: Record, key: str) -> Any:

@@ -93,7 +93,7 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path: Path, page: Page) -> None:
 
 def test_previews_are_the_pictures(page: Page) -> None:
     preview, used = previews.preview(page.figures[2], 10**9, 0)
-    assert used == 0 and preview.crop is None and preview.whole.scale == 1
+    assert used == 0 and preview.crop is None and preview.whole.size == preview.size
     result, reference, heat = (_decoded(uri) for uri in (*preview.whole.layers, preview.whole.differences[0]))
     assert np.abs(result[5:95, 5:95].mean() - reference[5:95, 5:95].mean()) < 1
     assert result[105:135, 205:235].mean() - reference[105:135, 205:235].mean() == pytest.approx(30, abs=2)
@@ -114,11 +114,21 @@ def test_a_large_picture_has_a_crop_around_its_largest_difference(tmp_path: Path
     after[700:730, 1500:1530] = 180
     layers = (Layer("a", save(tmp_path / "a.png", after)), Layer("b", save(tmp_path / "b.png", before)))
     preview, _ = previews.preview(Figure("x", (), layers, 1), 10**9, 0)
-    assert preview.crop is not None and preview.whole.scale == pytest.approx(0.75)
+    assert preview.crop is not None and preview.whole.size == (675, 1200)
     left, top, right, bottom = preview.box
     assert left <= 1500 and right >= 1530 and top <= 700 and bottom >= 730
     assert _decoded(preview.crop.layers[0])[715 - top, 1515 - left] == pytest.approx(180, abs=3)
     assert preview.crop.size == (bottom - top, right - left)
+
+
+@pytest.mark.parametrize("middle", [(5, 5), (300, 1595), (180, 700)])
+def test_small_crops_lie_in_the_large_one_and_hold_its_middle(middle: tuple[int, int]) -> None:
+    outer = previews.square(middle, previews.LARGEST_CROP, (899, 1600))
+    for setting in previews.SETTINGS:
+        left, top, right, bottom = previews.square(middle, setting.crop, (899, 1600))
+        assert left >= outer[0] and top >= outer[1] and right <= outer[2] and bottom <= outer[3]
+        assert (bottom - top, right - left) == (setting.crop, setting.crop)
+        assert top <= middle[0] < bottom and left <= middle[1] < right
 
 
 def test_a_smaller_input_is_upscaled_and_gray_compared_with_colour(tmp_path: Path) -> None:
