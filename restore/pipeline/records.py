@@ -167,10 +167,10 @@ class Event:
 
 
 def number(value: Any) -> str:
-    """Format a value for people: numbers with three digits; dictionaries and lists in words."""
-    if isinstance(value, bool | str) or value is None:
+    """Format a value for people: fractions with three digits; dictionaries and lists in words."""
+    if isinstance(value, bool | str | int) or value is None:
         return str(value)
-    if isinstance(value, int | float):
+    if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {number(entry)}" for key, entry in value.items())

@@ -72,23 +72,23 @@ def _summary(report: Report) -> Table:
 
 
 def _charts(records: Sequence[Record]) -> list[Chart]:
-    noise = [value for record in records for value in _numbers(_stat(record, "noise"))]
+    noise = [value for record in records for value in _numbers(_stat(record, "noise_level"))]
     seconds = [record.seconds["network"] for record in records if record.status == "done"]
-    return [Chart("noise level", "white is 255", {"noise": noise}), Chart("network time", "seconds", {"seconds": seconds})]
+    return [Chart("noise level", "sigma of 255", {"noise": noise}), Chart("network time", "seconds", {"seconds": seconds})]
 
 
 def _pictures(records: Sequence[Record], names: Mapping[Path, str], shown: Mapping[Path, int]) -> Table:
     heads = [
-        Column("picture"), Column("size", "pixels"), Column("noise", "white is 255"), Column("weights", numeric=False),
+        Column("picture"), Column("size", "pixels"), Column("noise level", "sigma of 255"), Column("weights", numeric=False),
         Column("decode", "seconds"), Column("network", "seconds"), Column("encode", "seconds"), Column("warnings", numeric=False),
     ]  # fmt: skip
     rows = []
     for record in records:
         height, width = record.size or (0, 0)
-        noise = _numbers(_stat(record, "noise"))
+        noise = _numbers(_stat(record, "noise_level"))
         cells = [
             Cell(names[record.input]), Cell(f"{width} x {height}" if record.size else "-", height * width),
-            Cell(_words(_stat(record, "noise")), max(noise) if noise else None), Cell(_words(_stat(record, "weights"))),
+            Cell(_words(_stat(record, "noise_level")), max(noise) if noise else None), Cell(_words(_stat(record, "weights"))),
             *(_seconds(record, stage) for stage in ("decode", "network", "encode")),
             Cell(" ".join(record.warnings), marked=True),
         ]  # fmt: skip

@@ -81,8 +81,8 @@ def test_one_picture_in_eight_is_shown(pictures: int, shown: int) -> None:
 
 def test_stats_of_several_steps_and_of_frames() -> None:
     records = [
-        Record(Path("/a/x.png"), Path("out/x.png"), "done", size=(8, 9), stats={"denoise": {"noise": [3.0, 12.5], "weights": "w"}}),
-        Record(Path("/a/deep/y.png"), Path("out/y.png"), "done", size=(8, 9), stats={"noise": None}, warnings=["look at it"]),
+        Record(Path("/a/x.png"), Path("out/x.png"), "done", size=(8, 9), stats={"denoise": {"noise_level": [3.0, 12.5], "weights": "w"}}),
+        Record(Path("/a/deep/y.png"), Path("out/y.png"), "done", size=(8, 9), stats={"noise_level": None}, warnings=["look at it"]),
     ]
     page = run_page.page_of(Report(records, 2), "chain", {})
     first, second = page.pictures.rows
