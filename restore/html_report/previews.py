@@ -146,12 +146,13 @@ def preview(figure: Figure, share: int, first: int) -> tuple[Preview, int]:
 def _read(figure: Figure) -> _Sources:
     """The layers, one by one: only the base and one other are held as floats."""
     pictures = [images.read(layer.path, salvage=True) for layer in figure.layers]
-    base = pictures[figure.base].frame(0).displayed()
+    first = pictures[figure.base].frame(0)
+    base = first.displayed()
     found: _Sources | None = None
     for index in range(len(pictures)):
         if index == figure.base:
             continue
-        pixels = pictures[index].frame(0).displayed()
+        pixels = pictures[index].frame(0).on_scale_of(first).displayed()
         if found is None:
             base = upscaled(base, *pixels.shape[:2])
         if pixels.shape[:2] != base.shape[:2]:

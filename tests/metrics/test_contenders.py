@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+import tifffile
 from PIL import Image
+from pydicom.data import get_testdata_file
 from restore_cli import main
 
 from restore.metrics import METRICS
@@ -232,3 +235,28 @@ def test_pixels_in_flight_are_bounded_but_for_one_large_picture() -> None:
 
     list(in_order(call, [40, 60, 50, 70, 30, 500, 20, 90] * 20, 8))
     assert all(total <= 100 or total == 500 for total in most)
+
+
+def test_floats_are_compared_on_the_references_scale(tmp_path: Path, smooth: Smooth) -> None:
+    picture = (1000 * smooth(32, 32)[:, :, 0]).astype(np.float32)
+    tifffile.imwrite(tmp_path / "b.tif", picture)
+    tifffile.imwrite(tmp_path / "a.tif", picture * 2 + 100)
+    found = scoring.compare(tmp_path / "a.tif", tmp_path / "b.tif", setting=PSNR)
+    assert found.means()["psnr"] < 10, "its own range would make the result equal to the reference"
+    tifffile.imwrite(tmp_path / "a.tif", np.where(picture == picture.max(), 40_000, picture).astype(np.float32))
+    one_pixel = scoring.compare(tmp_path / "a.tif", tmp_path / "b.tif", setting=PSNR)
+    assert one_pixel.means()["psnr"] < found.means()["psnr"] + 20
+
+
+def test_dicom_without_a_window_is_compared_on_the_references_scale(tmp_path: Path) -> None:
+    ds = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
+    ds.save_as(tmp_path / "b.dcm")
+    values = ds.pixel_array.astype(np.int16)
+    ds.PixelData = (values * 2).astype(np.int16).tobytes()
+    ds.save_as(tmp_path / "a.dcm")
+    found = scoring.compare(tmp_path / "a.dcm", tmp_path / "b.dcm", setting=PSNR)
+    assert found.means()["psnr"] < 20
+    ds.PixelData = (values + 10).astype(np.int16).tobytes()
+    ds.save_as(tmp_path / "a.dcm")
+    shifted = scoring.compare(tmp_path / "a.dcm", tmp_path / "b.dcm", setting=PSNR)
+    assert 20 < shifted.means()["psnr"] < 80

@@ -46,7 +46,7 @@ class Protocol:
     metrics: Mapping[str, str] = field(default_factory=dict)
     value_range: str = field(init=False)
     bit_depth: str = field(init=False)
-    pixels: str = "upright, without alpha; DICOM after its lookup tables, whatever its window"
+    pixels: str = "upright, without alpha; floats and DICOM by the reference's range or window, where the samples are of one type"
     colour: str = "gray against colour counts as colour"
     frames: str = "the score of several frames is their mean"
     mean: str = "over the pictures that every contender has; the infinite PSNR of identical pictures is left out"

@@ -170,13 +170,14 @@ class Scorer:
         columns: dict[str, dict[str, list[float]]] = {label: {name: [] for name in self.metrics} for label in results}
         for index in range(reference.frames):
             with scored.timed("decode"):
-                expected = reference.frame(index).normalized()
+                frame = reference.frame(index)
+                expected = frame.normalized()
             for label, picture in results.items():
                 if label in scored.failed:
                     continue
                 with _problem_of(scored, label):
                     with scored.timed("decode"):
-                        pixels = picture.frame(index).normalized()
+                        pixels = picture.frame(index).on_scale_of(frame).normalized()
                         pair = self.protocol.compared(pixels, expected, max(picture.bits, reference.bits))
                     with scored.timed("score"):
                         self._add(columns[label], *pair)
