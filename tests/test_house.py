@@ -40,7 +40,7 @@ HELPERS = {
         "pipelines", "configuring", "translation_setup", "validating",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
-    "metrics": {"comparison", "extractors", "sets"},
+    "metrics": {"extractors", "sets"},
 }  # fmt: skip
 """Files of a room that hold no row of its table."""
 LONGEST_FUNCTION, MEDIAN_FUNCTION, LONGEST_FILE = 60, 8, 300
@@ -54,8 +54,8 @@ KINDS_TOLD_APART = {
 """Classes that code outside their file tells apart by `isinstance`, with the reason."""
 ANY = {
     "JSON: headers of weights files, log lines, answers of a decoding process, a row of `--json`": {
-        "restore/networks/spec.py", "restore/weights_file.py", "restore/training/charts.py", "restore/training/run_page.py", "restore/images/decoding.py",
-        "restore/images/decoding_process.py", "cli/weights.py",
+        "restore/networks/spec.py", "restore/weights_file.py", "restore/training/charts.py", "restore/training/run_page.py",
+        "restore/images/decoding.py", "restore/images/decoding_process.py", "cli/weights.py",
     },
     "TOML and `--set`: values before they are checked": {
         "restore/limits.py", "restore/training/config.py", "restore/training/config_variants.py", "restore/tasks/pipelines.py",

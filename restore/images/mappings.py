@@ -54,6 +54,14 @@ class Linear(PixelMapping):
         """The alpha of an opaque pixel."""
         return self.high
 
+    def has_samples_of(self, other: PixelMapping) -> bool:
+        """Whether `other` maps the same channels, inverted alike, of the same integers or of floats."""
+        if not isinstance(other, Linear):
+            return False
+        return (self.channels, self.inverted, self.alpha_channel, self.limit) == (
+            other.channels, other.inverted, other.alpha_channel, other.limit,
+        )  # fmt: skip
+
     def is_plain(self, dtype: np.dtype) -> bool:
         """Whether samples of `dtype` mean what every format takes them for."""
         if self.inverted or self.key is not None:

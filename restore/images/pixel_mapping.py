@@ -56,6 +56,10 @@ class PixelMapping(ABC):
         """Stored samples of a pixel that hold its colour."""
         return self.channels
 
+    def has_samples_of(self, other: PixelMapping) -> bool:
+        """Whether `other` maps the same kind of samples, perhaps by another range or window; this one can then map them too."""
+        return False
+
     def is_plain(self, dtype: np.dtype) -> bool:
         """Whether samples of `dtype` mean what every format takes them for: black is 0, white the type's maximum; floats as they are."""
         return False

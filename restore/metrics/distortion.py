@@ -95,13 +95,13 @@ def gmsd(result: np.ndarray, reference: np.ndarray) -> float:
     """
     first, second = _pair(result, reference)
     _check_side(first, 8, "GMSD")
-    magnitudes = [_gradient(_halved(luma(picture))) for picture in (first, second)]
+    magnitudes = [_gradient(_halved(_luma(picture))) for picture in (first, second)]
     c = 170 / 255**2
     similarity = (2 * magnitudes[0] * magnitudes[1] + c) / (magnitudes[0] ** 2 + magnitudes[1] ** 2 + c)
     return float(similarity.std())
 
 
-def luma(picture: np.ndarray) -> np.ndarray:
+def _luma(picture: np.ndarray) -> np.ndarray:
     """(H, W[, C]) -> (H, W): the luma of ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B), full range; gray as it is."""
     picture = _channels(picture)
     return np.asarray(picture @ np.array([0.299, 0.587, 0.114]) if picture.shape[2] == 3 else picture.mean(axis=2))

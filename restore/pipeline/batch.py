@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore.images import codecs
-from restore.pipeline import contact_sheet
+from restore.pipeline import contact_sheet, run_page
 from restore.pipeline.batch_options import BatchOptions
 from restore.pipeline.discovery import Job, plan
 from restore.pipeline.executors import EXECUTORS
@@ -77,6 +77,8 @@ def run(
         _collect_remarks(step, report)
         if options.preview and not report.interrupted:
             _preview(options.preview, report, f"restore {step.name}")
+        if options.html and not report.interrupted:
+            _html(options.html, report, step)
     if report.interrupted:
         raise Interrupted(report)
     return report
@@ -114,9 +116,20 @@ def _preview(path: Path, report: Report, title: str) -> None:
         report.unwritten.append(f"cannot draw the preview {path}: {reason(error)}")
 
 
+def _html(path: Path, report: Report, step: AnyStep) -> None:
+    try:
+        report.remarks += run_page.write(path, report, step.name, step.settings())
+    except OSError as error:
+        report.unwritten.append(f"cannot write the page {path}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        report.interrupted = True
+    except Exception as error:  # the results are written, so no error of the page may fail the run
+        report.unwritten.append(f"cannot make the page {path}: {reason(error)}")
+
+
 def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
-    """Raise ValueError if the report or the preview would overwrite an input or a result."""
-    side_files = [path for path in (options.report, options.preview) if path]
+    """Raise ValueError if the report, the preview or the page would overwrite an input or a result."""
+    side_files = [path for path in (options.report, options.preview, options.html) if path]
     pictures = {os.path.realpath(path) for job in jobs if side_files for path in (job.source, job.target)}
     for path in side_files:
         if path.is_dir():

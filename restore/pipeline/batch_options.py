@@ -21,6 +21,7 @@ class BatchOptions:
         overwrite: restore pictures again that are done, and replace unmanaged files.
         format: the format of all results, such as png, jpeg or tiff; None keeps each picture's format.
         preview: path of a before | after | difference contact sheet (PNG).
+        html: path of a web page with sliders between inputs and results, difference maps and the report.
         report: path of a JSON Lines file with one line for each picture.
         workers: number of decoding threads, and of encoding threads.
         max_pixels: larger pictures fail; None uses the limit of `images.read`.
@@ -31,6 +32,7 @@ class BatchOptions:
     overwrite: bool = False
     format: str | None = None
     preview: Path | None = None
+    html: Path | None = None
     report: Path | None = None
     workers: int = field(default_factory=_default_workers)
     max_pixels: int | None = None

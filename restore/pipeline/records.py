@@ -166,6 +166,19 @@ class Event:
     record: Record | None = None
 
 
+def number(value: object) -> str:
+    """Format a value for people: fractions with three digits; dictionaries and lists in words."""
+    if isinstance(value, bool | str | int) or value is None:
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number(entry)}" for key, entry in value.items())
+    if isinstance(value, list | tuple) and value:
+        return number(value[0]) if len(value) == 1 else f"{number(value[0])} ... {number(value[-1])}"
+    return str(value)
+
+
 def merged(stats: list[dict[str, object]]) -> dict[str, object]:
     """Merge the stats of all frames: a single value if all frames agree, else a list with one value for each frame."""
     keys = dict.fromkeys(key for each in stats for key in each)

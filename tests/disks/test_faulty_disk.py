@@ -16,6 +16,7 @@ from faulty_disk import FaultyDisk
 from restore.api import step
 from restore.inference.loading import InferenceOptions
 from restore.metrics import comparison as comparing
+from restore.metrics.comparison import page
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.step import Step
 from restore.writing import atomic_write, is_environment_error, replace_durably
@@ -197,10 +198,10 @@ def test_masks_that_cannot_be_saved_are_reported(tmp_path: Path, disk: FaultyDis
 def test_an_evaluations_page_appears_whole_or_not_at_all(tmp_path: Path, disk: FaultyDisk, call: str, after: int) -> None:
     picture(tmp_path / "a/x.png", 1)
     picture(tmp_path / "b/x.png", 2)
-    found = comparing.compare(tmp_path / "a", tmp_path / "b", metrics={})
+    found = comparing.compare(tmp_path / "a", tmp_path / "b", setting=comparing.Setting({}))
     disk.fail(call, "*page.html*", errno.ENOSPC, after=after)
     with pytest.raises(OSError) as caught:
-        comparing.write_html(tmp_path / "page.html", found, "a against b")
+        page.write(tmp_path / "page.html", found, "a against b")
     assert caught.value.filename == str(tmp_path / "page.html")
     assert not list(tmp_path.rglob("*page.html*"))
 

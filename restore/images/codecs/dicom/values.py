@@ -82,6 +82,10 @@ class GrayLut(PixelMapping):
     channels: int = 1
     alpha_channel: int | None = None
 
+    def has_samples_of(self, other: PixelMapping) -> bool:
+        """Whether `other` maps the same bits of a word."""
+        return isinstance(other, GrayLut) and self.field == other.field
+
     def _index(self, stored: np.ndarray) -> np.ndarray:
         values = self.field.values(stored)
         return values.astype(np.int32) - self.field.low if self.field.low else values
