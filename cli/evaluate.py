@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import SOME_FAILED, leave_interrupted, say, stoppable
+from .set_output import evaluate_sets
 
 if TYPE_CHECKING:
     from restore.metrics.comparison import Comparison, Setting
@@ -30,13 +31,27 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
     json: Annotated[bool, typer.Option("--json", help="Print the protocol and one JSON object for each picture.")] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the scores as a CSV table.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a web page with sliders and difference maps.")] = None,
+    sets: Annotated[
+        bool, typer.Option("--sets", help="Compare the folders as sets, without pairs: FID, KID, precision, recall ...")
+    ] = False,
+    extractor: Annotated[str, typer.Option(metavar="NAME", help="With --sets: vgg16 or inception.")] = "vgg16",
+    training: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --sets: the generator's training pictures, to test for copies.")
+    ] = None,
 ) -> None:
     """Score results against references of the same names, such as by PSNR and SSIM.
 
     Exit code 1: a picture has no partner or cannot be compared, or a file cannot be written.
 
     restore evaluate clean/ reference/ --against noisy/ --html report.html
+
+    restore evaluate generated/ real/ --sets
     """
+    if sets:
+        if against or csv or html:
+            raise typer.BadParameter("--against, --csv and --html are for pairs: leave them out", param_hint="--sets")
+        evaluate_sets(results, reference, names=_names(metrics), extractor=extractor, training=training, json=json)
+        return
     from restore.metrics.comparison import Listeners, compare, page, saved_scores
 
     from .evaluation_output import EvaluationOutput
@@ -71,13 +86,17 @@ def _stoppable(output: EvaluationOutput) -> Iterator[None]:
             output.close()
 
 
+def _names(metrics: str | None) -> list[str] | None:
+    return None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+
+
 def _setting(metrics: str | None, channels: str, border: int) -> Setting:
     from restore.metrics import DEFAULT_METRICS, METRICS
     from restore.metrics.comparison import CHANNELS, Setting
 
     if channels not in CHANNELS:
         raise typer.BadParameter(f"must be {' or '.join(CHANNELS)}, not {channels}", param_hint="--channels")
-    names = [*DEFAULT_METRICS] if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    names = [*DEFAULT_METRICS] if (named := _names(metrics)) is None else named
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
         raise typer.BadParameter(f"use some of {', '.join(METRICS)}, not {', '.join(unknown) or 'none'}", param_hint="--metrics")
