@@ -47,10 +47,10 @@ def evaluate_sets(results: Path, reference: Path, *, names: list[str] | None, ex
         say(f"{name} is left out: {why}")
     for problem in found.problems:
         say(f"not read: {printable(problem.name)}: {problem.reason}")
-    problem = _print(found, json=json)
-    if problem:
-        say(problem)
-    if found.problems or problem:
+    unwritten = _print(found, json=json)
+    if unwritten:
+        say(unwritten)
+    if found.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
 
 
