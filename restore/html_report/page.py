@@ -6,7 +6,7 @@ import base64
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from restore.html_report.escaping import escaped
 from restore.html_report.histogram import histogram
 from restore.html_report.model import Figure, Page, Row, Table
 from restore.html_report.previews import Preview, View
+from restore.parallel import PIXELS_IN_FLIGHT, PixelBudget, in_order
 from restore.writing import atomic_write, reason
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ MOST_BYTES = 19_000_000
 FIGURE_BYTES, LEAST_FIGURE_BYTES = 1_500_000, 60_000
 """The most that one figure takes, and what it needs: by the latter, the bytes decide how many figures there are."""
 MOST_ROWS = 5_000
+BATCH = 4
+"""Figures that are made at a time. It is fixed, so that the page does not depend on the machine."""
 
 
 def write(path: Path, page: Page) -> list[str]:
@@ -56,21 +59,31 @@ def _parts(page: Page, remarks: list[str]) -> Iterator[str]:
 
 
 def _figures(page: Page, shown: Sequence[int], remaining: int, remarks: list[str]) -> Iterator[str]:
+    """The cards, in batches of BATCH: the figures of one share what is left of the bytes, and are made in threads."""
+    budget = PixelBudget(PIXELS_IN_FLIGHT)
     setting = page.setting
-    for place, index in enumerate(shown):
-        figure = page.figures[index]
-        share = min(FIGURE_BYTES, remaining // (len(shown) - place))
-        try:
-            preview, setting = previews.preview(figure, share, max(page.setting, setting - 1))
-            part = _figure(index, figure, preview)
-        except Exception as error:  # whatever a damaged file may raise
-            log.debug("%s: no previews", figure.name, exc_info=True)
-            remarks.append(f"left out of the report because it cannot be shown: {figure.name}: {reason(error)}")
-            part = _card(index, figure, f"<p>It cannot be shown: {escaped(reason(error))}</p>")
-        if len(part) > remaining:
-            part = _card(index, figure, "<p>No previews: the page would become too large.</p>")
-        remaining -= len(part.encode())
-        yield part
+    for start in range(0, len(shown), BATCH):
+        share = min(FIGURE_BYTES, remaining // (len(shown) - start))
+        make = partial(_try_card, page, share, max(page.setting, setting - 1), budget)
+        for index, (card, used, problem) in zip(shown[start:], in_order(make, shown[start : start + BATCH], BATCH), strict=False):
+            setting = used
+            remarks += [problem] if problem else []
+            if len(card) > remaining:
+                card = _card(index, page.figures[index], "<p>No previews: the page would become too large.</p>")
+            remaining -= len(card.encode())
+            yield card
+
+
+def _try_card(page: Page, share: int, setting: int, budget: PixelBudget, index: int) -> tuple[str, int, str]:
+    """A figure's card, the used index in SETTINGS, and why there are no previews."""
+    figure = page.figures[index]
+    try:
+        preview, used = previews.preview(figure, share, setting, budget)
+        return _figure(index, figure, preview), used, ""
+    except Exception as error:  # whatever a damaged file may raise
+        log.debug("%s: no previews", figure.name, exc_info=True)
+        problem = f"left out of the report because it cannot be shown: {figure.name}: {reason(error)}"
+        return _card(index, figure, f"<p>It cannot be shown: {escaped(reason(error))}</p>"), setting, problem
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -13,6 +13,8 @@ from PIL import Image
 
 from restore import images
 from restore.html_report.model import Figure
+from restore.images import Picture
+from restore.parallel import PixelBudget
 
 _BLOCK, _WORST = 16, 6
 """The largest difference is sought in squares of _WORST blocks of _BLOCK pixels."""
@@ -121,13 +123,14 @@ class _Sources:
                 part.differences[index] = _fit(difference[region], SETTINGS[0].side)
 
 
-def preview(figure: Figure, share: int, first: int) -> tuple[Preview, int]:
+def preview(figure: Figure, share: int, first: int, budget: PixelBudget) -> tuple[Preview, int]:
     """The previews of a figure within `share` bytes, or the smallest ones.
 
     Args:
         figure: its files are read.
         share: bytes on the page.
         first: index in SETTINGS to start with, such as that of the figure before.
+        budget: for the pixels that are decoded at a time.
 
     Returns:
         The preview and the index in SETTINGS that was used.
@@ -135,7 +138,7 @@ def preview(figure: Figure, share: int, first: int) -> tuple[Preview, int]:
     Raises:
         Exception: whatever a damaged file may raise.
     """
-    sources = _read(figure)
+    sources = _read(figure, budget)
     for index in range(first, len(SETTINGS)):
         made = _made(sources, SETTINGS[index])
         if made.bytes <= share or index == len(SETTINGS) - 1:
@@ -143,9 +146,14 @@ def preview(figure: Figure, share: int, first: int) -> tuple[Preview, int]:
     raise AssertionError("SETTINGS has no entry from `first` on")
 
 
-def _read(figure: Figure) -> _Sources:
+def _read(figure: Figure, budget: PixelBudget) -> _Sources:
     """The layers, one by one: only the base and one other are held as floats."""
     pictures = [images.read(layer.path, salvage=True) for layer in figure.layers]
+    with budget.hold(2 * max(picture.size[0] * picture.size[1] for picture in pictures)):
+        return _sources(figure, pictures)
+
+
+def _sources(figure: Figure, pictures: Sequence[Picture]) -> _Sources:
     first = pictures[figure.base].frame(0)
     base = first.displayed()
     found: _Sources | None = None

@@ -16,7 +16,9 @@ from PIL import Image
 from restore import html_report
 from restore.html_report import Cell, Chart, Column, Figure, Layer, Listing, Page, Row, Table, previews
 from restore.html_report import page as writing
+from restore.parallel import PixelBudget
 
+BUDGET = PixelBudget(10**9)
 HOSTILE = """</script><script>alert(1)</script>"><img src=x onerror=alert(2)>'&\u202egnp.exe\x1b\udcff"""
 
 
@@ -92,7 +94,7 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path: Path, page: Page) -> None:
 
 
 def test_previews_are_the_pictures(page: Page) -> None:
-    preview, used = previews.preview(page.figures[2], 10**9, 0)
+    preview, used = previews.preview(page.figures[2], 10**9, 0, BUDGET)
     assert used == 0 and preview.crop is None and preview.whole.size == preview.size
     result, reference, heat = (_decoded(uri) for uri in (*preview.whole.layers, preview.whole.differences[0]))
     assert np.abs(result[5:95, 5:95].mean() - reference[5:95, 5:95].mean()) < 1
@@ -113,7 +115,7 @@ def test_a_large_picture_has_a_crop_around_its_largest_difference(tmp_path: Path
     after = before.copy()
     after[700:730, 1500:1530] = 180
     layers = (Layer("a", save(tmp_path / "a.png", after)), Layer("b", save(tmp_path / "b.png", before)))
-    preview, _ = previews.preview(Figure("x", (), layers, 1), 10**9, 0)
+    preview, _ = previews.preview(Figure("x", (), layers, 1), 10**9, 0, BUDGET)
     assert preview.crop is not None and preview.whole.size == (675, 1200)
     left, top, right, bottom = preview.box
     assert left <= 1500 and right >= 1530 and top <= 700 and bottom >= 730
@@ -134,13 +136,13 @@ def test_small_crops_lie_in_the_large_one_and_hold_its_middle(middle: tuple[int,
 def test_a_smaller_input_is_upscaled_and_gray_compared_with_colour(tmp_path: Path) -> None:
     before = save(tmp_path / "b.png", np.full((20, 30), 100, np.uint8))
     after = save(tmp_path / "a.png", np.full((40, 60, 3), 110, np.uint8))
-    preview, _ = previews.preview(Figure("x", (), (Layer("input", before), Layer("result", after)), 0), 10**9, 0)
+    preview, _ = previews.preview(Figure("x", (), (Layer("input", before), Layer("result", after)), 0), 10**9, 0, BUDGET)
     assert preview.size == (40, 60) and preview.limit == pytest.approx(10 / 255)
     assert all(_decoded(uri).shape == (40, 60) for uri in preview.whole.layers)
 
 
 def test_few_bytes_give_smaller_previews(page: Page) -> None:
-    sizes = [previews.preview(page.figures[0], share, 0)[0] for share in (400_000, 100_000, 60_000)]
+    sizes = [previews.preview(page.figures[0], share, 0, BUDGET)[0] for share in (400_000, 100_000, 60_000)]
     assert sizes[0].bytes > sizes[1].bytes > sizes[2].bytes
     assert sizes[1].bytes <= 100_000
 

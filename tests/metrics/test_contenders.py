@@ -19,7 +19,6 @@ from restore.metrics import METRICS
 from restore.metrics import comparison as scoring
 from restore.metrics.comparison import saved_scores
 from restore.metrics.comparison.intervals import intervals
-from restore.metrics.comparison.scoring import PixelBudget, in_order
 
 Smooth = Callable[..., np.ndarray]
 PSNR = scoring.Setting({"psnr": METRICS["psnr"]})
@@ -206,35 +205,6 @@ def test_the_table_of_scores_as_csv(capsys: pytest.CaptureFixture[str], three: t
 def test_a_mistyped_metric_is_named(capsys: pytest.CaptureFixture[str], three: tuple[Path, Path, Path]) -> None:
     code, _, err = _json(capsys, three[1], three[0], "--metrics", "psnr,sism")
     assert code == 2 and "sism" in err
-
-
-def test_threads_keep_the_order_and_few_calls_ahead() -> None:
-    started: list[int] = []
-
-    def call(item: int) -> int:
-        started.append(item)
-        return item * item
-
-    squares = in_order(call, range(1000), 3)
-    assert [next(squares) for _ in range(5)] == [0, 1, 4, 9, 16]
-    assert max(started) < 5 + 2 * 3
-    squares.close()
-    assert list(in_order(call, range(7), 2)) == [item * item for item in range(7)]
-
-
-def test_pixels_in_flight_are_bounded_but_for_one_large_picture() -> None:
-    budget = PixelBudget(100)
-    held: list[int] = []
-    most: list[int] = []
-
-    def call(pixels: int) -> None:
-        with budget.hold(pixels):
-            held.append(pixels)
-            most.append(sum(held))
-            held.remove(pixels)
-
-    list(in_order(call, [40, 60, 50, 70, 30, 500, 20, 90] * 20, 8))
-    assert all(total <= 100 or total == 500 for total in most)
 
 
 def test_floats_are_compared_on_the_references_scale(tmp_path: Path, smooth: Smooth) -> None:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -20,14 +15,10 @@ from restore.images import Picture, read
 from restore.metrics import Metric
 from restore.metrics.comparison.pairing import Problem
 from restore.metrics.comparison.protocol import Protocol
+from restore.parallel import PIXELS_IN_FLIGHT, PixelBudget, cores, in_order
 from restore.writing import is_environment_error, reason
 
-PIXELS_IN_FLIGHT = 48_000_000
-"""Limit for the pixels of all pictures that are decoded at a time; a larger picture runs alone."""
 MOST_WORKERS = 8
-
-ItemT = TypeVar("ItemT")
-ScoreT = TypeVar("ScoreT")
 
 
 @dataclass(frozen=True)
@@ -80,28 +71,6 @@ class Scored:
             self.seconds[stage] += time.perf_counter() - start
 
 
-class PixelBudget:
-    """Lets threads hold pixels up to a limit. One that asks for more than the limit gets it when it is alone."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._held = 0
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def hold(self, pixels: int) -> Iterator[None]:
-        """Wait until `pixels` fit, and hold them within the block. A thread must not ask again while it holds some."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._held or self._held + pixels <= self.limit)
-            self._held += pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._held -= pixels
-                self._changed.notify_all()
-
-
 def score_all(tasks: Iterable[Task], protocol: Protocol, metrics: Mapping[str, Metric], *, workers: int | None = None) -> Iterator[Scored]:
     """Score every task, in order. What cannot be compared is a problem of its task.
 
@@ -115,26 +84,7 @@ def score_all(tasks: Iterable[Task], protocol: Protocol, metrics: Mapping[str, M
         OSError: the machine's fault, such as too many open files.
     """
     scorer = Scorer(protocol, metrics, PixelBudget(PIXELS_IN_FLIGHT))
-    return in_order(scorer, tasks, workers or min(MOST_WORKERS, _cores()))
-
-
-def in_order(function: Callable[[ItemT], ScoreT], items: Iterable[ItemT], workers: int) -> Iterator[ScoreT]:
-    """`map` in threads. At most two calls a thread are submitted ahead; when the caller stops early, waiting calls are cancelled."""
-    pool = ThreadPoolExecutor(workers, "score")
-    pending: deque[Future[ScoreT]] = deque()
-    try:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) >= 2 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return in_order(scorer, tasks, workers or min(MOST_WORKERS, cores()))
 
 
 @dataclass(frozen=True)
