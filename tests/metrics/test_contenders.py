@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -230,3 +232,17 @@ def test_dicom_without_a_window_is_compared_on_the_references_scale(tmp_path: Pa
     ds.save_as(tmp_path / "a.dcm")
     shifted = scoring.compare(tmp_path / "a.dcm", tmp_path / "b.dcm", setting=PSNR)
     assert 20 < shifted.means()["psnr"] < 80
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text here")
+def test_names_that_are_no_text_are_written_everywhere(
+    capsys: pytest.CaptureFixture[str], three: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    for folder in three:
+        (folder / "0.png").rename(os.fsdecode(os.fsencode(folder) + b"/odd\xff.png"))
+    target, page = tmp_path / "scores.csv", tmp_path / "page.html"
+    code, lines, err = _json(capsys, three[1], three[0], "--metrics", "psnr", "--json", "--csv", target, "--html", page)
+    assert code == 0, err
+    assert "odd\udcff.png" in {line.get("picture") for line in lines}
+    assert b"odd\xff.png" in target.read_bytes()
+    assert "odd\\udcff.png" in page.read_text(encoding="utf-8")

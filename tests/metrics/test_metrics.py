@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from restore.metrics import METRICS, dists, gmsd, lpips, lpips_vgg, ms_ssim, psnr, psnr_b, ssim
+from restore.metrics import METRICS, distortion, dists, gmsd, lpips, lpips_vgg, ms_ssim, psnr, psnr_b, ssim
 from restore.networks.backbones import FOLDER as BACKBONES
 
 Smooth = Callable[..., np.ndarray]
@@ -267,3 +267,13 @@ def test_a_download_prints_nothing_among_json_lines(monkeypatch: pytest.MonkeyPa
         backbones.lpips()
     out, err = capsys.readouterr()
     assert out == "" and "Downloading" in err
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_bands_of_rows_change_no_similarity(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    generator = np.random.default_rng(5)
+    first = generator.random((190, 180, 3))
+    second = np.clip(first + generator.normal(0, 0.1, first.shape), 0, 1)
+    expected = METRICS["ssim"].function(first, second), METRICS["ms-ssim"].function(first, second)
+    monkeypatch.setattr(distortion, "BAND_ROWS", rows)
+    assert (METRICS["ssim"].function(first, second), METRICS["ms-ssim"].function(first, second)) == pytest.approx(expected, abs=1e-12)

@@ -93,7 +93,7 @@ def write_csv(path: Path, comparison: Comparison) -> None:
     Raises:
         OSError: it cannot be written; the error names `path`.
     """
-    with atomic_write(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as draft, draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         for name, text in comparison.protocol.in_words():
             file.write(f"# {name}: {text}\n")
         writer = csv.writer(file)
