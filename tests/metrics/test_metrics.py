@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from restore.metrics import METRICS, distortion, dists, gmsd, lpips, lpips_vgg, ms_ssim, psnr, psnr_b, ssim
 from restore.networks.backbones import FOLDER as BACKBONES
@@ -277,3 +278,26 @@ def test_bands_of_rows_change_no_similarity(monkeypatch: pytest.MonkeyPatch, row
     expected = METRICS["ssim"].function(first, second), METRICS["ms-ssim"].function(first, second)
     monkeypatch.setattr(distortion, "BAND_ROWS", rows)
     assert (METRICS["ssim"].function(first, second), METRICS["ms-ssim"].function(first, second)) == pytest.approx(expected, abs=1e-12)
+
+
+SET5 = SHARED.parent / "datasets" / "test" / "set5"
+
+
+@pytest.mark.skipif(not SET5.is_dir(), reason="Set5 is not here")
+@pytest.mark.parametrize(("scale", "decibels", "similarity"), [(2, 33.66, 0.9299), (3, 30.39, 0.8682), (4, 28.42, 0.8104)])
+def test_bicubic_on_set5_is_as_published(scale: int, decibels: float, similarity: float) -> None:
+    """The bicubic row of the tables since SRCNN (Dong et al. 2014, table 1): luma of 8 bits, shrunk without rounding, a border of the scale."""
+    from restore.metrics.comparison import luma
+    from restore.networks.resample import enlarge, shrink
+
+    scores = []
+    for path in sorted(SET5.glob("*.png")):
+        y = luma(np.asarray(Image.open(path).convert("RGB")) / 255)[:, :, 0]
+        height, width = (side // scale * scale for side in y.shape)
+        y = y[:height, :width]
+        large = enlarge(shrink(torch.from_numpy(y.astype(np.float32))[None, None], scale), scale)[0, 0].numpy()
+        large = np.rint(np.clip(large, 0, 1) * 255) / 255
+        scores.append((psnr(large, y, border=scale), ssim(large, y, border=scale)))
+    found = np.mean(scores, axis=0)
+    assert round(found[0], 2) == decibels
+    assert found[1] == pytest.approx(similarity, abs=6e-5)
