@@ -286,7 +286,7 @@ SET5 = SHARED.parent / "datasets" / "test" / "set5"
 @pytest.mark.skipif(not SET5.is_dir(), reason="Set5 is not here")
 @pytest.mark.parametrize(("scale", "decibels", "similarity"), [(2, 33.66, 0.9299), (3, 30.39, 0.8682), (4, 28.42, 0.8104)])
 def test_bicubic_on_set5_is_as_published(scale: int, decibels: float, similarity: float) -> None:
-    """The bicubic row of the tables since SRCNN (Dong et al. 2014, table 1): luma of 8 bits, shrunk without rounding, a border of the scale."""
+    """The bicubic row of all tables since Dong et al. 2014 (table 1): luma of 8 bits, shrunk without rounding, a border of the scale."""
     from restore.metrics.comparison import luma
     from restore.networks.resample import enlarge, shrink
 
