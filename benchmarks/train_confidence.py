@@ -1,6 +1,6 @@
 """Train and calibrate the confidence heads that ship, in one command (about an hour on two CPU cores):
 
-    python benchmarks/train_confidence.py DATASETS [--out weights/confidence.safetensors] [--steps 1500] [--limit N] [--heads NAMES] [--cache DIR]
+    python benchmarks/train_confidence.py DATASETS [--out FILE] [--steps 1500] [--limit N] [--held N] [--heads NAMES] [--cache DIR]
 
 DATASETS is the folder with photos/, xray/ and xray256/. For each denoiser that ships:
   1. clean training pictures get seeded noise and go once through the frozen denoiser, as in use: blind, with its views;
@@ -19,6 +19,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def split(root: Path, head: Head) -> tuple[list[Path], list[Path]]:
     if head.denoiser != "denoise-xray":
         found = sorted((root / "photos/open").glob("*.jpg"))
         return [path for path in found if hashed(path) % 5 > 1], [path for path in found if hashed(path) % 5 <= 1]
-    tested = {patient(path) for path in (root / "xray/test").glob("*")} | {patient(path) for path in (root / "xray256/test").rglob("*.jp*g")}
+    tested = {patient(path) for path in (*(root / "xray/test").glob("*"), *(root / "xray256/test").rglob("*.jp*g"))}
     learnt = {patient(path) for path in (root / "xray/train").glob("*")}
     small = [path for path in sorted((root / "xray256/train").rglob("*.jp*g")) if patient(path) not in tested]
     held: dict[str, Path] = {}  # one picture a patient
@@ -216,7 +217,7 @@ def calibrate(network: ErrorHead, denoiser: Denoiser, head: Head, paths: Sequenc
     """The head's calibration, as `confidence_calibration.read` takes it."""
     estimator = confidence.ConfidenceEstimator(network, None, denoiser.runtime)
     per_band: list[dict[str, tuple[np.ndarray, float, float, dict[str, float]]]] = [{} for _ in EDGES[1:]]
-    for number, band in enumerate(zip(EDGES, EDGES[1:], strict=False)):
+    for number, band in enumerate(pairwise(EDGES)):
         file = cache and cache / f"{head.denoiser}-{number}.pickle"
         found = kept(file, samples(denoiser, head, paths, band, 1.0, f"calibration {number}"))
         for path, sample in zip(paths, found, strict=True):
@@ -226,12 +227,20 @@ def calibrate(network: ErrorHead, denoiser: Denoiser, head: Head, paths: Sequenc
                 continue
             error = true_error(sample)
             ratio = (error / np.maximum(maps.bound, 1e-9)).ravel()[::5]
-            per_band[home][path.name] = ratio, float(error.mean()), float(maps.expected.mean()), {name: vars(traits)[name] for name in TRAITS}
+            per_band[home][path.name] = (
+                ratio,
+                float(error.mean()),
+                float(maps.expected.mean()),
+                {name: vars(traits)[name] for name in TRAITS},
+            )
     bands = []
     for low, high, entries in zip(EDGES, EDGES[1:], per_band, strict=False):
         ratios = [entry[0] for entry in entries.values()]
         factor = risk_control.smallest_factor(ratios)
-        print(f"  band {low:g}..{high:g}: N {len(ratios)}, factor {factor:.3f}, covered {1 - risk_control.mean_loss(ratios, factor):.4f}", flush=True)
+        print(
+            f"  band {low:g}..{high:g}: N {len(ratios)}, factor {factor:.3f}, covered {1 - risk_control.mean_loss(ratios, factor):.4f}",
+            flush=True,
+        )
         bands.append({
             "low": low, "high": high, "factor": factor, "pictures": len(ratios),
             "error_factor": sum(entry[1] for entry in entries.values()) / sum(entry[2] for entry in entries.values()),
@@ -265,7 +274,10 @@ def main() -> None:
         since = time.time()
         ensemble = 1 if head.poisson > 0.5 else 2
         denoiser = restore.load(head.denoiser, ensemble=ensemble, precision="fp32")
-        learning, held = (sorted(paths, key=hashed)[:count] for paths, count in zip(split(options.datasets, head), (options.limit, options.held), strict=True))
+        learning, held = (
+            sorted(paths, key=hashed)[:count]
+            for paths, count in zip(split(options.datasets, head), (options.limit, options.held), strict=True)
+        )
         print(f"{head.denoiser}: {len(learning)} training, {len(held)} calibration pictures", flush=True)
         found = samples(denoiser, head, learning, (EDGES[0] / 1.3, EDGES[-1] * 1.2), 0.7, "training")
         data = patches(kept(options.cache and options.cache / f"{head.denoiser}.pickle", found))
@@ -283,9 +295,10 @@ def main() -> None:
 
 def write(options: argparse.Namespace, chosen: Sequence[Head], tensors: dict[str, torch.Tensor], calibrations: dict[str, Any]) -> None:
     """Write the heads that are ready."""
+    command = f"python benchmarks/train_confidence.py DATASETS --steps {options.steps} --limit {options.limit} --held {options.held}"
     recipe = {
-        "task": confidence.TASK, "network": "error_head", "settings": SETTINGS, "directions": [head.denoiser for head in chosen if head.denoiser in calibrations],
-        "calibration": calibrations, "command": f"python benchmarks/train_confidence.py DATASETS --steps {options.steps} --limit {options.limit} --held {options.held}",
+        "task": confidence.TASK, "network": "error_head", "settings": SETTINGS, "calibration": calibrations, "command": command,
+        "directions": [head.denoiser for head in chosen if head.denoiser in calibrations],
         "torch": torch.__version__, "device": runtime.choose().device.type,
     }  # fmt: skip
     weights.save(options.out, tensors, recipe)

@@ -30,13 +30,13 @@ from restore.tasks.training_methods import METHODS
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
     "networks": {
-        "backbones", "checkpoint_importer", "discriminators", "esrgan_importer", "fused_residual", "normalisation", "meta_device",
-        "reflect_padding",
+        "backbones", "checkpoint_importer", "discriminators", "error_head", "esrgan_importer", "fused_residual", "normalisation",
+        "meta_device", "reflect_padding",
         "resample", "spec", "third_party", "weight_transfer",
     },
     "tasks": {
         "train_run", "prepared_run", "publishing", "initial_weights", "checkpoint_conversion", "restoration_setup", "mask_files",
-        "lazy_cache", "training_methods", "options",
+        "lazy_cache", "training_methods", "options", "denoise_confidence",
         "pipelines", "execution", "configuring", "translation_setup",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },

@@ -41,11 +41,13 @@ class ErrorMaps:
         expected: (H, W) float32, the expected absolute error; for colours, the mean over the channels.
         bound: (H, W) float32, a bound of the absolute error.
         doubts: why the bound is not promised to hold, one sentence each; empty where it holds for 90 % of the pixels.
+        white: whether what was removed looks like white noise.
     """
 
     expected: np.ndarray
     bound: np.ndarray
     doubts: tuple[str, ...] = ()
+    white: bool = True
 
 
 class ConfidenceEstimator:
@@ -90,7 +92,8 @@ class ConfidenceEstimator:
         band, doubts = self.calibration.judge(traits)
         for plane, factor in ((maps.expected, band.error_factor), (maps.bound, band.factor)):
             plane *= np.float32(factor)
-        return ErrorMaps(maps.expected, maps.bound, doubts)
+        low, high = band.ranges["correlation"]
+        return ErrorMaps(maps.expected, maps.bound, doubts, low <= traits.correlation <= high)
 
     def examine(self, noisy: np.ndarray, restored: np.ndarray, level: NoiseLevel, span: Range) -> tuple[ErrorMaps, Traits]:
         """The maps without calibration, and what of the picture decides whether it is like the calibration pictures."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 TRAITS = ("relative", "correlation", "energy")
@@ -95,14 +96,14 @@ def read(recipe: Mapping[str, Any], head: str) -> Calibration | None:
         calibration = Calibration(str(found["denoiser"]), str(found["pictures"]), str(found["digest"]), bands)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"the calibration of {head} in the confidence weights cannot be read") from error
-    if not bands or any(one.high != two.low for one, two in zip(bands, bands[1:], strict=False)):
+    if not bands or any(one.high != two.low for one, two in pairwise(bands)):
         raise ValueError(f"the noise bands of {head} in the confidence weights do not follow each other")
     return calibration
 
 
 def _band(found: Mapping[str, Any]) -> Band:
     ranges = {name: (float(found["ranges"][name][0]), float(found["ranges"][name][1])) for name in TRAITS}
-    numbers = [float(found[key]) for key in ("low", "high", "factor", "error_factor")]
-    if not all(math.isfinite(number) and number >= 0 for number in numbers) or not numbers[0] < numbers[1]:
+    low, high, factor, error_factor = (float(found[key]) for key in ("low", "high", "factor", "error_factor"))
+    if not all(math.isfinite(number) and number >= 0 for number in (low, high, factor, error_factor)) or not low < high:
         raise ValueError("a band's numbers must be finite and positive")
-    return Band(*numbers, pictures=int(found["pictures"]), ranges=ranges)
+    return Band(low, high, factor, error_factor, int(found["pictures"]), ranges)

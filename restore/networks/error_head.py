@@ -72,8 +72,8 @@ class ErrorHead(RestorationNetwork):
             sigma: (B, 1, H / 4, W / 4) float32, the noise's standard deviation in each block, above 0.
         """
         planes = features(restored, residual, sigma)
-        weight = self.layers[0].weight
-        logarithms = self.layers(planes.to(weight.dtype, memory_format=torch.channels_last)).float()
+        dtype = next(self.parameters()).dtype
+        logarithms = self.layers(planes.to(dtype, memory_format=torch.channels_last)).float()
         errors = F.pixel_shuffle(torch.exp(logarithms.clamp(-12, 4)) * sigma, SIDE)
         return Errors(errors[:, 0], errors[:, 1])
 

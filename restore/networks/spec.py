@@ -12,8 +12,8 @@ from torch import Tensor, nn
 Condition = Literal["noise", "mask"]
 """A map (B, 1, H, W) beside the picture: the noise's standard deviation at each pixel, or 1 in the holes and 0 elsewhere."""
 Output = Literal["residual", "image", "probability", "sample", "errors"]
-"""What `forward` returns: a correction to add to the (enlarged) picture, a picture, a map of probabilities, a generated picture, or maps of a
-result's absolute error."""
+"""What `forward` returns: a correction to add to the (enlarged) picture, a picture, a map of probabilities, a generated picture, or
+maps of a result's absolute error."""
 
 OVERLAP = 64
 """Pixels by which tiles overlap unless the network needs more."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from restore.images import codecs
-from restore.pipeline import contact_sheet
+from restore.pipeline import contact_sheet, side_images
 from restore.pipeline.discovery import Job, plan
 from restore.pipeline.executors import EXECUTORS
 from restore.pipeline.manifest import Manifest
@@ -96,6 +96,7 @@ def run(
     inputs, out = [Path(path) for path in inputs], Path(out)
     planned = plan(inputs, out, options.format)
     _refuse_side_files(planned.jobs, options)
+    side_images.refuse_collisions(planned.jobs, step.side_images)
     options = replace(options, format=None if options.format is None else codecs.format_name(options.format))
     report = Report(planned=len(planned.jobs), ignored=planned.ignored, objects=dict(planned.objects))
     step.plan(planned.jobs)
