@@ -1,6 +1,6 @@
 """How far confidence maps can be trusted: rank correlation with the true error, coverage of the 90 % bound, SURE against the true PSNR.
 
-    python benchmarks/confidence.py DATASETS [--suites xray,gray,color] [--limit N] [--crop 320] [--sure] [--json FILE]
+    python benchmarks/confidence.py DATASETS [--suites xray,gray,color] [--limit N] [--crop 320] [--sure] [--told] [--json FILE]
 
 Blind, as in use; noisy pictures are rounded to 8 bits and clipped with --stored, else floats. Columns, each a mean over pictures:
   rank     Spearman's correlation of the expected and the true absolute error over the pixels of a picture; blurred: of both after a
@@ -8,7 +8,7 @@ Blind, as in use; noisy pictures are rounded to 8 bits and clipped with --stored
   covered  share of the pixels whose true error is within the bound; `all` rows pool the pictures of a noise band
   error    true mean absolute error / expected one
   doubts   pictures with a warning, whose bound is not promised
-  psnr     true, and the mean and the largest absolute difference of SURE's (pictures for which it gives one)
+  psnr     true; mean and largest absolute difference of the one expected from the map, and of SURE's (pictures for which it gives one)
   cost     seconds of the maps, and of SURE, over those of the denoiser
 X-rays are those of xray/test at three sizes (centre crops of the picture, of its half and of a short side of 256).
 """
@@ -32,11 +32,12 @@ from scipy.stats import spearmanr
 
 from restore import runtime, weights
 from restore.datasets.degrade import poisson_gaussian, to_8_bits
+from restore.images.noise_model import NoiseLevel
 from restore.inference.confidence import TASK, WEIGHTS, ConfidenceEstimator, span_of
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import find_weights
 from restore.inference.noise_estimation import Estimate
-from restore.inference.sure import expected_psnr
+from restore.inference.sure import ESTIMATED, expected_psnr
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Case:
     name: str
     clean: np.ndarray
     noisy: np.ndarray
+    level: NoiseLevel
 
 
 def cropped(clean: np.ndarray, side: int) -> np.ndarray:
@@ -60,7 +62,7 @@ def xrays(root: Path, limit: int | None, side: int) -> Iterator[Case]:
             small = whole if scale == 1 else cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:, :, None]
             clean = cropped(small, side)
             for counts in (20, 50, 200):
-                yield Case(f"xray {size} {counts}", clean, poisson_gaussian(clean, counts, READOUT, generator(path, size, counts))[0])
+                yield Case(f"xray {size} {counts}", clean, *poisson_gaussian(clean, counts, READOUT, generator(path, size, counts)))
 
 
 def photographs(root: Path, limit: int | None, side: int, flag: int) -> Iterator[Case]:
@@ -68,7 +70,8 @@ def photographs(root: Path, limit: int | None, side: int, flag: int) -> Iterator
         clean = cropped(picture(path, flag), side)
         for sigma in (5, 10, 15, 25, 50):
             noise = generator(path, sigma).standard_normal(clean.shape, np.float32)
-            yield Case(f"bsds val {'gray' if clean.shape[2] == 1 else 'color'} {sigma}", clean, clean + np.float32(sigma / 255) * noise)
+            kind = "gray" if clean.shape[2] == 1 else "color"
+            yield Case(f"bsds val {kind} {sigma}", clean, clean + np.float32(sigma / 255) * noise, NoiseLevel.gaussian(sigma))
 
 
 def blurred(plane: np.ndarray) -> np.ndarray:
@@ -89,25 +92,28 @@ class Models:
     estimator: ConfidenceEstimator
 
 
-def measure(case: Case, models: Models, sure: bool) -> dict[str, Any]:
-    noise = models.denoiser.noise_level(case.noisy, None)
-    assert isinstance(noise, Estimate)
+def measure(case: Case, models: Models, *, sure: bool, told: bool) -> dict[str, Any]:
+    noise = models.denoiser.noise_level(case.noisy, case.level if told else None)
+    level = noise.level if isinstance(noise, Estimate) else noise
     since = time.perf_counter()
     restored = models.denoiser.denoise(case.noisy, noise)[0]
     denoised = time.perf_counter()
-    maps = models.estimator(case.noisy, restored, noise.level)
+    maps = models.estimator(case.noisy, restored, level)
     mapped = time.perf_counter()
     difference = np.clip(restored, 0, 1) - case.clean
     error = np.abs(difference).mean(axis=2)
     row = {
-        "sigma": noise.level.sigma() / span_of(case.noisy, noise.level).span, "rank": rank(maps.expected, error),
+        "sigma": level.sigma() / span_of(case.noisy, level).span, "map_psnr": maps.psnr, "rank": rank(maps.expected, error),
         "blurred": rank(blurred(maps.expected), blurred(error)), "covered": float((error <= maps.bound).mean()),
         "error": float(error.mean() / maps.expected.mean()), "doubts": list(maps.doubts),
         "psnr": float(-10 * np.log10(np.square(difference).mean())), "seconds": [denoised - since, mapped - denoised, 0.0],
     }  # fmt: skip
     if sure:
-        correlated = noise.correlated or not maps.white
-        quality = expected_psnr(case.noisy, restored, noise.level, lambda one: models.exact.denoise(one, noise)[0], correlated=correlated)
+        correlated = (isinstance(noise, Estimate) and noise.correlated) or not maps.white
+        quality = expected_psnr(
+            case.noisy, restored, level, lambda one: models.exact.denoise(one, noise)[0], correlated=correlated,
+            uncertainty=ESTIMATED if isinstance(noise, Estimate) else 0.0,
+        )  # fmt: skip
         row["sure"] = quality.psnr
         row["seconds"][2] = time.perf_counter() - mapped
     return row
@@ -129,10 +135,12 @@ def line(name: str, rows: list[dict[str, Any]]) -> str:
     doubts = sum(bool(row["doubts"]) for row in rows)
     seconds = np.sum([row["seconds"] for row in rows], axis=0)
     off = [row["sure"] - row["psnr"] for row in rows if row.get("sure") is not None]
+    mapped = [row["map_psnr"] - row["psnr"] for row in rows if row["map_psnr"] is not None]
+    maps = f"map {np.mean(mapped):+.2f} {np.max(np.abs(mapped)):.2f}" if mapped else "map -"
     sure = f"SURE {np.mean(off):+.2f} {np.max(np.abs(off)):.2f} n={len(off)}" if off else "SURE -"
     cost = f"{seconds[1] / seconds[0]:5.1%} {seconds[2] / seconds[0]:4.1f}x"
     figures = f"rank {rank_:.2f} blurred {blurred_:.2f} covered {covered:6.1%} error {error:.2f} doubts {doubts:3}"
-    return f"{name:24} n={len(rows):3} {figures} psnr {true:5.2f} {sure:22} {cost}"
+    return f"{name:24} n={len(rows):3} {figures} psnr {true:5.2f} {maps} {sure:22} {cost}"
 
 
 def main() -> None:
@@ -144,6 +152,7 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=320)
     parser.add_argument("--stored", action="store_true", help="round the noisy pictures to 8 bits and clip them")
     parser.add_argument("--sure", action="store_true")
+    parser.add_argument("--told", action="store_true", help="tell the denoiser the noise level instead of blind runs")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     entry = find_weights(options.weights, TASK)
@@ -160,7 +169,7 @@ def main() -> None:
         bands: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for case in cases:
             shown = replace(case, noisy=to_8_bits(case.noisy)) if options.stored else case
-            row = measure(shown, models, options.sure)
+            row = measure(shown, models, sure=options.sure, told=options.told)
             results[case.name].append(row)
             calibration = models.estimator.calibration
             band = next((one for one in calibration.bands if one.low <= row["sigma"] < one.high), None) if calibration else None

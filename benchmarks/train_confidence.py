@@ -1,6 +1,6 @@
 """Train and calibrate the confidence heads that ship, in one command (about an hour on two CPU cores):
 
-    python benchmarks/train_confidence.py DATASETS [--out FILE] [--steps 1500] [--limit N] [--held N] [--heads NAMES] [--cache DIR]
+    python benchmarks/train_confidence.py DATASETS [--out FILE] [--steps N] [--limit N] [--held N] [--heads NAMES] [--cache DIR]
 
 DATASETS is the folder with photos/, xray/ and xray256/. For each denoiser that ships:
   1. clean training pictures get seeded noise and go once through the frozen denoiser, as in use: blind, with its views;
@@ -47,19 +47,23 @@ SETTINGS = {"channels": 1, "width": 40}
 
 @dataclass(frozen=True)
 class Head:
-    """One head: its denoiser, what it sees, and its noise. `poisson` is the fraction of pictures with quantum noise."""
+    """One head: its denoiser, what it sees, and its noise. `poisson` is the fraction of pictures with quantum noise.
+
+    A picture is downscaled by a random factor of `scales`; with the probability `whole` it keeps its size.
+    """
 
     denoiser: str
     pictures: str
     flag: int
     poisson: float
     scales: tuple[float, float]
+    whole: float
 
 
 HEADS = (
-    Head("denoise-xray", "chest radiographs", cv2.IMREAD_GRAYSCALE, 0.85, (0.3, 1.0)),
-    Head("denoise-gray", "photographs", cv2.IMREAD_GRAYSCALE, 0.15, (0.4, 1.0)),
-    Head("denoise-color", "photographs", cv2.IMREAD_COLOR, 0.15, (0.4, 1.0)),
+    Head("denoise-xray", "chest radiographs", cv2.IMREAD_GRAYSCALE, 0.85, (0.15, 0.7), 0.4),
+    Head("denoise-gray", "photographs", cv2.IMREAD_GRAYSCALE, 0.15, (0.4, 1.0), 0.0),
+    Head("denoise-color", "photographs", cv2.IMREAD_COLOR, 0.15, (0.4, 1.0), 0.0),
 )
 
 
@@ -92,18 +96,20 @@ def split(root: Path, head: Head) -> tuple[list[Path], list[Path]]:
     learnt = {patient(path) for path in (root / "xray/train").glob("*")}
     small = [path for path in sorted((root / "xray256/train").rglob("*.jp*g")) if patient(path) not in tested]
     held: dict[str, Path] = {}  # one picture a patient
-    for path in (*sorted((root / "xray/large").glob("*")), *(path for path in small if zlib.crc32(patient(path).encode()) % 10 == 0)):
+    for path in (*sorted((root / "xray/large").glob("*")), *(path for path in small if zlib.crc32(patient(path).encode()) % 25 == 0)):
         if patient(path) not in tested | learnt:
             held.setdefault(patient(path), path)
-    rest = [path for path in (*sorted((root / "xray/train").glob("*")), *small) if patient(path) not in held]
-    return sorted(rest, key=hashed), sorted(held.values())
+    large = sorted((root / "xray/train").glob("*"))
+    rest = [path for path in (*large, *large, *small[::4]) if patient(path) not in held]
+    return rest, sorted(held.values())
 
 
 def crop(path: Path, head: Head, rng: np.random.Generator) -> np.ndarray:
     """A random crop of a picture at a random scale, (H, W, C) float32 in [0, 1]."""
     pixels = cv2.imread(str(path), head.flag)
-    longest = min(pixels.shape[:2])
-    scale = max(float(rng.uniform(*head.scales)), min(1.0, 224 / longest))
+    least = min(1.0, CROP / min(pixels.shape[:2]))
+    whole = head.whole > 0 and rng.random() < head.whole
+    scale = 1.0 if whole else float(np.clip(rng.uniform(*head.scales), least, 1))
     if scale < 1:
         pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels[:, :, ::-1]
@@ -131,8 +137,9 @@ def denoised(denoiser: Denoiser, clean: np.ndarray, noisy: np.ndarray, level: No
 
 def samples(denoiser: Denoiser, head: Head, paths: Sequence[Path], band: tuple[float, float], blind: float, key: str) -> Iterator[Sample]:
     """One denoised crop of each picture; `blind` is the fraction whose noise is estimated."""
-    for path in paths:
-        rng = np.random.default_rng(zlib.crc32(f"{key}/{path.name}".encode()))
+    for index, path in enumerate(paths):
+        again = f"again {index}/" if path in paths[:index] else ""
+        rng = np.random.default_rng(zlib.crc32(f"{key}/{again}{path.name}".encode()))
         clean = crop(path, head, rng)
         noisy, level = degraded(clean, head, band, rng)
         yield denoised(denoiser, clean, noisy, None if rng.random() < blind else level)
@@ -144,8 +151,9 @@ def kept(path: Path | None, found: Iterator[Sample]) -> list[Sample]:
         return list(found)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
+        results = list(found)
         with path.open("wb") as file:
-            pickle.dump(list(found), file)
+            pickle.dump(results, file)
     with path.open("rb") as file:
         result: list[Sample] = pickle.load(file)
     return result
@@ -213,10 +221,20 @@ def train(data: list[torch.Tensor], steps: int, seed: int = 1) -> ErrorHead:
 # calibration
 
 
+@dataclass(frozen=True)
+class Calibrated:
+    """One calibration picture: true error / bound of its pixels, true / expected mean error, mean square / that of the expected error."""
+
+    ratios: np.ndarray
+    error: float
+    square: float
+    traits: dict[str, float]
+
+
 def calibrate(network: ErrorHead, denoiser: Denoiser, head: Head, paths: Sequence[Path], cache: Path | None) -> dict[str, Any]:
     """The head's calibration, as `confidence_calibration.read` takes it."""
     estimator = confidence.ConfidenceEstimator(network, None, denoiser.runtime)
-    per_band: list[dict[str, tuple[np.ndarray, float, float, dict[str, float]]]] = [{} for _ in EDGES[1:]]
+    per_band: list[dict[str, Calibrated]] = [{} for _ in EDGES[1:]]
     for number, band in enumerate(pairwise(EDGES)):
         file = cache and cache / f"{head.denoiser}-{number}.pickle"
         found = kept(file, samples(denoiser, head, paths, band, 1.0, f"calibration {number}"))
@@ -226,16 +244,14 @@ def calibrate(network: ErrorHead, denoiser: Denoiser, head: Head, paths: Sequenc
             if home is None or path.name in per_band[home]:
                 continue
             error = true_error(sample)
-            ratio = (error / np.maximum(maps.bound, 1e-9)).ravel()[::5]
-            per_band[home][path.name] = (
-                ratio,
-                float(error.mean()),
-                float(maps.expected.mean()),
-                {name: vars(traits)[name] for name in TRAITS},
-            )
+            square = float(np.square(np.clip(sample.restored, 0, 1) - sample.clean).mean())
+            per_band[home][path.name] = Calibrated(
+                (error / np.maximum(maps.bound, 1e-9)).ravel()[::5], float(error.mean() / maps.expected.mean()),
+                square / float(np.square(maps.expected).mean()), {name: vars(traits)[name] for name in TRAITS},
+            )  # fmt: skip
     bands = []
     for low, high, entries in zip(EDGES, EDGES[1:], per_band, strict=False):
-        ratios = [entry[0] for entry in entries.values()]
+        ratios = [entry.ratios for entry in entries.values()]
         factor = risk_control.smallest_factor(ratios)
         print(
             f"  band {low:g}..{high:g}: N {len(ratios)}, factor {factor:.3f}, covered {1 - risk_control.mean_loss(ratios, factor):.4f}",
@@ -243,13 +259,18 @@ def calibrate(network: ErrorHead, denoiser: Denoiser, head: Head, paths: Sequenc
         )
         bands.append({
             "low": low, "high": high, "factor": factor, "pictures": len(ratios),
-            "error_factor": sum(entry[1] for entry in entries.values()) / sum(entry[2] for entry in entries.values()),
-            "ranges": {name: widened([entry[3][name] for entry in entries.values()]) for name in TRAITS},
+            "error_factor": geometric_mean([entry.error for entry in entries.values()]),
+            "square_factor": geometric_mean([entry.square for entry in entries.values()]),
+            "ranges": {name: widened([entry.traits[name] for entry in entries.values()]) for name in TRAITS},
         })  # fmt: skip
     return {
         "denoiser": weights.fingerprint(weights.find(head.denoiser)), "pictures": head.pictures, "alpha": risk_control.ALPHA,
         "digest": hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest(), "count": len(paths), "bands": bands,
     }  # fmt: skip
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    return float(np.exp(np.mean(np.log(values))))
 
 
 def widened(values: Sequence[float]) -> list[float]:
@@ -261,8 +282,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", type=Path)
     parser.add_argument("--out", type=Path, default=Path("weights/confidence.safetensors"))
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--limit", type=int, default=200, help="training pictures of a head")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--limit", type=int, default=360, help="training pictures of a head")
     parser.add_argument("--held", type=int, default=84, help="calibration pictures of a head")
     parser.add_argument("--cache", type=Path, help="keep denoised crops here, for further runs")
     parser.add_argument("--heads", default=",".join(head.denoiser for head in HEADS))

@@ -42,12 +42,14 @@ class ErrorMaps:
         bound: (H, W) float32, a bound of the absolute error.
         doubts: why the bound is not promised to hold, one sentence each; empty where it holds for 90 % of the pixels.
         white: whether what was removed looks like white noise.
+        psnr: the expected PSNR in dB, white being 1; None without calibration.
     """
 
     expected: np.ndarray
     bound: np.ndarray
     doubts: tuple[str, ...] = ()
     white: bool = True
+    psnr: float | None = None
 
 
 class ConfidenceEstimator:
@@ -90,10 +92,11 @@ class ConfidenceEstimator:
         if self.calibration is None:
             return ErrorMaps(maps.expected, maps.bound, ("the confidence weights were not calibrated, so their bound is not promised",))
         band, doubts = self.calibration.judge(traits)
+        psnr = _psnr(maps.expected, band.square_factor)
         for plane, factor in ((maps.expected, band.error_factor), (maps.bound, band.factor)):
             plane *= np.float32(factor)
         low, high = band.ranges["correlation"]
-        return ErrorMaps(maps.expected, maps.bound, doubts, low <= traits.correlation <= high)
+        return ErrorMaps(maps.expected, maps.bound, doubts, low <= traits.correlation <= high, psnr)
 
     def examine(self, noisy: np.ndarray, restored: np.ndarray, level: NoiseLevel, span: Range) -> tuple[ErrorMaps, Traits]:
         """The maps without calibration, and what of the picture decides whether it is like the calibration pictures."""
@@ -115,6 +118,14 @@ class ConfidenceEstimator:
     def _predict(self, noisy: np.ndarray, restored: np.ndarray, level: NoiseLevel, span: Range) -> Errors:
         result: Errors = self._network(*head_inputs(noisy, restored, level, span, self.runtime.device))
         return result
+
+
+def _psnr(expected: np.ndarray, square_factor: float) -> float | None:
+    """The expected PSNR of the pixels that changed; None where none did."""
+    changed = expected[expected > 0]
+    if not changed.size:
+        return None
+    return float(-10 * np.log10(square_factor * np.square(changed, dtype=np.float64).mean()))
 
 
 def span_of(noisy: np.ndarray, level: NoiseLevel) -> Range:

@@ -43,6 +43,7 @@ class Band:
         low, high: the standard deviations that it holds, of 255.
         factor: by which the head's bound is multiplied (lambda of conformal risk control).
         error_factor: by which its expected error is multiplied, so that its mean is right.
+        square_factor: by which the head's squared expected error is multiplied, so that it is the mean squared error.
         pictures: number of calibration pictures.
         ranges: the lowest and the highest value of each of TRAITS that counts as like the calibration pictures.
     """
@@ -51,6 +52,7 @@ class Band:
     high: float
     factor: float
     error_factor: float
+    square_factor: float
     pictures: int
     ranges: Mapping[str, tuple[float, float]]
 
@@ -103,7 +105,8 @@ def read(recipe: Mapping[str, Any], head: str) -> Calibration | None:
 
 def _band(found: Mapping[str, Any]) -> Band:
     ranges = {name: (float(found["ranges"][name][0]), float(found["ranges"][name][1])) for name in TRAITS}
-    low, high, factor, error_factor = (float(found[key]) for key in ("low", "high", "factor", "error_factor"))
-    if not all(math.isfinite(number) and number >= 0 for number in (low, high, factor, error_factor)) or not low < high:
+    low, high = float(found["low"]), float(found["high"])
+    factor, error_factor, square_factor = (float(found[key]) for key in ("factor", "error_factor", "square_factor"))
+    if not all(math.isfinite(number) and number > 0 for number in (high, factor, error_factor, square_factor)) or not 0 <= low < high:
         raise ValueError("a band's numbers must be finite and positive")
-    return Band(low, high, factor, error_factor, int(found["pictures"]), ranges)
+    return Band(low, high, factor, error_factor, square_factor, int(found["pictures"]), ranges)

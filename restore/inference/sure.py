@@ -26,9 +26,14 @@ SIDE, REGIONS = 192, 3
 """The divergence comes from at most REGIONS x REGIONS regions of SIDE pixels, evenly spread; a smaller picture runs whole."""
 CLIPPED = 0.01
 """Fraction of pixels with the picture's darkest or brightest value above which clipping biases the estimate."""
-CORRELATED = "no PSNR is expected for correlated noise: SURE holds for white noise only"
-TRIMMED = "no PSNR is expected where the noise is clipped: {fraction:.0%} of the pixels have the darkest or the brightest value"
-TOO_LOW = "no PSNR is expected: the removed noise is smaller than the noise level, so the level is too high"
+CORRELATED = "no PSNR is expected by SURE for correlated noise: it holds for white noise only"
+TRIMMED = "no PSNR is expected by SURE where noise is clipped: {fraction:.0%} of the pixels have the darkest or the brightest value"
+LARGEST_UNCERTAINTY = 1.0
+"""In dB: an estimate that is less certain is withheld."""
+ESTIMATED = 0.02
+"""Relative uncertainty of the variance of an estimated noise level: its deviation on X-rays; on textured photographs it is more."""
+VAGUE = "no PSNR is expected by SURE: the estimated noise level is not exact enough for so clean a result; specify --noise-level if known"
+TOO_LOW = "no PSNR is expected by SURE: the removed noise is smaller than the noise level, so the level is too high"
 
 Denoise = Callable[[np.ndarray], np.ndarray]
 """Denoises (H, W, C) float32 at a fixed noise level, in float32."""
@@ -47,7 +52,9 @@ class ExpectedQuality:
     doubt: str = ""
 
 
-def expected_psnr(pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel, denoise: Denoise, *, correlated: bool) -> ExpectedQuality:
+def expected_psnr(
+    pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel, denoise: Denoise, *, correlated: bool, uncertainty: float = 0.0
+) -> ExpectedQuality:  # fmt: skip
     """The expected PSNR of a denoised picture.
 
     Args:
@@ -56,6 +63,7 @@ def expected_psnr(pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel, d
         level: its noise.
         denoise: what made the result, at this level.
         correlated: whether the noise is known to be correlated between neighbouring pixels.
+        uncertainty: relative uncertainty of the level's variance; 0 for a known level, ESTIMATED for an estimate.
     """
     if correlated:
         return ExpectedQuality(None, CORRELATED)
@@ -70,6 +78,8 @@ def expected_psnr(pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel, d
     error = residual - variance + 2 * _divergence(pixels, level, denoise)
     if error <= 0:
         return ExpectedQuality(None, TOO_LOW)
+    if 10 * np.log10(1 + uncertainty * variance / error) > LARGEST_UNCERTAINTY:
+        return ExpectedQuality(None, VAGUE)
     return ExpectedQuality(float(-10 * np.log10(error)))
 
 

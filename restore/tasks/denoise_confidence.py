@@ -16,7 +16,7 @@ from restore.inference.denoiser import Denoiser, signal_dependent
 from restore.inference.loading import find_weights
 from restore.inference.noise_estimation import Estimate
 from restore.inference.risk_control import ALPHA
-from restore.inference.sure import expected_psnr
+from restore.inference.sure import ESTIMATED, expected_psnr
 from restore.pipeline.step import Image, SideImage
 from restore.runtime import Runtime
 from restore.tasks.lazy_cache import LazyCache
@@ -83,11 +83,12 @@ class DenoiseConfidence:
         doubts = [*maps.doubts, *self._doubts(estimator, entry, head, image.info.radiograph)]
         correlated = not maps.white or (isinstance(noise, Estimate) and noise.correlated)
         quality = expected_psnr(
-            pixels, restored, level, lambda region: exact.denoise(region, noise)[0], correlated=correlated
+            pixels, restored, level, lambda region: exact.denoise(region, noise)[0], correlated=correlated,
+            uncertainty=ESTIMATED if isinstance(noise, Estimate) else 0.0,
         )  # fmt: skip
         stats = {
             **_means(maps), "bound_share": None if doubts else 1 - ALPHA,
-            "expected_psnr": None if quality.psnr is None else round(quality.psnr, 2),
+            "expected_psnr": _rounded(maps.psnr), "sure_psnr": _rounded(quality.psnr),
         }  # fmt: skip
         planes = (maps.expected, maps.bound)
         side = tuple(SideImage(name, meaning, plane) for (name, meaning), plane in zip(MEANINGS.items(), planes, strict=True))
@@ -102,7 +103,7 @@ class DenoiseConfidence:
         if calibration is None:
             return []
         doubts = [] if calibration.denoiser == weights.fingerprint(entry) else [OTHER_WEIGHTS.format(head=head)]
-        if radiograph is not None and radiograph != (head == XRAY):
+        if radiograph is not None and not (radiograph and head == XRAY):
             doubts.append(OTHER_PICTURES.format(pictures=calibration.pictures))
         return doubts
 
@@ -112,6 +113,10 @@ def head_for(entry: weights.Entry, channels: int) -> str:
     if channels == 3:
         return COLOUR
     return XRAY if signal_dependent(entry.recipe) else GRAY
+
+
+def _rounded(decibel: float | None) -> float | None:
+    return None if decibel is None else round(decibel, 2)
 
 
 def _means(maps: ErrorMaps) -> dict[str, float]:

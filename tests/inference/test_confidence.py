@@ -20,7 +20,7 @@ from restore.runtime import Runtime
 
 Smooth = Callable[..., np.ndarray]
 BAND = {
-    "low": 5.0, "high": 20.0, "factor": 2.0, "error_factor": 3.0, "pictures": 50,
+    "low": 5.0, "high": 20.0, "factor": 2.0, "error_factor": 3.0, "square_factor": 2.0, "pictures": 50,
     "ranges": {"relative": [0, 10], "correlation": [-0.3, 0.3], "energy": [0.5, 1.5]},
 }  # fmt: skip
 RECIPE: dict[str, Any] = {"calibration": {"a": {"denoiser": "x", "pictures": "photographs", "digest": "y", "bands": [BAND]}}}
