@@ -28,11 +28,11 @@ CLIPPED = 0.01
 """Fraction of pixels with the picture's darkest or brightest value above which clipping biases the estimate."""
 CORRELATED = "no PSNR is expected by SURE for correlated noise: it holds for white noise only"
 TRIMMED = "no PSNR is expected by SURE where noise is clipped: {fraction:.0%} of the pixels have the darkest or the brightest value"
-LARGEST_UNCERTAINTY = 1.0
-"""In dB: an estimate that is less certain is withheld."""
+LARGEST_UNCERTAINTY = 0.75
+"""In dB, one standard deviation: an estimate that is less certain is withheld."""
 ESTIMATED = 0.02
 """Relative uncertainty of the variance of an estimated noise level: its deviation on X-rays; on textured photographs it is more."""
-VAGUE = "no PSNR is expected by SURE: the estimated noise level is not exact enough for so clean a result; specify --noise-level if known"
+VAGUE = "no PSNR is expected by SURE: the noise removed is known too coarsely for so clean a result; specify --noise-level if it is known"
 TOO_LOW = "no PSNR is expected by SURE: the removed noise is smaller than the noise level, so the level is too high"
 
 Denoise = Callable[[np.ndarray], np.ndarray]
@@ -46,10 +46,12 @@ class ExpectedQuality:
     Attributes:
         psnr: expected PSNR in dB of the denoised pixels, white being 1; None where the estimate does not hold.
         doubt: why there is none, as one sentence; "" where there is one.
+        uncertainty: of `psnr` in dB, one standard deviation: chance, and the uncertainty of the noise level.
     """
 
     psnr: float | None
     doubt: str = ""
+    uncertainty: float | None = None
 
 
 def expected_psnr(
@@ -75,12 +77,16 @@ def expected_psnr(
         return ExpectedQuality(None, TRIMMED.format(fraction=fraction))
     residual = float(np.square(pixels[changed] - restored[changed], dtype=np.float64).mean())
     variance = float(level.variance(pixels[changed].astype(np.float64)).mean())
-    error = residual - variance + 2 * _divergence(pixels, level, denoise)
-    if error <= 0:
+    divergence, chance = _divergence(pixels, level, denoise)
+    error = residual - variance + 2 * divergence
+    # the mean of n squared normal values of variance v has the standard deviation v sqrt(2 / n)
+    deviation = np.hypot(variance * np.hypot(uncertainty, np.sqrt(2 / np.count_nonzero(changed))), 2 * chance)
+    if error <= -3 * deviation:
         return ExpectedQuality(None, TOO_LOW)
-    if 10 * np.log10(1 + uncertainty * variance / error) > LARGEST_UNCERTAINTY:
+    within = float(10 * np.log10(1 + deviation / error)) if error > 0 else np.inf
+    if within > LARGEST_UNCERTAINTY:
         return ExpectedQuality(None, VAGUE)
-    return ExpectedQuality(float(-10 * np.log10(error)))
+    return ExpectedQuality(float(-10 * np.log10(error)), uncertainty=within)
 
 
 def clipped_fraction(values: np.ndarray, level: NoiseLevel) -> float:
@@ -90,10 +96,10 @@ def clipped_fraction(values: np.ndarray, level: NoiseLevel) -> float:
     return max(dark, float((values == high).mean()))
 
 
-def _divergence(pixels: np.ndarray, level: NoiseLevel, denoise: Denoise) -> float:
-    """The mean over the changed pixels of v b (f(y + eps b) - f(y)) / eps."""
+def _divergence(pixels: np.ndarray, level: NoiseLevel, denoise: Denoise) -> tuple[float, float]:
+    """The mean over the changed pixels of v b (f(y + eps b) - f(y)) / eps, and its standard error."""
     rng = np.random.default_rng(0)
-    total, count = 0.0, 0
+    total, square, count = 0.0, 0.0, 0
     for rows, columns in regions(*pixels.shape[:2]):
         picture = np.ascontiguousarray(pixels[rows, columns])
         signs = rng.choice(np.array([-1, 1], np.float32), picture.shape)
@@ -102,9 +108,10 @@ def _divergence(pixels: np.ndarray, level: NoiseLevel, denoise: Denoise) -> floa
         after = denoise(picture + step * signs)
         changed = before != picture
         variance = level.variance(picture.astype(np.float64))
-        total += float((variance * signs * (after.astype(np.float64) - before) / np.maximum(step, 1e-12))[changed].sum())
-        count += int(np.count_nonzero(changed))
-    return total / max(1, count)
+        terms = (variance * signs * (after.astype(np.float64) - before) / np.maximum(step, 1e-12))[changed]
+        total, square, count = total + float(terms.sum()), square + float(np.square(terms).sum()), count + terms.size
+    count = max(1, count)
+    return total / count, float(np.sqrt(max(square / count - (total / count) ** 2, 0) / count))
 
 
 def regions(height: int, width: int) -> Iterator[tuple[slice, slice]]:

@@ -89,6 +89,7 @@ class DenoiseConfidence:
         stats = {
             **_means(maps), "bound_share": None if doubts else 1 - ALPHA,
             "expected_psnr": _rounded(maps.psnr), "sure_psnr": _rounded(quality.psnr),
+            "sure_uncertainty": _rounded(quality.uncertainty),
         }  # fmt: skip
         planes = (maps.expected, maps.bound)
         side = tuple(SideImage(name, meaning, plane) for (name, meaning), plane in zip(MEANINGS.items(), planes, strict=True))
