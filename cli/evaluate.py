@@ -104,7 +104,7 @@ def _setting(metrics: str | None, channels: str, border: int) -> Setting:
 
 
 def _written(what: str, path: Path | None, write: Callable[[Path], object]) -> list[str]:
-    """Write a file beside the table; return why it could not be written."""
+    """Write a file in addition to the table; return why it could not be written."""
     if path is None:
         return []
     try:

@@ -31,12 +31,12 @@ from restore.tasks.training_methods import METHODS
 ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
     "networks": {
-        "backbone_files", "backbones", "checkpoint_importer", "discriminators", "esrgan_importer", "fused_residual", "normalisation",
-        "meta_device", "reflect_padding", "resample", "spec", "third_party", "weight_transfer",
+        "backbone_files", "backbones", "checkpoint_importer", "discriminators", "error_head", "esrgan_importer", "fused_residual",
+        "normalisation", "meta_device", "reflect_padding", "resample", "spec", "third_party", "weight_transfer",
     },
     "tasks": {
         "train_run", "prepared_run", "publishing", "initial_weights", "checkpoint_conversion", "restoration_setup", "mask_files",
-        "lazy_cache", "training_methods", "options",
+        "lazy_cache", "training_methods", "options", "denoise_confidence",
         "pipelines", "configuring", "translation_setup", "validating",
         "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
@@ -55,7 +55,7 @@ KINDS_TOLD_APART = {
 ANY = {
     "JSON: headers of weights files, log lines, answers of a decoding process, a row of `--json`": {
         "restore/networks/spec.py", "restore/weights_file.py", "restore/training/charts.py", "restore/training/run_page.py",
-        "restore/images/decoding.py", "restore/images/decoding_process.py", "cli/weights.py",
+        "restore/images/decoding.py", "restore/images/decoding_process.py", "restore/inference/confidence_calibration.py", "cli/weights.py",
     },
     "TOML and `--set`: values before they are checked": {
         "restore/limits.py", "restore/training/config.py", "restore/training/config_variants.py", "restore/tasks/pipelines.py",

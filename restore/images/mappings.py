@@ -71,6 +71,11 @@ class Linear(PixelMapping):
         return dtype.kind == "f"
 
     @property
+    def levels(self) -> float:
+        """Stored values from black to white."""
+        return abs(self.span)
+
+    @property
     def span(self) -> float:
         """White minus black; 1 where they are equal."""
         return (self.high - self.low) or 1.0
@@ -233,6 +238,11 @@ class Cmyk(PixelMapping):
         # full black hides the other inks: they stay as stored
         hidden = changed & (paper <= 0)
         return _joined(stored, np.where(changed & ~hidden, new, stored[..., :4]))
+
+    @property
+    def levels(self) -> float:
+        """Stored values from black to white."""
+        return self.full
 
     @property
     def opaque(self) -> float:

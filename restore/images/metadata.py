@@ -57,6 +57,21 @@ class ImageHeader:
 
 
 @dataclass(frozen=True)
+class MapInfo:
+    """What a map of a picture's error says of itself.
+
+    Attributes:
+        meaning: what it shows, e.g. "expected absolute error".
+        text: the same in a sentence with its unit.
+        steps: of the map for one stored value of the picture.
+    """
+
+    meaning: str
+    text: str
+    steps: float
+
+
+@dataclass(frozen=True)
 class Provenance:
     """How a picture came about, for formats that record it (DICOM)."""
 

@@ -52,6 +52,11 @@ class PixelMapping(ABC):
         return 1.0
 
     @property
+    def levels(self) -> float:
+        """Stored values from black to white, 0 to 1 in normalized pixels."""
+        return 1.0
+
+    @property
     def colour_samples(self) -> int:
         """Stored samples of a pixel that hold its colour."""
         return self.channels

@@ -35,6 +35,11 @@ class Premultiplied(PixelMapping):
         return self.full
 
     @property
+    def levels(self) -> float:
+        """Stored values from black to white."""
+        return abs(self._span)
+
+    @property
     def _span(self) -> float:
         return (self.high - self.low) or 1.0
 

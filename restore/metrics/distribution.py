@@ -33,7 +33,7 @@ class SetMetric:
     Attributes:
         function: (results (N, D), references (M, D)) -> score; a ValueError says why it is not defined for these sets.
         better: "higher" or "lower".
-        protocol: what determines its values beside the extractor and the sizes of the sets.
+        protocol: what determines its values besides the extractor and the sizes of the sets.
     """
 
     function: Callable[[np.ndarray, np.ndarray], SetScore]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from restore.networks import meta_device
+from restore.networks.error_head import ErrorHead, ErrorHeadConfig
 from restore.networks.inpainter import InpainterConfig, InpainterNet
 from restore.networks.luma_chroma_unet import LumaChromaUNet, LumaChromaUNetConfig
 from restore.networks.pix2pix_unet import Pix2PixUNet, Pix2PixUNetConfig
@@ -46,7 +47,11 @@ NETWORKS: Mapping[str, Architecture] = {
     "inpainter": Architecture(InpainterConfig, InpainterNet),
 }
 """The networks that can be trained."""
-LOADABLE: Mapping[str, Architecture] = {**NETWORKS, "third_party": Architecture(ThirdPartyConfig, ThirdPartyNetwork)}
+LOADABLE: Mapping[str, Architecture] = {
+    **NETWORKS,
+    "third_party": Architecture(ThirdPartyConfig, ThirdPartyNetwork),
+    "error_head": Architecture(ErrorHeadConfig, ErrorHead),
+}
 """The networks that a weights file can name."""
 CONFIGS: Mapping[str, type[NetworkConfig]] = {name: row.config for name, row in NETWORKS.items()}
 """Name -> settings, for a configuration's group whose `name` chooses the network."""

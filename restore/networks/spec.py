@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 Condition = Literal["noise", "mask"]
 """A map (B, 1, H, W) in addition to the picture: the noise's standard deviation at each pixel, or 1 in the holes and 0 elsewhere."""
-Output = Literal["residual", "image", "probability", "sample"]
-"""What `forward` returns: a correction to add to the (enlarged) picture, a picture, a map of probabilities, or a generated picture."""
+Output = Literal["residual", "image", "probability", "sample", "errors"]
+"""What `forward` returns: a correction to add to the (enlarged) picture, a picture, a map of probabilities, a generated picture, or
+maps of a result's absolute error."""
 
 Settings = dict[str, Any]
 """A network's settings as the header of a weights file holds them, from JSON: numbers, texts, truth values, and lists of them."""

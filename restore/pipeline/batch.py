@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore.images import codecs
-from restore.pipeline import contact_sheet, run_page
+from restore.pipeline import contact_sheet, run_page, side_images
 from restore.pipeline.batch_options import BatchOptions
 from restore.pipeline.discovery import Job, plan
 from restore.pipeline.executors import EXECUTORS
@@ -62,6 +62,7 @@ def run(
     inputs, out = [Path(path) for path in inputs], Path(out)
     planned = plan(inputs, out, options.format)
     _refuse_side_files(planned.jobs, options)
+    side_images.refuse_collisions(planned.jobs, step.side_images)
     options = replace(options, format=None if options.format is None else codecs.format_name(options.format))
     report = Report(planned=len(planned.jobs), ignored=planned.ignored, objects=dict(planned.objects))
     step.plan(planned.jobs)

@@ -16,13 +16,15 @@ import numpy as np
 from restore import images
 from restore.available_memory import free_memory, out_of_memory
 from restore.images import Frame, Picture
+from restore.images.error_maps import MapFormat
 from restore.images.frame import bands
-from restore.pipeline import result_check
+from restore.pipeline import result_check, side_images
 from restore.pipeline.batch_options import BatchOptions
 from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import Manifest, digest, digest_file
 from restore.pipeline.records import Record, merged
+from restore.pipeline.side_images import Plane, SideFiles
 from restore.pipeline.step import AnyStep, Image, Result, Sidecar, image_of
 from restore.writing import reason, with_path
 
@@ -100,6 +102,9 @@ class FileProcessor:
         self._stats: list[dict[str, object]] = []
         self._warnings: list[str] = []
         self._masks: list[tuple[np.ndarray, tuple[int, ...]] | None] = []
+        self._side_files = SideFiles(context.manifest, job, context.step.side_images)
+        self._side: list[dict[str, Plane]] = []
+        self._floats = False
 
     def open(self) -> None:
         """Read the file's header, unless the picture is already done."""
@@ -109,11 +114,12 @@ class FileProcessor:
         manifest, target = self.context.manifest, self.job.target
         self._content = self._hash()
         if not self.context.options.overwrite:
-            if manifest.is_done(target, self._content):
+            if manifest.is_done(target, self._content) and self._side_files.are_done(self._content):
                 self.record.status, self.record.output = "skipped", target
                 return
-            if manifest.is_unmanaged(target):
-                raise ValueError(f"{target} already exists and was not written by this program: move it, or use --overwrite")
+            unmanaged = target if manifest.is_unmanaged(target) else self._side_files.unmanaged()
+            if unmanaged is not None:
+                raise ValueError(f"{unmanaged} already exists and was not written by this program: move it, or use --overwrite")
         limit = {} if self.context.options.max_pixels is None else {"max_pixels": self.context.options.max_pixels}
         picture = images.read(self.job.source, salvage=self.context.options.salvage, **limit)
         record = self.record
@@ -146,6 +152,8 @@ class FileProcessor:
         self._stats.append(dict(result.stats))
         self._warnings += result.warnings
         self._masks.append(None if result.mask is None else (np.packbits(result.mask), result.mask.shape))
+        self._side.append(side_images.planes_of(decoded.frame, result.side))
+        self._floats = decoded.frame.stored.dtype.kind == "f"
         pixels = result.pixels
         if result.opaque is not None and decoded.frame.alpha is not None:
             pixels = np.concatenate([pixels, result.opaque[:, :, None].astype(np.float32)], 2)
@@ -229,7 +237,10 @@ class FileProcessor:
         result_check.check(temporary, picture, step.scale)
         if len(self._stats) != picture.frames or next(encoded, None) is not None:
             raise RuntimeError("not every frame was written")
-        step.save_masks(self.job, picture.frames, [*map(_unpacked, self._masks)])
+        step.write_side_files(self.job, picture.frames, [*map(_unpacked, self._masks)])
+        if step.side_images:
+            format = MapFormat(self.context.options.format or picture.format, picture.bits, self._floats, picture.frames)
+            self._stats[0]["side_images"] = self._side_files.commit(format, self._side, step.name, self._content)
         self.context.manifest.commit(temporary, self.job.target, self._content)
 
     def _encoded(self, restored: Iterable[RestoredFrame]) -> Iterator[np.ndarray]:

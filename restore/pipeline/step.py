@@ -58,6 +58,21 @@ class Image:
 
 
 @dataclass(frozen=True)
+class SideImage:
+    """An image that is written next to the result.
+
+    Attributes:
+        name: short, for file names: `error` of `a.png` is `a.error.png`.
+        meaning: what it shows, e.g. "expected absolute error".
+        pixels: (H, W) float32 in normalized units (1 is white minus black), at least 0.
+    """
+
+    name: str
+    meaning: str
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True)
 class Result:
     """The output of a step.
 
@@ -67,6 +82,7 @@ class Result:
         warnings: one sentence each.
         opaque: (H, W) bool, pixels whose alpha becomes opaque; None for none.
         mask: (H, W) bool, the mask that was used, for saving; None for none.
+        side: images to write next to the result, one for each name of `Step.side_images`.
     """
 
     pixels: np.ndarray
@@ -74,6 +90,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     opaque: np.ndarray | None = None
     mask: np.ndarray | None = None
+    side: tuple[SideImage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,10 +118,12 @@ class Step(ABC, Generic[AnalysisT]):
     Attributes:
         name: name of the task.
         scale: how many times as high and wide the result is.
+        side_images: names of the images that are written next to each result.
     """
 
     name: str
     scale: float = 1.0
+    side_images: tuple[str, ...] = ()
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
@@ -145,8 +164,8 @@ class Step(ABC, Generic[AnalysisT]):
     def plan(self, jobs: Sequence[Job]) -> None:
         """Receive the jobs of a run before the first picture."""
 
-    def save_masks(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
-        """Receive the masks of a picture after all its frames are restored, for steps that write them."""
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
+        """Write further files of a picture, such as its masks. It is called after all frames are restored."""
 
     def remarks(self) -> list[str]:
         """Messages about the run as a whole; called once after the last picture."""
@@ -184,6 +203,9 @@ class Chain(AnyStep):
         self.steps = tuple(steps)
         self.name = "+".join(step.name for step in self.steps)
         self.scale = float(np.prod([step.scale for step in self.steps]))
+        if any(step.side_images for step in self.steps[:-1]):
+            raise ValueError("only the last step of a pipeline can write maps (confidence): those of other steps would not fit the result")
+        self.side_images = self.steps[-1].side_images
 
     def settings(self) -> dict[str, object]:
         """See `Step.settings`."""
@@ -210,17 +232,17 @@ class Chain(AnyStep):
             mask = _union(_resized(mask, height, width), result.mask)
             stats |= {_unused(step.name, stats): dict(result.stats)}
             warnings += result.warnings
-        return Result(image.pixels, stats, tuple(dict.fromkeys(warnings)), opaque, mask)
+        return Result(image.pixels, stats, tuple(dict.fromkeys(warnings)), opaque, mask, result.side)
 
     def plan(self, jobs: Sequence[Job]) -> None:
         """See `Step.plan`."""
         for step in self.steps:
             step.plan(jobs)
 
-    def save_masks(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
-        """See `Step.save_masks`."""
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
+        """See `Step.write_side_files`."""
         for step in self.steps:
-            step.save_masks(job, frames, masks)
+            step.write_side_files(job, frames, masks)
 
     def remarks(self) -> list[str]:
         """See `Step.remarks`."""

@@ -15,7 +15,8 @@ from restore.inference.denoiser import Denoiser, signal_dependent
 from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.residual_check import check_residual
-from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.pipeline.step import Image, Result, Sidecars, SideImage, Step
+from restore.tasks.denoise_confidence import NAMES, DenoiseConfidence
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import DenoiseOptions
 
@@ -57,12 +58,16 @@ class Denoise(Step[NoiseAnalysis]):
         self._entries = _entries(weights)
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
         self._denoisers = LazyCache(self._load)
+        self._exact = LazyCache(self._load_exact)
+        self.confidence = DenoiseConfidence(inference.runtime) if options.confidence else None
+        self.side_images = NAMES if options.confidence else ()
 
     def settings(self) -> dict[str, object]:
-        """The weights' contents, the options, the precision and the tiles."""
+        """The weights' contents, the options, the precision and the tiles. Without confidence, results do not depend on it."""
+        options = {name: value for name, value in self.options.as_dict().items() if value or name != "confidence"}
         return {
-            "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()}, **self.options.as_dict(),
-            **self.inference.fingerprint(),
+            "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()}, **options,
+            **self.inference.fingerprint(), **(self.confidence.settings() if self.confidence else {}),
         }  # fmt: skip
 
     def analyse(self, image: Image) -> NoiseAnalysis:
@@ -78,16 +83,29 @@ class Denoise(Step[NoiseAnalysis]):
         pixels = image.pixels[:, :, :1] if analysis.gray else image.pixels
         restored, info = self._denoisers(analysis.weights).denoise(pixels, analysis.noise, self.options.strength, valid=image.valid)
         warnings = _warnings(pixels, restored, analysis.noise)
+        stats = {"weights": analysis.weights, **_stats(analysis.noise), **info.stats()}
+        side: tuple[SideImage, ...] = ()
+        if self.confidence is not None:
+            entry, exact = self._entries[analysis.weights], self._exact(analysis.weights)
+            known = self.confidence(image, pixels, restored, analysis.noise, entry, exact)
+            side, stats, warnings = known.side, {**stats, **known.stats}, (*warnings, *known.warnings)
         if analysis.gray and image.pixels.shape[2] == 3:
             restored = np.repeat(restored, 3, axis=2)
-        return Result(restored, {"weights": analysis.weights, **_stats(analysis.noise), **info.stats()}, warnings)
+        return Result(restored, stats, warnings, side=side)
 
     def _load(self, name: str) -> Denoiser:
+        return self._made(name, self.inference)
+
+    def _load_exact(self, name: str) -> Denoiser:
+        """The denoiser in float32."""
+        return self._made(name, replace(self.inference, runtime=self.inference.runtime.in_precision("fp32")))
+
+    def _made(self, name: str, inference: InferenceOptions) -> Denoiser:
         entry = self._entries[name]
         ensemble = 1 if signal_dependent(entry.recipe) else PHOTOGRAPH_ENSEMBLE
         if self.options.ensemble != "auto":
             ensemble = int(self.options.ensemble)
-        return Denoiser.load(entry.path, replace(self.inference, ensemble=ensemble))
+        return Denoiser.load(entry.path, replace(inference, ensemble=ensemble))
 
     def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None) -> str:
         if self.chosen is not None:

@@ -86,7 +86,7 @@ class Inpaint(Step[None]):
         stats = {"method": self.entry.name if self.entry else self.options.method, **info.stats()}
         return Result(restored, stats, opaque=mask if self.options.source == "alpha" else None, mask=kept)
 
-    def save_masks(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
         """Write the masks that were used. An error does not fail the picture; it is reported at the end."""
         folder, pages = self.options.save_masks, [mask for mask in masks if mask is not None]
         if folder is None or len(pages) != frames:

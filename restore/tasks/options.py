@@ -27,6 +27,14 @@ class DenoiseOptions(Options):
         "auto", "Rotated and flipped runs to average (self-ensemble). auto: 2, X-rays 1.", metavar="auto|1|2|4|8",
         choices=("auto", "1", "2", "4", "8"),
     )  # fmt: skip
+    confidence: bool = option(
+        False, "Also write maps of each result's expected absolute error and of its 90 % bound, and report an expected PSNR."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.confidence and self.strength != 1:
+            raise ValueError("confidence maps are for the whole correction: leave strength at 1")
 
 
 @dataclass(frozen=True)

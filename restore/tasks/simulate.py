@@ -59,7 +59,7 @@ class Simulate(Step[None]):
         degraded, drawn = simulate(image.pixels, self.recipe, self.options.seed)
         return Result(degraded, {"recipe": self.recipe, "seed": self.options.seed, **drawn})
 
-    def save_masks(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
         """Copy the clean original next to its result's name. An error does not fail the picture; it is reported at the end."""
         if self.options.clean is None:
             return

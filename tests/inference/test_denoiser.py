@@ -23,7 +23,7 @@ Make = Callable[..., nn.Module]
 Smooth = Callable[..., np.ndarray]
 BF16 = Runtime(torch.device("cpu"), torch.bfloat16)
 FP16 = Runtime(torch.device("cpu"), torch.float16)
-SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors"))
+SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem != "confidence")
 
 
 class Halving(RestorationNetwork):

@@ -13,7 +13,7 @@ from restore import networks, weights
 from restore.inference import instance_statistics
 from restore.networks import NETWORKS, RestorationNetwork
 
-SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors"))
+SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem != "confidence")
 OVERLAPS = {
     "denoise-color": 64, "denoise-gray": 64, "denoise-xray": 64, "facades": 324, "inpaint": 384, "photo2paint": 170, "scratches": 164,
     "upscale-x2": 64, "upscale-x4": 64, "upscale-x4-photo": 64,

@@ -12,7 +12,7 @@ from restore import weights
 from restore.tasks.training_methods import METHODS
 from restore.training import config
 
-SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors"))
+SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem != "confidence")
 
 
 def _toml(table: dict[str, Any], prefix: str = "") -> str:

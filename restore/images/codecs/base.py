@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -13,7 +13,7 @@ import numpy as np
 from restore.images import colour_profiles
 from restore.images.errors import Limits
 from restore.images.frame import Frame
-from restore.images.metadata import ImageHeader, Metadata, Provenance
+from restore.images.metadata import ImageHeader, MapInfo, Metadata, Provenance
 
 
 class Source(Protocol):
@@ -78,6 +78,9 @@ class Codec(ABC):
     """None for a format that pictures of other formats cannot be converted to."""
     has_preamble: ClassVar[bool] = False
     """Whether another format's first bytes may stand before this one's own."""
+
+    holds_maps: ClassVar[bool] = False
+    """Whether maps of a picture's error are written in its own format, by `write_map`."""
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool:
@@ -145,6 +148,18 @@ class Codec(ABC):
             ValueError: pictures cannot be converted to this format.
         """
         raise ValueError(f"pictures cannot be converted to {self.name}")
+
+    def write_map(self, source: Path, path: Path, pages: Sequence[np.ndarray], info: MapInfo) -> None:
+        """Write a map of the error of the picture in the file `source`, for formats that hold maps.
+
+        Args:
+            pages: (H, W) uint8 or uint16, one for each frame.
+
+        Raises:
+            ImageError: the source cannot be read.
+            ValueError: the format does not hold maps.
+        """
+        raise ValueError(f"{self.name} does not hold maps")
 
 
 def only_frame(frames: Iterator[np.ndarray], path: Path) -> np.ndarray:

@@ -12,7 +12,7 @@ belong; pixels that no installed decoder can decode. Colours of more than one sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pydicom.pixels.processing import apply_color_lut
 
 from restore.images import decoding
 from restore.images.codecs.base import Codec
-from restore.images.codecs.dicom import writing
+from restore.images.codecs.dicom import maps, writing
 from restore.images.codecs.dicom.codestream_checks import Codestream
 from restore.images.codecs.dicom.colour import PaletteIndices, YbrFull
 from restore.images.codecs.dicom.deflated import opened
@@ -47,10 +47,10 @@ from restore.images.codecs.dicom.pixels import (
 )
 from restore.images.codecs.dicom.sop_classes import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.codecs.dicom.values import build, chain, field_of, padding_range
-from restore.images.errors import Limits, check_size, image_error, quiet
+from restore.images.errors import MAX_PIXELS, Limits, check_size, image_error, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, extent_of, with_maximum
-from restore.images.metadata import ImageHeader, Provenance
+from restore.images.metadata import ImageHeader, MapInfo, Provenance
 from restore.images.pixel_mapping import PixelMapping
 
 RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMAGE"})
@@ -173,6 +173,11 @@ class DicomSource:
         padding = padding_range(ds, field_of(ds))
         return Linear(min(black, white), max(black, white), inverted=bool(slope < 0), padding=padding)
 
+    def write_map(self, path: Path, pages: Sequence[np.ndarray], info: MapInfo) -> None:
+        """Write a map of the picture's error as a derived object."""
+        with as_dicom_error(self.path):
+            maps.write(path, self._fresh(), pages, info)
+
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write a derived object: the dataset with other pixels, its own identity, and where it comes from."""
         with as_dicom_error(self.path):
@@ -211,6 +216,7 @@ class DicomCodec(Codec):
     name = "dicom"
     suffixes = (".dcm", ".dicom", ".dic", ".ima")
     has_preamble = True
+    holds_maps = True
 
     def sniff(self, head: bytes) -> bool:
         """Whether it begins as DICOM does, with or without its preamble."""
@@ -251,3 +257,7 @@ class DicomCodec(Codec):
             notes = [*complete(path, ds), *unreadable_values(ds)]
             frames, more = count_frames(path, ds, file)
             return DicomSource(path, ds, frames, (*notes, *([more] if more else [])))
+
+    def write_map(self, source: Path, path: Path, pages: Sequence[np.ndarray], info: MapInfo) -> None:
+        """Write a map of a picture's error; see `maps.py`."""
+        self.open(source, Limits(max_pixels=max(MAX_PIXELS, pages[0].size))).write_map(path, pages, info)

@@ -21,6 +21,11 @@ class YbrFull(PixelMapping):
     channels: int = 3
     alpha_channel: int | None = None
 
+    @property
+    def levels(self) -> float:
+        """Stored values from black to white."""
+        return float(self.maximum)
+
     def decode(self, stored: np.ndarray) -> np.ndarray:
         """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""
         samples = stored.astype(np.float32)
@@ -46,6 +51,11 @@ class PaletteIndices(PixelMapping):
     """float32 (2**bits, 3) in [0, 1], the colour of index 0, 1, ..."""
     channels: int = 3
     alpha_channel: int | None = None
+
+    @property
+    def levels(self) -> float:
+        """Values from black to white of the palette's colours, as 8 bits hold them."""
+        return 255.0
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
         """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""

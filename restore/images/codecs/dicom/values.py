@@ -86,6 +86,11 @@ class GrayLut(PixelMapping):
         """Whether `other` maps the same bits of a word."""
         return isinstance(other, GrayLut) and self.field == other.field
 
+    @property
+    def levels(self) -> float:
+        """Stored values from black to white."""
+        return abs(1 / self.step)
+
     def _index(self, stored: np.ndarray) -> np.ndarray:
         values = self.field.values(stored)
         return values.astype(np.int32) - self.field.low if self.field.low else values
@@ -217,6 +222,11 @@ def _modality(values: np.ndarray, ds: Dataset, index: int) -> np.ndarray:
     item = _item(ds, index, "PixelValueTransformationSequence", "RescaleSlope")
     slope, intercept = number(item, "RescaleSlope"), number(item, "RescaleIntercept")
     return values * (slope or 1.0) + (intercept or 0.0)
+
+
+def rescale_slope(ds: Dataset) -> float:
+    """The slope from stored to modality values of the first frame."""
+    return number(_item(ds, 0, "PixelValueTransformationSequence", "RescaleSlope"), "RescaleSlope") or 1.0
 
 
 def _voi(values: np.ndarray, ds: Dataset, index: int, ends: np.ndarray) -> np.ndarray:

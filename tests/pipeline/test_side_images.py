@@ -1,0 +1,98 @@
+"""Images next to each result: their names, reruns, and committing them with the result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from batch_steps import Identity, folder, picture
+from PIL import Image as Pillow
+
+from restore.images import error_maps
+from restore.pipeline.batch import BatchOptions, run
+from restore.pipeline.step import Chain, Image, Result, Sidecars, SideImage
+
+
+class Mapped(Identity):
+    """Writes two maps beside each result."""
+
+    name = "mapped"
+    side_images = ("error", "bound")
+
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        plane = np.full(image.pixels.shape[:2], 0.02, np.float32)
+        side = SideImage("error", "expected absolute error", plane), SideImage("bound", "bound", 2 * plane)
+        return replace(super().__call__(image), side=side)
+
+
+@pytest.mark.parametrize("executor", ["serial", "threaded"])
+def test_maps_lie_beside_each_result(tmp_path: Path, executor: str) -> None:
+    folder(tmp_path / "in", 2)
+    report = run(Mapped(), [tmp_path / "in"], tmp_path / "out", BatchOptions(executor=executor))
+    assert report.done == 2
+    for record in report.records:
+        assert record.output is not None
+        side = record.stats["side_images"]
+        for name, level in (("error", 0.02), ("bound", 0.04)):
+            path = record.output.with_name(f"{record.output.stem}.{name}.png")
+            assert side[name]["file"] == str(path)
+            with Pillow.open(path) as opened:
+                white = 255 if record.bits == 8 else 65535
+                np.testing.assert_allclose(np.asarray(opened) / side[name]["steps"], level * white, rtol=0.02)
+    assert not list((tmp_path / "out/.restore").glob("tmp/*"))
+
+
+def test_a_rerun_skips_and_replaces_what_is_missing(tmp_path: Path) -> None:
+    source = picture(tmp_path / "in/a.png")
+    assert run(Mapped(), [source], tmp_path / "out").done == 1
+    assert run(Mapped(), [source], tmp_path / "out").skipped == 1
+    (tmp_path / "out/a.bound.png").unlink()
+    assert run(Mapped(), [source], tmp_path / "out").done == 1
+    (tmp_path / "out/a.error.png").write_bytes(b"changed")
+    assert run(Mapped(), [source], tmp_path / "out").done == 1
+
+
+def test_a_file_in_the_way_is_not_overwritten(tmp_path: Path) -> None:
+    source = picture(tmp_path / "in/a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.error.png").write_bytes(b"mine")
+    report = run(Mapped(), [source], tmp_path / "out")
+    assert report.failed == 1 and "a.error.png" in report.records[0].error
+    assert (tmp_path / "out/a.error.png").read_bytes() == b"mine"
+    assert run(Mapped(), [source], tmp_path / "out", BatchOptions(overwrite=True)).done == 1
+
+
+def test_a_map_with_the_name_of_a_result_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    picture(tmp_path / "in/a.error.png")
+    with pytest.raises(ValueError, match="has the name of another result"):
+        run(Mapped(), [tmp_path / "in"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_its_maps_there_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> float:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(error_maps, "save", full)
+    report = run(Mapped(), [picture(tmp_path / "in/a.png")], tmp_path / "out")
+    assert report.failed == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".restore"]
+
+
+def test_pages_become_pages(tmp_path: Path) -> None:
+    pages = np.random.default_rng(0).integers(0, 60000, (3, 20, 30)).astype(np.uint16)
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/a.tif", pages, photometric="minisblack")
+    assert run(Mapped(), [tmp_path / "in"], tmp_path / "out").done == 1
+    assert tifffile.imread(tmp_path / "out/a.error.tif").shape == (3, 20, 30)
+
+
+def test_only_the_last_step_of_a_chain_writes_maps(tmp_path: Path) -> None:
+    report = run(Chain([Identity(), Mapped()]), [picture(tmp_path / "in/a.png")], tmp_path / "out")
+    assert report.done == 1 and (tmp_path / "out/a.error.png").exists()
+    with pytest.raises(ValueError, match="only the last step"):
+        Chain([Mapped(), Identity()])
