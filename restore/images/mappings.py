@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from restore.images.extents import inner_range
 from restore.images.pixel_mapping import PixelMapping
 
 BEYOND = 1e6
 """Normalized pixels beyond this are not valid: broken pixels, and markers such as -1e30."""
-_FAR = 1.0
-"""A pixel is hot or dead if it lies further outside the range of 99.8 % of the pixels than this many times that range."""
 
 
 def _split(stored: np.ndarray, channels: int) -> np.ndarray:
@@ -287,19 +286,3 @@ def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: 
         if high <= low:
             low, high = float(sample.min()), float(sample.max())
     return Linear(low, high, channels, inverted, alpha_channel, floor=floor)
-
-
-def extent_of(values: np.ndarray) -> tuple[float, float]:
-    """The lowest and the highest of some integers, without a few hot or dead pixels far from all others."""
-    low, high = float(values.min()), float(values.max())
-    flat = values.ravel()
-    inner, outer = inner_range(flat[:: max(1, flat.size // 500_000)])
-    reach = _FAR * max(outer - inner, 1.0)
-    return low if inner - low <= reach else inner, high if high - outer <= reach else outer
-
-
-def inner_range(sample: np.ndarray) -> tuple[float, float]:
-    """The range of a sample without its lowest and highest thousandth, which are one value each at least."""
-    aside = max(1, round(sample.size / 1000)) if sample.size > 16 else 0
-    ordered = np.partition(sample.ravel(), (aside, sample.size - 1 - aside))
-    return float(ordered[aside]), float(ordered[-1 - aside])

@@ -9,8 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from restore.images.extents import inner_range
 from restore.images.frame import filled
-from restore.images.mappings import inner_range
 from restore.images.noise_model import NoiseLevel
 from restore.inference.uniform_borders import NEIGHBOURS, boxes, framed, inner, is_still, pieces
 

@@ -48,8 +48,9 @@ from restore.images.codecs.dicom.pixels import (
 from restore.images.codecs.dicom.sop_classes import is_without_pixels, not_a_picture, sniff, without_pixels
 from restore.images.codecs.dicom.values import build, chain, field_of, padding_range
 from restore.images.errors import MAX_PIXELS, Limits, check_size, image_error, quiet
+from restore.images.extents import extent_of
 from restore.images.frame import Frame
-from restore.images.mappings import Linear, extent_of, with_maximum
+from restore.images.mappings import Linear, with_maximum
 from restore.images.metadata import ImageHeader, MapInfo, Provenance
 from restore.images.pixel_mapping import PixelMapping
 
