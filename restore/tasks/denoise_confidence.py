@@ -87,7 +87,7 @@ class DenoiseConfidence:
         )  # fmt: skip
         stats = {
             **_means(maps), "bound_share": None if doubts else 1 - ALPHA,
-            "expected_psnr": _rounded(maps.psnr), "sure_psnr": _rounded(quality.psnr),
+            "expected_psnr": None if doubts else _rounded(maps.psnr), "sure_psnr": _rounded(quality.psnr),
             "sure_uncertainty": _rounded(quality.uncertainty),
         }  # fmt: skip
         planes = (maps.expected, maps.bound)
