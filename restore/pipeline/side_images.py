@@ -88,7 +88,7 @@ class SideFiles:
 
 def planes_of(frame: Frame, side: Iterable[SideImage]) -> dict[str, Plane]:
     """Side images by name, in stored values of their frame."""
-    levels = np.float32(frame.mapping.levels)
+    levels = np.float32(min(frame.mapping.levels, float(np.finfo(np.float32).max)))  # float64 samples may have any range
     return {one.name: Plane(one.pixels * levels, one.meaning) for one in side}
 
 

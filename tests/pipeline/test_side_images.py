@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from batch_steps import Identity, folder, picture
 from PIL import Image as Pillow
 
 from restore.images import error_maps
+from restore.pipeline import side_images
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.step import Chain, Image, Result, Sidecars, SideImage
 
@@ -96,3 +98,10 @@ def test_only_the_last_step_of_a_chain_writes_maps(tmp_path: Path) -> None:
     assert report.done == 1 and (tmp_path / "out/a.error.png").exists()
     with pytest.raises(ValueError, match="only the last step"):
         Chain([Mapped(), Identity()])
+
+
+def test_a_range_beyond_float32_is_no_error() -> None:
+    frame = SimpleNamespace(mapping=SimpleNamespace(levels=1e300))
+    planes = side_images.planes_of(frame, [SideImage("error", "expected error", np.zeros((2, 2), np.float32))])  # type: ignore[arg-type]
+    assert np.isfinite(planes["error"].values).all()
+    assert side_images.planes_of(frame, []) == {}  # type: ignore[arg-type]
