@@ -1,4 +1,4 @@
-"""Blind denoising as users run it, on 8-bit gray pictures without any option, beside what could be had with the noise known.
+"""Blind denoising as users run it, on 8-bit gray pictures without any option, compared with what is possible where the noise is known.
 
     python benchmarks/blind.py DATASETS xray  [--limit N] [--sizes full,half,full256,half256] [--bm3d]
     python benchmarks/blind.py DATASETS photo [--limit N] [--noise 'g 25,p 30 0']
@@ -7,7 +7,7 @@ DATASETS is the folder with xray/ and photos/. Noise is made on [0, 1], then rou
 PSNR over all pixels. `g S` is Gaussian of sigma S (of 255), `p N R` Poisson of N counts at white with readout sigma R.
   xray    xray/test at full size, half size (area mean), and the centre 256 x 256 of both; 20, 50 and 200 counts, readout 2. BM3D is told
           the noise, on the generalised Anscombe transform (benchmarks/denoise.py); it takes minutes for a whole X-ray.
-  photo   the first N of photos/bsds500/val, beside the best of denoise-gray and denoise-xray that are told the noise.
+  photo   the first N of photos/bsds500/val, compared with the best of denoise-gray and denoise-xray that are told the noise.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def main() -> None:
     if options.compile:
         variants["not compiled"] = (trainer(eager, options, plain_layout=False), eager)
     torch.backends.cudnn.benchmark = True
-    batch = {name: torch.rand(options.batch, 3, options.side, options.side) for name in ("source", "target")}
+    batch = {name: torch.rand(options.batch, 3, options.side, options.side) for name in ("input", "target")}
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for trained, place in variants.values():
         for _ in range(WARMUP_STEPS + 3 if place.device.type == "cuda" else 2):

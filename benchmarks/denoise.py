@@ -1,9 +1,9 @@
-"""Quality of denoising: the tables of the literature, ours beside OpenCV's non-local means and BM3D on the same noisy pictures.
+"""Quality of denoising: the tables of the literature, ours next to OpenCV's non-local means and BM3D on the same noisy pictures.
 
     python benchmarks/denoise.py DATASETS [--suites gray,color,xray,real,clean] [--methods restore,nlm,bm3d] [--limit N]
                                  [--cases TEXT] [--protocols float,8-bit,xray] [--weights-gray FILE] ... [--json FILE]
 
-DATASETS is the folder with test/, photos/, xray/ and real_noise/. Protocols, printed beside each number:
+DATASETS is the folder with test/, photos/, xray/ and real_noise/. Protocols, printed next to each number:
   float   noise is float and unclipped, sigma told to every method (non-blind), PSNR over all pixels, no border cut
   8-bit   noisy pictures rounded and clipped to 8 bits, results rounded to 8 bits, ours blind, the others told sigma
   xray    Poisson of N counts at white and readout sigma 2 of 255, float, 512 x 512 centre crops; ours blind; BM3D and NLM on
@@ -156,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", type=Path)
     parser.add_argument("--suites", default=",".join(SUITES))
-    parser.add_argument("--methods", default="noisy,restore,nlm,bm3d", help="beside these blind or told, for one of ours instead of both")
+    parser.add_argument("--methods", default="noisy,restore,nlm,bm3d", help="or blind or told, for one of ours instead of both")
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--cases", default="", help="a pattern: only what is called so, such as 'set12 sigma 25'")
     parser.add_argument("--protocols", default="float,8-bit,xray")

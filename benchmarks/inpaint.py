@@ -1,10 +1,10 @@
-"""Quality of inpainting: ours beside Telea's and the Navier-Stokes method, on seeded holes, narrow, medium and wide.
+"""Quality of inpainting: ours next to Telea's and the Navier-Stokes method, on seeded holes, narrow, medium and wide.
 
     RESTORE_BACKBONES=FOLDER python benchmarks/inpaint.py DATASETS [--weights inpaint] [--sets bsd100,set14] [--limit N] [--sheet FILE.png]
 
 DATASETS is the folder with test/ and photos/. Protocol: masks of `restore.datasets.masks`, seeded by the picture's name and the preset;
 PSNR over the missing pixels alone; LPIPS (alex) over the whole picture; FID and KID between all filled and all whole pictures on features
-of a stand-in (named beside the numbers; not comparable with published ones); the seam is the mean gradient across the holes' edges
+of a stand-in (named next to the numbers; not comparable with published ones); the seam is the mean gradient across the holes' edges
 over that within four pixels on either side, 1 where no edge is to be seen; seconds a picture.
 """
 
@@ -25,7 +25,7 @@ from restore.datasets import masks
 from restore.datasets.masks import PRESETS, MaskConfig
 from restore.inference.inpainter import Inpainter
 from restore.metrics import SET_METRICS, lpips
-from restore.metrics.distribution import STAND_IN, features
+from restore.metrics.extractors import DEFAULT_EXTRACTOR, EXTRACTORS, features
 
 SETS = {"set14": "test/set14", "bsd100": "photos/bsds500/val"}
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -66,7 +66,7 @@ def main() -> None:
         "telea": Inpainter(method="telea"),
         "navier-stokes": Inpainter(method="navier-stokes"),
     }  # fmt: skip
-    print(f"FID and KID on {STAND_IN}")
+    print(f"features: {EXTRACTORS[DEFAULT_EXTRACTOR].protocol}")
     rows: list[np.ndarray] = []
     for name in options.sets.split(","):
         for preset in options.presets.split(","):
@@ -88,7 +88,7 @@ def main() -> None:
             real = features(whole)
             for method, values in found.items():
                 decibels, distance, ratio, took = np.mean(values, 0)
-                sets = "  ".join(f"{key} {metric(features(made[method]), real):8.4f}" for key, metric in SET_METRICS.items())
+                sets = "  ".join(f"{key} {metric.function(features(made[method]), real).value:8.4f}" for key, metric in SET_METRICS.items())
                 print(
                     f"{name:7} {preset:7} {method:14} {decibels:6.2f} dB in the hole  LPIPS {distance:.4f}  {sets}  seam {ratio:.2f}"
                     f"  {took:6.3f} s  n={len(values)}",

@@ -2,7 +2,7 @@
 
     python benchmarks/same_output.py OLD_COMMIT [--only PATTERN] [--keep DIR]
 
-OLD_COMMIT is checked out beside this tree for the time of the run. Every case of `same_cases.py` (commands and calls from Python, all
+OLD_COMMIT is checked out next to this tree for the time of the run. Every case of `same_cases.py` (commands and calls from Python, all
 tasks, formats and weights, a short training of every method) runs with each tree in a process of its own, on the same inputs, on the
 CPU, in one thread (or OMP_NUM_THREADS). It takes about three minutes a tree on one core. What is not committed counts as new. Output
 files and arrays are compared: pictures to the byte, weights by their tensors, DICOM files by their elements (see `same_compare.IGNORED`).

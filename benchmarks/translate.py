@@ -5,8 +5,8 @@
 SOURCE and TARGET hold pictures of equal names, or of none: then one to four crops of each picture (256 x 256, or as large as the
 smallest picture) stand for the sets, and there is no LPIPS and no sheet; crops of one picture are alike, which biases KID, too.
 Protocol: LPIPS (alex) at the pictures' own size against the target of the same name; FID and KID between all translations and all
-targets, on features of a stand-in (named beside the numbers): not comparable with published ones. "blurred" is the target behind a
-Gaussian of 4 pixels, for scale; "source" the untranslated picture. The checkerboard is the energy at the finest patterns beside that of
+targets, on features of a stand-in (named next to the numbers): not comparable with published ones. "blurred" is the target behind a
+Gaussian of 4 pixels, for scale; "source" the untranslated picture. The checkerboard is the energy at the finest patterns over that of
 its neighbourhood, as a multiple of the targets' and of the untranslated pictures', each with its standard error (bootstrap over the
 pictures, Efron 1979): a few pictures hold most of the energy, so that twenty of them say little about a tenth more or less.
 """
@@ -24,7 +24,7 @@ from restore.gan.monitor import fine_energy, strongest_pattern
 from restore.images import SUFFIXES
 from restore.inference.translator import Translator
 from restore.metrics import SET_METRICS, lpips
-from restore.metrics.distribution import STAND_IN, features
+from restore.metrics.extractors import DEFAULT_EXTRACTOR, EXTRACTORS, features
 
 
 def picture(path: Path) -> np.ndarray:
@@ -80,11 +80,11 @@ def main() -> None:
         side = min(256, *(length for one in (*source, *target) for length in one.shape[:2]))
         target, rows = crops(target, side), {name: crops(pictures, side) for name, pictures in rows.items()}
     real = features(target)
-    print(f"{len(rows['translated'])} pictures and {len(target)} targets; FID and KID on {STAND_IN}")
+    print(f"{len(rows['translated'])} pictures and {len(target)} targets; features: {EXTRACTORS[DEFAULT_EXTRACTOR].protocol}")
     for name, pictures in rows.items():
         found = features(pictures)
         distance = f"LPIPS {np.mean([lpips(one, other) for one, other in zip(pictures, target, strict=True)]):.4f}  " if shared else ""
-        sets = "  ".join(f"{key} {metric(found, real):9.4f}" for key, metric in SET_METRICS.items())
+        sets = "  ".join(f"{key} {metric.function(found, real).value:9.4f}" for key, metric in SET_METRICS.items())
         print(f"{name:12} {distance}{sets}")
     made_crops = tensor(rows["translated"])
     for name, pictures in (("targets", target), ("untranslated pictures", rows["source"])):

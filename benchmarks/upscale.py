@@ -1,4 +1,4 @@
-"""Quality and speed of enlargement: the tables of the literature, ours beside the cubic, Lanczos and OpenCV's kernels.
+"""Quality and speed of enlargement: the tables of the literature, ours next to the cubic, Lanczos and OpenCV's kernels.
 
     python benchmarks/upscale.py DATASETS [--scale 4] [--weights faithful] [--sets set5,set14,bsd100] [--limit N] [--lpips] [--float32]
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings as warnings_module
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -70,6 +75,24 @@ def _silence_libraries() -> None:
         own.addHandler(_OwnWarnings())
 
 
+@contextmanager
+def _noted(interrupts: list[int]) -> Iterator[None]:
+    """Keep every Ctrl-C in `interrupts`, so that it decides the exit code whatever it turns into."""
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _text(error: ValueError | OSError) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower() + (f": {error.filename}" if error.filename else "")
@@ -84,9 +107,17 @@ def main(arguments: list[str] | None = None) -> None:
     open_standard_streams()
     if not os.environ.get("RESTORE_DEBUG"):
         _silence_libraries()
+    interrupts: list[int] = []
     try:
-        app(args=arguments, prog_name="restore")
-    except (ValueError, OSError) as error:
+        with _noted(interrupts):
+            app(args=arguments, prog_name="restore")
+    except Exception as error:
+        # an import of a compiled library can turn Ctrl-C into an ImportError
+        if interrupts:
+            say("restore: interrupted")
+            sys.exit(INTERRUPTED)
+        if not isinstance(error, ValueError | OSError):
+            raise
         if os.environ.get("RESTORE_DEBUG"):
             raise
         say(f"restore: {_text(error)}")

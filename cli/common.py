@@ -57,7 +57,11 @@ class Common:
     salvage: Annotated[bool, typer.Option("--salvage", help="Restore the available part of truncated pictures; else they fail.")] = False
     preview: Annotated[
         str | None,
-        typer.Option(metavar="FILE|auto", help="Also write a before | after | difference sheet (PNG); auto: beside DIR."),
+        typer.Option(metavar="FILE|auto", help="Also write a before | after | difference sheet (PNG); auto: next to DIR."),
+    ] = None
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write a web page: sliders, difference maps, and the report."),
     ] = None
     weights: Annotated[
         str | None,
@@ -161,9 +165,10 @@ def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, comm
             preview = whole.with_name(f"{whole.name}-preview.png")
         shared: dict[str, Any] = {
             "device": common.device, "precision": common.precision, "tile": "auto" if common.tile == "auto" else int(common.tile),
-            "batch_size": common.batch_size, "on_event": display.event,
+            "batch_size": common.batch_size or 1, "on_event": display.event,
             "batch": BatchOptions(
-                overwrite=common.overwrite, format=common.format, preview=preview, report=common.report, salvage=common.salvage
+                overwrite=common.overwrite, format=common.format, preview=preview, html=common.html, report=common.report,
+                salvage=common.salvage,
             ),
         }  # fmt: skip
         if isinstance(task, Path):

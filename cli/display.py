@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from restore.pipeline.records import number
 
 from .json_lines import JsonLines, discard
 from .printable import printable
@@ -164,16 +166,3 @@ def summary(report: Report) -> Table:
             if used:
                 add(name, "", ", ".join(f"{value} ({count})" for value, count in sorted(used.items())))
     return table
-
-
-def number(value: Any) -> str:
-    """Format a value for people: numbers with three digits; dictionaries and lists in words."""
-    if isinstance(value, bool | str) or value is None:
-        return str(value)
-    if isinstance(value, int | float):
-        return f"{value:.3g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {number(entry)}" for key, entry in value.items())
-    if isinstance(value, list | tuple) and value:
-        return number(value[0]) if len(value) == 1 else f"{number(value[0])} ... {number(value[-1])}"
-    return str(value)

@@ -1,111 +1,126 @@
-"""`restore evaluate`: scores results against references."""
+"""`restore evaluate`: scores results of one or several contenders against references."""
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .common import SOME_FAILED, leave_interrupted, say, stoppable
-from .json_lines import JsonLines, discard
-from .printable import printable
+from .set_output import evaluate_sets
 
 if TYPE_CHECKING:
-    from restore.metrics.comparison import Comparison, PictureScores, Problem
+    from restore.metrics.comparison import Comparison, Setting
+
+    from .evaluation_output import EvaluationOutput
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
     results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder of restored pictures, or one picture.")],
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Folder of reference pictures, or one picture.")],
-    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as a web page.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="OTHER", help="Another contender: a folder, or JSON lines of an earlier --json. May be repeated."),
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(metavar="NAMES", help="Metrics, such as psnr,ssim.")] = None,
+    channels: Annotated[str, typer.Option(metavar="CHANNELS", help="rgb, or y: luma as published tables of upscaling use.")] = "rgb",
+    border: Annotated[int, typer.Option(metavar="PIXELS", min=0, help="Pixels left out on every side.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the protocol and one JSON object for each picture.")] = False,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the scores as a CSV table.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a web page with sliders and difference maps.")] = None,
+    sets: Annotated[
+        bool, typer.Option("--sets", help="Compare the folders as sets, without pairs: FID, KID, precision, recall ...")
+    ] = False,
+    extractor: Annotated[str, typer.Option(metavar="NAME", help="With --sets: vgg16 or inception.")] = "vgg16",
+    training: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --sets: the generator's training pictures, to test for copies.")
+    ] = None,
 ) -> None:
-    """Score results against references of the same names by PSNR, SSIM and LPIPS.
+    """Score results against references of the same names, such as by PSNR and SSIM.
 
-    Exit code 1: a picture has no partner or cannot be compared, or the report cannot be written.
+    Exit code 1: a picture has no partner or cannot be compared, or a file cannot be written.
 
-    restore evaluate clean/ reference/ --report report.html
+    restore evaluate clean/ reference/ --against noisy/ --html report.html
+
+    restore evaluate generated/ real/ --sets
     """
-    from restore.metrics import comparison as comparing
+    if sets:
+        if against or csv or html:
+            raise typer.BadParameter("--against, --csv and --html are for pairs: leave them out", param_hint="--sets")
+        evaluate_sets(results, reference, names=_names(metrics), extractor=extractor, training=training, json=json)
+        return
+    from restore.metrics.comparison import Listeners, compare, page, saved_scores
 
-    lines = JsonLines()
-    with stoppable() as stopped_by:
-        try:
-            comparison = comparing.compare(results, reference, on_event=(lambda event: _write_json(lines, event)) if json else None)
-        except KeyboardInterrupt:
-            say("restore: interrupted")
-            leave_interrupted(stopped_by)
-    unwritten: list[str] = []
-    if json:
-        lines.write({"summary": _summary(comparison)})
-    elif comparison.pictures:
-        unwritten += _print_table(comparison)
-    for name, why in comparison.left_out.items():
-        say(f"{name} is left out: {why}")
-    for problem in comparison.problems:
-        say(f"not compared: {printable(problem.name)}: {problem.reason}")
-    unwritten += [lines.problem] if lines.problem else []
-    if report is not None:
-        try:
-            comparing.write_html(report, comparison, f"{results} against {reference}")
-            say(f"report: {report}")
-        except OSError as error:
-            unwritten.append(f"cannot write the report {report}: {(error.strerror or str(error)).lower()}")
-    for text in unwritten:
-        say(text)
+    from .evaluation_output import EvaluationOutput
+
+    setting = _setting(metrics, channels, border)
+    output = EvaluationOutput(reference, json_lines=json)
+    with _stoppable(output):
+        comparison = compare(
+            results, reference, against=against or (), setting=setting, listeners=Listeners(output.started, output.happened)
+        )
+        output.finish(comparison)
+        unwritten = output.unwritten
+        title = f"{results} against {reference}"
+        unwritten += _written("CSV table", csv, lambda path: saved_scores.write_csv(path, comparison))
+        unwritten += _written("report", html, lambda path: page.write(path, comparison, title))
+    _tell(comparison, unwritten)
     if comparison.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
 
 
-def _summary(comparison: Comparison) -> dict[str, Any]:
-    """The means as JSON-able values."""
-    return {
-        "compared": len(comparison.pictures), "identical": comparison.identical, "mean": _plain(comparison.means()),
-        "left_out": comparison.left_out,
-    }  # fmt: skip
+@contextmanager
+def _stoppable(output: EvaluationOutput) -> Iterator[None]:
+    """Leave with the exit code of the signal when the user stops the block."""
+    with stoppable() as stopped_by:
+        try:
+            yield
+        except KeyboardInterrupt:
+            output.close()
+            say("restore: interrupted")
+            leave_interrupted(stopped_by)
+        finally:
+            output.close()
 
 
-def _print_table(comparison: Comparison) -> list[str]:
-    """Print a line for each picture and the means; return what could not be written."""
-    from restore.metrics import METRICS
-    from restore.metrics import comparison as comparing
+def _names(metrics: str | None) -> list[str] | None:
+    return None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
 
-    def cells(scores: Mapping[str, float]) -> list[str]:
-        return [comparing.text(scores.get(name), METRICS[name]) for name in comparison.metrics]
 
-    rows = [[picture.name, *cells(picture.scores)] for picture in comparison.pictures]
+def _setting(metrics: str | None, channels: str, border: int) -> Setting:
+    from restore.metrics import DEFAULT_METRICS, METRICS
+    from restore.metrics.comparison import CHANNELS, Setting
+
+    if channels not in CHANNELS:
+        raise typer.BadParameter(f"must be {' or '.join(CHANNELS)}, not {channels}", param_hint="--channels")
+    names = [*DEFAULT_METRICS] if (named := _names(metrics)) is None else named
+    unknown = [name for name in names if name not in METRICS]
+    if unknown or not names:
+        raise typer.BadParameter(f"use some of {', '.join(METRICS)}, not {', '.join(unknown) or 'none'}", param_hint="--metrics")
+    return Setting({name: METRICS[name] for name in names}, channels, border)
+
+
+def _written(what: str, path: Path | None, write: Callable[[Path], object]) -> list[str]:
+    """Write a file beside the table; return why it could not be written."""
+    if path is None:
+        return []
     try:
-        _table([["picture", *comparison.metrics], *rows, [comparison.mean_of, *cells(comparison.means())]])
+        write(path)
     except OSError as error:
-        discard(sys.stdout)
-        return [f"cannot write the table to standard output: {(error.strerror or str(error)).lower()}"]
+        return [f"cannot write the {what} {path}: {(error.strerror or str(error)).lower()}"]
+    say(f"{what}: {path}")
     return []
 
 
-def _table(lines: list[list[str]]) -> None:
-    lines = [[printable(line[0]), *line[1:]] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [
-            line[0].ljust(widths[0]),
-            *(text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True)),
-        ]
-        typer.echo("  ".join(cells))
-
-
-def _write_json(lines: JsonLines, event: PictureScores | Problem) -> None:
-    from restore.metrics.comparison import Problem
-
-    if isinstance(event, Problem):
-        lines.write({"picture": event.name, "error": event.reason})
-    else:
-        lines.write({"picture": event.name, "scores": _plain(event.scores)})
-
-
-def _plain(scores: dict[str, float]) -> dict[str, float | None]:
-    """Replace infinite scores by null, because JSON has no infinity: the PSNR of identical pictures is null."""
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+def _tell(comparison: Comparison, unwritten: list[str]) -> None:
+    for name, why in comparison.left_out.items():
+        say(f"{name} is left out: {why}")
+    for problem in comparison.problems:
+        say(f"not compared: {problem}")
+    if comparison.partial:
+        say(f"left out of the means, because a contender lacks them: {len(comparison.partial)} ({', '.join(comparison.partial)})")
+    for text in unwritten:
+        say(text)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import TextIO
 
 
 class JsonLines:
@@ -15,7 +15,7 @@ class JsonLines:
     def __init__(self) -> None:
         self.problem = ""
 
-    def write(self, value: Any) -> None:
+    def write(self, value: object) -> None:
         """Write a value as one line and flush it. Values that JSON does not support are converted by `str`."""
         self.write_line(json.dumps(value, default=str))
 

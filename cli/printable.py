@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def printable(text: Any) -> str:
+def printable(text: object) -> str:
     """`text` on one line: line ends, control and direction characters and undecodable bytes escaped."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in str(text))
 
 
-def lines(text: Any) -> str:
+def lines(text: object) -> str:
     """`printable` for a text whose line ends and tabs are kept, such as a card."""
     return "\n".join(printable(line.expandtabs()) for line in str(text).split("\n"))

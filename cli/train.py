@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -114,7 +114,7 @@ class _Progress:
         self.quiet, self.json_lines = quiet, json_lines
         self._lines, self._reported = JsonLines(), False
 
-    def __call__(self, event: Any) -> None:
+    def __call__(self, event: object) -> None:
         if self.json_lines:
             self._json(event)
         if self.quiet:
@@ -126,7 +126,7 @@ class _Progress:
         if not self.quiet:
             say(text)
 
-    def finish(self, run: Any) -> None:
+    def finish(self, run: object) -> None:
         """Print the fields of the finished run, one per line."""
         if self.json_lines:
             self._json(run)
@@ -134,7 +134,7 @@ class _Progress:
             for name, value in vars(run).items():
                 self.note(f"  {name.replace('_', ' '):12} {value}")
 
-    def _json(self, thing: Any) -> None:
+    def _json(self, thing: object) -> None:
         self._lines.write(vars(thing) if dataclasses.is_dataclass(thing) else {"message": str(thing)})
         if self._lines.problem and not self._reported:
             self._reported = True

@@ -121,3 +121,49 @@ def blend(
 
     entry = blend_weights(weights.find(first), weights.find(second), fraction, name)
     typer.echo(printable(f"kept {entry.name} ({entry.path}); use it with --weights {entry.name}"))
+
+
+@app.command("fetch-backbones")
+def fetch_backbones(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="alexnet, vgg16, inception. [default: all]")] = None,
+) -> None:
+    """Download the ImageNet backbones of perceptual losses and metrics, once, into torch's cache. An interrupted download goes on.
+
+    restore weights fetch-backbones alexnet vgg16
+    """
+    from restore.limits import nearest
+    from restore.networks.backbone_files import BACKBONE_FILES
+
+    for name in names or []:
+        if name not in BACKBONE_FILES:
+            raise ValueError(f"unknown backbone {name!r}: use {', '.join(BACKBONE_FILES)}{nearest(name, BACKBONE_FILES)}")
+    problems = [problem for name in names or BACKBONE_FILES if (problem := _fetch_one(name))]
+    for problem in problems:
+        say(problem)
+    if problems:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _fetch_one(name: str) -> str | None:
+    """Download one backbone with a progress bar; return the problem, if there is one."""
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    from restore.networks.backbone_files import BACKBONE_FILES, fetch
+
+    bar = Progress(
+        "{task.description}", DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    )
+    try:
+        with bar:
+            task = bar.add_task(name, total=None)
+            path = fetch(name, lambda here, size: bar.update(task, completed=here, total=size))
+    except OSError as error:
+        return f"{name} could not be downloaded ({error}); run the command again where there is a network: it goes on where it stopped"
+    except ValueError as error:
+        return str(error)
+    if path is None:
+        say(f"{name}: not needed here; install 'restore-suite[metrics]' for {BACKBONE_FILES[name].used_for}")
+    else:
+        typer.echo(printable(f"{name}: {path} ({BACKBONE_FILES[name].used_for})"))
+    return None

@@ -12,16 +12,20 @@ from restore import weights as catalogue
 from restore.inference.defect_detector import DefectDetector
 from restore.inference.denoiser import Denoiser
 from restore.inference.inpainter import Inpainter
-from restore.inference.loading import DEFECT_TASK
+from restore.inference.loading import DEFECT_TASK, InferenceOptions
 from restore.inference.translator import Translator
 from restore.inference.upscaler import Upscaler
+from restore.limits import nearest
 from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
-from restore.pipeline.options import Options, nearest
-from restore.pipeline.step import Chain, Step
+from restore.pipeline.options import Options
+from restore.pipeline.step import AnyStep, Chain
 from restore.tasks import TASKS, pipelines
-from restore.tasks.execution import ExecutionSettings
-from restore.tasks.train_run import Run
+from restore.tasks.train_run import TrainingResult, train
+
+__all__ = [
+    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "load", "run", "run_pipeline", "step", "train", "verify_weights",
+]  # fmt: skip
 
 
 def run(  # noqa: PLR0913  # keyword-only settings of a run
@@ -30,11 +34,11 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
     out: str | PathLike[str],
     *,
     weights: str | PathLike[str] | None = None,
-    options: Mapping[str, Any] | Options | None = None,
+    options: Mapping[str, object] | Options | None = None,
     device: str = "auto",
     precision: str = "auto",
     tile: int | str = "auto",
-    batch_size: int | None = None,
+    batch_size: int = 1,
     batch: BatchOptions | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Report:
@@ -48,7 +52,7 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
         options: the task's options, e.g. ``{"noise_level": 25.0, "strength": 0.8}``; see `restore.tasks.options`.
         device, precision: see `restore.runtime.choose`.
         tile: side of a tile in pixels; 0 runs the whole picture at once, "auto" fits the memory.
-        batch_size: tiles that run together; None leaves it to the task.
+        batch_size: tiles that run together.
         batch: options of the run, such as the format of the results; see `BatchOptions`.
         on_event: see `restore.pipeline.batch.run`.
 
@@ -56,18 +60,22 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
         ValueError: the task, an option, the device or the weights are unknown, or the inputs and `out` do not fit together.
         restore.pipeline.batch.Interrupted: the user stopped the run; it has the report of the finished pictures.
     """
-    execution = ExecutionSettings(runtime.choose(device, precision), tile, batch_size)
-    return run_batch(step(task, weights=weights, options=options, execution=execution), _paths(inputs), Path(out), batch, on_event)
+    inference = InferenceOptions(runtime.choose(device, precision), tile, batch_size)
+    return run_batch(step(task, weights=weights, options=options, inference=inference), _paths(inputs), Path(out), batch, on_event)
 
 
 def step(
     task: str,
     *,
     weights: str | PathLike[str] | None = None,
-    options: Mapping[str, Any] | Options | None = None,
-    execution: ExecutionSettings | None = None,
-) -> Step[Any]:
-    """Make a task's step. Call it on an `Image`, or use it in a `Chain`. The arguments are those of `run`.
+    options: Mapping[str, object] | Options | None = None,
+    inference: InferenceOptions | None = None,
+) -> AnyStep:
+    """Make a task's step. Call it on an `Image`, or use it in a `Chain`.
+
+    Args:
+        task, weights, options: see `run`.
+        inference: device, precision and tiles; by default those of this machine.
 
     Raises:
         ValueError: the task, an option or the weights are unknown.
@@ -76,18 +84,18 @@ def step(
         raise ValueError(f"unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(task, TASKS)}")
     entry = TASKS[task]
     chosen = None if weights is None else str(weights)
-    return entry.make(entry.options.of(options or {}, task), chosen, execution or ExecutionSettings())
+    return entry.make(entry.options.of(options or {}, task), chosen, inference or InferenceOptions())
 
 
 def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
-    pipeline: str | PathLike[str] | Step[Any],
+    pipeline: str | PathLike[str] | AnyStep,
     inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
     out: str | PathLike[str],
     *,
     device: str = "auto",
     precision: str = "auto",
     tile: int | str = "auto",
-    batch_size: int | None = None,
+    batch_size: int = 1,
     batch: BatchOptions | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Report:
@@ -102,16 +110,16 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
         ValueError: a step or an option in the file is unknown (the message names the nearest one); also see `run`.
     """
     if isinstance(pipeline, str | PathLike):
-        pipeline = _chain(Path(pipeline), ExecutionSettings(runtime.choose(device, precision), tile, batch_size))
+        pipeline = _chain(Path(pipeline), InferenceOptions(runtime.choose(device, precision), tile, batch_size))
     return run_batch(pipeline, _paths(inputs), Path(out), batch, on_event)
 
 
-def _chain(path: Path, execution: ExecutionSettings) -> Chain:
+def _chain(path: Path, inference: InferenceOptions) -> Chain:
     """The steps of a pipeline's file as one."""
     steps = []
     for number, table in enumerate(pipelines.tables(path), 1):
         try:
-            steps.append(step(table["task"], weights=table.get("weights"), options=pipelines.options_of(table), execution=execution))
+            steps.append(step(table["task"], weights=table.get("weights"), options=pipelines.options_of(table), inference=inference))
         except ValueError as error:
             raise ValueError(f"{path}: step {number}: {error}") from error
     return Chain(steps)
@@ -122,7 +130,7 @@ def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[
 
 
 Model = Denoiser | Upscaler | Inpainter | Translator | DefectDetector
-MODELS: Mapping[str, Callable[..., Model]] = {
+MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "denoise": Denoiser.load,
     "upscale": Upscaler.load,
     "inpaint": Inpainter.load,
@@ -177,31 +185,11 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     task = str(entry.recipe.get("task"))
     if task not in MODELS:
         raise ValueError(f"{name} has weights for the unknown task {task!r}: use weights for {', '.join(MODELS)}")
-    chosen_runtime = runtime.choose(options.get("device", "auto"), options.get("precision", "auto"))
-    return MODELS[task](
-        entry.path, runtime=chosen_runtime, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1),
-        ensemble=options.get("ensemble", 1),
+    inference = InferenceOptions(
+        runtime.choose(options.get("device", "auto"), options.get("precision", "auto")), options.get("tile", "auto"),
+        options.get("batch_size", 1), options.get("ensemble", 1),
     )  # fmt: skip
-
-
-def train(  # noqa: PLR0913  # keyword-only settings of a run
-    method: str,
-    dataset: str | PathLike[str],
-    *,
-    config_file: str | PathLike[str] | None = None,
-    overrides: Mapping[str, str] | None = None,
-    out: str | PathLike[str] | None = None,
-    resume: bool = False,
-    dry_run: bool = False,
-    on_event: Callable[[Any], None] | None = None,
-) -> Run:
-    """Train a network on your own pictures. `restore.tasks.train_run.train` documents the arguments."""
-    from restore.tasks import train_run
-
-    return train_run.train(
-        method, Path(dataset), config_file=Path(config_file) if config_file else None, overrides=overrides,
-        out=Path(out) if out else None, resume=resume, dry_run=dry_run, on_event=on_event,
-    )  # fmt: skip
+    return MODELS[task](entry.path, inference)
 
 
 def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:

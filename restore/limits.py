@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Value = TypeVar("Value")
 
 LONGEST = 1000
 """Maximum length of a text in characters."""
@@ -16,13 +22,19 @@ MOST = (0, 256)
 """Default range of the length of a list."""
 
 
-def format_value(value: Any) -> str:
+def format_value(value: object) -> str:
     """Format a value for a message: on one line and shortened."""
     text = repr(str(value) if isinstance(value, str) else value) if not isinstance(value, int) or abs(value) < 10**40 else "a huge number"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def check_fields(config: Any) -> None:
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The name nearest to a wrong one, as the end of a message; "" if none is near."""
+    near = difflib.get_close_matches(str(name), list(names), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def check_fields(config: DataclassInstance) -> None:
     """Check every field of a configuration against its metadata; for `__post_init__`.
 
     Args:
@@ -35,7 +47,7 @@ def check_fields(config: Any) -> None:
         check(entry.name, vars(config)[entry.name], entry.metadata)
 
 
-def check(name: str, value: Any, metadata: Mapping[str, Any]) -> Any:
+def check(name: str, value: Value, metadata: Mapping[str, Any]) -> Value:
     """Return `value` if it satisfies the metadata.
 
     Args:
@@ -54,7 +66,7 @@ def check(name: str, value: Any, metadata: Mapping[str, Any]) -> Any:
     return value
 
 
-def _check_list(name: str, values: tuple[Any, ...], metadata: Mapping[str, Any]) -> None:
+def _check_list(name: str, values: tuple[float | str, ...], metadata: Mapping[str, Any]) -> None:
     least, most = metadata.get("count", MOST)
     if not least <= len(values) <= most:
         raise ValueError(f"{name!r} must be a list of {least} to {most} values, not of {len(values)}")

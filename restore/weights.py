@@ -8,10 +8,9 @@ import shutil
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from restore import weights_file
-from restore.weights_file import LONGEST, SUFFIX, digest, has_recipe, load, recipe, save, select_network
+from restore.weights_file import LONGEST, SUFFIX, Recipe, digest, has_recipe, load, recipe, save, select_network
 from restore.writing import atomic_write
 
 __all__ = [
@@ -37,7 +36,7 @@ class Entry:
 
     name: str
     path: Path
-    recipe: dict[str, Any]
+    recipe: Recipe
     card: Path | None
 
     @property
@@ -177,8 +176,10 @@ def _file_of(name: str | Path) -> Path | None:
     if path.is_file():
         return path
     published = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
-    if len(published) == 1:
-        return published[0]
+    # a run's folder holds its newest weights, called like itself, and its best ones
+    named_so = [file for file in published if file.stem == path.resolve().name]
+    if len(published) == 1 or named_so:
+        return (named_so or published)[0]
     # a folder of pictures with the weights' name (`mine/`) must not hide them
     for folder in folders():
         candidate = folder / f"{name}{SUFFIX}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from restore.weights import Entry, entry, load, save, unused_path
+from restore.weights_file import Recipe
 
 
 def blend(first: Entry, second: Entry, fraction: float, name: str) -> Entry:
@@ -40,9 +40,7 @@ def blend(first: Entry, second: Entry, fraction: float, name: str) -> Entry:
     return entry(target)
 
 
-def _differences(
-    tensors: Mapping[str, Tensor], recipe: Mapping[str, Any], others: Mapping[str, Tensor], other: Mapping[str, Any]
-) -> list[str]:
+def _differences(tensors: Mapping[str, Tensor], recipe: Recipe, others: Mapping[str, Tensor], other: Recipe) -> list[str]:
     """What keeps two files from being blended: keys of their recipes and names of their tensors."""
     unlike = [key for key in ("task", "network", "settings", "directions") if recipe.get(key) != other.get(key)]
     unlike += sorted(key for key in tensors.keys() ^ others.keys())

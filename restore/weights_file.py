@@ -24,6 +24,10 @@ LONGEST = 1_000_000
 """Largest recipe in characters; ours have a few thousand."""
 
 
+Recipe = dict[str, Any]
+"""The header of a weights file, from JSON: `task`, `network`, `settings`, `training` ..."""
+
+
 def metadata(path: Path) -> dict[str, str]:
     """Read the metadata in a file's header.
 
@@ -47,7 +51,7 @@ def has_recipe(path: Path) -> bool:
         return True
 
 
-def recipe(path: Path) -> dict[str, Any]:
+def recipe(path: Path) -> Recipe:
     """Read a file's recipe: how its weights were made and what they are for.
 
     Raises:
@@ -59,7 +63,7 @@ def recipe(path: Path) -> dict[str, Any]:
     return _parsed(path, header["recipe"])
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def _parsed(path: Path, text: str) -> Recipe:
     try:
         parsed = json.loads(text) if len(text) <= LONGEST else None
     except (ValueError, RecursionError):
@@ -77,18 +81,18 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_training(recipe: Mapping[str, Any]) -> bool:
+def _is_training(recipe: Recipe) -> bool:
     training = recipe.get("training", {})
     noise = training.get("noise", {}) if isinstance(training, dict) else None
     return isinstance(noise, dict) and _is_number(noise.get("poisson_fraction", 0))
 
 
-def _has_directions(recipe: Mapping[str, Any]) -> bool:
+def _has_directions(recipe: Recipe) -> bool:
     names = recipe.get("directions", [])
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
-_OPTIONAL: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+_OPTIONAL: Mapping[str, Callable[[Recipe], bool]] = {
     "directions": _has_directions,
     "scale": lambda recipe: _is_number(recipe["settings"].get("scale", 1)),
     "channels": lambda recipe: _is_number(recipe["settings"].get("channels", 1)),
@@ -97,7 +101,7 @@ _OPTIONAL: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 """The optional parts of a recipe that the suite reads, each with its check."""
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(path: Path) -> tuple[dict[str, Tensor], Recipe]:
     """Read the tensors and the recipe of a file, and check them against the checksum in its header.
 
     Raises:
@@ -126,7 +130,7 @@ def fingerprint(path: Path) -> str:
     return metadata(path).get("sha256") or digest(load(path)[0])
 
 
-def select_network(tensors: dict[str, Tensor], recipe: dict[str, Any], direction: str | None = None) -> dict[str, Tensor]:
+def select_network(tensors: dict[str, Tensor], recipe: Recipe, direction: str | None = None) -> dict[str, Tensor]:
     """Select the tensors of one network from a file's tensors.
 
     Args:
@@ -145,7 +149,7 @@ def select_network(tensors: dict[str, Tensor], recipe: dict[str, Any], direction
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], recipe: Mapping[str, Any], *, dtype: torch.dtype = torch.float16) -> None:
+def save(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, *, dtype: torch.dtype = torch.float16) -> None:
     """Write a weights file, whole or not at all. Floating-point tensors are stored as `dtype`."""
     stored = {
         key: (value.detach().cpu().to(dtype) if value.is_floating_point() else value.detach().cpu()).contiguous()

@@ -78,7 +78,7 @@ def replace_durably(draft: Path, path: Path) -> None:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield the path of a draft beside `path`. It replaces `path` after the block; after an error it is removed.
+    """Yield the path of a draft next to `path`. It replaces `path` after the block; after an error it is removed.
 
     Missing parent folders are created. Devices and pipes are written directly and never replaced.
 

@@ -70,7 +70,7 @@ def _add_network(restore: Path) -> None:
     _after(table, "from restore.networks import meta_device", "from restore.networks.dncnn import DnCNN, DnCNNConfig")
     _after(
         table,
-        '    "inpainter": Architecture(InpainterConfig, Inpainter),',
+        '    "inpainter": Architecture(InpainterConfig, InpainterNet),',
         '    "dncnn": Architecture(DnCNNConfig, DnCNN),',
     )
 
@@ -111,7 +111,7 @@ def _add_gan(restore: Path) -> None:
         "from restore.tasks.simgan_training import SimGANConfig, simgan",
     )
     row = 'Method("refining, from two domains of pictures", SimGANConfig, simgan, "translate", "generator"),'
-    _after(table, "METHODS: Mapping[str, Method] = {", f'    "simgan": {row}')
+    _after(table, "METHODS: Mapping[str, Method[Any]] = {", f'    "simgan": {row}')
 
 
 @pytest.fixture(scope="module")

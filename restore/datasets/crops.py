@@ -1,7 +1,7 @@
 """Clean images -> seeded, augmented, degraded training crops.
 
 A sample is a function of (seed, index) alone: the image, the crop, the flips and the noise. The order and the randomness of a run
-therefore need no state beside the step number, and do not depend on the number of workers.
+therefore need no state but the step number, and do not depend on the number of workers.
 """
 
 from __future__ import annotations

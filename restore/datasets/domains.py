@@ -182,20 +182,25 @@ class CropConfig:
         return piece[:, ::-1] if self.flip and rng.random() < 0.5 else piece
 
 
-class UnpairedCrops(Dataset[dict[str, Tensor]]):
-    """Independent crops of two domains; an item is a function of (seed, index) alone.
+@dataclass(frozen=True)
+class DomainCrops(Dataset[dict[str, Tensor]]):
+    """Seeded crops of two domains; an item is a function of (seed, index) alone.
 
-    Each item is {"source": (C, S, S), "target": (C, S, S)}, float32, nominal [0, 1].
+    Each item is {"input": (C, S, S), "target": (C, S, S)}, float32, nominal [0, 1]: a crop of the source and one of the target.
 
-    Args:
-        source, target: the images of both domains.
+    Attributes:
+        source, target: the images of both domains. For pairs they have the same order; one object for both stands for files that hold
+            both images side by side.
         crop: how a crop is cut.
         seed: of everything random.
         length: number of items.
     """
 
-    def __init__(self, source: Pictures, target: Pictures, crop: CropConfig, *, seed: int = 0, length: int = 1) -> None:
-        self.source, self.target, self.crop, self.seed, self.length = source, target, crop, seed, length
+    source: Pictures
+    target: Pictures
+    crop: CropConfig
+    seed: int = 0
+    length: int = 1
 
     def __len__(self) -> int:
         return self.length
@@ -205,36 +210,20 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
         """The images that could not be used so far, each with its reason."""
         return self.source.skipped | self.target.skipped
 
+
+class UnpairedCrops(DomainCrops):
+    """Independent crops of both domains."""
+
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         item = {}
-        for number, (name, domain) in enumerate((("source", self.source), ("target", self.target))):
+        for number, (name, domain) in enumerate((("input", self.source), ("target", self.target))):
             rng = np.random.default_rng([self.seed, index, number])
             item[name] = to_tensor(self.crop.cut(domain.draw(rng), rng))
         return item
 
 
-class PairedCrops(Dataset[dict[str, Tensor]]):
-    """The same crop of both images of a pair; an item is a function of (seed, index) alone.
-
-    Each item is {"input": (C, S, S), "target": (C, S, S)}, float32, nominal [0, 1].
-
-    Args:
-        source, target: the images of both domains, in the same order; the same object where each file holds both side by side.
-        crop: how a crop is cut.
-        seed: of everything random.
-        length: number of items.
-    """
-
-    def __init__(self, source: Pictures, target: Pictures, crop: CropConfig, *, seed: int = 0, length: int = 1) -> None:
-        self.source, self.target, self.crop, self.seed, self.length = source, target, crop, seed, length
-
-    def __len__(self) -> int:
-        return self.length
-
-    @property
-    def skipped(self) -> dict[Path, str]:
-        """The images that could not be used so far, each with its reason."""
-        return self.source.skipped | self.target.skipped
+class PairedCrops(DomainCrops):
+    """The same crop of both images of a pair."""
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         pair = self._draw(np.random.default_rng([self.seed, index]))

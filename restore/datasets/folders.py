@@ -61,11 +61,11 @@ def matching(root: Path, pattern: str) -> set[Path]:
     Raises:
         ValueError: the pattern is invalid, or leads out of `root`.
     """
-    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+    if Path(pattern).anchor or ".." in Path(pattern).parts:
         raise ValueError(f"the include pattern {pattern!r} must be relative to {root}, without '..'")
     try:
         return {path for path in root.glob(pattern) if _is_picture(path)}
-    except (ValueError, NotImplementedError, IndexError, OSError) as error:  # IndexError: Python 3.11 for "."
+    except (ValueError, IndexError, OSError) as error:  # IndexError: Python 3.11 for "."
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"the include pattern {pattern[:200]!r} is none: {reason}") from error
 
@@ -74,7 +74,7 @@ def split(files: Sequence[Path], root: Path, *, fraction: float, seed: int) -> t
     """Divide files into training and held-out: by folders of these names under `root`, else by a seeded draw.
 
     Files under `val/`, `valid/`, `validation/` or `test/` are never trained on. The held-out files are those of the first of these
-    folders that exists. Beside such a folder, `train/` is trained on, or everything else where there is no `train/`.
+    folders that exists. If there is such a folder, `train/` is trained on, or everything else where there is no `train/`.
 
     In the draw, a file's side depends on its own name and the seed only, so that adding images moves no other across. At least one file
     is left to train on.

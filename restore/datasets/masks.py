@@ -118,7 +118,7 @@ def _blobs(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit: flo
 
 
 def _scratches(mask: np.ndarray, rng: np.random.Generator, preset: Preset, unit: float) -> None:
-    """Long, thin, slightly bent lines, mostly vertical as in old prints, with dust beside them."""
+    """Long, thin, slightly bent lines, mostly vertical as in old prints, with dust next to them."""
     height, width = mask.shape
     thick = max(1, round(unit * min(preset.thickness[0], 6) * rng.uniform(0.4, 1.2)))
     start = rng.uniform(0, 1, 2) * (width, height)

@@ -6,11 +6,10 @@ unless it never sees one twice unchanged. The augmentations are kornia's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
+
+from restore.training.train_state import StateDict
 
 RATE = 1e-3
 """Change of the probability per step: from 0 to 1 in a thousand steps."""
@@ -59,11 +58,11 @@ class Augmentation:
             direction = 1 if float(overfitting) - self.target > 0 else -1
             self.probability = min(MAX_PROBABILITY, max(0.0, self.probability + RATE * direction))
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return the probability."""
         return {"probability": self.probability}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned."""
         self.probability = float(state["probability"])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from restore.gan.discriminator_trainer import DiscriminatorConfig, DiscriminatorTrainer
@@ -31,7 +29,7 @@ def discriminator_trainer(
     if config.mask_loss and not masked:
         raise ValueError("discriminator.mask_loss is for inpainting, where there are holes to judge: set it to false")
     kind = discriminators.find(config.network)
-    settings: dict[str, Any] = {"channels": channels, **{key: vars(config)[key] for key in kind.settings}}
+    settings: dict[str, object] = {"channels": channels, **{key: vars(config)[key] for key in kind.settings}}
     if kind.pretrained:  # its backbone comes from a file, which is read once
         network = discriminators.build(config.network, **settings)
         trial, side = network, min(side or LARGEST_TRIAL, LARGEST_TRIAL)

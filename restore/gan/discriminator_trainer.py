@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from restore.training.cuda_graph import CUDAGraphStep
 from restore.training.losses import mean_distance
 from restore.training.micro_batches import mean, split
 from restore.training.optimizers import OptimizerConfig
-from restore.training.train_state import TrainState, frozen
+from restore.training.train_state import StateDict, TrainState, frozen
 from restore.training.trainer import StepOutput
 
 SPATIAL = tuple(name for name, kind in discriminators.DISCRIMINATORS.items() if kind.local)
@@ -107,7 +107,7 @@ class DiscriminatorTrainer:
         self.objective = objectives.find(config.objective, real_label=1 - config.label_smoothing)
         self.augmentation = Augmentation(config.augment, target=config.adaptive)
         self.stats: dict[str, Tensor] = {}
-        self._graph_step = CUDAGraphStep(self._update, [self.state], runtime, capturable=lambda: self.is_capturable)
+        self._graphed_update = CUDAGraphStep(self._update, [self.state], runtime, capturable=lambda: self.is_capturable)
 
     @property
     def generator_is_capturable(self) -> bool:
@@ -137,7 +137,7 @@ class DiscriminatorTrainer:
             micro_batches: the batch goes through the network in so many equal parts.
         """
         optional = {name: tensor for name, tensor in (("condition", condition), ("mask", mask)) if tensor is not None}
-        return self._graph_step({"real": real, "fake": fake} | optional, micro_batches)
+        return self._graphed_update({"real": real, "fake": fake} | optional, micro_batches)
 
     def generator_loss(self, real: Tensor | None, fake: Tensor, condition: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """Return the generator's adversarial loss, a scalar; no gradient reaches the discriminator.
@@ -151,7 +151,7 @@ class DiscriminatorTrainer:
             real_logits = logits.detach()
             if self.objective.relative:
                 if real is None:
-                    raise ValueError("a relativistic objective needs real images beside the fake ones")
+                    raise ValueError("a relativistic objective needs real images in addition to the fake ones")
                 real_logits = self._logits(real.detach(), condition).detach()
         selected = self._selected(logits, mask)
         return self.objective.generator(_select(real_logits, selected), _select(logits, selected))
@@ -180,15 +180,15 @@ class DiscriminatorTrainer:
         halves = [output.chunk(2) for output in features]
         return torch.stack([mean_distance(of_fake, of_real.detach()) for of_real, of_fake in halves]).mean()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return everything that the next update depends on."""
         return {"state": self.state.state_dict(), "augmentation": self.augmentation.state_dict()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned."""
         self.state.load_state_dict(state["state"])
         self.augmentation.load_state_dict(state["augmentation"])
-        self._graph_step.reset()
+        self._graphed_update.reset()
 
     def _update(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         losses = [self._backward_step(part, 1 / micro_batches) for part in split(batch, micro_batches)]

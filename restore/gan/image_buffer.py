@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from restore.training.train_state import StateDict
 
 
 class ImageBuffer:
@@ -44,11 +43,11 @@ class ImageBuffer:
                 returned.append(image)
         return torch.stack(returned)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return the images and the state of the draws."""
         return {"images": [image.cpu() for image in self.images], "generator": self.generator.get_state()}
 
-    def load_state_dict(self, state: Mapping[str, Any], device: torch.device | None = None) -> None:
+    def load_state_dict(self, state: StateDict, device: torch.device | None = None) -> None:
         """Restore what `state_dict` returned."""
         self.images = [image.to(device) for image in state["images"]]
         self.generator.set_state(state["generator"])

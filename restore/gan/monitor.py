@@ -10,7 +10,7 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ from torch.nn import functional as F
 
 from restore.gan.discriminator_trainer import DiscriminatorTrainer
 from restore.limits import check_fields
-from restore.training.train_state import TrainState
+from restore.training.supervised import to_device
+from restore.training.train_state import StateDict, TrainState, evaluating
 from restore.training.trainer import Diagnosis
 
 
@@ -126,12 +127,12 @@ class TrainingMonitor:
                 raise ValueError(f"{error}: {REMEDIES['collapse']}") from error
         self.bad_checks.clear()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return the history."""
         norms = {name: list(history) for name, history in self.norms.items()}
         return {"bad_checks": dict(self.bad_checks), "reported": sorted(self.reported), "norms": norms}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned."""
         self.bad_checks = defaultdict(int, state["bad_checks"])
         self.reported = set(state["reported"])
@@ -171,6 +172,24 @@ class TrainingMonitor:
             return {"vanishing"}
         history.append(norm)
         return set()
+
+
+def measures(
+    generator: TrainState, discriminator: DiscriminatorTrainer, probe: Mapping[str, Tensor] | None,
+    images: Callable[[Mapping[str, Tensor]], tuple[Tensor, ...]],
+) -> dict[str, float]:  # fmt: skip
+    """All measures of a generator and its discriminator.
+
+    Args:
+        generator, discriminator: as they stand.
+        probe: a batch; None measures no images.
+        images: probe on the device -> the arguments of `image_measures`. The generator is in evaluation mode meanwhile.
+    """
+    measured = network_measures(generator, discriminator)
+    if probe is not None:
+        with torch.no_grad(), evaluating(generator.network):
+            measured |= image_measures(*images(to_device(probe, generator.runtime)))
+    return measured
 
 
 def network_measures(generator: TrainState, discriminator: DiscriminatorTrainer) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The trainer of one network on pairs, with a discriminator beside the reconstruction loss.
+"""The trainer of one network on pairs, with a discriminator in addition to the reconstruction loss.
 
 With a conditional discriminator it is pix2pix (Isola et al. 2017). With pixel, perceptual and adversarial terms it is adversarial
 restoration (Ledig et al. 2017, SRGAN; Wang et al. 2018, ESRGAN).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from restore.training.losses import ReconstructionLoss
 from restore.training.micro_batches import mean, split
 from restore.training.optimizers import OptimizerConfig
 from restore.training.supervised import predict, preview, to_device
-from restore.training.train_state import TrainState, evaluating
+from restore.training.train_state import StateDict, TrainState
 from restore.training.trainer import Diagnosis, StepOutput
 
 
@@ -76,11 +76,11 @@ class PairedAdversarialTrainer:
 
     Args:
         network: predicts the correction; trained in float32 with autocast in `runtime`'s precision.
-        discriminator: trained beside it.
+        discriminator: trained with it.
         optimizer: of the network: rates, schedule and averaging.
         runtime: device and precision.
         losses: the weights of the terms.
-        conditional: the discriminator sees the input beside the image (pix2pix).
+        conditional: the discriminator sees the input with the image (pix2pix).
         monitor_config: thresholds of the failure modes.
         probe: a batch whose predictions are measured for them.
         micro_batches: a batch goes through the networks in so many equal parts.
@@ -98,14 +98,14 @@ class PairedAdversarialTrainer:
         self.generator, self.discriminator = TrainState(network, optimizer, runtime), discriminator
         self.reconstruction = losses.reconstruction(runtime)
         self.monitor, self.probe = TrainingMonitor(monitor_config), probe
-        self._graph_step = CUDAGraphStep(
+        self._graphed_update = CUDAGraphStep(
             self._update_generator, [self.generator], runtime, capturable=lambda: discriminator.generator_is_capturable
         )
 
     def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
         """Update the generator once, then the discriminator."""
         batch = to_device(batch, self.runtime)
-        output = self._graph_step(batch, self.micro_batches)
+        output = self._graphed_update(batch, self.micro_batches)
         losses = dict(output.losses)
         for _ in range(self.discriminator.config.steps):
             losses |= self.discriminator.step(
@@ -141,13 +141,13 @@ class PairedAdversarialTrainer:
         """Return the generator's and the discriminator's state."""
         return {"generator": self.generator, "discriminator": self.discriminator.state}
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return everything that the next step depends on."""
         return {
             "generator": self.generator.state_dict(), "discriminator": self.discriminator.state_dict(), "monitor": self.monitor.state_dict()
         }  # fmt: skip
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned.
 
         Raises:
@@ -158,7 +158,7 @@ class PairedAdversarialTrainer:
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.monitor.load_state_dict(state["monitor"])
-        self._graph_step.reset()
+        self._graphed_update.reset()
 
     def _update_generator(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         outputs, losses = [], []
@@ -184,12 +184,8 @@ class PairedAdversarialTrainer:
     def _condition(self, batch: Mapping[str, Tensor]) -> Tensor | None:
         return batch["input"] if self.conditional else None
 
-    @torch.no_grad()
     def _measures(self) -> dict[str, float]:
-        measures = monitor.network_measures(self.generator, self.discriminator)
-        if self.probe is not None:
-            probe = to_device(self.probe, self.runtime)
-            with evaluating(self.generator.network):
-                prediction = predict(self.generator.network, self.spec, probe, self.runtime)
-            measures |= monitor.image_measures(prediction, probe["target"])
-        return measures
+        return monitor.measures(
+            self.generator, self.discriminator, self.probe,
+            lambda probe: (predict(self.generator.network, self.spec, probe, self.runtime), probe["target"]),
+        )  # fmt: skip

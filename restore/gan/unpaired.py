@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,8 @@ from restore.training.cuda_graph import CUDAGraphStep
 from restore.training.losses import PIXEL_LOSSES, change_penalty
 from restore.training.micro_batches import mean, split
 from restore.training.optimizers import OptimizerConfig
-from restore.training.train_state import TrainState, evaluating
+from restore.training.supervised import to_device
+from restore.training.train_state import StateDict, TrainState
 from restore.training.trainer import Diagnosis, StepOutput
 
 
@@ -99,14 +101,14 @@ class TranslationDirection:
             correction: Tensor = network(images)
         return images + correction.float()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return everything that the next step depends on."""
         return {
             "generator": self.generator.state_dict(), "discriminator": self.discriminator.state_dict(),
             "image_buffer": self.image_buffer.state_dict(),
         }  # fmt: skip
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned."""
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
@@ -120,13 +122,13 @@ class _Direction(NamedTuple):
     translator: TranslationDirection
     inverse: TranslationDirection
     source: str
-    target: str
+    target: str  # both are keys of the batch
 
 
 class CycleGANTrainer:
     """Trains both directions together.
 
-    A batch is {"source": (B, C, S, S), "target": (B, C, S, S)}, drawn independently.
+    A batch is {"input": (B, C, S, S), "target": (B, C, S, S)}, images of the source and of the target domain, drawn independently.
 
     Args:
         forward, backward: source to target and back.
@@ -143,21 +145,21 @@ class CycleGANTrainer:
     ) -> None:  # fmt: skip
         self.forward, self.backward = forward, backward
         self.directions = (
-            _Direction("forward", forward, backward, "source", "target"), _Direction("backward", backward, forward, "target", "source"),
+            _Direction("forward", forward, backward, "input", "target"), _Direction("backward", backward, forward, "target", "input"),
         )  # fmt: skip
         self.losses, self.runtime, self.probe, self.micro_batches = losses, runtime, probe, micro_batches
         self.pixel = PIXEL_LOSSES[losses.pixel]
         self.monitor = TrainingMonitor(monitor_config)
         backward.generator.scaler = forward.generator.scaler  # the generators have one common loss
-        self._graph_step = CUDAGraphStep(
+        self._graphed_update = CUDAGraphStep(
             self._update_generators, [forward.generator, backward.generator], runtime,
             capturable=lambda: all(way.translator.discriminator.generator_is_capturable for way in self.directions),
         )  # fmt: skip
 
     def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
         """Update both generators on their common loss, then each discriminator."""
-        batch = self._to_device(batch)
-        output = self._graph_step(batch, self.micro_batches)
+        batch = to_device(batch, self.runtime)
+        output = self._graphed_update(batch, self.micro_batches)
         losses = dict(output.losses)
         for way in self.directions:
             discriminator = way.translator.discriminator
@@ -182,8 +184,8 @@ class CycleGANTrainer:
     @torch.no_grad()
     def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Translate a batch there and back with the averaged networks, in both directions."""
-        batch = self._to_device(batch)
-        source, target = batch["source"], batch["target"]
+        batch = to_device(batch, self.runtime)
+        source, target = batch["input"], batch["target"]
         there, here = self.forward.translate(source, averaged=True), self.backward.translate(target, averaged=True)
         return {
             "source": source, "translated": there, "cycled": self.backward.translate(there, averaged=True),
@@ -205,7 +207,7 @@ class CycleGANTrainer:
             )
         }
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return everything that the next step depends on."""
         return {
             "forward": self.forward.state_dict(),
@@ -213,12 +215,12 @@ class CycleGANTrainer:
             "monitor": self.monitor.state_dict(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned."""
         self.forward.load_state_dict(state["forward"])
         self.backward.load_state_dict(state["backward"])
         self.monitor.load_state_dict(state["monitor"])
-        self._graph_step.reset()
+        self._graphed_update.reset()
 
     def _update_generators(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         images: dict[str, list[Tensor]] = {way.name: [] for way in self.directions}
@@ -259,19 +261,16 @@ class CycleGANTrainer:
             terms["adversarial"] = losses.adversarial_weight * way.translator.discriminator.generator_loss(target, translated)
         return terms, translated.detach()
 
-    @torch.no_grad()
     def _measures(self) -> dict[str, float]:
-        measures: dict[str, float] = {}
-        for way in self.directions:
-            generator = way.translator.generator
-            own = monitor.network_measures(generator, way.translator.discriminator)
-            if self.probe is not None:
-                probe = self._to_device(self.probe)
-                with evaluating(generator.network):
-                    translated = way.translator.translate(probe[way.source])
-                own |= monitor.image_measures(translated, probe[way.target], probe[way.source])
-            measures |= {f"{way.name} {name}": value for name, value in own.items()}
-        return measures
+        return {
+            f"{way.name} {name}": value
+            for way in self.directions
+            for name, value in monitor.measures(
+                way.translator.generator, way.translator.discriminator, self.probe, partial(_probe_images, way)
+            ).items()
+        }
 
-    def _to_device(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {domain: batch[domain].to(self.runtime.device, non_blocking=True) for domain in ("source", "target")}
+
+def _probe_images(way: _Direction, probe: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """The translations of a probe batch, the target domain's images, and what was translated."""
+    return way.translator.translate(probe[way.source]), probe[way.target], probe[way.source]

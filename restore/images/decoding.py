@@ -38,7 +38,7 @@ CLOCK = 20.0
 BYTES, BYTES_A_SAMPLE = 256 << 20, 40
 """Memory that decoding may take: JPEG 2000 needs 24 bytes a sample (32-bit integers, their wavelet transform, the result)."""
 SECONDS_A_BYTE, COPIES = 2e-8, 4
-"""What the file's bytes take beside that: a DICOM file of many frames is read as a whole, and copied, for the first of them."""
+"""What the file's bytes take in addition to that: a DICOM file of many frames is read as a whole, and copied, for the first of them."""
 DENSE = 1000
 """Samples a byte above which a picture is mostly blank and decodes at once, or its header is wrong."""
 BLANK_SECONDS, BLANK_BYTES = 3.0, 700 << 20

@@ -43,7 +43,7 @@ class Request:
         cpu: seconds of processor time.
         wall: seconds on the clock.
         memory: bytes above what the process takes when idle.
-        niceness: of the asking thread: decoding beside a network makes way for it (see `pipeline.concurrency`), other decoding does not.
+        niceness: of the asking thread: next to a network, decoding makes way for it (see `pipeline.concurrency`), other decoding does not.
     """
 
     module: str

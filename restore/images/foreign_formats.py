@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -21,135 +21,92 @@ class Kind(NamedTuple):
     picture: bool = True
 
 
+class Marks(NamedTuple):
+    """What tells that a file is of a kind.
+
+    Attributes:
+        start: bytes at the file's start, any of these.
+        at: (offset, bytes), any of these.
+        suffixes: of this kind only: they name a broken file too.
+        brands: major brands of ISO base media files (ISO/IEC 14496-12).
+    """
+
+    start: tuple[bytes, ...] = ()
+    at: tuple[tuple[int, bytes], ...] = ()
+    suffixes: tuple[str, ...] = ()
+    brands: tuple[bytes, ...] = ()
+
+
 PNG, TIFF, FLOAT, FRAMES = (
     "convert it to PNG or TIFF first",
-    "convert it to TIFF first",
+    "convert it to a 16-bit TIFF first",
     "convert it to a TIFF of 32-bit floats first",
     "save its frames as PNG or TIFF first",
 )
 RAW = Kind("a camera raw file", "develop it to a 16-bit TIFF first")
 HEIF = Kind("a HEIC or HEIF picture", PNG)
 AVIF = Kind("an AVIF picture", PNG)
-JPEG2000 = Kind("a JPEG 2000 picture", PNG)
-TGA = Kind("a TGA picture", PNG)
 VIDEO = Kind("a video", "extract its frames as PNG or TIFF first", False)
-ANALYZE = Kind("an Analyze volume", FLOAT)
 NIFTI = Kind("a NIfTI volume", FLOAT)
 
-MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
-    (0, b"FUJIFILMCCD-RAW", RAW),
-    (0, b"IIU\0", RAW),  # Panasonic RW2
-    *((0, mark, RAW) for mark in (b"IIRO", b"IIRS", b"MMOR")),  # Olympus ORF
-    (0, b"FOVb", RAW),
-    (0, b"\0MRM", RAW),
-    (6, b"HEAPCCDR", RAW),
-    (8, b"CR\x02", RAW),
-    (0, b"\xff\x0a", Kind("a JPEG XL picture", PNG)),
-    (0, b"\0\0\0\x0cJXL ", Kind("a JPEG XL picture", PNG)),
-    (0, b"\0\0\0\x0cjP  ", JPEG2000),
-    (0, b"\xff\x4f\xff\x51", JPEG2000),
-    (0, b"II\xbc\x01", Kind("a JPEG XR picture", PNG)),
-    (0, b"GIF8", Kind("a GIF picture", FRAMES)),
-    (0, b"\x8aMNG\r\n\x1a\n", Kind("an MNG animation", FRAMES)),
-    (0, b"\x8bJNG\r\n\x1a\n", Kind("a JNG picture", PNG)),
-    (0, b"8BPS", Kind("a Photoshop document (PSD)", "export it as TIFF or PNG first")),
-    (0, b"gimp xcf", Kind("a GIMP document (XCF)", "export it as TIFF or PNG first")),
-    (0, b"\x76\x2f\x31\x01", Kind("an OpenEXR picture", FLOAT)),
-    (0, b"#?RADIANCE", Kind("a Radiance HDR picture", FLOAT)),
-    (0, b"#?RGBE", Kind("a Radiance HDR picture", FLOAT)),
-    (0, b"SIMPLE  =", Kind("a FITS picture", FLOAT)),
-    (344, b"n+1\0", NIFTI),
-    (344, b"ni1\0", NIFTI),
-    (4, b"n+2\0", NIFTI),
-    (4, b"ni2\0", NIFTI),
-    (0, b"NRRD000", Kind("an NRRD volume", FLOAT)),
-    (0, b"ObjectType = Image", Kind("a MetaImage volume", FLOAT)),
-    (0, b"ZISRAWFILE", Kind("a Zeiss CZI picture", "export it as OME-TIFF first")),
-    (0, b"SDPX", Kind("a DPX frame", "convert it to a 16-bit TIFF first")),
-    (0, b"XPDS", Kind("a DPX frame", "convert it to a 16-bit TIFF first")),
-    (0, b"qoif", Kind("a QOI picture", PNG)),
-    (0, b"FLIF", Kind("a FLIF picture", PNG)),
-    (0, b"BPG\xfb", Kind("a BPG picture", PNG)),
-    (0, b"DDS \x7c\0\0\0", Kind("a DDS texture", PNG)),
-    (0, b"\x59\xa6\x6a\x95", Kind("a Sun raster picture", PNG)),
-    (0, b"/* XPM */", Kind("an XPM icon", PNG, False)),
-    (0, b"\0\0\1\0", Kind("an icon", PNG, False)),
-    (0, b"\0\0\2\0", Kind("a mouse pointer", PNG, False)),
-    (0, b"icns", Kind("an icon", PNG, False)),
-    (0, b"%PDF", Kind("a PDF document", "extract its pictures as PNG or TIFF first", False)),
-    (0, b"PK\x03\x04", Kind("a ZIP archive or office document", "unpack it first", False)),
-    (0, b"7z\xbc\xaf\x27\x1c", Kind("a 7z archive", "unpack it first", False)),
-    (0, b"Rar!\x1a\x07", Kind("a RAR archive", "unpack it first", False)),
-    (257, b"ustar", Kind("a tar archive", "unpack it first", False)),
-    (0, b"\x1f\x8b", Kind("a gzip archive", "unpack it first", False)),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind("an office document or a cache of thumbnails", "name the pictures themselves", False)),
-    (0, b"\x1aE\xdf\xa3", VIDEO),
-    (8, b"AVI ", VIDEO),
-    (0, b"\0\0\1\xba", VIDEO),
-    (0, b"\0\0\1\xb3", VIDEO),
-    (0, b"version https://git-lfs", Kind("a pointer of Git LFS", "fetch the picture with `git lfs pull`", False)),
-    (0, b"<svg", Kind("an SVG drawing", "render it as PNG first", False)),
-    (0, b"<?xml", Kind("an XML text", "name the picture itself", False)),
-    (0, b"<!DOC", Kind("a web page", "download the picture itself", False)),
-    (0, b"<!doc", Kind("a web page", "download the picture itself", False)),
-    (0, b"<html", Kind("a web page", "download the picture itself", False)),
-)
-"""(offset, bytes, kind); the first match counts."""
-
-BRANDS: dict[bytes, Kind] = {
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"), HEIF),
-    **dict.fromkeys((b"avif", b"avis", b"miaf", b"MA1A", b"MA1B"), AVIF),
-    b"crx ": RAW,
-}
-"""What an ISO base media file (ISO/IEC 14496-12) holds, by its brand."""
-
-RAW_SUFFIXES = frozenset(
-    (
-        ".3fr",
-        ".arw",
-        ".cr2",
-        ".cr3",
-        ".crw",
-        ".dcr",
-        ".dng",
-        ".erf",
-        ".fff",
-        ".iiq",
-        ".k25",
-        ".kdc",
-        ".mef",
-        ".mos",
-        ".mrw",
-        ".nef",
-        ".nrw",
-        ".orf",
-        ".pef",
-        ".raf",
-        ".rw2",
-        ".rwl",
-        ".sr2",
-        ".srf",
-        ".srw",
-        ".x3f",
-    )
-)
+RAW_SUFFIXES = (
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw",
+    ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+)  # fmt: skip
 """Camera raw. Most of these are TIFF files whose first picture is a thumbnail."""
+PANASONIC, OLYMPUS, FOVEON, MINOLTA = b"IIU\0", (b"IIRO", b"IIRS", b"MMOR"), b"FOVb", b"\0MRM"
 
-SUFFIXES: dict[str, Kind] = {
-    **dict.fromkeys(RAW_SUFFIXES, RAW),
-    **dict.fromkeys((".heic", ".heif", ".hif"), HEIF),
-    ".avif": AVIF,
-    ".jxl": Kind("a JPEG XL picture", PNG),
-    **dict.fromkeys((".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf"), JPEG2000),
-    **dict.fromkeys((".jxr", ".wdp", ".hdp"), Kind("a JPEG XR picture", PNG)),
-    ".gif": Kind("a GIF picture", FRAMES),
-    **dict.fromkeys((".psd", ".psb"), Kind("a Photoshop document (PSD)", "export it as TIFF or PNG first")),
-    ".exr": Kind("an OpenEXR picture", FLOAT),
-    **dict.fromkeys((".fits", ".fts"), Kind("a FITS picture", FLOAT)),
-    ".nii": NIFTI,
+KINDS: Mapping[Kind, Marks] = {
+    RAW: Marks((b"FUJIFILMCCD-RAW", PANASONIC, *OLYMPUS, FOVEON, MINOLTA), ((6, b"HEAPCCDR"), (8, b"CR\x02")), RAW_SUFFIXES, (b"crx ",)),
+    HEIF: Marks(
+        suffixes=(".heic", ".heif", ".hif"),
+        brands=(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"),
+    ),
+    AVIF: Marks(suffixes=(".avif",), brands=(b"avif", b"avis", b"miaf", b"MA1A", b"MA1B")),
+    Kind("a JPEG XL picture", PNG): Marks((b"\xff\x0a", b"\0\0\0\x0cJXL "), suffixes=(".jxl",)),
+    Kind("a JPEG 2000 picture", PNG): Marks(
+        (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), suffixes=(".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf")
+    ),
+    Kind("a JPEG XR picture", PNG): Marks((b"II\xbc\x01",), suffixes=(".jxr", ".wdp", ".hdp")),
+    Kind("a GIF picture", FRAMES): Marks((b"GIF8",), suffixes=(".gif",)),
+    Kind("an MNG animation", FRAMES): Marks((b"\x8aMNG\r\n\x1a\n",)),
+    Kind("a JNG picture", PNG): Marks((b"\x8bJNG\r\n\x1a\n",)),
+    Kind("a Photoshop document (PSD)", "export it as TIFF or PNG first"): Marks((b"8BPS",), suffixes=(".psd", ".psb")),
+    Kind("a GIMP document (XCF)", "export it as TIFF or PNG first"): Marks((b"gimp xcf",)),
+    Kind("an OpenEXR picture", FLOAT): Marks((b"\x76\x2f\x31\x01",), suffixes=(".exr",)),
+    Kind("a Radiance HDR picture", FLOAT): Marks((b"#?RADIANCE", b"#?RGBE")),
+    Kind("a FITS picture", FLOAT): Marks((b"SIMPLE  =",), suffixes=(".fits", ".fts")),
+    NIFTI: Marks(at=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0")), suffixes=(".nii",)),
+    Kind("an NRRD volume", FLOAT): Marks((b"NRRD000",)),
+    Kind("a MetaImage volume", FLOAT): Marks((b"ObjectType = Image",)),
+    Kind("a Zeiss CZI picture", "export it as OME-TIFF first"): Marks((b"ZISRAWFILE",)),
+    Kind("a DPX frame", TIFF): Marks((b"SDPX", b"XPDS")),
+    Kind("a QOI picture", PNG): Marks((b"qoif",)),
+    Kind("a FLIF picture", PNG): Marks((b"FLIF",)),
+    Kind("a BPG picture", PNG): Marks((b"BPG\xfb",)),
+    Kind("a DDS texture", PNG): Marks((b"DDS \x7c\0\0\0",)),
+    Kind("a Sun raster picture", PNG): Marks((b"\x59\xa6\x6a\x95",)),
+    Kind("an XPM icon", PNG, False): Marks((b"/* XPM */",)),
+    Kind("an icon", PNG, False): Marks((b"\0\0\1\0", b"icns")),
+    Kind("a mouse pointer", PNG, False): Marks((b"\0\0\2\0",)),
+    Kind("a PDF document", "extract its pictures as PNG or TIFF first", False): Marks((b"%PDF",)),
+    Kind("a ZIP archive or office document", "unpack it first", False): Marks((b"PK\x03\x04",)),
+    Kind("a 7z archive", "unpack it first", False): Marks((b"7z\xbc\xaf\x27\x1c",)),
+    Kind("a RAR archive", "unpack it first", False): Marks((b"Rar!\x1a\x07",)),
+    Kind("a tar archive", "unpack it first", False): Marks(at=((257, b"ustar"),)),
+    Kind("a gzip archive", "unpack it first", False): Marks((b"\x1f\x8b",)),
+    Kind("an office document or a cache of thumbnails", "name the pictures themselves", False): Marks(
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)
+    ),
+    VIDEO: Marks((b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3"), ((8, b"AVI "),)),
+    Kind("a pointer of Git LFS", "fetch the picture with `git lfs pull`", False): Marks((b"version https://git-lfs",)),
+    Kind("an SVG drawing", "render it as PNG first", False): Marks((b"<svg",)),
+    Kind("an XML text", "name the picture itself", False): Marks((b"<?xml",)),
+    Kind("a web page", "download the picture itself", False): Marks((b"<!DOC", b"<!doc", b"<html")),
 }
-"""Suffixes of one kind of file only: they name a broken file too."""
-
+"""Kind -> its marks; the first kind whose bytes match counts."""
+BRANDS: Mapping[bytes, Kind] = {brand: kind for kind, marks in KINDS.items() for brand in marks.brands}
+SUFFIXES: Mapping[str, Kind] = {suffix: kind for kind, marks in KINDS.items() for suffix in marks.suffixes}
 VIDEO_SUFFIXES = frozenset((".mjpg", ".mjpeg"))
 """A video that begins like a JPEG picture."""
 
@@ -169,8 +126,8 @@ def foreign(start: bytes, name: str) -> Kind | None:
     for test, kind in _TESTS:  # before the icons: a TGA file may begin with their mark
         if test(start, last):
             return kind
-    for offset, magic, kind in MAGIC:
-        if start[offset : offset + len(magic)] == magic:
+    for kind, marks in KINDS.items():
+        if start.startswith(marks.start) or any(start.startswith(magic, offset) for offset, magic in marks.at):
             return kind
     if last in VIDEO_SUFFIXES:
         return VIDEO
@@ -229,7 +186,7 @@ def _tga(start: bytes, suffix: str) -> bool:
 
 
 def _analyze(start: bytes, suffix: str) -> bool:
-    """The header of an Analyze 7.5 pair. The samples lie in the .img file beside it, which has no mark."""
+    """The header of an Analyze 7.5 pair. The samples lie in the .img file next to it, which has no mark."""
     return suffix == ".hdr" and len(start) >= 348 and start[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c")
 
 
@@ -237,6 +194,6 @@ _TESTS: tuple[tuple[Callable[[bytes, str], bool], Kind], ...] = (
     (_pfm, Kind("a PFM picture", FLOAT)),
     (_pam, Kind("a PAM picture", "convert it to PPM, PNG or TIFF first")),
     (_pcx, Kind("a PCX picture", PNG)),
-    (_tga, TGA),
-    (_analyze, ANALYZE),
+    (_tga, Kind("a TGA picture", PNG)),
+    (_analyze, Kind("an Analyze volume", FLOAT)),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image
 from restore.images.pixel_mapping import PixelMapping
 
 BAND = 1 << 21
-"""Pixels handled at a time, which bounds the memory that `normalized` and `encode` take beside their result."""
+"""Pixels handled at a time, which bounds the memory that `normalized` and `encode` take in addition to their result."""
 
 
 def bands(shape: tuple[int, ...]) -> Iterator[slice]:
@@ -84,6 +84,14 @@ class Frame:
     def displayed(self) -> np.ndarray:
         """What a viewer displays: float32 (H, W, 1|3) in [0, 1], through windows and lookup tables, without alpha."""
         return self._banded(lambda rows: self.mapping.displayed(self.stored[rows]))
+
+    def on_scale_of(self, other: Frame) -> Frame:
+        """This frame with the mapping of `other`, so that equal samples become equal pixels; itself where the samples are of unlike kinds.
+
+        Floats, and DICOM without a window, are mapped by the range of their own values, which differs between a picture and its result.
+        """
+        same = self.stored.dtype == other.stored.dtype and other.mapping.has_samples_of(self.mapping)
+        return replace(self, mapping=other.mapping) if same else self
 
     def valid(self) -> np.ndarray | None:
         """(H, W) bool, true where the samples are a picture (no padding, finite); None where all of them are."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -55,6 +54,14 @@ class Linear(PixelMapping):
         """The alpha of an opaque pixel."""
         return self.high
 
+    def has_samples_of(self, other: PixelMapping) -> bool:
+        """Whether `other` maps the same channels, inverted alike, of the same integers or of floats."""
+        if not isinstance(other, Linear):
+            return False
+        return (self.channels, self.inverted, self.alpha_channel, self.limit) == (
+            other.channels, other.inverted, other.alpha_channel, other.limit,
+        )  # fmt: skip
+
     def is_plain(self, dtype: np.dtype) -> bool:
         """Whether samples of `dtype` mean what every format takes them for."""
         if self.inverted or self.key is not None:
@@ -75,7 +82,7 @@ class Linear(PixelMapping):
 
     def _raw(self, colour: np.ndarray) -> np.ndarray:
         """Normalized values; NaN and infinity stay."""
-        wide: type[np.floating[Any]] = np.float32 if colour.dtype in (np.uint8, np.uint16, np.bool_) else np.float64
+        wide: type[np.float32 | np.float64] = np.float32 if colour.dtype in (np.uint8, np.uint16, np.bool_) else np.float64
         with np.errstate(invalid="ignore", over="ignore"):
             values: np.ndarray = (colour.astype(wide) - np.asarray(self.low, wide)) / np.asarray(self.span, wide)
         return 1 - values if self.inverted else values
@@ -231,11 +238,6 @@ class Cmyk(PixelMapping):
         # full black hides the other inks: they stay as stored
         hidden = changed & (paper <= 0)
         return _joined(stored, np.where(changed & ~hidden, new, stored[..., :4]))
-
-    @property
-    def levels(self) -> float:
-        """Stored values from black to white."""
-        return self.full
 
     @property
     def opaque(self) -> float:

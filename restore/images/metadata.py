@@ -1,4 +1,4 @@
-"""What a file says of its picture beside the pixels, and what goes along into another format."""
+"""What a file says of its picture in addition to the pixels, and what goes along into another format."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def dct(blocks: np.ndarray) -> np.ndarray:
     pixels = np.ascontiguousarray(blocks, np.float32).reshape(-1, side)
     whole = len(pixels) // side * side
     # three times as quick as fast transforms of so short rows; in small products, since large ones have BLAS start threads that go on
-    # spinning for a tenth of a second, beside a network
+    # spinning for a tenth of a second, while a network runs
     coefficients = np.empty_like(pixels)
     np.matmul(pixels[:whole].reshape(-1, side, side), BASIS, out=coefficients[:whole].reshape(-1, side, side))
     np.matmul(pixels[whole:], BASIS, out=coefficients[whole:])

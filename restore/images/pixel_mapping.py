@@ -53,13 +53,17 @@ class PixelMapping(ABC):
 
     @property
     def levels(self) -> float:
-        """Stored values from black to white, 0 to 1 in normalized pixels."""
-        return 1.0
+        """Stored values from black to white; for plain samples the same as from transparent to opaque."""
+        return self.opaque
 
     @property
     def colour_samples(self) -> int:
         """Stored samples of a pixel that hold its colour."""
         return self.channels
+
+    def has_samples_of(self, other: PixelMapping) -> bool:
+        """Whether `other` maps the same kind of samples, perhaps by another range or window; this one can then map them too."""
+        return False
 
     def is_plain(self, dtype: np.dtype) -> bool:
         """Whether samples of `dtype` mean what every format takes them for: black is 0, white the type's maximum; floats as they are."""

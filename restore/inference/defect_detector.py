@@ -7,14 +7,15 @@ for each pixel. A pixel above the low threshold counts if it is connected to one
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self, Unpack
+from typing import Self
 
 import cv2
 import numpy as np
 
 from restore.inference.arrays import to_float
-from restore.inference.loading import DEFECT_TASK, Recipe, RunOptions, load_network, make_runner
+from restore.inference.loading import DEFECT_TASK, InferenceOptions, load_network, make_runner
 from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
 
 STRONG, WEAK = (0.98, 0.5), 0.5
 """The high threshold at sensitivity 0 and at 1; the low threshold as a fraction of the high one."""
@@ -32,22 +33,22 @@ class DefectDetector:
     Args:
         network: predicts the probability of a defect from a gray picture.
         recipe: the recipe of its weights.
-        options: see `RunOptions`.
+        options: see `InferenceOptions`; by default those of this machine.
     """
 
-    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
         self.recipe: Recipe = recipe or {}
         self.runner = make_runner(network, options)
         self.spec, self.runtime = self.runner.spec, self.runner.runtime
 
     @classmethod
-    def load(cls, name: str | Path, **options: Unpack[RunOptions]) -> Self:
+    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
         """A detector with the weights called `name` (a name, a file or a run's folder).
 
         Raises:
             ValueError: the weights do not exist or are for another task.
         """
-        return cls(*load_network(name, DEFECT_TASK), **options)
+        return cls(*load_network(name, DEFECT_TASK), options)
 
     def __call__(self, picture: np.ndarray, sensitivity: float = SENSITIVITY) -> np.ndarray:
         """Find the defects of a picture.

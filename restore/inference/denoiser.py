@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self, Unpack
+from typing import Self
 
 import numpy as np
 
 from restore.images.noise_model import NoiseLevel
 from restore.inference import excluded_regions, mean_preservation, uniform_borders
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
+from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.ranges import Range
-from restore.inference.tile_faults import RunInfo
+from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
 
 Noise = Estimate | NoiseLevel | float | None
 """A noise level: a standard deviation on the 0..255 scale, a NoiseLevel or an Estimate. None estimates it from the picture."""
@@ -26,13 +27,13 @@ class Denoiser:
     Args:
         network: predicts the correction of a picture.
         recipe: the recipe of its weights.
-        options: see `RunOptions`.
+        options: see `InferenceOptions`; by default those of this machine.
 
     Raises:
         ValueError: the network takes a mask, so it belongs into an `Inpainter`.
     """
 
-    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
         if network.spec.takes_mask:
             raise ValueError("this network takes a mask and fills holes: use an Inpainter")
         self.recipe: Recipe = recipe or {}
@@ -40,13 +41,13 @@ class Denoiser:
         self.spec, self.runtime = self.runner.spec, self.runner.runtime
 
     @classmethod
-    def load(cls, name: str | Path, **options: Unpack[RunOptions]) -> Self:
+    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
         """A denoiser with the weights called `name` (a name, a file or a run's folder).
 
         Raises:
             ValueError: the weights do not exist or are for another task.
         """
-        return cls(*load_network(name, "denoise"), **options)
+        return cls(*load_network(name, "denoise"), options)
 
     @property
     def signal_dependent(self) -> bool:
@@ -71,7 +72,7 @@ class Denoiser:
 
     def denoise(
         self, pixels: np.ndarray, noise_level: Noise = None, strength: float = 1.0, *, valid: np.ndarray | None = None
-    ) -> tuple[np.ndarray, RunInfo]:
+    ) -> tuple[np.ndarray, InferenceInfo]:
         """Denoise normalized pixels.
 
         Args:
@@ -107,7 +108,7 @@ class Denoiser:
 
     def _denoised(
         self, pixels: np.ndarray, noise: Estimate | NoiseLevel, strength: float, excluded: np.ndarray | None
-    ) -> tuple[np.ndarray, RunInfo]:
+    ) -> tuple[np.ndarray, InferenceInfo]:
         """`denoise` with a resolved noise level; pixels of the mask `excluded`, (H, W) bool, do not change."""
         level = noise.level if isinstance(noise, Estimate) else noise
         picture = pixels if excluded is None else excluded_regions.extrapolate(pixels, excluded, level)

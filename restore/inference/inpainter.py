@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Self
 
 import cv2
 import numpy as np
 
 from restore.inference.array_interface import apply
-from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
+from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.seam_blending import blend_seams
 from restore.inference.texture_synthesis import synthesize_texture
-from restore.inference.tile_faults import RunInfo
+from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
 
 MAX_WIDTH = 96
 """Width in pixels of the widest hole that is filled at full size only: about the widest of the training."""
@@ -36,11 +37,11 @@ class InpaintInfo:
     holes: int = 0
     fraction: float = 0.0
     coarsest: float = 1.0
-    runs: list[RunInfo] = field(default_factory=list)
+    runs: list[InferenceInfo] = field(default_factory=list)
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> dict[str, object]:
         """The holes, the fraction of the picture that they cover, and how the network ran."""
-        stats: dict[str, Any] = {"holes": self.holes, "missing": round(self.fraction, 5)}
+        stats: dict[str, object] = {"holes": self.holes, "missing": round(self.fraction, 5)}
         if self.coarsest < 1:
             stats["coarsest_scale"] = round(self.coarsest, 3)
         redone = [text for run in self.runs for text in run.redone]
@@ -56,15 +57,15 @@ class Inpainter:
         method: "network", "telea" (Telea 2004) or "navier-stokes" (Bertalmio et al. 2001).
         feather: pixels inside the edge of a hole over which the filling blends with the picture.
         texture: whether to copy detail from elsewhere in the picture into wide holes; see `synthesize_texture`.
-        options: see `RunOptions`.
+        options: see `InferenceOptions`; by default those of this machine.
 
     Raises:
         ValueError: the method is unknown, its network is missing, or the network takes no mask.
     """
 
     def __init__(
-        self, network: RestorationNetwork | None = None, recipe: Recipe | None = None, *, method: str = "network", feather: int = 0,
-        texture: bool = True, **options: Unpack[RunOptions],
+        self, network: RestorationNetwork | None = None, recipe: Recipe | None = None, options: InferenceOptions | None = None, *,
+        method: str = "network", feather: int = 0, texture: bool = True,
     ) -> None:  # fmt: skip
         if method not in METHODS:
             raise ValueError(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
@@ -78,13 +79,13 @@ class Inpainter:
         self.texture = texture and method == "network"
 
     @classmethod
-    def load(cls, name: str | Path, *, feather: int = 0, texture: bool = True, **options: Unpack[RunOptions]) -> Self:
+    def load(cls, name: str | Path, options: InferenceOptions | None = None, *, feather: int = 0, texture: bool = True) -> Self:
         """An inpainter with the weights called `name` (a name, a file or a run's folder).
 
         Raises:
             ValueError: the weights do not exist or are for another task.
         """
-        return cls(*load_network(name, "inpaint"), feather=feather, texture=texture, **options)
+        return cls(*load_network(name, "inpaint"), options, feather=feather, texture=texture)
 
     def __call__(self, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Fill the holes of a picture.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
 
 from restore import networks, runtime, weights
 from restore.inference.engine import TorchEngine
@@ -11,37 +11,41 @@ from restore.inference.normalizing_runner import NormalizingRunner
 from restore.inference.tiled_runner import TiledRunner
 from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime
+from restore.weights_file import Recipe
 
-Recipe = dict[str, Any]
-"""The recipe in a weights file's header: `task`, `network`, `settings`, `training` ..."""
 DEFECT_TASK = "scratches"
 
 
-class RunOptions(TypedDict, total=False):
+@dataclass(frozen=True)
+class InferenceOptions:
     """How a model runs its network.
 
-    runtime: device and precision; by default the best of this machine.
-    tile: auto, 0 (no tiles) or the largest side of a tile in pixels.
-    batch_size: tiles that run together.
-    ensemble: rotated and flipped copies whose results are averaged, 1, 2, 4 or 8; see `TiledRunner`.
+    Attributes:
+        runtime: device and precision; by default the best of this machine.
+        tile: auto, 0 (no tiles) or the largest side of a tile in pixels.
+        batch_size: tiles that run together.
+        ensemble: rotated and flipped copies whose results are averaged, 1, 2, 4 or 8; see `TiledRunner`.
     """
 
-    runtime: Runtime
-    tile: str | int
-    batch_size: int
-    ensemble: int
+    runtime: Runtime = field(default_factory=runtime.choose)
+    tile: str | int = "auto"
+    batch_size: int = 1
+    ensemble: int = 1
+
+    def fingerprint(self) -> dict[str, str | int]:
+        """The values that affect a result of a task; its own options hold the ensemble."""
+        return {"precision": self.runtime.precision, "tile": self.tile}
 
 
-def make_runner(network: RestorationNetwork, options: RunOptions) -> NormalizingRunner:
+def make_runner(network: RestorationNetwork, options: InferenceOptions | None = None) -> NormalizingRunner:
     """The runner of a network for pictures of any size and range.
 
     Raises:
         ValueError: the tile or the ensemble is invalid.
     """
-    engine = TorchEngine(network, options.get("runtime") or runtime.choose())
-    return NormalizingRunner(
-        TiledRunner(engine, tile=options.get("tile", "auto"), batch_size=options.get("batch_size", 1), ensemble=options.get("ensemble", 1))
-    )
+    options = options or InferenceOptions()
+    engine = TorchEngine(network, options.runtime)
+    return NormalizingRunner(TiledRunner(engine, tile=options.tile, batch_size=options.batch_size, ensemble=options.ensemble))
 
 
 def find_weights(name: str | Path, task: str) -> weights.Entry:

@@ -9,7 +9,7 @@ import numpy as np
 from restore.images.noise_model import NoiseLevel
 from restore.inference.arrays import is_eight_bit
 from restore.inference.ranges import NARROW, NARROW_INHOMOGENEOUS, Range, range_of
-from restore.inference.tile_faults import RunInfo
+from restore.inference.tile_faults import InferenceInfo
 from restore.inference.tiled_runner import Condition, TiledRunner
 from restore.networks.inpainter import HOLE
 
@@ -32,7 +32,7 @@ class NormalizingRunner:
     def run(
         self, picture: np.ndarray, strength: float = 1.0, *, level: NoiseLevel = NO_NOISE,
         confidence: Callable[[Range], float] | None = None, mask: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, RunInfo]:  # fmt: skip
+    ) -> tuple[np.ndarray, InferenceInfo]:  # fmt: skip
         """Run one picture.
 
         Args:

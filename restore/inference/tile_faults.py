@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ FALLBACKS = {"fp16": ("bf16", "fp32"), "bf16": ("fp32",), "fp32": ()}
 
 
 @dataclass
-class RunInfo:
+class InferenceInfo:
     """How a network ran on one picture, for the report."""
 
     precision: str
@@ -20,7 +19,7 @@ class RunInfo:
     tiles: int = 0
     redone: list[str] = field(default_factory=list)
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> dict[str, object]:
         """The fields of the report; `redone` only where a tile was redone."""
         return {"precision": self.precision, "tile": self.tile, "tiles": self.tiles} | ({"redone": self.redone} if self.redone else {})
 

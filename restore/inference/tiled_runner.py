@@ -13,7 +13,7 @@ from restore.inference.arrays import upscale_cubic
 from restore.inference.engine import Engine
 from restore.inference.instance_statistics import Statistics
 from restore.inference.self_ensemble import TRANSFORMS
-from restore.inference.tile_faults import FALLBACKS, RunInfo, find_fault
+from restore.inference.tile_faults import FALLBACKS, InferenceInfo, find_fault
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class TiledRunner:
         self.transforms = TRANSFORMS[:ensemble]
         self._tile = memory.parse(tile)
 
-    def run(self, picture: np.ndarray, condition: Condition | None, strength: float, precision: str) -> tuple[np.ndarray, RunInfo]:
+    def run(self, picture: np.ndarray, condition: Condition | None, strength: float, precision: str) -> tuple[np.ndarray, InferenceInfo]:
         """Add `strength` times the network's correction to a picture.
 
         Args:
@@ -60,7 +60,7 @@ class TiledRunner:
         """
         longest, values = max(picture.shape[:2]), picture.size * self.spec.scale**2
         tile = self.engine.tile_side(self._tile, picture.shape, values)
-        info = RunInfo(precision, tile)
+        info = InferenceInfo(precision, tile)
         while True:
             try:
                 with self.engine.memory_reuse(values, min(tile, longest)):
@@ -75,7 +75,7 @@ class TiledRunner:
                 info.tile = tile
                 self.engine.release_memory()
 
-    def _tiles(self, picture: np.ndarray, condition: Condition | None, strength: float, tile: int, info: RunInfo) -> np.ndarray:
+    def _tiles(self, picture: np.ndarray, condition: Condition | None, strength: float, tile: int, info: InferenceInfo) -> np.ndarray:
         height, width, colours = picture.shape
         scale = self.spec.scale
         result = picture.copy() if scale == 1 else np.zeros((scale * height, scale * width, colours), np.float32)
@@ -116,7 +116,7 @@ class TiledRunner:
         return common
 
     def _checked(
-        self, tiles: Sequence[np.ndarray], bases: Sequence[np.ndarray], maps: Sequence[np.ndarray] | None, info: RunInfo,
+        self, tiles: Sequence[np.ndarray], bases: Sequence[np.ndarray], maps: Sequence[np.ndarray] | None, info: InferenceInfo,
         common: Statistics | None,
     ) -> list[np.ndarray]:  # fmt: skip
         """The corrections of some tiles. NaN, infinite or constant results of half precision are computed again in a higher one."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self, Unpack
+from typing import Self
 
 import numpy as np
 
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
-from restore.inference.tile_faults import RunInfo
+from restore.inference.loading import InferenceOptions, load_network, make_runner
+from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
 
 
 class Translator:
@@ -19,16 +20,16 @@ class Translator:
     Args:
         network: predicts the correction that translates a picture.
         recipe: the recipe of its weights.
-        options: see `RunOptions`.
+        options: see `InferenceOptions`; by default those of this machine.
     """
 
-    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
         self.recipe: Recipe = recipe or {}
         self.runner = make_runner(network, options)
         self.spec, self.runtime = self.runner.spec, self.runner.runtime
 
     @classmethod
-    def load(cls, name: str | Path, *, direction: str | None = None, **options: Unpack[RunOptions]) -> Self:
+    def load(cls, name: str | Path, options: InferenceOptions | None = None, *, direction: str | None = None) -> Self:
         """A translator with the weights called `name` (a name, a file or a run's folder).
 
         Args:
@@ -37,7 +38,7 @@ class Translator:
         Raises:
             ValueError: the weights or the direction do not exist, or the weights are for another task.
         """
-        return cls(*load_network(name, "translate", direction), **options)
+        return cls(*load_network(name, "translate", direction), options)
 
     def __call__(self, picture: Picture, strength: float = 1.0) -> Picture:
         """Translate a picture.
@@ -54,7 +55,7 @@ class Translator:
         """
         return apply(picture, lambda pixels, valid: self.translate(pixels, strength)[0])
 
-    def translate(self, pixels: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, RunInfo]:
+    def translate(self, pixels: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, InferenceInfo]:
         """Translate normalized pixels.
 
         Args:

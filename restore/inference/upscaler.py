@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self, Unpack
+from typing import Self
 
 import numpy as np
 import torch
 
 from restore.inference import radiograph
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import Recipe, RunOptions, load_network, make_runner
-from restore.inference.tile_faults import RunInfo
+from restore.inference.loading import InferenceOptions, load_network, make_runner
+from restore.inference.tile_faults import InferenceInfo
 from restore.networks.resample import resized
 from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
 
 
 class Upscaler:
@@ -22,23 +23,23 @@ class Upscaler:
     Args:
         network: predicts the correction of the picture upscaled by the cubic kernel.
         recipe: the recipe of its weights.
-        options: see `RunOptions`.
+        options: see `InferenceOptions`; by default those of this machine.
     """
 
-    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, **options: Unpack[RunOptions]) -> None:
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
         self.recipe: Recipe = recipe or {}
         self.runner = make_runner(network, options)
         self.spec, self.runtime = self.runner.spec, self.runner.runtime
         self.scale = self.spec.scale
 
     @classmethod
-    def load(cls, name: str | Path, **options: Unpack[RunOptions]) -> Self:
+    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
         """An upscaler with the weights called `name` (a name, a file or a run's folder).
 
         Raises:
             ValueError: the weights do not exist or are for another task.
         """
-        return cls(*load_network(name, "upscale"), **options)
+        return cls(*load_network(name, "upscale"), options)
 
     def __call__(self, picture: Picture, strength: float = 1.0) -> Picture:
         """Upscale a picture `scale` times.
@@ -55,7 +56,7 @@ class Upscaler:
         """
         return apply(picture, lambda pixels, valid: self.runner.run(pixels, strength)[0], self.scale)
 
-    def upscale(self, pixels: np.ndarray, scale: float | None = None, strength: float = 1.0) -> tuple[np.ndarray, RunInfo]:
+    def upscale(self, pixels: np.ndarray, scale: float | None = None, strength: float = 1.0) -> tuple[np.ndarray, InferenceInfo]:
         """Upscale normalized pixels.
 
         Args:

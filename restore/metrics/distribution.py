@@ -1,47 +1,57 @@
-"""Distances between two sets of unpaired pictures: Fréchet and kernel distance of deep features.
+"""Metrics of two sets of features (N, D), (M, D): distances, coverage, and a test for copies of the training set.
 
-Heusel et al. 2017 (FID, eq. 6) and Binkowski et al. 2018 (KID, section 4). Both are defined on InceptionV3's features. This module uses
-a stand-in that needs no download of InceptionV3: VGG16's relu4_3, averaged over the picture (512 numbers). Its distances are comparable
-with each other, but not with published ones. Below 2,048 pictures the Fréchet distance is biased upwards; the kernel distance is not.
+The features come from `restore.metrics.extractors`. A number is comparable with another only if extractor and set sizes agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy import linalg
+from scipy import linalg, stats
+from scipy.cluster.vq import kmeans2
+from scipy.spatial.distance import cdist
 
-from restore.networks import backbones
+NEIGHBOURS = 5
+"""k of precision, recall, density and coverage (Naeem et al. 2020, section 5)."""
 
-STAND_IN = "VGG16 relu4_3, averaged over the picture (a stand-in for InceptionV3)"
+
+@dataclass(frozen=True)
+class SetScore:
+    """A number with its 95 % confidence interval; without one, both ends are NaN."""
+
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
 
 
-def features(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """Pictures (H, W, C) in nominal [0, 1], C 1 or 3 -> (N, 512) float64, of the stand-in.
+@dataclass(frozen=True)
+class SetMetric:
+    """One metric of two sets of features.
 
-    Raises:
-        ValueError: VGG16's weights are not available; the message says how to get them.
+    Attributes:
+        function: (results (N, D), references (M, D)) -> score; a ValueError says why it is not defined for these sets.
+        better: "higher" or "lower".
+        protocol: what determines its values beside the extractor and the sizes of the sets.
     """
-    network = backbones.vgg16()
-    features_of_all = []
-    with torch.inference_mode():
-        for picture in pictures:
-            tensor = torch.from_numpy(np.ascontiguousarray(np.clip(picture, 0, 1).transpose(2, 0, 1), dtype=np.float32))[None]
-            features_of_all.append(network(backbones.normalised(tensor)).mean((2, 3))[0].double().numpy())
-    return np.stack(features_of_all)
+
+    function: Callable[[np.ndarray, np.ndarray], SetScore]
+    better: str
+    protocol: str
 
 
 def fid(first: np.ndarray, second: np.ndarray) -> float:
     """Fréchet distance of two sets of features (N, D), (M, D): |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)); 0 for equal sets.
+
+    Heusel et al. 2017 (eq. 6). Below 2,048 pictures it is biased upwards; `kid` is not.
 
     Raises:
         ValueError: a set of fewer than two.
     """
     _check(first, second)
     means = [x.mean(0) for x in (first, second)]
-    covariances = [np.cov(x, rowvar=False) for x in (first, second)]
+    covariances = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (first, second)]
     # the trace of the product's root from its eigenvalues, which are real and not negative apart from rounding
     eigenvalues = linalg.eigvals(covariances[0] @ covariances[1]).real
     root = np.sqrt(np.maximum(eigenvalues, 0)).sum()
@@ -52,6 +62,20 @@ def fid(first: np.ndarray, second: np.ndarray) -> float:
 def kid(first: np.ndarray, second: np.ndarray) -> float:
     """Squared maximum mean discrepancy, unbiased, of two sets of features (N, D), (M, D) by the kernel (x y / D + 1)^3.
 
+    Binkowski et al. 2018 (section 4).
+
+    Raises:
+        ValueError: a set of fewer than two.
+    """
+    return kid_interval(first, second).value
+
+
+def kid_interval(first: np.ndarray, second: np.ndarray) -> SetScore:
+    """`kid` with a 95 % interval from the jackknife over the pictures of both sets.
+
+    The estimates without one picture follow from the sums of the kernel's rows, so all pictures count and no subsets are drawn. Where
+    both sets come from one distribution, the jackknife overstates the variance; the interval then is too wide rather than too narrow.
+
     Raises:
         ValueError: a set of fewer than two.
     """
@@ -61,10 +85,131 @@ def kid(first: np.ndarray, second: np.ndarray) -> float:
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.asarray((a @ b.T / width + 1) ** 3)
 
-    same_set = [(kernel(x, x).sum() - np.trace(kernel(x, x))) / (len(x) * (len(x) - 1)) for x in (first, second)]
-    return float(same_set[0] + same_set[1] - 2 * kernel(first, second).mean())
+    between = kernel(first, second)
+    means: list[float] = []
+    without: list[np.ndarray] = []
+    for features, across in ((first, between.sum(1)), (second, between.sum(0))):
+        count, same = len(features), kernel(features, features)
+        rows = same.sum(1) - np.diagonal(same)
+        total, others = rows.sum(), between.size // count
+        means.append(total / (count * (count - 1)))
+        if count > 2:
+            inner = (total - 2 * rows) / ((count - 1) * (count - 2)) - means[-1]
+            cross = (between.sum() - across) / ((count - 1) * others) - between.mean()
+            without.append(inner - 2 * cross)
+    value = float(means[0] + means[1] - 2 * between.mean())
+    if len(without) < 2:
+        return SetScore(value)
+    variance = sum((len(change) - 1) / len(change) * float(np.square(change - change.mean()).sum()) for change in without)
+    spread = float(stats.norm.ppf(0.975)) * variance**0.5
+    return SetScore(value, value - spread, value + spread)
+
+
+def inception_score(logits: np.ndarray, *, splits: int = 10) -> SetScore:
+    """exp(E KL(p(y|x) | p(y))) of class logits (N, classes), the mean over `splits` parts (Salimans et al. 2016, section 4).
+
+    The interval is that of the mean of the parts (t distribution).
+
+    Raises:
+        ValueError: fewer pictures than splits.
+    """
+    if len(logits) < splits:
+        raise ValueError(f"the inception score in {splits} parts needs at least {splits} pictures, not {len(logits)}")
+    shifted = logits - logits.max(1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    parts = []
+    for part in np.array_split(log_probabilities, splits):
+        log_marginal = np.log(np.exp(part).mean(0))
+        parts.append(float(np.exp((np.exp(part) * (part - log_marginal)).sum(1).mean())))
+    spread = float(stats.t.ppf(0.975, splits - 1) * np.std(parts, ddof=1) / splits**0.5) if splits > 1 else float("nan")
+    return SetScore(float(np.mean(parts)), float(np.mean(parts)) - spread, float(np.mean(parts)) + spread)
+
+
+def precision(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEIGHBOURS) -> float:
+    """Share of results inside the k-nearest-neighbour ball of a reference (Kynkäänniemi et al. 2019, eq. 2).
+
+    Raises:
+        ValueError: a set does not have more than `neighbours` pictures.
+    """
+    radii = _radii(references, neighbours)
+    return float((cdist(results, references) <= radii).any(1).mean())
+
+
+def recall(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEIGHBOURS) -> float:
+    """Share of references inside the k-nearest-neighbour ball of a result (Kynkäänniemi et al. 2019, eq. 2)."""
+    return precision(references, results, neighbours=neighbours)
+
+
+def density(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEIGHBOURS) -> float:
+    """Mean number of reference balls around a result, by k (Naeem et al. 2020, eq. 4); about 1 for equal distributions."""
+    return float((cdist(results, references) <= _radii(references, neighbours)).sum(1).mean() / neighbours)
+
+
+def coverage(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEIGHBOURS) -> float:
+    """Share of references whose k-nearest-neighbour ball holds a result (Naeem et al. 2020, eq. 5)."""
+    return float((cdist(results, references).min(0) <= _radii(references, neighbours)).mean())
+
+
+def copy_test(results: np.ndarray, test: np.ndarray, training: np.ndarray, *, cells: int = 5, seed: int = 0) -> float:
+    """C_T: are generated pictures nearer to the training set than real test pictures are? (Meehan et al. 2020, section 3).
+
+    The Mann-Whitney z-scores of the distances to the nearest training picture, in cells of k-means, weighted by the test pictures in
+    each. Below about -3 the generator copies; above 3 its pictures lie farther from the training set than real ones.
+
+    Args:
+        results, test, training: features (N, D), (M, D), (K, D).
+        cells: number of k-means cells of the training set; cells with fewer than two pictures of a set are left out.
+
+    Raises:
+        ValueError: no cell holds two results and two test pictures.
+    """
+    cells = max(1, min(cells, len(training) // 10))
+    centres, _ = kmeans2(training, cells, minit="++", rng=seed)
+    near = [cdist(features, training).min(1) for features in (results, test)]
+    member = [cdist(features, centres).argmin(1) for features in (results, test)]
+    total = weight = 0.0
+    for cell in range(cells):
+        generated, real = (distances[members == cell] for distances, members in zip(near, member, strict=True))
+        if min(len(generated), len(real)) < 2:
+            continue
+        total += len(real) * _mann_whitney(generated, real)
+        weight += len(real)
+    if not weight:
+        raise ValueError("the copy test needs at least two results and two test pictures")
+    return total / weight
+
+
+def _mann_whitney(first: np.ndarray, second: np.ndarray) -> float:
+    """z-score of the Mann-Whitney U statistic; positive where values of `first` are larger."""
+    counts = len(first), len(second)
+    ranks = stats.rankdata(np.concatenate([first, second]))
+    u = ranks[: counts[0]].sum() - counts[0] * (counts[0] + 1) / 2
+    product = counts[0] * counts[1]
+    return float((u - product / 2) / (product * (sum(counts) + 1) / 12) ** 0.5)
+
+
+def _radii(features: np.ndarray, neighbours: int) -> np.ndarray:
+    """Distance of each picture to its k-th nearest neighbour in the same set."""
+    if len(features) <= neighbours:
+        raise ValueError(f"each set needs more than {neighbours} pictures, not {len(features)}")
+    return np.asarray(np.partition(cdist(features, features), neighbours, axis=1)[:, neighbours])
 
 
 def _check(first: np.ndarray, second: np.ndarray) -> None:
     if min(len(first), len(second)) < 2:
         raise ValueError(f"each set needs at least two pictures, not {len(first)} and {len(second)}")
+
+
+def _plain(function: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[np.ndarray, np.ndarray], SetScore]:
+    return lambda results, references: SetScore(function(results, references))
+
+
+SET_METRICS: Mapping[str, SetMetric] = {
+    "fid": SetMetric(_plain(fid), "lower", "Fréchet distance; biased upwards below 2,048 pictures"),
+    "kid": SetMetric(kid_interval, "lower", "cubic kernel, unbiased over all pairs, interval by the jackknife"),
+    "precision": SetMetric(_plain(precision), "higher", f"k = {NEIGHBOURS}"),
+    "recall": SetMetric(_plain(recall), "higher", f"k = {NEIGHBOURS}"),
+    "density": SetMetric(_plain(density), "higher", f"k = {NEIGHBOURS}"),
+    "coverage": SetMetric(_plain(coverage), "higher", f"k = {NEIGHBOURS}"),
+}
+"""Metrics of two sets of features. `inception_score` takes logits, `copy_test` a third set."""

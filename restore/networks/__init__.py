@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from restore.networks import meta_device
 from restore.networks.error_head import ErrorHead, ErrorHeadConfig
-from restore.networks.inpainter import Inpainter, InpainterConfig
+from restore.networks.inpainter import InpainterConfig, InpainterNet
 from restore.networks.luma_chroma_unet import LumaChromaUNet, LumaChromaUNetConfig
 from restore.networks.pix2pix_unet import Pix2PixUNet, Pix2PixUNetConfig
 from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.networks.rrdb import RRDBConfig, RRDBNet
-from restore.networks.spec import ModelSpec, NetworkConfig, RestorationNetwork
+from restore.networks.spec import ModelSpec, NetworkConfig, RestorationNetwork, Settings
 from restore.networks.third_party import ThirdPartyConfig, ThirdPartyNetwork
 from restore.networks.unet import RestorationUNet, UNetConfig
-from restore.networks.upscaler import Upscaler, UpscalerConfig
+from restore.networks.upscaler import UpscalerConfig, UpscalerNet
 
 __all__ = [
     "CONFIGS", "LOADABLE", "NETWORKS", "Architecture", "ModelSpec", "NetworkConfig", "RestorationNetwork", "build", "check",
@@ -42,9 +42,9 @@ NETWORKS: Mapping[str, Architecture] = {
     "luma_chroma_unet": Architecture(LumaChromaUNetConfig, LumaChromaUNet),
     "resnet": Architecture(ResnetConfig, ResnetGenerator),
     "pix2pix_unet": Architecture(Pix2PixUNetConfig, Pix2PixUNet),
-    "upscaler": Architecture(UpscalerConfig, Upscaler),
+    "upscaler": Architecture(UpscalerConfig, UpscalerNet),
     "rrdb": Architecture(RRDBConfig, RRDBNet),
-    "inpainter": Architecture(InpainterConfig, Inpainter),
+    "inpainter": Architecture(InpainterConfig, InpainterNet),
 }
 """The networks that can be trained."""
 LOADABLE: Mapping[str, Architecture] = {
@@ -59,7 +59,7 @@ OF_THE_RUN = ("channels", "scale")
 """Settings of a weights file that belong to the run, not to the network's own configuration."""
 
 
-def settings_of(config: NetworkConfig, *, channels: int, scale: int = 1) -> dict[str, Any]:
+def settings_of(config: NetworkConfig, *, channels: int, scale: int = 1) -> Settings:
     """The settings that a weights file records, and that `build` takes.
 
     Args:
@@ -77,7 +77,7 @@ def settings_of(config: NetworkConfig, *, channels: int, scale: int = 1) -> dict
     return {"channels": channels, **({"scale": scale} if enlarges else {}), **config.settings()}
 
 
-def config_of(name: str, settings: Mapping[str, Any]) -> NetworkConfig:
+def config_of(name: str, settings: Settings) -> NetworkConfig:
     """The configuration of a network whose settings a weights file records; the network's defaults where it records none.
 
     Raises:
@@ -89,11 +89,11 @@ def config_of(name: str, settings: Mapping[str, Any]) -> NetworkConfig:
     unknown = [key for key in own if key not in known]
     if unknown:
         raise ValueError(f"it has no setting {unknown[0][:100]!r}: there are {', '.join(sorted(known))}")
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in own.items()}
+    values: Settings = {key: tuple(value) if isinstance(value, list) else value for key, value in own.items()}
     return row.config(**values)
 
 
-def build(name: str, **settings: Any) -> RestorationNetwork:
+def build(name: str, **settings: object) -> RestorationNetwork:
     """Build the network called `name` from the settings that a weights file records: channels, scale, and its own.
 
     Raises:
@@ -105,7 +105,7 @@ def build(name: str, **settings: Any) -> RestorationNetwork:
     return _made(name, settings)
 
 
-def plan(name: str, settings: Mapping[str, Any], *, layers: int = meta_device.MOST_LAYERS) -> RestorationNetwork:
+def plan(name: str, settings: Settings, *, layers: int = meta_device.MOST_LAYERS) -> RestorationNetwork:
     """The network called `name` on PyTorch's `meta` device, without memory for its weights.
 
     Args:
@@ -122,7 +122,7 @@ def plan(name: str, settings: Mapping[str, Any], *, layers: int = meta_device.MO
         raise ValueError(f"network {name!r} cannot be built with {repr(dict(settings))[:200]}: {error}") from error
 
 
-def check(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def check(name: str, settings: Settings, tensors: Mapping[str, Tensor]) -> None:
     """Check that `tensors` are those of the network that a recipe names, before it is built.
 
     Raises:
@@ -135,7 +135,7 @@ def check(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor])
     meta_device.check_tensors(planned, {key: tuple(value.shape) for key, value in tensors.items()})
 
 
-def load(name: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RestorationNetwork:
+def load(name: str, settings: Settings, tensors: Mapping[str, Tensor]) -> RestorationNetwork:
     """The network called `name` with `tensors`. Untrusted tensors that do not fit cost neither memory nor time.
 
     Raises:
@@ -153,7 +153,7 @@ def _row(name: str) -> Architecture:
     return LOADABLE[name]
 
 
-def _made(name: str, settings: Mapping[str, Any]) -> RestorationNetwork:
+def _made(name: str, settings: Settings) -> RestorationNetwork:
     row = _row(name)
     of_the_run = {key: settings[key] for key in OF_THE_RUN if key in settings}
     if "scale" in of_the_run and not row.network.enlarges:

@@ -25,8 +25,13 @@ FOLDER = "RESTORE_BACKBONES"
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's red, green and blue."""
-VGG16_LAYERS: Mapping[str, int] = {"relu1_2": 3, "relu2_2": 8, "relu3_3": 15, "relu4_3": 22}
+VGG16_LAYERS: Mapping[str, int] = {"relu1_2": 3, "relu2_2": 8, "relu3_3": 15, "relu4_3": 22, "relu5_3": 29}
 """Index of each activation in torchvision's `vgg16().features`."""
+LPIPS_BACKBONES: Mapping[str, tuple[str, str]] = {
+    "alex": ("AlexNet's", "alexnet_features.safetensors"),
+    "vgg": ("VGG16's", "vgg16_features.safetensors"),
+}
+"""Name in the lpips package -> whose weights, and their file in FOLDER."""
 
 
 def folder() -> Path | None:
@@ -45,7 +50,7 @@ def vgg16(through: str = "relu4_3") -> nn.Sequential:
 
     named = folder()
     if named is None:
-        with _explained("VGG16's", "vgg16_features.safetensors"):
+        with explained("VGG16's", "vgg16_features.safetensors"):
             full = torchvision.models.vgg16(weights=torchvision.models.VGG16_Weights.IMAGENET1K_V1)
         features = full.features[: VGG16_LAYERS[through] + 1]
     else:
@@ -60,23 +65,27 @@ def vgg16(through: str = "relu4_3") -> nn.Sequential:
 
 
 @cache
-def lpips() -> nn.Module:
-    """LPIPS (alex, version 0.1; Zhang et al. 2018): takes two (B, 3, H, W) in [-1, 1], gives (B, 1, 1, 1).
+def lpips(backbone: str = "alex") -> nn.Module:
+    """LPIPS (version 0.1; Zhang et al. 2018): takes two (B, 3, H, W) in [-1, 1], gives (B, 1, 1, 1).
+
+    Args:
+        backbone: "alex" (AlexNet) or "vgg" (VGG16).
 
     Raises:
-        ValueError: AlexNet's weights are not available; the text says how to get them.
+        ValueError: the backbone's weights are not available; the text says how to get them.
     """
     import lpips as package
 
+    whose, file = LPIPS_BACKBONES[backbone]
     named = folder()
     with warnings.catch_warnings():  # lpips uses a deprecated call of torchvision
         warnings.simplefilter("ignore")
         if named is None:
-            with _explained("AlexNet's", "alexnet_features.safetensors"):
-                network: nn.Module = package.LPIPS(net="alex", verbose=False)
+            with explained(whose, file):
+                network: nn.Module = package.LPIPS(net=backbone, verbose=False)
         else:
-            network = package.LPIPS(net="alex", pretrained=True, pnet_rand=True, verbose=False)
-            _fill(cast(nn.Module, network.net), named / "alexnet_features.safetensors")
+            network = package.LPIPS(net=backbone, pretrained=True, pnet_rand=True, verbose=False)
+            _fill(cast(nn.Module, network.net), named / file)
     return network.eval().requires_grad_(False)
 
 
@@ -99,10 +108,10 @@ def _fill(network: nn.Module, path: Path) -> None:
             convolution.bias.copy_(tensors[name.replace(".weight", ".bias")])
 
 
-class _explained:
+class explained:
     """Turns a failed download into a ValueError that names the alternative, and keeps the library's prints off standard output."""
 
-    def __init__(self, whose: str, name: str) -> None:
+    def __init__(self, whose: str, name: str | None) -> None:
         self.whose, self.name = whose, name
         self._redirected = redirect_stdout(sys.stderr)
 
@@ -112,9 +121,10 @@ class _explained:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._redirected.__exit__(kind, error, trace)
         if isinstance(error, OSError):
+            folder_hint = f", or set {FOLDER} to a folder with {self.name}" if self.name else ""
             raise ValueError(
-                f"{self.whose} weights are needed, which torchvision could not download ({error}); "
-                f"set {FOLDER} to a folder with {self.name}"
+                f"{self.whose} weights are needed, which could not be downloaded ({error}); "
+                f"run `restore weights fetch-backbones` where there is a network{folder_hint}"
             ) from error
 
 

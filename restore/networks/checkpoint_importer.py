@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
 from restore import networks
+from restore.networks.spec import Settings
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
+def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, Settings, dict[str, Tensor]]:
     """Recognise the network of a state dict of the reference code, and rename its tensors.
 
     Args:
@@ -37,7 +37,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], dict[
     if not normalised:  # instance normalisation without weights; old files hold statistics that were never used
         plain = {key: value for key, value in plain.items() if not key.endswith(STATISTICS)}
     first, last = plain[convolutions[0]], plain[convolutions[-1]]
-    settings: dict[str, Any] = {
+    settings: Settings = {
         "channels": first.shape[1], "width": first.shape[0], "upsample": "transposed", "norm": "batch" if normalised else "instance",
     }  # fmt: skip
     if any("conv_block" in key for key in plain):

@@ -23,7 +23,7 @@ class Discriminator(nn.Module):
 
     Attributes:
         channels: of the picture and its condition.
-        settings: the arguments that its constructor takes beside `channels`.
+        settings: the arguments that its constructor takes in addition to `channels`.
         local: whether it returns a map of logits, one for each region of the picture.
         shift: pixels by which it shifts its input at random in training; its result is for a picture smaller by as many.
         pretrained: whether it reads a backbone from a file, so that building it takes time.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
 from restore import networks
+from restore.networks.spec import Settings
 
 _OLDEST = re.compile(r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.(weight|bias)")
 _PLAIN = {
@@ -17,7 +17,7 @@ _PLAIN = {
 }  # fmt: skip
 
 
-def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], dict[str, Tensor]] | None:
+def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, Settings, dict[str, Tensor]] | None:
     """Recognise an RRDB network's state dict, and rename its tensors.
 
     Returns:

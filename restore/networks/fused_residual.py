@@ -8,7 +8,6 @@ they are no public interface: `_operators_work` tests them once, and the plain c
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +79,7 @@ def _conv_add(x: Tensor, layer: nn.Conv2d, other: Tensor, inplace: bool) -> Tens
     return result
 
 
-def _geometry(layer: nn.Conv2d) -> tuple[Any, ...]:
+def _geometry(layer: nn.Conv2d) -> tuple[object, ...]:
     assert not isinstance(layer.padding, str)
     return [*layer.padding], [*layer.stride], [*layer.dilation], layer.groups
 

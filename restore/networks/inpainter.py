@@ -24,7 +24,7 @@ HOLE = 0.5
 
 @dataclass(frozen=True)
 class InpainterConfig(NetworkConfig):
-    """The settings of `Inpainter`."""
+    """The settings of `InpainterNet`."""
 
     name: Literal["inpainter"] = field(default="inpainter", metadata={"help": NAME_HELP})
     widths: tuple[int, ...] = field(
@@ -56,7 +56,7 @@ class DilatedBlock(Residual):
             self.second.weight.mul_(0.3)  # near the identity at first, so that depth needs no normalisation
 
 
-class Inpainter(RestorationNetwork):
+class InpainterNet(RestorationNetwork):
     """Predict what is to be added to a picture whose holes are at `HOLE`; the correction is 0 outside the holes.
 
     Args:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from restore.available_memory import free_memory
+from restore.networks.spec import Settings
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -22,7 +23,7 @@ MOST_LAYERS = 1024
 """Most layers that a setting may ask for; planning more would take long."""
 
 
-def check_settings(settings: Mapping[str, Any], *, counts: Collection[str] = (), layers: int = MOST_LAYERS) -> None:
+def check_settings(settings: Settings, *, counts: Collection[str] = (), layers: int = MOST_LAYERS) -> None:
     """Check that settings from a file can be planned with: numbers, words and short lists of numbers, none of them huge.
 
     Args:
@@ -41,7 +42,7 @@ def check_settings(settings: Mapping[str, Any], *, counts: Collection[str] = (),
             raise ValueError(f"the setting {key!r} of the network cannot be {repr(value)[:60]}")
 
 
-def _is_plain(value: Any, most: int) -> bool:
+def _is_plain(value: object, most: int) -> bool:
     """Whether it is a word, or a number that is not too large; a count of layers is no word."""
     return (isinstance(value, str) and most == LARGEST_NUMBER) or (isinstance(value, int | float) and 0 <= value <= most)
 

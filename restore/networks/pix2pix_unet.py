@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from restore.networks.discriminators import initialise
 from restore.networks.normalisation import normalisation
 from restore.networks.reflect_padding import ReflectConv2d
-from restore.networks.resnet import Norm, Up, Upsample
+from restore.networks.resnet import NORM, UPSAMPLE, Norm, Up, Upsample
 from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
 
 MOST_OVERLAP = 768
@@ -29,17 +29,8 @@ class Pix2PixUNetConfig(NetworkConfig):
     name: Literal["pix2pix_unet"] = field(default="pix2pix_unet", metadata={"help": NAME_HELP})
     width: int = field(default=64, metadata={"help": "channels after the first layer", "range": (1, 4096)})
     levels: int = field(default=8, metadata={"help": "halvings; 2 to this power is the smallest crop", "range": (1, 10), "layers": True})
-    norm: Norm = field(
-        default="instance",
-        metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"},
-    )
-    upsample: Upsample = field(
-        default="resize",
-        metadata={
-            "help": "resize (nearest neighbour) or smooth (bilinear) before a convolution, or transposed as in the reference code",
-            "free": True,
-        },
-    )
+    norm: Norm = field(default="instance", metadata=NORM)
+    upsample: Upsample = field(default="resize", metadata=UPSAMPLE)
     dropout: float = field(
         default=0.0,
         metadata={

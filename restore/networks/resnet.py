@@ -22,7 +22,13 @@ MULTIPLE = 8
 EDGE = 1 / 255
 """Distance from black and white at which a residual translator clips its input, so that the logit is finite."""
 Norm = Literal["instance", "batch", "pixel", "none"]
+NORM = {"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"}
 Upsample = Literal["resize", "smooth", "transposed"]
+UPSAMPLE = {
+    "help": "resize (nearest neighbour) or smooth (bilinear) before a convolution, or transposed as in the reference code",
+    "free": True,
+}
+"""What the metadata of these settings say in the configurations of both translation networks."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +45,8 @@ class ResnetConfig(NetworkConfig):
             "layers": True,
         },
     )
-    norm: Norm = field(
-        default="instance",
-        metadata={"help": "normalisation; pixel and none see no further than the convolutions, so that tiles are exact"},
-    )
-    upsample: Upsample = field(
-        default="resize",
-        metadata={
-            "help": "resize (nearest neighbour) or smooth (bilinear) before a convolution, or transposed as in the reference code",
-            "free": True,
-        },
-    )
+    norm: Norm = field(default="instance", metadata=NORM)
+    upsample: Upsample = field(default="resize", metadata=UPSAMPLE)
     dropout: float = field(
         default=0.0,
         metadata={"help": "fraction of the activations dropped in training", "range": (0, 0.99), "free": True},

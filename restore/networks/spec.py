@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 Condition = Literal["noise", "mask"]
-"""A map (B, 1, H, W) beside the picture: the noise's standard deviation at each pixel, or 1 in the holes and 0 elsewhere."""
+"""A map (B, 1, H, W) in addition to the picture: the noise's standard deviation at each pixel, or 1 in the holes and 0 elsewhere."""
 Output = Literal["residual", "image", "probability", "sample", "errors"]
 """What `forward` returns: a correction to add to the (enlarged) picture, a picture, a map of probabilities, a generated picture, or
 maps of a result's absolute error."""
 
+Settings = dict[str, Any]
+"""A network's settings as the header of a weights file holds them, from JSON: numbers, texts, truth values, and lists of them."""
 OVERLAP = 64
 """Pixels by which tiles overlap unless the network needs more."""
 NAME_HELP = "a network of restore.networks.NETWORKS; its other settings are that network's own"
@@ -76,7 +78,7 @@ class NetworkConfig:
     name: str
     contains: ClassVar[frozenset[str]] = frozenset()
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """All settings but the name, tuples as lists, as a weights file records them."""
         values = {key: value for key, value in vars(self).items() if key != "name"}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from restore.networks.resample import enlarge
-from restore.networks.spec import OVERLAP, ModelSpec, NetworkConfig, RestorationNetwork
+from restore.networks.spec import OVERLAP, ModelSpec, NetworkConfig, RestorationNetwork, Settings
 
 MISSING = "networks of other programs need spandrel: pip install 'restore-suite[third_party]'"
 
@@ -82,7 +82,7 @@ def describe(tensors: Mapping[str, Tensor]) -> Any:
     return descriptor
 
 
-def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
+def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, Settings, dict[str, Tensor]]:
     """The name, the settings and the tensors of a `ThirdPartyNetwork`; see `describe`."""
     found = describe(tensors)
     settings = {"channels": found.input_channels, "scale": found.scale, "multiple": found.size_requirements.multiple_of}

@@ -20,7 +20,7 @@ from restore.networks.weight_transfer import spread_colours
 
 @dataclass(frozen=True)
 class UpscalerConfig(NetworkConfig):
-    """The settings of `Upscaler`."""
+    """The settings of `UpscalerNet`."""
 
     name: Literal["upscaler"] = field(default="upscaler", metadata={"help": NAME_HELP})
     width: int = field(default=64, metadata={"help": "channels of every layer", "range": (1, 4096)})
@@ -39,7 +39,7 @@ class Block(Residual):
             self.second.weight.mul_(0.1)  # each block begins near the identity, so that depth needs no normalisation
 
 
-class Upscaler(RestorationNetwork):
+class UpscalerNet(RestorationNetwork):
     """Predict what is to be added to a picture's bicubic enlargement.
 
     Args:

@@ -4,61 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from restore.images import codecs
-from restore.pipeline import contact_sheet, side_images
+from restore.pipeline import contact_sheet, run_page, side_images
+from restore.pipeline.batch_options import BatchOptions
 from restore.pipeline.discovery import Job, plan
 from restore.pipeline.executors import EXECUTORS
 from restore.pipeline.manifest import Manifest
-from restore.pipeline.process import RunContext
+from restore.pipeline.process import BatchContext
 from restore.pipeline.records import Event, Record, Report
 from restore.pipeline.report_writer import Reporter, ReportFile
-from restore.pipeline.step import Step
+from restore.pipeline.step import AnyStep
 from restore.writing import reason
 
 __all__ = ["BatchOptions", "Event", "Interrupted", "Record", "Report", "run"]
-
-
-def _default_workers() -> int:
-    """The default number of decoding threads and of encoding threads: few, because the network needs the cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, cores // 2))
-
-
-@dataclass(frozen=True)
-class BatchOptions:
-    """Options of a run. Only `format` and `salvage` affect the results.
-
-    Attributes:
-        overwrite: restore pictures again that are done, and replace unmanaged files.
-        format: the format of all results, such as png, jpeg or tiff; None keeps each picture's format.
-        preview: path of a before | after | difference contact sheet (PNG).
-        report: path of a JSON Lines file with one line for each picture.
-        workers: number of decoding threads, and of encoding threads.
-        max_pixels: larger pictures fail; None uses the limit of `images.read`.
-        salvage: restore the available part of pictures with missing pixels; else they fail.
-        executor: a key of `EXECUTORS`.
-    """
-
-    overwrite: bool = False
-    format: str | None = None
-    preview: Path | None = None
-    report: Path | None = None
-    workers: int = field(default_factory=_default_workers)
-    max_pixels: int | None = None
-    salvage: bool = False
-    executor: str = "threaded"
-
-    def __post_init__(self) -> None:
-        if self.executor not in EXECUTORS:
-            raise ValueError(f"unknown executor {self.executor!r}: use one of {', '.join(EXECUTORS)}")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -70,7 +34,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run(
-    step: Step[Any],
+    step: AnyStep,
     inputs: Sequence[Path],
     out: Path,
     options: BatchOptions | None = None,
@@ -93,6 +57,8 @@ def run(
         Interrupted: the user stopped the run; its `report` has the finished pictures.
     """
     options = options or BatchOptions()
+    if options.executor not in EXECUTORS:
+        raise ValueError(f"unknown executor {options.executor!r}: use one of {', '.join(EXECUTORS)}")
     inputs, out = [Path(path) for path in inputs], Path(out)
     planned = plan(inputs, out, options.format)
     _refuse_side_files(planned.jobs, options)
@@ -112,23 +78,16 @@ def run(
         _collect_remarks(step, report)
         if options.preview and not report.interrupted:
             _preview(options.preview, report, f"restore {step.name}")
+        if options.html and not report.interrupted:
+            _html(options.html, report, step)
     if report.interrupted:
         raise Interrupted(report)
     return report
 
 
-def _execute(step: Step[Any], jobs: Sequence[Job], manifest: Manifest, options: BatchOptions, reporter: Reporter) -> None:
+def _execute(step: AnyStep, jobs: Sequence[Job], manifest: Manifest, options: BatchOptions, reporter: Reporter) -> None:
     """Run every job. A KeyboardInterrupt sets `interrupted` in the report."""
-    context = RunContext(
-        step=step,
-        manifest=manifest,
-        overwrite=options.overwrite,
-        format=options.format,
-        max_pixels=options.max_pixels,
-        salvage=options.salvage,
-        settings=json.dumps(step.settings(), sort_keys=True, default=str),
-        stopped=threading.Event(),
-    )
+    context = BatchContext(step, manifest, options, json.dumps(step.settings(), sort_keys=True, default=str))
     start = time.perf_counter()
     try:
         EXECUTORS[options.executor](options.workers).run(context, jobs, reporter)
@@ -138,7 +97,7 @@ def _execute(step: Step[Any], jobs: Sequence[Job], manifest: Manifest, options: 
         reporter.report.wall = time.perf_counter() - start
 
 
-def _collect_remarks(step: Step[Any], report: Report) -> None:
+def _collect_remarks(step: AnyStep, report: Report) -> None:
     """Add the step's remarks to the report. An error there, such as a damaged mask that no picture uses, does not stop the run."""
     try:
         report.remarks.extend(step.remarks())
@@ -158,9 +117,20 @@ def _preview(path: Path, report: Report, title: str) -> None:
         report.unwritten.append(f"cannot draw the preview {path}: {reason(error)}")
 
 
+def _html(path: Path, report: Report, step: AnyStep) -> None:
+    try:
+        report.remarks += run_page.write(path, report, step.name, step.settings())
+    except OSError as error:
+        report.unwritten.append(f"cannot write the page {path}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        report.interrupted = True
+    except Exception as error:  # the results are written, so no error of the page may fail the run
+        report.unwritten.append(f"cannot make the page {path}: {reason(error)}")
+
+
 def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
-    """Raise ValueError if the report or the preview would overwrite an input or a result."""
-    side_files = [path for path in (options.report, options.preview) if path]
+    """Raise ValueError if the report, the preview or the page would overwrite an input or a result."""
+    side_files = [path for path in (options.report, options.preview, options.html) if path]
     pictures = {os.path.realpath(path) for job in jobs if side_files for path in (job.source, job.target)}
     for path in side_files:
         if path.is_dir():

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 Entry = TypeVar("Entry")
+T = TypeVar("T")
 
 NICENESS = 10
 """The `nice` value of worker threads (19 is the lowest priority)."""
@@ -36,9 +37,9 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, task: Callable[[], Any]) -> Future[Any]:
+    def submit(self, task: Callable[[], T]) -> Future[T]:
         """Run `task` when a thread is free."""
-        future: Future[Any] = Future()
+        future: Future[T] = Future()
         self._tasks.put((future, task))
         return future
 

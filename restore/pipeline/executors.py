@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from restore.pipeline.discovery import Job
-from restore.pipeline.process import RunContext, process
+from restore.pipeline.process import BatchContext, process
 from restore.pipeline.records import Record
 from restore.pipeline.threaded import Threaded
 
@@ -16,7 +16,7 @@ OnRecord = Callable[[Record], None]
 class Executor(Protocol):
     """Runs jobs."""
 
-    def run(self, context: RunContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
+    def run(self, context: BatchContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
         """Restore every job's picture.
 
         Args:
@@ -30,7 +30,7 @@ class Executor(Protocol):
 class Serial:
     """One picture after the other in the calling thread."""
 
-    def run(self, context: RunContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
+    def run(self, context: BatchContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
         """See `Executor.run`."""
         for job in jobs:
             on_record(process(context, job))

@@ -9,7 +9,6 @@ import os
 import shutil
 import stat
 from pathlib import Path
-from typing import Any
 
 from restore.pipeline.discovery import PRIVATE
 from restore.writing import replace_durably, with_path
@@ -37,7 +36,7 @@ class Manifest:
     Use it as a context manager: it locks the folder against a second run and removes the temporary files of a killed one.
     """
 
-    def __init__(self, out: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, out: Path, settings: dict[str, object]) -> None:
         """`settings` are all values besides the input that affect a result (JSON-able)."""
         self.out = Path(out)
         self.private = self.out / PRIVATE

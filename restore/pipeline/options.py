@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import types
@@ -11,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
+
+from restore.limits import nearest
 
 Value = TypeVar("Value")
 
@@ -89,12 +90,6 @@ class Options:
     def as_dict(self) -> dict[str, Any]:
         """Name -> value, JSON-able."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in self.__dict__.items()}
-
-
-def nearest(name: str, names: typing.Iterable[str]) -> str:
-    """The name nearest to a wrong one, as the end of a message; "" if none is near."""
-    near = difflib.get_close_matches(str(name), list(names), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def read(name: str, value: Any, hint: Any, about: OptionHelp) -> Any:

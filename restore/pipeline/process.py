@@ -8,9 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,40 +19,35 @@ from restore.images import Frame, Picture
 from restore.images.error_maps import MapFormat
 from restore.images.frame import bands
 from restore.pipeline import result_check, side_images
+from restore.pipeline.batch_options import BatchOptions
 from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import Manifest, digest, digest_file
 from restore.pipeline.records import Record, merged
 from restore.pipeline.side_images import Plane, SideFiles
-from restore.pipeline.step import Image, Result, Sidecar, Step, image_of
+from restore.pipeline.step import AnyStep, Image, Result, Sidecar, image_of
 from restore.writing import reason, with_path
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class RunContext:
-    """The context that all pictures of a run share.
+class BatchContext:
+    """What all pictures of a batch share.
 
     Attributes:
         step: restores each picture.
         manifest: knows the finished results and commits new ones.
-        overwrite: restore pictures again that are done, and replace unmanaged files.
-        format: the format of the results; None keeps each picture's format.
-        max_pixels: larger pictures fail; None uses the limit of `images.read`.
-        salvage: restore the available part of pictures with missing pixels.
-        settings: the settings as JSON, for formats that record them.
+        options: of the batch; `format` is a name of `CODECS` or None.
+        settings: the step's settings as JSON, for formats that record them.
         stopped: set when the user stops the run.
     """
 
-    step: Step[Any]
+    step: AnyStep
     manifest: Manifest
-    overwrite: bool
-    format: str | None
-    max_pixels: int | None
-    salvage: bool
+    options: BatchOptions
     settings: str
-    stopped: threading.Event
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def check_stopped(self) -> None:
         """Raise Stopped if the user has stopped the run."""
@@ -76,22 +70,22 @@ class DecodedFrame(Frame):
 
 
 @dataclass(frozen=True)
-class Decoded:
+class AnalysedFrame:
     """A decoded frame with the step's analysis of it."""
 
     frame: DecodedFrame
-    analysis: Any
+    analysis: object
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredFrame:
     """A restored frame: the decoded frame, and its new pixels (H, W, 1|3, plus one channel if alpha changes)."""
 
     frame: Frame
     pixels: np.ndarray
 
 
-class Item:
+class FileProcessor:
     """One picture of a run. Under `guard`, a stage's errors go to `record` and are not raised.
 
     Attributes:
@@ -99,13 +93,13 @@ class Item:
         picture: the open file; None before `open` and if there is nothing to do.
     """
 
-    def __init__(self, context: RunContext, job: Job) -> None:
+    def __init__(self, context: BatchContext, job: Job) -> None:
         self.context, self.job = context, job
         self.record = Record(job.source, None, "failed", warnings=list(job.warnings))
         self.picture: Picture | None = None
         self._content = ""
         self._sidecars: dict[Path, Sidecar] = {}
-        self._stats: list[dict[str, Any]] = []
+        self._stats: list[dict[str, object]] = []
         self._warnings: list[str] = []
         self._masks: list[tuple[np.ndarray, tuple[int, ...]] | None] = []
         self._side_files = SideFiles(context.manifest, job, context.step.side_images)
@@ -119,20 +113,20 @@ class Item:
             raise ValueError(self.job.error)
         manifest, target = self.context.manifest, self.job.target
         self._content = self._hash()
-        if not self.context.overwrite:
+        if not self.context.options.overwrite:
             if manifest.is_done(target, self._content) and self._side_files.are_done(self._content):
                 self.record.status, self.record.output = "skipped", target
                 return
             unmanaged = target if manifest.is_unmanaged(target) else self._side_files.unmanaged()
             if unmanaged is not None:
                 raise ValueError(f"{unmanaged} already exists and was not written by this program: move it, or use --overwrite")
-        limit = {} if self.context.max_pixels is None else {"max_pixels": self.context.max_pixels}
-        picture = images.read(self.job.source, salvage=self.context.salvage, **limit)
+        limit = {} if self.context.options.max_pixels is None else {"max_pixels": self.context.options.max_pixels}
+        picture = images.read(self.job.source, salvage=self.context.options.salvage, **limit)
         record = self.record
         record.size, record.frames, record.bits, record.format = (*picture.size,), picture.frames, picture.bits, picture.format
         self.picture = picture
 
-    def decode(self, index: int) -> Decoded:
+    def decode(self, index: int) -> AnalysedFrame:
         """Decode a frame and analyse it.
 
         Raises:
@@ -149,9 +143,9 @@ class Item:
         if needed > (free := free_memory()):
             raise MemoryError(f"it takes {needed >> 20:,} MB, {free >> 20:,} MB are free")
         image = image_of(frame, picture, index, self.job.relative)
-        return Decoded(DecodedFrame(frame.stored, frame.mapping, image=image), self.context.step.analyse(image))
+        return AnalysedFrame(DecodedFrame(frame.stored, frame.mapping, image=image), self.context.step.analyse(image))
 
-    def restore(self, decoded: Decoded, make_room: Callable[[], None] = lambda: None) -> Restored:
+    def restore(self, decoded: AnalysedFrame, make_room: Callable[[], None] = lambda: None) -> RestoredFrame:
         """Restore a frame with the step. If memory runs out, call `make_room` and try once more."""
         with self.timed("network"):
             result = self._run_step(decoded, make_room)
@@ -163,9 +157,9 @@ class Item:
         pixels = result.pixels
         if result.opaque is not None and decoded.frame.alpha is not None:
             pixels = np.concatenate([pixels, result.opaque[:, :, None].astype(np.float32)], 2)
-        return Restored(decoded.frame, pixels)
+        return RestoredFrame(decoded.frame, pixels)
 
-    def save(self, restored: Iterable[Restored]) -> None:
+    def save(self, restored: Iterable[RestoredFrame]) -> None:
         """Write the restored frames as they come and commit the complete file."""
         target, picture = self.job.target, self.picture
         assert picture is not None
@@ -217,7 +211,7 @@ class Item:
             self._sidecars[path] = Sidecar(path)
         return content
 
-    def _run_step(self, decoded: Decoded, make_room: Callable[[], None]) -> Result:
+    def _run_step(self, decoded: AnalysedFrame, make_room: Callable[[], None]) -> Result:
         step, image = self.context.step, decoded.frame.image
         try:
             return step(image, decoded.analysis, self._sidecars)
@@ -232,7 +226,7 @@ class Item:
         step = self.context.step
         try:
             picture.save(
-                temporary, encoded, description=f"restore {step.name}", settings=self.context.settings, format=self.context.format,
+                temporary, encoded, description=f"restore {step.name}", settings=self.context.settings, format=self.context.options.format,
                 scale=step.scale,
             )  # fmt: skip
         except OSError as error:  # name the target, not the temporary file; errors of the input keep the input's name
@@ -245,11 +239,11 @@ class Item:
             raise RuntimeError("not every frame was written")
         step.save_masks(self.job, picture.frames, [*map(_unpacked, self._masks)])
         if step.side_images:
-            format = MapFormat(self.context.format or picture.format, picture.bits, self._floats, picture.frames)
+            format = MapFormat(self.context.options.format or picture.format, picture.bits, self._floats, picture.frames)
             self._stats[0]["side_images"] = self._side_files.commit(format, self._side, step.name, self._content)
         self.context.manifest.commit(temporary, self.job.target, self._content)
 
-    def _encoded(self, restored: Iterable[Restored]) -> Iterator[np.ndarray]:
+    def _encoded(self, restored: Iterable[RestoredFrame]) -> Iterator[np.ndarray]:
         """The restored frames in the file's sample type. Waiting for a frame does not count as encoding time."""
         waited = time.perf_counter()
         for one in restored:
@@ -270,25 +264,25 @@ def _unpacked(packed: tuple[np.ndarray, tuple[int, ...]] | None) -> np.ndarray |
     return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
 
-def process(context: RunContext, job: Job) -> Record:
+def process(context: BatchContext, job: Job) -> Record:
     """Process one file from open to commit. Errors are in the record.
 
     Raises:
         KeyboardInterrupt: the user stopped the run.
     """
-    item = Item(context, job)
-    with item.guard("decode"):
-        item.open()
-    picture = item.picture
+    processor = FileProcessor(context, job)
+    with processor.guard("decode"):
+        processor.open()
+    picture = processor.picture
     if picture is not None:
-        with item.guard("encode"):
-            item.save(_frames(item, picture.frames))
-    item.close()
-    return item.record
+        with processor.guard("encode"):
+            processor.save(_frames(processor, picture.frames))
+    processor.close()
+    return processor.record
 
 
-def _frames(item: Item, count: int) -> Iterator[Restored]:
+def _frames(processor: FileProcessor, count: int) -> Iterator[RestoredFrame]:
     for index in range(count):
-        with item.timed("decode"):
-            decoded = item.decode(index)
-        yield item.restore(decoded)
+        with processor.timed("decode"):
+            decoded = processor.decode(index)
+        yield processor.restore(decoded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 Status = Literal["done", "skipped", "failed"]
 STEPS = ("decode", "network", "encode")
@@ -37,11 +37,11 @@ class Record:
     frames: int | None = None
     bits: int | None = None
     format: str | None = None
-    stats: dict[str, Any] = field(default_factory=dict)
+    stats: dict[str, object] = field(default_factory=dict)
     error: str = ""
     warnings: list[str] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The record as JSON-able values; the stats are at the top level."""
         own = {
             "input": str(self.input),
@@ -137,7 +137,7 @@ class Report:
         """The fraction of `wall` in which the network was running, 0..1."""
         return min(1.0, self.seconds["network"] / self.wall) if self.wall else 0.0
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """The sums as JSON-able values."""
         return {
             "done": self.done,
@@ -166,7 +166,20 @@ class Event:
     record: Record | None = None
 
 
-def merged(stats: list[dict[str, Any]]) -> dict[str, Any]:
+def number(value: object) -> str:
+    """Format a value for people: fractions with three digits; dictionaries and lists in words."""
+    if isinstance(value, bool | str | int) or value is None:
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number(entry)}" for key, entry in value.items())
+    if isinstance(value, list | tuple) and value:
+        return number(value[0]) if len(value) == 1 else f"{number(value[0])} ... {number(value[-1])}"
+    return str(value)
+
+
+def merged(stats: list[dict[str, object]]) -> dict[str, object]:
     """Merge the stats of all frames: a single value if all frames agree, else a list with one value for each frame."""
     keys = dict.fromkeys(key for each in stats for key in each)
     values = {key: [each.get(key) for each in stats] for key in keys}

@@ -86,7 +86,7 @@ class Result:
     """
 
     pixels: np.ndarray
-    stats: Mapping[str, Any] = field(default_factory=dict)
+    stats: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     opaque: np.ndarray | None = None
     mask: np.ndarray | None = None
@@ -126,7 +126,7 @@ class Step(ABC, Generic[AnalysisT]):
     side_images: tuple[str, ...] = ()
 
     @abstractmethod
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Everything besides the picture and its sidecars that affects the result: options, the weights' hash.
 
         The values are JSON-able. No network is loaded.
@@ -183,7 +183,11 @@ def image_of(frame: Frame, picture: Picture, index: int, relative: Path) -> Imag
     return Image(pixels, frame.alpha, frame.valid(), info)
 
 
-class Chain(Step[Any]):
+AnyStep = Step[Any]
+"""The step of any task, whatever its analysis is."""
+
+
+class Chain(AnyStep):
     """Runs several steps on one decoded picture, in float32 between them.
 
     Args:
@@ -193,7 +197,7 @@ class Chain(Step[Any]):
         ValueError: there is no step.
     """
 
-    def __init__(self, steps: Sequence[Step[Any]]) -> None:
+    def __init__(self, steps: Sequence[AnyStep]) -> None:
         if not steps:
             raise ValueError("a pipeline needs at least one step")
         self.steps = tuple(steps)
@@ -203,7 +207,7 @@ class Chain(Step[Any]):
             raise ValueError("only the last step of a pipeline can write maps (confidence): those of other steps would not fit the result")
         self.side_images = self.steps[-1].side_images
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """See `Step.settings`."""
         return {"steps": [{"task": step.name, **step.settings()} for step in self.steps]}
 
@@ -211,13 +215,13 @@ class Chain(Step[Any]):
         """The sidecars of all steps."""
         return [path for step in self.steps for path in step.sidecars(source, relative)]
 
-    def analyse(self, image: Image) -> Any:
+    def analyse(self, image: Image) -> object:
         """The first step's analysis. The other steps analyse the output of the step before them."""
         return self.steps[0].analyse(image)
 
-    def __call__(self, image: Image, analysis: Any = None, sidecars: Sidecars | None = None) -> Result:
+    def __call__(self, image: Image, analysis: object = None, sidecars: Sidecars | None = None) -> Result:
         """See `Step.__call__`. The stats of each step are under its name."""
-        stats: dict[str, Any] = {}
+        stats: dict[str, object] = {}
         warnings: list[str] = []
         opaque = mask = None
         for number, step in enumerate(self.steps):
@@ -272,7 +276,7 @@ def _union(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | 
     return np.asarray(first | second)
 
 
-def _unused(name: str, names: Mapping[str, Any]) -> str:
+def _unused(name: str, names: Mapping[str, object]) -> str:
     """`name`, with a number from its second use."""
     number = sum(other.partition(" ")[0] == name for other in names)
     return f"{name} {number + 1}" if number else name

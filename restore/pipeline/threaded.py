@@ -18,7 +18,7 @@ from pathlib import Path
 from restore.available_memory import free_memory
 from restore.pipeline.concurrency import BoundedQueue, MemoryLimiter, Workers
 from restore.pipeline.discovery import Job
-from restore.pipeline.process import Decoded, Item, Restored, RunContext
+from restore.pipeline.process import AnalysedFrame, BatchContext, FileProcessor, RestoredFrame
 from restore.pipeline.records import Record
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ OnRecord = Callable[[Record], None]
 class _Threads:
     """Objects that all pictures in flight share."""
 
-    context: RunContext
+    context: BatchContext
     limiter: MemoryLimiter
     decoders: Workers
     encoders: Workers
@@ -61,7 +61,7 @@ class Threaded:
     def __init__(self, workers: int) -> None:
         self.workers = max(1, workers)
 
-    def run(self, context: RunContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
+    def run(self, context: BatchContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
         """See `Executor.run`. After Ctrl-C, pictures that are almost written are finished."""
         limiter = MemoryLimiter(max(1, min(SAMPLES_IN_FLIGHT, free_memory() // BYTES_A_SAMPLE)))
         threads = _Threads(context, limiter, Workers(self.workers, "decode"), Workers(self.workers + WAITING, "encode"))
@@ -91,7 +91,7 @@ class Threaded:
 
 
 class InFlight:
-    """An item shared between the threads.
+    """A processor shared between the threads.
 
     Its way: `_open` in a decoding thread; the memory limiter calls `_on_admitted`; `_decode_first` in a decoding thread resolves `ready`;
     `restore` in the calling thread, one frame decoded ahead; `_save` in an encoding thread; `_finish` resolves `finished`.
@@ -104,13 +104,13 @@ class InFlight:
 
     def __init__(self, threads: _Threads, ticket: int, job: Job) -> None:
         self.threads, self.ticket = threads, ticket
-        self.item = Item(threads.context, job)
+        self.processor = FileProcessor(threads.context, job)
         self.ready: Future[None] = Future()
         self.finished: Future[bool] = Future()
         self.handed_over = False
-        self._queue: BoundedQueue[Restored] = BoundedQueue(1)
+        self._queue: BoundedQueue[RestoredFrame] = BoundedQueue(1)
         self._size = 0
-        self._first: Decoded | None = None
+        self._first: AnalysedFrame | None = None
         self._needs_decoding = False  # the first frame must be decoded again once there is memory
 
     def start(self) -> None:
@@ -128,11 +128,11 @@ class InFlight:
 
     def restore(self, make_room: Callable[[], None]) -> None:
         """Restore every frame in the calling thread and queue it for the encoder."""
-        picture = self.item.picture  # the encoding thread sets it to None if it fails
+        picture = self.processor.picture  # the encoding thread sets it to None if it fails
         if picture is None or (self._first is None and not self._needs_decoding):
             return
         sent = False
-        with self.item.guard():
+        with self.processor.guard():
             if self._needs_decoding:
                 make_room()
                 self._first = self.threads.decoders.submit(partial(self._decode, 0)).result()
@@ -140,7 +140,7 @@ class InFlight:
                 frame, self._first = self._first, None
                 assert frame is not None
                 ahead = self._decode_ahead(index + 1, picture.frames)
-                restored = self.item.restore(frame, make_room)
+                restored = self.processor.restore(frame, make_room)
                 if not sent:
                     self.threads.encoders.submit(self._save)
                     sent = True
@@ -156,64 +156,64 @@ class InFlight:
             self._finish()
 
     def _open(self) -> None:
-        with self.item.guard("decode"):
-            self.item.open()
-        picture = self.item.picture
+        with self.processor.guard("decode"):
+            self.processor.open()
+        picture = self.processor.picture
         if picture is not None:
             pixels = round(picture.size[0] * picture.size[1] * max(1.0, self.threads.context.step.scale) ** 2)
             self._size = max(SMALLEST, pixels * min(picture.frames, 1 + FRAMES_AHEAD))
         self.threads.limiter.enter(self.ticket, self._size, self._on_admitted)
 
     def _on_admitted(self) -> None:
-        if self.item.picture is None:
+        if self.processor.picture is None:
             self._finish()
         else:
             self.threads.decoders.submit(self._decode_first)
 
     def _decode_first(self) -> None:
-        with self.item.guard("decode"):
+        with self.processor.guard("decode"):
             try:
-                self._first = self.item.decode(0)
+                self._first = self.processor.decode(0)
             except MemoryError:
-                log.warning("%s: not enough memory to decode it beside others; it waits for them", self.item.job.source)
+                log.warning("%s: not enough memory to decode it together with others; it waits for them", self.processor.job.source)
                 self._needs_decoding = True
         if self._first is None and not self._needs_decoding:
             self._finish()
         else:
             self.ready.set_result(None)
 
-    def _decode_ahead(self, index: int, frames: int) -> Callable[[], Decoded | None]:
+    def _decode_ahead(self, index: int, frames: int) -> Callable[[], AnalysedFrame | None]:
         """Start decoding frame `index` in a worker thread. Call the result to wait for the frame."""
         if index >= frames:
             return lambda: None
         return self.threads.decoders.submit(partial(self._decode, index)).result
 
-    def _decode(self, index: int) -> Decoded:
-        with self.item.timed("decode"):
-            return self.item.decode(index)
+    def _decode(self, index: int) -> AnalysedFrame:
+        with self.processor.timed("decode"):
+            return self.processor.decode(index)
 
     def _save(self) -> None:
-        with self.item.guard("encode"):
-            self.item.save(self._queue)
+        with self.processor.guard("encode"):
+            self.processor.save(self._queue)
         self._finish()
 
     def _finish(self) -> None:
         """Release the picture and its memory; the record is final."""
         self._queue.abort()
         self._first = None
-        self.item.close()
+        self.processor.close()
         size, self._size = self._size, 0
         if size:
             self.threads.limiter.leave(size)
         if not self.ready.done():
             self.ready.set_result(None)
-        record = self.item.record
+        record = self.processor.record
         self.finished.set_result(bool(record.error) or record.status != "failed")
 
 
 def _report(picture: InFlight, on_record: OnRecord) -> None:
     if picture.finished.result():
-        on_record(picture.item.record)
+        on_record(picture.processor.record)
 
 
 def _finish_writing(threads: _Threads, in_flight: deque[InFlight], on_record: OnRecord) -> None:

@@ -6,14 +6,14 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from restore.pipeline.options import Options
-from restore.tasks.options import DenoiseOptions, InpaintOptions, TranslateOptions, UpscaleOptions
+from restore.tasks.options import DenoiseOptions, InpaintOptions, SimulateOptions, TranslateOptions, UpscaleOptions
 
 if TYPE_CHECKING:
-    from restore.pipeline.step import Step
-    from restore.tasks.execution import ExecutionSettings
+    from restore.inference.loading import InferenceOptions
+    from restore.pipeline.step import AnyStep
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Task:
     step: str
     help: str
 
-    def make(self, options: Options, weights: str | Path | None, execution: ExecutionSettings) -> Step[Any]:
+    def make(self, options: Options, weights: str | Path | None, inference: InferenceOptions) -> AnyStep:
         """The step with these options.
 
         Raises:
             ValueError: the weights do not exist, are for another task, or do not fit the options.
         """
         module, _, name = self.step.partition(":")
-        step: Step[Any] = importlib.import_module(module).__dict__[name](options, weights, execution)
+        step: AnyStep = importlib.import_module(module).__dict__[name](options, weights, inference)
         return step
 
 
@@ -63,5 +63,11 @@ TASKS: Mapping[str, Task] = {
     "translate": Task(
         "Translate pictures between domains with weights trained by pix2pix or cyclegan.",
         TranslateOptions, "restore.tasks.translate:Translate", "restore translate photos/ --out paintings/ --weights photo2paint",
+    ),
+    "simulate": Task(
+        "Degrade clean pictures by a seeded recipe, to make pairs for training and tests.",
+        SimulateOptions, "restore.tasks.simulate:Simulate",
+        "restore simulate scans/ --recipe xray-low-dose --out pairs/damaged --clean pairs/clean\n\n"
+        "The report and --json say what was drawn for each picture.",
     ),
 }  # fmt: skip

@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -15,6 +14,8 @@ from torch import Tensor
 
 from restore import weights
 from restore.networks import checkpoint_importer, esrgan_importer, third_party
+from restore.networks.spec import Settings
+from restore.weights_file import Recipe
 
 IMPORTABLE = {".pth", ".pt", ".ckpt", weights.SUFFIX}
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
@@ -43,7 +44,7 @@ def convert(path: Path) -> Iterator[Path]:
         yield target
 
 
-def _recognize(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _recognize(tensors: dict[str, Tensor]) -> tuple[Recipe, dict[str, Tensor]]:
     """The recipe of third-party tensors, and the tensors under our names.
 
     Raises:
@@ -64,7 +65,7 @@ def _recognize(tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Te
     return _recipe("upscale" if settings["scale"] > 1 else "denoise", name, settings, "run through spandrel"), tensors
 
 
-def _recipe(task: str, network: str, settings: dict[str, Any], source: str) -> dict[str, Any]:
+def _recipe(task: str, network: str, settings: Settings, source: str) -> Recipe:
     return {"task": task, "network": network, "settings": settings, "converted": source}
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from restore import runtime
 from restore.tasks import initial_weights
-from restore.tasks.training_methods import Method
+from restore.tasks.training_methods import Config, Method
 from restore.training import config as configuration
+from restore.training.journal import OnEvent
+from restore.training.training_config import TrainingConfig
 
 
-def resolved(
-    method: Method, root: Path, folder: Path, config_file: str | Path | None, overrides: Mapping[str, str] | None, *, resume: bool,
-    report: Callable[[Any], None],
-) -> Any:  # fmt: skip
+def resolve_config(
+    method: Method[Config], root: Path, folder: Path, config_file: str | PathLike[str] | None, overrides: Mapping[str, str] | None, *,
+    resume: bool, on_event: OnEvent,
+) -> Config:  # fmt: skip
     """Return the run's configuration; nothing is written.
 
     Raises:
@@ -26,26 +28,26 @@ def resolved(
         if not config_file.is_file():
             raise ValueError(f"{folder} holds no config.toml to resume with: give the run's settings with --config FILE")
     path, shipped = initial_weights.config_path(config_file)
-    config: Any = configuration.resolve(method.config, path, overrides)
+    config = configuration.resolve(method.config, path, overrides)
     if shipped:
-        config = initial_weights.without_private_patterns(config, overrides or {}, root, report)
+        config = initial_weights.without_private_patterns(config, overrides or {}, root, on_event)
     specified = configuration.specified(path, overrides)
-    _report_unused(config, specified, report)
+    _report_unused(config, specified, on_event)
     if resume:
-        _check_precision(folder, method.config, config, report)
+        _check_precision(folder, method.config, config, on_event)
         return config
     return initial_weights.with_architecture(config, method.group, method.task, specified)
 
 
-def _report_unused(config: Any, specified: set[str], report: Callable[[Any], None]) -> None:
+def _report_unused(config: TrainingConfig, specified: set[str], on_event: OnEvent) -> None:
     """Report settings that have no effect."""
     for group, condition in configuration.unused_groups(config).items():
         keys = sorted(key for key in specified if key.partition(".")[0] == group)
         if keys:
-            report(f"{', '.join(keys)}: no effect while {condition} is 0")
+            on_event(f"{', '.join(keys)}: no effect while {condition} is 0")
 
 
-def _check_precision(folder: Path, kind: type, config: Any, report: Callable[[Any], None]) -> None:
+def _check_precision(folder: Path, kind: type[TrainingConfig], config: TrainingConfig, on_event: OnEvent) -> None:
     """Report when a run continues in another precision than it began in.
 
     Raises:
@@ -54,7 +56,7 @@ def _check_precision(folder: Path, kind: type, config: Any, report: Callable[[An
     saved = folder / "config.toml"
     if not saved.is_file():
         return
-    before: Any = configuration.resolve(kind, saved)
+    before = configuration.resolve(kind, saved)
     if (before.precision, before.device) == (config.precision, config.device):
         return
     try:
@@ -66,4 +68,4 @@ def _check_precision(folder: Path, kind: type, config: Any, report: Callable[[An
         return
     if "fp16" in (old, new):
         raise ValueError(f"the run began in {old} and cannot continue in {new}: leave the precision out, or begin another run")
-    report(f"the precision changes from {old} to {new}: from here on the run is not bit-identical to one without the change")
+    on_event(f"the precision changes from {old} to {new}: from here on the run is not bit-identical to one without the change")

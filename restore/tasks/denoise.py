@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,12 +12,11 @@ from restore import weights
 from restore.images.noise_model import NoiseLevel
 from restore.inference import radiograph, uniform_borders
 from restore.inference.denoiser import Denoiser, signal_dependent
-from restore.inference.loading import find_weights
+from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.residual_check import check_residual
 from restore.pipeline.step import Image, Result, Sidecars, SideImage, Step
 from restore.tasks.denoise_confidence import NAMES, DenoiseConfidence
-from restore.tasks.execution import ExecutionSettings
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import DenoiseOptions
 
@@ -47,7 +45,7 @@ class Denoise(Step[NoiseAnalysis]):
     Args:
         options: see `DenoiseOptions`.
         weights: a name, a file or a run's folder; None chooses for each picture by its content.
-        execution: device, precision, tiles.
+        inference: device, precision, tiles.
 
     Raises:
         ValueError: the weights do not exist or are for another task.
@@ -55,21 +53,21 @@ class Denoise(Step[NoiseAnalysis]):
 
     name = "denoise"
 
-    def __init__(self, options: DenoiseOptions, weights: str | Path | None, execution: ExecutionSettings) -> None:
-        self.options, self.execution, self.chosen = options, execution, weights
+    def __init__(self, options: DenoiseOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
+        self.options, self.inference, self.chosen = options, inference, weights
         self._entries = _entries(weights)
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
         self._denoisers = LazyCache(self._load)
         self._exact = LazyCache(self._load_exact)
-        self.confidence = DenoiseConfidence(execution.runtime) if options.confidence else None
+        self.confidence = DenoiseConfidence(inference.runtime) if options.confidence else None
         self.side_images = NAMES if options.confidence else ()
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The weights' contents, the options, the precision and the tiles. Without confidence, results do not depend on it."""
         options = {name: value for name, value in self.options.as_dict().items() if value or name != "confidence"}
         return {
             "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()}, **options,
-            **self.execution.settings(), **(self.confidence.settings() if self.confidence else {}),
+            **self.inference.fingerprint(), **(self.confidence.settings() if self.confidence else {}),
         }  # fmt: skip
 
     def analyse(self, image: Image) -> NoiseAnalysis:
@@ -96,18 +94,18 @@ class Denoise(Step[NoiseAnalysis]):
         return Result(restored, stats, warnings, side=side)
 
     def _load(self, name: str) -> Denoiser:
-        return self._made(name, self.execution)
+        return self._made(name, self.inference)
 
     def _load_exact(self, name: str) -> Denoiser:
         """The denoiser in float32."""
-        return self._made(name, replace(self.execution, runtime=self.execution.runtime.in_precision("fp32")))
+        return self._made(name, replace(self.inference, runtime=self.inference.runtime.in_precision("fp32")))
 
-    def _made(self, name: str, execution: ExecutionSettings) -> Denoiser:
+    def _made(self, name: str, inference: InferenceOptions) -> Denoiser:
         entry = self._entries[name]
         ensemble = 1 if signal_dependent(entry.recipe) else PHOTOGRAPH_ENSEMBLE
         if self.options.ensemble != "auto":
             ensemble = int(self.options.ensemble)
-        return Denoiser.load(entry.path, **execution.keywords(ensemble))
+        return Denoiser.load(entry.path, replace(inference, ensemble=ensemble))
 
     def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None) -> str:
         if self.chosen is not None:
@@ -139,9 +137,9 @@ def _warnings(pixels: np.ndarray, restored: np.ndarray, noise: Estimate | NoiseL
     return (*([CORRELATED] if noise.correlated else []), *([doubt] if doubt else []))
 
 
-def _stats(noise: Estimate | NoiseLevel) -> dict[str, Any]:
+def _stats(noise: Estimate | NoiseLevel) -> dict[str, object]:
     level = noise.level if isinstance(noise, Estimate) else noise
-    stats: dict[str, Any] = {"noise_level": round(level.sigma(), 2), "noise": str(level)}
+    stats: dict[str, object] = {"noise_level": round(level.sigma(), 2), "noise": str(level)}
     if level.slope > 0:
         stats["counts_at_white"] = round(1 / level.slope, 1)
     return stats

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from restore import networks, weights
 from restore.datasets import folders
 from restore.networks import NetworkConfig
 from restore.training import config as configuration
+from restore.training.journal import OnEvent
+from restore.training.training_config import TrainingConfig
+from restore.weights_file import Recipe
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound=TrainingConfig)
+Group = TypeVar("Group", bound="DataclassInstance")
 PATTERNS = ("include", "source", "target")
 """Settings under `data` that name files of one dataset."""
 LAYOUT = {"data.channels": "channels", "scale": "scale"}
 """Settings outside the network's group that its architecture determines, and their names in a recipe."""
 
 
-def config_path(name: str | Path | None) -> tuple[Path | None, bool]:
+def config_path(name: str | PathLike[str] | None) -> tuple[Path | None, bool]:
     """Find a configuration's file, by path or by the name of a shipped recipe; also return whether it is shipped.
 
     Raises:
@@ -37,29 +46,31 @@ def config_path(name: str | Path | None) -> tuple[Path | None, bool]:
     raise ValueError(f"no configuration {str(name)!r}: neither a file nor a shipped recipe ({names})")
 
 
-def without_private_patterns(config: Any, overrides: Mapping[str, str], root: Path, report: Callable[[Any], None]) -> Any:
+def without_private_patterns(config: Config, overrides: Mapping[str, str], root: Path, on_event: OnEvent) -> Config:
     """Adapt a shipped recipe's configuration to the user's dataset.
 
     A recipe's patterns name files of the dataset that its weights were trained on. If none of them matches anything, the dataset is
     another one. Then they are dropped, the run says so, and every image is used.
 
     Args:
-        overrides: what the user set beside the recipe; the user's own patterns stay.
+        overrides: what the user set in addition to the recipe; the user's own patterns stay.
         root: the dataset's folder.
     """
+    data = vars(config)["data"]
     of_recipe = {
         entry.name: patterns
-        for entry in dataclasses.fields(config.data)
-        if entry.name in PATTERNS and f"data.{entry.name}" not in overrides and (patterns := vars(config.data)[entry.name])
+        for entry in dataclasses.fields(data)
+        if entry.name in PATTERNS and f"data.{entry.name}" not in overrides and (patterns := vars(data)[entry.name])
     }
     if not of_recipe or any(folders.matching(root, pattern) for patterns in of_recipe.values() for pattern in patterns):
         return config
     which = " and ".join(f"data.{name}" for name in of_recipe)
-    report(f"{root} holds nothing that the recipe's {which} names: they belong to another dataset and are left out")
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, **dict.fromkeys(of_recipe, ())))
+    on_event(f"{root} holds nothing that the recipe's {which} names: they belong to another dataset and are left out")
+    left = dataclasses.replace(data, **dict.fromkeys(of_recipe, ()))
+    return dataclasses.replace(config, **{"data": left})
 
 
-def with_architecture(config: Any, group: str, task: str, specified: set[str]) -> Any:
+def with_architecture(config: Config, group: str, task: str, specified: set[str]) -> Config:
     """Adopt the architecture of the weights that `start_from` names, except where the user specified it.
 
     Args:
@@ -98,7 +109,7 @@ def check_same(own: NetworkConfig, theirs: NetworkConfig, group: str) -> None:
         raise ValueError(f"these weights were made with {group}.{key}={_text(vars(theirs)[key])}: set it so, or leave it out")
 
 
-def _adopted(config: Any, group: str, recipe: Mapping[str, Any], specified: set[str]) -> Any:
+def _adopted(config: Config, group: str, recipe: Recipe, specified: set[str]) -> Config:
     """`config` with the network of a recipe, except for the settings that the user specified."""
     own: NetworkConfig = vars(config)[group]
     theirs = _checked(networks.config_of(recipe["network"], recipe["settings"]), group)
@@ -110,7 +121,8 @@ def _adopted(config: Any, group: str, recipe: Mapping[str, Any], specified: set[
     adopted = {name: value for name, value in vars(theirs).items() if name in names - of_user - {"name"}}
     network = dataclasses.replace(network, **adopted, **{name: vars(own)[name] for name in of_user})
     check_same(network, theirs, group)
-    config = dataclasses.replace(config, **{group: network})
+    groups: dict[str, Any] = {group: network}
+    config = dataclasses.replace(config, **groups)
     for key, name in LAYOUT.items():
         if key not in specified and name in recipe["settings"]:
             config = _with_value(config, key.split("."), recipe["settings"][name])
@@ -134,7 +146,7 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _with_value(config: Any, path: list[str], value: Any) -> Any:
+def _with_value(config: Group, path: list[str], value: Any) -> Group:
     """Replace one setting of `config`, checked as if the user had set it; unchanged if there is no such setting."""
     hints = typing.get_type_hints(type(config))
     entry = next((entry for entry in dataclasses.fields(config) if entry.name == path[0]), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +11,10 @@ import numpy as np
 from restore.images import Picture
 from restore.inference.defect_detector import DefectDetector
 from restore.inference.inpainter import Inpainter, dilated
-from restore.inference.loading import DEFECT_TASK, find_weights
+from restore.inference.loading import DEFECT_TASK, InferenceOptions, find_weights
 from restore.pipeline.discovery import Job
 from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks import mask_files
-from restore.tasks.execution import ExecutionSettings
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.mask_files import MaskNames
 from restore.tasks.options import InpaintOptions
@@ -33,7 +31,7 @@ class Inpaint(Step[None]):
     Args:
         options: see `InpaintOptions`.
         weights: a name, a file or a run's folder; None uses the shipped weights.
-        execution: device, precision, tiles.
+        inference: device, precision, tiles.
 
     Raises:
         ValueError: the weights do not exist or are for another task, or the masks do not exist.
@@ -41,8 +39,8 @@ class Inpaint(Step[None]):
 
     name = "inpaint"
 
-    def __init__(self, options: InpaintOptions, weights: str | Path | None, execution: ExecutionSettings) -> None:
-        self.options, self.execution = options, execution
+    def __init__(self, options: InpaintOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
+        self.options, self.inference = options, inference
         if options.masks is not None and not options.masks.exists():
             raise ValueError(f"{options.masks}: no such mask or folder of masks")
         self.grow = GROW[options.source] if options.grow is None else options.grow
@@ -54,12 +52,12 @@ class Inpaint(Step[None]):
         self._used: set[Path] = set()
         self._unwritten: list[str] = []
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The weights' contents, the options, the precision and the tiles. Masks are sidecars of their pictures."""
         options = {name: value for name, value in self.options.as_dict().items() if name not in {"masks", "save_masks"}}
         return {
             **options, "grow": self.grow, "weights": fingerprint(self.entry) if self.entry else None,
-            "detector": fingerprint(self.detector) if self.detector else None, **self.execution.settings(),
+            "detector": fingerprint(self.detector) if self.detector else None, **self.inference.fingerprint(),
         }  # fmt: skip
 
     def plan(self, jobs: Sequence[Job]) -> None:
@@ -176,11 +174,11 @@ class Inpaint(Step[None]):
         feather, texture = self.options.feather, self.options.texture
         if self.entry is None:
             return Inpainter(method=method, feather=feather, texture=texture)
-        return Inpainter.load(self.entry.path, feather=feather, texture=texture, **self.execution.keywords())
+        return Inpainter.load(self.entry.path, self.inference, feather=feather, texture=texture)
 
     def _load_detector(self, _: str) -> DefectDetector:
         assert self.detector is not None
-        return DefectDetector.load(self.detector.path, **self.execution.keywords())
+        return DefectDetector.load(self.detector.path, self.inference)
 
 
 SOURCES: Mapping[str, Callable[[Inpaint, Image, Sidecars], np.ndarray]] = {

@@ -8,6 +8,8 @@ from pathlib import Path
 from restore.pipeline.options import Options, option
 
 LARGEST_SCALE = 4.0
+SIMULATIONS = ("gaussian", "xray-low-dose", "jpeg", "phone", "old-photo", "low-resolution")
+"""The keys of `restore.datasets.simulation.SIMULATIONS`, which this module cannot import without torch."""
 MASK_SOURCES = ("masks", "mask_color", "alpha", "scratches")
 """Sources of the mask; exactly one of them must be specified."""
 
@@ -92,3 +94,21 @@ class TranslateOptions(Options):
 
     reverse: bool = option(False, "Translate backward, for weights with both directions (cyclegan).")
     strength: float = option(1.0, "From the picture (0) to its translation (1).", metavar="0..1", low=0, high=1)
+
+
+@dataclass(frozen=True)
+class SimulateOptions(Options):
+    """The options of `restore simulate`.
+
+    Raises:
+        ValueError: no recipe is named.
+    """
+
+    recipe: str | None = option(None, f"The degradation: {', '.join(SIMULATIONS)}.", metavar="NAME", choices=SIMULATIONS)
+    seed: int = option(0, "Another seed draws other degradations; the same seed gives the same pictures.", metavar="N", low=0)
+    clean: Path | None = option(None, "Also copy the clean originals, so that a folder of pairs results.", metavar="DIR")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.recipe is None:
+            raise ValueError(f"name the degradation by recipe: {', '.join(SIMULATIONS)}")

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from restore.pipeline.options import nearest
+from restore.limits import nearest
 from restore.tasks import TASKS
 
 TASK, WEIGHTS = "task", "weights"

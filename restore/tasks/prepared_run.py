@@ -1,18 +1,29 @@
-"""What every `prepare` of METHODS returns: a run that is ready for the loop."""
+"""What every `prepare` of METHODS returns, a run that is ready for the loop, and what they all need to make one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from restore.networks import meta_device
-from restore.runtime import Runtime
+from restore.runtime import Runtime, choose
 from restore.training.trainer import Trainer
+from restore.training.training_config import TrainingConfig
+from restore.training.validation import Validation
+from restore.weights_file import Recipe
+
+Images = TypeVar("Images")
+TEST_FRACTION = {
+    "help": "fraction of the images held out for previews, where the dataset has no split",
+    "range": (0, 1),
+    "below": 1,
+}
+"""The metadata of `data.test_fraction`."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +34,56 @@ class Prepared:
         trainer: with its networks built.
         dataset: the training crops; `dataset[i]` is a function of i alone.
         preview_batch: four samples for the preview grids.
-        recipe: header of the weights: task, network, settings and configuration.
+        recipe: header of the weights: task, network and settings.
         stats: what was found: images, parameters, device, precision.
         skipped: returns the images that could not be used so far, each with its reason.
+        validation: held-out samples and metrics; None where no images are held out, or they have no targets.
     """
 
     trainer: Trainer
     dataset: Dataset[dict[str, Tensor]]
     preview_batch: Mapping[str, Tensor]
-    recipe: dict[str, Any]
-    stats: dict[str, Any]
+    recipe: Recipe
+    stats: dict[str, object]
     skipped: Callable[[], Mapping[Path, str]] = dict
+    validation: Validation | None = None
+
+
+def runtime_of(config: TrainingConfig) -> Runtime:
+    """The device and the precision of a run.
+
+    Raises:
+        ValueError: the machine lacks them.
+    """
+    return choose(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
+
+
+def check_crop(crop: int, multiple: int, network: str) -> None:
+    """Raise ValueError if crops of this side do not fit a network (a word for the message), whose input must be a multiple."""
+    if crop < multiple or crop % multiple:
+        raise ValueError(f"data.crop must be a multiple of {multiple} for this {network}, not {crop}")
+
+
+def first_batch(dataset: Dataset[dict[str, Tensor]], count: int) -> Mapping[str, Tensor]:
+    """The first `count` items of a dataset, stacked."""
+    batch: dict[str, Tensor] = default_collate([dataset[index] for index in range(count)])
+    return batch
+
+
+def preview_batch(batch_of: Callable[[Images], Mapping[str, Tensor]], test: Images | None, train: Images) -> Mapping[str, Tensor]:
+    """A batch of the held-out images, or of the training images if none are held out or none can be read.
+
+    Args:
+        batch_of: makes a batch of images.
+        test: the held-out images; None if there are none.
+        train: the training images.
+    """
+    if test is not None:
+        try:
+            return batch_of(test)
+        except ValueError:
+            pass  # each unreadable image was logged
+    return batch_of(train)
 
 
 def count_parameters(*networks: nn.Module) -> int:

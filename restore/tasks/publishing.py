@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from restore import runtime, weights
 from restore.tasks.prepared_run import Prepared
 from restore.training import config as configuration
+from restore.training.training_config import TrainingConfig
 from restore.writing import atomic_write
 
 
@@ -31,25 +32,40 @@ class Publisher:
     prepared: Prepared
     method: str
     summary: str
-    dataset: str | Path
-    config: Any
+    dataset: Path
+    config: TrainingConfig
 
     @property
     def path(self) -> Path:
         """The weights file."""
         return self.folder / f"{self.folder.resolve().name}{weights.SUFFIX}"
 
+    @property
+    def best_path(self) -> Path:
+        """The weights file of the best validation."""
+        return self.path.with_stem(f"{self.path.stem}-best")
+
     def publish(self, step: int) -> None:
         """Write the averaged networks and the card after `step`, each file completely or not at all."""
+        self._write(self.path, step, {})
+
+    def publish_best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Write them as the best ones so far, with the scores of their validation."""
+        self._write(self.best_path, step, scores)
+
+    def _write(self, path: Path, step: int, scores: Mapping[str, float]) -> None:
         networks = self.prepared.trainer.networks()
-        recipe = {**self.prepared.recipe, "method": self.method, "steps": step, "environment": environment()}
+        recipe = {
+            **self.prepared.recipe, "training": configuration.as_dict(self.config), "method": self.method, "steps": step,
+            "environment": environment(), **({"validation": dict(scores)} if scores else {}),
+        }  # fmt: skip
         if len(networks) == 1:
             tensors = next(iter(networks.values())).state_dict()
         else:  # several in one file, each key after its network's name: see `weights.select_network`
             tensors = {f"{part}.{key}": value for part, network in networks.items() for key, value in network.state_dict().items()}
-        weights.save(self.path, tensors, recipe)
-        with atomic_write(self.path.with_suffix(".md")) as draft:
-            draft.write_text(self._card(step), encoding="utf-8", errors="backslashreplace")
+        weights.save(path, tensors, recipe)
+        with atomic_write(path.with_suffix(".md")) as draft:
+            draft.write_text(self._card(path.stem, step, scores), encoding="utf-8", errors="backslashreplace")
 
     def publish_missing(self, step: int) -> None:
         """Publish if the run was killed between its checkpoint of `step` and publishing; existing files, edited cards too, stay."""
@@ -60,14 +76,16 @@ class Publisher:
         if not done:
             self.publish(step)
 
-    def _card(self, step: int) -> str:
+    def _card(self, name: str, step: int, scores: Mapping[str, float]) -> str:
         stats = "\n".join(f"- {key}: {value}" for key, value in self.prepared.stats.items())
         goal = self.config.loop.steps
+        validated = "".join(f"- validation {metric}: {value:.4g} (held-out crops)\n" for metric, value in scores.items())
         unfinished = f" (of {goal} planned)" if step < goal else ""
         return (
-            f"# {self.path.stem}\n\n{self.summary}. Trained {step} steps{unfinished} with seed {self.config.seed} on {self.dataset}.\n\n"
+            f"# {name}\n\n{self.summary}. Trained {step} steps{unfinished} with seed {self.config.seed} on {self.dataset}.\n\n"
             f"- for: {self.summary}\n- licence: {weights.UNSTATED}\n"
-            f"{stats}\n- hardware: {environment()}\n\nThe terms of the training pictures apply to these weights: add them here, with "
+            f"{stats}\n- hardware: {environment()}\n{validated}\n"
+            "The terms of the training pictures apply to these weights: add them here, with "
             f"figures, their protocol and known failures.\n\n```toml\n{configuration.to_toml(self.config)}```\n"
         )
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
-
-from torch import Tensor
-from torch.utils.data import default_collate
 
 from restore import distributed, networks, weights
 from restore.datasets import folders
@@ -23,12 +19,20 @@ from restore.networks.spec import Condition
 from restore.networks.unet import UNetConfig
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
-from restore.runtime import choose as choose_runtime
-from restore.tasks.prepared_run import Prepared, check_memory, count_parameters
-from restore.training.config import as_dict
-from restore.training.run_config import RunConfig
+from restore.tasks import validating
+from restore.tasks.prepared_run import (
+    TEST_FRACTION,
+    Prepared,
+    check_crop,
+    check_memory,
+    count_parameters,
+    first_batch,
+    preview_batch,
+    runtime_of,
+)
 from restore.training.supervised import SupervisedTrainer
 from restore.training.trainer import Trainer
+from restore.training.training_config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -51,21 +55,14 @@ class DataConfig:
         default=(1.0, 1.0),
         metadata={"help": "range of the factor on a crop's contrast", "range": (1e-3, 1000), "rising": True},
     )
-    test_fraction: float = field(
-        default=0.05,
-        metadata={
-            "help": "fraction of the images held out for previews, where the dataset has no split",
-            "range": (0, 1),
-            "below": 1,
-        },
-    )
+    test_fraction: float = field(default=0.05, metadata=TEST_FRACTION)
 
     def __post_init__(self) -> None:
         check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestorationConfig(RunConfig):
+class RestorationConfig(TrainingConfig):
     """The settings of every restoration method, whatever the degradation.
 
     `discriminator` and `monitor` have an effect, and are shown, only if `losses.adversarial_weight` is above 0.
@@ -116,10 +113,8 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     settings = networks.settings_of(config.network, channels=data.channels, scale=problem.scale)
     planned = networks.plan(config.network.name, settings)
     _check_network(config.network.name, planned.spec, problem.condition, task)
-    multiple = planned.spec.multiple * problem.scale
-    if data.crop < multiple or data.crop % multiple:
-        raise ValueError(f"data.crop must be a multiple of {multiple} for this network, not {data.crop}")
-    runtime = choose_runtime(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
+    check_crop(data.crop, planned.spec.multiple * problem.scale, "network")
+    runtime = runtime_of(config)
     check_memory(
         runtime, network=planned, batch_size=loop.batch_size // distributed.current().world_size, crop=data.crop, channels=data.channels,
         side=data.crop / data.scales[0],
@@ -138,9 +133,13 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         "device": str(runtime.device),
         "precision": runtime.precision,
     }
-    recipe = {"task": task, "network": config.network.name, "settings": settings, "training": as_dict(config)}
-    preview = _preview_batch(Pictures(test, data.channels), dataset.pictures, config, problem)
-    return Prepared(trainer, dataset, preview, recipe, stats, lambda: dataset.pictures.skipped)
+    recipe = {"task": task, "network": config.network.name, "settings": settings}
+    held = Pictures(test, data.channels) if test else None
+    preview = preview_batch(
+        lambda pictures: first_batch(_crops(pictures, config, problem, seed=config.seed + 1, length=4), 4), held, dataset.pictures
+    )
+    scored = _crops(held, config, problem, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if held else None
+    return Prepared(trainer, dataset, preview, recipe, stats, lambda: dataset.pictures.skipped, validating.of_pairs(scored, loop))
 
 
 def _check_network(name: str, spec: ModelSpec, condition: Condition | None, task: str) -> None:
@@ -172,22 +171,6 @@ def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Ru
         monitor_config=config.monitor,
         micro_batches=micro_batches,
     )
-
-
-def _preview_batch(test: Pictures, train: Pictures, config: RestorationConfig, problem: Problem) -> Mapping[str, Tensor]:
-    """Four samples of the held-out images, or of the training images if none of those can be read."""
-
-    def four(pictures: Pictures) -> Mapping[str, Tensor]:
-        samples = _crops(pictures, config, problem, seed=config.seed + 1, length=4)
-        batch: dict[str, Tensor] = default_collate([samples[index] for index in range(4)])
-        return batch
-
-    if test.files:
-        try:
-            return four(test)
-        except ValueError:
-            pass  # each unreadable image was logged
-    return four(train)
 
 
 def _crops(pictures: Pictures, config: RestorationConfig, problem: Problem, *, seed: int, length: int) -> DegradedCrops:

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from restore import distributed, runtime, weights
 from restore.datasets import folders
-from restore.tasks.configuring import resolved
-from restore.tasks.prepared_run import Prepared
+from restore.tasks.configuring import resolve_config
+from restore.tasks.prepared_run import Prepared, first_batch
 from restore.tasks.publishing import Publisher
 from restore.tasks.training_methods import METHODS
 from restore.training import checkpoint, loop
 from restore.training import config as configuration
 from restore.training.cuda_graph import WARMUP_STEPS
+from restore.training.journal import OnEvent, Progress
 from restore.training.run_folder import only_writer
 from restore.writing import atomic_write
 
-Report = Callable[[Any], None]
-
 
 @dataclass(frozen=True)
-class Run:
-    """The result of a training run.
+class TrainingResult:
+    """What a training run reached.
 
     Attributes:
-        folder: its folder.
+        folder: the run's folder.
         steps: the step reached.
         weights: the published weights, usable as `--weights`; None for a dry run, and in all processes but the main one.
         stats: images found, parameters, device, skipped images; for a dry run also steps per second and peak memory.
@@ -40,24 +39,24 @@ class Run:
     folder: Path
     steps: int
     weights: Path | None
-    stats: dict[str, Any]
+    stats: dict[str, object]
 
 
 def train(  # noqa: PLR0913  # keyword-only settings of a run
     method: str,
-    dataset: str | Path,
+    dataset: str | PathLike[str],
     *,
-    config_file: str | Path | None = None,
+    config_file: str | PathLike[str] | None = None,
     overrides: Mapping[str, str] | None = None,
-    out: Path | None = None,
+    out: str | PathLike[str] | None = None,
     resume: bool = False,
     dry_run: bool = False,
-    on_event: Callable[[Any], None] | None = None,
-) -> Run:
-    """Train a network and publish its averaged weights.
+    on_event: OnEvent | None = None,
+) -> TrainingResult:
+    """Train a network on your own pictures and publish its averaged weights.
 
     Args:
-        method: a key of METHODS.
+        method: a key of `restore.tasks.training_methods.METHODS`.
         dataset: a folder, or a name under data/.
         config_file: a TOML file, or the name of a shipped recipe; its file patterns apply only to the dataset that they belong to.
         overrides: dotted key -> text.
@@ -73,69 +72,64 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
-    group = distributed.current()
-    report = on_event if on_event and group.is_main else _ignore
-    root = folders.locate(dataset)
-    folder = out or Path("runs") / f"{method}-{root.resolve().name}"
-    _check_name(folder, report)
+    is_main = distributed.current().is_main
+    notify = on_event if on_event and is_main else _ignore
+    root = folders.locate(Path(dataset))
+    folder = Path(out) if out else Path("runs") / f"{method}-{root.resolve().name}"
+    _check_name(folder, notify)
     with ExitStack() as stack:
         if resume:
             if not checkpoint.exists(folder):
                 raise ValueError(f"{folder} holds no checkpoint to resume from: leave --resume out, or name the run with --out")
-            if group.is_main and not dry_run:
+            if is_main and not dry_run:
                 stack.enter_context(only_writer(folder))
-        config = resolved(METHODS[method], root, folder, config_file, overrides, resume=resume, report=report)
+        config = resolve_config(METHODS[method], root, folder, config_file, overrides, resume=resume, on_event=notify)
         if not resume and not dry_run:
             _check_unused(folder)
-        prepared = _prepared(method, root, config, resume=resume, report=report)
+        # a resumed run has the weights that it started from in its checkpoint; their file may be gone
+        prepared = METHODS[method].prepare(root, replace(config, start_from=None) if resume else config)
+        _report_data(root, prepared, notify)
         if dry_run:
-            report(configuration.to_toml(config))
-            return Run(folder, 0, None, {**prepared.stats, **_timed(prepared, config.loop.batch_size // group.world_size)})
-        if group.is_main and not resume:
+            notify(configuration.to_toml(config))
+            return TrainingResult(folder, 0, None, {**prepared.stats, **_timed(prepared, config.loop.batch_size)})
+        if is_main and not resume:
             stack.enter_context(only_writer(folder))
             _check_unused(folder)  # another run may have come first
-        return _trained(folder, prepared, method, dataset, config, resume=resume, report=report)
+        publisher = Publisher(folder, prepared, method, METHODS[method].summary, Path(dataset), config)
+        steps = _run_loop(publisher, resume=resume, notify=notify)
+    skipped = {"skipped pictures": len(files)} if (files := prepared.skipped()) else {}
+    return TrainingResult(folder, steps, publisher.path if is_main else None, {**prepared.stats, **skipped})
 
 
-def _prepared(method: str, root: Path, config: Any, *, resume: bool, report: Report) -> Prepared:
-    """Build everything, and report what was found."""
-    # a resumed run has the weights that it started from in its checkpoint; their file may be gone
-    prepared = METHODS[method].prepare(root, replace(config, start_from=None) if resume else config)
+def _report_data(root: Path, prepared: Prepared, notify: OnEvent) -> None:
+    """Report what was found in the dataset, and what was passed over."""
     for what, count in folders.passed_over(root).items():
-        report(f"passed over {count} times {what}, which training does not read: convert them to PNG or TIFF first")
-    report(", ".join(f"{name} {value}" for name, value in prepared.stats.items()))
-    return replace(prepared, recipe={**prepared.recipe, "training": configuration.as_dict(config)})
+        notify(f"passed over {count} times {what}, which training does not read: convert them to PNG or TIFF first")
+    notify(", ".join(f"{name} {value}" for name, value in prepared.stats.items()))
 
 
-def _trained(folder: Path, prepared: Prepared, method: str, dataset: str | Path, config: Any, *, resume: bool, report: Report) -> Run:
-    """Run the loop; write the configuration when nothing can be refused any more, and the weights at every checkpoint."""
-    publisher = Publisher(folder, prepared, method, METHODS[method].summary, dataset, config)
+def _run_loop(publisher: Publisher, *, resume: bool, notify: OnEvent) -> int:
+    """Run `training.loop`; write the configuration when nothing can be refused any more, and the weights at every checkpoint."""
+    prepared, config, folder = publisher.prepared, publisher.config, publisher.folder
     goal = config.loop.steps
 
     def ready(step: int) -> None:
         if step >= goal:
             more = "" if step == goal else f", more than loop.steps={goal}"
-            report(f"nothing to do: {folder} has trained {step} steps already{more}; for more give --steps")
+            notify(f"nothing to do: {folder} has trained {step} steps already{more}; for more give --steps")
             publisher.publish_missing(step)
             return
         with atomic_write(folder / "config.toml") as draft:
             draft.write_text(configuration.to_toml(config), encoding="utf-8")
 
-    hooks = loop.Hooks(on_event=report, on_ready=ready, on_checkpoint=publisher.publish)
-    steps = loop.run(
-        prepared.trainer,
-        prepared.dataset,
-        config.loop,
-        folder,
-        preview_batch=prepared.preview_batch,
-        resume=resume,
-        hooks=hooks,
-    )
-    skipped = {"skipped pictures": len(files)} if (files := prepared.skipped()) else {}
-    return Run(folder, steps, publisher.path if distributed.current().is_main else None, {**prepared.stats, **skipped})
+    hooks = loop.Hooks(on_event=notify, on_ready=ready, on_checkpoint=publisher.publish, on_best=publisher.publish_best)
+    return loop.run(
+        prepared.trainer, prepared.dataset, config.loop, folder, preview_batch=prepared.preview_batch, validation=prepared.validation,
+        resume=resume, hooks=hooks, settings=configuration.flat(config),
+    )  # fmt: skip
 
 
-def _check_name(folder: Path, report: Report) -> None:
+def _check_name(folder: Path, notify: OnEvent) -> None:
     """Check that the run's weights can be used by its name, or report how else.
 
     Raises:
@@ -147,7 +141,7 @@ def _check_name(folder: Path, report: Report) -> None:
     except ValueError as error:
         raise ValueError(f"the run's folder gives its weights their name, and {error}: give another --out") from error
     if weights.ships(name):
-        report(f"the name {name} belongs to shipped weights: use those of this run by their path, {folder}")
+        notify(f"the name {name} belongs to shipped weights: use those of this run by their path, {folder}")
 
 
 def _check_unused(folder: Path) -> None:
@@ -155,15 +149,13 @@ def _check_unused(folder: Path) -> None:
         raise ValueError(f"{folder} holds a run already: give --resume to continue it, or another --out")
 
 
-def _ignore(event: Any) -> None:
+def _ignore(event: str | Progress) -> None:
     """Report to nobody."""
 
 
-def _timed(prepared: Prepared, batch_size: int) -> dict[str, Any]:
-    """Measure steps per second over three real steps after a warm-up, and the peak memory."""
-    from torch.utils.data import default_collate
-
-    batch = default_collate([prepared.dataset[index] for index in range(batch_size)])
+def _timed(prepared: Prepared, batch_size: int) -> dict[str, object]:
+    """Measure steps per second over three real steps after a warm-up, and the peak memory; `batch_size` is that of all processes."""
+    batch = first_batch(prepared.dataset, batch_size // distributed.current().world_size)
     on_gpu = str(prepared.stats["device"]).startswith("cuda")
 
     def synchronize() -> None:

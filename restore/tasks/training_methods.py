@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from restore.tasks import denoise_training, inpaint_training, scratches_training, translate_training, upscale_training
 from restore.tasks.prepared_run import Prepared
+from restore.training.training_config import TrainingConfig
+
+Config = TypeVar("Config", bound=TrainingConfig)
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(Generic[Config]):
     """One training method of `restore train`.
 
     Attributes:
@@ -24,13 +27,13 @@ class Method:
     """
 
     summary: str
-    config: type
-    prepare: Callable[[Path, Any], Prepared]
+    config: type[Config]
+    prepare: Callable[[Path, Config], Prepared]
     task: str
     group: str = "network"
 
 
-METHODS: Mapping[str, Method] = {
+METHODS: Mapping[str, Method[Any]] = {
     "denoise": Method("denoising, from clean pictures", denoise_training.DenoiseConfig, denoise_training.prepare, "denoise"),
     "upscale": Method("super-resolution, from clean pictures", upscale_training.UpscaleConfig, upscale_training.prepare, "upscale"),
     "inpaint": Method("filling holes, from clean pictures", inpaint_training.InpaintConfig, inpaint_training.prepare, "inpaint"),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from restore.inference.loading import find_weights
+from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.translator import Translator
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.execution import ExecutionSettings
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import TranslateOptions
 from restore.weights import fingerprint
@@ -22,7 +20,7 @@ class Translate(Step[None]):
     Args:
         options: see `TranslateOptions`.
         weights: a name, a file or a run's folder; None uses the shipped weights.
-        execution: device, precision, tiles.
+        inference: device, precision, tiles.
 
     Raises:
         ValueError: the weights do not exist, are for another task, or lack the direction.
@@ -30,8 +28,8 @@ class Translate(Step[None]):
 
     name = "translate"
 
-    def __init__(self, options: TranslateOptions, weights: str | Path | None, execution: ExecutionSettings) -> None:
-        self.options, self.execution = options, execution
+    def __init__(self, options: TranslateOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
+        self.options, self.inference = options, inference
         self.entry = find_weights(weights or DEFAULT, "translate")
         directions = self.entry.recipe.get("directions") or []
         if options.reverse and len(directions) < 2:
@@ -39,9 +37,9 @@ class Translate(Step[None]):
         self.direction = directions[1 if options.reverse else 0] if directions else None
         self._translators = LazyCache(self._load)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The weights' content, the options, the precision and the tiles."""
-        return {"weights": fingerprint(self.entry), **self.options.as_dict(), **self.execution.settings()}
+        return {"weights": fingerprint(self.entry), **self.options.as_dict(), **self.inference.fingerprint()}
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         """Translate an image."""
@@ -49,4 +47,4 @@ class Translate(Step[None]):
         return Result(restored, {"weights": self.entry.name, **info.stats()})
 
     def _load(self, path: Path) -> Translator:
-        return Translator.load(path, direction=self.direction, **self.execution.keywords())
+        return Translator.load(path, self.inference, direction=self.direction)

@@ -16,12 +16,14 @@ from restore.gan.unpaired import CycleGANTrainer, CycleLossConfig, TranslationDi
 from restore.networks import NetworkConfig
 from restore.networks.pix2pix_unet import Pix2PixUNetConfig
 from restore.runtime import Runtime
+from restore.tasks import validating
 from restore.tasks.prepared_run import Prepared
 from restore.tasks.translation_setup import (
     TranslationConfig,
     begin,
     build_generator,
     crop_config,
+    held_out,
     pictures,
     preview_batch,
     probe_batch,
@@ -85,7 +87,8 @@ def cyclegan(root: Path, config: CycleGANConfig) -> Prepared:
     )  # fmt: skip
     dataset = UnpairedCrops(*train, crop_config(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     preview = preview_batch(UnpairedCrops, test, train, config)
-    return Prepared(trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped)
+    validation = validating.of_domains(held_out(UnpairedCrops, test, config), config.loop)
+    return Prepared(trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped, validation)
 
 
 def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
@@ -96,7 +99,8 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
     trainer = _paired_trainer(config, runtime, train)
     dataset = PairedCrops(*train, crop_config(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     preview = preview_batch(PairedCrops, test, train, config)
-    return Prepared(trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped)
+    validation = validating.of_pairs(held_out(PairedCrops, test, config), config.loop)
+    return Prepared(trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped, validation)
 
 
 def _paired_trainer(config: Pix2PixConfig, runtime: Runtime, train: tuple[Pictures, Pictures]) -> Trainer:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
 
 from restore import distributed, networks, weights
 from restore.datasets import domains
 from restore.datasets.crops import Pictures
-from restore.datasets.domains import CropConfig, Domains
+from restore.datasets.domains import CropConfig, DomainCrops, Domains
 from restore.limits import check_fields
 from restore.networks import NetworkConfig, RestorationNetwork
 from restore.networks.resnet import ResnetConfig
+from restore.networks.spec import Settings
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
-from restore.runtime import choose as choose_runtime
+from restore.tasks import prepared_run, validating
 from restore.tasks.initial_weights import check_same
-from restore.tasks.prepared_run import check_memory, count_parameters
-from restore.training.config import as_dict
-from restore.training.run_config import RunConfig
+from restore.tasks.prepared_run import TEST_FRACTION, check_crop, check_memory, count_parameters, first_batch, runtime_of
 from restore.training.trainer import Trainer
+from restore.training.training_config import TrainingConfig
+from restore.weights_file import Recipe
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,14 @@ class DomainConfig:
         },
     )
     flip: bool = field(default=True, metadata={"help": "flip half of the crops left to right"})
-    test_fraction: float = field(
-        default=0.05,
-        metadata={
-            "help": "fraction of the images held out for previews, where the dataset has no split",
-            "range": (0, 1),
-            "below": 1,
-        },
-    )
+    test_fraction: float = field(default=0.05, metadata=TEST_FRACTION)
 
     def __post_init__(self) -> None:
         check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationConfig(RunConfig):
+class TranslationConfig(TrainingConfig):
     """The settings of every method that trains a translation; a method adds its losses and its discriminator."""
 
     generator: NetworkConfig = field(default=ResnetConfig(), metadata={"variants": networks.CONFIGS})
@@ -86,13 +79,11 @@ def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: in
     planned = networks.plan(config.generator.name, _settings(config))
     if planned.spec.conditions:
         raise ValueError(f"network {config.generator.name!r} takes a {planned.spec.conditions[0]} map: choose another generator.name")
-    multiple = planned.spec.multiple
-    if config.data.crop < multiple or config.data.crop % multiple:
-        raise ValueError(f"data.crop must be a multiple of {multiple} for this generator, not {config.data.crop}")
+    check_crop(config.data.crop, planned.spec.multiple, "generator")
     low, high = config.data.sides
     if high and low < config.data.crop:
         raise ValueError(f"data.sides must not be below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
-    runtime = choose_runtime(config.device, config.precision, compiled=config.compile, replayed=config.cuda_graphs)
+    runtime = runtime_of(config)
     check_memory(
         runtime, network=planned, networks_trained=generators,
         batch_size=config.loop.batch_size // distributed.current().world_size, crop=config.data.crop, channels=config.data.channels,
@@ -103,7 +94,7 @@ def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: in
     return runtime, domains.find(root, paired=paired, fraction=config.data.test_fraction, seed=config.seed, include=include)
 
 
-def _settings(config: TranslationConfig) -> dict[str, Any]:
+def _settings(config: TranslationConfig) -> Settings:
     """The generator's settings, as `networks.build` takes them."""
     return networks.settings_of(config.generator, channels=config.data.channels)
 
@@ -140,37 +131,29 @@ def pictures(files: tuple[list[Path], list[Path]], config: TranslationConfig, *,
     return source, source if shared else Pictures(files[1], config.data.channels)
 
 
-CropsOf = Callable[..., Dataset[dict[str, Tensor]]]
-"""`UnpairedCrops` or `PairedCrops`."""
-
-
-def probe_batch(crops: CropsOf, train: tuple[Pictures, Pictures], config: TranslationConfig) -> Mapping[str, Tensor]:
+def probe_batch(crops: type[DomainCrops], train: tuple[Pictures, Pictures], config: TranslationConfig) -> Mapping[str, Tensor]:
     """Eight samples of the training images, for the training monitor."""
-    return _collated(crops(*train, crop_config(config, flip=False), seed=config.seed + 2, length=8), 8)
+    return first_batch(crops(*train, crop_config(config, flip=False), seed=config.seed + 2, length=8), 8)
 
 
 def preview_batch(
-    crops: CropsOf, test: tuple[Pictures, Pictures], train: tuple[Pictures, Pictures], config: TranslationConfig
+    crops: type[DomainCrops], test: tuple[Pictures, Pictures], train: tuple[Pictures, Pictures], config: TranslationConfig
 ) -> Mapping[str, Tensor]:
     """Four samples of the held-out images, or of the training images where there are none or none can be read."""
-
-    def four(pictures: tuple[Pictures, Pictures]) -> Mapping[str, Tensor]:
-        return _collated(crops(*pictures, crop_config(config, flip=False), seed=config.seed + 1, length=4), 4)
-
-    if all(domain.files for domain in test):
-        try:
-            return four(test)
-        except ValueError:
-            pass  # each unreadable image was logged
-    return four(train)
+    return prepared_run.preview_batch(
+        lambda domains: first_batch(crops(*domains, crop_config(config, flip=False), seed=config.seed + 1, length=4), 4),
+        test if all(domain.files for domain in test) else None, train,
+    )  # fmt: skip
 
 
-def _collated(samples: Dataset[dict[str, Tensor]], count: int) -> Mapping[str, Tensor]:
-    batch: dict[str, Tensor] = default_collate([samples[index] for index in range(count)])
-    return batch
+def held_out(crops: type[DomainCrops], test: tuple[Pictures, Pictures], config: TranslationConfig) -> DomainCrops | None:
+    """The held-out samples of validations; None if a domain holds none out."""
+    if not all(domain.files for domain in test):
+        return None
+    return crops(*test, crop_config(config, flip=False), seed=config.seed + 3, length=validating.VALIDATION_SAMPLES)
 
 
-def stats(found: Domains, trainer: Trainer, runtime: Runtime) -> dict[str, Any]:
+def stats(found: Domains, trainer: Trainer, runtime: Runtime) -> dict[str, object]:
     """What was found, for the log: images, parameters, device, precision."""
     discriminators = [state.network for name, state in trainer.train_states().items() if "discriminator" in name]
     return {
@@ -182,10 +165,10 @@ def stats(found: Domains, trainer: Trainer, runtime: Runtime) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def recipe(config: TranslationConfig, trainer: Trainer) -> dict[str, Any]:
+def recipe(config: TranslationConfig, trainer: Trainer) -> Recipe:
     """The header of the weights."""
     names = list(trainer.networks())
     return {
         "task": "translate", "network": config.generator.name, "settings": _settings(config),
-        "directions": names if len(names) > 1 else [], "training": as_dict(config),
+        "directions": names if len(names) > 1 else [],
     }  # fmt: skip

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from restore import weights as catalogue
-from restore.inference.loading import check_task
+from restore.inference.loading import InferenceOptions, check_task
 from restore.inference.upscaler import Upscaler
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.execution import ExecutionSettings
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import LARGEST_SCALE, UpscaleOptions
 
@@ -25,7 +23,7 @@ class Upscale(Step[None]):
     Args:
         options: see `UpscaleOptions`.
         weights: "faithful" (the default), "photo", a name, a file or a run's folder.
-        execution: device, precision, tiles (of the input).
+        inference: device, precision, tiles (of the input).
 
     Raises:
         ValueError: the weights do not exist, are for another task, or have a smaller scale.
@@ -33,8 +31,8 @@ class Upscale(Step[None]):
 
     name = "upscale"
 
-    def __init__(self, options: UpscaleOptions, weights: str | Path | None, execution: ExecutionSettings) -> None:
-        self.options, self.execution = options, execution
+    def __init__(self, options: UpscaleOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
+        self.options, self.inference = options, inference
         self.entry = catalogue.find(_name(weights, options.scale or LARGEST_SCALE))
         check_task(self.entry.recipe, "upscale", self.entry.name)
         own = int(self.entry.recipe["settings"].get("scale", 4))
@@ -43,10 +41,10 @@ class Upscale(Step[None]):
             raise ValueError(f"the weights {self.entry.name!r} upscale {own} times, not {self.scale:g}: choose others or a lower scale")
         self._upscalers = LazyCache(self._load)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The weights' content, the options, the precision and the tiles."""
         return {
-            "weights": catalogue.fingerprint(self.entry), **self.options.as_dict(), "scale": self.scale, **self.execution.settings(),
+            "weights": catalogue.fingerprint(self.entry), **self.options.as_dict(), "scale": self.scale, **self.inference.fingerprint(),
         }  # fmt: skip
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
@@ -55,7 +53,7 @@ class Upscale(Step[None]):
         return Result(restored, {"weights": self.entry.name, "scale": self.scale, **info.stats()})
 
     def _load(self, path: Path) -> Upscaler:
-        return Upscaler.load(path, **self.execution.keywords())
+        return Upscaler.load(path, self.inference)
 
 
 def _name(weights: str | Path | None, scale: float) -> str | Path:

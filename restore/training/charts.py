@@ -22,7 +22,7 @@ def loss_plot(folder: Path) -> Path | None:
     Returns:
         The PNG; None if nothing was logged yet.
     """
-    rows, diagnoses = _logged(folder / "log.jsonl")
+    rows, diagnoses = logged(folder / "log.jsonl")
     names = list(dict.fromkeys(name for row in rows for name in row if name not in ("step", "images_per_second")))
     if not names:
         return None
@@ -38,7 +38,7 @@ def loss_plot(folder: Path) -> Path | None:
         axes = figure.add_subplot(lines, columns, number)
         points = [(row["step"], row[name]) for row in rows if name in row]
         axes.plot([step for step, _ in points], [value for _, value in points], linewidth=0.6, color="tab:blue", alpha=0.4)
-        axes.plot([step for step, _ in points], _smooth([value for _, value in points]), linewidth=1.4, color="tab:blue")
+        axes.plot([step for step, _ in points], smooth([value for _, value in points]), linewidth=1.4, color="tab:blue")
         for diagnosis in diagnoses:
             axes.axvline(diagnosis["step"], color="tab:red", linewidth=0.8)
         axes.set_title(name, fontsize=9)
@@ -82,7 +82,7 @@ def contact_sheet(folder: Path) -> Path | None:
     return path
 
 
-def _logged(log: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def logged(log: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the lines of losses and the diagnoses of a log."""
     if not log.is_file():
         return [], []
@@ -99,7 +99,7 @@ def _entry(line: str) -> dict[str, Any]:
     return entry if isinstance(entry, dict) and "step" in entry else {}
 
 
-def _smooth(values: list[float]) -> list[float]:
+def smooth(values: list[float]) -> list[float]:
     """An exponential mean over about a twentieth of the values."""
     weight = min(1.0, max(0.02, 20 / max(1, len(values))))
     mean, means = values[0], []

@@ -9,11 +9,11 @@ import random
 import zipfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from restore.training.train_state import StateDict
 from restore.writing import atomic_write
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint-previous.pt"
 
 
-def save(folder: Path, state: dict[str, Any]) -> Path:
+def save(folder: Path, state: StateDict) -> Path:
     """Write `state` and the state of every random generator; the existing checkpoint becomes the previous one."""
     path = folder / NAME
     with atomic_write(path) as draft:
@@ -53,7 +53,7 @@ def exists(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (NAME, PREVIOUS))
 
 
-def load(folder: Path) -> dict[str, Any]:
+def load(folder: Path) -> StateDict:
     """Read the newest readable checkpoint and restore the random generators; warn if it is not the newest.
 
     Raises:
@@ -81,7 +81,7 @@ def load(folder: Path) -> dict[str, Any]:
     raise ValueError(f"no checkpoint to resume from in {folder}" + (f" ({'; '.join(reasons)})" if reasons else ""))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> StateDict:
     """Read one checkpoint and verify its checksums, which torch does not do."""
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:  # ours are stored, not compressed
@@ -89,13 +89,13 @@ def _read(path: Path) -> dict[str, Any]:
         broken = archive.testzip()
     if broken:
         raise ValueError(f"{broken} does not match its checksum")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    state: StateDict = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict) or "random" not in state:
         raise ValueError("not a checkpoint of this suite")
     return state
 
 
-def random_state() -> dict[str, Any]:
+def random_state() -> StateDict:
     """Return the state of Python's, NumPy's and torch's generators, as plain numbers and tensors."""
     version, internal, gauss = random.getstate()
     name, numbers, position, has_gauss, cached = np.random.get_state(legacy=True)
@@ -113,7 +113,7 @@ def random_state() -> dict[str, Any]:
     }
 
 
-def set_random_state(state: dict[str, Any]) -> None:
+def set_random_state(state: StateDict) -> None:
     """Restore what `random_state` returned."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))

@@ -100,6 +100,21 @@ def as_dict(config: Any) -> dict[str, Any]:
     return {key: plain(value) for key, value in dataclasses.asdict(config).items() if key not in unused}
 
 
+def flat(config: Any) -> dict[str, str | int | float | bool]:
+    """Return the configuration as dotted key -> value, lists as text; for experiment trackers."""
+
+    def entries(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        named: dict[str, Any] = {}
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                named |= entries(value, f"{prefix}{key}.")
+            elif value is not None:
+                named[prefix + key] = value if isinstance(value, str | int | float | bool) else str(value)
+        return named
+
+    return entries(as_dict(config), "")
+
+
 def to_toml(config: Any) -> str:
     """Write the configuration as TOML with each field's help as a comment, without groups that have no effect.
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from restore.training.trackers import Tracker
 from restore.training.trainer import Diagnosis
 from restore.writing import atomic_write
 
+log = logging.getLogger(__name__)
+VALIDATION = "validation "
+"""Begins the names of a validation's scores in the log."""
 QUIET = 20.0
 """Seconds without a report after which a run reports its step: fifty steps may take a quarter of an hour."""
 
@@ -32,6 +38,10 @@ class Progress:
         pace = f"{self.images_per_second:.1f}" if self.images_per_second >= 1 else f"{self.images_per_second:.2g}"
         left = f"{self.seconds_left / 60:.0f} min" if self.seconds_left >= 90 else f"{self.seconds_left:.0f} s"
         return f"step {self.step:>6}/{self.steps}  {losses}{pace} crops/s  {left} left"
+
+
+OnEvent = Callable[[str | Progress], None]
+"""What hears of a run: gets lines of text and its progress."""
 
 
 class Meter:
@@ -59,9 +69,13 @@ class Meter:
 
 
 class Journal:
-    """Writes log.jsonl and TensorBoard; on resume it drops the lines past the checkpoint, since these steps run again."""
+    """Writes log.jsonl and TensorBoard, and tells the trackers.
 
-    def __init__(self, folder: Path, step: int) -> None:
+    On resume it drops the lines past the checkpoint, since these steps run again.
+    """
+
+    def __init__(self, folder: Path, step: int, trackers: Sequence[Tracker] = ()) -> None:
+        self.trackers = trackers
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
         kept = (
@@ -76,29 +90,46 @@ class Journal:
 
     def write(self, progress: Progress) -> None:
         """Write a line of losses."""
-        row = {"step": progress.step, **progress.losses, "images_per_second": round(progress.images_per_second, 3)}
-        self.file.write(json.dumps(row) + "\n")
-        self.file.flush()
-        for name, value in progress.losses.items():
-            self.board.add_scalar(name, value, progress.step)
+        self._row({"step": progress.step, **progress.losses, "images_per_second": round(progress.images_per_second, 3)})
+        self._scalars(progress.losses, progress.step)
+
+    def score(self, step: int, scores: Mapping[str, float]) -> None:
+        """Write a line with the scores of a validation."""
+        named = {f"{VALIDATION}{name}": value for name, value in scores.items()}
+        self._row({"step": step, **named})
+        self._scalars(named, step)
 
     def note(self, diagnosis: Diagnosis) -> None:
         """Write a line with a diagnosis."""
-        row = {"step": diagnosis.step, "diagnosis": diagnosis.failure_mode, "text": diagnosis.text}
-        self.file.write(json.dumps(row) + "\n")
-        self.file.flush()
+        self._row({"step": diagnosis.step, "diagnosis": diagnosis.failure_mode, "text": diagnosis.text})
         self.board.add_text(f"diagnosis/{diagnosis.failure_mode}", diagnosis.text, diagnosis.step)
 
     def close(self) -> None:
-        """Close both."""
+        """Close both. The trackers are closed by who started them."""
         self.file.close()
         self.board.close()
+
+    def _row(self, row: Mapping[str, object]) -> None:
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+
+    def _scalars(self, values: Mapping[str, float], step: int) -> None:
+        for name, value in values.items():
+            self.board.add_scalar(name, value, step)
+        for tracker in self.trackers:
+            try:
+                tracker.log(values, step)
+            except Exception as error:  # a tracker's server may be away; the run goes on
+                log.warning("a tracker missed step %d: %s", step, error)
 
 
 class NullJournal:
     """The journal of all processes but the main one; it writes nothing."""
 
     def write(self, progress: Progress) -> None:
+        """Write nothing."""
+
+    def score(self, step: int, scores: Mapping[str, float]) -> None:
         """Write nothing."""
 
     def note(self, diagnosis: Diagnosis) -> None:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from restore import distributed
-from restore.limits import check_fields
+from restore.limits import check_fields, nearest
 from restore.runtime import memory_reused
-from restore.training import checkpoint
+from restore.training import checkpoint, trackers
 from restore.training.batches import batches
-from restore.training.charts import contact_sheet, loss_plot, outdated
-from restore.training.journal import Journal, Meter, NullJournal
-from restore.training.previews import save_grid
+from restore.training.charts import loss_plot, outdated
+from restore.training.journal import Journal, Meter, NullJournal, OnEvent
 from restore.training.signals import Stopping
+from restore.training.trackers import TRACKERS, Tracker
 from restore.training.trainer import Diagnosis, Trainer
+from restore.training.validation import BestSoFar, Validation
+from restore.training.watch import Watch
 
 log = logging.getLogger(__name__)
+AUTO = "auto"
+"""PSNR for pairs, KID for domains."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,23 @@ class LoopConfig:
     preview_every: int = field(default=1000, metadata={"help": "steps between two preview grids", "range": (1, 1_000_000_000)})
     checkpoint_every: int = field(default=500, metadata={"help": "steps between two checkpoints", "range": (1, 1_000_000_000)})
 
+    validate_every: int = field(
+        default=500, metadata={"help": "steps between two validations on held-out pictures; 0: none", "range": (0, 1_000_000_000)}
+    )
+    best_by: str = field(
+        default=AUTO, metadata={"help": "metric of the best weights, which are kept too: psnr, ssim, lpips ...; cyclegan: kid, fid ..."}
+    )
+    patience: int = field(
+        default=0, metadata={"help": "stop early after so many validations without a better one; 0: never", "range": (0, 1_000_000)}
+    )
+    trackers: tuple[str, ...] = field(
+        default=(), metadata={"help": f"experiment trackers besides TensorBoard: {', '.join(TRACKERS)}", "count": (0, 9)}
+    )
+
     def __post_init__(self) -> None:
         check_fields(self)
+        if unknown := [name for name in self.trackers if name not in TRACKERS]:
+            raise ValueError(f"unknown tracker {unknown[0]!r}: use {', '.join(TRACKERS)}{nearest(unknown[0], TRACKERS)}")
 
 
 @dataclass(frozen=True)
@@ -57,16 +75,19 @@ class Hooks:
         on_event: gets a `journal.Progress` or a line of text.
         on_ready: called by the main process before anything is written, with the step after which the run continues.
         on_checkpoint: called by the main process after each checkpoint, with its step.
+        on_best: called by the main process after each validation that is the best so far, with its step and scores.
     """
 
-    on_event: Callable[[Any], None] = lambda event: None
+    on_event: OnEvent = lambda event: None
     on_ready: Callable[[int], None] = lambda step: None
     on_checkpoint: Callable[[int], None] = lambda step: None
+    on_best: Callable[[int, Mapping[str, float]], None] = lambda step, scores: None
 
 
-def run(
+def run(  # noqa: PLR0913  # keyword-only parts of a run
     trainer: Trainer, dataset: Dataset[dict[str, Tensor]], config: LoopConfig, folder: Path, *,
-    preview_batch: Mapping[str, Tensor] | None = None, resume: bool = False, hooks: Hooks | None = None,
+    preview_batch: Mapping[str, Tensor] | None = None, validation: Validation | None = None, resume: bool = False,
+    hooks: Hooks | None = None, settings: Mapping[str, object] | None = None,
 ) -> int:  # fmt: skip
     """Train until `config.steps`; on Ctrl-C, SIGTERM or SIGHUP write a checkpoint and raise.
 
@@ -74,9 +95,11 @@ def run(
 
     Args:
         dataset: `dataset[i]` must be a function of i alone; see `batches`.
+        validation: held-out samples and metrics; None for a run without.
+        settings: what the trackers keep of the run's configuration, by dotted key.
 
     Returns:
-        The step reached.
+        The step reached: fewer than `config.steps` if the run stopped early.
 
     Raises:
         ValueError: nothing to resume from, a loss that is no longer finite, a failure mode that stops the run, or a batch that the
@@ -87,7 +110,10 @@ def run(
     hooks = hooks or Hooks()
     group = distributed.current()
     group.per_process(config.batch_size, "loop.batch_size")
-    step = _resume(trainer, folder) if resume else 0
+    if config.patience and (validation is None or not config.validate_every):
+        raise ValueError("loop.patience needs validations: hold pictures out (data.test_fraction), and set loop.validate_every above 0")
+    watch = Watch(folder, preview_batch, validation if config.validate_every else None, config.patience)
+    step = _resume(trainer, watch.best, folder) if resume else 0
     if group.is_main:
         hooks.on_ready(step)
     group.seed_per_rank()
@@ -95,10 +121,12 @@ def run(
         if group.is_main and outdated(folder):
             loss_plot(folder)
         return step
+    if watch.is_over():
+        hooks.on_event(f"nothing to do: stopped early, {watch}; for more steps raise loop.patience")
+        return step
     stopping = Stopping()
-    with stopping.taking_over():
-        shown = preview_batch if group.is_main else None
-        return _Loop(trainer, dataset, config, folder, hooks=hooks, stopping=stopping, preview_batch=shown, step=step).train()
+    with stopping.taking_over(), trackers.running(config.trackers, folder, settings or {}) as told:
+        return _Loop(trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watch=watch, told=told, step=step).train()
 
 
 class _Loop:
@@ -106,20 +134,20 @@ class _Loop:
 
     def __init__(  # noqa: PLR0913  # the parts of a run, keyword-only
         self, trainer: Trainer, dataset: Dataset[dict[str, Tensor]], config: LoopConfig, folder: Path, *, hooks: Hooks,
-        stopping: Stopping, preview_batch: Mapping[str, Tensor] | None, step: int,
+        stopping: Stopping, watch: Watch, told: Sequence[Tracker], step: int,
     ) -> None:  # fmt: skip
         self.trainer, self.dataset, self.config, self.folder = trainer, dataset, config, folder
-        self.hooks, self.stopping, self.preview_batch = hooks, stopping, preview_batch
+        self.hooks, self.stopping, self.watch = hooks, stopping, watch
         self.step = self.saved = step
         self.losses: Mapping[str, Tensor] = {}
-        self.journal: Journal | NullJournal = Journal(folder, step) if distributed.current().is_main else NullJournal()
+        self.journal: Journal | NullJournal = Journal(folder, step, told) if distributed.current().is_main else NullJournal()
         self.meter = Meter(step, config.steps, config.batch_size)
 
     def train(self) -> int:
         """Run all steps; return the step reached."""
         try:
             if self.step == 0:
-                self._preview()
+                self.watch.preview(self.trainer, self.step)
             stream = self._batches()
             while self.step < self.config.steps:
                 batch = next(stream)
@@ -128,27 +156,30 @@ class _Loop:
                     self.step += 1
                 self._report()
                 if self._due(self.config.preview_every):
-                    self._preview()
-                    self._contact_sheet()
+                    self.watch.preview(self.trainer, self.step)
+                    self.watch.overview()
+                stopped_early = self._validate()
                 actions = self._diagnose()
                 if "rollback" in actions:
                     self._roll_back()
                     stream = self._batches()
                     continue
-                if self._due(self.config.checkpoint_every) or "stop" in actions:
+                if self._due(self.config.checkpoint_every) or "stop" in actions or stopped_early:
                     self._finite_losses()
                     with self.stopping.held():
                         self._save()
                 if "stop" in actions:
                     raise ValueError(f"stopped at step {self.step}, as monitor.on_collapse asks: {actions['stop'].text}")
+                if stopped_early:
+                    self.hooks.on_event(f"step {self.step}: stopped early, {self.watch}")
+                    break
         except KeyboardInterrupt:
             self._save_interrupted()
             raise
         finally:
             with self.stopping.held():
                 self.journal.close()
-                if distributed.current().is_main:
-                    loss_plot(self.folder)
+                self.watch.finish()
         return self.step
 
     def _due(self, every: int) -> bool:
@@ -166,13 +197,19 @@ class _Loop:
         elif progress_only := self.meter.glance(self.step):
             self.hooks.on_event(progress_only)
 
-    def _preview(self) -> None:
-        if self.preview_batch is not None:
-            save_grid(self.folder / "previews" / f"{self.step:06d}.png", self.trainer.preview(self.preview_batch))
-
-    def _contact_sheet(self) -> None:
-        if self.preview_batch is not None:
-            contact_sheet(self.folder)
+    def _validate(self) -> bool:
+        """Score the run if it is time; return whether it stops early."""
+        if self.watch.validation is None or not self._due(self.config.validate_every):
+            return False
+        if scores := self.watch.scores(self.trainer):
+            best = self.watch.is_best(scores, self.step)
+            self.journal.score(self.step, scores)
+            text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+            self.hooks.on_event(f"step {self.step}: validation {text}" + (" (best)" if best else ""))
+            if best:
+                with self.stopping.held():
+                    self.hooks.on_best(self.step, scores)
+        return self.watch.is_over()
 
     def _diagnose(self) -> dict[str, Diagnosis]:
         """Log and report the trainer's diagnoses; return them by the action they ask for."""
@@ -188,7 +225,7 @@ class _Loop:
         with self.stopping.held():
             if not checkpoint.exists(self.folder):
                 raise ValueError(f"{self.folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
-            self.step = _resume(self.trainer, self.folder)
+            self.step = _resume(self.trainer, self.watch.best, self.folder)
             self.trainer.scale_learning_rate()
             distributed.current().wait()  # until every process has read the checkpoint that is now replaced
             self._save()
@@ -197,7 +234,8 @@ class _Loop:
     def _save(self) -> None:
         """Write a checkpoint; of several distributed, the main one's."""
         if distributed.current().is_main:
-            checkpoint.save(self.folder, {"step": self.step, "trainer": self.trainer.state_dict()})
+            state = {"step": self.step, "trainer": self.trainer.state_dict(), "best": self.watch.best.state_dict()}
+            checkpoint.save(self.folder, state)
             self.hooks.on_checkpoint(self.step)
         self.saved = self.step
 
@@ -223,12 +261,13 @@ class _Loop:
         return values
 
 
-def _resume(trainer: Trainer, folder: Path) -> int:
-    """Load the newest checkpoint into the trainer; return its step."""
+def _resume(trainer: Trainer, best: BestSoFar, folder: Path) -> int:
+    """Load the newest checkpoint into the trainer and the best validation; return its step."""
     state = checkpoint.load(folder)
     try:
         step = int(state["step"])
         trainer.load_state_dict(state["trainer"])
+        best.load_state_dict(state.get("best", {}))
     except ValueError:
         raise
     except Exception as error:  # the state of another kind of run may raise anything

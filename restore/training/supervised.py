@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +14,11 @@ from restore.training.cuda_graph import CUDAGraphStep
 from restore.training.losses import ReconstructionLoss
 from restore.training.micro_batches import mean, split
 from restore.training.optimizers import OptimizerConfig
-from restore.training.train_state import TrainState
+from restore.training.train_state import StateDict, TrainState
 from restore.training.trainer import Diagnosis, StepOutput
 
 CONDITIONS = ("noise", "mask")
-"""Maps (B, 1, S, S) that a batch may hold beside its input."""
+"""Maps (B, 1, S, S) that a batch may hold in addition to its input."""
 
 
 def predict(network: nn.Module, spec: ModelSpec, batch: Mapping[str, Tensor], runtime: Runtime) -> Tensor:
@@ -71,11 +70,11 @@ class SupervisedTrainer:
         self.runtime, self.micro_batches, self.spec = runtime, micro_batches, network.spec
         self.loss = loss or ReconstructionLoss(runtime)
         self.state = TrainState(network, optimizer, runtime)
-        self._graph_step = CUDAGraphStep(self._update, [self.state], runtime)
+        self._graphed_update = CUDAGraphStep(self._update, [self.state], runtime)
 
     def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
         """Update the network once."""
-        return self._graph_step(to_device(batch, self.runtime), self.micro_batches)
+        return self._graphed_update(to_device(batch, self.runtime), self.micro_batches)
 
     def diagnostics(self, step: int) -> Sequence[Diagnosis]:
         """Report nothing: the failure modes are those of adversarial training."""
@@ -97,11 +96,11 @@ class SupervisedTrainer:
         """Return the one network that is trained."""
         return {"generator": self.state}
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return everything that the next step depends on."""
         return {"generator": self.state.state_dict()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned.
 
         Raises:
@@ -110,7 +109,7 @@ class SupervisedTrainer:
         if "discriminator" in state:
             raise ValueError("a run that began with a discriminator can only be resumed with one: keep its losses.adversarial_weight")
         self.state.load_state_dict(state["generator"])
-        self._graph_step.reset()
+        self._graphed_update.reset()
 
     def _update(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         outputs, losses = [], []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,10 @@ from restore.training.optimizers import MACHINE_OPTIONS, OptimizerConfig, build_
 
 SMALLEST_LR_SCALE = 1 / 16
 """The learning rate is not halved any further."""
+
+
+StateDict = dict[str, Any]
+"""What a step depends on, for `torch.save`: tensors, numbers, texts, and lists and dictionaries of them."""
 
 
 class TrainState:
@@ -102,7 +106,7 @@ class TrainState:
             raise ValueError(f"the learning rate was halved to {self.lr_scale:g} of what was set, and the run still fails")
         self.lr_scale /= 2
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return everything that the next update depends on."""
         return {
             "network": self.network.state_dict(),
@@ -113,7 +117,7 @@ class TrainState:
             "lr_scale": self.lr_scale,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned.
 
         Raises:

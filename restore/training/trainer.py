@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
-from restore.training.train_state import TrainState
+from restore.training.train_state import StateDict, TrainState
 
 Action = Literal["warn", "stop", "rollback"]
 
@@ -75,10 +75,10 @@ class Trainer(Protocol):
     def train_states(self) -> Mapping[str, TrainState]:
         """Return every network that is trained, with its optimizers, by name."""
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return everything that the next step depends on."""
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned.
 
         Raises:

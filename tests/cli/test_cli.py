@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,9 +18,9 @@ import pytest
 from PIL import Image as Pillow
 from restore_cli import main
 
+from restore.inference.loading import InferenceOptions
 from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks import TASKS
-from restore.tasks.execution import ExecutionSettings
 from restore.tasks.options import DenoiseOptions
 from restore.training.journal import Progress
 
@@ -32,8 +33,8 @@ class _Inverse(Step[None]):
     name = "denoise"
     instances: ClassVar[list[_Inverse]] = []
 
-    def __init__(self, options: DenoiseOptions, weights: str | None, execution: ExecutionSettings) -> None:
-        self.options, self.weights, self.execution = options, weights, execution
+    def __init__(self, options: DenoiseOptions, weights: str | None, inference: InferenceOptions) -> None:
+        self.options, self.weights, self.inference = options, weights, inference
         self.instances.append(self)
 
     def settings(self) -> dict[str, Any]:
@@ -115,8 +116,8 @@ def test_options_reach_the_task(restore: Run, steps: list[_Inverse], scans: Path
     )  # fmt: skip
     (step,) = steps
     assert step.options == DenoiseOptions(noise_level=25.0, strength=0.5)
-    assert (step.weights, step.execution.tile, step.execution.batch_size) == ("x", 64, 2)
-    assert step.execution.runtime.precision == "fp32"
+    assert (step.weights, step.inference.tile, step.inference.batch_size) == ("x", 64, 2)
+    assert step.inference.runtime.precision == "fp32"
     assert (tmp_path / "clean-preview.png").is_file()
 
 
@@ -257,3 +258,17 @@ def test_stopped_by_a_signal(scans: Path, tmp_path: Path, number: int) -> None:
     assert process.returncode == 128 + number
     assert "not reached" in err
     assert "Traceback" not in err
+
+
+def test_an_interrupt_that_an_import_turned_into_another_error_is_still_one(restore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ImportError("a compiled module failed to import") from error
+
+    monkeypatch.setattr("restore.weights.listing", broken)
+    before = signal.getsignal(signal.SIGINT)
+    code, _, err = restore("weights", "list")
+    assert code == 130 and "interrupted" in err and "Traceback" not in err
+    assert signal.getsignal(signal.SIGINT) is before

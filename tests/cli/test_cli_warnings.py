@@ -1,4 +1,4 @@
-"""What the command line tells beside results: warnings, what was ignored, files that could not be written, and nothing of libraries."""
+"""What the command line tells with results: warnings, what was ignored, files that could not be written, and nothing of libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines as they are: limits on files, streams full or closed, no user, no home, no shared memory; and bad files beside good ones."""
+"""Machines as they are: limits on files, streams full or closed, no user, no home, no shared memory; and bad files among good ones."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from PIL import Image
 from restore import runtime
 from restore.api import step
 from restore.images import Picture
+from restore.inference.loading import InferenceOptions
 from restore.metrics import METRICS
 from restore.metrics import comparison as comparing
+from restore.metrics.comparison import scoring
 from restore.pipeline import discovery
 from restore.pipeline.batch import run
-from restore.tasks.execution import ExecutionSettings
 
 _HERE = Path(__file__).parent
 _WAIT = 300
@@ -107,6 +108,7 @@ def test_an_evaluation_that_is_stopped_says_so_by_its_exit_code(tmp_path: Path, 
         stderr=subprocess.PIPE, text=True, env={**os.environ, "RESTORE_BACKBONES": str(tmp_path), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert process.stdout is not None
+    assert '"protocol"' in process.stdout.readline()
     assert '"picture"' in process.stdout.readline()
     process.send_signal(number)
     _, said = process.communicate(timeout=90)  # all of it takes minutes
@@ -121,15 +123,15 @@ def test_an_evaluation_goes_on_after_any_bad_file(tmp_path: Path, monkeypatch: p
     for index in range(3):
         for side in "ab":
             picture(tmp_path / side / f"{index}.png", index)
-    real = comparing.read
+    real = scoring.read
 
     def read(path: Path, **options: Any) -> Any:
         if path == tmp_path / "a/1.png":
             raise error
         return real(path, **options)
 
-    monkeypatch.setattr(comparing, "read", read)
-    found = comparing.compare(tmp_path / "a", tmp_path / "b", metrics={"psnr": METRICS["psnr"]})
+    monkeypatch.setattr(scoring, "read", read)
+    found = comparing.compare(tmp_path / "a", tmp_path / "b", setting=comparing.Setting({"psnr": METRICS["psnr"]}))
     assert [picture.name for picture in found.pictures] == ["0.png", "2.png"]
     assert [problem.name for problem in found.problems] == ["1.png"]
     assert found.problems[0].reason and "\n" not in found.problems[0].reason
@@ -142,9 +144,9 @@ def test_an_evaluation_ends_where_the_machine_fails(tmp_path: Path, monkeypatch:
     def read(path: Path, **_: Any) -> Any:
         raise OSError(errno.EMFILE, "Too many open files", str(path))
 
-    monkeypatch.setattr(comparing, "read", read)
+    monkeypatch.setattr(scoring, "read", read)
     with pytest.raises(OSError, match="Too many open files"):
-        comparing.compare(tmp_path / "a", tmp_path / "b", metrics={"psnr": METRICS["psnr"]})
+        comparing.compare(tmp_path / "a", tmp_path / "b", setting=comparing.Setting({"psnr": METRICS["psnr"]}))
 
 
 def test_a_file_whose_first_bytes_break_the_look_at_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +203,7 @@ def test_bad_masks_cost_their_own_pictures(tmp_path: Path) -> None:
     (masks / "link.png").symlink_to("nowhere.png")
     (masks / "text.png").write_text("a letter")
     (masks / "stray.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 200)
-    work = step("inpaint", options={"masks": masks, "method": "telea"}, execution=ExecutionSettings(runtime.choose("cpu", "fp32")))
+    work = step("inpaint", options={"masks": masks, "method": "telea"}, inference=InferenceOptions(runtime.choose("cpu", "fp32")))
     report = run(work, [tmp_path / "in"], tmp_path / "out")
     errors = {record.input.stem: record.error for record in report.records}
     assert {name for name, error in errors.items() if not error} == {"good"}
@@ -213,6 +215,6 @@ def test_a_mask_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> 
     picture(tmp_path / "in/a.png")
     os.mkfifo(tmp_path / "mask.png")
     options = {"masks": tmp_path / "mask.png", "method": "telea"}
-    work = step("inpaint", options=options, execution=ExecutionSettings(runtime.choose("cpu", "fp32")))
+    work = step("inpaint", options=options, inference=InferenceOptions(runtime.choose("cpu", "fp32")))
     report = run(work, [tmp_path / "in"], tmp_path / "out")
     assert "not an ordinary file" in report.records[0].error

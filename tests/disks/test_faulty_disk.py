@@ -14,10 +14,11 @@ from batch_steps import Identity, Inverse, folder, picture, results, tree
 from faulty_disk import FaultyDisk
 
 from restore.api import step
+from restore.inference.loading import InferenceOptions
 from restore.metrics import comparison as comparing
+from restore.metrics.comparison import page
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.step import Step
-from restore.tasks.execution import ExecutionSettings
 from restore.writing import atomic_write, is_environment_error, replace_durably
 
 NUMBERS = {"full": errno.ENOSPC, "read-only": errno.EROFS, "forbidden": errno.EACCES, "failing": errno.EIO}
@@ -179,7 +180,7 @@ def _masked(root: Path) -> Step[Any]:
         (root / "masks").mkdir(exist_ok=True)
         Image.fromarray(hole).save(root / f"masks/{index:03d}.png")
     options = {"masks": root / "masks", "method": "telea", "save_masks": root / "saved"}
-    return step("inpaint", options=options, execution=ExecutionSettings(runtime.choose("cpu", "fp32")))
+    return step("inpaint", options=options, inference=InferenceOptions(runtime.choose("cpu", "fp32")))
 
 
 @pytest.mark.parametrize(("call", "after"), [("open", 0), ("write", 10), ("fsync", 0), ("rename", 0), ("mkdir", 0)])
@@ -197,10 +198,10 @@ def test_masks_that_cannot_be_saved_are_reported(tmp_path: Path, disk: FaultyDis
 def test_an_evaluations_page_appears_whole_or_not_at_all(tmp_path: Path, disk: FaultyDisk, call: str, after: int) -> None:
     picture(tmp_path / "a/x.png", 1)
     picture(tmp_path / "b/x.png", 2)
-    found = comparing.compare(tmp_path / "a", tmp_path / "b", metrics={})
+    found = comparing.compare(tmp_path / "a", tmp_path / "b", setting=comparing.Setting({}))
     disk.fail(call, "*page.html*", errno.ENOSPC, after=after)
     with pytest.raises(OSError) as caught:
-        comparing.write_html(tmp_path / "page.html", found, "a against b")
+        page.write(tmp_path / "page.html", found, "a against b")
     assert caught.value.filename == str(tmp_path / "page.html")
     assert not list(tmp_path.rglob("*page.html*"))
 

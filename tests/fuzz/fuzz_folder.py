@@ -1,4 +1,4 @@
-"""A folder of mutants beside good pictures: every good one is restored, every bad one is a line, and they cost the good ones no time."""
+"""A folder of mutants and good pictures: every good one is restored, every bad one is a line, and they cost the good ones no time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def wrong(report: Report, root: Path, good: int) -> list[str]:
 
 
 def main(mutants: int, good: int, seed: int, seconds: float = 0.1) -> int:
-    """The long form: what was wrong, and how long the good pictures take alone and beside the mutants."""
+    """The long form: what was wrong, and how long the good pictures take alone and among the mutants."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         fill(root / "alone", 0, good, seed)

@@ -64,7 +64,7 @@ def test_mutants_that_hypothesis_chooses(process: Worker, kind: str, random: Ran
     assert outcome.right, f"{sample.name}: {outcome}"
 
 
-def test_mutants_beside_good_pictures_cost_those_nothing(tmp_path: Path) -> None:
+def test_mutants_cost_good_pictures_nothing(tmp_path: Path) -> None:
     fill(tmp_path / "in", 75, 25, SEED)
     report = run(Slow(0), [tmp_path / "in"], tmp_path / "out")
     assert wrong(report, tmp_path / "in", 25) == []

@@ -64,7 +64,7 @@ def _paired(runtime: Runtime) -> PairedAdversarialTrainer:
 
 def _batch(seed: int, device: str = "cuda") -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.rand(2, 3, 64, 64, generator=generator).to(device) for name in ("source", "target", "input")}
+    return {name: torch.rand(2, 3, 64, 64, generator=generator).to(device) for name in ("input", "target")}
 
 
 def _assert_close(value: Tensor, expected: Tensor, what: str, **tolerances: float) -> None:
@@ -102,9 +102,9 @@ def test_without_a_gpu_a_step_runs_eagerly(fp32: Runtime) -> None:
 )  # fmt: skip
 def test_what_is_drawn_or_chosen_on_the_cpu_is_not_captured(fp32: Runtime, settings: dict[str, object]) -> None:
     plain = DiscriminatorTrainer(nn.Conv2d(3, 1, 4), DiscriminatorConfig(), fp32)
-    assert plain.generator_is_capturable and plain.is_capturable and plain._graph_step.capturable()
+    assert plain.generator_is_capturable and plain.is_capturable and plain._graphed_update.capturable()
     other = DiscriminatorTrainer(nn.Conv2d(3, 1, 4), DiscriminatorConfig(**settings), fp32)  # type: ignore[arg-type]
-    assert not other.is_capturable and not other._graph_step.capturable()
+    assert not other.is_capturable and not other._graphed_update.capturable()
     # what only its own step needs does not affect the generator's
     assert other.generator_is_capturable == bool({"label_noise", "r1", "gradient_penalty"} & settings.keys())
 
@@ -112,7 +112,7 @@ def test_what_is_drawn_or_chosen_on_the_cpu_is_not_captured(fp32: Runtime, setti
 def test_a_state_that_augments_is_not_captured(fp32: Runtime) -> None:
     plain, augmenting = (DiscriminatorTrainer(nn.Conv2d(3, 1, 4), DiscriminatorConfig(augment=augment), fp32) for augment in (0.0, 0.5))
     plain.load_state_dict(copy.deepcopy(augmenting.state_dict()))
-    assert not plain._graph_step.capturable()
+    assert not plain._graphed_update.capturable()
 
 
 @pytest.mark.gpu
@@ -150,7 +150,7 @@ def test_a_replayed_training_is_the_same_training(make: Callable[[Runtime], Trai
             other = replayed.train_states()[name]
             assert other.steps == state.steps
             torch.testing.assert_close(other.gradient_norm, state.gradient_norm, rtol=0.15, atol=1e-5)
-    assert replayed._graph_step._graphs
+    assert replayed._graphed_update._graphs
     for averaged in (False, True):
         for name, value in _weights(plain, averaged=averaged).items():
             _assert_close(_weights(replayed, averaged=averaged)[name], value, f"{name}, averaged {averaged}", rtol=0.02, atol=0.01)
@@ -203,6 +203,6 @@ def test_what_cannot_be_captured_runs_eagerly(caplog: pytest.LogCaptureFixture) 
 def test_half_precision_is_replayed_too() -> None:
     trainer = _cycle(Runtime(torch.device("cuda"), torch.bfloat16, replay=True))
     losses = [trainer.step(_batch(0)).losses for _ in range(30)]
-    assert trainer._graph_step._graphs
+    assert trainer._graphed_update._graphs
     assert all(value.isfinite() for terms in losses for value in terms.values())
     assert losses[-1]["forward cycle"] < losses[0]["forward cycle"]

@@ -35,7 +35,7 @@ def _trainer(runtime: Runtime, seed: int = 0, config: CycleLossConfig | None = N
 
 def _batch(seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.rand(1, 3, 32, 32, generator=generator) for name in ("source", "target")}
+    return {name: torch.rand(1, 3, 32, 32, generator=generator) for name in ("input", "target")}
 
 
 @pytest.mark.parametrize("runtime", [Runtime(torch.device("cpu"), torch.float32), BF16], ids=["fp32", "bf16"])
@@ -62,7 +62,7 @@ def test_noise_before_the_way_back_hides_patterns(fp32: Runtime) -> None:
         return backward(pictures)
 
     trainer.backward.translate = spy  # type: ignore[method-assign]
-    fake = trainer.forward.translate(_batch()["source"]).detach()
+    fake = trainer.forward.translate(_batch()["input"]).detach()
     judged: list[Tensor] = []
     loss = trainer.forward.discriminator.generator_loss
     trainer.forward.discriminator.generator_loss = lambda real, fake: judged.append(fake) or loss(real, fake)  # type: ignore[func-returns-value]
@@ -86,8 +86,8 @@ def test_a_change_is_free_up_to_a_threshold(fp32: Runtime) -> None:
 
     batch = _batch()
     losses = _trainer(fp32, config=CycleLossConfig(image_buffer=0, change_penalty_weight=2.0, change_penalty_from=0.25)).step(batch).losses
-    fake = _trainer(fp32, config=CycleLossConfig(image_buffer=0)).forward.translate(batch["source"]).detach()
-    assert float(losses["forward change penalty"]) == pytest.approx(2 * float(change_penalty(fake, batch["source"], 0.25)), rel=1e-4)
+    fake = _trainer(fp32, config=CycleLossConfig(image_buffer=0)).forward.translate(batch["input"]).detach()
+    assert float(losses["forward change penalty"]) == pytest.approx(2 * float(change_penalty(fake, batch["input"], 0.25)), rel=1e-4)
     assert not [name for name in _trainer(fp32, config=CycleLossConfig(image_buffer=0)).step(batch).losses if "penalty" in name]
     with pytest.raises(ValueError, match="change_penalty_from"):
         CycleLossConfig(change_penalty_from=-1.0)
@@ -98,8 +98,8 @@ def test_the_common_gradient_is_that_of_the_whole_sum(fp32: Runtime) -> None:
     batch = _batch()
     whole = torch.zeros(())
     for way, back, own, other in (
-        (trainer.forward, trainer.backward, batch["source"], batch["target"]),
-        (trainer.backward, trainer.forward, batch["target"], batch["source"]),
+        (trainer.forward, trainer.backward, batch["input"], batch["target"]),
+        (trainer.backward, trainer.forward, batch["target"], batch["input"]),
     ):
         fake = way.translate(own)
         whole = whole + 10 * (back.translate(fake) - own).abs().mean() + 5 * (way.translate(other) - other).abs().mean()

@@ -8,6 +8,7 @@ import torch
 
 from restore import runtime
 from restore.inference.defect_detector import LARGE, DefectDetector
+from restore.inference.loading import InferenceOptions
 from restore.networks import ModelSpec, RestorationNetwork
 
 
@@ -29,10 +30,10 @@ class Echo(RestorationNetwork):
 
 
 def _detect(picture: np.ndarray, sensitivity: float = 0.5) -> np.ndarray:
-    return DefectDetector(Echo(), runtime=runtime.choose("cpu", "fp32")).detect(picture, sensitivity)
+    return DefectDetector(Echo(), options=InferenceOptions(runtime.choose("cpu", "fp32"))).detect(picture, sensitivity)
 
 
-def test_a_low_probability_counts_only_beside_a_high_one() -> None:
+def test_a_low_probability_counts_only_next_to_a_high_one() -> None:
     picture = np.zeros((40, 60, 3), np.float32)
     picture[10, 5:50] = 0.4
     picture[10, 20:25] = 0.9
@@ -62,7 +63,7 @@ def test_large_pictures_are_also_searched_at_smaller_sizes(side: int, runs: int)
     network = Echo()
     picture = np.zeros((side, side, 1), np.float32)
     picture[100:110, 200:900] = 1
-    defects = DefectDetector(network, runtime=runtime.choose("cpu", "fp32"), tile=0).detect(picture, 0.35)
+    defects = DefectDetector(network, options=InferenceOptions(runtime.choose("cpu", "fp32"), tile=0)).detect(picture, 0.35)
     assert len(network.sizes) == runs
     assert defects.shape == (side, side)
     assert defects[100:110, 200:900].all()

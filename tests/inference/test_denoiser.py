@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from restore import weights
 from restore.images.noise_model import NoiseLevel
 from restore.inference.denoiser import Denoiser
-from restore.inference.loading import load_network, make_runner
+from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.noise_estimation import Estimate
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.runtime import PRECISIONS, Runtime
@@ -55,7 +55,7 @@ def test_shape_dtype_and_alpha_are_kept(fp32: Runtime, smooth: Smooth, dtype: st
     picture = _stored(smooth(21, 34, channels or 1), dtype)
     picture = picture if channels else picture[:, :, 0]
     before = picture.copy()
-    restored = Denoiser(Halving(), runtime=fp32)(picture)
+    restored = Denoiser(Halving(), options=InferenceOptions(fp32))(picture)
     assert (restored.shape, restored.dtype) == (picture.shape, picture.dtype)
     assert np.array_equal(picture, before)
     colours = picture if channels in {0, 1, 3} else picture[:, :, : channels - 1]
@@ -67,13 +67,13 @@ def test_shape_dtype_and_alpha_are_kept(fp32: Runtime, smooth: Smooth, dtype: st
 
 def test_integers_are_clamped_and_floats_are_not(fp32: Runtime) -> None:
     doubling = Halving(lambda picture, correction: picture + 0.1)
-    restorer = Denoiser(doubling, runtime=fp32)
+    restorer = Denoiser(doubling, options=InferenceOptions(fp32))
     assert restorer(np.full((8, 8), 200, np.uint8)).max() == 255
     assert restorer(np.full((8, 8), 0.75, np.float32)).max() == pytest.approx(1.6)
 
 
 def test_a_tensor_gives_a_tensor(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
-    restorer = Denoiser(tiny(), runtime=fp32)
+    restorer = Denoiser(tiny(), options=InferenceOptions(fp32))
     pictures = [smooth(24, 33, seed=seed) for seed in range(2)]
     batch = torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures])
     restored = restorer(batch.requires_grad_(), 20.0)
@@ -98,11 +98,11 @@ def test_a_tensor_gives_a_tensor(fp32: Runtime, tiny: Make, smooth: Smooth) -> N
 )
 def test_invalid_arrays_are_refused(fp32: Runtime, picture: np.ndarray | Tensor, word: str) -> None:
     with pytest.raises(ValueError, match=word):
-        Denoiser(Halving(), runtime=fp32)(picture)  # type: ignore[call-overload]
+        Denoiser(Halving(), options=InferenceOptions(fp32))(picture)  # type: ignore[call-overload]
 
 
 def test_a_gray_network_takes_each_colour_alone(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
-    restorer, picture = Denoiser(tiny(channels=1), runtime=fp32), smooth(19, 26, 3)
+    restorer, picture = Denoiser(tiny(channels=1), options=InferenceOptions(fp32)), smooth(19, 26, 3)
     restored, _ = restorer.denoise(picture, 25.0)
     for channel in range(3):
         alone, _ = restorer.denoise(picture[:, :, channel : channel + 1], 25.0)
@@ -110,26 +110,26 @@ def test_a_gray_network_takes_each_colour_alone(fp32: Runtime, tiny: Make, smoot
 
 
 def test_a_gray_network_takes_signal_dependent_noise_in_colour(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
-    restored, _ = Denoiser(tiny(channels=1), runtime=fp32).denoise(smooth(16, 16, 3), NoiseLevel(0.01, 0.001))
+    restored, _ = Denoiser(tiny(channels=1), options=InferenceOptions(fp32)).denoise(smooth(16, 16, 3), NoiseLevel(0.01, 0.001))
     assert restored.shape == (16, 16, 3)
 
 
 def test_a_colour_network_takes_gray(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
-    restorer, picture = Denoiser(tiny(channels=3), runtime=fp32), smooth(19, 26)
+    restorer, picture = Denoiser(tiny(channels=3), options=InferenceOptions(fp32)), smooth(19, 26)
     restored, _ = restorer.denoise(picture, 25.0)
     expected, _ = restorer.denoise(np.repeat(picture, 3, axis=2), 25.0)
     np.testing.assert_allclose(restored[:, :, 0], expected.mean(axis=2), atol=1e-5)
 
 
 def test_strength_is_the_fraction_of_the_correction(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
-    restorer, picture = Denoiser(tiny(), runtime=fp32), smooth(16, 16)
+    restorer, picture = Denoiser(tiny(), options=InferenceOptions(fp32)), smooth(16, 16)
     whole, half, none = (restorer.denoise(picture, 25.0, strength)[0] for strength in (1.0, 0.5, 0.0))
     np.testing.assert_allclose(half, (whole + picture) / 2, atol=1e-6)
     np.testing.assert_array_equal(none, picture)
 
 
 def test_the_noise_level_is_estimated_by_default(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
-    restorer = Denoiser(tiny(), runtime=fp32)
+    restorer = Denoiser(tiny(), options=InferenceOptions(fp32))
     noisy = smooth(96, 96) + np.random.default_rng(0).normal(0, 20 / 255, (96, 96, 1)).astype(np.float32)
     level = restorer.noise_level(noisy, None)
     assert isinstance(level, Estimate)
@@ -143,8 +143,7 @@ def test_the_noise_level_is_estimated_by_default(fp32: Runtime, tiny: Make, smoo
 def _tiled_and_whole(network: RestorationNetwork, runtime: Runtime, picture: np.ndarray, tile: int) -> tuple[np.ndarray, int]:
     mask = np.random.default_rng(1).random(picture.shape[:2]) < 0.1 if network.spec.takes_mask else None
     tiled, whole = (
-        make_runner(network, {"runtime": runtime, "tile": side}).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask)
-        for side in (tile, 0)
+        make_runner(network, InferenceOptions(runtime, side)).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask) for side in (tile, 0)
     )
     assert whole[1].tiles == 1
     return np.abs(tiled[0] - whole[0]), tiled[1].tiles
@@ -191,7 +190,7 @@ def _short_of_memory(side: int, error: BaseException) -> Callable[[Tensor, Tenso
 @pytest.mark.parametrize("tile", [0, 256])
 def test_out_of_memory_halves_the_tile(fp32: Runtime, smooth: Smooth, error: RuntimeError, tile: int) -> None:
     picture = smooth(300, 270)
-    restorer = Denoiser(Halving(_short_of_memory(64, error)), runtime=fp32, tile=tile)
+    restorer = Denoiser(Halving(_short_of_memory(64, error)), options=InferenceOptions(fp32, tile=tile))
     restored, trace = restorer.denoise(picture)
     np.testing.assert_allclose(restored, picture / 2, atol=1e-5)
     assert trace.tile == 64
@@ -201,7 +200,7 @@ def test_out_of_memory_halves_the_tile(fp32: Runtime, smooth: Smooth, error: Run
 
 
 def test_out_of_memory_at_the_smallest_tile_rises(fp32: Runtime, smooth: Smooth) -> None:
-    restorer = Denoiser(Halving(_short_of_memory(0, torch.OutOfMemoryError("out of memory"))), runtime=fp32)
+    restorer = Denoiser(Halving(_short_of_memory(0, torch.OutOfMemoryError("out of memory"))), options=InferenceOptions(fp32))
     with pytest.raises(torch.OutOfMemoryError):
         restorer.denoise(smooth(300, 270))
 
@@ -214,7 +213,7 @@ def test_other_errors_rise_at_once(fp32: Runtime, smooth: Smooth) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="mat1"):
-        Denoiser(Halving(fault), runtime=fp32).denoise(smooth(300, 270))
+        Denoiser(Halving(fault), options=InferenceOptions(fp32)).denoise(smooth(300, 270))
     assert len(calls) == 1
 
 
@@ -235,7 +234,7 @@ def _spoil(kind: str, *dtypes: torch.dtype) -> Callable[[Tensor, Tensor], Tensor
 def test_a_fault_in_bf16_is_redone_in_fp32_and_reported(kind: str, expected: str) -> None:
     y, x = np.mgrid[:64, :100][..., None]
     picture = np.where((y // 8 + x // 8) % 2, 0.5, 0.25).astype(np.float32)
-    restored, trace = Denoiser(Halving(_spoil(kind, torch.bfloat16)), runtime=BF16, tile=64).denoise(picture)
+    restored, trace = Denoiser(Halving(_spoil(kind, torch.bfloat16)), options=InferenceOptions(BF16, tile=64)).denoise(picture)
     np.testing.assert_allclose(restored, picture / 2, atol=1e-6)
     assert trace.tiles == 3
     assert len(trace.redone) == 3
@@ -245,18 +244,18 @@ def test_a_fault_in_bf16_is_redone_in_fp32_and_reported(kind: str, expected: str
 
 def test_a_fault_in_fp16_falls_back_to_bf16_and_fp32(smooth: Smooth) -> None:
     fault = _spoil("nan", torch.float16, torch.bfloat16)
-    restored, trace = Denoiser(Halving(fault), runtime=FP16).denoise(smooth(32, 32))
+    restored, trace = Denoiser(Halving(fault), options=InferenceOptions(FP16)).denoise(smooth(32, 32))
     np.testing.assert_allclose(restored, smooth(32, 32) / 2, atol=1e-6)
     assert trace.redone == ["not finite in fp16: tile 0 in bf16", "not finite in bf16: tile 0 in fp32"]
 
 
 def test_not_finite_in_fp32_is_an_error(fp32: Runtime, smooth: Smooth) -> None:
     with pytest.raises(ValueError, match="not finite even in fp32"):
-        Denoiser(Halving(_spoil("nan", *PRECISIONS.values())), runtime=fp32).denoise(smooth(16, 16))
+        Denoiser(Halving(_spoil("nan", *PRECISIONS.values())), options=InferenceOptions(fp32)).denoise(smooth(16, 16))
 
 
 def test_a_constant_picture_is_not_a_fault() -> None:
-    _, trace = Denoiser(Halving(), runtime=BF16).denoise(np.full((16, 16, 1), 0.5, np.float32))
+    _, trace = Denoiser(Halving(), options=InferenceOptions(BF16)).denoise(np.full((16, 16, 1), 0.5, np.float32))
     assert not trace.redone
 
 
@@ -264,18 +263,18 @@ def test_a_constant_picture_is_not_a_fault() -> None:
 
 
 def test_four_threads_share_one(tiny: Make, smooth: Smooth) -> None:
-    restorer = Denoiser(tiny(), runtime=BF16, tile=64)
+    restorer = Denoiser(tiny(), options=InferenceOptions(BF16, tile=64))
     pictures = [smooth(40 + 7 * seed, 90, seed=seed) for seed in range(8)]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda picture: restorer.denoise(picture, 25.0)[0], pictures))
-    alone = Denoiser(tiny(), runtime=BF16, tile=64)
+    alone = Denoiser(tiny(), options=InferenceOptions(BF16, tile=64))
     for picture, got in zip(pictures, together, strict=True):
         np.testing.assert_array_equal(got, alone.denoise(picture, 25.0)[0])
 
 
 def test_the_original_network_does_not_change(tiny: Make, smooth: Smooth) -> None:
     network = tiny().train()
-    Denoiser(network, runtime=BF16).denoise(smooth(16, 16), 25.0)
+    Denoiser(network, options=InferenceOptions(BF16)).denoise(smooth(16, 16), 25.0)
     assert network.training
     assert all(parameter.dtype == torch.float32 and parameter.requires_grad for parameter in network.parameters())
 
@@ -284,14 +283,14 @@ def test_a_loaded_model_restores_like_its_network(
     fp32: Runtime, tiny: Make, smooth: Smooth, weights_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = weights_file(tmp_path / "mine.safetensors", training={"noise": {"poisson_fraction": 0.9}})
-    loaded = Denoiser.load(path, runtime=fp32)
+    loaded = Denoiser.load(path, InferenceOptions(fp32))
     assert loaded.signal_dependent
-    assert not Denoiser(tiny(), runtime=fp32).signal_dependent
-    expected, _ = Denoiser(tiny(), runtime=fp32).denoise(smooth(), 25.0)
+    assert not Denoiser(tiny(), options=InferenceOptions(fp32)).signal_dependent
+    expected, _ = Denoiser(tiny(), options=InferenceOptions(fp32)).denoise(smooth(), 25.0)
     np.testing.assert_allclose(loaded.denoise(smooth(), 25.0)[0], expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("level", [0.0, 255.0, NoiseLevel(0.01, 0.0)])
 def test_any_noise_level_gives_a_finite_picture(fp32: Runtime, tiny: Make, level: NoiseLevel | float) -> None:
     picture = np.random.default_rng(0).random((24, 24, 1), np.float32)
-    assert np.isfinite(Denoiser(tiny(), runtime=fp32).denoise(picture, level)[0]).all()
+    assert np.isfinite(Denoiser(tiny(), options=InferenceOptions(fp32)).denoise(picture, level)[0]).all()

@@ -11,6 +11,7 @@ import torch
 from restore.inference import inpainter
 from restore.inference.denoiser import Denoiser
 from restore.inference.inpainter import Inpainter, InpaintInfo, crops
+from restore.inference.loading import InferenceOptions
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.networks.inpainter import HOLE
 from restore.runtime import Runtime
@@ -39,7 +40,7 @@ class Constant(RestorationNetwork):
 
 
 def _inpaint(network: RestorationNetwork, runtime: Runtime, feather: int = 0) -> Callable[..., tuple[np.ndarray, InpaintInfo]]:
-    return Inpainter(network, runtime=runtime, texture=False, feather=feather).inpaint
+    return Inpainter(network, options=InferenceOptions(runtime), texture=False, feather=feather).inpaint
 
 
 def _mask(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -133,9 +134,9 @@ def test_invalid_masks_are_refused(fp32: Runtime, smooth: Smooth, mask: np.ndarr
 
 def test_a_mask_and_a_network_that_takes_one_belong_together(tiny: Make, fp32: Runtime) -> None:
     with pytest.raises(ValueError, match="mask"):
-        Denoiser(tiny("inpainter"), runtime=fp32)
+        Denoiser(tiny("inpainter"), options=InferenceOptions(fp32))
     with pytest.raises(ValueError, match="mask"):
-        Inpainter(tiny("unet"), runtime=fp32)
+        Inpainter(tiny("unet"), options=InferenceOptions(fp32))
 
 
 def test_unknown_methods_and_missing_networks_are_refused() -> None:
@@ -157,7 +158,7 @@ def test_arrays_of_any_type_keep_what_lies_outside_the_mask(fp32: Runtime, dtype
     shape = (40, 50, channels) if channels else (40, 50)
     picture = (np.random.default_rng(1).random(shape) * (np.iinfo(dtype).max if dtype != np.float32 else 1)).astype(dtype)
     mask = _mask(40, 50, (10, 20, 10, 20))
-    output = Inpainter(Constant(0.5), runtime=fp32, texture=False)(picture, mask)
+    output = Inpainter(Constant(0.5), options=InferenceOptions(fp32), texture=False)(picture, mask)
     assert output.dtype == dtype and output.shape == shape
     np.testing.assert_array_equal(output[~mask], picture[~mask])
     assert (output[mask] != picture[mask]).mean() > 0.5

@@ -11,6 +11,7 @@ from torch import nn
 from restore import networks
 from restore.inference.denoiser import Denoiser
 from restore.inference.instance_statistics import sample_regions
+from restore.inference.loading import InferenceOptions
 from restore.runtime import Runtime
 
 
@@ -35,10 +36,10 @@ def _picture(channels: int) -> np.ndarray:
 @pytest.mark.parametrize("ensemble", [1, 2])
 def test_tiles_share_the_statistics_of_the_picture(fp32: Runtime, network_channels: int, channels: int, ensemble: int) -> None:
     network, picture = _translator(network_channels), _picture(channels)
-    whole, _ = Denoiser(network, runtime=fp32, tile=0, ensemble=ensemble).denoise(picture)
-    tiled, trace = Denoiser(network, runtime=fp32, tile=192, ensemble=ensemble, batch_size=2).denoise(picture)
+    whole, _ = Denoiser(network, options=InferenceOptions(fp32, tile=0, ensemble=ensemble)).denoise(picture)
+    tiled, trace = Denoiser(network, options=InferenceOptions(fp32, tile=192, ensemble=ensemble, batch_size=2)).denoise(picture)
     assert trace.tiles >= 4
-    alone, _ = Denoiser(network, runtime=fp32, tile=0, ensemble=ensemble).denoise(picture[:128, :128])
+    alone, _ = Denoiser(network, options=InferenceOptions(fp32, tile=0, ensemble=ensemble)).denoise(picture[:128, :128])
     # brightness over 32 pixels: what makes squares visible
     apart = np.abs(cv2.blur(alone - whole[:128, :128], (32, 32)))[:64, :64].mean()
     assert apart > 0.03  # what a tile by itself is off by
@@ -47,14 +48,14 @@ def test_tiles_share_the_statistics_of_the_picture(fp32: Runtime, network_channe
 
 def test_the_tiles_do_not_change_a_picture_larger_than_its_sample(fp32: Runtime) -> None:
     picture = np.tile(_picture(3), (3, 2, 1))
-    results = [Denoiser(_translator(), runtime=fp32, tile=tile).denoise(picture)[0] for tile in (0, 640, 384)]
+    results = [Denoiser(_translator(), options=InferenceOptions(fp32, tile=tile)).denoise(picture)[0] for tile in (0, 640, 384)]
     for other in results[1:]:
         assert np.abs(other - results[0]).max() < 1 / 255
 
 
 def test_a_picture_without_tiles_needs_no_shared_statistics(fp32: Runtime) -> None:
     network, picture = _translator(), _picture(3)
-    restored, _ = Denoiser(network, runtime=fp32, tile=512).denoise(picture)
+    restored, _ = Denoiser(network, options=InferenceOptions(fp32, tile=512)).denoise(picture)
     with torch.inference_mode():
         plain = network.eval()(torch.from_numpy(picture.transpose(2, 0, 1))[None])[0].numpy().transpose(1, 2, 0)
     np.testing.assert_allclose(restored, picture + plain, atol=1e-5)

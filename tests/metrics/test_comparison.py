@@ -15,10 +15,11 @@ from restore_cli import main
 
 from restore.metrics import METRICS, psnr, ssim
 from restore.metrics import comparison as scoring
+from restore.metrics.comparison import page as page_writer
 from restore.networks.backbones import FOLDER as BACKBONES
 
 Smooth = Callable[..., np.ndarray]
-PLAIN = {name: METRICS[name] for name in ("psnr", "ssim")}
+PLAIN = scoring.Setting({name: METRICS[name] for name in ("psnr", "ssim")})
 
 
 @pytest.fixture(autouse=True)
@@ -49,18 +50,18 @@ def folders(tmp_path: Path, smooth: Smooth) -> tuple[Path, Path]:
 
 
 def test_the_scores_are_those_of_the_metrics(folders: tuple[Path, Path], smooth: Smooth) -> None:
-    comparison = scoring.compare(*folders, metrics=PLAIN)
+    comparison = scoring.compare(*folders, setting=PLAIN)
     assert [picture.name for picture in comparison.pictures] == ["a.png", "deep/b.bmp", "same.png"]
     stored = [np.rint(np.clip(smooth(24, 30) + offset, 0, 1) * 255) / 255 for offset in (0.1, 0)]
-    assert comparison.pictures[0].scores == pytest.approx({"psnr": psnr(*stored), "ssim": ssim(*stored)}, rel=1e-4)
-    assert comparison.pictures[2].scores == {"psnr": float("inf"), "ssim": pytest.approx(1)}
-    assert comparison.means()["ssim"] == pytest.approx(np.mean([picture.scores["ssim"] for picture in comparison.pictures]))
+    assert comparison.pictures[0].scores[0] == pytest.approx({"psnr": psnr(*stored), "ssim": ssim(*stored)}, rel=1e-4)
+    assert comparison.pictures[2].scores[0] == {"psnr": float("inf"), "ssim": pytest.approx(1)}
+    assert comparison.means()["ssim"] == pytest.approx(np.mean([picture.scores[0]["ssim"] for picture in comparison.pictures]))
     assert not comparison.problems
 
 
 def test_identical_pictures_are_counted_and_left_out_of_the_mean(folders: tuple[Path, Path]) -> None:
-    comparison = scoring.compare(*folders, metrics=PLAIN)
-    differing = [picture.scores["psnr"] for picture in comparison.pictures if np.isfinite(picture.scores["psnr"])]
+    comparison = scoring.compare(*folders, setting=PLAIN)
+    differing = [picture.scores[0]["psnr"] for picture in comparison.pictures if np.isfinite(picture.scores[0]["psnr"])]
     assert len(differing) == 2
     assert comparison.means()["psnr"] == pytest.approx(np.mean(differing))
     assert comparison.identical == 1
@@ -73,9 +74,9 @@ def test_the_mean_whatever_is_identical(tmp_path: Path, smooth: Smooth, equal: i
         picture = smooth(16, 20, seed=index)
         _save(tmp_path / "reference" / f"{index}.png", picture)
         _save(tmp_path / "results" / f"{index}.png", picture + (0 if index < equal else 0.05 * (index + 1)))
-    comparison = scoring.compare(tmp_path / "results", tmp_path / "reference", metrics=PLAIN)
+    comparison = scoring.compare(tmp_path / "results", tmp_path / "reference", setting=PLAIN)
     assert comparison.identical == equal
-    scores = [picture.scores["psnr"] for picture in comparison.pictures][equal:]
+    scores = [picture.scores[0]["psnr"] for picture in comparison.pictures][equal:]
     assert comparison.means()["psnr"] == (pytest.approx(np.mean(scores)) if differ else float("inf"))
     assert (f"{equal} identical" in comparison.mean_of) == (equal > 0 and differ > 0)
 
@@ -86,8 +87,8 @@ def test_one_identical_page_does_not_make_a_picture_identical(tmp_path: Path) ->
     other[1] += 51
     for name, stack in (("a.tif", pages), ("b.tif", other)):
         tifffile.imwrite(tmp_path / name, stack, photometric="minisblack")
-    comparison = scoring.compare(tmp_path / "a.tif", tmp_path / "b.tif", metrics=PLAIN)
-    assert comparison.pictures[0].scores["psnr"] == pytest.approx(20 * np.log10(5), abs=1e-3)
+    comparison = scoring.compare(tmp_path / "a.tif", tmp_path / "b.tif", setting=PLAIN)
+    assert comparison.pictures[0].scores[0]["psnr"] == pytest.approx(20 * np.log10(5), abs=1e-3)
     assert comparison.identical == 0
 
 
@@ -121,7 +122,7 @@ def test_what_cannot_be_read_gets_its_line(folders: tuple[Path, Path]) -> None:
     for folder in folders:
         (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
         (folder / "notes.txt").write_text("no picture")
-    (problem,) = scoring.compare(results, reference, metrics=PLAIN).problems
+    (problem,) = scoring.compare(results, reference, setting=PLAIN).problems
     assert problem.name == "phone.heic" and "HEIC" in problem.reason and "convert" in problem.reason
 
 
@@ -138,7 +139,7 @@ def test_missing_partners_and_bad_files_stop_nothing(folders: tuple[Path, Path],
         _save(reference / name, smooth(12, 12))
     _save(results / ".restore" / "own.png", smooth(12, 12))
     events: list[object] = []
-    comparison = scoring.compare(results, reference, metrics=PLAIN, on_event=events.append)
+    comparison = scoring.compare(results, reference, setting=PLAIN, listeners=scoring.Listeners(happened=events.append))
     reasons = {problem.name: problem.reason for problem in comparison.problems}
     assert reasons.keys() == {"extra.png", "lacking.png", "small.png", "broken.png", "two.bmp"}
     assert reasons["extra.png"] == "no reference"
@@ -160,20 +161,20 @@ def test_the_same_name_goes_before_another_suffix(folders: tuple[Path, Path], sm
 def test_gray_against_colour_and_frames(tmp_path: Path, smooth: Smooth) -> None:
     gray = smooth(20, 20)
     first, second = _save(tmp_path / "a.png", gray), _save(tmp_path / "b.png", np.repeat(gray, 3, axis=2))
-    assert scoring.compare(first, second, metrics=PLAIN).pictures[0].scores["psnr"] == float("inf")
+    assert scoring.compare(first, second, setting=PLAIN).pictures[0].scores[0]["psnr"] == float("inf")
     pages = np.stack([np.full((16, 16), 100, np.uint8), np.full((16, 16), 200, np.uint8)])
     for name, stack in (("c.tif", pages), ("d.tif", pages + np.uint8(51)), ("e.tif", pages[:1])):
         tifffile.imwrite(tmp_path / name, stack, photometric="minisblack")
-    (picture,) = scoring.compare(tmp_path / "c.tif", tmp_path / "d.tif", metrics=PLAIN).pictures
-    assert picture.scores["psnr"] == pytest.approx(20 * np.log10(5), abs=1e-3)
-    (problem,) = scoring.compare(tmp_path / "c.tif", tmp_path / "e.tif", metrics=PLAIN).problems
+    (picture,) = scoring.compare(tmp_path / "c.tif", tmp_path / "d.tif", setting=PLAIN).pictures
+    assert picture.scores[0]["psnr"] == pytest.approx(20 * np.log10(5), abs=1e-3)
+    (problem,) = scoring.compare(tmp_path / "c.tif", tmp_path / "e.tif", setting=PLAIN).problems
     assert "2 frames against 1" in problem.reason
 
 
 def test_too_small_for_a_metric_leaves_that_one_out(tmp_path: Path, smooth: Smooth) -> None:
     first, second = _save(tmp_path / "a.png", smooth(8, 8)), _save(tmp_path / "b.png", smooth(8, 8) + 0.1)
-    comparison = scoring.compare(first, second, metrics=PLAIN)
-    assert comparison.pictures[0].scores.keys() == {"psnr"}
+    comparison = scoring.compare(first, second, setting=PLAIN)
+    assert comparison.pictures[0].scores[0].keys() == {"psnr"}
     assert comparison.means().keys() == {"psnr"}
 
 
@@ -196,23 +197,25 @@ def test_the_page_shows_rows_means_problems_and_protocol(folders: tuple[Path, Pa
     results, reference = folders
     _save(results / "<b>&.png", smooth(8, 8))
     page = tmp_path / "new" / "report.html"
-    scoring.write_html(page, scoring.compare(results, reference), "results < reference")
+    page_writer.write(page, scoring.compare(results, reference), "results < reference")
     content = page.read_text()
     assert [path.name for path in page.parent.iterdir()] == ["report.html"]
-    assert content.count("<tr>") == 1 + 3 + 1 + 1
+    heads, metrics, pictures, problems = 2, 2, 3, 1
+    assert content.count("<tr>") == heads + metrics + pictures + problems
     for word in (
         "deep/b.bmp",
         "20.",
         "identical",
         "mean of 3",
         "&lt;b&gt;&amp;.png",
-        "no border is cut",
+        "is left out",
         "left out",
         "higher",
     ):
         assert word in content, word
     assert "<b>&.png" not in content
-    assert not re.search(r"(src|href)=", content)
+    assert "Protocol" in content
+    assert {address[:5] for address in re.findall(r'(?:src|href)="([^"#][^"]*)"', content)} == {"data:"}
 
 
 # the command
@@ -225,14 +228,17 @@ def _call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, 
 
 
 def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], tmp_path: Path) -> None:
-    code, out, err = _call(capsys, *folders, "--report", tmp_path / "report.html")
-    lines = out.splitlines()
+    code, out, err = _call(capsys, *folders, "--html", tmp_path / "report.html")
+    pictures, contenders, protocol = (part.splitlines() for part in out.split("\n\n"))
+    lines = pictures
     assert code == 0
     assert lines[0].split() == ["picture", "psnr", "ssim"]
     assert lines[1].startswith("a.png ")
     assert " dB " in lines[1]
     assert lines[-1].startswith("mean of 3 ")
     assert len({len(line) for line in lines}) == 1
+    assert contenders[0].split()[:5] == ["contender", "metric", "pictures", "mean", "95"]
+    assert protocol[0].strip() == "protocol" and any(line.startswith("border ") for line in protocol)
     assert "lpips is left out" in err
     assert (tmp_path / "report.html").is_file()
 
@@ -255,9 +261,9 @@ def test_a_page_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[st
     (tmp_path / "file").write_text("in the way")
     full = Path("/dev/full")
     if full.exists():
-        assert _call(capsys, *folders, "--report", full)[0] == 1
+        assert _call(capsys, *folders, "--html", full)[0] == 1
         assert full.is_char_device()
-    code, out, err = _call(capsys, *folders, "--report", tmp_path / "file/page.html")
+    code, out, err = _call(capsys, *folders, "--html", tmp_path / "file/page.html")
     assert code == 1
     assert "mean of 3" in out
     assert str(tmp_path / "file/page.html") in err

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from restore.metrics import METRICS, lpips, psnr, ssim
+from restore.metrics import METRICS, distortion, dists, gmsd, lpips, lpips_vgg, ms_ssim, psnr, psnr_b, ssim
 from restore.networks.backbones import FOLDER as BACKBONES
 
 Smooth = Callable[..., np.ndarray]
@@ -17,7 +22,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "backbones"
 
 @pytest.fixture
 def backbones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AlexNet's weights beside the checkout; skips where they aren't."""
+    """AlexNet's weights next to the checkout; skips where they aren't."""
     if not (SHARED / "alexnet_features.safetensors").is_file():
         pytest.skip("AlexNet's weights aren't here")
     monkeypatch.setenv(BACKBONES, str(SHARED))
@@ -65,20 +70,169 @@ def test_ssim_needs_a_window() -> None:
         ssim(np.zeros((10, 40)), np.zeros((10, 40)))
 
 
-@pytest.mark.parametrize("name", sorted(METRICS))
+@pytest.fixture
+def available(request: pytest.FixtureRequest) -> str:
+    """The name of a metric of METRICS; skips if its library or weights are missing."""
+    name: str = request.param
+    if name in ("lpips", "lpips-vgg", "dists"):
+        request.getfixturevalue("backbones")
+    if why := METRICS[name].problem():
+        pytest.skip(why)
+    return name
+
+
+ROWS = pytest.mark.parametrize("available", sorted(METRICS), indirect=True)
+WITH_REFERENCE = pytest.mark.parametrize("name", sorted(name for name, metric in METRICS.items() if metric.needs_reference))
+
+
+@WITH_REFERENCE
 def test_other_shapes_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         METRICS[name].function(np.zeros((40, 40, 1)), np.zeros((40, 41, 1)))
 
 
-@pytest.mark.parametrize("name", sorted(METRICS))
+@WITH_REFERENCE
+def test_pictures_too_small_are_refused(name: str) -> None:
+    if name != "psnr":
+        with pytest.raises(ValueError, match="needs at least"):
+            METRICS[name].function(np.zeros((7, 7, 1)), np.zeros((7, 7, 1)))
+
+
+@ROWS
 @pytest.mark.parametrize("channels", [1, 3])
-def test_more_noise_is_worse(smooth: Smooth, name: str, channels: int, request: pytest.FixtureRequest) -> None:
-    if name == "lpips":
-        request.getfixturevalue("backbones")
-    metric, picture = METRICS[name], smooth(64, 64, channels)
+def test_more_noise_is_worse(smooth: Smooth, available: str, channels: int) -> None:
+    metric, picture = METRICS[available], smooth(176, 176, channels)
     scores = [metric.function(_noisy(picture, sigma), picture) for sigma in (0.02, 0.05, 0.15)]
     assert scores == sorted(scores, reverse=metric.better == "higher")
+
+
+@ROWS
+def test_every_row_states_its_protocol(available: str) -> None:
+    metric = METRICS[available]
+    assert metric.better in ("higher", "lower") and metric.protocol
+
+
+def _random_pairs(count: int, side: int, channels: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Smooth random pictures with blur, noise and steps of 8 pixels, so that every term of a metric acts."""
+    random, pairs = np.random.default_rng(5), []
+    for _ in range(count):
+        height, width = side + 2 * int(random.integers(0, 20)), side + 2 * int(random.integers(0, 20))
+        picture = cv2.resize(random.random((12, 9, channels)), (width, height), interpolation=cv2.INTER_CUBIC).reshape(
+            height, width, channels
+        )
+        blocks = np.kron(random.normal(0, 0.03, (-(-height // 8), -(-width // 8), channels)), np.ones((8, 8, 1)))[:height, :width]
+        changed = picture + blocks + random.normal(0, random.uniform(0.005, 0.1), picture.shape)
+        pairs.append((np.clip(changed, 0, 1), np.clip(picture, 0, 1)))
+    return pairs
+
+
+def _planes(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_psnr_and_ssim_are_the_libraries(channels: int) -> None:
+    library = pytest.importorskip("torchmetrics.functional.image")
+    scikit_image = pytest.importorskip("skimage.metrics")
+    for result, reference in _random_pairs(50, 64, channels):
+        expected = library.peak_signal_noise_ratio(_planes(result), _planes(reference), data_range=1.0)
+        assert psnr(result, reference) == pytest.approx(float(expected), abs=1e-4)
+        expected = scikit_image.structural_similarity(
+            result, reference, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=2
+        )
+        assert ssim(result, reference) == pytest.approx(expected, abs=1e-4)
+
+
+def test_ms_ssim_is_the_libraries() -> None:
+    """pytorch-msssim pads odd sides, so the sides halve evenly here. torchmetrics counts mirrored borders at the coarsest scale."""
+    package = pytest.importorskip("pytorch_msssim")
+    library = pytest.importorskip("torchmetrics.functional.image")
+    for result, reference in _random_pairs(50, 176, 1):
+        pair = [_planes(picture[:176, :176]) for picture in (result, reference)]
+        ours = ms_ssim(result[:176, :176], reference[:176, :176])
+        assert ours == pytest.approx(float(package.ms_ssim(*pair, data_range=1.0)), abs=1e-4)
+        expected = library.multiscale_structural_similarity_index_measure(*pair, data_range=1.0, normalize="relu")
+        assert ours == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_psnr_b_is_torchmetrics() -> None:
+    library = pytest.importorskip("torchmetrics.functional.image")
+    for result, reference in _random_pairs(50, 64, 1):
+        expected = library.peak_signal_noise_ratio_with_blocked_effect(_planes(result), _planes(reference), data_range=1.0)
+        assert psnr_b(result, reference) == pytest.approx(float(expected), abs=1e-4)
+        assert psnr_b(result, reference) <= psnr(result, reference)
+    blocks = np.kron(np.random.default_rng(0).random((8, 8)), np.ones((8, 8)))
+    assert psnr_b(blocks, blocks) < 40 < psnr(blocks, blocks), "only the blocks show"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gmsd_is_piqs(channels: int) -> None:
+    library = pytest.importorskip("piq")
+    for result, reference in _random_pairs(50, 64, channels):
+        assert gmsd(result, reference) == pytest.approx(float(library.gmsd(_planes(result), _planes(reference), data_range=1.0)), abs=1e-4)
+
+
+@pytest.mark.usefixtures("backbones")
+def test_lpips_is_the_packages() -> None:
+    """With AlexNet's weights put into the package's own network."""
+    package = pytest.importorskip("lpips")
+    from safetensors.torch import load_file
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = package.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+    tensors = load_file(SHARED / "alexnet_features.safetensors")
+    own = [module for module in network.net.modules() if isinstance(module, torch.nn.Conv2d)]
+    names = sorted({key.rpartition(".")[0] for key in tensors}, key=lambda name: int(name.rpartition(".")[2]))
+    for module, name in zip(own, names, strict=True):
+        module.load_state_dict({part: tensors[f"{name}.{part}"] for part in ("weight", "bias")})
+    for result, reference in _random_pairs(10, 64, 3):
+        with torch.inference_mode():
+            expected = network(_planes(result).float(), _planes(reference).float(), normalize=True)
+        assert lpips(result, reference) == pytest.approx(float(expected), abs=1e-5)
+
+
+@pytest.fixture
+def random_vgg16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.nn.Sequential]:
+    """VGG16's features with random weights, which the backbones' folder holds, too."""
+    from safetensors.torch import save_file
+    from torchvision.models import vgg16
+
+    from restore.metrics import perceptual
+    from restore.networks import backbones as files
+
+    torch.manual_seed(0)
+    features: torch.nn.Sequential = vgg16(weights=None).features.eval()
+    save_file({f"features.{key}": value for key, value in features.state_dict().items()}, tmp_path / "vgg16_features.safetensors")
+    monkeypatch.setenv(BACKBONES, str(tmp_path))
+    for cached in (files.lpips, perceptual._dists_backbone):
+        cached.cache_clear()
+    yield features
+    for cached in (files.lpips, perceptual._dists_backbone):
+        cached.cache_clear()
+
+
+def test_dists_is_torchmetrics(random_vgg16: torch.nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = pytest.importorskip("torchmetrics.functional.image.dists")
+    monkeypatch.setattr(library, "vgg16", lambda weights: SimpleNamespace(features=random_vgg16))
+    network = library.DISTSNetwork().eval()
+    for result, reference in _random_pairs(5, 64, 3):
+        expected = network(_planes(result).float(), _planes(reference).float()).detach()
+        assert dists(result, reference) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_lpips_vgg_is_the_packages(random_vgg16: torch.nn.Sequential) -> None:
+    package = pytest.importorskip("lpips")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = package.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval()
+    own = [module for module in network.net.modules() if isinstance(module, torch.nn.Conv2d)]
+    for module, source in zip(own, (part for part in random_vgg16 if isinstance(part, torch.nn.Conv2d)), strict=True):
+        module.load_state_dict(source.state_dict())
+    for result, reference in _random_pairs(3, 64, 3):
+        with torch.inference_mode():
+            expected = network(_planes(result).float(), _planes(reference).float(), normalize=True)
+        assert lpips_vgg(result, reference) == pytest.approx(float(expected), abs=1e-5)
 
 
 @pytest.mark.usefixtures("backbones")
@@ -97,10 +251,6 @@ def test_lpips_without_its_weights_says_how_to_get_them(smooth: Smooth, tmp_path
         lpips(smooth(64, 64), smooth(64, 64))
 
 
-def test_every_row_says_which_way_is_better() -> None:
-    assert {metric.better for metric in METRICS.values()} <= {"higher", "lower"}
-
-
 def test_a_download_prints_nothing_among_json_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """torch.hub tells on standard output what it downloads."""
     import lpips as package
@@ -114,7 +264,40 @@ def test_a_download_prints_nothing_among_json_lines(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv(BACKBONES, raising=False)
     monkeypatch.setattr(package, "LPIPS", loading)
     backbones.lpips.cache_clear()
-    with pytest.raises(ValueError, match="could not download"):
+    with pytest.raises(ValueError, match="could not be downloaded"):
         backbones.lpips()
     out, err = capsys.readouterr()
     assert out == "" and "Downloading" in err
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_bands_of_rows_change_no_similarity(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    generator = np.random.default_rng(5)
+    first = generator.random((190, 180, 3))
+    second = np.clip(first + generator.normal(0, 0.1, first.shape), 0, 1)
+    expected = METRICS["ssim"].function(first, second), METRICS["ms-ssim"].function(first, second)
+    monkeypatch.setattr(distortion, "BAND_ROWS", rows)
+    assert (METRICS["ssim"].function(first, second), METRICS["ms-ssim"].function(first, second)) == pytest.approx(expected, abs=1e-12)
+
+
+SET5 = SHARED.parent / "datasets" / "test" / "set5"
+
+
+@pytest.mark.skipif(not SET5.is_dir(), reason="Set5 is not here")
+@pytest.mark.parametrize(("scale", "decibels", "similarity"), [(2, 33.66, 0.9299), (3, 30.39, 0.8682), (4, 28.42, 0.8104)])
+def test_bicubic_on_set5_is_as_published(scale: int, decibels: float, similarity: float) -> None:
+    """The bicubic row of all tables since Dong et al. 2014 (table 1): luma of 8 bits, shrunk without rounding, a border of the scale."""
+    from restore.metrics.comparison import luma
+    from restore.networks.resample import enlarge, shrink
+
+    scores = []
+    for path in sorted(SET5.glob("*.png")):
+        y = luma(np.asarray(Image.open(path).convert("RGB")) / 255)[:, :, 0]
+        height, width = (side // scale * scale for side in y.shape)
+        y = y[:height, :width]
+        large = enlarge(shrink(torch.from_numpy(y.astype(np.float32))[None, None], scale), scale)[0, 0].numpy()
+        large = np.rint(np.clip(large, 0, 1) * 255) / 255
+        scores.append((psnr(large, y, border=scale), ssim(large, y, border=scale)))
+    found = np.mean(scores, axis=0)
+    assert round(found[0], 2) == decibels
+    assert found[1] == pytest.approx(similarity, abs=6e-5)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from restore import networks, weights
 from restore.images.noise_model import NoiseLevel
-from restore.inference.loading import make_runner
+from restore.inference.loading import InferenceOptions, make_runner
 from restore.networks import NETWORKS
 from restore.networks.reflect_padding import ReflectConv2d, _ReflectPad
 from restore.networks.resnet import ResnetConfig, ResnetGenerator
@@ -49,7 +49,7 @@ def test_odd_sizes_keep_their_shape(tiny: Make, fp32: Runtime, name: str, height
     picture = np.random.default_rng(0).random((height, width, 1), np.float32)
     network = tiny(name)
     mask = picture[:, :, 0] > 0.7 if network.spec.takes_mask else None
-    restored, _ = make_runner(network, {"runtime": fp32}).run(picture, level=NoiseLevel.gaussian(25.0), mask=mask)
+    restored, _ = make_runner(network, InferenceOptions(fp32)).run(picture, level=NoiseLevel.gaussian(25.0), mask=mask)
     assert restored.shape == (_scale(network) * height, _scale(network) * width, 1)
     assert np.isfinite(restored).all()
 

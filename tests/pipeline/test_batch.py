@@ -115,7 +115,7 @@ def test_out_in_the_input_is_refused(tmp_path: Path, place: str) -> None:
     assert tree(tmp_path) == before
 
 
-def test_out_beside_a_named_file_is_refused(tmp_path: Path) -> None:
+def test_out_next_to_a_named_file_is_refused(tmp_path: Path) -> None:
     source = picture(tmp_path / "a.png")
     with pytest.raises(ValueError, match="overwrite"):
         run(Inverse(), [source], tmp_path)
@@ -204,9 +204,10 @@ def test_results_do_not_depend_on_the_executor_or_the_number_of_helpers(tmp_path
     assert len({tuple((record.input, record.status, record.error) for record in report.records) for report in reports}) == 1
 
 
-def test_an_unknown_executor_is_refused() -> None:
+def test_an_unknown_executor_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="threaded"):
-        BatchOptions(executor="cluster")
+        run(Inverse(), [folder(tmp_path / "in", 1)], tmp_path / "out", BatchOptions(executor="cluster"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_sums() -> None:

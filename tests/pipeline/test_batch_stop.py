@@ -30,7 +30,7 @@ def _wait_for(process: subprocess.Popen[str], text: str) -> None:
 
 
 def _whole(root: Path) -> Path:
-    """A folder of pictures and, beside it, the results of an uninterrupted run."""
+    """A folder of pictures and next to it the results of an uninterrupted run."""
     folder(root / "in", 9)
     run(Inverse(), [root / "in"], root / "whole")
     return root / "in"

@@ -1,4 +1,4 @@
-"""What a run writes beside the pictures, on a disk that is full or forbidden: the run goes on, and says which file it could not write."""
+"""What a run writes next to the pictures, on a disk that is full or forbidden: the run goes on, and says which file it could not write."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from restore.gan.monitor import MonitorConfig, TrainingMonitor
 from restore.gan.unpaired import TranslationDirection
 from restore.limits import check_fields
 from restore.runtime import Runtime
-from restore.training.train_state import TrainState, evaluating
+from restore.training.train_state import TrainState
 from restore.training.trainer import Diagnosis, StepOutput
 
 
@@ -36,7 +36,7 @@ class RefinerLossConfig:
 
 
 class SimGANTrainer:
-    """Trains a refiner and its discriminator. A batch is {"source": (B, C, S, S), "target": (B, C, S, S)}, drawn independently.
+    """Trains a refiner and its discriminator. A batch is {"input": (B, C, S, S), "target": (B, C, S, S)}, drawn independently.
 
     Args:
         translator: the refiner with its discriminator and image buffer.
@@ -101,12 +101,10 @@ class SimGANTrainer:
         self.monitor.load_state_dict(state["monitor"])
 
     def _on_device(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return batch["source"].to(self.runtime.device), batch["target"].to(self.runtime.device)
+        return batch["input"].to(self.runtime.device), batch["target"].to(self.runtime.device)
 
-    @torch.no_grad()
     def _measures(self) -> dict[str, float]:
-        source, target = self._on_device(self.probe)
-        with evaluating(self.translator.generator.network):
-            refined = self.translator.translate(source)
-        own = monitor.network_measures(self.translator.generator, self.translator.discriminator)
-        return own | monitor.image_measures(refined, target, source)
+        return monitor.measures(self.translator.generator, self.translator.discriminator, self.probe, self._probe_images)
+
+    def _probe_images(self, probe: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        return self.translator.translate(probe["input"]), probe["target"], probe["input"]

@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from restore.inference.loading import InferenceOptions
 from restore.pipeline.step import Image, Result, Sidecars, Step
-from restore.tasks.execution import ExecutionSettings
 from restore.tasks.options import UnsharpOptions
 
 
@@ -19,7 +19,7 @@ class Unsharp(Step[None]):
     Args:
         options: see `UnsharpOptions`.
         weights: None; it has none.
-        execution: not used.
+        inference: not used.
 
     Raises:
         ValueError: weights were given.
@@ -27,7 +27,7 @@ class Unsharp(Step[None]):
 
     name = "unsharp"
 
-    def __init__(self, options: UnsharpOptions, weights: str | Path | None, execution: ExecutionSettings) -> None:
+    def __init__(self, options: UnsharpOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         if weights is not None:
             raise ValueError("unsharp has no weights: leave --weights out")
         self.options = options

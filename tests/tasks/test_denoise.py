@@ -16,11 +16,11 @@ from restore import images
 from restore import weights as weights_catalogue
 from restore.api import step
 from restore.inference.denoiser import Denoiser
+from restore.inference.loading import InferenceOptions
 from restore.pipeline import batch
 from restore.pipeline.step import Image, ImageInfo
 from restore.runtime import Runtime
 from restore.tasks.denoise import COLOUR, GRAY, XRAY, Denoise, NoiseAnalysis
-from restore.tasks.execution import ExecutionSettings
 
 Smooth = Callable[..., np.ndarray]
 
@@ -38,7 +38,7 @@ def three(own_weights: Path, weights_file: Callable[..., Path], monkeypatch: pyt
 @pytest.fixture
 def make(fp32: Runtime) -> Callable[..., Denoise]:
     """Makes the step."""
-    return lambda weights=None, **options: step("denoise", weights=weights, options=options, execution=ExecutionSettings(fp32))
+    return lambda weights=None, **options: step("denoise", weights=weights, options=options, inference=InferenceOptions(fp32))
 
 
 def _restore(step: Denoise, pixels: np.ndarray, radiograph: bool | None = None) -> tuple[np.ndarray, Mapping[str, Any]]:
@@ -100,7 +100,7 @@ def test_chosen_weights_are_used_for_everything(make: Callable[..., Denoise], th
     for given in (COLOUR, str(path), path):
         restored, facts = _restore(make(given, noise_level=25.0), smooth(24, 24), True)
         assert facts["weights"] == COLOUR
-        expected = Denoiser.load(path, runtime=fp32, ensemble=2).denoise(smooth(24, 24), 25.0)[0]
+        expected = Denoiser.load(path, InferenceOptions(fp32, ensemble=2)).denoise(smooth(24, 24), 25.0)[0]
         np.testing.assert_allclose(restored, expected, atol=1e-6)
 
 

@@ -18,11 +18,11 @@ from restore import networks, weights
 from restore.api import step
 from restore.datasets.degrade import gaussian
 from restore.inference import sure
+from restore.inference.loading import InferenceOptions
 from restore.pipeline import batch
 from restore.pipeline.step import Image, ImageInfo
 from restore.runtime import Runtime
 from restore.tasks.denoise import COLOUR, GRAY, XRAY, Denoise
-from restore.tasks.execution import ExecutionSettings
 
 Smooth = Callable[..., np.ndarray]
 NAMES = (XRAY, GRAY, COLOUR)
@@ -58,7 +58,7 @@ def shipped(own_weights: Path, weights_file: Callable[..., Path], monkeypatch: p
 @pytest.fixture
 def make(fp32: Runtime) -> Callable[..., Denoise]:
     """Makes the step."""
-    return lambda weights=None, **options: step("denoise", weights=weights, options=options, execution=ExecutionSettings(fp32))
+    return lambda weights=None, **options: step("denoise", weights=weights, options=options, inference=InferenceOptions(fp32))
 
 
 def _noisy(smooth: Smooth, channels: int = 1) -> np.ndarray:

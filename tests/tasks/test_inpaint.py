@@ -17,8 +17,8 @@ from pydicom.data import get_testdata_file
 import restore
 from restore import images, weights
 from restore.api import step
+from restore.inference.loading import InferenceOptions
 from restore.runtime import Runtime
-from restore.tasks.execution import ExecutionSettings
 from restore.tasks.inpaint import Inpaint, _color
 
 Make = Callable[..., torch.nn.Module]
@@ -185,7 +185,7 @@ def test_a_clean_picture_has_no_scratches_and_stays(filler: Path, tmp_path: Path
 )  # fmt: skip
 def test_invalid_combinations_are_refused_at_once(filler: Path, fp32: Runtime, options: dict[str, Any], word: str) -> None:
     with pytest.raises(ValueError, match=word):
-        step("inpaint", weights=filler, options=options, execution=ExecutionSettings(fp32))
+        step("inpaint", weights=filler, options=options, inference=InferenceOptions(fp32))
 
 
 def test_a_method_of_opencvs_needs_no_weights(tmp_path: Path, smooth: Smooth) -> None:
@@ -197,11 +197,11 @@ def test_a_method_of_opencvs_needs_no_weights(tmp_path: Path, smooth: Smooth) ->
 
 def test_opencvs_methods_need_no_weights(fp32: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
-    step("inpaint", weights=None, options={"alpha": True, "method": "telea"}, execution=ExecutionSettings(fp32))
+    step("inpaint", weights=None, options={"alpha": True, "method": "telea"}, inference=InferenceOptions(fp32))
     with pytest.raises(ValueError, match="inpaint"):
-        step("inpaint", weights=None, options={"alpha": True}, execution=ExecutionSettings(fp32))
+        step("inpaint", weights=None, options={"alpha": True}, inference=InferenceOptions(fp32))
     with pytest.raises(ValueError, match="scratches"):
-        step("inpaint", weights=None, options={"scratches": True, "method": "telea"}, execution=ExecutionSettings(fp32))
+        step("inpaint", weights=None, options={"scratches": True, "method": "telea"}, inference=InferenceOptions(fp32))
 
 
 def test_other_weights_called_scratches_are_not_used_as_the_detector(
@@ -211,12 +211,12 @@ def test_other_weights_called_scratches_are_not_used_as_the_detector(
     own.mkdir()
     (own / "scratches.safetensors").write_bytes(filler.read_bytes())
     monkeypatch.setenv("RESTORE_WEIGHTS", str(own))
-    detector_step = step("inpaint", weights=filler, options={"scratches": True}, execution=ExecutionSettings(fp32))
+    detector_step = step("inpaint", weights=filler, options={"scratches": True}, inference=InferenceOptions(fp32))
     assert isinstance(detector_step, Inpaint) and detector_step.detector is not None
     assert detector_step.detector.path.parent == weights.shipped_folder()
     monkeypatch.setattr(weights, "shipped_folder", lambda: own)  # even there
     with pytest.raises(ValueError, match="rename or remove"):
-        step("inpaint", weights=filler, options={"scratches": True}, execution=ExecutionSettings(fp32))
+        step("inpaint", weights=filler, options={"scratches": True}, inference=InferenceOptions(fp32))
 
 
 def test_colors_are_read_as_on_the_web() -> None:

@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 
 import restore
 from restore import images, weights
+from restore.inference.loading import InferenceOptions
 from restore.pipeline.batch import BatchOptions
 from restore.pipeline.step import Chain, image_of
 from restore.runtime import Runtime
 from restore.tasks import TASKS, pipelines
-from restore.tasks.execution import ExecutionSettings
 
 Make = Callable[..., torch.nn.Module]
 Smooth = Callable[..., np.ndarray]
@@ -63,11 +63,11 @@ def little(
 
 
 def _chain(runtime: Runtime) -> Chain:
-    execution = ExecutionSettings(runtime)
+    inference = InferenceOptions(runtime)
     return Chain([
-        restore.step("denoise", weights="little", options={"strength": 0.8}, execution=execution),
-        restore.step("inpaint", weights="holes", options={"scratches": True, "sensitivity": 0.9}, execution=execution),
-        restore.step("upscale", weights="twice", execution=execution),
+        restore.step("denoise", weights="little", options={"strength": 0.8}, inference=inference),
+        restore.step("inpaint", weights="holes", options={"scratches": True, "sensitivity": 0.9}, inference=inference),
+        restore.step("upscale", weights="twice", inference=inference),
     ])  # fmt: skip
 
 
@@ -120,9 +120,11 @@ def test_serial_and_threaded_runs_are_equal(task: str, little: Path, weights_fil
             little / f"in/{number}.tif",
             (np.stack([smooth(40, 50, seed=number + k)[:, :, 0] for k in range(2)]) * 255).astype(np.uint8),
         )
-    name = {"denoise": "little", "upscale": "twice", "inpaint": "holes", "translate": "paint"}[task]
+    name = {"denoise": "little", "upscale": "twice", "inpaint": "holes", "translate": "paint", "simulate": None}[task]
     weights_file(little.parent / "weights" / "paint.safetensors", task="translate")
-    options = {"inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}}.get(task, {})
+    options = {"inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}, "simulate": {"recipe": "phone"}}.get(
+        task, {}
+    )
     written = []
     for executor in ("serial", "threaded"):
         batch = BatchOptions(executor=executor)

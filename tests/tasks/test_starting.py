@@ -133,7 +133,7 @@ def test_a_run_called_like_weights_that_ship_replaces_none(folder: Path, name: s
     shipped = weights.shipped_folder() / f"{name}.safetensors"
     assert weights.find(name).path == shipped
     assert weights.find(f"runs/{name}").path == Path("runs") / name / f"{name}.safetensors"
-    shutil.copytree(f"runs/{name}", name)  # a folder or a file beside it does not, either
+    shutil.copytree(f"runs/{name}", name)  # a folder or a file next to it does not, either
     assert weights.find(name).path == shipped
     assert weights.find(f"./{name}").path.resolve() == Path(name, f"{name}.safetensors").resolve()
     shutil.copy(f"runs/{name}/{name}.safetensors", weights.user_folder() or "")

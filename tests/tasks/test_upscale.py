@@ -17,11 +17,11 @@ from pydicom.data import get_testdata_file
 import restore
 from restore import images, weights
 from restore.api import step
+from restore.inference.loading import InferenceOptions
 from restore.inference.upscaler import Upscaler
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.networks.resample import enlarge
 from restore.runtime import Runtime
-from restore.tasks.execution import ExecutionSettings
 from restore.tasks.upscale import _name
 
 Make = Callable[..., torch.nn.Module]
@@ -178,7 +178,7 @@ def test_the_smallest_sufficient_network_is_chosen(asked: str | None, scale: flo
 )  # fmt: skip
 def test_invalid_combinations_are_refused_at_once(twice: Path, options: dict[str, Any], word: str, fp32: Any) -> None:
     with pytest.raises(ValueError, match=word):
-        step("upscale", weights=twice, options=options, execution=ExecutionSettings(fp32))
+        step("upscale", weights=twice, options=options, inference=InferenceOptions(fp32))
 
 
 class _Blank(RestorationNetwork):
@@ -195,6 +195,6 @@ def test_a_constant_result_in_half_precision_is_redone() -> None:
     runtime = Runtime(torch.device("cpu"), torch.bfloat16)
     flat = np.zeros((16, 16, 1), np.float32)
     flat[4:12, 4:12] = 1  # exact in half precision, so that the answer there is constant to the bit
-    result, trace = Upscaler(_Blank(), runtime=runtime, tile=0).upscale(flat)
+    result, trace = Upscaler(_Blank(), options=InferenceOptions(runtime, tile=0)).upscale(flat)
     assert result.std() > 0.1
     assert any("constant" in text for text in trace.redone)

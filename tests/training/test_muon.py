@@ -26,7 +26,7 @@ def test_a_zero_gradient_moves_nothing() -> None:
     assert not orthogonalise(torch.zeros(1, 4, 6)).any()
 
 
-def test_equal_parameters_move_alike_whatever_stands_beside_them() -> None:
+def test_equal_parameters_move_alike_whatever_stands_next_to_them() -> None:
     generator = torch.Generator().manual_seed(2)
     gradients = [torch.randn(8, 4, 3, 3, generator=generator), torch.randn(8, 4, 3, 3, generator=generator)]
     together = [torch.nn.Parameter(torch.zeros(8, 4, 3, 3)) for _ in gradients]

@@ -13,7 +13,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import BmpImagePlugin, Image
@@ -134,7 +133,7 @@ def write_bmp(
         data = _with_alpha(stored, dpi or (0, 0))
     else:
         image = Image.fromarray(stored.astype(bool) if bilevel else np.ascontiguousarray(stored))
-        extra: dict[str, Any] = {"dpi": dpi} if dpi else {}
+        extra: dict[str, object] = {"dpi": dpi} if dpi else {}
         buffer = io.BytesIO()
         image.save(buffer, "BMP", **extra)
         data = buffer.getvalue()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, WebPImagePlugin
@@ -98,7 +97,7 @@ def decode(path: Path) -> np.ndarray:
 
 def _write(path: Path, stored: np.ndarray, metadata: Metadata, *, lossless: bool) -> None:
     """Write (H, W, 3|4) uint8 as WebP (at most 16383 pixels a side)."""
-    options: dict[str, Any] = {"lossless": lossless, "quality": 75 if lossless else 90, "exact": lossless}
+    options: dict[str, object] = {"lossless": lossless, "quality": 75 if lossless else 90, "exact": lossless}
     if metadata.icc:
         options["icc_profile"] = metadata.icc
     if metadata.exif:

@@ -30,11 +30,11 @@ def set_numbers(element: DataElement, values: list[float]) -> None:
     if element.VR == "DS":
         new: list[float] = [DSfloat(value, auto_format=True) for value in values]
     else:
-        new = values if element.VR in _FLOAT else [whole(value, element.VR) for value in values]
+        new = values if element.VR in _FLOAT else [to_integer(value, element.VR) for value in values]
     element.value = new if len(new) > 1 else new[0]
 
 
-def whole(value: float, vr: str) -> int:
+def to_integer(value: float, vr: str) -> int:
     """The nearest whole number (half up) that the representation can hold."""
     low, high = {"US": (0, 65535), "SS": (-32768, 32767), "UL": (0, 2**32 - 1)}.get(vr, (-(2**31), 2**31 - 1))
     return min(max(math.floor(value + 0.5), low), high)

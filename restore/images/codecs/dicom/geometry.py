@@ -29,7 +29,7 @@ import numpy as np
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR
 from pydicom.dataset import Dataset, FileDataset
 
-from restore.images.codecs.dicom.elements import Scale, numbers, scaled, whole
+from restore.images.codecs.dicom.elements import Scale, numbers, scaled, to_integer
 from restore.images.codecs.dicom.header import check_numbers
 from restore.images.codecs.dicom.positions import move_positions
 
@@ -151,7 +151,7 @@ def _reference(part: Dataset, name: str, factor: float, start: float) -> None:
         return
     exact = (start + old[0] + 0.5) * factor - 0.5 - next(iter(numbers(part, f"RegionLocationMin{name}0")), 0.0)
     if value and delta:
-        nearest = whole(old[0] * factor, "SL")
+        nearest = to_integer(old[0] * factor, "SL")
         part[value_keyword].value = value[0] + (nearest - exact) * delta[0] / factor
     else:
         nearest = math.ceil(exact - 0.5)
@@ -190,7 +190,7 @@ def _overlay(ds: Dataset, group: int, scale: Scale) -> None:
         data.value = packed
     rows.value, columns.value = size
     if (group, 0x0050) in ds:  # the plane's first place, counted from 1
-        ds[group, 0x0050].value = [whole((value - 1) * scale.of(axis) + 1, "SS") for axis, value in enumerate(ds[group, 0x0050].value)]
+        ds[group, 0x0050].value = [to_integer((value - 1) * scale.of(axis) + 1, "SS") for axis, value in enumerate(ds[group, 0x0050].value)]
     if (group, 0x1301) in ds and ds[group, 0x1301].value:  # pixels in a region of interest
         ds[group, 0x1301].value = round(int(ds[group, 0x1301].value) * scale.rows * scale.columns)
 

@@ -57,7 +57,7 @@ def decoder_of(path: Path, syntax: UID) -> Decoder:
     """pydicom's decoder of a transfer syntax; ImageError for those without one: films, and private ones."""
     try:
         return get_decoder(syntax)
-    except NotImplementedError:  # so pydicom answers for those
+    except NotImplementedError:  # pydicom has no other public way to ask
         raise image_error(path, f"its transfer syntax {syntax.name} can't be decoded; convert it first") from None
 
 

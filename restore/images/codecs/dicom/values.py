@@ -87,6 +87,10 @@ class GrayLut(PixelMapping):
         """Stored values from black to white."""
         return abs(1 / self.step)
 
+    def has_samples_of(self, other: PixelMapping) -> bool:
+        """Whether `other` maps the same bits of a word."""
+        return isinstance(other, GrayLut) and self.field == other.field
+
     def _index(self, stored: np.ndarray) -> np.ndarray:
         values = self.field.values(stored)
         return values.astype(np.int32) - self.field.low if self.field.low else values

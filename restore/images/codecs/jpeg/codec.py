@@ -17,7 +17,6 @@ import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -105,7 +104,7 @@ class JpegSource:
 
     def _first_missing(self, stream: codestream.Stream) -> int | None:
         """Decodes four times."""
-        return decoding.call(codestream.first_missing, stream, self._unit, samples=4 * self._samples, coded=4 * len(stream.whole))
+        return decoding.call(codestream.first_missing, stream, self._unit, samples=4 * self._samples, coded=4 * len(stream.as_file))
 
     def _missing(self, row: int, *, complete: bool = True) -> str:
         """A warning; ImageError unless salvaging."""
@@ -142,7 +141,7 @@ class JpegSource:
         """Decode one frame; ImageError as `Codec.open` says."""
         with as_image_error(self.path, "JPEG"), quiet:
             stream = self._stream()
-            stored, mode, complaint = decoding.call(codestream.checked, stream.whole, samples=self._samples, coded=len(stream.whole))
+            stored, mode, complaint = decoding.call(codestream.checked, stream.as_file, samples=self._samples, coded=len(stream.as_file))
             warnings: tuple[str, ...] = ()
             if not self._checked:
                 broken = codestream.may_break_off(stored, self._unit, progressive=self._segments.progressive)
@@ -158,7 +157,7 @@ class JpegSource:
         stored = only_frame(frames, self.path)
         size = (stored.shape[0], stored.shape[1])
         stream = self._stream()
-        with as_image_error(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.whole)) as image:
+        with as_image_error(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.as_file)) as image:
             tables = image.quantization
         coded = self._coded(stored, tables)
         kept = [rescaled(*self._reset(m, p), provenance.scale, size) for m, p in self._segments.kept]
@@ -168,7 +167,7 @@ class JpegSource:
         if not trailer:
             kept = [(m, p) for m, p in kept if m != APP2 or not p.startswith(further_pictures.MPF)]
         made = spliced(coded, kept)
-        path.write_bytes(further_pictures.moved(made, stream.whole[: stream.end]) + trailer)
+        path.write_bytes(further_pictures.moved(made, stream.as_file[: stream.size]) + trailer)
 
     def _coded(self, stored: np.ndarray, tables: dict[int, list[int]]) -> bytes:
         parts = self._segments.components
@@ -192,9 +191,9 @@ class JpegSource:
         ratio = (down, across) if swaps_sides(self._tag) else (across, down)
         return {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0"}.get(ratio)
 
-    def _options(self, tables: dict[int, list[int]]) -> dict[str, Any]:
+    def _options(self, tables: dict[int, list[int]]) -> dict[str, object]:
         parts = self._segments.components
-        options: dict[str, Any] = {"progressive": self._segments.progressive, "optimize": self._segments.progressive}
+        options: dict[str, object] = {"progressive": self._segments.progressive, "optimize": self._segments.progressive}
         order = [tables[p[2]] for p in parts if p[2] in tables]
         while len(order) > 1 and order[-1] is order[-2]:  # Pillow lets the last table serve the rest
             order.pop()
@@ -225,7 +224,7 @@ class JpegSource:
         return marker, payload
 
 
-def _coded(stored: np.ndarray, options: dict[str, Any]) -> bytes:
+def _coded(stored: np.ndarray, options: dict[str, object]) -> bytes:
     """A JPEG stream of (H, W[, 3|4]) uint8."""
     whole = np.ascontiguousarray(stored)
     inks = stored.ndim == 3 and stored.shape[-1] == 4

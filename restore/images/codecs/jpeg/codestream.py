@@ -41,12 +41,12 @@ class Stream:
     complete: bool
 
     @property
-    def whole(self) -> bytes:
+    def as_file(self) -> bytes:
         """The picture as a complete file."""
         return self.data + END
 
     @property
-    def end(self) -> int:
+    def size(self) -> int:
         """How many bytes of the file the picture takes."""
         return len(self.data) + (len(END) if self.ended else 0)
 
@@ -152,7 +152,7 @@ def first_missing(stream: Stream, unit: int) -> int | None:
     """
     if not stream.complete:
         return 0
-    plain, _ = decoded(stream.whole)
+    plain, _ = decoded(stream.as_file)
     rows = np.zeros(len(plain), bool)
     for filler in _FILLERS:
         other, _ = decoded(stream.data + filler + END)

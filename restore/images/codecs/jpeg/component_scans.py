@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -54,7 +53,7 @@ def _reduced(plane: np.ndarray, down: int, across: int) -> np.ndarray:
 
 def _gray(plane: np.ndarray, table: list[int], name: int, *, progressive: bool) -> tuple[bytes, list[bytes]]:
     """The quantisation table as the file holds it, and Huffman tables and scans with the component's name in them."""
-    options: dict[str, Any] = {"qtables": [table], "optimize": True, "progressive": progressive}
+    options: dict[str, object] = {"qtables": [table], "optimize": True, "progressive": progressive}
     stream = io.BytesIO()
     try:
         Image.fromarray(np.ascontiguousarray(plane)).save(stream, "JPEG", **options)

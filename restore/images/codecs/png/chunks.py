@@ -48,7 +48,7 @@ class Layout:
     """Whether there is an IEND chunk."""
     broken_pixels: bool = False
     """Whether the checksum of an IDAT chunk is wrong."""
-    cut_pixels: bool = False
+    truncated_pixels: bool = False
     """Whether the file breaks off inside an IDAT chunk."""
     warnings: list[str] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ class _Piece:
     data: bytes
     sound: bool
     """Whether its checksum holds."""
-    whole: bool
+    complete: bool
     """Whether the file holds all of it."""
 
 
@@ -80,14 +80,14 @@ def _walk(file: BinaryIO, path: Path, size: int) -> Iterator[_Piece]:
         if len(head) < 8 or not head[4:].isalpha():
             return
         length, name = struct.unpack(">I4s", head)
-        whole = start + 12 + length <= size
+        complete = start + 12 + length <= size
         checksum, parts, left = zlib.crc32(name), [], length
         while left and (block := file.read(min(left, _BLOCK))):
             checksum, left = zlib.crc32(block, checksum), left - len(block)
             parts.append(block[:2] if name == b"IDAT" else block)
-        sound = whole and checksum == struct.unpack(">I", file.read(4))[0]
-        yield _Piece(name, b"".join(parts), sound, whole)
-        if not whole:
+        sound = complete and checksum == struct.unpack(">I", file.read(4))[0]
+        yield _Piece(name, b"".join(parts), sound, complete)
+        if not complete:
             return
 
 
@@ -108,17 +108,17 @@ def layout(path: Path) -> Layout:
                 if not pixels and len(data) == 2:
                     found.level = (1, 3, 6, 9)[data[1] >> 6]
                 pixels = True
-                found.broken_pixels = found.broken_pixels or (piece.whole and not piece.sound)
-                found.cut_pixels = not piece.whole
+                found.broken_pixels = found.broken_pixels or (piece.complete and not piece.sound)
+                found.truncated_pixels = not piece.complete
             elif name == b"acTL":
                 raise ImageError(f"{path.name}: an animated PNG; export its frames as single pictures")
             elif name == b"PLTE" and not piece.sound:
                 raise ImageError(f"{path.name}: damaged PNG (the checksum of its palette is wrong); copy it again")
             elif name == b"IEND":
-                found.ended = piece.whole
+                found.ended = piece.complete
             elif piece.sound:
                 (found.after if pixels else found.before).append(Chunk(name, data))
-            elif piece.whole:
+            elif piece.complete:
                 found.warnings.append(f"its {name.decode()} chunk is damaged (wrong checksum) and is not kept where pixels change")
         if found and found.ended and (rest := file.read(_BLOCK).strip(b"\0\r\n")):
             count = f"{'at least ' if len(rest) == _BLOCK else ''}{len(rest):,} bytes"

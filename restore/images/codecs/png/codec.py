@@ -70,7 +70,7 @@ class PngSource:
     def _checked(self) -> list[str]:
         """Warnings of the pixel stream; ImageError where pixels are missing or wrong, unless salvaging."""
         layout = self._layout
-        if layout.ended and not layout.broken_pixels and not layout.cut_pixels:
+        if layout.ended and not layout.broken_pixels and not layout.truncated_pixels:
             return []
         stream = pixel_stream.inflated(self.path, layout)
         row, wrong = stream.first_missing, layout.broken_pixels and not stream.vouched
@@ -83,7 +83,7 @@ class PngSource:
             return warnings + ([self._missing(row)] if row is not None else [])
         if layout.broken_pixels:
             return ["the checksum of an IDAT chunk is wrong, but the pixels are what was compressed"]
-        self._broken = layout.cut_pixels  # decoders want the checksum that is cut off
+        self._broken = layout.truncated_pixels  # decoders want the checksum that is cut off
         self.copies = self._ends_with_a_chunk()
         return ["it has no end (IEND chunk), but all its pixels"]
 

@@ -1,6 +1,6 @@
 """TIFF and BigTIFF: 1 to 16 bits, wider integers, floats; gray, RGB, palette, CMYK; strips and tiles; many pages.
 
-Kept: everything but the pixel segments, because the file is copied and only they are replaced (patching.py). That is all
+Kept: everything but the pixel segments, because the file is copied and only they are replaced (pixel_replacement.py). That is all
 tags, private and maker ones included, EXIF, ICC, resolution, byte order, page order, sub-images; sample type, extra
 samples, planar layout, tiling, compression kind and predictor. MINISWHITE stays MINISWHITE; normalized pixels are inverted once.
 White is the type's maximum for unsigned samples of up to 16 bits. Floats, signed and wider integers have no white and
@@ -25,9 +25,9 @@ from tifffile import PHOTOMETRIC, TiffPage
 
 from restore.images import decoding
 from restore.images.codecs.base import Capabilities, Codec
-from restore.images.codecs.tiff import corruption_checks, new_file, patching, segments, stacks
+from restore.images.codecs.tiff import corruption_checks, new_file, pixel_replacement, segments, stacks
 from restore.images.codecs.tiff.camera_raw import camera_raw
-from restore.images.codecs.tiff.directories import count_pages, enum_name, opened, read_header, tag_value
+from restore.images.codecs.tiff.directories import count_pages, enum_name, open_tiff, read_header, tag_value
 from restore.images.codecs.tiff.samples import COLOURS, expanded, mapping_of, shaped
 from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_share, quiet
 from restore.images.frame import Frame
@@ -66,19 +66,30 @@ def _check_page(page: TiffPage, path: Path) -> None:
 class TiffSource:
     """One TIFF file."""
 
-    def __init__(self, path: Path, plan: list[tuple[int, int]], header: ImageHeader, *, whole: bool, end: int | None) -> None:
-        """`plan` has the page and the plane of each frame. `end` is the offset of a pointer to a missing page, if there is one."""
-        self.path, self._plan, self.header, self._whole, self._end = path, plan, header, whole, end
-        self.copies = whole
+    def __init__(
+        self, path: Path, frames: list[tuple[int, int]], header: ImageHeader, *, complete: bool, broken_ifd_pointer: int | None
+    ) -> None:
+        """Read the pages on demand.
+
+        Args:
+            path: the file.
+            frames: the page and the plane of each frame.
+            header: what `read_header` found.
+            complete: whether no pixels are missing.
+            broken_ifd_pointer: offset of a pointer to a missing page's directory (IFD); None where there is none.
+        """
+        self.path, self._frames, self.header = path, frames, header
+        self._complete, self._broken_ifd_pointer = complete, broken_ifd_pointer
+        self.copies = complete
         """False for a picture with missing pixels: what is written is complete."""
 
     def frame(self, index: int) -> Frame:
         """Decode one frame; ImageError as `Codec.open` says."""
-        number, plane = self._plan[index]
-        with as_image_error(self.path, "TIFF"), quiet, opened(self.path, self._end) as file:
+        number, plane = self._frames[index]
+        with as_image_error(self.path, "TIFF"), quiet, open_tiff(self.path, self._broken_ifd_pointer) as file:
             page = file.pages[number]
             assert isinstance(page, TiffPage)
-            several = (number, 1) in self._plan
+            several = (number, 1) in self._frames
             if several:
                 samples = shaped(page, stacks.read(page, plane))
             else:
@@ -90,29 +101,29 @@ class TiffSource:
     def _read(self, page: TiffPage, number: int) -> np.ndarray:
         """The samples of page `number`; compressed ones are decoded in a decoding process."""
         if page.compression == 1:
-            return segments.read(page, whole=self._whole)
+            return segments.read(page, complete=self._complete)
         coded = sum(page.databytecounts)
-        return decoding.call(decode_page, self.path, self._end, number, self._whole, samples=int(page.size), coded=coded)
+        return decoding.call(decode_page, self.path, self._broken_ifd_pointer, number, self._complete, samples=int(page.size), coded=coded)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         with as_image_error(self.path, "TIFF"), quiet:
-            with opened(self.path, self._end) as file:
+            with open_tiff(self.path, self._broken_ifd_pointer) as file:
                 palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))
             if palette:
-                with opened(self.path, self._end) as file:
+                with open_tiff(self.path, self._broken_ifd_pointer) as file:
                     new_file.rewrite(file, path, frames, provenance.scale)
             else:
-                patching.patch(self.path, path, frames, provenance.scale, end=self._end)
+                pixel_replacement.replace_pixels(self.path, path, frames, provenance.scale, broken_ifd_pointer=self._broken_ifd_pointer)
 
 
-def decode_page(path: Path, end: int | None, number: int, whole: bool) -> np.ndarray:
+def decode_page(path: Path, broken_ifd_pointer: int | None, number: int, complete: bool) -> np.ndarray:
     """The samples of one page as tifffile gives them, for a decoding process. Raises what tifffile raises; ValueError for corrupt data."""
-    with quiet, opened(path, end) as file:
+    with quiet, open_tiff(path, broken_ifd_pointer) as file:
         page = file.pages[number]
         assert isinstance(page, TiffPage)
         corruption_checks.refuse_corrupt(page)
-        return segments.read(page, whole=whole)
+        return segments.read(page, complete=complete)
 
 
 class TiffCodec(Codec):
@@ -134,32 +145,33 @@ class TiffCodec(Codec):
         if raw is not None:
             raise image_error(path, f"camera raw ({raw}); develop it to a 16-bit TIFF first")
         with path.open("rb") as file:
-            pages, cut = count_pages(file, path)
-        if cut is not None:
+            pages, broken_ifd_pointer = count_pages(file, path)
+        if broken_ifd_pointer is not None:
             what = "truncated TIFF (a page's directory lies beyond its end)"
             if not limits.salvage or not pages:
                 raise image_error(path, f"{what}; copy it again" + (", or restore what is there with --salvage" if pages else ""))
             warnings.append(f"all pages but the first {pages} are missing")
-        with as_image_error(path, "TIFF"), quiet, opened(path, cut) as file:
+        with as_image_error(path, "TIFF"), quiet, open_tiff(path, broken_ifd_pointer) as file:
             if len(file.pages) < pages:
                 raise image_error(path, f"damaged TIFF (only {len(file.pages)} of {pages} pages are readable); export it again")
-            plan: list[tuple[int, int]] = []
-            whole = cut is None
+            frames: list[tuple[int, int]] = []
+            complete = broken_ifd_pointer is None
             for index in range(pages):
                 page = file.pages[index]
                 assert isinstance(page, TiffPage)
                 check_size(path, page.imagelength, page.imagewidth, limits.max_pixels)
                 _check_page(page, path)
                 corruption_checks.refuse_implausible(page, path, salvage=limits.salvage)
-                declared, present = stacks.count(file, index)
+                declared, present = stacks.count_planes(file, index)
                 gaps = _gaps(page, index, declared, present)
                 if gaps and not limits.salvage:
                     raise image_error(path, f"truncated TIFF ({gaps}); copy it again, or restore what is there with --salvage")
                 warnings += [f"{gaps}: they are 0, the rest was restored"] if gaps else []
-                whole = whole and not gaps
-                plan += [(index, plane) for plane in range(declared)]
+                complete = complete and not gaps
+                frames += [(index, plane) for plane in range(declared)]
             corruption_checks.refuse_astray(file, pages, path)
-            return TiffSource(path, plan, read_header(file, pages, len(plan), warnings), whole=whole, end=cut)
+            header = read_header(file, pages, len(frames), warnings)
+            return TiffSource(path, frames, header, complete=complete, broken_ifd_pointer=broken_ifd_pointer)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Write a new file of a picture that comes from another format."""

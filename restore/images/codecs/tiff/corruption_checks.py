@@ -96,9 +96,9 @@ def _needed(page: TiffPage) -> Iterator[tuple[int, int]]:
     width = page.tilewidth if page.is_tiled else page.imagewidth
     samples = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.CONTIG else 1
     bits = page.bitspersample if isinstance(page.bitspersample, int) else sum(page.bitspersample)
-    whole = rows * ((width * samples * bits + 7) // 8)
+    full = rows * ((width * samples * bits + 7) // 8)
     offsets, sizes = segments.listed(page)
-    needed = np.minimum(sizes, whole) if page.compression == 1 else (sizes + 1) // 2
+    needed = np.minimum(sizes, full) if page.compression == 1 else (sizes + 1) // 2
     if page.compression == 1 and not page.is_tiled and len(sizes):  # the last strip may be shorter than it says
         needed[-1] = min(int(needed[-1]), 1)
     yield from zip(offsets.tolist(), (offsets + np.where(sizes > 0, needed, 0)).tolist(), strict=True)

@@ -17,13 +17,13 @@ from restore.images.metadata import ImageHeader, Metadata
 from restore.images.orientation import swaps_sides, upright_exif, upright_xmp
 
 
-def opened(path: Path, end: int | None) -> TiffFile:
-    """The file; or a copy in memory whose chain of pages ends at `end`, where a pointer leads out of the file."""
-    if end is None:
+def open_tiff(path: Path, broken_ifd_pointer: int | None) -> TiffFile:
+    """The file; or a copy in memory whose chain of pages ends at the offset `broken_ifd_pointer`, where a pointer leads out of the file."""
+    if broken_ifd_pointer is None:
         return TiffFile(path)
     data = bytearray(path.read_bytes())
     width = 8 if bytes(data[2:4]) in (b"+\0", b"\0+") else 4
-    data[end : end + width] = bytes(width)
+    data[broken_ifd_pointer : broken_ifd_pointer + width] = bytes(width)
     return TiffFile(io.BytesIO(data))
 
 

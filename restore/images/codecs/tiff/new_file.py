@@ -24,23 +24,23 @@ _STRUCTURE = {
 
 def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0) -> None:
     """A plain new TIFF with the source's simple tags and EXIF, for pages whose structure changes (palette to RGB)."""
-    hung: list[exif.Directory] = []
+    directories: list[exif.Directory] = []
     sides: list[bool] = []
     with TiffWriter(path, bigtiff=file.is_bigtiff, byteorder=file.byteorder) as writer:
         for index, page in enumerate(file.pages):
             assert isinstance(page, TiffPage)
             below = directory(page).below
-            for _ in range(stacks.count(file, index)[0]):
+            for _ in range(stacks.count_planes(file, index)[0]):
                 stored = next(frames, None)
                 if stored is None:
                     break
                 options = _simple(page, (stored.shape[0], stored.shape[1]), scale)
-                options["extratags"] += _room(below)
+                options["extratags"] += _pointer_placeholders(below)
                 write_page(writer, stored, options)
-                hung.append(exif.Directory(below=below))
+                directories.append(exif.Directory(below=below))
                 sides.append(swaps_sides(int(page.tags.valueof(274, default=1))))
     next(frames, None)
-    hang(path, hung)
+    append_directories(path, directories)
     with TiffFile(path, mode="r+") as written:
         for page, swapped in zip(written.pages, sides, strict=False):
             assert isinstance(page, TiffPage)
@@ -78,13 +78,13 @@ def directory(page: TiffPage) -> exif.Directory:
     return exif.parse(read, page.offset, str(order), big=page.parent.is_bigtiff)
 
 
-def _room(below: dict[int, exif.Directory]) -> list[tuple[int, int, int, int, bool]]:
+def _pointer_placeholders(below: dict[int, exif.Directory]) -> list[tuple[int, int, int, int, bool]]:
     """Extra tags that reserve entries for pointers to directories, which TiffWriter does not write: the unused codes before theirs."""
     return [(code - 1, 4, 1, 0, True) for code in below]
 
 
-def hang(path: Path, directories: list[exif.Directory]) -> None:
-    """Append each page's EXIF and GPS directories to a TIFF that was written with `_room` for them."""
+def append_directories(path: Path, directories: list[exif.Directory]) -> None:
+    """Append each page's EXIF and GPS directories to a TIFF that was written with `_pointer_placeholders` for them."""
     if not any(d.below for d in directories):
         return
     with TiffFile(path, mode="r+") as file:
@@ -131,13 +131,13 @@ def write(path: Path, frames: Iterator[np.ndarray], metadata: Metadata) -> None:
             if metadata.xmp:
                 extra.append((700, 1, len(metadata.xmp), metadata.xmp, True))
             if not pages:
-                extra += _described(top, metadata.texts) + _room(top.below)
+                extra += _described(top, metadata.texts) + _pointer_placeholders(top.below)
             options["extratags"] = extra
             if stored.dtype.kind in "ui" and stored.dtype.itemsize <= 2:
                 options["predictor"] = True
             write_page(writer, stored, options)
             pages += 1
-    hang(path, [top] + [exif.Directory()] * (pages - 1))
+    append_directories(path, [top] + [exif.Directory()] * (pages - 1))
 
 
 _TEXT_TAGS = {"Description": 270, "Title": 270, "Author": 315, "Copyright": 33432, "Software": 305, "Source": 272}

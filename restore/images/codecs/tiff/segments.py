@@ -48,9 +48,9 @@ def missing_rows(page: TiffPage) -> np.ndarray:
 
 def _plain(page: TiffPage) -> bool:
     """Whether a strip is just the samples of its rows, so that the beginning of one can be used."""
-    whole = page.dtype is not None and page.dtype.kind != "b" and page.bitspersample == page.dtype.itemsize * 8
+    full_width = page.dtype is not None and page.dtype.kind != "b" and page.bitspersample == page.dtype.itemsize * 8
     contiguous = page.samplesperpixel == 1 or page.planarconfig == tifffile.PLANARCONFIG.CONTIG
-    return page.compression == 1 and page.fillorder == 1 and not page.is_tiled and whole and contiguous
+    return page.compression == 1 and page.fillorder == 1 and not page.is_tiled and full_width and contiguous
 
 
 def _row_bytes(page: TiffPage) -> int:
@@ -65,9 +65,9 @@ def _rows_there(page: TiffPage, segment: int) -> int:
     return max(0, page.parent.filehandle.size - page.dataoffsets[segment]) // _row_bytes(page)
 
 
-def read(page: TiffPage, *, whole: bool) -> np.ndarray:
-    """The page as tifffile gives it; if it is not `whole`, missing samples are 0."""
-    if whole:
+def read(page: TiffPage, *, complete: bool) -> np.ndarray:
+    """The page as tifffile gives it; unless it is `complete`, missing samples are 0."""
+    if complete:
         return np.asarray(page.asarray(maxworkers=1))
     missing = _missing(page)
     before = page.dataoffsets, page.databytecounts

@@ -13,7 +13,7 @@ from tifffile import TiffFile, TiffPage
 from restore.images.errors import ImageError
 
 
-def count(file: TiffFile, index: int) -> tuple[int, int]:
+def count_planes(file: TiffFile, index: int) -> tuple[int, int]:
     """The number of planes that page `index` declares, and how many of them the file holds completely."""
     page = file.pages[index]
     if not isinstance(page, TiffPage) or not page.is_contiguous or page.dtype is None or not page.nbytes:

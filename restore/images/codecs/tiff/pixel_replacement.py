@@ -1,6 +1,6 @@
 """Writing TIFF: replace the pixel segments of a copied file (new_file.py writes new ones).
 
-`patch` lets tifffile encode each page into memory with the page's own layout, takes the encoded segments, and puts them
+`replace_pixels` lets tifffile encode each page into memory with the page's own layout, takes the encoded segments, and puts them
 where the old ones were, or at the end where they do not fit. All other bytes stay, so no tag can be lost.
 """
 
@@ -25,26 +25,28 @@ _JPEGS = (6, 7)
 _DEFLATE = 8
 
 
-def patch(source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0, *, end: int | None = None) -> None:
+def replace_pixels(
+    source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0, *, broken_ifd_pointer: int | None = None
+) -> None:
     """Copy `source` to `path` and replace every page's pixels by the (upright) frames, `scale` times as fine.
 
-    `end` is the offset of a pointer to a missing page, if there is one: the chain of pages then ends there.
+    `broken_ifd_pointer` is the offset of a pointer to a missing page's directory, if there is one: the chain of pages then ends there.
     """
     shutil.copyfile(source, path)
-    if end is not None:
+    if broken_ifd_pointer is not None:
         with path.open("r+b") as copied:
             width = 8 if copied.read(4)[2:4] in (b"+\0", b"\0+") else 4
-            copied.seek(end)
+            copied.seek(broken_ifd_pointer)
             copied.write(bytes(width))
     with TiffFile(path, mode="r+") as file:
-        planes = [stacks.count(file, index)[0] for index in range(len(file.pages))]
+        planes = [stacks.count_planes(file, index)[0] for index in range(len(file.pages))]
         kept = _not_free(file)
         for index, page in enumerate(file.pages):
             stored = next(frames, None)
             if stored is None:
                 return
             assert isinstance(page, TiffPage)
-            _replace(page, stored, _Page(f"{source.name}: page {index + 1}", scale, planes[index], frames, kept))
+            _replace(page, stored, _PixelWrite(f"{source.name}: page {index + 1}", scale, planes[index], frames, kept))
     next(frames, None)
 
 
@@ -72,7 +74,7 @@ def _not_free(file: TiffFile) -> set[Segment]:
 
 
 @dataclass(frozen=True)
-class _Page:
+class _PixelWrite:
     """What writing a page's new pixels needs.
 
     Attributes:
@@ -89,9 +91,9 @@ class _Page:
     kept: set[Segment]
 
 
-def _replace(page: TiffPage, stored: np.ndarray, more: _Page) -> None:
+def _replace(page: TiffPage, stored: np.ndarray, write: _PixelWrite) -> None:
     """Write one page's segments and update its tags."""
-    planes, scale = more.planes, more.scale
+    planes, scale = write.planes, write.scale
     segments, changes = ([], {}) if planes > 1 else _segments(page, stored)
     shape = (stored.shape[0], stored.shape[1])
     changes |= geometry.changes(page, shape, scale)
@@ -106,14 +108,14 @@ def _replace(page: TiffPage, stored: np.ndarray, more: _Page) -> None:
     if scale != 1:
         changes |= {code: rescaled_rational(changes.get(code, page.tags[code].value), scale) for code in (282, 283) if code in page.tags}
     if planes > 1:
-        changes |= stacks.write(page, stored, more.frames, planes)
+        changes |= stacks.write(page, stored, write.frames, planes)
     else:
-        offsets = _placed(page, segments, more.kept)
+        offsets = _placed(page, segments, write.kept)
         tiled = 324 in page.tags
         changes[324 if tiled else 273] = offsets
         changes[325 if tiled else 279] = [len(s) for s in segments]
     for code, value in changes.items():
-        _overwrite(page, code, value, more.name)
+        _overwrite(page, code, value, write.name)
 
 
 def _overwrite(page: TiffPage, code: int, value: Any, where: str) -> None:
@@ -152,9 +154,9 @@ def _segments(page: TiffPage, stored: np.ndarray) -> tuple[Sequence[bytes | memo
 
 def _as_in_memory(page: TiffPage) -> bool:
     """Whether a strip is just the bytes of its samples."""
-    whole = page.dtype is not None and page.dtype.kind != "b" and page.bitspersample == page.dtype.itemsize * 8
+    full_width = page.dtype is not None and page.dtype.kind != "b" and page.bitspersample == page.dtype.itemsize * 8
     separate = page.samplesperpixel > 1 and page.planarconfig != tifffile.PLANARCONFIG.CONTIG
-    return page.compression == 1 and not page.is_tiled and whole and not separate
+    return page.compression == 1 and not page.is_tiled and full_width and not separate
 
 
 def _layout(page: TiffPage, stored: np.ndarray) -> dict[str, Any]:
@@ -196,10 +198,10 @@ def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> lis
     with TiffWriter(buffer, byteorder=page.parent.byteorder, bigtiff=page.parent.is_bigtiff) as writer:
         writer.write(stored, contiguous=False, software=False, **options)
     with TiffFile(io.BytesIO(buffer.getbuffer())) as file:
-        made = file.pages[0]
-        assert isinstance(made, TiffPage)
-        whole = buffer.getbuffer()
-        return [whole[o : o + n] for o, n in zip(made.dataoffsets, made.databytecounts, strict=True)]
+        encoded = file.pages[0]
+        assert isinstance(encoded, TiffPage)
+        data = buffer.getbuffer()
+        return [data[o : o + n] for o, n in zip(encoded.dataoffsets, encoded.databytecounts, strict=True)]
 
 
 def _placed(page: TiffPage, segments: Sequence[bytes | memoryview], kept: set[Segment]) -> list[int]:

@@ -14,7 +14,7 @@ from restore.images import CODECS, TARGETS, ImageError, codecs, read
 from restore.images.codecs.base import PixelLayout
 from restore.images.metadata import ImageHeader
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("name", samples.ALL)

@@ -10,7 +10,7 @@ from restore.training.optimizers import OptimizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class TrainingConfig:
     """What every run needs, whatever it trains; a method's configuration adds its own groups."""
 
     seed: int = field(default=0, metadata={"help": "of the crops, their degradation and the initial weights", "range": (0, 2**63 - 3)})

@@ -1,0 +1,79 @@
+"""The step of `restore simulate`: degrades clean pictures by a seeded recipe, to make pairs."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from restore.datasets.simulation import SIMULATIONS, simulate
+from restore.inference.loading import InferenceOptions
+from restore.pipeline.discovery import Job
+from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.tasks.options import SimulateOptions
+from restore.writing import atomic_write
+
+
+class Simulate(Step[None]):
+    """The step of `restore simulate`.
+
+    Args:
+        options: see `SimulateOptions`.
+        weights: None; it has none.
+        inference: not used.
+
+    Raises:
+        ValueError: weights were given.
+    """
+
+    name = "simulate"
+
+    def __init__(self, options: SimulateOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
+        if weights is not None:
+            raise ValueError("simulate has no weights: leave --weights out")
+        self.options, self.recipe = options, str(options.recipe)
+        self._unwritten: list[str] = []
+
+    def settings(self) -> dict[str, object]:
+        """The recipe, its ranges and the seed."""
+        return {"recipe": self.recipe, "draws": SIMULATIONS[self.recipe].summary, "seed": self.options.seed}
+
+    def plan(self, jobs: Sequence[Job]) -> None:
+        """Refuse a folder for the clean pictures in which inputs or results lie.
+
+        Raises:
+            ValueError: a copy would replace an input or a result.
+        """
+        if self.options.clean is None:
+            return
+        for job in jobs:
+            copy = (self.options.clean / job.relative).resolve()
+            if copy in (job.source.resolve(), job.target.resolve()):
+                raise ValueError(f"the clean copy {copy} would replace an input or a result: choose another folder for --clean")
+
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        """Degrade an image. The stats hold what the recipe drew."""
+        degraded, drawn = simulate(image.pixels, self.recipe, self.options.seed)
+        return Result(degraded, {"recipe": self.recipe, "seed": self.options.seed, **drawn})
+
+    def save_masks(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
+        """Copy the clean original next to its result's name. An error does not fail the picture; it is reported at the end."""
+        if self.options.clean is None:
+            return
+        copy = self.options.clean / job.relative
+        try:
+            if copy.exists() and not filecmp.cmp(job.source, copy, shallow=False):
+                self._unwritten.append(f"{copy} already exists and is another picture: move it, or choose another folder for --clean")
+                return
+            with atomic_write(copy) as draft:
+                shutil.copyfile(job.source, draft)
+        except OSError as error:
+            self._unwritten.append(f"cannot write the clean picture {copy}: {(error.strerror or str(error)).lower()}")
+
+    def unwritten(self) -> list[str]:
+        """The clean pictures that could not be copied: the first by name, and the number of the others."""
+        more = len(self._unwritten) - 1
+        return [min(self._unwritten) + (f" (and {more} more)" if more else "")] if self._unwritten else []

@@ -1,0 +1,85 @@
+"""`restore evaluate --sets` and `restore weights fetch-backbones`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from restore_cli import main
+
+from restore.metrics.extractors import EXTRACTORS, Extractor, Features
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command; the extractor `vgg16` is the mean and the deviation."""
+
+    def extract(pictures: Iterable[np.ndarray]) -> Features:
+        return Features(np.array([[picture.mean(), picture.std()] for picture in pictures]))
+
+    monkeypatch.setattr("restore.metrics.sets.EXTRACTORS", {**EXTRACTORS, "vgg16": Extractor(extract, "mean and deviation")})
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        return int(stop.value.code or 0), *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    """Two folders of ten pictures."""
+    made = [tmp_path / "made", tmp_path / "real"]
+    for number, folder in enumerate(made):
+        folder.mkdir()
+        random = np.random.default_rng(number)
+        for index in range(10):
+            Image.fromarray(random.integers(0, 200, (20, 30), dtype=np.uint8)).save(folder / f"{index}.png")
+    return made
+
+
+def test_sets_are_compared_with_their_protocol(run: Run, folders: list[Path]) -> None:
+    code, out, _ = run("evaluate", *folders, "--sets", "--training", folders[1])
+    assert code == 0
+    assert {line.split()[0] for line in out.splitlines()} >= {"fid", "kid", "coverage", "copy", "extractor", "references"}
+    assert "95 % interval" in out and "mean and deviation" in out
+    code, out, _ = run("evaluate", *folders, "--sets", "--json", "--metrics", "kid")
+    found = json.loads(out)
+    assert code == 0 and set(found["scores"]) == {"kid"} and found["protocol"]["results"] == "10"
+
+
+def test_sets_refuse_what_is_for_pairs(run: Run, folders: list[Path], tmp_path: Path) -> None:
+    assert run("evaluate", *folders, "--sets", "--html", tmp_path / "page.html")[0] == 2
+    code, _, err = run("evaluate", *folders, "--sets", "--metrics", "psnr")
+    assert code == 2 and "fid" in err
+    code, _, err = run("evaluate", folders[0] / "0.png", folders[1], "--sets")
+    assert code == 2 and "compares folders" in err
+    code, _, err = run("evaluate", *folders, "--sets", "--extractor", "vgg")
+    assert code == 2 and "did you mean vgg16" in err
+
+
+def test_a_bad_picture_costs_a_line(run: Run, folders: list[Path]) -> None:
+    (folders[0] / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    code, out, err = run("evaluate", *folders, "--sets")
+    assert code == 1 and "not read: bad.png" in err and "fid" in out
+
+
+def test_fetching_backbones(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fetch(name: str, _on_progress: object) -> Path | None:
+        if name == "alexnet":
+            raise OSError("no route to host")
+        return tmp_path / name if name == "vgg16" else None
+
+    monkeypatch.setattr("restore.networks.backbone_files.fetch", fetch)
+    code, out, err = run("weights", "fetch-backbones")
+    assert code == 1
+    assert "vgg16:" in out and "alexnet could not be downloaded (no route to host)" in err and "restore-suite[metrics]" in err
+    code, _, err = run("weights", "fetch-backbones", "alexnt")
+    assert code == 2 and "did you mean alexnet" in err

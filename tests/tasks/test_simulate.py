@@ -1,0 +1,59 @@
+"""`restore simulate`: pairs of every format, seeded, with the clean originals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restore import api
+from restore.images import read
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Path:
+    """A 16-bit TIFF and an 8-bit PNG in a folder below, and a bad file."""
+    folder = tmp_path / "photos"
+    (folder / "a").mkdir(parents=True)
+    y, x = np.mgrid[:60, :70]
+    Image.fromarray((300 * x + 200 * y).astype(np.uint16)).save(folder / "scan.tif")
+    Image.fromarray(np.stack([3 * x, 2 * y, x + y], 2).astype(np.uint8)).save(folder / "a" / "photo.png")
+    (folder / "bad.png").write_text("no picture")
+    return folder
+
+
+def test_pairs_and_what_was_drawn(clean: Path, tmp_path: Path) -> None:
+    damaged, copies = tmp_path / "pairs" / "damaged", tmp_path / "pairs" / "clean"
+    report = api.run("simulate", clean, damaged, options={"recipe": "xray-low-dose", "clean": copies})
+    done = {record.output.relative_to(damaged).as_posix(): record for record in report.records if record.output}
+    assert done.keys() == {"scan.tif", "a/photo.png"}
+    for name, record in done.items():
+        assert (copies / name).read_bytes() == (clean / name).read_bytes()
+        assert 20 <= record.stats["counts"] <= 200 and record.stats["recipe"] == "xray-low-dose"
+        assert not np.array_equal(read(damaged / name).frame(0).normalized(), read(clean / name).frame(0).normalized())
+    assert not (copies / "bad.png").exists()
+    again = api.run("simulate", clean, tmp_path / "again", options={"recipe": "xray-low-dose"})
+    assert {record.status for record in again.records} == {"done", "failed"}
+    for name in done:
+        assert (tmp_path / "again" / name).read_bytes() == (damaged / name).read_bytes()
+
+
+def test_clean_copies_never_replace_anything(clean: Path, tmp_path: Path) -> None:
+    for folder in (clean, tmp_path / "out"):
+        with pytest.raises(ValueError, match="would replace"):
+            api.run("simulate", clean, tmp_path / "out", options={"recipe": "jpeg", "clean": folder})
+    other = tmp_path / "clean"
+    other.mkdir()
+    (other / "scan.tif").write_text("the user's own file")
+    report = api.run("simulate", clean, tmp_path / "out", options={"recipe": "jpeg", "clean": other})
+    assert (other / "scan.tif").read_text() == "the user's own file"
+    assert any("already exists" in text for text in report.unwritten)
+
+
+def test_a_recipe_must_be_named(clean: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="old-photo"):
+        api.run("simulate", clean, tmp_path / "out")
+    with pytest.raises(ValueError, match="no weights"):
+        api.run("simulate", clean, tmp_path / "out", weights="denoise-gray", options={"recipe": "jpeg"})

@@ -1,0 +1,162 @@
+"""Validation: scores on held-out images, the best weights, early stopping; and that none of it changes the training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_loop import Numbers, Sum
+from torch import Tensor
+
+from restore.training import loop, run_page, trackers
+from restore.training.loop import Hooks, LoopConfig
+from restore.training.validation import BestSoFar, Validation, ValidationMetric
+
+
+class Scored(Sum):
+    """Its preview is the number of its next entry in `values`."""
+
+    def __init__(self, values: list[float]) -> None:
+        super().__init__()
+        self.values = values
+
+    def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        value = self.values[min(len(self.seen), len(self.values) - 1)]
+        return {"prediction": torch.full((2, 1, 2, 2), value), "target": torch.zeros(2, 1, 2, 2)}
+
+
+ERROR = ValidationMetric(
+    lambda predictions, targets: float(np.mean([np.abs(a - b).mean() for a, b in zip(predictions, targets, strict=True)])), False
+)
+VALIDATION = Validation([{"index": torch.zeros(2)}] * 2, {"error": ERROR}, "error")
+
+
+def _config(steps: int, **rest: int) -> LoopConfig:
+    return LoopConfig(**{"steps": steps, "batch_size": 3, "log_every": 4, "checkpoint_every": 4, "validate_every": 2, **rest})
+
+
+def _scores(folder: Path) -> dict[int, float]:
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return {row["step"]: row["validation error"] for row in rows if "validation error" in row}
+
+
+def test_scores_are_logged_and_the_best_is_kept(tmp_path: Path) -> None:
+    best: list[tuple[int, float]] = []
+    events: list[object] = []
+    hooks = Hooks(on_event=events.append, on_best=lambda step, scores: best.append((step, scores["error"])))
+    values = [1, 0.9, 0.8, 0.7, 0.9, 0.5, 0.6, 0.6]
+    assert loop.run(Scored(values), Numbers(), _config(7), tmp_path, validation=VALIDATION, hooks=hooks) == 7
+    assert _scores(tmp_path) == pytest.approx({2: 0.8, 4: 0.9, 6: 0.6, 7: 0.6})
+    assert [step for step, _ in best] == [2, 6]
+    assert "step 6: validation error 0.6 (best)" in events and "step 4: validation error 0.9" in events
+
+
+def test_the_run_stops_early_and_says_so_again(tmp_path: Path) -> None:
+    values = [1, 0.9, 0.2, 0.7, 0.9, 0.5, 0.6, 0.6, 0.1]
+    events: list[object] = []
+    trainer = Scored(values)
+    config = _config(20, patience=2)
+    assert loop.run(trainer, Numbers(), config, tmp_path, validation=VALIDATION, hooks=Hooks(on_event=events.append)) == 6
+    assert "step 6: stopped early, 2 validations after the best (0.2 at step 2)" in events
+    again = Scored(values)
+    assert loop.run(again, Numbers(), config, tmp_path, validation=VALIDATION, resume=True, hooks=Hooks(on_event=events.append)) == 6
+    assert "raise loop.patience" in str(events[-1]) and again.seen == []
+    assert loop.run(again, Numbers(), _config(8), tmp_path, validation=VALIDATION, resume=True) == 8
+
+
+def test_validation_changes_no_training_and_resumes(tmp_path: Path) -> None:
+    values = [1, 0.9, 0.8, 0.7, 0.9, 0.5, 0.6, 0.6, 0.7]
+
+    def trained(folder: str, steps: list[int], validation: Validation | None) -> tuple[dict[str, float], list[int]]:
+        torch.manual_seed(0)
+        best: list[int] = []
+        trainer = Scored(values)
+        for number, goal in enumerate(steps):
+            seen = len(trainer.seen)
+            trainer = Scored(values)
+            trainer.seen = [[0.0]] * seen  # where `values` stands
+            hooks = Hooks(on_best=lambda step, scores: best.append(step))
+            loop.run(trainer, Numbers(), _config(goal), tmp_path / folder, validation=validation, resume=number > 0, hooks=hooks)
+        return trainer.state_dict(), best
+
+    straight, best = trained("straight", [8], VALIDATION)
+    assert trained("without", [8], None)[0] == straight
+    assert trained("halves", [4, 8], VALIDATION) == (straight, best)
+    assert _scores(tmp_path / "halves") == _scores(tmp_path / "straight")
+
+
+def test_patience_needs_held_out_pictures(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="hold pictures out"):
+        loop.run(Scored([1]), Numbers(), _config(4, patience=1), tmp_path)
+
+
+def test_a_score_that_is_not_finite_is_never_the_best() -> None:
+    best = BestSoFar()
+    assert not best.update(float("nan"), 1, higher_is_better=True)
+    assert best.update(3.0, 2, higher_is_better=True)
+    assert not best.update(float("inf"), 3, higher_is_better=True)
+    assert (best.value, best.step, best.since) == (3.0, 2, 1)
+
+
+def test_the_page_shows_the_run_and_escapes_its_texts(tmp_path: Path) -> None:
+    folder = tmp_path / "<b>run"
+    folder.mkdir()
+    loop.run(
+        Scored([1, 0.5]), Numbers(), _config(5, preview_every=2), folder, preview_batch={"index": torch.zeros(1)}, validation=VALIDATION
+    )
+    page = (folder / run_page.NAME).read_text(encoding="utf-8")
+    assert "<b>run" not in page and "&lt;b&gt;run" in page
+    assert page.count("data:image/webp") == 5  # steps 0, 2, 4, 5 for the slider, and the newest
+    assert "validation error: 0.5" in page and "pixel: " in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+class _Tracker:
+    """Keeps what it is told."""
+
+    requires_logging_directory = False
+    made: list[_Tracker] = []  # noqa: RUF012
+
+    def __init__(self, name: str) -> None:
+        self.name, self.rows, self.settings, self.finished = name, [], {}, False
+        self.made.append(self)
+
+    def start(self) -> None: ...
+
+    def store_init_configuration(self, values: dict[str, object]) -> None:
+        self.settings = values
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        self.rows.append((step, dict(values)))
+        if step == 4:
+            raise ConnectionError("the server is away")
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+def test_trackers_hear_of_every_row_and_never_stop_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate import tracking
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "mlflow", _Tracker)
+    _Tracker.made.clear()
+    config = LoopConfig(steps=5, batch_size=3, log_every=2, validate_every=5, trackers=("mlflow",))
+    loop.run(Scored([1, 0.5]), Numbers(), config, tmp_path / "mine", validation=VALIDATION, settings={"loop.steps": 5})
+    (tracker,) = _Tracker.made
+    assert tracker.name == "mine" and tracker.settings == {"loop.steps": 5} and tracker.finished
+    assert [step for step, _ in tracker.rows] == [2, 4, 5, 5]
+    assert "pixel" in tracker.rows[0][1] and "validation error" in {name for _, row in tracker.rows for name in row}
+
+
+def test_trackers_are_known_and_a_missing_package_is_named(tmp_path: Path) -> None:
+    from accelerate import tracking
+
+    assert {*trackers.TRACKERS, "tensorboard"} == set(tracking.LOGGER_TYPE_TO_CLASS)
+    with pytest.raises(ValueError, match="did you mean mlflow"):
+        LoopConfig(trackers=("mlfow",))
+    with pytest.raises(ValueError, match="tracker dvclive"):
+        trackers.start(["dvclive"], tmp_path, {})
