@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -60,7 +59,7 @@ class SideFiles:
         paths = (self.path(name, suffix) for name in self.names for suffix in SUFFIXES)
         return next((path for path in paths if self.manifest.is_unmanaged(path)), None)
 
-    def commit(self, format: MapFormat, frames: Sequence[dict[str, Plane]], task: str, content: str) -> dict[str, Any]:
+    def commit(self, format: MapFormat, frames: Sequence[dict[str, Plane]], task: str, content: str) -> dict[str, object]:
         """Write all of them and rename them into place.
 
         Args:
@@ -72,7 +71,7 @@ class SideFiles:
         Returns:
             For the report: each file, and its steps for one stored value of the picture.
         """
-        written: dict[str, Any] = {}
+        written: dict[str, object] = {}
         for name in self.names:
             path = self.path(name, format.suffix)
             temporary = self.manifest.temporary(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -40,7 +39,7 @@ class Confidence:
     """
 
     side: tuple[SideImage, ...]
-    stats: Mapping[str, Any]
+    stats: Mapping[str, object]
     warnings: tuple[str, ...]
 
 
@@ -59,7 +58,7 @@ class DenoiseConfidence:
         self._runtime = runtime
         self._estimators = LazyCache(self._load)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The contents of the confidence weights."""
         return {"confidence_weights": weights.fingerprint(self.entry)}
 
