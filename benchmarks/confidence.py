@@ -35,7 +35,7 @@ from restore.datasets.degrade import poisson_gaussian, to_8_bits
 from restore.images.noise_model import NoiseLevel
 from restore.inference.confidence import TASK, WEIGHTS, ConfidenceEstimator, span_of
 from restore.inference.denoiser import Denoiser
-from restore.inference.loading import find_weights
+from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import Estimate
 from restore.inference.sure import ESTIMATED, expected_psnr
 
@@ -127,7 +127,7 @@ SUITES = {"xray": "denoise-xray", "gray": "denoise-gray", "color": "denoise-colo
 def models_of(suite: str, entry: weights.Entry) -> Models:
     chosen, ensemble = runtime.choose(), 1 if suite == "xray" else 2
     denoiser, exact = (
-        Denoiser.load(SUITES[suite], runtime=one, ensemble=ensemble) for one in (chosen, chosen.in_precision("fp32"))
+        Denoiser.load(SUITES[suite], InferenceOptions(one, ensemble=ensemble)) for one in (chosen, chosen.in_precision("fp32"))
     )  # fmt: skip
     return Models(denoiser, exact, ConfidenceEstimator.load(entry.path, SUITES[suite], chosen))
 

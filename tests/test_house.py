@@ -55,7 +55,7 @@ KINDS_TOLD_APART = {
 ANY = {
     "JSON: headers of weights files, log lines, answers of a decoding process, a row of `--json`": {
         "restore/networks/spec.py", "restore/weights_file.py", "restore/training/charts.py", "restore/training/run_page.py",
-        "restore/images/decoding.py", "restore/images/decoding_process.py", "restore/inference/confidence_calibration.py", "cli/weights.py",
+        "restore/images/decoding.py", "restore/images/decoding_process.py", "cli/weights.py",
     },
     "TOML and `--set`: values before they are checked": {
         "restore/limits.py", "restore/training/config.py", "restore/training/config_variants.py", "restore/tasks/pipelines.py",

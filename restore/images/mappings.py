@@ -239,11 +239,6 @@ class Cmyk(PixelMapping):
         return _joined(stored, np.where(changed & ~hidden, new, stored[..., :4]))
 
     @property
-    def levels(self) -> float:
-        """Stored values from black to white."""
-        return self.full
-
-    @property
     def opaque(self) -> float:
         """The alpha of an opaque pixel."""
         return self.full

@@ -53,8 +53,8 @@ class PixelMapping(ABC):
 
     @property
     def levels(self) -> float:
-        """Stored values from black to white, 0 to 1 in normalized pixels."""
-        return 1.0
+        """Stored values from black to white; for plain samples the same as from transparent to opaque."""
+        return self.opaque
 
     @property
     def colour_samples(self) -> int:

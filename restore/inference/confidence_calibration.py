@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+
+from restore.weights_file import Recipe
 
 TRAITS = ("relative", "correlation", "energy")
 """The traits of a picture that are compared with the calibration pictures; see `Traits`."""
@@ -84,7 +85,7 @@ class Calibration:
         return band, tuple(UNPROMISED + DOUBTS[name] for name in odd)
 
 
-def read(recipe: Mapping[str, Any], head: str) -> Calibration | None:
+def read(recipe: Recipe, head: str) -> Calibration | None:
     """The calibration of a head in its weights' recipe; None where there is none.
 
     Raises:
@@ -103,7 +104,7 @@ def read(recipe: Mapping[str, Any], head: str) -> Calibration | None:
     return calibration
 
 
-def _band(found: Mapping[str, Any]) -> Band:
+def _band(found: Recipe) -> Band:
     ranges = {name: (float(found["ranges"][name][0]), float(found["ranges"][name][1])) for name in TRAITS}
     low, high = float(found["low"]), float(found["high"])
     factor, error_factor, square_factor = (float(found[key]) for key in ("factor", "error_factor", "square_factor"))
