@@ -273,3 +273,20 @@ def test_the_command_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[s
     code, out, err = _call(capsys, tmp_path / "no", tmp_path)
     assert (code, out) == (2, "")
     assert "no such file" in err
+
+
+def test_maps_next_to_results_are_no_results(tmp_path: Path) -> None:
+    from restore.metrics.comparison.pairing import MAP_SUFFIXES
+    from restore.tasks.denoise_confidence import NAMES
+
+    assert tuple(f".{name}" for name in NAMES) == MAP_SUFFIXES
+    for folder, names in (
+        ("results", ("a.png", "a.error.png", "a.bound.png", "b.error.png", "c.png", "c.error.png")),
+        ("real", ("a.png", "c.png", "c.error.png")),
+    ):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / folder / name)
+    pairs, problems = scoring.pair(tmp_path / "results", tmp_path / "real")
+    assert [entry.name for entry in pairs] == ["a.png", "c.error.png", "c.png"]
+    assert [problem.name for problem in problems] == ["b.error.png"], "it has no result"

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from restore.images import TARGETS, file_kind, looked, naming
 
+MAP_SUFFIXES = (".error", ".bound")
+"""Before the suffix of a map that is written next to a result; see `restore.tasks.denoise_confidence.NAMES`."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -56,7 +59,8 @@ def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
         raise ValueError(f"{results} and {reference} must both be folders, or both be files")
     if not results.is_dir():
         return [Pair(results.name, results, reference, reference.name)], []
-    ours, theirs = pictures_in(results), pictures_in(reference)
+    theirs = pictures_in(reference)
+    ours = _without_maps(pictures_in(results), theirs)
     for folder, candidates in ((results, ours), (reference, theirs)):
         if not candidates:
             raise ValueError(f"{folder} contains no picture")
@@ -82,6 +86,18 @@ def pictures_in(folder: Path) -> list[Path]:
     inner = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     visible = [path for path in inner if not any(part.startswith(".") for part in path.parts)]
     return sorted(path for path in visible if _is_picture(folder / path))
+
+
+def _without_maps(results: list[Path], references: Sequence[Path]) -> list[Path]:
+    """The results without the maps that `--confidence` writes next to them (`a.error.png` next to `a.png`)."""
+    stems = {_stem(path) for path in results}
+    named = {_stem(path) for path in references}
+
+    def is_map(path: Path) -> bool:
+        stem = _stem(path)
+        return stem.suffix in MAP_SUFFIXES and stem.with_suffix("") in stems and stem not in named
+
+    return [path for path in results if not is_map(path)]
 
 
 class _Partners:
