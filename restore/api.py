@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from restore import networks, runtime
 from restore import weights as catalogue
@@ -22,6 +22,9 @@ from restore.pipeline.options import Options
 from restore.pipeline.step import AnyStep, Chain
 from restore.tasks import TASKS, pipelines
 from restore.tasks.train_run import TrainingResult, train
+
+if TYPE_CHECKING:
+    from restore.metrics.comparison import Comparison
 
 __all__ = [
     "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "load", "run", "run_pipeline", "step", "train", "verify_weights",
@@ -190,6 +193,38 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
         options.get("batch_size", 1), options.get("ensemble", 1),
     )  # fmt: skip
     return MODELS[task](entry.path, inference)
+
+
+def evaluate(
+    results: str | PathLike[str],
+    reference: str | PathLike[str],
+    *,
+    against: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
+    metrics: Iterable[str] | None = None,
+    channels: str = "rgb",
+    border: int = 0,
+) -> Comparison:
+    """Score results against references of the same names: ``evaluate("clean/", "reference/").means()``.
+
+    Args:
+        results, reference: folders, or two files.
+        against: other contenders: folders, or JSON lines of an earlier `restore evaluate --json`.
+        metrics: keys of `restore.metrics.METRICS`; None for PSNR, SSIM and LPIPS.
+        channels: "rgb", or "y" for luma as published tables of upscaling use.
+        border: pixels left out on every side.
+
+    Raises:
+        ValueError: there is nothing to compare, a metric is unknown, or stored scores have another protocol.
+    """
+    # here, for a run over pictures must not wait for SciPy
+    from restore.metrics import DEFAULT_METRICS, METRICS
+    from restore.metrics.comparison import Setting, compare
+
+    names = DEFAULT_METRICS if metrics is None else tuple(metrics)
+    if unknown := [name for name in names if name not in METRICS]:
+        raise ValueError(f"unknown metric {unknown[0]!r}: use some of {', '.join(METRICS)}{nearest(unknown[0], METRICS)}")
+    setting = Setting({name: METRICS[name] for name in names}, channels, border)
+    return compare(Path(results), Path(reference), against=_paths(against), setting=setting)
 
 
 def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import restore
 from restore import weights
@@ -245,3 +246,13 @@ def test_every_recipe_that_ships_is_a_configuration(path: Path) -> None:
     made = config.resolve(METHODS[method].config, path)
     # the rate falls to nothing exactly at the end, or not at all
     assert made.optimizer.floor == 1 or made.loop.steps == made.optimizer.decay_start + made.optimizer.decay_steps
+
+
+def test_evaluate_scores_folders(tmp_path: Path) -> None:
+    for folder, level in (("results", 100), ("reference", 110)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.full((16, 16), level, np.uint8)).save(tmp_path / folder / "a.png")
+    comparison = restore.evaluate(tmp_path / "results", tmp_path / "reference", metrics=["psnr"])
+    assert comparison.means() == {"psnr": pytest.approx(20 * np.log10(255 / 10))}
+    with pytest.raises(ValueError, match="did you mean ssim"):
+        restore.evaluate(tmp_path / "results", tmp_path / "reference", metrics=["sim"])
