@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -82,3 +84,10 @@ def test_circles_are_found_in_functions(a: str, b: str, found: bool, tmp_path: P
         (house / f"{name}.py").write_text(text)
     circle = _circle(_graph(tmp_path, ("house",)))
     assert set(circle) == ({"house.a", "house.b"} if found else set())
+
+
+def test_a_run_does_not_wait_for_libraries_of_statistics() -> None:
+    """They take half a second together, and only `evaluate` needs them."""
+    code = "import restore.api, sys; print([name for name in ('scipy.stats', 'scipy.cluster', 'scipy.spatial', 'matplotlib') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, stats
-from scipy.cluster.vq import kmeans2
-from scipy.spatial.distance import cdist
 
+# SciPy's rooms are imported where they are used: together they take half a second, which every command would wait for
+NORMAL_95 = 1.959964
+"""Standard deviations on each side of the mean within which 95 % of a normal distribution lie."""
 NEIGHBOURS = 5
 """k of precision, recall, density and coverage (Naeem et al. 2020, section 5)."""
 
@@ -49,6 +49,8 @@ def fid(first: np.ndarray, second: np.ndarray) -> float:
     Raises:
         ValueError: a set of fewer than two.
     """
+    from scipy import linalg
+
     _check(first, second)
     means = [x.mean(0) for x in (first, second)]
     covariances = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (first, second)]
@@ -101,7 +103,7 @@ def kid_interval(first: np.ndarray, second: np.ndarray) -> SetScore:
     if len(without) < 2:
         return SetScore(value)
     variance = sum((len(change) - 1) / len(change) * float(np.square(change - change.mean()).sum()) for change in without)
-    spread = float(stats.norm.ppf(0.975)) * variance**0.5
+    spread = NORMAL_95 * variance**0.5
     return SetScore(value, value - spread, value + spread)
 
 
@@ -113,6 +115,8 @@ def inception_score(logits: np.ndarray, *, splits: int = 10) -> SetScore:
     Raises:
         ValueError: fewer pictures than splits.
     """
+    from scipy.special import stdtrit
+
     if len(logits) < splits:
         raise ValueError(f"the inception score in {splits} parts needs at least {splits} pictures, not {len(logits)}")
     shifted = logits - logits.max(1, keepdims=True)
@@ -121,7 +125,7 @@ def inception_score(logits: np.ndarray, *, splits: int = 10) -> SetScore:
     for part in np.array_split(log_probabilities, splits):
         log_marginal = np.log(np.exp(part).mean(0))
         parts.append(float(np.exp((np.exp(part) * (part - log_marginal)).sum(1).mean())))
-    spread = float(stats.t.ppf(0.975, splits - 1) * np.std(parts, ddof=1) / splits**0.5) if splits > 1 else float("nan")
+    spread = float(stdtrit(splits - 1, 0.975) * np.std(parts, ddof=1) / splits**0.5) if splits > 1 else float("nan")
     return SetScore(float(np.mean(parts)), float(np.mean(parts)) - spread, float(np.mean(parts)) + spread)
 
 
@@ -132,7 +136,7 @@ def precision(results: np.ndarray, references: np.ndarray, *, neighbours: int = 
         ValueError: a set does not have more than `neighbours` pictures.
     """
     radii = _radii(references, neighbours)
-    return float((cdist(results, references) <= radii).any(1).mean())
+    return float((_distances(results, references) <= radii).any(1).mean())
 
 
 def recall(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEIGHBOURS) -> float:
@@ -142,12 +146,12 @@ def recall(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEI
 
 def density(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEIGHBOURS) -> float:
     """Mean number of reference balls around a result, by k (Naeem et al. 2020, eq. 4); about 1 for equal distributions."""
-    return float((cdist(results, references) <= _radii(references, neighbours)).sum(1).mean() / neighbours)
+    return float((_distances(results, references) <= _radii(references, neighbours)).sum(1).mean() / neighbours)
 
 
 def coverage(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEIGHBOURS) -> float:
     """Share of references whose k-nearest-neighbour ball holds a result (Naeem et al. 2020, eq. 5)."""
-    return float((cdist(results, references).min(0) <= _radii(references, neighbours)).mean())
+    return float((_distances(results, references).min(0) <= _radii(references, neighbours)).mean())
 
 
 def copy_test(results: np.ndarray, test: np.ndarray, training: np.ndarray, *, cells: int = 5, seed: int = 0) -> float:
@@ -163,10 +167,12 @@ def copy_test(results: np.ndarray, test: np.ndarray, training: np.ndarray, *, ce
     Raises:
         ValueError: no cell holds two results and two test pictures.
     """
+    from scipy.cluster.vq import kmeans2
+
     cells = max(1, min(cells, len(training) // 10))
     centres, _ = kmeans2(training, cells, minit="++", rng=seed)
-    near = [cdist(features, training).min(1) for features in (results, test)]
-    member = [cdist(features, centres).argmin(1) for features in (results, test)]
+    near = [_distances(features, training).min(1) for features in (results, test)]
+    member = [_distances(features, centres).argmin(1) for features in (results, test)]
     total = weight = 0.0
     for cell in range(cells):
         generated, real = (distances[members == cell] for distances, members in zip(near, member, strict=True))
@@ -181,18 +187,27 @@ def copy_test(results: np.ndarray, test: np.ndarray, training: np.ndarray, *, ce
 
 def _mann_whitney(first: np.ndarray, second: np.ndarray) -> float:
     """z-score of the Mann-Whitney U statistic; positive where values of `first` are larger."""
+    from scipy.stats import rankdata
+
     counts = len(first), len(second)
-    ranks = stats.rankdata(np.concatenate([first, second]))
+    ranks = rankdata(np.concatenate([first, second]))
     u = ranks[: counts[0]].sum() - counts[0] * (counts[0] + 1) / 2
     product = counts[0] * counts[1]
     return float((u - product / 2) / (product * (sum(counts) + 1) / 12) ** 0.5)
+
+
+def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Euclidean distances of all pairs of (N, D), (M, D) -> (N, M)."""
+    from scipy.spatial.distance import cdist
+
+    return np.asarray(cdist(first, second))
 
 
 def _radii(features: np.ndarray, neighbours: int) -> np.ndarray:
     """Distance of each picture to its k-th nearest neighbour in the same set."""
     if len(features) <= neighbours:
         raise ValueError(f"each set needs more than {neighbours} pictures, not {len(features)}")
-    return np.asarray(np.partition(cdist(features, features), neighbours, axis=1)[:, neighbours])
+    return np.asarray(np.partition(_distances(features, features), neighbours, axis=1)[:, neighbours])
 
 
 def _check(first: np.ndarray, second: np.ndarray) -> None:
