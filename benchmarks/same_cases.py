@@ -41,7 +41,7 @@ EXCEPTIONS: Mapping[str, str] = {
     "evaluate: standard output": "protocol, intervals and seconds are new",
 }
 """Case, or "case: file" -> the reason why it may differ."""
-TRAINED = ("run/*.safetensors", "run/checkpoint.pt")
+TRAINED = ("run/run.safetensors", "run/checkpoint.pt")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
@@ -40,7 +41,9 @@ def of_pairs(held_out: Samples | None, config: LoopConfig) -> Validation | None:
     best_by = "psnr" if config.best_by == AUTO else config.best_by
     candidates = [name for name, metric in METRICS.items() if metric.needs_reference]
     _check_name(best_by, candidates)
-    if problem := METRICS[best_by].problem():
+    with torch.random.fork_rng(devices=[]):  # a metric's network draws its first weights
+        problem = METRICS[best_by].problem()
+    if problem:
         raise ValueError(f"loop.best_by={best_by} cannot be computed: {problem}")
     samples = _samples(held_out, config)
     if not samples:
@@ -65,7 +68,8 @@ def of_domains(held_out: Samples | None, config: LoopConfig) -> Validation | Non
     if not samples:
         return None
     try:
-        features([np.zeros((32, 32, 3), np.float32)])
+        with torch.random.fork_rng(devices=[]):  # the backbone draws its first weights
+            features([np.zeros((32, 32, 3), np.float32)])
     except ValueError as error:
         if config.best_by == AUTO:
             log.info("no validation: %s", error)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from restore.training.trainer import Trainer
@@ -44,14 +45,15 @@ class Validation:
     prediction: str = "prediction"
 
     def scores(self, trainer: Trainer) -> dict[str, float]:
-        """Return each metric over the samples. No random number is drawn and no weight changes."""
+        """Return each metric over the samples. No weight changes, and the run's random numbers stay as they were."""
         predictions: list[np.ndarray] = []
         targets: list[np.ndarray] = []
-        for batch in self.batches:
-            images = trainer.preview(batch)
-            predictions += _arrays(images[self.prediction])
-            targets += _arrays(images["target"])
-        return {name: metric.score(predictions, targets) for name, metric in self.metrics.items()}
+        with torch.random.fork_rng(devices=[]):
+            for batch in self.batches:
+                images = trainer.preview(batch)
+                predictions += _arrays(images[self.prediction])
+                targets += _arrays(images["target"])
+            return {name: metric.score(predictions, targets) for name, metric in self.metrics.items()}
 
 
 def _arrays(images: Tensor) -> list[np.ndarray]:

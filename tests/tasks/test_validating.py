@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -70,19 +71,23 @@ def test_settings_that_cannot_be_validated(photos: Path, tmp_path: Path) -> None
 
 
 def test_domains_are_scored_as_sets(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from restore.tasks import validating
+    def features(pictures: list[np.ndarray]) -> np.ndarray:
+        torch.rand(7)  # as building a backbone does
+        return np.array([[picture.mean(), picture.std()] for picture in pictures])
 
-    monkeypatch.setattr(
-        validating, "features", lambda pictures: torch.stack([torch.tensor([p.mean(), p.std()]) for p in pictures]).double().numpy()
-    )
+    monkeypatch.setattr("restore.tasks.validating.features", features)
     for side in ("source", "target"):
         (tmp_path / "data" / side).mkdir(parents=True)
         for path in photos.iterdir():
             (tmp_path / "data" / side / path.name).write_bytes(path.read_bytes())
     overrides = {
-        "generator.width": "4", "generator.blocks": "1", "data.crop": "32", "data.sides": "0,0", "data.channels": "1", "loop.steps": "2",
-        "loop.validate_every": "1", "data.test_fraction": "0.3", "device": "cpu", "precision": "fp32", "discriminator.width": "4",
+        "generator.width": "4", "generator.blocks": "1", "data.crop": "32", "data.sides": "0,0", "data.channels": "1", "loop.steps": "6",
+        "data.test_fraction": "0.3", "device": "cpu", "precision": "fp32", "discriminator.width": "4", "discriminator.label_noise": "0.5",
     }  # fmt: skip
-    restore.train("cyclegan", tmp_path / "data", overrides=overrides, out=tmp_path / "run")
-    assert [set(row) for row in _rows(tmp_path / "run")] == [{"step", "validation kid"}] * 2
-    assert (tmp_path / "run" / "run-best.safetensors").exists()
+    tensors = []
+    for name, every in (("with", "1"), ("without", "0")):
+        restore.train("cyclegan", tmp_path / "data", overrides={**overrides, "loop.validate_every": every}, out=tmp_path / name)
+        tensors.append(weights.load(tmp_path / name / f"{name}.safetensors")[0])
+    assert [set(row) for row in _rows(tmp_path / "with")] == [{"step", "validation kid"}] * 6
+    assert (tmp_path / "with" / "with-best.safetensors").exists()
+    assert all(torch.equal(tensors[0][key], tensors[1][key]) for key in tensors[1]), "validation changes no weight"
