@@ -47,6 +47,10 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
 
     restore evaluate generated/ real/ --sets
     """
+    for path in (csv, html):
+        _refuse_picture(path)
+    if training and not sets:
+        raise typer.BadParameter("the training pictures are for the copy test of sets: add --sets", param_hint="--training")
     if sets:
         if against or csv or html:
             raise typer.BadParameter("--against, --csv and --html are for pairs: leave them out", param_hint="--sets")
@@ -70,6 +74,22 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
     _tell(comparison, unwritten)
     if comparison.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
+
+
+def _refuse_picture(path: Path | None) -> None:
+    """Refuse a file to write that is a picture or a folder: no picture is replaced by a table.
+
+    Raises:
+        ValueError: it is one.
+    """
+    from restore.images import looked
+
+    if path is None or not path.exists():
+        return
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file")
+    if looked(path).is_picture:
+        raise ValueError(f"{path} is a picture: name another file")
 
 
 @contextmanager

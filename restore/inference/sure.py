@@ -32,7 +32,7 @@ LARGEST_UNCERTAINTY = 0.75
 """In dB, one standard deviation: an estimate that is less certain is withheld."""
 ESTIMATED = 0.02
 """Relative uncertainty of the variance of an estimated noise level: its deviation on X-rays; on textured photographs it is more."""
-VAGUE = "no PSNR is expected by SURE: the noise removed is known too coarsely for so clean a result; specify --noise-level if it is known"
+VAGUE = "no PSNR is expected by SURE: the noise removed is known too coarsely for so clean a result"
 TOO_LOW = "no PSNR is expected by SURE: the removed noise is smaller than the noise level, so the level is too high"
 
 Denoise = Callable[[np.ndarray], np.ndarray]

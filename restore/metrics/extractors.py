@@ -16,6 +16,10 @@ from restore.networks import backbone_files, backbones
 DEFAULT_EXTRACTOR = "vgg16"
 
 
+class NoPictures(ValueError):
+    """There is no picture to take features from."""
+
+
 @dataclass(frozen=True)
 class Features:
     """What an extractor found in N pictures.
@@ -97,7 +101,7 @@ def _tensor(picture: np.ndarray) -> torch.Tensor:
 
 def _stacked(vectors: list[np.ndarray]) -> np.ndarray:
     if not vectors:
-        raise ValueError("there is no picture to take features from")
+        raise NoPictures("there is no picture to take features from")
     return np.stack(vectors)
 
 

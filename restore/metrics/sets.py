@@ -10,9 +10,9 @@ import numpy as np
 
 from restore.images import read
 from restore.limits import nearest
-from restore.metrics.comparison import Problem, pictures_in
+from restore.metrics.comparison import Problem, pictures_in, without_maps
 from restore.metrics.distribution import SET_METRICS, SetMetric, SetScore, copy_test, inception_score
-from restore.metrics.extractors import DEFAULT_EXTRACTOR, EXTRACTORS, Extractor, Features
+from restore.metrics.extractors import DEFAULT_EXTRACTOR, EXTRACTORS, Extractor, Features, NoPictures
 from restore.writing import is_environment_error, reason
 
 
@@ -94,12 +94,12 @@ def _features(folder: Path, extractor: Extractor, problems: list[Problem]) -> Fe
     """The features of all frames under a folder. Files that cannot be read become problems."""
     try:
         return extractor.extract(_frames(folder, problems))
-    except ValueError as error:
-        raise ValueError(f"{folder}: {error}") from error
+    except NoPictures as error:
+        raise ValueError(f"{folder} contains no picture that can be read") from error
 
 
 def _frames(folder: Path, problems: list[Problem]) -> Iterator[np.ndarray]:
-    for name in pictures_in(folder):
+    for name in without_maps(pictures_in(folder)):
         try:
             picture = read(folder / name)
             frames = [picture.frame(index).normalized() for index in range(picture.frames)]

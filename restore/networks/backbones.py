@@ -121,11 +121,12 @@ class explained:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._redirected.__exit__(kind, error, trace)
         if isinstance(error, OSError):
-            folder_hint = f", or set {FOLDER} to a folder with {self.name}" if self.name else ""
-            raise ValueError(
-                f"{self.whose} weights are needed, which could not be downloaded ({error}); "
-                f"run `restore weights fetch-backbones` where there is a network{folder_hint}"
-            ) from error
+            mend = (
+                f"run `restore weights fetch-backbones` where there is a network, or set {FOLDER} to a folder with {self.name}"
+                if self.name
+                else "they are downloaded at the first use where there is a network"
+            )
+            raise ValueError(f"{self.whose} weights are needed, which could not be downloaded ({error}); {mend}") from error
 
 
 def normalised(pictures: Tensor) -> Tensor:

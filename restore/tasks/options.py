@@ -111,4 +111,4 @@ class SimulateOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.recipe is None:
-            raise ValueError(f"name the degradation by recipe: {', '.join(SIMULATIONS)}")
+            raise ValueError(f"name the degradation (--recipe): {', '.join(SIMULATIONS)}")

@@ -49,7 +49,10 @@ class Simulate(Step[None]):
         """
         if self.options.clean is None:
             return
+        clean = self.options.clean.resolve()
         for job in jobs:
+            if job.source.resolve().is_relative_to(clean):
+                raise ValueError(f"{job.source} is an input and lies in {clean}: choose a folder outside the inputs for --clean")
             copy = (self.options.clean / job.relative).resolve()
             if copy in (job.source.resolve(), job.target.resolve()):
                 raise ValueError(f"the clean copy {copy} would replace an input or a result: choose another folder for --clean")

@@ -17,7 +17,7 @@ from restore.tasks.configuring import resolve_config
 from restore.tasks.prepared_run import Prepared, first_batch
 from restore.tasks.publishing import Publisher
 from restore.tasks.training_methods import METHODS
-from restore.training import checkpoint, loop
+from restore.training import checkpoint, loop, trackers
 from restore.training import config as configuration
 from restore.training.cuda_graph import WARMUP_STEPS
 from restore.training.journal import OnEvent, Progress
@@ -88,6 +88,8 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
             _check_unused(folder)
         # a resumed run has the weights that it started from in its checkpoint; their file may be gone
         prepared = METHODS[method].prepare(root, replace(config, start_from=None) if resume else config)
+        loop.check_patience(config.loop, prepared.validation)
+        trackers.check_installed(config.loop.trackers)
         _report_data(root, prepared, notify)
         if dry_run:
             notify(configuration.to_toml(config))

@@ -110,8 +110,7 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
     hooks = hooks or Hooks()
     group = distributed.current()
     group.per_process(config.batch_size, "loop.batch_size")
-    if config.patience and (validation is None or not config.validate_every):
-        raise ValueError("loop.patience needs validations: hold pictures out (data.test_fraction), and set loop.validate_every above 0")
+    check_patience(config, validation)
     watch = Watch(folder, preview_batch, validation if config.validate_every else None, config.patience)
     step = _resume(trainer, watch.best, folder) if resume else 0
     if group.is_main:
@@ -127,6 +126,19 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
     stopping = Stopping()
     with stopping.taking_over(), trackers.running(config.trackers, folder, settings or {}) as told:
         return _Loop(trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watch=watch, told=told, step=step).train()
+
+
+def check_patience(config: LoopConfig, validation: Validation | None) -> None:
+    """Check that a run that may stop early is validated.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if config.patience and (validation is None or not config.validate_every):
+        raise ValueError(
+            "loop.patience needs validations: hold pictures out that can be read (data.test_fraction, or a folder val/), "
+            "and set loop.validate_every above 0"
+        )
 
 
 class _Loop:

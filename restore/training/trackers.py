@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import util
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,17 @@ class Tracker(Protocol):
 
     def finish(self) -> None:
         """End the run."""
+
+
+def check_installed(names: Sequence[str]) -> None:
+    """Check that the trackers' packages are installed.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name in names:
+        if util.find_spec(name) is None:
+            raise ValueError(f"the tracker {name} needs its package: pip install {name.replace('_', '-')}")
 
 
 @contextmanager

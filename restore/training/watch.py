@@ -72,7 +72,8 @@ class Watch:
         return bool(over > 0)
 
     def __str__(self) -> str:
-        return f"{self.best.since} validations after the best ({self.best.value:.4g} at step {self.best.step})"
+        best = self.best
+        return f"{best.since} validation{'s' if best.since > 1 else ''} after the best ({best.value:.4g} at step {best.step})"
 
     def _page(self) -> None:
         """Write the page of the run. A full disk costs the page, not the run."""

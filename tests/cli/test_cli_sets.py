@@ -83,3 +83,24 @@ def test_fetching_backbones(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert "vgg16:" in out and "alexnet could not be downloaded (no route to host)" in err and "restore-suite[metrics]" in err
     code, _, err = run("weights", "fetch-backbones", "alexnt")
     assert code == 2 and "did you mean alexnet" in err
+
+
+def test_no_picture_is_replaced_by_a_table_or_a_page(run: Run, folders: list[Path]) -> None:
+    before = (folders[1] / "0.png").read_bytes()
+    for flag in ("--html", "--csv"):
+        code, _, err = run("evaluate", *folders, "--metrics", "psnr", flag, folders[1] / "0.png")
+        assert code == 2 and "is a picture: name another file" in err
+        assert run("evaluate", *folders, "--metrics", "psnr", flag, folders[1])[0] == 2
+    assert (folders[1] / "0.png").read_bytes() == before
+
+
+def test_maps_of_confidence_are_no_members_of_a_set(run: Run, folders: list[Path]) -> None:
+    for name in ("0.error.png", "0.bound.png"):
+        (folders[0] / name).write_bytes((folders[0] / "0.png").read_bytes())
+    code, out, _ = run("evaluate", *folders, "--sets", "--json")
+    assert code == 0 and json.loads(out)["protocol"]["results"] == "10"
+
+
+def test_the_training_pictures_are_for_sets(run: Run, folders: list[Path]) -> None:
+    code, _, err = run("evaluate", *folders, "--training", folders[1])
+    assert code == 2 and "add --sets" in err

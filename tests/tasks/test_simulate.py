@@ -42,7 +42,7 @@ def test_pairs_and_what_was_drawn(clean: Path, tmp_path: Path) -> None:
 
 def test_clean_copies_never_replace_anything(clean: Path, tmp_path: Path) -> None:
     for folder in (clean, tmp_path / "out"):
-        with pytest.raises(ValueError, match="would replace"):
+        with pytest.raises(ValueError, match=r"would replace|outside the inputs"):
             api.run("simulate", clean, tmp_path / "out", options={"recipe": "jpeg", "clean": folder})
     other = tmp_path / "clean"
     other.mkdir()
@@ -57,3 +57,10 @@ def test_a_recipe_must_be_named(clean: Path, tmp_path: Path) -> None:
         api.run("simulate", clean, tmp_path / "out")
     with pytest.raises(ValueError, match="no weights"):
         api.run("simulate", clean, tmp_path / "out", weights="denoise-gray", options={"recipe": "jpeg"})
+
+
+def test_copies_never_become_inputs(clean: Path, tmp_path: Path) -> None:
+    options = {"recipe": "gaussian", "clean": clean / "copies"}
+    api.run("simulate", clean, tmp_path / "out", options=options)
+    with pytest.raises(ValueError, match="outside the inputs"):
+        api.run("simulate", clean, tmp_path / "out", options=options)

@@ -91,3 +91,10 @@ def test_domains_are_scored_as_sets(photos: Path, tmp_path: Path, monkeypatch: p
     assert [set(row) for row in _rows(tmp_path / "with")] == [{"step", "validation kid"}] * 6
     assert (tmp_path / "with" / "with-best.safetensors").exists()
     assert all(torch.equal(tensors[0][key], tensors[1][key]) for key in tensors[1]), "validation changes no weight"
+
+
+def test_what_is_refused_leaves_nothing(photos: Path, tmp_path: Path) -> None:
+    for overrides in ({"loop.trackers": "dvclive"}, {"loop.patience": "2", "loop.validate_every": "0"}):
+        with pytest.raises(ValueError, match=r"pip install dvclive|loop\.patience"):
+            restore.train("denoise", photos, overrides={**TINY, "loop.steps": "2", **overrides}, out=tmp_path / "run")
+        assert not (tmp_path / "run").exists()

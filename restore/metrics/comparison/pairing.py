@@ -60,7 +60,7 @@ def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
     if not results.is_dir():
         return [Pair(results.name, results, reference, reference.name)], []
     theirs = pictures_in(reference)
-    ours = _without_maps(pictures_in(results), theirs)
+    ours = without_maps(pictures_in(results), theirs)
     for folder, candidates in ((results, ours), (reference, theirs)):
         if not candidates:
             raise ValueError(f"{folder} contains no picture")
@@ -88,7 +88,7 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in visible if _is_picture(folder / path))
 
 
-def _without_maps(results: list[Path], references: Sequence[Path]) -> list[Path]:
+def without_maps(results: list[Path], references: Sequence[Path] = ()) -> list[Path]:
     """The results without the maps that `--confidence` writes next to them (`a.error.png` next to `a.png`)."""
     stems = {_stem(path) for path in results}
     named = {_stem(path) for path in references}
