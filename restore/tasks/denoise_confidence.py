@@ -71,7 +71,7 @@ class DenoiseConfidence:
             image: the step's input.
             pixels: (H, W, 1|3) float32, what the denoiser was given.
             restored: the same shape, its result.
-            noise: what it was told of the noise.
+            noise: the noise level that it used.
             entry: its weights.
             exact: the same denoiser in float32.
         """

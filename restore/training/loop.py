@@ -124,8 +124,8 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
         hooks.on_event(f"nothing to do: stopped early, {watch}; for more steps raise loop.patience")
         return step
     stopping = Stopping()
-    with stopping.taking_over(), trackers.running(config.trackers, folder, settings or {}) as told:
-        return _Loop(trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watch=watch, told=told, step=step).train()
+    with stopping.taking_over(), trackers.running(config.trackers, folder, settings or {}) as active:
+        return _Loop(trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watch=watch, active=active, step=step).train()
 
 
 def check_patience(config: LoopConfig, validation: Validation | None) -> None:
@@ -146,13 +146,13 @@ class _Loop:
 
     def __init__(  # noqa: PLR0913  # the parts of a run, keyword-only
         self, trainer: Trainer, dataset: Dataset[dict[str, Tensor]], config: LoopConfig, folder: Path, *, hooks: Hooks,
-        stopping: Stopping, watch: Watch, told: Sequence[Tracker], step: int,
+        stopping: Stopping, watch: Watch, active: Sequence[Tracker], step: int,
     ) -> None:  # fmt: skip
         self.trainer, self.dataset, self.config, self.folder = trainer, dataset, config, folder
         self.hooks, self.stopping, self.watch = hooks, stopping, watch
         self.step = self.saved = step
         self.losses: Mapping[str, Tensor] = {}
-        self.journal: Journal | NullJournal = Journal(folder, step, told) if distributed.current().is_main else NullJournal()
+        self.journal: Journal | NullJournal = Journal(folder, step, active) if distributed.current().is_main else NullJournal()
         self.meter = Meter(step, config.steps, config.batch_size)
 
     def train(self) -> int:
