@@ -76,10 +76,10 @@ def run(
         notify(Event("plan", report.planned))
         _execute(step, planned.jobs, manifest, options, Reporter(report, notify, file))
         _collect_remarks(step, report)
-        if options.preview and not report.interrupted:
-            _preview(options.preview, report, f"restore {step.name}")
-        if options.html and not report.interrupted:
-            _html(options.html, report, step)
+        if (sheet := options.preview) and not report.interrupted:
+            _side_output("preview", sheet, report, lambda: contact_sheet.write(sheet, report.records, f"restore {step.name}"))
+        if (page := options.html) and not report.interrupted:
+            _side_output("page", page, report, lambda: run_page.write(page, report, step.name, step.settings()))
     if report.interrupted:
         raise Interrupted(report)
     return report
@@ -106,26 +106,16 @@ def _collect_remarks(step: AnyStep, report: Report) -> None:
         report.remarks.append(f"the remarks of this run are not available: {reason(error)}")
 
 
-def _preview(path: Path, report: Report, title: str) -> None:
+def _side_output(what: str, path: Path, report: Report, write: Callable[[], list[str]]) -> None:
+    """Write a file that shows the run, and take its remarks into the report. The results are written, so no error here fails the run."""
     try:
-        report.remarks += contact_sheet.write(path, report.records, title)
+        report.remarks += write()
     except OSError as error:
-        report.unwritten.append(f"cannot write the preview {path}: {error.strerror or error}")
+        report.unwritten.append(f"cannot write the {what} {path}: {error.strerror or error}")
     except KeyboardInterrupt:
         report.interrupted = True
-    except Exception as error:  # the results are written, so no error of the sheet may fail the run
-        report.unwritten.append(f"cannot draw the preview {path}: {reason(error)}")
-
-
-def _html(path: Path, report: Report, step: AnyStep) -> None:
-    try:
-        report.remarks += run_page.write(path, report, step.name, step.settings())
-    except OSError as error:
-        report.unwritten.append(f"cannot write the page {path}: {error.strerror or error}")
-    except KeyboardInterrupt:
-        report.interrupted = True
-    except Exception as error:  # the results are written, so no error of the page may fail the run
-        report.unwritten.append(f"cannot make the page {path}: {reason(error)}")
+    except Exception as error:
+        report.unwritten.append(f"cannot draw the {what} {path}: {reason(error)}")
 
 
 def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
