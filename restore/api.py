@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from restore import networks, runtime
 from restore import weights as catalogue
+from restore.inference.artifact_remover import ArtifactRemover
 from restore.inference.defect_detector import DefectDetector
 from restore.inference.denoiser import Denoiser
 from restore.inference.inpainter import Inpainter
@@ -132,10 +133,11 @@ def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[
     return [Path(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
 
 
-Model = Denoiser | Upscaler | Inpainter | Translator | DefectDetector
+Model = Denoiser | Upscaler | ArtifactRemover | Inpainter | Translator | DefectDetector
 MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "denoise": Denoiser.load,
     "upscale": Upscaler.load,
+    "artifacts": ArtifactRemover.load,
     "inpaint": Inpainter.load,
     "translate": Translator.load,
     DEFECT_TASK: DefectDetector.load,
@@ -164,6 +166,8 @@ def load(name: Literal["denoise-gray", "denoise-xray", "denoise-color"], **optio
 @overload
 def load(name: Literal["upscale-x2", "upscale-x4", "upscale-x4-photo"], **options: Unpack[LoadOptions]) -> Upscaler: ...
 @overload
+def load(name: Literal["artifacts"], **options: Unpack[LoadOptions]) -> ArtifactRemover: ...
+@overload
 def load(name: Literal["inpaint"], **options: Unpack[LoadOptions]) -> Inpainter: ...
 @overload
 def load(name: Literal["photo2paint", "facades"], **options: Unpack[LoadOptions]) -> Translator: ...
@@ -174,7 +178,7 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any: ...
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     """Load a model: ``load("denoise-xray")(picture)``.
 
-    It returns a `Denoiser`, `Upscaler`, `Inpainter`, `Translator` or `DefectDetector`. For your own weights, use ``Denoiser.load(name)``
+    It returns a `Denoiser`, `Upscaler`, `ArtifactRemover`, `Inpainter`, `Translator` or `DefectDetector`. For your own weights, use ``Denoiser.load(name)``
     and the like if a type checker must know the type.
 
     Args:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from restore.images.orientation import rescaled_exif, rescaled_xmp
 
 
@@ -50,6 +52,8 @@ class ImageHeader:
     """What the user should know of the file, one sentence each: a second picture that is not kept, a missing end."""
     ending: bytes = b""
     """Bytes that make an unchanged copy a whole file, where the file lacks its end."""
+    quantisation: np.ndarray | None = field(default=None, compare=False)
+    """How coarsely the luma of the upright picture is quantised, (8, 8); see `restore.images.quantisation`. None where nothing says so."""
 
     def enlarged(self, scale: float) -> tuple[int, int]:
         """(height, width) `scale` times as large."""
@@ -79,3 +83,5 @@ class Provenance:
     settings: str = ""
     scale: float = 1.0
     """How many times as fine as those read the written pixels are; their physical size follows."""
+    finer: bool = False
+    """Whether lossy formats must code the pixels finer than the source, whose coarse coding was removed from them."""

@@ -36,6 +36,8 @@ class Picture:
         """DICOM Modality, e.g. "CR"; None for other formats."""
         self.radiograph: bool | None = header.radiograph
         """Whether DICOM says that it is a projection by X-rays; None for other formats."""
+        self.quantisation: np.ndarray | None = header.quantisation
+        """How coarsely its luma is quantised; see `ImageHeader.quantisation`."""
         self.bits: int = header.bits
         """Bits of one stored sample."""
         self.warnings: list[str] = list(header.warnings)
@@ -69,6 +71,7 @@ class Picture:
         settings: str = "",
         format: str | None = None,
         scale: float = 1.0,
+        finer: bool = False,
     ) -> None:
         """Write a complete file at `path` with this picture's format, compression and metadata. Equal inputs give equal bytes.
 
@@ -81,6 +84,7 @@ class Picture:
             settings: the options, for the same formats.
             format: a name of `TARGETS`; None keeps the format.
             scale: how many times as high and wide as those read the frames are.
+            finer: whether a lossy format must code the frames finer than this picture.
 
         Raises:
             ImageError: the format cannot hold the picture.
@@ -91,7 +95,7 @@ class Picture:
             if format is not None and format != self.format:
                 convert(self._source, path, iter(counted), target(format), scale)
             else:
-                self._source.write(path, iter(counted), Provenance(description, settings, scale))
+                self._source.write(path, iter(counted), Provenance(description, settings, scale, finer))
         except Exception:
             if counted.error is not None:  # the frames failed, not the writing of them
                 raise counted.error from None

@@ -31,7 +31,7 @@ class NormalizingRunner:
 
     def run(
         self, picture: np.ndarray, strength: float = 1.0, *, level: NoiseLevel = NO_NOISE,
-        confidence: Callable[[Range], float] | None = None, mask: np.ndarray | None = None,
+        confidence: Callable[[Range], float] | None = None, mask: np.ndarray | None = None, condition: Condition | None = None,
     ) -> tuple[np.ndarray, InferenceInfo]:  # fmt: skip
         """Run one picture.
 
@@ -41,6 +41,7 @@ class NormalizingRunner:
             level: the picture's noise, for a network that takes it as a condition.
             confidence: an additional factor of the correction; it depends on the picture's range.
             mask: (H, W) bool, true where the picture is missing, for a network that takes it as a condition.
+            condition: for a network that takes another one. A homogeneous network's is in units of the picture.
 
         Returns:
             (scale H, scale W, 1|3) float32 in the picture's range, not clipped; and information about the run.
@@ -51,7 +52,7 @@ class NormalizingRunner:
             inputs = np.where(mask[:, :, None], np.float32(HOLE), inputs)
         if confidence is not None:
             strength *= confidence(span)
-        condition = self._condition(picture, level, mask, span)
+        condition = self._scaled(condition, span) if condition else self._condition(picture, level, mask, span)
         restored, info = self.runner.run(inputs, condition, strength, self._precision(picture, level, span))
         if self.spec.scale > 1 or span.plain:
             return span.denormalize(restored), info
@@ -78,6 +79,12 @@ class NormalizingRunner:
         sigma = level.sigma() / span.span
         bf16_too_coarse = self.runtime.precision == "bf16" and self.spec.takes_noise and 0 < sigma < ROUNDING
         return "fp32" if bf16_too_coarse and not is_eight_bit(picture) else self.runtime.precision
+
+    def _scaled(self, condition: Condition, span: Range) -> Condition:
+        """A condition in the network's range."""
+        if span.plain or not self.spec.homogeneous:
+            return condition
+        return lambda rows, columns: condition(rows, columns) / np.float32(span.span)
 
     def _condition(self, picture: np.ndarray, level: NoiseLevel, mask: np.ndarray | None, span: Range) -> Condition | None:
         """The network's condition, computed for each region: a map of the whole picture would take as much memory as the picture."""

@@ -23,6 +23,8 @@ ROOT6, ROOT18 = math.sqrt(6), math.sqrt(18)
 RGB_TO_CHROMA_LUMA = ((1 / ROOT6, 0.0, -1 / ROOT6), (1 / ROOT18, -2 / ROOT18, 1 / ROOT18), (1 / 3, 1 / 3, 1 / 3))
 """RGB -> red - blue, green against both, and luminance (the mean): an orthogonal transform divided by the root of three.
 White noise stays white, and each of the three has 1 / sqrt(3) of its standard deviation."""
+RGB_TO_CBCR_LUMA = ((-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312), (0.299, 0.587, 0.114))
+"""RGB -> Cb, Cr and luma as JPEG codes them (ITU-T T.871), without its offset. Compression acts on each of the three alone."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class LumaChromaUNetConfig(UNetSettings):
             "count": (1, 10), "free": True,
         },
     )  # fmt: skip
+    luminance: Literal["mean", "bt601"] = field(
+        default="mean", metadata={"help": "what the first network sees: the mean of the colours, or luma as JPEG codes it"}
+    )
     contains: ClassVar[frozenset[str]] = frozenset({"unet"})
 
 
@@ -58,16 +63,17 @@ class LumaChromaUNet(RestorationNetwork):
         if channels == 3:
             widths = config.chroma_widths
             # it takes the luminance as the first network left it, and may correct that too
-            self.chroma = RestorationUNet(UNetConfig(widths=widths, blocks=(1,) * len(widths), unshuffle=2), channels=3)
+            self.chroma = RestorationUNet(UNetConfig(widths=widths, blocks=(1,) * len(widths), unshuffle=2, condition=config.condition), channels=3)
             self.spec = _in_sequence(self.spec, self.chroma.spec)
-            transform = torch.tensor(RGB_TO_CHROMA_LUMA)
-            # the noise map comes last, after the luminance: together they are the first network's input
-            with_noise = torch.block_diag(transform, torch.tensor(1 / math.sqrt(3)))
-            self.register_buffer("to_chroma_luma", with_noise[:, :, None, None], persistent=False)
+            mean = config.luminance == "mean"
+            transform = torch.tensor(RGB_TO_CHROMA_LUMA if mean else RGB_TO_CBCR_LUMA)
+            # the condition comes last, after the luminance: together they are the first network's input
+            with_condition = torch.block_diag(transform, torch.tensor(1 / math.sqrt(3) if mean else 1.0))
+            self.register_buffer("to_chroma_luma", with_condition[:, :, None, None], persistent=False)
             self.register_buffer("to_rgb", torch.linalg.inv(transform)[:, :, None, None], persistent=False)
 
     def forward(self, picture: Tensor, noise: Tensor) -> Tensor:
-        """(B, C, H, W) in nominal [0, 1] and (B, 1, H, W), its noise's standard deviation -> (B, C, H, W), to be added."""
+        """(B, C, H, W) in nominal [0, 1] and its condition (B, 1, H, W) -> (B, C, H, W), to be added."""
         if self.spec.channels == 1:
             correction: Tensor = self.luminance(picture, noise)
             return correction

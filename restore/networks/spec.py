@@ -9,8 +9,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-Condition = Literal["noise", "mask"]
-"""A map (B, 1, H, W) in addition to the picture: the noise's standard deviation at each pixel, or 1 in the holes and 0 elsewhere."""
+Condition = Literal["noise", "mask", "quantisation", "blur"]
+"""A map (B, 1, H, W) in addition to the picture.
+
+noise: the noise's standard deviation at each pixel. mask: 1 in the holes, 0 elsewhere. quantisation: the steps of a JPEG's quantisation
+table, repeated in its blocks of 8 x 8 pixels (see `restore.images.quantisation`). blur: the blur's standard deviation in pixels, divided
+by `BLUR_UNIT`."""
+BLUR_UNIT = 4.0
 Output = Literal["residual", "image", "probability", "sample", "errors"]
 """What `forward` returns: a correction to add to the (enlarged) picture, a picture, a map of probabilities, a generated picture, or
 maps of a result's absolute error."""

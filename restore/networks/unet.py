@@ -1,4 +1,4 @@
-"""A restoration U-Net of plain 3x3 convolutions, bias-free, with the noise level as an input map.
+"""A restoration U-Net of plain 3x3 convolutions, bias-free, with the noise level or another map of the damage as an input.
 
 Sources: Ronneberger et al. 2015 (the shape). Zhang et al. 2018, FFDNet (the noise map as an input; pixel-unshuffle). Zhang et al. 2021,
 DRUNet (residual blocks, no normalisation). Mohan et al. 2020: without biases the network is homogeneous, f(a x, a s) = a f(x, s), and
@@ -50,6 +50,9 @@ class UNetSettings(NetworkConfig):
         default=1,
         metadata={"help": "the first resolution is the picture's divided by this, 1 or a power of 2", "range": (1, 16)},
     )
+    condition: Literal["noise", "quantisation", "blur"] = field(
+        default="noise", metadata={"help": "the map that it takes in addition to the picture"}
+    )
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class RestorationUNet(RestorationNetwork):
         self.unshuffle = unshuffle
         self.spec = ModelSpec(
             channels, channels, receptive_field=_receptive_field(blocks, unshuffle), multiple=unshuffle * 2 ** (len(widths) - 1),
-            conditions=("noise",), homogeneous=True,
+            conditions=(config.condition,), homogeneous=config.condition != "blur",
         )  # fmt: skip
         pairs = list(itertools.pairwise(widths))
         self.head = nn.Conv2d((channels + 1) * unshuffle**2, widths[0], 3, padding=1, bias=False)
@@ -113,7 +116,7 @@ class RestorationUNet(RestorationNetwork):
 
         Args:
             picture: (B, C, H, W), nominal range [0, 1]; H and W multiples of `spec.multiple`.
-            noise: (B, 1, H, W), standard deviation of the noise at each pixel in the picture's units.
+            noise: (B, 1, H, W), standard deviation of the noise at each pixel in the picture's units, or another `spec.conditions`.
 
         Returns:
             (B, C, H, W), to be added to the picture.

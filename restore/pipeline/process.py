@@ -227,7 +227,7 @@ class FileProcessor:
         try:
             picture.save(
                 temporary, encoded, description=f"restore {step.name}", settings=self.context.settings, format=self.context.options.format,
-                scale=step.scale,
+                scale=step.scale, finer=step.finer_coding,
             )  # fmt: skip
         except OSError as error:  # name the target, not the temporary file; errors of the input keep the input's name
             if error.filename is not None and Path(os.fsdecode(error.filename)) == picture.path:

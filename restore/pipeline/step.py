@@ -30,6 +30,7 @@ class ImageInfo:
         frames: number of frames in the file.
         size: (height, width) of the decoded frame; an earlier step may have upscaled it.
         radiograph: whether the file says that it is a projection radiograph; None if it does not say.
+        quantisation: how coarsely the file quantises the luma, (8, 8); see `restore.images.quantisation`. None if it does not say.
     """
 
     path: Path = Path("image")
@@ -38,6 +39,7 @@ class ImageInfo:
     frames: int = 1
     size: tuple[int, int] | None = None
     radiograph: bool | None = None
+    quantisation: np.ndarray | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,13 @@ class Step(ABC, Generic[AnalysisT]):
         name: name of the task.
         scale: how many times as high and wide the result is.
         side_images: names of the images that are written next to each result.
+        finer_coding: whether lossy formats must code the result finer than the source, whose artefacts would come back.
     """
 
     name: str
     scale: float = 1.0
     side_images: tuple[str, ...] = ()
+    finer_coding: bool = False
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
@@ -179,7 +183,8 @@ class Step(ABC, Generic[AnalysisT]):
 def image_of(frame: Frame, picture: Picture, index: int, relative: Path) -> Image:
     """Convert a decoded frame to the input of a step."""
     pixels = frame.normalized()
-    info = ImageInfo(picture.path, relative, index, picture.frames, (pixels.shape[0], pixels.shape[1]), picture.radiograph)
+    size = (pixels.shape[0], pixels.shape[1])
+    info = ImageInfo(picture.path, relative, index, picture.frames, size, picture.radiograph, picture.quantisation)
     return Image(pixels, frame.alpha, frame.valid(), info)
 
 
@@ -206,6 +211,7 @@ class Chain(AnyStep):
         if any(step.side_images for step in self.steps[:-1]):
             raise ValueError("only the last step of a pipeline can write maps (confidence): those of other steps would not fit the result")
         self.side_images = self.steps[-1].side_images
+        self.finer_coding = any(step.finer_coding for step in self.steps)
 
     def settings(self) -> dict[str, object]:
         """See `Step.settings`."""

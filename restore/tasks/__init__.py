@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore.pipeline.options import Options
-from restore.tasks.options import DenoiseOptions, InpaintOptions, SimulateOptions, TranslateOptions, UpscaleOptions
+from restore.tasks.options import ArtifactsOptions, DenoiseOptions, InpaintOptions, SimulateOptions, TranslateOptions, UpscaleOptions
 
 if TYPE_CHECKING:
     from restore.inference.loading import InferenceOptions
@@ -54,6 +54,12 @@ TASKS: Mapping[str, Task] = {
         "faithful sharpens edges and invents almost nothing, at the price of smooth texture.\n\n"
         "photo also removes blur, noise and JPEG artefacts and invents plausible fine texture: for pictures to look at, not for evidence "
         "or diagnosis.\n\nrestore upscale photos/ --out large/ --scale 2",
+    ),
+    "artifacts": Task(
+        "Remove the artefacts of JPEG compression: blocks, ringing and false colours; gray or colour.",
+        ArtifactsOptions, "restore.tasks.artifacts:Artifacts",
+        "restore artifacts downloads/ --out clean/\n\nResults that stay JPEG are coded with quality 95 or better, for the source's coarse "
+        "coding would bring the artefacts back.",
     ),
     "inpaint": Task(
         "Fill holes, scratches and unwanted objects; every pixel outside the holes stays as it is, bit for bit.",

@@ -49,6 +49,17 @@ class UpscaleOptions(Options):
 
 
 @dataclass(frozen=True)
+class ArtifactsOptions(Options):
+    """The options of `restore artifacts`."""
+
+    quality: int | str = option(
+        "auto", "Quality of the JPEG; auto takes its tables from the file, or finds them in the pixels of other formats.",
+        metavar="auto|1..100", words=("auto",), low=1, high=100,
+    )  # fmt: skip
+    strength: float = option(1.0, "How much of the artefacts to remove.", metavar="0..1", low=0, high=1)
+
+
+@dataclass(frozen=True)
 class InpaintOptions(Options):
     """The options of `restore inpaint`. Exactly one of MASK_SOURCES must be specified.
 

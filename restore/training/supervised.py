@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.networks.resample import enlarge
+from restore.networks.spec import Condition
 from restore.runtime import Runtime
 from restore.training.cuda_graph import CUDAGraphStep
 from restore.training.losses import ReconstructionLoss
@@ -17,7 +19,7 @@ from restore.training.optimizers import OptimizerConfig
 from restore.training.train_state import StateDict, TrainState
 from restore.training.trainer import Diagnosis, StepOutput
 
-CONDITIONS = ("noise", "mask")
+CONDITIONS = get_args(Condition)
 """Maps (B, 1, S, S) that a batch may hold in addition to its input."""
 
 
@@ -53,7 +55,7 @@ class SupervisedTrainer:
     """Trains `network` so that input + network(input[, condition]) approaches the target.
 
     A batch is {"input": (B, C, S, S), "target": (B, C, kS, kS)}, k = 1 unless the network upscales, and for a network with a condition
-    {"noise" or "mask": (B, 1, S, S)}.
+    {its name: (B, 1, S, S)}.
 
     Args:
         network: predicts the correction; trained in float32 with autocast in `runtime`'s precision.

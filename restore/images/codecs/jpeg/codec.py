@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from restore.images import compression_bounds, decoding
+from restore.images import compression_bounds, decoding, quantisation
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.codecs.jpeg import codestream, component_scans, further_pictures
 from restore.images.codecs.jpeg.header import (
@@ -55,6 +55,10 @@ from restore.images.orientation import (
 )
 
 
+FINE_QUALITY = 95
+"""Of files that come from other formats, and of results that must be coded finer than their source."""
+
+
 class JpegSource:
     """One JPEG file."""
 
@@ -69,7 +73,15 @@ class JpegSource:
         kept = upright_exif(exif) if exif else None
         metadata = Metadata(icc(segments), kept, self._xmp(), self._dpi() or exif_dpi(kept), comments(segments))
         warnings, ending = self._warnings()
-        self.header = ImageHeader("jpeg", size, 8, lossy=True, upright=self._tag == 1, metadata=metadata, warnings=warnings, ending=ending)
+        self.header = ImageHeader(
+            "jpeg", size, 8, lossy=True, upright=self._tag == 1, metadata=metadata, warnings=warnings, ending=ending,
+            quantisation=self._quantisation(),
+        )  # fmt: skip
+
+    def _quantisation(self) -> np.ndarray | None:
+        """See `ImageHeader.quantisation`."""
+        table = self._segments.tables.get(self._segments.components[0][2])
+        return None if table is None else quantisation.from_file(table, self._segments.height, self._segments.width, self._tag)
 
     def _stream(self) -> codestream.Stream:
         segments = self._segments
@@ -159,6 +171,8 @@ class JpegSource:
         stream = self._stream()
         with as_image_error(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.as_file)) as image:
             tables = image.quantization
+        if provenance.finer:
+            tables = {number: [*map(min, _finer(table), _finest(number))] for number, table in tables.items()}
         coded = self._coded(stored, tables)
         kept = [rescaled(*self._reset(m, p), provenance.scale, size) for m, p in self._segments.kept]
         trailer = stream.trailer
@@ -224,6 +238,16 @@ class JpegSource:
         return marker, payload
 
 
+def _finer(table: list[int]) -> list[int]:
+    """Steps so small that rounding to them costs little of what was won on a picture with the steps of `table`: a tenth of a decibel."""
+    return [max(1, step // 6) for step in table]
+
+
+def _finest(number: int) -> list[int]:
+    """The table of quality 95 for luma (number 0) or chroma, in natural order."""
+    return [int(step) for step in quantisation.table(FINE_QUALITY, chroma=number > 0).flatten()]
+
+
 def _coded(stored: np.ndarray, options: dict[str, object]) -> bytes:
     """A JPEG stream of (H, W[, 3|4]) uint8."""
     whole = np.ascontiguousarray(stored)
@@ -262,7 +286,7 @@ class JpegCodec(Codec):
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Quality 95 without chroma subsampling."""
         stored, metadata = only_frame(frames, path), header.metadata
-        coded = _coded(stored, {"quality": 95, "subsampling": "4:4:4"} if stored.ndim == 3 else {"quality": 95})
+        coded = _coded(stored, {"quality": FINE_QUALITY, **({"subsampling": "4:4:4"} if stored.ndim == 3 else {})})
         kept: list[tuple[int, bytes]] = []
         if metadata.dpi:
             x, y = (max(1, min(65535, round(v))) for v in metadata.dpi)

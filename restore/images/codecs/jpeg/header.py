@@ -12,6 +12,9 @@ from restore.images.orientation import rescaled_exif, rescaled_xmp
 
 EXIF, XMP, ICC, JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"JFIF\0"
 APP0, APP1, APP2, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+_TABLES = 0xDB
+_ZIGZAG = sorted(range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8))
+"""The natural position of each coded coefficient (ITU-T T.81, figure 5)."""
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
@@ -26,6 +29,8 @@ class Segments:
     components: tuple[bytes, ...] = ()
     """(id, sampling, table) bytes of each component."""
     progressive: bool = False
+    tables: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """The quantisation tables by number, 64 steps each in natural order."""
 
     def find(self, marker: int, start: bytes) -> bytes | None:
         """The payload behind `start` of the first such segment; None where there is none."""
@@ -55,6 +60,8 @@ def read_segments(read: Callable[[int], bytes], path: Path) -> Segments:
             break
         if marker in _FRAMES:
             _note_frame(found, marker, payload, path)
+        elif marker == _TABLES:
+            found.tables |= _read_tables(payload)
         elif 0xE0 <= marker <= 0xEF or marker == COMMENT:
             found.kept.append((marker, payload))
     if not found.components:
@@ -69,6 +76,23 @@ def _note_frame(found: Segments, marker: int, payload: bytes, path: Path) -> Non
         raise image_error(path, f"a JPEG of a rare kind ({kind}); export it as ordinary JPEG or PNG")
     found.progressive = marker == 0xC2
     found.components = tuple(payload[6 + 3 * i : 9 + 3 * i] for i in range(count))
+
+
+def _read_tables(payload: bytes) -> dict[int, tuple[int, ...]]:
+    """The tables of a DQT segment (ITU-T T.81, B.2.4.1) by number; those that are cut off are left out."""
+    tables, at = {}, 0
+    while at < len(payload):
+        wide, number = payload[at] >> 4, payload[at] & 15
+        size = 128 if wide else 64
+        if at + 1 + size > len(payload):
+            break
+        coded = struct.unpack_from(">64H" if wide else ">64B", payload, at + 1)
+        steps = [0] * 64
+        for position, step in zip(_ZIGZAG, coded, strict=True):
+            steps[position] = step
+        tables[number] = tuple(steps)
+        at += 1 + size
+    return tables
 
 
 def rescaled(marker: int, payload: bytes, scale: float, size: tuple[int, int]) -> tuple[int, bytes]:

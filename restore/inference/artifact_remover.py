@@ -1,0 +1,83 @@
+"""`ArtifactRemover`: removes the artefacts of JPEG compression from arrays."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from restore.images import quantisation
+from restore.inference import compression_traces, radiograph
+from restore.inference.array_interface import Picture, apply
+from restore.inference.loading import InferenceOptions, load_network, make_runner
+from restore.inference.tile_faults import InferenceInfo
+from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
+
+
+class ArtifactRemover:
+    """A network against JPEG artefacts, ready to use. It keeps no state between pictures, so threads may share one.
+
+    Args:
+        network: predicts the correction of a picture.
+        recipe: the recipe of its weights.
+        options: see `InferenceOptions`; by default those of this machine.
+
+    Raises:
+        ValueError: the network does not take the quantisation as its condition.
+    """
+
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
+        if network.spec.conditions != ("quantisation",):
+            raise ValueError("this network does not take the quantisation of a JPEG: use weights that `restore train artifacts` made")
+        self.recipe: Recipe = recipe or {}
+        self.runner = make_runner(network, options)
+        self.spec, self.runtime = self.runner.spec, self.runner.runtime
+
+    @classmethod
+    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
+        """An artefact remover with the weights called `name` (a name, a file or a run's folder).
+
+        Raises:
+            ValueError: the weights do not exist or are for another task.
+        """
+        return cls(*load_network(name, "artifacts"), options)
+
+    def __call__(self, picture: Picture, quality: int | None = None, strength: float = 1.0) -> Picture:
+        """Remove the artefacts of a decoded JPEG.
+
+        Args:
+            picture: an array or a tensor; see `array_interface.apply`.
+            quality: of the JPEG whose blocks begin at the picture's corner, 1..100; None finds the blocks and the quality in the pixels.
+            strength: fraction of the correction that is applied, 0..1.
+
+        Returns:
+            The same kind, type and shape. Without traces of compression, the picture itself.
+
+        Raises:
+            ValueError: the shape or type is not that of a picture.
+        """
+
+        def restore(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+            pattern = compression_traces.find(pixels) if quality is None else quantisation.table(quality)
+            return pixels if pattern is None else self.remove(pixels, pattern, strength)[0]
+
+        return apply(picture, restore)
+
+    def remove(self, pixels: np.ndarray, pattern: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, InferenceInfo]:
+        """Remove the artefacts from normalized pixels.
+
+        Args:
+            pixels: (H, W, 1|3) float32, nominal [0, 1]. Three equal channels run as one.
+            pattern: (8, 8), how coarsely the luma was quantised; see `restore.images.quantisation`.
+            strength: fraction of the correction that is applied, 0..1.
+
+        Returns:
+            (H, W, 1|3) float32, not clipped; and information about the run.
+        """
+        gray = pixels.shape[2] == 3 and radiograph.is_gray(pixels)
+        inputs = pixels[:, :, :1] if gray else pixels
+        restored, info = self.runner.run(inputs, strength, condition=partial(quantisation.condition, pattern))
+        return np.repeat(restored, 3, axis=2) if gray else restored, info

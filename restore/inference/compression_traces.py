@@ -1,0 +1,94 @@
+"""Finds the traces of JPEG compression in decoded pixels: where its blocks begin and how coarsely it quantised the luma.
+
+The coefficients of a decoded block are multiples of their quantisation steps. Fan & de Queiroz 2003, "Identification of bitmap compression
+history: JPEG detection and quantizer estimation", find the steps so; here the tables are those of libjpeg's qualities.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from restore.images import quantisation
+from restore.images.noise_model import BASIS
+from restore.images.quantisation import BLOCK
+from restore.inference.arrays import is_eight_bit
+
+BLOCKS = 1500
+"""Blocks that are looked at, spread over the picture."""
+LOWEST = [(v, u) for v in range(4) for u in range(4) if 0 < v + u < 4]
+"""The coefficients whose steps are compared, vertical and horizontal frequency."""
+QUALITIES = range(1, 98)
+"""Finer steps than those of quality 97 drown in the rounding of the pixels."""
+ENOUGH = 40
+"""Values that are not zero, without which a coefficient says nothing."""
+CERTAIN, CHANCE = 0.5, 0.25
+"""The least score of a found table, and the highest that it may have on a grid where there can be no blocks."""
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def find(pixels: np.ndarray) -> np.ndarray | None:
+    """The quantisation pattern of a picture that was decoded from a JPEG; see `restore.images.quantisation`.
+
+    Args:
+        pixels: (H, W, 1|3) float32, nominal [0, 1].
+
+    Returns:
+        (8, 8) float32; None where no compression is found: not 8-bit values, a resized or filtered picture, or a quality above 97.
+    """
+    if min(pixels.shape[:2]) < 4 * BLOCK or not is_eight_bit(pixels):
+        return None
+    luma = 255 * (pixels @ LUMA if pixels.shape[2] == 3 else pixels[:, :, 0])
+    top, left = _corner(luma)
+    quality, score = _quality(_coefficients(luma, top, left))
+    if score < CERTAIN:
+        return None
+    elsewhere = _coefficients(luma, (top + BLOCK // 2) % BLOCK, (left + BLOCK // 2) % BLOCK)
+    if _score(elsewhere, quantisation.table(quality)) > CHANCE:
+        return None
+    return quantisation.shifted(quantisation.table(quality), top, left)
+
+
+def _corner(luma: np.ndarray) -> tuple[int, int]:
+    """Where the first whole block begins: the row and the column after which steps of brightness stand out."""
+    return _edge(luma), _edge(luma.T)
+
+
+def _edge(luma: np.ndarray) -> int:
+    """The row of the first block edge, 0..7, by how much the slope changes between rows there, compared with the rows beside."""
+    rows = luma.shape[0] // BLOCK * BLOCK
+    difference = np.diff(luma, axis=0)
+    change = np.abs(2 * difference[1:-1] - difference[:-2] - difference[2:])  # at the step between row y + 1 and y + 2
+    profile = np.minimum(change, 16).mean(axis=1)[: rows - 2 * BLOCK]
+    count = len(profile) // BLOCK
+    by_phase = np.median(profile[: count * BLOCK].reshape(count, BLOCK), axis=0)
+    return int(np.argmax(by_phase) + 2) % BLOCK
+
+
+def _coefficients(luma: np.ndarray, top: int, left: int) -> np.ndarray:
+    """The coefficients of up to BLOCKS blocks of a grid, (blocks, 8, 8)."""
+    height, width = ((side - start) // BLOCK * BLOCK for side, start in zip(luma.shape, (top, left), strict=True))
+    grid = luma[top : top + height, left : left + width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).swapaxes(1, 2)
+    blocks = grid.reshape(-1, BLOCK * BLOCK)
+    # blocks that reach black or white were clipped, so their coefficients were changed
+    inside = blocks[(blocks.min(axis=1) > 1) & (blocks.max(axis=1) < 254) & (np.ptp(blocks, axis=1) > 0)]
+    chosen = inside[:: max(1, len(inside) // BLOCKS)]
+    return (chosen @ BASIS).reshape(-1, BLOCK, BLOCK)
+
+
+def _quality(coefficients: np.ndarray) -> tuple[int, float]:
+    """The quality whose steps fit best, and its score."""
+    scores = {quality: _score(coefficients, quantisation.table(quality)) for quality in QUALITIES}
+    best = max(scores, key=scores.__getitem__)
+    return best, scores[best]
+
+
+def _score(coefficients: np.ndarray, steps: np.ndarray) -> float:
+    """How near to multiples of their steps the coefficients are: 1 on them, 0 by chance; 0 where too few say anything."""
+    scores = []
+    for v, u in LOWEST:
+        values = coefficients[:, v, u]
+        step = steps[v, u]
+        telling = values[np.abs(values) > step / 2]
+        if len(telling) >= ENOUGH:
+            scores.append(float(np.cos(2 * np.pi / step * telling).mean()))
+    return float(np.mean(scores)) if len(scores) >= 2 else 0.0

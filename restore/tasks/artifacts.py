@@ -1,0 +1,79 @@
+"""The step of `restore artifacts`: removes the artefacts of JPEG compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from restore.images import quantisation
+from restore.inference import compression_traces
+from restore.inference.artifact_remover import ArtifactRemover
+from restore.inference.loading import InferenceOptions, find_weights
+from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.tasks.lazy_cache import LazyCache
+from restore.tasks.options import ArtifactsOptions
+from restore.weights import fingerprint
+
+DEFAULT = "artifacts"
+
+
+@dataclass(frozen=True)
+class CompressionAnalysis:
+    """How an image was compressed.
+
+    Attributes:
+        pattern: how coarsely its luma was quantised, (8, 8); None where no compression is known.
+        origin: what says so.
+    """
+
+    pattern: np.ndarray | None
+    origin: str
+
+
+class Artifacts(Step[CompressionAnalysis]):
+    """The step of `restore artifacts`. An image without traces of compression stays as it is.
+
+    Args:
+        options: see `ArtifactsOptions`.
+        weights: a name, a file or a run's folder; None uses the shipped weights.
+        inference: device, precision, tiles.
+
+    Raises:
+        ValueError: the weights do not exist or are for another task.
+    """
+
+    name = "artifacts"
+    finer_coding = True
+
+    def __init__(self, options: ArtifactsOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
+        self.options, self.inference = options, inference
+        self.entry = find_weights(weights or DEFAULT, "artifacts")
+        self._quality = None if options.quality == "auto" else int(options.quality)
+        self._removers = LazyCache(self._load)
+
+    def settings(self) -> dict[str, object]:
+        """The weights' content, the options, the precision and the tiles."""
+        return {"weights": fingerprint(self.entry), **self.options.as_dict(), **self.inference.fingerprint()}
+
+    def analyse(self, image: Image) -> CompressionAnalysis:
+        """Take the quantisation from the options, else from the file, else from the pixels."""
+        if self._quality is not None:
+            return CompressionAnalysis(quantisation.table(self._quality), "specified")
+        if image.info.quantisation is not None and image.info.size == image.pixels.shape[:2]:
+            return CompressionAnalysis(image.info.quantisation, "file")
+        found = compression_traces.find(image.pixels)
+        return CompressionAnalysis(found, "none found" if found is None else "pixels")
+
+    def __call__(self, image: Image, analysis: CompressionAnalysis | None = None, sidecars: Sidecars | None = None) -> Result:
+        """Remove the artefacts of an image."""
+        analysis = analysis or self.analyse(image)
+        if analysis.pattern is None:
+            return Result(image.pixels, {"weights": self.entry.name, "compression": analysis.origin})
+        restored, info = self._removers(self.entry.path).remove(image.pixels, analysis.pattern, self.options.strength)
+        stats = {"compression": analysis.origin, "quality": quantisation.quality_of(analysis.pattern)}
+        return Result(restored, {"weights": self.entry.name, **stats, **info.stats()})
+
+    def _load(self, path: Path) -> ArtifactRemover:
+        return ArtifactRemover.load(path, self.inference)

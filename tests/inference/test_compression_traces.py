@@ -1,0 +1,53 @@
+"""JPEG compression is found in decoded pixels, and only where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from restore.datasets.compression import jpeg
+from restore.images import quantisation
+from restore.inference import compression_traces
+
+Smooth = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """Texture with a natural spectrum, (H, W, 3) in 0.1..0.9."""
+    rng = np.random.default_rng(4)
+    planes = []
+    for _ in range(3):
+        spectrum = np.fft.rfft2(rng.normal(size=(240, 312)))
+        frequency = np.hypot(np.fft.fftfreq(240)[:, None], np.fft.rfftfreq(312)[None])
+        planes.append(np.fft.irfft2(spectrum / (frequency + 0.01) ** 1.2, (240, 312)))
+    shared = planes[0][:, :, None] + 0.3 * np.stack(planes, 2)
+    return np.asarray(0.1 + 0.8 * (shared - shared.min()) / np.ptp(shared), np.float32)
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 80])
+@pytest.mark.parametrize("corner", [(0, 0), (2, 7)])
+@pytest.mark.parametrize("gray", [True, False])
+def test_the_table_and_the_grid_are_found(picture: np.ndarray, quality: int, corner: tuple[int, int], gray: bool) -> None:
+    source = picture[:, :, :1] if gray else picture
+    found = compression_traces.find(jpeg(source, quality, top=corner[0], left=corner[1]))
+    assert found is not None
+    expected = quantisation.shifted(quantisation.table(quality), *corner)
+    assert np.abs(found / expected - 1).mean() < 0.03
+
+
+def test_nothing_is_found_where_nothing_is(picture: np.ndarray) -> None:
+    eight = np.rint(picture * 255).astype(np.float32) / np.float32(255)
+    decoded = jpeg(picture, 30)
+    resized = np.rint(255 * np.clip(cv2.resize(decoded, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_CUBIC), 0, 1)) / np.float32(255)
+    assert compression_traces.find(eight) is None
+    assert compression_traces.find(np.asarray(resized, np.float32)) is None
+    assert compression_traces.find(decoded * np.float32(0.97) + np.float32(1e-4)) is None  # not 8-bit values
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (7, 300, 3), (31, 31, 1), (40, 33, 1)])
+def test_small_and_flat_pictures_have_no_traces(shape: tuple[int, int, int]) -> None:
+    assert compression_traces.find(np.full(shape, np.float32(128 / 255))) is None
