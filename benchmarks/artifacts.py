@@ -1,6 +1,6 @@
 """Quality of the removal of JPEG artefacts, through files and the batch as users run it, nothing told.
 
-    python benchmarks/artifacts.py DATASETS [--weights NAME] [--suites gray,colour,double,pixels] [--limit N] [--qualities 10,20,30,40,90,95]
+    python benchmarks/artifacts.py DATASETS [--weights NAME] [--suites gray,colour,double,pixels,kept] [--limit N] [--qualities 10,40]
 
 DATASETS is the folder with test/ and photos/. Pictures are coded by OpenCV (libjpeg's tables, colour in 4:2:0); PSNR is over all pixels
 (RGB for colour) of the decoded and of the restored file, which is written as PNG.
@@ -56,7 +56,8 @@ def measure(pictures: dict[str, Picture], coded: Callable[[Picture, Path], Path]
         assert report.failed == 0, report
         after = [psnr(read(next(out.glob(f"{name}.*")), gray=gray), pictures[name]) for name in pictures]
     gains = np.subtract(after, before)
-    return f"JPEG {np.mean(before):5.2f}  restored {np.mean(after):5.2f}  gain {gains.mean():+5.2f} (least {gains.min():+5.2f})  n={len(gains)}"
+    least = gains.min()
+    return f"JPEG {np.mean(before):5.2f}  restored {np.mean(after):5.2f}  gain {gains.mean():+5.2f} (least {least:+5.2f})  n={len(gains)}"
 
 
 def as_jpeg(quality: int, first: int | None = None) -> Callable[[Picture, Path], Path]:

@@ -14,6 +14,7 @@ from restore.inference.defect_detector import DefectDetector
 from restore.inference.denoiser import Denoiser
 from restore.inference.inpainter import Inpainter
 from restore.inference.loading import DEFECT_TASK, InferenceOptions
+from restore.inference.sharpener import Sharpener
 from restore.inference.translator import Translator
 from restore.inference.upscaler import Upscaler
 from restore.limits import nearest
@@ -133,11 +134,12 @@ def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[
     return [Path(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
 
 
-Model = Denoiser | Upscaler | ArtifactRemover | Inpainter | Translator | DefectDetector
+Model = Denoiser | Upscaler | ArtifactRemover | Sharpener | Inpainter | Translator | DefectDetector
 MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "denoise": Denoiser.load,
     "upscale": Upscaler.load,
     "artifacts": ArtifactRemover.load,
+    "sharpen": Sharpener.load,
     "inpaint": Inpainter.load,
     "translate": Translator.load,
     DEFECT_TASK: DefectDetector.load,
@@ -168,6 +170,8 @@ def load(name: Literal["upscale-x2", "upscale-x4", "upscale-x4-photo"], **option
 @overload
 def load(name: Literal["artifacts"], **options: Unpack[LoadOptions]) -> ArtifactRemover: ...
 @overload
+def load(name: Literal["sharpen"], **options: Unpack[LoadOptions]) -> Sharpener: ...
+@overload
 def load(name: Literal["inpaint"], **options: Unpack[LoadOptions]) -> Inpainter: ...
 @overload
 def load(name: Literal["photo2paint", "facades"], **options: Unpack[LoadOptions]) -> Translator: ...
@@ -178,8 +182,8 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any: ...
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     """Load a model: ``load("denoise-xray")(picture)``.
 
-    It returns a `Denoiser`, `Upscaler`, `ArtifactRemover`, `Inpainter`, `Translator` or `DefectDetector`. For your own weights, use ``Denoiser.load(name)``
-    and the like if a type checker must know the type.
+    It returns one of `Model`: a `Denoiser`, an `Upscaler` and so on, by the weights' task. For your own weights, use
+    ``Denoiser.load(name)`` and the like if a type checker must know the type.
 
     Args:
         name: weights by name (`restore weights list`), file or run folder.

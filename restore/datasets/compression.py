@@ -73,13 +73,15 @@ def jpeg(picture: np.ndarray, quality: int, sampling: int = SUBSAMPLINGS[0], top
         sampling: of the chroma, one of SUBSAMPLINGS.
         top, left: where the first whole block begins, 0..7 each.
     """
-    gray = picture.shape[2] == 1 or np.array_equal(picture[:, :, 0], picture[:, :, 1]) and np.array_equal(picture[:, :, 0], picture[:, :, 2])
+    gray = picture.shape[2] == 1 or (
+        np.array_equal(picture[:, :, 0], picture[:, :, 1]) and np.array_equal(picture[:, :, 0], picture[:, :, 2])
+    )
     stored = np.rint(np.clip(picture[:, :, :1] if gray else picture[:, :, ::-1], 0, 1) * 255).astype(np.uint8)  # OpenCV has blue first
     above, before = -top % 8, -left % 8
     stored = cv2.copyMakeBorder(stored, above, 0, before, 0, cv2.BORDER_REFLECT_101)
     parameters = [cv2.IMWRITE_JPEG_QUALITY, quality, *([] if gray else [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling])]
-    decoded = cv2.imdecode(cv2.imencode(".jpg", stored, parameters)[1], cv2.IMREAD_UNCHANGED)
-    decoded = decoded.reshape(*stored.shape[:2], -1)[above:, before:, ::-1]
+    coded = cv2.imencode(".jpg", stored, parameters)[1]
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)).reshape(*stored.shape[:2], -1)[above:, before:, ::-1]
     return np.ascontiguousarray(np.broadcast_to(decoded, picture.shape), np.float32) / np.float32(255)
 
 

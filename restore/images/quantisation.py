@@ -36,7 +36,8 @@ CHROMA[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66,
 def table(quality: int, *, chroma: bool = False) -> np.ndarray:
     """The table of a quality of 1 to 100, scaled as libjpeg does: (8, 8) float32, 1..255."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return np.clip(((CHROMA if chroma else LUMA) * percent + 50) // 100, 1, 255).astype(np.float32)
+    scaled = np.clip(((CHROMA if chroma else LUMA) * percent + 50) // 100, 1, 255)
+    return np.asarray(scaled, np.float32)
 
 
 def quality_of(pattern: np.ndarray) -> int:
@@ -69,4 +70,4 @@ def shifted(steps: np.ndarray, top: int, left: int) -> np.ndarray:
 def condition(pattern: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
     """The map that a network takes, for a region of the picture: (h, w, 1) float32."""
     y, x = (np.arange(part.start, part.stop) % BLOCK for part in (rows, columns))
-    return (pattern[y[:, None], x[None]] * STEP_ERROR)[:, :, None]
+    return np.asarray(pattern[y[:, None], x[None]] * STEP_ERROR)[:, :, None]

@@ -72,7 +72,7 @@ def _coefficients(luma: np.ndarray, top: int, left: int) -> np.ndarray:
     # blocks that reach black or white were clipped, so their coefficients were changed
     inside = blocks[(blocks.min(axis=1) > 1) & (blocks.max(axis=1) < 254) & (np.ptp(blocks, axis=1) > 0)]
     chosen = inside[:: max(1, len(inside) // BLOCKS)]
-    return (chosen @ BASIS).reshape(-1, BLOCK, BLOCK)
+    return np.asarray(chosen @ BASIS).reshape(-1, BLOCK, BLOCK)
 
 
 def _quality(coefficients: np.ndarray) -> tuple[int, float]:

@@ -63,7 +63,9 @@ class LumaChromaUNet(RestorationNetwork):
         if channels == 3:
             widths = config.chroma_widths
             # it takes the luminance as the first network left it, and may correct that too
-            self.chroma = RestorationUNet(UNetConfig(widths=widths, blocks=(1,) * len(widths), unshuffle=2, condition=config.condition), channels=3)
+            self.chroma = RestorationUNet(
+                UNetConfig(widths=widths, blocks=(1,) * len(widths), unshuffle=2, condition=config.condition), channels=3
+            )
             self.spec = _in_sequence(self.spec, self.chroma.spec)
             mean = config.luminance == "mean"
             transform = torch.tensor(RGB_TO_CHROMA_LUMA if mean else RGB_TO_CBCR_LUMA)

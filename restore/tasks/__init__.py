@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore.pipeline.options import Options
-from restore.tasks.options import ArtifactsOptions, DenoiseOptions, InpaintOptions, SimulateOptions, TranslateOptions, UpscaleOptions
+from restore.tasks.options import (
+    ArtifactsOptions,
+    DenoiseOptions,
+    InpaintOptions,
+    SharpenOptions,
+    SimulateOptions,
+    TranslateOptions,
+    UpscaleOptions,
+)
 
 if TYPE_CHECKING:
     from restore.inference.loading import InferenceOptions
@@ -60,6 +68,10 @@ TASKS: Mapping[str, Task] = {
         ArtifactsOptions, "restore.tasks.artifacts:Artifacts",
         "restore artifacts downloads/ --out clean/\n\nResults that stay JPEG are coded with quality 95 or better, for the source's coarse "
         "coding would bring the artefacts back.",
+    ),
+    "sharpen": Task(
+        "Remove blur: of lenses out of focus, slight motion, enlarged or soft scans. Sharp pictures stay as they are.",
+        SharpenOptions, "restore.tasks.sharpen:Sharpen", "restore sharpen soft/ --out sharp/",
     ),
     "inpaint": Task(
         "Fill holes, scratches and unwanted objects; every pixel outside the holes stays as it is, bit for bit.",

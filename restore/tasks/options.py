@@ -60,6 +60,17 @@ class ArtifactsOptions(Options):
 
 
 @dataclass(frozen=True)
+class SharpenOptions(Options):
+    """The options of `restore sharpen`."""
+
+    blur: float | str = option(
+        "auto", "Standard deviation of the blur in pixels; auto estimates it, and leaves sharp pictures as they are.",
+        metavar="auto|0..5", words=("auto",), low=0, high=5,
+    )  # fmt: skip
+    strength: float = option(1.0, "How much of the blur to remove.", metavar="0..1", low=0, high=1)
+
+
+@dataclass(frozen=True)
 class InpaintOptions(Options):
     """The options of `restore inpaint`. Exactly one of MASK_SOURCES must be specified.
 

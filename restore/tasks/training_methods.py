@@ -12,6 +12,7 @@ from restore.tasks import (
     denoise_training,
     inpaint_training,
     scratches_training,
+    sharpen_training,
     translate_training,
     upscale_training,
 )
@@ -50,6 +51,7 @@ METHODS: Mapping[str, Method[Any]] = {
     "artifacts": Method(
         "removing JPEG artefacts, from clean pictures", artifacts_training.ArtifactsConfig, artifacts_training.prepare, "artifacts"
     ),
+    "sharpen": Method("removing blur, from clean pictures", sharpen_training.SharpenConfig, sharpen_training.prepare, "sharpen"),
     "cyclegan": Method(
         "translating between two domains of pictures, both ways",
         translate_training.CycleGANConfig,

@@ -74,7 +74,9 @@ def test_a_file_tells_its_table_and_pixels_tell_theirs(remover: Path, textured: 
         assert (record.stats["compression"], record.stats["quality"]) == (origin, 30)
         with Image.open(record.output) as result:
             assert result.mode == mode
-            np.testing.assert_array_equal(np.asarray(result).reshape(picture.shape), expected)
+            apart = np.abs(np.asarray(result).reshape(picture.shape) - expected)
+            assert apart.max() <= 1  # ties of rounding
+            assert apart.mean() < 1e-3
 
 
 def test_a_picture_without_traces_is_copied(remover: Path, textured: Any, tmp_path: Path) -> None:

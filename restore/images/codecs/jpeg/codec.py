@@ -54,7 +54,6 @@ from restore.images.orientation import (
     upright_xmp,
 )
 
-
 FINE_QUALITY = 95
 """Of files that come from other formats, and of results that must be coded finer than their source."""
 
