@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from restore.datasets.degrade import to_8_bits
-from restore.images import quantisation
+from restore.images.quantisation import Quantisation
 from restore.limits import check_fields
 
 SUBSAMPLINGS = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
@@ -53,8 +53,7 @@ def compress(picture: np.ndarray, rng: np.random.Generator, *, config: Compressi
     decoded = jpeg(picture, quality, sampling, top, left)
     if rng.random() < config.unknown_fraction:
         return decoded, unknown
-    pattern = quantisation.shifted(quantisation.table(quality), top, left)
-    return decoded, quantisation.condition(pattern, *(slice(0, side) for side in picture.shape[:2]))
+    return decoded, Quantisation.of_quality(quality, top, left).condition(*(slice(0, side) for side in picture.shape[:2]))
 
 
 def some_gray(picture: np.ndarray, rng: np.random.Generator, *, config: CompressionConfig) -> np.ndarray:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from restore.images.orientation import rescaled_exif, rescaled_xmp
+from restore.images.quantisation import Quantisation
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ class ImageHeader:
     """What the user should know of the file, one sentence each: a second picture that is not kept, a missing end."""
     ending: bytes = b""
     """Bytes that make an unchanged copy a whole file, where the file lacks its end."""
-    quantisation: np.ndarray | None = field(default=None, compare=False)
-    """How coarsely the luma of the upright picture is quantised, (8, 8); see `restore.images.quantisation`. None where nothing says so."""
+    quantisation: Quantisation | None = None
+    """How coarsely the luma of the upright picture is quantised; None where the file does not say so."""
 
     def enlarged(self, scale: float) -> tuple[int, int]:
         """(height, width) `scale` times as large."""

@@ -14,6 +14,7 @@ from restore.images.codecs.base import Source
 from restore.images.format_conversion import convert
 from restore.images.frame import Frame
 from restore.images.metadata import Provenance
+from restore.images.quantisation import Quantisation
 
 
 class Picture:
@@ -36,8 +37,8 @@ class Picture:
         """DICOM Modality, e.g. "CR"; None for other formats."""
         self.radiograph: bool | None = header.radiograph
         """Whether DICOM says that it is a projection by X-rays; None for other formats."""
-        self.quantisation: np.ndarray | None = header.quantisation
-        """How coarsely its luma is quantised; see `ImageHeader.quantisation`."""
+        self.quantisation: Quantisation | None = header.quantisation
+        """How coarsely its luma is quantised; None where the file does not say so."""
         self.bits: int = header.bits
         """Bits of one stored sample."""
         self.warnings: list[str] = list(header.warnings)

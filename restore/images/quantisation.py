@@ -1,16 +1,13 @@
-"""The quantisation of JPEG's luma: tables, and the pattern of steps that a picture's blocks of 8 x 8 pixels had.
-
-A pattern is (8, 8) float32: the step (1..255, on the scale of 8-bit samples) of the coefficient (v, u) at the pixel (v, u) of each block,
-so it tells the table and where the blocks begin. `pattern[y % 8, x % 8]` belongs to the pixel (y, x) of the upright picture.
-"""
+"""How coarsely a JPEG quantises luma, and where its blocks of 8 x 8 pixels lie in the upright picture."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from restore.images.orientation import upright
+from restore.images.orientation import swaps_sides, upright
 
 BLOCK = 8
 STEP_ERROR = np.float32(1 / (255 * np.sqrt(12)))
@@ -40,34 +37,61 @@ def table(quality: int, *, chroma: bool = False) -> np.ndarray:
     return np.asarray(scaled, np.float32)
 
 
-def quality_of(pattern: np.ndarray) -> int:
-    """The quality whose mean step is nearest to a pattern's, 1..100."""
-    return min(range(1, 101), key=lambda quality: abs(float(np.log(table(quality).mean() / pattern.mean()))))
+@dataclass(frozen=True, eq=False)
+class Quantisation:
+    """The quantisation of a picture's luma.
+
+    Attributes:
+        steps: (8, 8) float32, the step of each coefficient (vertical, horizontal frequency) on the scale of 8-bit samples, 1..255.
+        top, left: the row and the column at which the first whole block begins, 0..7.
+    """
+
+    steps: np.ndarray
+    top: int = 0
+    left: int = 0
+
+    @classmethod
+    def of_quality(cls, quality: int, top: int = 0, left: int = 0) -> Quantisation:
+        """That of libjpeg's quality, 1..100."""
+        return cls(table(quality), top, left)
+
+    @property
+    def mean_step(self) -> float:
+        """The mean of all steps."""
+        return float(self.steps.mean())
+
+    @property
+    def quality(self) -> int:
+        """The quality of libjpeg whose mean step is nearest, 1..100."""
+        return min(range(1, 101), key=lambda quality: abs(float(np.log(table(quality).mean() / self.mean_step))))
+
+    def condition(self, rows: slice, columns: slice) -> np.ndarray:
+        """The map that a network takes, for a region of the picture: (h, w, 1) float32.
+
+        The pixel (v, u) of each block has the step of the coefficient (v, u), as the standard deviation of its error. So the map tells the
+        table and where the blocks begin.
+        """
+        y, x = (
+            (np.arange(part.start, part.stop) - start) % BLOCK for part, start in zip((rows, columns), (self.top, self.left), strict=True)
+        )
+        return np.asarray(self.steps[y[:, None], x[None]] * STEP_ERROR)[:, :, None]
 
 
-def from_file(steps: Sequence[int], height: int, width: int, orientation: int) -> np.ndarray | None:
-    """The pattern of the upright picture of a JPEG file.
+def from_file(steps: Sequence[int], height: int, width: int, orientation: int) -> Quantisation | None:
+    """The quantisation of the upright picture of a JPEG file.
 
     Args:
         steps: its luma table in natural order.
         height, width: as stored, before `orientation` (the tag's value, 1 to 8) is applied.
 
     Returns:
-        The pattern; None where the table is not one of 64 steps.
+        None where the table is not one of 64 steps.
     """
     if len(steps) != BLOCK * BLOCK or min(steps) < 1:
         return None
-    rows, columns = BLOCK + height % BLOCK, BLOCK + width % BLOCK
-    surrogate = np.tile(np.minimum(np.asarray(steps, np.float32), 255).reshape(BLOCK, BLOCK), (2, 2))[:rows, :columns]
-    return np.ascontiguousarray(upright(surrogate, orientation)[:BLOCK, :BLOCK])
-
-
-def shifted(steps: np.ndarray, top: int, left: int) -> np.ndarray:
-    """The pattern of a picture whose first whole block begins at the row `top` and the column `left`, 0..7 each."""
-    return np.roll(steps, (top, left), (0, 1))
-
-
-def condition(pattern: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-    """The map that a network takes, for a region of the picture: (h, w, 1) float32."""
-    y, x = (np.arange(part.start, part.stop) % BLOCK for part in (rows, columns))
-    return np.asarray(pattern[y[:, None], x[None]] * STEP_ERROR)[:, :, None]
+    # a small picture whose blocks have numbers, turned as the whole one
+    rows, columns = (np.arange(2 * BLOCK + side % BLOCK) // BLOCK for side in (height, width))
+    turned = upright(10 * rows[:, None] + columns[None], orientation)
+    top, left = (int(np.flatnonzero(np.diff(line))[0] + 1) % BLOCK for line in (turned[:, 0], turned[0]))
+    square = np.minimum(np.asarray(steps, np.float32), 255).reshape(BLOCK, BLOCK)
+    return Quantisation(np.ascontiguousarray(square.T if swaps_sides(orientation) else square), top, left)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from restore.images import quantisation
-from restore.inference import compression_traces, radiograph
+from restore.images.quantisation import Quantisation
+from restore.inference import compression_traces, quantisation_constraint, radiograph
 from restore.inference.array_interface import Picture, apply
 from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.tile_faults import InferenceInfo
@@ -61,17 +60,17 @@ class ArtifactRemover:
         """
 
         def restore(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
-            pattern = compression_traces.find(pixels) if quality is None else quantisation.table(quality)
-            return pixels if pattern is None else self.remove(pixels, pattern, strength)[0]
+            found = compression_traces.find(pixels) if quality is None else Quantisation.of_quality(quality)
+            return pixels if found is None else self.remove(pixels, found, strength)[0]
 
         return apply(picture, restore)
 
-    def remove(self, pixels: np.ndarray, pattern: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, InferenceInfo]:
+    def remove(self, pixels: np.ndarray, quantisation: Quantisation, strength: float = 1.0) -> tuple[np.ndarray, InferenceInfo]:
         """Remove the artefacts from normalized pixels.
 
         Args:
             pixels: (H, W, 1|3) float32, nominal [0, 1]. Three equal channels run as one.
-            pattern: (8, 8), how coarsely the luma was quantised; see `restore.images.quantisation`.
+            quantisation: of its luma.
             strength: fraction of the correction that is applied, 0..1.
 
         Returns:
@@ -79,5 +78,8 @@ class ArtifactRemover:
         """
         gray = pixels.shape[2] == 3 and radiograph.is_gray(pixels)
         inputs = pixels[:, :, :1] if gray else pixels
-        restored, info = self.runner.run(inputs, strength, condition=partial(quantisation.condition, pattern))
+        restored, info = self.runner.run(inputs, condition=quantisation.condition)
+        quantisation_constraint.constrain(inputs, restored, quantisation)
+        if strength != 1:
+            restored = inputs + np.float32(strength) * (restored - inputs)
         return np.repeat(restored, 3, axis=2) if gray else restored, info

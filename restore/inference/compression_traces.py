@@ -10,7 +10,7 @@ import numpy as np
 
 from restore.images import quantisation
 from restore.images.noise_model import BASIS
-from restore.images.quantisation import BLOCK
+from restore.images.quantisation import BLOCK, Quantisation
 from restore.inference.arrays import is_eight_bit
 
 BLOCKS = 1500
@@ -26,14 +26,14 @@ CERTAIN, CHANCE = 0.5, 0.25
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def find(pixels: np.ndarray) -> np.ndarray | None:
-    """The quantisation pattern of a picture that was decoded from a JPEG; see `restore.images.quantisation`.
+def find(pixels: np.ndarray) -> Quantisation | None:
+    """The quantisation of a picture that was decoded from a JPEG. Of several, that with the most visible blocks.
 
     Args:
         pixels: (H, W, 1|3) float32, nominal [0, 1].
 
     Returns:
-        (8, 8) float32; None where no compression is found: not 8-bit values, a resized or filtered picture, or a quality above 97.
+        None where no compression is found: not 8-bit values, a resized or filtered picture, or a quality above 97.
     """
     if min(pixels.shape[:2]) < 4 * BLOCK or not is_eight_bit(pixels):
         return None
@@ -45,7 +45,7 @@ def find(pixels: np.ndarray) -> np.ndarray | None:
     elsewhere = _coefficients(luma, (top + BLOCK // 2) % BLOCK, (left + BLOCK // 2) % BLOCK)
     if _score(elsewhere, quantisation.table(quality)) > CHANCE:
         return None
-    return quantisation.shifted(quantisation.table(quality), top, left)
+    return Quantisation.of_quality(quality, top, left)
 
 
 def _corner(luma: np.ndarray) -> tuple[int, int]:

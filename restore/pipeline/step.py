@@ -14,6 +14,7 @@ import numpy as np
 
 from restore import images
 from restore.images import Frame, Picture
+from restore.images.quantisation import Quantisation
 from restore.pipeline.discovery import Job
 
 AnalysisT = TypeVar("AnalysisT")
@@ -30,7 +31,7 @@ class ImageInfo:
         frames: number of frames in the file.
         size: (height, width) of the decoded frame; an earlier step may have upscaled it.
         radiograph: whether the file says that it is a projection radiograph; None if it does not say.
-        quantisation: how coarsely the file quantises the luma, (8, 8); see `restore.images.quantisation`. None if it does not say.
+        quantisation: how coarsely the file quantises the luma; None if it does not say.
     """
 
     path: Path = Path("image")
@@ -39,7 +40,7 @@ class ImageInfo:
     frames: int = 1
     size: tuple[int, int] | None = None
     radiograph: bool | None = None
-    quantisation: np.ndarray | None = field(default=None, compare=False)
+    quantisation: Quantisation | None = None
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from restore.images import quantisation
+from restore.images.quantisation import Quantisation
 from restore.inference import compression_traces
 from restore.inference.artifact_remover import ArtifactRemover
 from restore.inference.loading import InferenceOptions, find_weights
@@ -17,6 +15,8 @@ from restore.tasks.options import ArtifactsOptions
 from restore.weights import fingerprint
 
 DEFAULT = "artifacts"
+COARSER = 1.3
+"""Times the file's mean step, above which an earlier compression counts."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class CompressionAnalysis:
     """How an image was compressed.
 
     Attributes:
-        pattern: how coarsely its luma was quantised, (8, 8); None where no compression is known.
+        quantisation: of its luma; None where no compression is known.
         origin: what says so.
     """
 
-    pattern: np.ndarray | None
+    quantisation: Quantisation | None
     origin: str
 
 
@@ -58,21 +58,27 @@ class Artifacts(Step[CompressionAnalysis]):
         return {"weights": fingerprint(self.entry), **self.options.as_dict(), **self.inference.fingerprint()}
 
     def analyse(self, image: Image) -> CompressionAnalysis:
-        """Take the quantisation from the options, else from the file, else from the pixels."""
+        """Take the quantisation from the options, else from the file, else from the pixels.
+
+        Where the pixels show that the file was coded before, and more coarsely, that compression did the damage.
+        """
         if self._quality is not None:
-            return CompressionAnalysis(quantisation.table(self._quality), "specified")
-        if image.info.quantisation is not None and image.info.size == image.pixels.shape[:2]:
-            return CompressionAnalysis(image.info.quantisation, "file")
+            return CompressionAnalysis(Quantisation.of_quality(self._quality), "specified")
+        told = image.info.quantisation if image.info.size == image.pixels.shape[:2] else None
         found = compression_traces.find(image.pixels)
-        return CompressionAnalysis(found, "none found" if found is None else "pixels")
+        if told is None:
+            return CompressionAnalysis(found, "none found" if found is None else "pixels")
+        if found is not None and found.mean_step > COARSER * told.mean_step:
+            return CompressionAnalysis(found, "an earlier compression")
+        return CompressionAnalysis(told, "file")
 
     def __call__(self, image: Image, analysis: CompressionAnalysis | None = None, sidecars: Sidecars | None = None) -> Result:
         """Remove the artefacts of an image."""
         analysis = analysis or self.analyse(image)
-        if analysis.pattern is None:
+        if analysis.quantisation is None:
             return Result(image.pixels, {"weights": self.entry.name, "compression": analysis.origin})
-        restored, info = self._removers(self.entry.path).remove(image.pixels, analysis.pattern, self.options.strength)
-        stats = {"compression": analysis.origin, "quality": quantisation.quality_of(analysis.pattern)}
+        restored, info = self._removers(self.entry.path).remove(image.pixels, analysis.quantisation, self.options.strength)
+        stats = {"compression": analysis.origin, "quality": analysis.quantisation.quality}
         return Result(restored, {"weights": self.entry.name, **stats, **info.stats()})
 
     def _load(self, path: Path) -> ArtifactRemover:

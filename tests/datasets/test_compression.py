@@ -11,7 +11,7 @@ import pytest
 
 from restore.datasets import compression
 from restore.datasets.compression import CompressionConfig
-from restore.images import quantisation
+from restore.images.quantisation import Quantisation
 
 Smooth = Callable[..., np.ndarray]
 ONCE = CompressionConfig(twice_fraction=0, shifted_fraction=0, unknown_fraction=0, clean_fraction=0, quality=(20, 20))
@@ -30,7 +30,7 @@ def test_one_compression_is_opencvs(smooth: Smooth, channels: int) -> None:
     coded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, 20])[1]
     expected = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED).reshape(picture.shape)[:, :, ::-1]
     np.testing.assert_allclose(degraded * 255, expected, atol=1e-3)
-    np.testing.assert_array_equal(condition, quantisation.condition(quantisation.table(20), slice(0, 48), slice(0, 64)))
+    np.testing.assert_array_equal(condition, Quantisation.of_quality(20).condition(slice(0, 48), slice(0, 64)))
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (3, 5), (7, 1)])

@@ -15,6 +15,7 @@ import restore
 from restore import networks, weights
 from restore.api import step
 from restore.images import quantisation
+from restore.images.quantisation import Quantisation
 from restore.inference.artifact_remover import ArtifactRemover
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import InferenceOptions
@@ -66,7 +67,7 @@ def test_a_file_tells_its_table_and_pixels_tell_theirs(remover: Path, textured: 
         decoded.save(tmp_path / "b.png")
         pixels = np.asarray(decoded, np.float32).reshape(*picture.shape[:2], -1) / np.float32(255)
     model = ArtifactRemover.load(remover, InferenceOptions(fp32))
-    expected = np.rint(255 * np.clip(model.remove(pixels, quantisation.table(30))[0], 0, 1))
+    expected = np.rint(255 * np.clip(model.remove(pixels, Quantisation.of_quality(30))[0], 0, 1))
     assert np.abs(expected - 255 * pixels).max() > 2
     for name, origin in (("a.jpg", "file"), ("b.png", "pixels")):
         (tmp_path / name[0]).mkdir()
@@ -121,16 +122,16 @@ def test_the_file_tells_nothing_of_what_an_earlier_step_enlarged(remover: Path, 
     made = step("artifacts", weights=remover)
     assert isinstance(made, Artifacts)
     pixels = textured(64, 64).astype(np.float32) / 255
-    told = StepImage(pixels, info=ImageInfo(size=(64, 64), quantisation=quantisation.table(30)))
-    enlarged = StepImage(pixels, info=ImageInfo(size=(32, 32), quantisation=quantisation.table(30)))
+    told = StepImage(pixels, info=ImageInfo(size=(64, 64), quantisation=Quantisation.of_quality(30)))
+    enlarged = StepImage(pixels, info=ImageInfo(size=(32, 32), quantisation=Quantisation.of_quality(30)))
     assert made.analyse(told).origin == "file"
     assert made.analyse(enlarged).origin == "none found"
 
 
 def test_tiles_are_the_whole_picture(remover: Path, textured: Any, fp32: Runtime) -> None:
     pixels = textured(203, 181, 3).astype(np.float32) / 255
-    pattern = quantisation.shifted(quantisation.table(15), 5, 2)
-    whole, tiled = (ArtifactRemover.load(remover, InferenceOptions(fp32, tile)).remove(pixels, pattern)[0] for tile in (0, 128))
+    blocks = Quantisation.of_quality(15, 5, 2)
+    whole, tiled = (ArtifactRemover.load(remover, InferenceOptions(fp32, tile)).remove(pixels, blocks)[0] for tile in (0, 128))
     assert np.abs(whole - pixels).max() > 0.02
     np.testing.assert_allclose(tiled, whole, atol=1 / 255)
 
@@ -138,9 +139,9 @@ def test_tiles_are_the_whole_picture(remover: Path, textured: Any, fp32: Runtime
 def test_equal_channels_stay_equal_and_strength_scales(remover: Path, textured: Any, fp32: Runtime) -> None:
     pixels = np.repeat(textured(64, 64), 3, axis=2).astype(np.float32) / 255
     model = ArtifactRemover.load(remover, InferenceOptions(fp32))
-    restored = model.remove(pixels, quantisation.table(10))[0]
+    restored = model.remove(pixels, Quantisation.of_quality(10))[0]
     assert np.ptp(restored, axis=2).max() == 0
-    half = model.remove(pixels, quantisation.table(10), 0.5)[0]
+    half = model.remove(pixels, Quantisation.of_quality(10), 0.5)[0]
     np.testing.assert_allclose(half - pixels, (restored - pixels) / 2, atol=1e-5)
     np.testing.assert_array_equal(model(pixels, 10, strength=0), pixels)
 

@@ -45,14 +45,8 @@ from restore.images.errors import Limits, as_image_error, check_size, image_erro
 from restore.images.frame import Frame
 from restore.images.mappings import Cmyk, plain
 from restore.images.metadata import ImageHeader, Metadata, Provenance
-from restore.images.orientation import (
-    exif_dpi,
-    orientation,
-    swaps_sides,
-    upright,
-    upright_exif,
-    upright_xmp,
-)
+from restore.images.orientation import exif_dpi, orientation, swaps_sides, upright, upright_exif, upright_xmp
+from restore.images.quantisation import Quantisation
 
 FINE_QUALITY = 95
 """Of files that come from other formats, and of results that must be coded finer than their source."""
@@ -77,7 +71,7 @@ class JpegSource:
             quantisation=self._quantisation(),
         )  # fmt: skip
 
-    def _quantisation(self) -> np.ndarray | None:
+    def _quantisation(self) -> Quantisation | None:
         """See `ImageHeader.quantisation`."""
         table = self._segments.tables.get(self._segments.components[0][2])
         return None if table is None else quantisation.from_file(table, self._segments.height, self._segments.width, self._tag)

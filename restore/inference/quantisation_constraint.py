@@ -1,0 +1,45 @@
+"""Keeps a restored picture near what the JPEG says: its coefficients lie within their quantisation intervals.
+
+A coefficient of the original differs from the decoded one by half a step at most. The set of such pictures is convex, so the projection
+onto it brings a restored picture nearer to the original (Zakhor 1992, "Iterative procedures for reduction of blocking effects in transform
+image coding"). A narrower interval is better still, for coefficients lie near its middle (Park & Lee 1999, "Blocking artifacts reduction in
+block-coded images using a narrow quantization constraint set").
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from restore.images.noise_model import BASIS
+from restore.images.quantisation import BLOCK, Quantisation
+
+HALF_WIDTH = 0.3
+"""Half of the interval in steps; 0.5 is the whole one. Classic5, gain in dB at 0.5 / 0.3 / 0.2: quality 10: 0.01, 0.02, -0.06; 90: 0.08,
+0.20, 0.19; 95: 0.35, 0.75, 0.86; compressed with 10 and then 90: -0.04, -0.12, -0.20."""
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+ROWS = 64
+"""Rows of blocks that are transformed at a time."""
+
+
+def constrain(pixels: np.ndarray, restored: np.ndarray, quantisation: Quantisation) -> None:
+    """Limit the change of each coefficient of luma, in place. All colours of a pixel change by as much as its luma.
+
+    Args:
+        pixels: (H, W, 1|3) float32 as decoded, in [0, 1].
+        restored: of the same shape. Blocks that the picture cuts off are left as they are.
+        quantisation: of the picture.
+    """
+    limits = HALF_WIDTH / 255 * quantisation.steps.reshape(-1)
+    height, width = ((side - start) // BLOCK for side, start in zip(pixels.shape, (quantisation.top, quantisation.left), strict=False))
+    if not width:
+        return
+    columns = slice(quantisation.left, quantisation.left + width * BLOCK)
+    for first in range(0, height, ROWS):
+        count = min(ROWS, height - first)
+        rows = slice(quantisation.top + first * BLOCK, quantisation.top + (first + count) * BLOCK)
+        change = restored[rows, columns] - pixels[rows, columns]
+        luma = change[:, :, 0] if change.shape[2] == 1 else change @ LUMA
+        blocks = luma.reshape(count, BLOCK, width, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK * BLOCK)
+        coefficients = blocks @ BASIS
+        excess = (np.clip(coefficients, -limits, limits) - coefficients) @ BASIS.T
+        restored[rows, columns] += excess.reshape(count, width, BLOCK, BLOCK).swapaxes(1, 2).reshape(count * BLOCK, width * BLOCK, 1)
