@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,14 +110,17 @@ def with_common(command: Callable[..., None]) -> Callable[..., None]:
     return typed
 
 
-def restore_pictures(task: str | Path, inputs: Sequence[Path], options: Options | None, common: Common) -> NoReturn:
-    """Run a task or a pipeline file on `inputs`, show the progress, and exit with the exit code."""
+Tables = Sequence[Mapping[str, object]]
+
+
+def restore_pictures(task: str | Path, inputs: Sequence[Path], options: Options | None, common: Common, more: Tables = ()) -> NoReturn:
+    """Run a task or a pipeline file (with further steps) on `inputs`, show the progress, and exit with the exit code."""
     from .display import Display
 
     display = Display(quiet=common.quiet, json_lines=common.json)
     with stoppable() as stopped_by, _unless_quiet(common.quiet):
         try:
-            report = _run(task, inputs, options, common, display)
+            report = _run(task, inputs, options, common, display, more)
         except KeyboardInterrupt as stop:
             report = _report_of(stop)
             display.close()
@@ -150,7 +153,7 @@ def _unless_quiet(quiet: bool) -> Iterator[None]:
         own.setLevel(before)
 
 
-def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, common: Common, display: Any) -> Any:
+def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, common: Common, display: Any, more: Tables) -> Any:
     display.opening()
     try:
         from restore.images import decoding
@@ -174,7 +177,7 @@ def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, comm
         if isinstance(task, Path):
             if common.weights is not None:
                 raise ValueError(f"--weights does not apply to a pipeline: write the weights of each step into {task}")
-            return run_pipeline(task, inputs, common.out, **shared)
+            return run_pipeline(task, inputs, common.out, more=more, **shared)
         return run(task, inputs, common.out, weights=common.weights, options=options, **shared)
     finally:
         display.close()

@@ -1,4 +1,4 @@
-"""The commands that restore pictures: one for each task, generated from its options, and `restore run` for several steps."""
+"""The commands that restore pictures: one for each task, generated from its options, and `restore run` and `restore old-photo` for several steps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def command(name: str, task: Task) -> Callable[..., None]:
 @with_common
 def run(
     pipeline: Annotated[
-        Path, typer.Argument(metavar="PIPELINE.toml", help="A TOML file with a [[step]] table for each step.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="PIPELINE", help="old-photo, xray, phone, or a TOML file with a [[step]] table for each step.", show_default=False
+        ),
     ],
     inputs: Inputs,
     *,
@@ -48,12 +51,36 @@ def run(
 ) -> None:
     """Restore pictures with several steps: one decode, one encode, float32 between the steps.
 
+    restore run xray scans/ --out shown/
+
     restore run pipeline.toml prints/ --out restored/
     """
     from restore.tasks import pipelines
 
-    pipelines.tables(pipeline)  # report errors in the file before importing torch
-    restore_pictures(pipeline, inputs, None, common)
+    path = pipelines.find(pipeline)
+    pipelines.tables(path)  # report errors in the file before importing torch
+    restore_pictures(path, inputs, None, common)
+
+
+@with_common
+def old_photo(
+    inputs: Inputs,
+    *,
+    colorize: Annotated[bool, typer.Option("--colorize", help="Also colour gray pictures.")] = False,
+    upscale: Annotated[float | None, typer.Option(metavar="2..4", min=1.01, max=4, help="Also upscale them.", show_default=False)] = None,
+    common: Common,
+) -> None:
+    """Restore old photographs: traces of JPEG, scratches and dust, grain and noise, fading.
+
+    The steps are those of the pipeline that ships: `restore run old-photo` is the same without the flags.
+
+    restore old-photo prints/ --out restored/ --colorize --upscale 2
+    """
+    from restore.tasks import pipelines
+
+    more: list[dict[str, object]] = [{"task": "colorize"}] if colorize else []
+    more += [{"task": "upscale", "scale": upscale}] if upscale else []
+    restore_pictures(pipelines.find("old-photo"), inputs, None, common, more)
 
 
 def _checked(options: type[Options], task: str, values: Mapping[str, Any]) -> Options:
@@ -94,3 +121,4 @@ def add_to(app: typer.Typer) -> None:
     for name, task in TASKS.items():
         app.command(name)(command(name, task))
     app.command("run")(run)
+    app.command("old-photo")(old_photo)

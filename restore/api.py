@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
@@ -97,6 +97,7 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
     inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
     out: str | PathLike[str],
     *,
+    more: Sequence[Mapping[str, Any]] = (),
     device: str = "auto",
     precision: str = "auto",
     tile: int | str = "auto",
@@ -107,7 +108,9 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
     """Restore pictures with several steps: one decode, one encode, float32 between the steps.
 
     Args:
-        pipeline: a TOML file with a `[[step]]` table for each step (see `docs/pipelines.md`), or a step such as a `Chain`.
+        pipeline: the name of a pipeline that ships (old-photo, xray, phone), a TOML file with a `[[step]]` table for each step (see
+            `docs/pipelines.md`), or a step such as a `Chain`.
+        more: tables of further steps after those of a file, e.g. ``[{"task": "upscale", "scale": 2}]``.
 
     The other arguments are those of `run`.
 
@@ -115,14 +118,14 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
         ValueError: a step or an option in the file is unknown (the message names the nearest one); also see `run`.
     """
     if isinstance(pipeline, str | PathLike):
-        pipeline = _chain(Path(pipeline), InferenceOptions(runtime.choose(device, precision), tile, batch_size))
+        pipeline = _chain(pipelines.find(Path(pipeline)), more, InferenceOptions(runtime.choose(device, precision), tile, batch_size))
     return run_batch(pipeline, _paths(inputs), Path(out), batch, on_event)
 
 
-def _chain(path: Path, inference: InferenceOptions) -> Chain:
-    """The steps of a pipeline's file as one."""
+def _chain(path: Path, more: Sequence[Mapping[str, Any]], inference: InferenceOptions) -> Chain:
+    """The steps of a pipeline's file, and those after them, as one."""
     steps = []
-    for number, table in enumerate(pipelines.tables(path), 1):
+    for number, table in enumerate([*pipelines.tables(path), *more], 1):
         try:
             steps.append(step(table["task"], weights=table.get("weights"), options=pipelines.options_of(table), inference=inference))
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Pipelines as users write them: a TOML file with a `[[step]]` table for each step. Reading one imports no torch.
+"""Pipelines as users write them: a TOML file with a `[[step]]` table for each step. Some ship. Reading one imports no torch.
 
 [[step]]
 task = "denoise"
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,28 @@ from restore.tasks import TASKS
 
 TASK, WEIGHTS = "task", "weights"
 """Keys of a step besides its task's options."""
+
+
+def shipped() -> dict[str, Path]:
+    """The pipelines that ship: name -> file."""
+    # not through `restore.weights`, which imports torch
+    folder = Path(str(resources.files("restore.shipped"))) / "pipelines"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find(name: str | Path) -> Path:
+    """The file of a pipeline, by its path or the name of one that ships. A file of that name comes first.
+
+    Raises:
+        ValueError: there is none.
+    """
+    path = Path(name)
+    if path.exists():
+        return path
+    known = shipped()
+    if str(name) in known:
+        return known[str(name)]
+    raise ValueError(f"no pipeline {str(name)!r}: neither a file nor one that ships ({', '.join(known)}){nearest(str(name), known)}")
 
 
 def tables(path: Path) -> list[Mapping[str, Any]]:

@@ -108,7 +108,7 @@ def test_a_jpeg_is_coded_finer_than_its_source(remover: Path, textured: Any, tmp
         assert coded.info.get("dpi") == source.info.get("dpi")
         luma = [np.asarray(image.convert("L"), np.float64) for image in (source, exact, coded)]
     change, loss = np.abs(luma[0] - luma[1]).mean(), np.abs(luma[2] - luma[1]).mean()
-    assert loss < 0.2 * change
+    assert loss < 0.35 * change
 
 
 def test_other_tasks_keep_a_jpegs_coding(weights_file: Any, textured: Any, tmp_path: Path) -> None:

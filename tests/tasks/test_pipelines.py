@@ -185,3 +185,33 @@ def test_a_wrong_file_is_refused_before_torch_is_imported(tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (2, "False\n")
     assert "did you mean denoise?" in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(pipelines.shipped()))
+def test_a_pipeline_that_ships_is_sound_and_found_by_its_name(name: str) -> None:
+    assert pipelines.find(name) == pipelines.shipped()[name]
+    assert pipelines.tables(pipelines.find(name))
+    with pytest.raises(ValueError, match="did you mean"):
+        pipelines.find(f"{name}s")
+
+
+def test_further_steps_follow_those_of_the_file(little: Path, smooth: Smooth) -> None:
+    (little / "in").mkdir()
+    tifffile.imwrite(little / "in/a.tif", (255 * smooth(40, 50)[:, :, 0]).astype(np.uint8))
+    (little / "steps.toml").write_text('[[step]]\ntask = "denoise"\nweights = "little"\n')
+    more = [{"task": "upscale", "weights": "twice"}]
+    report = restore.run_pipeline("steps.toml", "in", "out", more=more, device="cpu", precision="fp32")
+    assert list(report.records[0].stats) == ["denoise", "upscale"]
+    with pytest.raises(ValueError, match="step 2: .*upscale has no option"):
+        restore.run_pipeline("steps.toml", "in", "out", more=[{"task": "upscale", "scales": 2}], device="cpu")
+
+
+def test_old_photo_is_the_shipped_pipeline_with_its_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(restore.api, "run_pipeline", lambda path, *_, more, **__: asked.append((path, list(more))) or sys.exit(7))
+    for flags, more in (
+        ([], []), (["--colorize", "--upscale", "2"], [{"task": "colorize"}, {"task": "upscale", "scale": 2.0}]),
+    ):  # fmt: skip
+        result = CliRunner().invoke(app, ["old-photo", str(tmp_path), "--out", str(tmp_path / "out"), *flags])
+        assert result.exit_code == 7
+        assert asked.pop() == (pipelines.shipped()["old-photo"], more)
