@@ -175,9 +175,7 @@ def _similarity(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.n
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The weighted mean and variance of each whole window."""
     half = WINDOW // 2
-    mean, variance = (
-        cv2.GaussianBlur(plane, (WINDOW, WINDOW), 1.5)[half:-half, half:-half] for plane in (values, np.square(values))
-    )
+    mean, variance = (cv2.GaussianBlur(plane, (WINDOW, WINDOW), 1.5)[half:-half, half:-half] for plane in (values, np.square(values)))
     variance -= np.square(mean)
     return mean, variance
 

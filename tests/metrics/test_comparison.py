@@ -277,7 +277,7 @@ def test_the_command_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[s
 
 def test_maps_next_to_results_are_no_results(tmp_path: Path) -> None:
     from restore.metrics.comparison.pairing import MAP_SUFFIXES
-    from restore.tasks.denoise_confidence import NAMES
+    from restore.tasks.confidence import NAMES
 
     assert tuple(f".{name}" for name in NAMES) == MAP_SUFFIXES
     for folder, names in (

@@ -9,7 +9,7 @@ from pathlib import Path
 from restore.images import TARGETS, file_kind, looked, naming
 
 MAP_SUFFIXES = (".error", ".bound")
-"""Before the suffix of a map that is written next to a result; see `restore.tasks.denoise_confidence.NAMES`."""
+"""Before the suffix of a map that is written next to a result; see `restore.tasks.confidence.NAMES`."""
 
 
 @dataclass(frozen=True)
