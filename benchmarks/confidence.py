@@ -1,4 +1,5 @@
-"""How far confidence maps of denoising can be trusted (`upscaling_confidence.py`: of upscaling): rank correlation with the true error, coverage of the 90 % bound, SURE against the true PSNR.
+"""How far confidence maps of denoising can be trusted: rank correlation with the true error, coverage of the 90 % bound, SURE against the
+true PSNR. `upscaling_confidence.py` does the same for upscaling.
 
     python benchmarks/confidence.py DATASETS [--suites xray,gray,color] [--limit N] [--crop 320] [--sure] [--told] [--json FILE]
 

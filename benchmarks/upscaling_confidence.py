@@ -28,7 +28,6 @@ from restore.datasets.degrade import gaussian, jpeg, to_8_bits
 from restore.datasets.downscaling import bicubic
 from restore.inference.confidence import TASK, WEIGHTS
 from restore.inference.loading import InferenceOptions, find_weights
-from restore.inference.ranges import Range
 from restore.inference.upscaler import Upscaler
 from restore.inference.upscaling_confidence import UpscalingConfidence
 from restore.tasks.upscale import FAITHFUL
@@ -77,10 +76,11 @@ def measure(clean: np.ndarray, small: np.ndarray, upscaler: Upscaler, estimator:
     seconds = (done - since, time.perf_counter() - done)
     difference = np.clip(restored, 0, 1) - clean
     error = np.abs(difference).mean(axis=2)
+    level = estimator.examine(small, restored, upscaler.runner.range_of(small))[1].level
     row = Row(
-        estimator.examine(small, restored, Range())[1].level, rank(maps.expected, error), rank(blurred(maps.expected), blurred(error)),
-        float((error <= maps.bound).mean()), float(error.mean() / maps.expected.mean()), float(-10 * np.log10(np.square(difference).mean())),
-        maps.psnr or np.nan, maps.doubts, seconds,
+        level, rank(maps.expected, error), rank(blurred(maps.expected), blurred(error)), float((error <= maps.bound).mean()),
+        float(error.mean() / maps.expected.mean()), float(-10 * np.log10(np.square(difference).mean())), maps.psnr or np.nan, maps.doubts,
+        seconds,
     )  # fmt: skip
     return row, [restored, error, maps.expected, maps.bound]
 
