@@ -30,12 +30,14 @@ from restore.inference.upscaler import Upscaler
 from restore.inference.upscaling_confidence import UpscalingConfidence, head_inputs
 from restore.networks.error_head import ErrorHead
 
-HEADS = {"upscale-x2": (0.6, 1.5, 2.5, 4.0, 10.0), "upscale-x4": (2.0, 5.0, 7.0, 10.0, 24.0)}
+HEADS = {"upscale-x2": (0.6, 4.0, 7.0, 20.0), "upscale-x4": (2.0, 6.0, 9.0, 24.0)}
 """Ends of the bands of detail: what the network adds, root mean square, of 255."""
 TRAINING, CALIBRATION = 224, 352
 """Sides of the crops."""
-ROUNDS = 2
-"""Crops of each picture, at other scales; of those in one band the first counts."""
+ROUNDS, ROUNDS_OF_CALIBRATION = 2, 4
+"""Crops of each picture, at other scales; of those for calibration that fall in one band the first counts."""
+WHOLE = 0.5
+"""Fraction of the crops of pictures that keep their size, and so their grain."""
 GRAY = 0.25
 """Fraction of the crops that are gray."""
 TAILS = 0.02
@@ -62,7 +64,7 @@ def split(root: Path) -> tuple[list[Path], list[Path], list[Path]]:
 def crop(path: Path, side: int, rng: np.random.Generator) -> np.ndarray:
     """A random crop of a picture at a random scale, (H, W, C) float32 in [0, 1]; sides are multiples of 8."""
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    scale = float(np.clip(rng.uniform(0.5, 1), min(1.0, side / min(pixels.shape[:2])), 1))
+    scale = float(np.clip(1.0 if rng.random() < WHOLE else rng.uniform(0.5, 1), min(1.0, side / min(pixels.shape[:2])), 1))
     if scale < 1:
         pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     top, left = (int(rng.integers(0, max(1, length - side + 1))) for length in pixels.shape[:2])
@@ -74,8 +76,8 @@ def crop(path: Path, side: int, rng: np.random.Generator) -> np.ndarray:
     return pixels.astype(np.float32) / 255
 
 
-def samples(upscaler: Upscaler, paths: Sequence[Path], side: int, key: str) -> Iterator[Sample]:
-    for number in range(ROUNDS):
+def samples(upscaler: Upscaler, paths: Sequence[Path], side: int, key: str, rounds: int) -> Iterator[Sample]:
+    for number in range(rounds):
         for path in paths:
             clean = crop(path, side, np.random.default_rng(zlib.crc32(f"{key}/{number}/{path.name}".encode())))
             small = to_8_bits(bicubic(clean, upscaler.scale))
@@ -83,19 +85,18 @@ def samples(upscaler: Upscaler, paths: Sequence[Path], side: int, key: str) -> I
 
 
 def learnt(found: Iterator[Sample]) -> Iterator[tuple[HeadInputs, np.ndarray]]:
-    """The head's input and the true error. Gray crops get three channels, so that all can be stacked."""
+    """The head's input and the true error."""
     for sample in found:
         height, width = sample.clean.shape[:2]
         enlarged = cv2.resize(sample.small.mean(axis=2), (width, height), interpolation=cv2.INTER_CUBIC)
-        restored = np.repeat(sample.restored, 3 // sample.restored.shape[2], axis=2)
         error = np.abs(np.clip(sample.restored, 0, 1) - sample.clean).mean(axis=2)
-        yield head_inputs(enlarged, restored, Range(), torch.device("cpu")), error
+        yield head_inputs(enlarged, sample.restored.mean(axis=2), torch.device("cpu")), error
 
 
 def bands(network: ErrorHead, upscaler: Upscaler, paths: Sequence[Path], edges: Sequence[float]) -> Bands:
     estimator = UpscalingConfidence(ConfidenceHead(network, None, upscaler.runtime))
     found = Bands(edges, "detail")
-    for sample in samples(upscaler, paths, CALIBRATION, "calibration"):
+    for sample in samples(upscaler, paths, CALIBRATION, "calibration", ROUNDS_OF_CALIBRATION):
         maps, traits = estimator.examine(sample.small, sample.restored, Range())
         found.add(sample.name, calibrated(maps, traits, sample.clean, sample.restored))
     return found
@@ -114,7 +115,7 @@ def main() -> None:
         since = time.process_time()
         upscaler = restore.load(name, precision="fp32")
         assert isinstance(upscaler, Upscaler)
-        data = stacked(learnt(samples(upscaler, learning, TRAINING, "training")))
+        data = stacked(learnt(samples(upscaler, learning, TRAINING, "training", ROUNDS)))
         print(f"{name}: {len(learning)} training, {len(held)} calibration pictures, {len(data[0])} patches", flush=True)
         network = rounded(train(data, options.steps))
         print(f"  trained, {time.process_time() - since:.0f} s of processor time", flush=True)
