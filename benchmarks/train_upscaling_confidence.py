@@ -30,18 +30,32 @@ from restore.inference.upscaler import Upscaler
 from restore.inference.upscaling_confidence import UpscalingConfidence, head_inputs
 from restore.networks.error_head import ErrorHead
 
-HEADS = {"upscale-x2": (0.6, 4.0, 7.0, 20.0), "upscale-x4": (2.0, 6.0, 9.0, 24.0)}
-"""Ends of the bands of detail: what the network adds, root mean square, of 255."""
-TRAINING, CALIBRATION = 224, 352
-"""Sides of the crops."""
-ROUNDS, ROUNDS_OF_CALIBRATION = 2, 4
-"""Crops of each picture, at other scales; of those for calibration that fall in one band the first counts."""
+TRAINING, ROUNDS = 224, 2
+"""Side of a crop for training, and crops of each picture, at other scales."""
 WHOLE = 0.5
 """Fraction of the crops of pictures that keep their size, and so their grain."""
 GRAY = 0.25
 """Fraction of the crops that are gray."""
 TAILS = 0.02
 """Fraction of the calibration pictures at each end of a trait's range that count as unlike the others."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """How one upscaler's head is calibrated.
+
+    Attributes:
+        edges: ends of the bands of detail: what the network adds, root mean square, of 255.
+        side: of a crop. A pixel of upscale-x2 costs four times as much as one of upscale-x4.
+        rounds: crops of each picture, at other scales; of those that fall in one band the first counts.
+    """
+
+    edges: tuple[float, ...]
+    side: int
+    rounds: int
+
+
+HEADS = {"upscale-x2": Head((0.6, 4.0, 7.0, 20.0), 256, 3), "upscale-x4": Head((2.0, 6.0, 9.0, 24.0), 352, 4)}
 
 
 @dataclass(frozen=True)
@@ -93,10 +107,10 @@ def learnt(found: Iterator[Sample]) -> Iterator[tuple[HeadInputs, np.ndarray]]:
         yield head_inputs(enlarged, sample.restored.mean(axis=2), torch.device("cpu")), error
 
 
-def bands(network: ErrorHead, upscaler: Upscaler, paths: Sequence[Path], edges: Sequence[float]) -> Bands:
+def bands(network: ErrorHead, upscaler: Upscaler, paths: Sequence[Path], head: Head) -> Bands:
     estimator = UpscalingConfidence(ConfidenceHead(network, None, upscaler.runtime))
-    found = Bands(edges, "detail")
-    for sample in samples(upscaler, paths, CALIBRATION, "calibration", ROUNDS_OF_CALIBRATION):
+    found = Bands(head.edges, "detail")
+    for sample in samples(upscaler, paths, head.side, "calibration", head.rounds):
         maps, traits = estimator.examine(sample.small, sample.restored, Range())
         found.add(sample.name, calibrated(maps, traits, sample.clean, sample.restored))
     return found

@@ -25,8 +25,8 @@ def psnr(result: np.ndarray, reference: np.ndarray, *, border: int = 0) -> float
     Raises:
         ValueError: the shapes differ, or the border leaves nothing.
     """
-    first, second = _inner(result, reference, border)
-    return _decibels(_mean_square(np.subtract(first, second, dtype=np.float64)))
+    first, second = (np.asarray(one, np.result_type(one, np.float32)) for one in _inner(result, reference, border))
+    return _decibels(cv2.norm(first, second, cv2.NORM_L2SQR) / first.size)  # in one pass, summed in float64
 
 
 def psnr_b(result: np.ndarray, reference: np.ndarray) -> float:
@@ -43,7 +43,7 @@ def psnr_b(result: np.ndarray, reference: np.ndarray) -> float:
     _check_side(first, 2 * BLOCK, "PSNR-B")
     first, second = _channels(first), _channels(second)
     blocking = np.mean([_blocking(first[:, :, channel]) for channel in range(first.shape[2])])
-    return _decibels(_mean_square(first - second) + float(blocking))
+    return _decibels(float(np.mean(np.square(first - second)) + blocking))
 
 
 def ssim(result: np.ndarray, reference: np.ndarray, *, border: int = 0) -> float:
@@ -130,10 +130,6 @@ def _channels(picture: np.ndarray) -> np.ndarray:
 def _check_side(picture: np.ndarray, side: int, name: str) -> None:
     if min(picture.shape[:2]) < side:
         raise ValueError(f"{name} needs at least {side} x {side} pixels, not {picture.shape[0]} x {picture.shape[1]}")
-
-
-def _mean_square(difference: np.ndarray) -> float:
-    return float(np.vdot(difference, difference)) / difference.size
 
 
 def _decibels(error: float) -> float:
