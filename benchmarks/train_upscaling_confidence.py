@@ -36,6 +36,8 @@ WHOLE = 0.5
 """Fraction of the crops of pictures that keep their size, and so their grain."""
 GRAY = 0.25
 """Fraction of the crops that are gray."""
+ONE_SIDED = ("noise", "blocks")
+"""Traits of which a picture cannot have too little."""
 TAILS = 0.02
 """Fraction of the calibration pictures at each end of a trait's range that count as unlike the others."""
 
@@ -134,6 +136,9 @@ def main() -> None:
         network = rounded(train(data, options.steps))
         print(f"  trained, {time.process_time() - since:.0f} s of processor time", flush=True)
         summary = bands(network, upscaler, held, HEADS[name]).summary(TAILS)
+        for band in summary:
+            for trait in ONE_SIDED:
+                band["ranges"][trait][0] = 0.0
         command = f"python benchmarks/train_upscaling_confidence.py DATASETS --steps {options.steps}"
         write(options.out, name, network, calibration(name, "detail", "photographs", held, summary), command)
         print(f"  calibrated, {time.process_time() - since:.0f} s", flush=True)
