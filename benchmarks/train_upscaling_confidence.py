@@ -27,7 +27,7 @@ from restore.datasets.downscaling import bicubic
 from restore.inference.confidence import ConfidenceHead, HeadInputs
 from restore.inference.ranges import Range
 from restore.inference.upscaler import Upscaler
-from restore.inference.upscaling_confidence import UpscalingConfidence, head_inputs
+from restore.inference.upscaling_confidence import UpscalingConfidence, head_inputs, sharpness
 from restore.networks.error_head import ErrorHead
 
 TRAINING, ROUNDS = 224, 2
@@ -36,6 +36,8 @@ WHOLE = 0.5
 """Fraction of the crops of pictures that keep their size, and so their grain."""
 GRAY = 0.25
 """Fraction of the crops that are gray."""
+SOFT = 0.1
+"""Fraction of the calibration crops, from the softest, that count as unlike the others: of a soft picture the bound holds for half."""
 ONE_SIDED = ("noise", "blocks")
 """Traits of which a picture cannot have too little."""
 TAILS = 0.02
@@ -92,12 +94,17 @@ def crop(path: Path, side: int, rng: np.random.Generator) -> np.ndarray:
     return pixels.astype(np.float32) / 255
 
 
-def samples(upscaler: Upscaler, paths: Sequence[Path], side: int, key: str, rounds: int) -> Iterator[Sample]:
+def crops(scale: int, paths: Sequence[Path], side: int, key: str, rounds: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """(name, clean crop, the same downscaled); seeded by `key`."""
     for number in range(rounds):
         for path in paths:
             clean = crop(path, side, np.random.default_rng(zlib.crc32(f"{key}/{number}/{path.name}".encode())))
-            small = to_8_bits(bicubic(clean, upscaler.scale))
-            yield Sample(path.name, clean, small, upscaler.upscale(small)[0])
+            yield path.name, clean, to_8_bits(bicubic(clean, scale))
+
+
+def samples(upscaler: Upscaler, paths: Sequence[Path], side: int, key: str, rounds: int) -> Iterator[Sample]:
+    for name, clean, small in crops(upscaler.scale, paths, side, key, rounds):
+        yield Sample(name, clean, small, upscaler.upscale(small)[0])
 
 
 def learnt(found: Iterator[Sample]) -> Iterator[tuple[HeadInputs, np.ndarray]]:
@@ -118,6 +125,11 @@ def bands(network: ErrorHead, upscaler: Upscaler, paths: Sequence[Path], head: H
     return found
 
 
+def least_sharpness(scale: int, paths: Sequence[Path], head: Head) -> float:
+    found = [sharpness(small.mean(axis=2)) for _, _, small in crops(scale, paths, head.side, "calibration", head.rounds)]
+    return float(np.quantile(found, SOFT))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", type=Path)
@@ -136,7 +148,9 @@ def main() -> None:
         network = rounded(train(data, options.steps))
         print(f"  trained, {time.process_time() - since:.0f} s of processor time", flush=True)
         summary = bands(network, upscaler, held, HEADS[name]).summary(TAILS)
+        softest = least_sharpness(upscaler.scale, held, HEADS[name])
         for band in summary:
+            band["ranges"]["sharpness"][0] = softest
             for trait in ONE_SIDED:
                 band["ranges"][trait][0] = 0.0
         command = f"python benchmarks/train_upscaling_confidence.py DATASETS --steps {options.steps}"
