@@ -1,4 +1,5 @@
-"""How far confidence maps can be trusted: rank correlation with the true error, coverage of the 90 % bound, SURE against the true PSNR.
+"""How far confidence maps of denoising can be trusted: rank correlation with the true error, coverage of the 90 % bound, SURE against the
+true PSNR. `upscaling_confidence.py` does the same for upscaling.
 
     python benchmarks/confidence.py DATASETS [--suites xray,gray,color] [--limit N] [--crop 320] [--sure] [--told] [--json FILE]
 
@@ -33,8 +34,9 @@ from scipy.stats import spearmanr
 from restore import runtime, weights
 from restore.datasets.degrade import poisson_gaussian, to_8_bits
 from restore.images.noise_model import NoiseLevel
-from restore.inference.confidence import TASK, WEIGHTS, ConfidenceEstimator, span_of
+from restore.inference.confidence import TASK, WEIGHTS
 from restore.inference.denoiser import Denoiser
+from restore.inference.denoising_confidence import DenoisingConfidence, span_of
 from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import Estimate
 from restore.inference.sure import ESTIMATED, expected_psnr
@@ -90,7 +92,7 @@ class Models:
 
     denoiser: Denoiser
     exact: Denoiser
-    estimator: ConfidenceEstimator
+    estimator: DenoisingConfidence
 
 
 def measure(case: Case, models: Models, *, sure: bool, told: bool) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def measure(case: Case, models: Models, *, sure: bool, told: bool) -> dict[str, 
         "psnr": float(-10 * np.log10(np.square(difference).mean())), "seconds": [denoised - since, mapped - denoised, 0.0],
     }  # fmt: skip
     if sure:
-        correlated = (isinstance(noise, Estimate) and noise.correlated) or not maps.white
+        correlated = (isinstance(noise, Estimate) and noise.correlated) or "correlation" in maps.odd
         quality = expected_psnr(
             case.noisy, restored, level, lambda one: models.exact.denoise(one, noise)[0], correlated=correlated,
             uncertainty=ESTIMATED if isinstance(noise, Estimate) else 0.0,
@@ -129,7 +131,7 @@ def models_of(suite: str, entry: weights.Entry) -> Models:
     denoiser, exact = (
         Denoiser.load(SUITES[suite], InferenceOptions(one, ensemble=ensemble)) for one in (chosen, chosen.in_precision("fp32"))
     )  # fmt: skip
-    return Models(denoiser, exact, ConfidenceEstimator.load(entry.path, SUITES[suite], chosen))
+    return Models(denoiser, exact, DenoisingConfidence.load(entry.path, SUITES[suite], chosen))
 
 
 def line(name: str, rows: list[dict[str, Any]]) -> str:
@@ -174,7 +176,7 @@ def main() -> None:
             shown = replace(case, noisy=to_8_bits(case.noisy)) if options.stored else case
             row = measure(shown, models, sure=options.sure, told=options.told)
             results[case.name].append(row)
-            calibration = models.estimator.calibration
+            calibration = models.estimator.head.calibration
             band = next((one for one in calibration.bands if one.low <= row["sigma"] < one.high), None) if calibration else None
             bands[f"{suite} all {band.low:g}..{band.high:g}" if band else f"{suite} all outside"].append(row)
         for name in [name for name in results if name.startswith("xray") == (suite == "xray") and ("color" in name) == (suite == "color")]:

@@ -1,7 +1,8 @@
-"""Train and calibrate the confidence heads that ship, in one command (about an hour on two CPU cores):
+"""Train and calibrate the confidence heads of the denoisers that ship, in one command (about an hour on two CPU cores):
 
     python benchmarks/train_confidence.py DATASETS [--out FILE] [--steps N] [--limit N] [--held N] [--heads NAMES] [--cache DIR]
 
+`train_upscaling_confidence.py` does the same for the upscalers. Other heads in the file are kept.
 DATASETS is the folder with photos/, xray/ and xray256/. For each denoiser that ships:
   1. clean training pictures get seeded noise and go once through the frozen denoiser, as in use: blind, with its views;
   2. a head learns the log of the expected absolute error (Laplace likelihood) and of its 90 % quantile (pinball loss);
@@ -17,7 +18,7 @@ import pickle
 import re
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -32,8 +33,10 @@ from restore import networks, runtime, weights
 from restore.datasets.degrade import gaussian, poisson_gaussian, to_8_bits
 from restore.images.noise_model import NoiseLevel
 from restore.inference import confidence, risk_control
-from restore.inference.confidence_calibration import TRAITS
+from restore.inference.confidence import ConfidenceHead, HeadInputs
+from restore.inference.confidence_calibration import DOUBTS, Traits
 from restore.inference.denoiser import Denoiser
+from restore.inference.denoising_confidence import DenoisingConfidence, head_inputs, span_of
 from restore.inference.noise_estimation import Estimate
 from restore.networks.error_head import ErrorHead
 
@@ -168,26 +171,36 @@ def true_error(sample: Sample) -> np.ndarray:
 
 
 def patches(found: Sequence[Sample]) -> list[torch.Tensor]:
-    """What the head learns from: the arguments of its `forward` and the true error, for patches of PATCH pixels, stacked."""
+    """What the head learns from; see `stacked`."""
+
+    def learnt() -> Iterator[tuple[HeadInputs, np.ndarray]]:
+        for sample in found:
+            span = span_of(sample.noisy, sample.level)
+            inputs = head_inputs(sample.noisy, sample.restored, sample.level, span, torch.device("cpu"))
+            yield inputs, true_error(sample) / np.float32(span.span)
+
+    return stacked(learnt())
+
+
+def stacked(found: Iterable[tuple[HeadInputs, np.ndarray]]) -> list[torch.Tensor]:
+    """The arguments of the head's `forward` and the true error, (H, W), for patches of PATCH pixels, stacked."""
     parts: list[list[torch.Tensor]] = []
-    for sample in found:
-        span = confidence.span_of(sample.noisy, sample.level)
-        inputs = confidence.head_inputs(sample.noisy, sample.restored, sample.level, span, torch.device("cpu"))
-        error = torch.from_numpy(true_error(sample) / np.float32(span.span))[None, None]
-        height, width = sample.clean.shape[:2]
+    for inputs, error in found:
+        truth = torch.from_numpy(error)[None, None]
+        height, width = error.shape
         for top in range(0, height - PATCH + 1, PATCH):
             for left in range(0, width - PATCH + 1, PATCH):
                 pixels = np.s_[..., top : top + PATCH, left : left + PATCH]
                 blocks = np.s_[..., top // 4 : (top + PATCH) // 4, left // 4 : (left + PATCH) // 4]
-                parts.append([inputs[0][pixels].half(), inputs[1][pixels].half(), inputs[2][blocks], error[pixels]])
+                parts.append([inputs[0][pixels].half(), inputs[1][pixels].half(), inputs[2][blocks], truth[pixels]])
     return [torch.cat(column) for column in zip(*parts, strict=True)]
 
 
-def loss_of(network: ErrorHead, restored: torch.Tensor, residual: torch.Tensor, sigma: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
+def loss_of(network: ErrorHead, restored: torch.Tensor, residual: torch.Tensor, unit: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
     """Laplace likelihood of the error for the expected error, pinball loss of its logarithm for the quantile."""
-    errors = network(restored.float(), residual.float(), sigma)
-    unit = sigma.mean(dim=(2, 3))[:, :, None]
-    error, expected, bound = error[:, 0] / unit, errors.expected / unit, errors.bound / unit
+    errors = network(restored.float(), residual.float(), unit)
+    size = unit.mean(dim=(2, 3))[:, :, None]
+    error, expected, bound = error[:, 0] / size, errors.expected / size, errors.bound / size
     likelihood = torch.log(expected) + error / expected
     excess = torch.log(error + 1e-3) - torch.log(bound + 1e-3)
     return likelihood.mean() + torch.maximum(0.9 * excess, -0.1 * excess).mean()
@@ -228,54 +241,79 @@ class Calibrated:
     ratios: np.ndarray
     error: float
     square: float
-    traits: dict[str, float]
+    traits: Traits
+
+
+def calibrated(maps: confidence.ErrorMaps, traits: Traits, clean: np.ndarray, restored: np.ndarray) -> Calibrated:
+    """Compare a picture's maps with the truth."""
+    difference = np.clip(restored, 0, 1) - clean
+    error = np.abs(difference).mean(axis=2)
+    return Calibrated(
+        (error / np.maximum(maps.bound, 1e-9)).ravel()[::5], float(error.mean() / maps.expected.mean()),
+        float(np.square(difference).mean()) / float(np.square(maps.expected).mean()), traits,
+    )  # fmt: skip
+
+
+class Bands:
+    """The calibration pictures by band; of one name only the first counts in a band."""
+
+    def __init__(self, edges: Sequence[float], measure: str) -> None:
+        self.edges, self.measure = edges, measure
+        self.entries: list[dict[str, Calibrated]] = [{} for _ in edges[1:]]
+
+    def add(self, name: str, entry: Calibrated) -> None:
+        home = next((n for n, (low, high) in enumerate(pairwise(self.edges)) if low <= entry.traits.level < high), None)
+        if home is not None:
+            self.entries[home].setdefault(name, entry)
+
+    def summary(self, tails: float = 0.0) -> list[dict[str, Any]]:
+        """The bands as `confidence_calibration.read` takes them. `tails`: see `widened`."""
+        bands = []
+        for (low, high), found in zip(pairwise(self.edges), self.entries, strict=True):
+            entries = [*found.values()]
+            ratios = [entry.ratios for entry in entries]
+            factor = risk_control.smallest_factor(ratios)
+            covered = 1 - risk_control.mean_loss(ratios, factor)
+            print(f"  band {low:g}..{high:g}: N {len(ratios)}, factor {factor:.3f}, covered {covered:.4f}", flush=True)
+            bands.append({
+                "low": low, "high": high, "factor": factor, "pictures": len(ratios),
+                "error_factor": geometric_mean([entry.error for entry in entries]),
+                "square_factor": geometric_mean([entry.square for entry in entries]),
+                "ranges": {name: widened([entry.traits.values[name] for entry in entries], tails) for name in DOUBTS[self.measure]},
+            })  # fmt: skip
+        return bands
+
+
+def calibration(network: str, measure: str, pictures: str, paths: Sequence[Path], bands: list[dict[str, Any]]) -> dict[str, Any]:
+    """The calibration of the weights called `network`, as `confidence_calibration.read` takes it."""
+    return {
+        "measure": measure, "weights": weights.fingerprint(weights.find(network)), "pictures": pictures, "alpha": risk_control.ALPHA,
+        "digest": hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest(), "count": len(paths), "bands": bands,
+    }  # fmt: skip
 
 
 def calibrate(network: ErrorHead, denoiser: Denoiser, head: Head, paths: Sequence[Path], cache: Path | None) -> dict[str, Any]:
-    """The head's calibration, as `confidence_calibration.read` takes it."""
-    estimator = confidence.ConfidenceEstimator(network, None, denoiser.runtime)
-    per_band: list[dict[str, Calibrated]] = [{} for _ in EDGES[1:]]
+    """The head's calibration."""
+    estimator = DenoisingConfidence(ConfidenceHead(network, None, denoiser.runtime))
+    bands = Bands(EDGES, "noise")
     for number, band in enumerate(pairwise(EDGES)):
         file = cache and cache / f"{head.denoiser}-{number}.pickle"
         found = kept(file, samples(denoiser, head, paths, band, 1.0, f"calibration {number}"))
         for path, sample in zip(paths, found, strict=True):
-            maps, traits = estimator.examine(sample.noisy, sample.restored, sample.level, confidence.span_of(sample.noisy, sample.level))
-            home = next((n for n, end in enumerate(EDGES[1:]) if EDGES[n] <= traits.sigma < end), None)
-            if home is None or path.name in per_band[home]:
-                continue
-            error = true_error(sample)
-            square = float(np.square(np.clip(sample.restored, 0, 1) - sample.clean).mean())
-            per_band[home][path.name] = Calibrated(
-                (error / np.maximum(maps.bound, 1e-9)).ravel()[::5], float(error.mean() / maps.expected.mean()),
-                square / float(np.square(maps.expected).mean()), {name: vars(traits)[name] for name in TRAITS},
-            )  # fmt: skip
-    bands = []
-    for low, high, entries in zip(EDGES, EDGES[1:], per_band, strict=False):
-        ratios = [entry.ratios for entry in entries.values()]
-        factor = risk_control.smallest_factor(ratios)
-        print(
-            f"  band {low:g}..{high:g}: N {len(ratios)}, factor {factor:.3f}, covered {1 - risk_control.mean_loss(ratios, factor):.4f}",
-            flush=True,
-        )
-        bands.append({
-            "low": low, "high": high, "factor": factor, "pictures": len(ratios),
-            "error_factor": geometric_mean([entry.error for entry in entries.values()]),
-            "square_factor": geometric_mean([entry.square for entry in entries.values()]),
-            "ranges": {name: widened([entry.traits[name] for entry in entries.values()]) for name in TRAITS},
-        })  # fmt: skip
-    return {
-        "denoiser": weights.fingerprint(weights.find(head.denoiser)), "pictures": head.pictures, "alpha": risk_control.ALPHA,
-        "digest": hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest(), "count": len(paths), "bands": bands,
-    }  # fmt: skip
+            maps, traits = estimator.examine(sample.noisy, sample.restored, sample.level, span_of(sample.noisy, sample.level))
+            bands.add(path.name, calibrated(maps, traits, sample.clean, sample.restored))
+    return calibration(head.denoiser, "noise", head.pictures, paths, bands.summary())
 
 
 def geometric_mean(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
-def widened(values: Sequence[float]) -> list[float]:
-    low, high = min(values), max(values)
-    return [low - MARGIN * (high - low), high + MARGIN * (high - low)]
+def widened(values: Sequence[float], tails: float = 0.0) -> list[float]:
+    """The range of the values without a fraction `tails` at each end, wider by MARGIN where it has all of them."""
+    low, high = (float(np.quantile(values, part)) for part in (tails, 1 - tails))
+    margin = 0.0 if tails else MARGIN * (high - low)
+    return [low - margin, high + margin]
 
 
 def main() -> None:
@@ -288,8 +326,6 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="keep denoised crops here, for further runs")
     parser.add_argument("--heads", default=",".join(head.denoiser for head in HEADS))
     options = parser.parse_args()
-    tensors: dict[str, torch.Tensor] = {}
-    calibrations: dict[str, Any] = {}
     chosen = [head for head in HEADS if head.denoiser in options.heads.split(",")]
     for head in chosen:
         since = time.time()
@@ -303,26 +339,31 @@ def main() -> None:
         found = samples(denoiser, head, learning, (EDGES[0] / 1.3, EDGES[-1] * 1.2), 0.7, "training")
         data = patches(kept(options.cache and options.cache / f"{head.denoiser}.pickle", found))
         print(f"  {len(data[0])} patches, {time.time() - since:.0f} s", flush=True)
-        network = train(data, options.steps)
-        print(f"  trained, {time.time() - since:.0f} s", flush=True)
+        network = rounded(train(data, options.steps))
         del data
-        stored = {key: value.half().float() for key, value in network.state_dict().items()}
-        network.load_state_dict(stored)
-        calibrations[head.denoiser] = calibrate(network, denoiser, head, held, options.cache)
-        tensors |= {f"{head.denoiser}.{key}": value for key, value in stored.items()}
+        print(f"  trained, {time.time() - since:.0f} s", flush=True)
+        command = f"python benchmarks/train_confidence.py DATASETS --steps {options.steps} --limit {options.limit} --held {options.held}"
+        write(options.out, head.denoiser, network, calibrate(network, denoiser, head, held, options.cache), command)
         print(f"  calibrated, {time.time() - since:.0f} s", flush=True)
-        write(options, chosen, tensors, calibrations)
 
 
-def write(options: argparse.Namespace, chosen: Sequence[Head], tensors: dict[str, torch.Tensor], calibrations: dict[str, Any]) -> None:
-    """Write the heads that are ready."""
-    command = f"python benchmarks/train_confidence.py DATASETS --steps {options.steps} --limit {options.limit} --held {options.held}"
-    recipe = {
-        "task": confidence.TASK, "network": "error_head", "settings": SETTINGS, "calibration": calibrations, "command": command,
-        "directions": [head.denoiser for head in chosen if head.denoiser in calibrations],
+def rounded(network: ErrorHead) -> ErrorHead:
+    """The network with the half precision in which its tensors are stored."""
+    network.load_state_dict({key: value.half().float() for key, value in network.state_dict().items()})
+    return network
+
+
+def write(out: Path, name: str, network: ErrorHead, calibration: dict[str, Any], command: str) -> None:
+    """Add a head to the file, or replace it."""
+    tensors, recipe = weights.load(out) if out.exists() else ({}, {})
+    kept = {key: value for key, value in tensors.items() if not key.startswith(f"{name}.")}
+    tensors = kept | {f"{name}.{key}": value for key, value in network.state_dict().items()}
+    calibrations = {**recipe.get("calibration", {}), name: calibration}
+    weights.save(out, tensors, {
+        "task": confidence.TASK, "network": "error_head", "settings": SETTINGS, "calibration": calibrations,
+        "commands": {**recipe.get("commands", {}), name: command}, "directions": sorted(calibrations),
         "torch": torch.__version__, "device": runtime.choose().device.type,
-    }  # fmt: skip
-    weights.save(options.out, tensors, recipe)
+    })  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def line(event: Event, record: Record) -> str:
     if record.status == "skipped":
         return f"{head}  (already done)"
     height, width = record.size or (0, 0)
-    stats = f"  {width} x {height}  {record.seconds['network']:.2f} s"
+    stats = f"  {width} x {height}  {record.seconds[record.work]:.2f} s"
     return head + stats + (f"  noise {number(record.stats['noise'])}" if record.stats.get("noise") is not None else "")
 
 
@@ -151,6 +151,8 @@ def summary(report: Report) -> Table:
         add("warnings", str(report.warned), f"in {warned} picture{'' if warned == 1 else 's'}", "yellow")
     if report.ignored:
         add("ignored", str(report.ignored), "not pictures")
+    if report.maps:
+        add("ignored", str(report.maps), "confidence maps beside their pictures")
     if report.objects:
         count, _, what = report.objects_in_words.partition(" ")
         add("ignored", count, what)
@@ -158,9 +160,9 @@ def summary(report: Report) -> Table:
         add("", "", "no picture was found")
     if report.done:
         seconds = report.seconds
-        add("time", f"{report.wall:.1f} s", f"the network was busy {report.network_fraction:.0%} of it")
+        add("time", f"{report.wall:.1f} s", f"the {report.work} was busy {report.busy_fraction:.0%} of it")
         parallel = f"decoding {seconds['decode']:.1f} s, encoding {seconds['encode']:.1f} s in parallel"
-        add("network", f"{seconds['network']:.1f} s", parallel)
+        add(report.work, f"{seconds[report.work]:.1f} s", parallel)
         for name in ("weights", "precision"):
             used = Counter(str(entry.stats[name]) for entry in report.records if entry.stats.get(name) is not None)
             if used:

@@ -1,4 +1,4 @@
-"""The commands that restore pictures: one for each task, generated from its options, and `restore run` and `restore old-photo` for several steps."""
+"""The commands that restore pictures: one for each task, generated from its options; `restore run` and `restore old-photo` for several."""
 
 from __future__ import annotations
 

@@ -45,6 +45,9 @@ def evaluate_sets(results: Path, reference: Path, *, names: list[str] | None, ex
             leave_interrupted(stopped_by)
     for name, why in found.left_out.items():
         say(f"{name} is left out: {why}")
+    for name, why in found.cautions.items():
+        if name in found.scores:
+            say(f"{name} is {why}")
     for problem in found.problems:
         say(f"not read: {printable(problem.name)}: {problem.reason}")
     unwritten = _print(found, json=json)
@@ -59,7 +62,15 @@ def _print(found: SetComparison, *, json: bool) -> str:
     if json:
         lines = JsonLines()
         scores = {name: {"value": score.value, "interval": _interval(score.low, score.high)} for name, score in found.scores.items()}
-        lines.write({"scores": scores, "protocol": found.protocol, "left_out": found.left_out, "unread": len(found.problems)})
+        lines.write(
+            {
+                "scores": scores,
+                "protocol": found.protocol,
+                "left_out": found.left_out,
+                "cautions": found.cautions,
+                "unread": len(found.problems),
+            }
+        )
         return lines.problem
     for name, score in found.scores.items():
         interval = f"  95 % interval {score.low:.4g} ... {score.high:.4g}" if math.isfinite(score.low) else ""

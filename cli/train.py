@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from restore.pipeline.records import number
+
 from .common import check_precision, leave_interrupted, say, stoppable
 from .json_lines import JsonLines
 from .printable import lines
@@ -127,12 +129,14 @@ class _Progress:
             say(text)
 
     def finish(self, run: object) -> None:
-        """Print the fields of the finished run, one per line."""
+        """Print the fields of the finished run and the entries of its stats, one per line."""
         if self.json_lines:
             self._json(run)
         if dataclasses.is_dataclass(run):
-            for name, value in vars(run).items():
-                self.note(f"  {name.replace('_', ' '):12} {value}")
+            fields = {name: value for name, value in vars(run).items() if not isinstance(value, dict)}
+            entries = [entry for value in vars(run).values() if isinstance(value, dict) for entry in value.items()]
+            for name, value in (*fields.items(), *entries):
+                self.note(f"  {name.replace('_', ' '):18} {number(value)}")
 
     def _json(self, thing: object) -> None:
         self._lines.write(vars(thing) if dataclasses.is_dataclass(thing) else {"message": str(thing)})

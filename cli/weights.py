@@ -48,7 +48,7 @@ def list_(
             continue
         cells = [printable(listed[column]).ljust(width) for column, width in zip(columns, widths, strict=True)]
         by_path = "" if listed["by_name"] else "  (another file has this name: use this one by its path)"
-        typer.echo("  ".join([*cells, f"{listed['bytes'] / 1e6:5.1f} MB", printable(listed["file"])]) + by_path)
+        typer.echo("  ".join([*cells, _size(listed["bytes"]), printable(listed["file"])]) + by_path)
 
 
 def _described(listed: Listed) -> dict[str, Any]:
@@ -61,16 +61,41 @@ def _described(listed: Listed) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _size(count: int) -> str:
+    """Bytes as 7 characters and a unit."""
+    return f"{count / 1e6:5.1f} MB" if count >= 1e6 else f"{count / 1e3:5.1f} KB"
+
+
 @app.command()
-def show(name: Name) -> None:
+def show(
+    name: Name,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole recipe as one JSON object, without the card.")] = False,
+) -> None:
     """Show the card and the recipe of weights: their purpose and their training."""
     from restore import weights
 
     entry = weights.find(name)
+    if json:
+        typer.echo(json_module.dumps(entry.recipe))
+        return
     typer.echo(f"{printable(entry.name)}  ({printable(entry.path)})\n")
     if entry.card:
         typer.echo(text_lines(weights.card_text(entry.card)))
-    typer.echo("recipe:\n" + json_module.dumps(entry.recipe, indent=2))
+    typer.echo("recipe (all of it: --json):\n" + "\n".join(_summary(entry.recipe)))
+
+
+def _summary(value: Any, depth: int = 1) -> list[str]:
+    """The entries of a recipe, one a line; lists of objects as their number."""
+    lines = []
+    for key, entry in value.items():
+        head = f"{'  ' * depth}{printable(key)}:"
+        if isinstance(entry, dict) and entry:
+            lines += [head, *_summary(entry, depth + 1)]
+        elif isinstance(entry, list) and any(isinstance(one, dict) for one in entry):
+            lines.append(f"{head} {len(entry)} entries")
+        else:
+            lines.append(f"{head} {printable(json_module.dumps(entry, ensure_ascii=False))}")
+    return lines
 
 
 @app.command()
@@ -151,9 +176,10 @@ def _fetch_one(name: str) -> str | None:
 
     from restore.networks.backbone_files import BACKBONE_FILES, fetch
 
-    bar = Progress(
-        "{task.description}", DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
-    )
+    console = Console(stderr=True)
+    columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    # off a terminal, a bar that is removed leaves an empty line
+    bar = Progress("{task.description}", *columns, console=console, transient=True, disable=not console.is_terminal)
     try:
         with bar:
             task = bar.add_task(name, total=None)

@@ -173,7 +173,7 @@ SHIPPED = sorted((Path(__file__).resolve().parents[1] / "weights").glob("*.safet
 
 
 TENSORS = {
-    "confidence": "37af7109027845afcdccbaacda9a920d9ac8cfbda3c4f6e8d0bab112bf5419ff",
+    "confidence": "5c4904f834b4b90e88c13e95269577c595aa61c775b1c3705fe9fab99e00f020",
     "denoise-color": "7f4924424b9b43f7cbef2f7f0547ffa4225195514659cbf6c2c79eac2636335f",
     "denoise-gray": "09b98aae835f96cc592ba53e71ad7fb0ff49c240bfaabb32ec1e88a412f4f8ad",
     "denoise-xray": "35a61c1fd0aa837549d1602a88ea4f3487d77764c697c432e08565b7d979fbd1",

@@ -108,12 +108,13 @@ class Pictures:
         files: the image files.
         channels: 1 (colour images become luma, ITU-R BT.601) or 3 (gray images are repeated).
         budget: bytes of decoded images that are kept.
+        use: what they are for, for messages.
     """
 
-    def __init__(self, files: Sequence[Path], channels: int, *, budget: int = 4 * 2**30) -> None:
+    def __init__(self, files: Sequence[Path], channels: int, *, budget: int = 4 * 2**30, use: str = "training") -> None:
         if channels not in {1, 3}:
             raise ValueError(f"channels must be 1 or 3, not {channels}")
-        self.files, self.channels, self.budget = list(files), channels, budget
+        self.files, self.channels, self.budget, self.use = list(files), channels, budget, use
         self._reasons: dict[Path, str] = {}
         self._unreadable = torch.zeros(len(self.files), dtype=torch.uint8).share_memory_()
         self._kept: dict[Path, np.ndarray] = {}
@@ -134,7 +135,7 @@ class Pictures:
             picture = self.get(int(rng.integers(len(self.files))))
             if picture is not None:
                 return picture
-        raise ValueError(f"none of the {len(self.files)} training pictures can be read; the last error: {[*self.skipped.values()][-1]}")
+        raise ValueError(f"none of the {len(self.files)} {self.use} pictures can be read; the last error: {[*self.skipped.values()][-1]}")
 
     def get(self, index: int) -> np.ndarray | None:
         """Return the image at that index, (H, W, C), or None where it cannot be used."""
@@ -153,7 +154,7 @@ class Pictures:
         """Leave out the image at that index from now on, and log why."""
         self._reasons[self.files[index]] = reason
         self._unreadable[index] = 1
-        log.warning("skipped for training: %s", reason)
+        log.warning("skipped for %s: %s", self.use, reason)
 
     def _get(self, path: Path) -> np.ndarray:
         kept = self._kept.get(path)

@@ -6,16 +6,19 @@ multiplied by a power of two, as large as the type allows, so that errors below 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from restore.images import file_kind
 from restore.images.codecs import CODECS, target
 from restore.images.metadata import ImageHeader, MapInfo, Metadata
 
 PAGE, PAGES = ".png", ".tif"
+NAMES = ("error", "bound")
+"""The names of maps, before their suffix: those of `restore.tasks.confidence.MEANINGS`."""
 LARGEST_POWER = 8
 """The largest exponent of the factor: a step of 1/256 of a stored value is fine enough."""
 
@@ -42,6 +45,13 @@ class MapFormat:
         if CODECS[self.name].holds_maps:
             return CODECS[self.name].suffixes[0]
         return PAGES if self.floats or self.frames > 1 else PAGE
+
+
+def beside_pictures(paths: Iterable[Path]) -> set[Path]:
+    """Those of the paths that are named like a map of another one: `a.error.png` beside `a.png`, `a.bound.dcm` beside `a.dcm`."""
+    stems = {path: path.with_name(file_kind.stem(path.name)) for path in paths}
+    pictures = set(stems.values())
+    return {path for path, stem in stems.items() if stem.suffix[1:] in NAMES and stem.with_suffix("") in pictures}
 
 
 def save(path: Path, planes: Sequence[np.ndarray], format: MapFormat, meaning: str, source: Path, task: str) -> float:

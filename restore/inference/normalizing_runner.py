@@ -46,7 +46,7 @@ class NormalizingRunner:
         Returns:
             (scale H, scale W, 1|3) float32 in the picture's range, not clipped; and information about the run.
         """
-        span = range_of(picture, level, homogeneous=self.spec.homogeneous, narrow=self._narrow(picture))
+        span = self.range_of(picture, level)
         inputs = span.normalize(picture)
         if mask is not None:
             inputs = np.where(mask[:, :, None], np.float32(HOLE), inputs)
@@ -61,6 +61,10 @@ class NormalizingRunner:
         restored *= np.float32(span.span)
         restored += picture
         return restored, info
+
+    def range_of(self, picture: np.ndarray, level: NoiseLevel = NO_NOISE) -> Range:
+        """The range in which the network sees a picture; see `run`."""
+        return range_of(picture, level, homogeneous=self.spec.homogeneous, narrow=self._narrow(picture))
 
     def _narrow(self, picture: np.ndarray) -> float:
         """The width of a range below which it is stretched to [0, 1].

@@ -25,8 +25,8 @@ def psnr(result: np.ndarray, reference: np.ndarray, *, border: int = 0) -> float
     Raises:
         ValueError: the shapes differ, or the border leaves nothing.
     """
-    first, second = _pair(result, reference, border)
-    return _decibels(float(np.mean(np.square(first - second))))
+    first, second = (np.asarray(one, np.result_type(one, np.float32)) for one in _inner(result, reference, border))
+    return _decibels(cv2.norm(first, second, cv2.NORM_L2SQR) / first.size)  # in one pass, summed in float64
 
 
 def psnr_b(result: np.ndarray, reference: np.ndarray) -> float:
@@ -58,7 +58,7 @@ def ssim(result: np.ndarray, reference: np.ndarray, *, border: int = 0) -> float
     Raises:
         ValueError: the shapes differ or are too small.
     """
-    first, second = _pair(result, reference, border)
+    first, second = _inner(result, reference, border)
     _check_side(first, WINDOW, "SSIM")
     return _mean_similarity(first, second)[0]
 
@@ -107,14 +107,20 @@ def _luma(picture: np.ndarray) -> np.ndarray:
     return np.asarray(picture @ np.array([0.299, 0.587, 0.114]) if picture.shape[2] == 3 else picture.mean(axis=2))
 
 
-def _pair(result: np.ndarray, reference: np.ndarray, border: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64, without the border."""
+def _pair(result: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64."""
+    first, second = _inner(result, reference)
+    return first.astype(np.float64), second.astype(np.float64)
+
+
+def _inner(result: np.ndarray, reference: np.ndarray, border: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Both without the border, not copied."""
     if result.shape != reference.shape:
         raise ValueError(f"the pictures differ in shape: {result.shape} against {reference.shape}")
     if min(result.shape[:2]) <= 2 * border:
         raise ValueError(f"nothing is left of {result.shape[0]} x {result.shape[1]} pixels without a border of {border}")
     inner = (slice(border, -border or None),) * 2
-    return result[inner].astype(np.float64), reference[inner].astype(np.float64)
+    return result[inner], reference[inner]
 
 
 def _channels(picture: np.ndarray) -> np.ndarray:
@@ -139,25 +145,41 @@ def _mean_similarity(first: np.ndarray, second: np.ndarray) -> tuple[float, floa
     for top in range(0, first.shape[0] - WINDOW + 1, BAND_ROWS):
         rows = slice(top, top + BAND_ROWS + WINDOW - 1)
         luminance, contrast = _similarity(first[rows], second[rows])
-        sums += [float((luminance * contrast).sum()), float(contrast.sum())]
+        luminance *= contrast
+        sums += [float(terms.sum(dtype=np.float64)) for terms in (luminance, contrast)]
         count += contrast.size
     whole, contrast_alone = sums / count
     return float(whole), float(contrast_alone)
 
 
 def _similarity(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The luminance term, and the product of contrast and structure, for each window (Wang et al. 2004, eq. 6, 9, 10)."""
+    """The luminance term, and the product of contrast and structure, for each window (Wang et al. 2004, eq. 6, 9, 10), float32.
+
+    With the sum s and the difference d of the pictures, 2 xy = (s^2 - d^2) / 2 and x^2 + y^2 = (s^2 + d^2) / 2, for means as for
+    variances. The sum is centred: float32 then keeps variances to about 1e-8, and 1 - SSIM is a multiple of the difference's.
+    """
+    total, difference = first + second, first - second
+    centre = total.mean()
+    total -= centre
+    mean, variance = _moments(total.astype(np.float32, copy=False))
+    mean_difference, variance_difference = _moments(difference.astype(np.float32, copy=False))
+    mean += np.float32(centre)
+    luminance = _ratio(np.square(mean, out=mean), np.square(mean_difference, out=mean_difference), 2 * 0.01**2)
+    return luminance, _ratio(variance, variance_difference, 2 * 0.03**2)
+
+
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The weighted mean and variance of each whole window."""
     half = WINDOW // 2
+    mean, variance = (cv2.GaussianBlur(plane, (WINDOW, WINDOW), 1.5)[half:-half, half:-half] for plane in (values, np.square(values)))
+    variance -= np.square(mean)
+    return mean, variance
 
-    def smooth(values: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(values, (WINDOW, WINDOW), 1.5)[half:-half, half:-half]
 
-    mean1, mean2 = smooth(first), smooth(second)
-    product, squares = mean1 * mean2, mean1**2 + mean2**2
-    variances = smooth(first * first + second * second) - squares
-    covariance = smooth(first * second) - product
-    c1, c2 = 0.01**2, 0.03**2
-    return (2 * product + c1) / (squares + c1), (2 * covariance + c2) / (variances + c2)
+def _ratio(total: np.ndarray, difference: np.ndarray, constant: float) -> np.ndarray:
+    """(total - difference + constant) / (total + difference + constant)."""
+    total += np.float32(constant)
+    return np.asarray((total - difference) / (total + difference))
 
 
 def _halved(picture: np.ndarray) -> np.ndarray:

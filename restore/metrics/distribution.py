@@ -13,6 +13,7 @@ import numpy as np
 # SciPy's rooms are imported where they are used: together they take half a second, which every command would wait for
 NORMAL_95 = 1.959964
 """Standard deviations on each side of the mean within which 95 % of a normal distribution lie."""
+ROUGH = "a rough estimate, whose value depends on the number of pictures"
 NEIGHBOURS = 5
 """k of precision, recall, density and coverage (Naeem et al. 2020, section 5)."""
 
@@ -34,11 +35,15 @@ class SetMetric:
         function: (results (N, D), references (M, D)) -> score; a ValueError says why it is not defined for these sets.
         better: "higher" or "lower".
         protocol: what determines its values besides the extractor and the sizes of the sets.
+        fewest: pictures below which `caution` holds.
+        caution: what is wrong with its value for small sets.
     """
 
     function: Callable[[np.ndarray, np.ndarray], SetScore]
     better: str
     protocol: str
+    fewest: int = 0
+    caution: str = ""
 
 
 def fid(first: np.ndarray, second: np.ndarray) -> float:
@@ -220,11 +225,11 @@ def _plain(function: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[np.
 
 
 SET_METRICS: Mapping[str, SetMetric] = {
-    "fid": SetMetric(_plain(fid), "lower", "Fréchet distance; biased upwards below 2,048 pictures"),
+    "fid": SetMetric(_plain(fid), "lower", "Fréchet distance", 2048, "biased upwards"),
     "kid": SetMetric(kid_interval, "lower", "cubic kernel, unbiased over all pairs, interval by the jackknife"),
-    "precision": SetMetric(_plain(precision), "higher", f"k = {NEIGHBOURS}"),
-    "recall": SetMetric(_plain(recall), "higher", f"k = {NEIGHBOURS}"),
-    "density": SetMetric(_plain(density), "higher", f"k = {NEIGHBOURS}"),
-    "coverage": SetMetric(_plain(coverage), "higher", f"k = {NEIGHBOURS}"),
+    "precision": SetMetric(_plain(precision), "higher", f"k = {NEIGHBOURS}", 1000, ROUGH),
+    "recall": SetMetric(_plain(recall), "higher", f"k = {NEIGHBOURS}", 1000, ROUGH),
+    "density": SetMetric(_plain(density), "higher", f"k = {NEIGHBOURS}", 1000, ROUGH),
+    "coverage": SetMetric(_plain(coverage), "higher", f"k = {NEIGHBOURS}", 1000, ROUGH),
 }
 """Metrics of two sets of features. `inception_score` takes logits, `copy_test` a third set."""

@@ -25,12 +25,14 @@ class SetComparison:
         protocol: extractor, numbers of pictures, and each metric's own terms. Numbers of unlike protocols are not comparable.
         problems: files that could not be read.
         left_out: metric -> why it is not defined for these sets.
+        cautions: metric -> why its value says little for sets as small as these.
     """
 
     scores: dict[str, SetScore] = field(default_factory=dict)
     protocol: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    cautions: dict[str, str] = field(default_factory=dict)
 
 
 def compare_sets(
@@ -59,7 +61,10 @@ def compare_sets(
     comparison = SetComparison()
     found, real = (_features(folder, row, comparison.problems) for folder in (results, reference))
     comparison.protocol.update(extractor=row.protocol, results=str(len(found.vectors)), references=str(len(real.vectors)))
+    fewest = min(len(found.vectors), len(real.vectors))
     for name, metric in metrics.items():
+        if fewest < metric.fewest:
+            comparison.cautions[name] = f"{metric.caution} below {metric.fewest:,} pictures; the smaller set has {fewest:,}"
         try:
             comparison.scores[name] = metric.function(found.vectors, real.vectors)
             comparison.protocol[name] = metric.protocol

@@ -64,7 +64,7 @@ def run(
     _refuse_side_files(planned.jobs, options)
     side_images.refuse_collisions(planned.jobs, step.side_images)
     options = replace(options, format=None if options.format is None else codecs.format_name(options.format))
-    report = Report(planned=len(planned.jobs), ignored=planned.ignored, objects=dict(planned.objects))
+    report = Report(planned=len(planned.jobs), ignored=planned.ignored, objects=dict(planned.objects), maps=planned.maps, work=step.work)
     step.plan(planned.jobs)
     settings = {"task": step.name, "format": options.format, **step.settings()}
     if options.salvage:  # a False entry would invalidate the results of runs without it

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from restore.images import SUFFIXES, TARGETS, Look, codecs, foreign_formats, look, naming
+from restore.images import SUFFIXES, TARGETS, Look, codecs, error_maps, foreign_formats, look, naming
 
 PRIVATE = ".restore"
 """The folder under `out` with a run's private files."""
@@ -36,11 +36,13 @@ class Plan:
     Attributes:
         ignored: number of files in the input folders that are not pictures.
         objects: number of DICOM objects without pictures, by kind ("SR", "DICOMDIR", ...).
+        maps: number of files in the input folders that `--confidence` wrote beside a picture.
     """
 
     jobs: tuple[Job, ...]
     ignored: int
     objects: Mapping[str, int] = field(default_factory=dict)
+    maps: int = 0
 
 
 def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
@@ -48,7 +50,7 @@ def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
 
     Results keep the tree of an input folder. The result of an input file goes directly into `out`; such files are always tried. Names that
     differ only in case or in the composition of accents count as equal, so a result folder can be copied to any disk. `naming.results`
-    gives the results of such pictures different names.
+    gives the results of such pictures different names. Of an input folder, the maps of `--confidence` are left out.
 
     Raises:
         ValueError: there are no inputs, the format is unknown, or `out` lies in one of the inputs.
@@ -67,9 +69,10 @@ def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
                 ignored[job.what] += 1
             else:
                 jobs.setdefault((os.path.normpath(Path.cwd() / job.source), str(job.relative)), job)
-    ordered = sorted(jobs.values(), key=lambda job: str(job.source))
+    maps = error_maps.beside_pictures([job.source for job in jobs.values()]) - set(inputs)
+    ordered = sorted((job for job in jobs.values() if job.source not in maps), key=lambda job: str(job.source))
     objects = {what: ignored[what] for what in sorted(ignored) if what}
-    return Plan(tuple(_with_targets(ordered, out, name)), ignored[""], objects)
+    return Plan(tuple(_with_targets(ordered, out, name)), ignored[""], objects, len(maps))
 
 
 def _refuse_out_in_input(path: Path, out: Path) -> None:

@@ -95,7 +95,7 @@ class FileProcessor:
 
     def __init__(self, context: BatchContext, job: Job) -> None:
         self.context, self.job = context, job
-        self.record = Record(job.source, None, "failed", warnings=list(job.warnings))
+        self.record = Record(job.source, None, "failed", warnings=list(job.warnings), work=context.step.work)
         self.picture: Picture | None = None
         self._content = ""
         self._sidecars: dict[Path, Sidecar] = {}
@@ -147,7 +147,7 @@ class FileProcessor:
 
     def restore(self, decoded: AnalysedFrame, make_room: Callable[[], None] = lambda: None) -> RestoredFrame:
         """Restore a frame with the step. If memory runs out, call `make_room` and try once more."""
-        with self.timed("network"):
+        with self.timed(self.record.work):
             result = self._run_step(decoded, make_room)
         self._stats.append(dict(result.stats))
         self._warnings += result.warnings
@@ -191,11 +191,12 @@ class FileProcessor:
         except BaseException as error:  # Rust's panics are not Exceptions, and would be lost in a worker thread
             log.debug("%s: failed", self.job.source, exc_info=True)
             if not self.record.error and self.record.status != "done":
-                self.record.status, self.record.output, self.record.error = "failed", None, reason(error)
+                self.record.status, self.record.output = "failed", None
+                self.record.error = reason(error).removeprefix(f"{self.job.source.name}: ")  # the record names the picture
 
     @contextmanager
     def timed(self, stage: str | None) -> Iterator[None]:
-        """Add the block's time to the record's `stage` (decode, network or encode); None for no stage."""
+        """Add the block's time to the record's `stage` (decode, `work` or encode); None for no stage."""
         start = time.perf_counter()
         try:
             yield

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 Status = Literal["done", "skipped", "failed"]
-STEPS = ("decode", "network", "encode")
 STATS = ("weights", "noise", "precision", "tile")
 """Stats that every record has; None if the task does not report them."""
 
@@ -21,18 +20,19 @@ class Record:
         input: the picture's path.
         output: the result's path; None if there is none.
         status: done, skipped or failed.
-        seconds: by stage (decode, network, encode).
+        seconds: by stage (decode, `work`, encode).
         size: (height, width) in pixels; None if the picture could not be opened.
         frames, bits, format: of the input; None if it could not be opened.
         stats: values reported by the task (weights, noise, precision, tile, ...).
         error: why it failed; "" if it did not.
         warnings: one sentence each.
+        work: the name of the stage between decoding and encoding; see `Step.work`.
     """
 
     input: Path
     output: Path | None
     status: Status
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
+    seconds: dict[str, float] = field(default_factory=dict)
     size: tuple[int, int] | None = None
     frames: int | None = None
     bits: int | None = None
@@ -40,6 +40,10 @@ class Record:
     stats: dict[str, object] = field(default_factory=dict)
     error: str = ""
     warnings: list[str] = field(default_factory=list)
+    work: str = "network"
+
+    def __post_init__(self) -> None:
+        self.seconds = dict.fromkeys(("decode", self.work, "encode"), 0.0) | self.seconds
 
     def as_dict(self) -> dict[str, object]:
         """The record as JSON-able values; the stats are at the top level."""
@@ -70,6 +74,8 @@ class Report:
         records: one for each picture.
         planned: number of pictures in the plan.
         ignored: number of files in the input folders that are not pictures.
+        maps: number of files in the input folders that `--confidence` wrote beside a picture.
+        work: the name of the stage between decoding and encoding; see `Step.work`.
         wall: seconds from opening the first picture to writing the last one.
         interrupted: whether the user stopped the run; pictures without a record were not reached.
         remarks: messages about the run as a whole.
@@ -80,6 +86,8 @@ class Report:
     records: list[Record] = field(default_factory=list)
     planned: int = 0
     ignored: int = 0
+    maps: int = 0
+    work: str = "network"
     wall: float = 0.0
     interrupted: bool = False
     remarks: list[str] = field(default_factory=list)
@@ -125,7 +133,7 @@ class Report:
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds by stage, summed over the records. Stages overlap, so the total may exceed `wall`."""
-        return {step: sum(record.seconds.get(step, 0.0) for record in self.records) for step in STEPS}
+        return {stage: sum(record.seconds.get(stage, 0.0) for record in self.records) for stage in ("decode", self.work, "encode")}
 
     @property
     def images_per_second(self) -> float:
@@ -133,9 +141,9 @@ class Report:
         return self.done / self.wall if self.wall else 0.0
 
     @property
-    def network_fraction(self) -> float:
-        """The fraction of `wall` in which the network was running, 0..1."""
-        return min(1.0, self.seconds["network"] / self.wall) if self.wall else 0.0
+    def busy_fraction(self) -> float:
+        """The fraction of `wall` in which the step was working, 0..1."""
+        return min(1.0, self.seconds[self.work] / self.wall) if self.wall else 0.0
 
     def summary(self) -> dict[str, object]:
         """The sums as JSON-able values."""
@@ -146,11 +154,12 @@ class Report:
             "unreached": self.unreached,
             "ignored": self.ignored,
             "ignored_dicom": self.objects,
+            "ignored_maps": self.maps,
             "warnings": self.warned,
             "interrupted": self.interrupted,
             "seconds": {**{step: round(value, 3) for step, value in self.seconds.items()}, "wall": round(self.wall, 3)},
             "images_per_second": round(self.images_per_second, 3),
-            "network_fraction": round(self.network_fraction, 4),
+            f"{self.work}_fraction": round(self.busy_fraction, 4),
             "remarks": self.remarks,
             "unwritten": self.unwritten,
         }

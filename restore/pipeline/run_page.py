@@ -41,14 +41,14 @@ def page_of(report: Report, task: str, settings: Mapping[str, object]) -> Page:
     written = [record for record in report.records if record.output is not None]
     shown = {record.input: place for place, record in enumerate(written)}
     failed = [(names[record.input], record.error) for record in report.records if record.status == "failed"]
-    skipped = [(names[record.input], "already done") for record in report.records if record.status == "skipped"]
+    figures = [_figure(names[record.input], record) for record in written]
     return Page(
         title=f"restore {task}", summary=_summary(report),
         facts=[("task", task), *((name, json.dumps(value, default=str)) for name, value in settings.items())], facts_heading="Settings",
-        charts=_charts(written), figures=[_figure(names[record.input], record) for record in written], order="in the order of the run",
+        charts=_charts(written, report.work), figures=figures, order="in the order of the run",
         most_figures=max(FEWEST_FIGURES, min(MOST_FIGURES, len(written) // 8)), evenly=True, setting=SETTING,
-        pictures=_pictures(written, names, shown),
-        listings=[Listing("Failed", failed), Listing("Skipped", skipped), Listing("Remarks", [("", remark) for remark in report.remarks])],
+        pictures=_pictures(written, names, shown, report.work),
+        listings=[Listing("Failed", failed), Listing("Remarks", [("", remark) for remark in report.remarks])],
     )  # fmt: skip
 
 
@@ -65,21 +65,21 @@ def _summary(report: Report) -> Table:
     rows = [
         ("restored", str(report.done)), ("skipped", str(report.skipped)), ("failed", str(report.failed)), ("warnings", str(report.warned)),
         ("time", f"{report.wall:.1f} s"), ("pictures per second", f"{report.images_per_second:.3g}"),
-        ("the network was busy", f"{report.network_fraction:.0%}"),
+        (f"the {report.work} was busy", f"{report.busy_fraction:.0%}"),
     ]  # fmt: skip
     return Table("Run", (Column("what"), Column("value")), [Row((Cell(name), Cell(value))) for name, value in rows])
 
 
-def _charts(records: Sequence[Record]) -> list[Chart]:
+def _charts(records: Sequence[Record], work: str) -> list[Chart]:
     noise = [value for record in records for value in _numbers(_stat(record, "noise_level"))]
-    seconds = [record.seconds["network"] for record in records if record.status == "done"]
-    return [Chart("noise level", "sigma of 255", {"noise": noise}), Chart("network time", "seconds", {"seconds": seconds})]
+    seconds = [record.seconds[work] for record in records if record.status == "done"]
+    return [Chart("noise level", "sigma of 255", {"noise": noise}), Chart(f"{work} time", "seconds", {"seconds": seconds})]
 
 
-def _pictures(records: Sequence[Record], names: Mapping[Path, str], shown: Mapping[Path, int]) -> Table:
+def _pictures(records: Sequence[Record], names: Mapping[Path, str], shown: Mapping[Path, int], work: str) -> Table:
     heads = [
         Column("picture"), Column("size", "pixels"), Column("noise level", "sigma of 255"), Column("weights", numeric=False),
-        Column("decode", "seconds"), Column("network", "seconds"), Column("encode", "seconds"), Column("warnings", numeric=False),
+        Column("decode", "seconds"), Column(work, "seconds"), Column("encode", "seconds"), Column("warnings", numeric=False),
     ]  # fmt: skip
     rows = []
     for record in records:
@@ -88,7 +88,7 @@ def _pictures(records: Sequence[Record], names: Mapping[Path, str], shown: Mappi
         cells = [
             Cell(names[record.input]), Cell(f"{width} x {height}" if record.size else "-", height * width),
             Cell(_words(_stat(record, "noise_level")), max(noise) if noise else None), Cell(_words(_stat(record, "weights"))),
-            *(_seconds(record, stage) for stage in ("decode", "network", "encode")),
+            *(_seconds(record, stage) for stage in ("decode", work, "encode")),
             Cell(" ".join(record.warnings), marked=True),
         ]  # fmt: skip
         rows.append(Row(tuple(cells), shown[record.input]))
@@ -98,7 +98,7 @@ def _pictures(records: Sequence[Record], names: Mapping[Path, str], shown: Mappi
 def _figure(name: str, record: Record) -> Figure:
     assert record.output is not None
     stats = [f"{key} {number(value)}" for key, value in record.stats.items() if value is not None]
-    time = "already done" if record.status == "skipped" else f"network {record.seconds['network']:.2f} s"
+    time = "already done" if record.status == "skipped" else f"{record.work} {record.seconds[record.work]:.2f} s"
     lines = (*stats, time, *(f"warning: {text}" for text in record.warnings))
     return Figure(name, lines, (Layer("input", record.input), Layer("result", record.output)), 0)
 

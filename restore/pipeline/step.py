@@ -120,12 +120,14 @@ class Step(ABC, Generic[AnalysisT]):
 
     Attributes:
         name: name of the task.
+        work: what most of its time goes into; the report's seconds have this name.
         scale: how many times as high and wide the result is.
         side_images: names of the images that are written next to each result.
         finer_coding: whether lossy formats must code the result finer than the source, whose artefacts would come back.
     """
 
     name: str
+    work: str = "network"
     scale: float = 1.0
     side_images: tuple[str, ...] = ()
     finer_coding: bool = False

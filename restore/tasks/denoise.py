@@ -16,7 +16,8 @@ from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.residual_check import check_residual
 from restore.pipeline.step import Image, Result, Sidecars, SideImage, Step
-from restore.tasks.denoise_confidence import NAMES, DenoiseConfidence
+from restore.tasks.confidence import NAMES
+from restore.tasks.denoise_confidence import DenoiseConfidence
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import DenoiseOptions
 

@@ -13,6 +13,13 @@ SIMULATIONS = ("gaussian", "xray-low-dose", "jpeg", "phone", "old-photo", "low-r
 MASK_SOURCES = ("masks", "mask_color", "alpha", "scratches")
 """Sources of the mask; exactly one of them must be specified."""
 
+CONFIDENCE = "Also write maps of each result's expected absolute error and of its 90 % bound, and report an expected PSNR."
+
+
+def _check_confidence(confidence: bool, strength: float) -> None:
+    if confidence and strength != 1:
+        raise ValueError("confidence maps are for the whole correction: leave strength at 1")
+
 
 @dataclass(frozen=True)
 class DenoiseOptions(Options):
@@ -27,14 +34,11 @@ class DenoiseOptions(Options):
         "auto", "Rotated and flipped runs to average (self-ensemble). auto: 2, X-rays 1.", metavar="auto|1|2|4|8",
         choices=("auto", "1", "2", "4", "8"),
     )  # fmt: skip
-    confidence: bool = option(
-        False, "Also write maps of each result's expected absolute error and of its 90 % bound, and report an expected PSNR."
-    )
+    confidence: bool = option(False, CONFIDENCE)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.confidence and self.strength != 1:
-            raise ValueError("confidence maps are for the whole correction: leave strength at 1")
+        _check_confidence(self.confidence, self.strength)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class UpscaleOptions(Options):
         above=True, more="; for more, upscale the result again",
     )  # fmt: skip
     strength: float = option(1.0, "From the cubic kernel's picture (0) to the network's (1).", metavar="0..1", low=0, high=1)
+    confidence: bool = option(False, CONFIDENCE)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_confidence(self.confidence, self.strength)
 
 
 @dataclass(frozen=True)

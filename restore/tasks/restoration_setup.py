@@ -134,7 +134,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         "precision": runtime.precision,
     }
     recipe = {"task": task, "network": config.network.name, "settings": settings}
-    held = Pictures(test, data.channels) if test else None
+    held = Pictures(test, data.channels, use="validation") if test else None
     preview = preview_batch(
         lambda pictures: first_batch(_crops(pictures, config, problem, seed=config.seed + 1, length=4), 4), held, dataset.pictures
     )

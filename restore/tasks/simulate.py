@@ -29,7 +29,7 @@ class Simulate(Step[None]):
         ValueError: weights were given.
     """
 
-    name = "simulate"
+    name, work = "simulate", "simulation"
 
     def __init__(self, options: SimulateOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         if weights is not None:

@@ -80,7 +80,7 @@ def cyclegan(root: Path, config: CycleGANConfig) -> Prepared:
         )
         for number, name in enumerate(("forward", "backward"))
     ]  # fmt: skip
-    train, test = pictures(found.train, config), pictures(found.test, config)
+    train, test = pictures(found.train, config), pictures(found.test, config, use="validation")
     trainer = CycleGANTrainer(
         forward, backward, config.losses, runtime, monitor_config=config.monitor, probe=probe_batch(UnpairedCrops, train, config),
         micro_batches=config.loop.accumulate,
@@ -95,7 +95,7 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
     """Find the pairs, build the generator, its discriminator and their trainer; see `cyclegan`."""
     runtime, found = begin(root, config, paired=True)
     train = pictures(found.train, config, shared=found.side_by_side)
-    test = pictures(found.test, config, shared=found.side_by_side)
+    test = pictures(found.test, config, shared=found.side_by_side, use="validation")
     trainer = _paired_trainer(config, runtime, train)
     dataset = PairedCrops(*train, crop_config(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     preview = preview_batch(PairedCrops, test, train, config)

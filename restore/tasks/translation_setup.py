@@ -125,10 +125,12 @@ def crop_config(config: TranslationConfig, *, flip: bool = True) -> CropConfig:
     return CropConfig(config.data.crop, config.data.sides, config.data.flip and flip)
 
 
-def pictures(files: tuple[list[Path], list[Path]], config: TranslationConfig, *, shared: bool = False) -> tuple[Pictures, Pictures]:
-    """The images of both domains; one object for both where each file holds a pair."""
-    source = Pictures(files[0], config.data.channels)
-    return source, source if shared else Pictures(files[1], config.data.channels)
+def pictures(
+    files: tuple[list[Path], list[Path]], config: TranslationConfig, *, shared: bool = False, use: str = "training"
+) -> tuple[Pictures, Pictures]:
+    """The images of both domains; one object for both where each file holds a pair. `use`: see `Pictures`."""
+    source = Pictures(files[0], config.data.channels, use=use)
+    return source, source if shared else Pictures(files[1], config.data.channels, use=use)
 
 
 def probe_batch(crops: type[DomainCrops], train: tuple[Pictures, Pictures], config: TranslationConfig) -> Mapping[str, Tensor]:

@@ -8,8 +8,10 @@ from restore import weights as catalogue
 from restore.inference.loading import InferenceOptions, check_task
 from restore.inference.upscaler import Upscaler
 from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.tasks.confidence import NAMES
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import LARGEST_SCALE, UpscaleOptions
+from restore.tasks.upscale_confidence import UpscaleConfidence
 
 FAITHFUL = {2: "upscale-x2", 4: "upscale-x4"}
 PHOTO = {4: "upscale-x4-photo"}
@@ -26,7 +28,7 @@ class Upscale(Step[None]):
         inference: device, precision, tiles (of the input).
 
     Raises:
-        ValueError: the weights do not exist, are for another task, or have a smaller scale.
+        ValueError: the weights do not exist, are for another task, have a smaller scale, or have no maps.
     """
 
     name = "upscale"
@@ -40,17 +42,26 @@ class Upscale(Step[None]):
         if self.scale > own:
             raise ValueError(f"the weights {self.entry.name!r} upscale {own} times, not {self.scale:g}: choose others or a lower scale")
         self._upscalers = LazyCache(self._load)
+        self.confidence = UpscaleConfidence(self.entry, own, FAITHFUL, inference.runtime) if options.confidence else None
+        self.side_images = NAMES if options.confidence else ()
 
     def settings(self) -> dict[str, object]:
-        """The weights' content, the options, the precision and the tiles."""
+        """The weights' content, the options, the precision and the tiles. Without confidence, results do not depend on it."""
+        options = {name: value for name, value in self.options.as_dict().items() if value or name != "confidence"}
         return {
-            "weights": catalogue.fingerprint(self.entry), **self.options.as_dict(), "scale": self.scale, **self.inference.fingerprint(),
+            "weights": catalogue.fingerprint(self.entry), **options, "scale": self.scale, **self.inference.fingerprint(),
+            **(self.confidence.settings() if self.confidence else {}),
         }  # fmt: skip
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         """Upscale an image."""
-        restored, info = self._upscalers(self.entry.path).upscale(image.pixels, self.scale, self.options.strength)
-        return Result(restored, {"weights": self.entry.name, "scale": self.scale, **info.stats()})
+        upscaler = self._upscalers(self.entry.path)
+        restored, info = upscaler.upscale(image.pixels, self.scale, self.options.strength)
+        stats = {"weights": self.entry.name, "scale": self.scale, **info.stats()}
+        if self.confidence is None:
+            return Result(restored, stats)
+        found = self.confidence(image, restored, upscaler.runner.range_of(image.pixels), self.scale)
+        return Result(restored, {**stats, **found.stats}, found.warnings, side=found.side)
 
     def _load(self, path: Path) -> Upscaler:
         return Upscaler.load(path, self.inference)

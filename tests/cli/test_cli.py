@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -151,6 +150,12 @@ def test_out_in_the_input_is_a_usage_error(restore: Run, steps: list[_Inverse], 
     assert "inside the input folder" in err
 
 
+@dataclass(frozen=True)
+class _Trained:
+    folder: Path
+    stats: dict[str, object]
+
+
 def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     passed: dict[str, Any] = {}
 
@@ -158,7 +163,7 @@ def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatc
         passed.update(rest, method=method, dataset=dataset)
         rest["on_event"]("3 pictures")
         rest["on_event"](Progress(step=5, steps=10, losses={"pixel": 0.25}, images_per_second=8.0, seconds_left=3.0))
-        return SimpleNamespace(folder=Path("runs/x"))
+        return _Trained(Path("runs/x"), {"held-out pictures": 3, "images per second": 8.25})
 
     monkeypatch.setattr("restore.api.train", train)
     code, _, err = restore(
@@ -173,6 +178,7 @@ def test_train_hands_its_options_on(restore: Run, monkeypatch: pytest.MonkeyPatc
         False,
     )
     assert "3 pictures" in err
+    assert "held-out pictures  3\n" in err and "images per second  8.25\n" in err and "{" not in err
     assert "pixel 0.25" in err
     assert restore("train", "denoise", "photos", "--resume")[0] == 0  # in the folder that the run got by itself
     assert (passed["out"], passed["resume"]) == (None, True)

@@ -46,10 +46,13 @@ def folders(tmp_path: Path) -> list[Path]:
 
 
 def test_sets_are_compared_with_their_protocol(run: Run, folders: list[Path]) -> None:
-    code, out, _ = run("evaluate", *folders, "--sets", "--training", folders[1])
+    code, out, err = run("evaluate", *folders, "--sets", "--training", folders[1])
     assert code == 0
     assert {line.split()[0] for line in out.splitlines()} >= {"fid", "kid", "coverage", "copy", "extractor", "references"}
     assert "95 % interval" in out and "mean and deviation" in out
+    for name in ("fid", "recall", "coverage"):
+        assert f"{name} is " in err
+    assert err.count("the smaller set has 10") == 5 and "kid is" not in err
     code, out, _ = run("evaluate", *folders, "--sets", "--json", "--metrics", "kid")
     found = json.loads(out)
     assert code == 0 and set(found["scores"]) == {"kid"} and found["protocol"]["results"] == "10"
@@ -80,6 +83,7 @@ def test_fetching_backbones(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr("restore.networks.backbone_files.fetch", fetch)
     code, out, err = run("weights", "fetch-backbones")
     assert code == 1
+    assert all(line.strip() for line in (out + err).splitlines()), "no empty lines where there is no terminal"
     assert "vgg16:" in out and "alexnet could not be downloaded (no route to host)" in err and "restore-suite[metrics]" in err
     code, _, err = run("weights", "fetch-backbones", "alexnt")
     assert code == 2 and "did you mean alexnet" in err

@@ -120,3 +120,17 @@ def test_a_run_that_is_running_or_was_stopped_is_listed(restore: Run, own_weight
 def test_cursor_control_is_escaped(text: str, expected: str) -> None:
     assert printable(text) == expected
     assert lines(f"{text}\nb") == lines(text) + "\nb"
+
+
+def test_small_files_are_counted_in_kilobytes(restore: Run, own_weights: Path, weights_file: Callable[..., Path]) -> None:
+    path = weights_file(own_weights / "small.safetensors")
+    (line,) = [line for line in restore("weights", "list")[1].splitlines() if line.startswith("small")]
+    assert f"{path.stat().st_size / 1e3:.1f} KB" in line and "0.0 MB" not in line
+
+
+def test_show_sums_up_lists_and_json_has_all(restore: Run, own_weights: Path, weights_file: Callable[..., Path]) -> None:
+    bands = [{"low": 1.25, "ranges": {"energy": [0, 1]}}] * 3
+    weights_file(own_weights / "known.safetensors", calibration={"a": {"bands": bands, "pictures": "photographs"}})
+    out = restore("weights", "show", "known")[1]
+    assert "bands: 3 entries" in out and 'pictures: "photographs"' in out and "1.25" not in out
+    assert json.loads(restore("weights", "show", "known", "--json")[1])["calibration"]["a"]["bands"] == bands

@@ -276,10 +276,10 @@ def test_the_command_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[s
 
 
 def test_maps_next_to_results_are_no_results(tmp_path: Path) -> None:
-    from restore.metrics.comparison.pairing import MAP_SUFFIXES
-    from restore.tasks.denoise_confidence import NAMES
+    from restore.images import error_maps
+    from restore.tasks.confidence import NAMES
 
-    assert tuple(f".{name}" for name in NAMES) == MAP_SUFFIXES
+    assert error_maps.NAMES == NAMES
     for folder, names in (
         ("results", ("a.png", "a.error.png", "a.bound.png", "b.error.png", "c.png", "c.error.png")),
         ("real", ("a.png", "c.png", "c.error.png")),

@@ -158,7 +158,7 @@ def test_report_rows_and_events(tmp_path: Path) -> None:
     }  # fmt: skip
     assert set(lines[0]["seconds"]) == {"decode", "network", "encode"}
     assert lines[2]["output"] is None
-    assert "bad.png" in lines[2]["error"]
+    assert lines[2]["error"].startswith("not a picture that restore reads")
     assert report.ignored == 1
     assert [(event.kind, event.index, event.total) for event in events] == [
         ("plan", 0, 4), ("record", 1, 4), ("record", 2, 4), ("record", 3, 4), ("record", 4, 4),
@@ -214,7 +214,7 @@ def test_sums() -> None:
     report = Report(wall=2.0)
     report.records = [batch.Record(Path("a"), Path("b"), "done", {"decode": 1.0, "network": 1.5, "encode": 0.5})] * 2
     assert report.images_per_second == 1.0
-    assert report.network_fraction == 1.0
+    assert report.busy_fraction == 1.0
     assert report.seconds == {"decode": 2.0, "network": 3.0, "encode": 1.0}
 
 
@@ -222,3 +222,21 @@ def test_stats_of_frames_merge() -> None:
     stats: list[dict[str, Any]] = [{"tile": 64, "noise": 1.0}, {"tile": 64, "noise": 2.0}]
     assert merged(stats) == {"tile": 64, "noise": [1.0, 2.0]}
     assert merged([{"tile": 64}]) == {"tile": 64}
+
+
+def test_the_time_of_a_step_without_a_network_is_not_called_so(tmp_path: Path) -> None:
+    class Working(Identity):
+        name, work = "working", "simulation"
+
+    report = run(Working(), [picture(tmp_path / "a.png")], tmp_path / "out", BatchOptions(html=tmp_path / "page.html"))
+    assert report.records[0].seconds.keys() == report.seconds.keys() == {"decode", "simulation", "encode"}
+    assert report.seconds["simulation"] > 0 and "network" not in json.dumps(report.summary())
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "simulation time" in page and "network" not in page.partition("<body")[2].partition("<script")[0]
+
+
+def test_a_failure_names_its_picture_once(tmp_path: Path) -> None:
+    bad = tmp_path / "in/broken.png"
+    picture(bad).write_bytes(b"\x89PNG\r\n\x1a\n")
+    (record,) = run(Identity(), [tmp_path / "in"], tmp_path / "out").records
+    assert record.status == "failed" and record.error and "broken.png" not in record.error

@@ -131,3 +131,16 @@ def test_a_folder_is_searched_for_dicom_without_a_suffix(tmp_path: Path) -> None
     found = plan([tmp_path / "in"], tmp_path / "out", "png")
     assert [(job.target.name, job.error) for job in found.jobs] == [("1.2.840.113619.2.5.png", ""), ("IM0001.png", "")]
     assert (found.ignored, found.objects) == (1, {})
+
+
+def test_maps_beside_their_pictures_are_no_pictures(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    for name in ("a.png", "a.error.png", "a.bound.png", "b.error.png", "d/a.bound.png", "c.tif", "c.error.tif"):
+        picture(source / name)
+    planned = plan([source], tmp_path / "out")
+    assert [job.relative.as_posix() for job in planned.jobs] == ["a.png", "b.error.png", "c.tif", "d/a.bound.png"]
+    assert planned.maps == 3
+    named = plan([source / "a.png", source / "a.error.png"], tmp_path / "out")
+    assert len(named.jobs) == 2 and named.maps == 0, "a file that is named is always tried"
+    report = run(Identity(), [source], tmp_path / "out")
+    assert report.maps == report.summary()["ignored_maps"] == 3

@@ -68,10 +68,9 @@ def test_a_file_in_the_way_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_map_with_the_name_of_a_result_is_refused(tmp_path: Path) -> None:
-    picture(tmp_path / "in/a.png")
-    picture(tmp_path / "in/a.error.png")
+    pictures = [picture(tmp_path / "in/a.png"), picture(tmp_path / "in/a.error.png")]
     with pytest.raises(ValueError, match="has the name of another result"):
-        run(Mapped(), [tmp_path / "in"], tmp_path / "out")
+        run(Mapped(), pictures, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -38,7 +38,7 @@ def _heads(folder: Path, ranges: dict[str, list[float]], sigma: tuple[float, flo
         network = networks.build("error_head", channels=1, width=8)
         tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
         denoiser = weights.fingerprint(weights.entry(folder / f"{name}.safetensors"))
-        calibration[name] = {"denoiser": denoiser, "pictures": "photographs", "digest": "0", "bands": [band]}
+        calibration[name] = {"measure": "noise", "weights": denoiser, "pictures": "photographs", "digest": "0", "bands": [band]}
     settings = {"channels": 1, "width": 8}
     recipe = {"task": "confidence", "network": "error_head", "settings": settings, "directions": list(NAMES), "calibration": calibration}
     weights.save(folder / "confidence.safetensors", tensors, recipe)

@@ -202,7 +202,7 @@ def test_further_steps_follow_those_of_the_file(little: Path, smooth: Smooth) ->
     more = [{"task": "upscale", "weights": "twice"}]
     report = restore.run_pipeline("steps.toml", "in", "out", more=more, device="cpu", precision="fp32")
     assert list(report.records[0].stats) == ["denoise", "upscale"]
-    with pytest.raises(ValueError, match="step 2: .*upscale has no option"):
+    with pytest.raises(ValueError, match=r"step 2: .*upscale has no option"):
         restore.run_pipeline("steps.toml", "in", "out", more=[{"task": "upscale", "scales": 2}], device="cpu")
 
 

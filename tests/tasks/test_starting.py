@@ -289,7 +289,8 @@ def test_unreadable_held_out_pictures_stop_no_translator(
 ) -> None:
     held = _held_out_damaged(tmp_path / "d", photos)
     _train(tmp_path / "d", 1, method=method, base=BASES[method])
-    events = [text for text in caplog.messages if "skipped for training" in text]
+    assert not any("skipped for training" in text for text in caplog.messages)
+    events = [text for text in caplog.messages if "skipped for validation" in text]
     assert len(events) == len(set(events)) >= 2  # one line each, of those that were looked at
     assert all(any(str(path) in text for path in held) for text in events)
 

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore.images import TARGETS, file_kind, looked, naming
-
-MAP_SUFFIXES = (".error", ".bound")
-"""Before the suffix of a map that is written next to a result; see `restore.tasks.denoise_confidence.NAMES`."""
+from restore.images import TARGETS, error_maps, file_kind, looked, naming
 
 
 @dataclass(frozen=True)
@@ -90,14 +87,9 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def without_maps(results: list[Path], references: Sequence[Path] = ()) -> list[Path]:
     """The results without the maps that `--confidence` writes next to them (`a.error.png` next to `a.png`)."""
-    stems = {_stem(path) for path in results}
     named = {_stem(path) for path in references}
-
-    def is_map(path: Path) -> bool:
-        stem = _stem(path)
-        return stem.suffix in MAP_SUFFIXES and stem.with_suffix("") in stems and stem not in named
-
-    return [path for path in results if not is_map(path)]
+    maps = {path for path in error_maps.beside_pictures(results) if _stem(path) not in named}
+    return [path for path in results if path not in maps]
 
 
 class _Partners:

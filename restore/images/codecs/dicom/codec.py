@@ -177,7 +177,7 @@ class DicomSource:
     def write_map(self, path: Path, pages: Sequence[np.ndarray], info: MapInfo) -> None:
         """Write a map of the picture's error as a derived object."""
         with as_dicom_error(self.path):
-            maps.write(path, self._fresh(), pages, info)
+            maps.write(path, self._fresh(), pages, info, source=self.path)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write a derived object: the dataset with other pixels, its own identity, and where it comes from."""

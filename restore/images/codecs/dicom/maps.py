@@ -19,6 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pydicom.valuerep import DSfloat
 
 from restore.images.codecs.dicom.derived import derive
+from restore.images.codecs.dicom.geometry import refine
 from restore.images.codecs.dicom.values import rescale_slope
 from restore.images.metadata import MapInfo, Provenance
 
@@ -35,8 +36,8 @@ _OF_THE_GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "Re
 _OVERLAYS = range(0x6000, 0x6100)
 
 
-def write(path: Path, ds: FileDataset, pages: Pages[np.ndarray], info: MapInfo) -> None:
-    """Turn the dataset `ds` of the picture into its map and write it at `path`.
+def write(path: Path, ds: FileDataset, pages: Pages[np.ndarray], info: MapInfo, *, source: Path) -> None:
+    """Turn the dataset `ds` of the file `source` into its map and write it at `path`. ImageError as `refine` says.
 
     Args:
         pages: (H, W) uint8 or uint16, one for each frame.
@@ -45,10 +46,13 @@ def write(path: Path, ds: FileDataset, pages: Pages[np.ndarray], info: MapInfo) 
     table = bool(ds.get("ModalityLUTSequence"))
     slope = 1.0 if table else rescale_slope(ds)
     kind = "stored value" if table else str(ds.get("RescaleType") or "modality value")
+    old_size = int(ds.Rows), int(ds.Columns)
     _forget(ds)
     _set_pixels(ds, pages)
+    refine(source, ds, old_size)
     _set_unit(ds, abs(slope) / info.steps, max(1, *(int(page.max()) for page in pages)))
-    derive(ds, Provenance(f"{info.text}; pixel x RescaleSlope is the error in units of the {kind}"))
+    scale = pages[0].shape[0] / old_size[0]
+    derive(ds, Provenance(f"{info.text}; pixel x RescaleSlope is the error in units of the {kind}", scale=scale))
     series = f"{ds.get('SeriesInstanceUID') or ds.SOPInstanceUID}\0{info.meaning}"
     ds.SeriesInstanceUID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, series).int}"
     ds.SeriesDescription = info.meaning[:64]
