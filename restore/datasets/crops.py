@@ -46,6 +46,7 @@ class DegradedCrops(Dataset[dict[str, Tensor]]):
         scales: a crop is taken from the image resized by a factor drawn from this range, area-averaged.
         scaled_fraction: fraction of the crops that are resized.
         gain: a crop's contrast is multiplied by a factor drawn from this range.
+        upright: crops are flipped left to right only; otherwise quarter rotations come in addition.
     """
 
     def __init__(  # noqa: PLR0913  # keyword-only, most with a default
@@ -59,13 +60,14 @@ class DegradedCrops(Dataset[dict[str, Tensor]]):
         scales: tuple[float, float] = (1.0, 1.0),
         scaled_fraction: float = 1.0,
         gain: tuple[float, float] = (1.0, 1.0),
+        upright: bool = False,
         condition: str = "noise",
         global_degradation: GlobalDegradation | None = None,
         make_target: MakeTarget | None = None,
     ) -> None:
         self.condition, self.global_degradation, self.make_target = condition, global_degradation, make_target
         self.pictures, self.crop, self.degradation, self.seed, self.length = pictures, crop, degradation, seed, length
-        self.scales, self.scaled_fraction, self.gain = scales, scaled_fraction, gain
+        self.scales, self.scaled_fraction, self.gain, self.upright = scales, scaled_fraction, gain, upright
 
     def __len__(self) -> int:
         return self.length
@@ -91,8 +93,9 @@ class DegradedCrops(Dataset[dict[str, Tensor]]):
         return piece
 
     def _augment(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Apply one of the eight flips and quarter rotations, and a change of contrast."""
-        crop = np.rot90(crop, int(rng.integers(4)))
+        """Apply one of the eight flips and quarter rotations (upright: of the two flips left to right), and a change of contrast."""
+        turns = int(rng.integers(4))
+        crop = crop if self.upright else np.rot90(crop, turns)
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         gain = np.float32(rng.uniform(*self.gain))

@@ -55,6 +55,7 @@ class DataConfig:
         default=(1.0, 1.0),
         metadata={"help": "range of the factor on a crop's contrast", "range": (1e-3, 1000), "rising": True},
     )
+    upright: bool = field(default=False, metadata={"help": "flip crops left to right only: the sky stays above"})
     test_fraction: float = field(default=0.05, metadata=TEST_FRACTION)
 
     def __post_init__(self) -> None:
@@ -178,5 +179,5 @@ def _crops(pictures: Pictures, config: RestorationConfig, problem: Problem, *, s
     return DegradedCrops(
         pictures, crop=data.crop, degradation=problem.degradation, condition=problem.condition or "",
         global_degradation=problem.global_degradation, make_target=problem.make_target, seed=seed, length=length,
-        scales=data.scales, scaled_fraction=data.scaled_fraction, gain=data.gain,
+        scales=data.scales, scaled_fraction=data.scaled_fraction, gain=data.gain, upright=data.upright,
     )  # fmt: skip
