@@ -67,8 +67,7 @@ class Colorizer:
         Raises:
             ValueError: the shape or type is not that of a picture.
         """
-        kind = picture.dtype if isinstance(picture, np.ndarray) else None
-        levels = int(np.iinfo(kind).max) if kind in (np.uint8, np.uint16) else None
+        levels = {"uint8": 255, "uint16": 65535}.get(str(picture.dtype))
         return apply(picture, lambda pixels, valid: self.colorize(pixels, strength, hint=hint, levels=levels)[0])
 
     def colorize(

@@ -75,4 +75,4 @@ def _weights(gray: np.ndarray) -> np.ndarray:
     values = np.sort(gray, axis=None)
     rank = (np.searchsorted(values, gray.ravel(), "left") + np.searchsorted(values, gray.ravel(), "right")) / (2 * values.size)
     position = np.clip(rank * BANDS - 0.5, 0, BANDS - 1)
-    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(BANDS)))
+    return np.asarray(np.maximum(0, 1 - np.abs(position[:, None] - np.arange(BANDS))))

@@ -33,7 +33,11 @@ class ColorizerConfig(NetworkConfig):
     name: Literal["colorizer"] = field(default="colorizer", metadata={"help": NAME_HELP})
     widths: tuple[int, ...] = field(
         default=(32, 64, 96, 128),
-        metadata={"help": f"channels at half the resolution, a quarter ...; multiples of {GROUPS}", "range": (GROUPS, 4096), "count": (2, 8)},
+        metadata={
+            "help": f"channels at half the resolution, a quarter ...; multiples of {GROUPS}",
+            "range": (GROUPS, 4096),
+            "count": (2, 8),
+        },
     )
     dilations: tuple[int, ...] = field(
         default=(1, 2, 4, 8, 2, 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -74,6 +74,8 @@ class Codec(ABC):
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     """Lower case, with their dots; results get the first one."""
+    colour_suffixes: ClassVar[Mapping[str, str]] = {}
+    """Suffixes that mean gray -> those that mean colour."""
     capabilities: ClassVar[Capabilities | None] = None
     """None for a format that pictures of other formats cannot be converted to."""
     has_preamble: ClassVar[bool] = False

@@ -31,12 +31,13 @@ from restore.images.codecs.jpeg.header import (
     APP14,
     COMMENT,
     EXIF,
-    ICC,
     JFIF,
     XMP,
     Segments,
     comments,
     icc,
+    icc_segments,
+    in_colour,
     read_segments,
     rescaled,
     spliced,
@@ -168,6 +169,8 @@ class JpegSource:
             tables = {number: [*map(min, _finer(table), _finest(number))] for number, table in tables.items()}
         coded = self._coded(stored, tables)
         kept = [rescaled(*self._reset(m, p), provenance.scale, size) for m, p in self._segments.kept]
+        if provenance.coloured and len(self._segments.components) == 1:
+            kept = in_colour(kept)
         trailer = stream.trailer
         if swaps_sides(self._tag) and further_pictures.is_gain_map([p for _, p in self._segments.kept]):
             trailer = b""
@@ -204,7 +207,9 @@ class JpegSource:
         order = [tables[p[2]] for p in parts if p[2] in tables]
         while len(order) > 1 and order[-1] is order[-2]:  # Pillow lets the last table serve the rest
             order.pop()
-        if len(parts) == 3 and self._is_rgb():
+        if len(parts) == 1:
+            options["subsampling"] = "4:4:4"  # for a gray picture that became one in colour; its table serves all three
+        elif len(parts) == 3 and self._is_rgb():
             options["keep_rgb"] = True
         elif len(parts) == 3:
             options["subsampling"] = self._sampling() or "4:4:4"  # rather too fine than too coarse
@@ -289,8 +294,7 @@ class JpegCodec(Codec):
         if metadata.xmp and len(metadata.xmp) < 65000:
             kept.append((APP1, XMP + metadata.xmp))
         if metadata.icc:
-            parts = [metadata.icc[i : i + 65000] for i in range(0, len(metadata.icc), 65000)]
-            kept += [(APP2, ICC + bytes([i + 1, len(parts)]) + part) for i, part in enumerate(parts)]
+            kept += icc_segments(metadata.icc)
         for keyword, text in metadata.texts:
             comment = (text if keyword == "Comment" else f"{keyword}: {text}").encode()
             kept.append((COMMENT, comment[:65000]))
