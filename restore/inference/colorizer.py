@@ -24,7 +24,7 @@ from restore.networks.spec import RestorationNetwork
 from restore.weights_file import Recipe
 
 TASK = "colorize"
-SHORT_SIDE = 256
+SHORT_SIDE = 128
 """Pixels of the shorter side of what the network sees, as in its training. Smaller pictures keep their size."""
 RADIUS, EPSILON = 4, 1e-3
 """Of the guided filter, in pixels of what the network sees, and as a variance of the luma."""
