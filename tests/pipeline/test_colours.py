@@ -22,7 +22,7 @@ from restore.pipeline.step import Chain, Result, Step
 from restore.pipeline.step import Image as StepImage
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "images"))
-from picture_samples import ALL, G8, LOSSLESS, RGB8, SMOOTH, pillow, tiff  # noqa: E402
+from picture_samples import ALL, G8, LOSSLESS, RGB8, SMOOTH, pillow, tiff
 
 GAMMA18 = bytes(imagecodecs.cms_profile("gray", whitepoint=(0.3127, 0.329, 1.0), gamma=1.8))
 BANDS = np.stack([G8, G8, G8], -1)

@@ -22,8 +22,8 @@ from restore.training.losses import chroma
 Photos = Callable[..., Path]
 DATA = Path(__file__).resolve().parents[2] / "data" / "xray"
 TINY = {
-    "network.widths": "8,8", "network.dilations": "1,2", "data.crop": "32", "data.scales": "0.5,1.0", "loop.steps": "2", "loop.batch_size": "2",
-    "precision": "fp32", "device": "cpu", "losses.lpips_weight": "0", "discriminator.width": "8",
+    "network.widths": "8,8", "network.dilations": "1,2", "data.crop": "32", "data.scales": "0.5,1.0", "loop.steps": "2",
+    "loop.batch_size": "2", "precision": "fp32", "device": "cpu", "losses.lpips_weight": "0", "discriminator.width": "8",
 }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def test_a_run_publishes_weights_that_colour(adversarial: str, photos: Photos, t
 
 
 def test_gray_training_is_refused(photos: Photos, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="leave data.channels at 3"):
+    with pytest.raises(ValueError, match=r"leave data\.channels at 3"):
         restore.train("colorize", photos(tmp_path / "in", channels=3), overrides={**TINY, "data.channels": "1"}, out=tmp_path / "run")
 
 
