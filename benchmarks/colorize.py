@@ -3,9 +3,9 @@
     RESTORE_BACKBONES=FOLDER python benchmarks/colorize.py DATASETS [--weights colorize] [--limit N] [--strength S] [--sheet FILE.png]
 
 DATASETS is the folder with photos/. Protocol: photos/bsds500/val, whole pictures, 8 bits. The input is the luma (ITU-R BT.601), rounded.
-Chroma error: mean Euclidean distance in CIELAB's (a, b) plane (D65). LPIPS: AlexNet, version 0.1. Colourfulness: Hasler and Suesstrunk 2003,
-M3, on the 0..255 scale. The mean colour is that of the training pictures below photos/open and photos/cc, in Cb and Cr. The hint is the
-photograph itself, which no user has: it bounds what the palette transfer can do. Luma: pixels whose 8-bit luma differs from the input's.
+Chroma error: mean Euclidean distance in CIELAB's (a, b) plane (D65). LPIPS: AlexNet, version 0.1. Colourfulness: Hasler and Suesstrunk
+2003, M3, on the 0..255 scale. The mean colour is that of the training pictures below photos/open and photos/cc, in Cb and Cr. The hint is
+the photograph itself, which no user has: it bounds what the palette transfer can do. Luma: pixels whose 8-bit luma is not the input's.
 """
 
 from __future__ import annotations
@@ -92,9 +92,8 @@ def main() -> None:
     print(f"{len(paths)} pictures of {TEST}")
     for name, values in scores.items():
         distance, perceived, colour, changed = np.mean(values, 0)
-        print(
-            f"{name:20} chroma error {distance:6.2f}  LPIPS {perceived:.4f}  colourfulness {colour:5.1f}  luma changed {changed * len(values):.0f}"
-        )
+        wrong = round(changed * len(values))
+        print(f"{name:20} chroma error {distance:6.2f}  LPIPS {perceived:.4f}  colourfulness {colour:5.1f}  luma changed {wrong}")
     if options.sheet:
         cv2.imwrite(str(options.sheet), (np.concatenate(shown)[:, :, ::-1] * 255).round().astype(np.uint8))
 
