@@ -110,13 +110,14 @@ class Pictures:
     Args:
         files: the image files.
         channels: 1 (colour images become luma, ITU-R BT.601) or 3 (gray images are repeated).
+        short_side: pixels to which the shorter side of larger images is reduced, area-averaged; 0 keeps the size.
         budget: bytes of decoded images that are kept.
     """
 
-    def __init__(self, files: Sequence[Path], channels: int, *, budget: int = 4 * 2**30) -> None:
+    def __init__(self, files: Sequence[Path], channels: int, *, short_side: int = 0, budget: int = 4 * 2**30) -> None:
         if channels not in {1, 3}:
             raise ValueError(f"channels must be 1 or 3, not {channels}")
-        self.files, self.channels, self.budget = list(files), channels, budget
+        self.files, self.channels, self.short_side, self.budget = list(files), channels, short_side, budget
         self._reasons: dict[Path, str] = {}
         self._unreadable = torch.zeros(len(self.files), dtype=torch.uint8).share_memory_()
         self._kept: dict[Path, np.ndarray] = {}
@@ -162,7 +163,7 @@ class Pictures:
         kept = self._kept.get(path)
         if kept is not None:
             return kept
-        picture = compact(in_channels(read(path).frame(0).normalized(), self.channels))
+        picture = compact(shrunk(in_channels(read(path).frame(0).normalized(), self.channels), self.short_side))
         if picture.nbytes <= self.budget:
             self.budget -= picture.nbytes
             self._kept[path] = picture
@@ -176,6 +177,16 @@ def in_channels(picture: np.ndarray, channels: int) -> np.ndarray:
     if channels == 1:
         return (picture @ np.array([0.299, 0.587, 0.114], np.float32))[:, :, None]
     return np.repeat(picture, 3, axis=2)
+
+
+def shrunk(picture: np.ndarray, short_side: int) -> np.ndarray:
+    """(H, W, C) with its shorter side reduced to `short_side` pixels, area-averaged; smaller pictures, and all with 0, stay."""
+    height, width = picture.shape[:2]
+    if not 0 < short_side < min(height, width):
+        return picture
+    factor = short_side / min(height, width)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)).reshape(size[1], size[0], -1)
 
 
 def compact(picture: np.ndarray) -> np.ndarray:

@@ -24,9 +24,9 @@ from restore.networks.spec import RestorationNetwork
 from restore.weights_file import Recipe
 
 TASK = "colorize"
-SHORT_SIDE = 128
+SHORT_SIDE = 80
 """Pixels of the shorter side of what the network sees, as in its training. Smaller pictures keep their size."""
-RADIUS, EPSILON = 4, 1e-3
+RADIUS, EPSILON = 2, 1e-3
 """Of the guided filter, in pixels of what the network sees, and as a variance of the luma."""
 
 

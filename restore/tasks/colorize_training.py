@@ -22,12 +22,12 @@ from restore.training.optimizers import OptimizerConfig
 class ColorizeConfig(RestorationConfig):
     """The settings of a colouring run.
 
-    The pictures are small (`data.scales`), because a colour depends on what a picture shows, not on its finest detail. The discriminator
-    sees red, green and blue; the luma of fake and real pictures is the same, so it judges the colours of what it sees.
+    The pictures are small (`data.short_side`), because a colour depends on what a picture shows, not on its finest detail. The
+    discriminator sees red, green and blue. The luma of fake and real pictures is the same, so it judges the colours of what it sees.
     """
 
     network: NetworkConfig = field(default=ColorizerConfig(), metadata={"variants": CONFIGS})
-    data: DataConfig = field(default=DataConfig(channels=3, crop=160, scales=(0.3, 0.6), upright=True))
+    data: DataConfig = field(default=DataConfig(channels=3, crop=64, short_side=96, scales=(0.67, 1.0), upright=True))
     losses: LossConfig = field(default=LossConfig(pixel="chroma", pixel_weight=10.0, lpips_weight=1.0, adversarial_weight=0.1))
     discriminator: DiscriminatorConfig = field(
         default=DiscriminatorConfig(network="patchgan", width=32, objective="hinge", norm="none", spectral=True, optimizer=GAN_ADAM),
