@@ -27,7 +27,10 @@ class Source(Protocol):
         """Decode one frame; ImageError as `Codec.open` says."""
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        """Write the file again with other pixels; everything else in it is unchanged."""
+        """Write the file again with other pixels; everything else in it is unchanged.
+
+        With `provenance.coloured`, frames that were gray are those of `colouring.in_colour`, and a gray ICC profile follows.
+        """
 
 
 @dataclass(frozen=True)
