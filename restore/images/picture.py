@@ -63,7 +63,7 @@ class Picture:
         self.warnings += [text for text in frame.warnings if text not in self.warnings]
         return frame
 
-    def save(
+    def save(  # noqa: PLR0913  # keyword-only, all with a default
         self,
         path: Path,
         frames: Iterable[np.ndarray],

@@ -29,17 +29,16 @@ from restore.images.codecs.jpeg.header import (
     APP1,
     APP2,
     APP14,
-    COMMENT,
     EXIF,
     JFIF,
     XMP,
     Segments,
     comments,
     icc,
-    icc_segments,
     in_colour,
     read_segments,
     rescaled,
+    segments_of,
     spliced,
 )
 from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_rows, quiet, salvage_warning
@@ -285,17 +284,4 @@ class JpegCodec(Codec):
         """Quality 95 without chroma subsampling."""
         stored, metadata = only_frame(frames, path), header.metadata
         coded = _coded(stored, {"quality": FINE_QUALITY, **({"subsampling": "4:4:4"} if stored.ndim == 3 else {})})
-        kept: list[tuple[int, bytes]] = []
-        if metadata.dpi:
-            x, y = (max(1, min(65535, round(v))) for v in metadata.dpi)
-            kept.append((APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
-        if metadata.exif and len(metadata.exif) < 65000:
-            kept.append((APP1, EXIF + metadata.exif))
-        if metadata.xmp and len(metadata.xmp) < 65000:
-            kept.append((APP1, XMP + metadata.xmp))
-        if metadata.icc:
-            kept += icc_segments(metadata.icc)
-        for keyword, text in metadata.texts:
-            comment = (text if keyword == "Comment" else f"{keyword}: {text}").encode()
-            kept.append((COMMENT, comment[:65000]))
-        path.write_bytes(spliced(coded, kept))
+        path.write_bytes(spliced(coded, segments_of(metadata)))
