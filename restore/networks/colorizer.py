@@ -40,7 +40,7 @@ class ColorizerConfig(NetworkConfig):
         },
     )
     dilations: tuple[int, ...] = field(
-        default=(1, 2, 1, 2, 1, 2),
+        default=(1, 2, 4, 8, 2, 1),
         metadata={"help": "of the blocks at the lowest resolution: how far each pixel sees", "range": (1, 1024), "count": (1, 64)},
     )
 

@@ -27,7 +27,7 @@ class ColorizeConfig(RestorationConfig):
     """
 
     network: NetworkConfig = field(default=ColorizerConfig(), metadata={"variants": CONFIGS})
-    data: DataConfig = field(default=DataConfig(channels=3, crop=64, short_side=96, scales=(0.67, 1.0), upright=True))
+    data: DataConfig = field(default=DataConfig(channels=3, crop=96, short_side=200, scales=(0.48, 1.0), upright=True))
     losses: LossConfig = field(default=LossConfig(pixel="chroma", pixel_weight=10.0, lpips_weight=1.0, adversarial_weight=0.1))
     discriminator: DiscriminatorConfig = field(
         default=DiscriminatorConfig(network="patchgan", width=32, objective="hinge", norm="none", spectral=True, optimizer=GAN_ADAM),

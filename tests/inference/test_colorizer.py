@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from restore.images import frame, luma
-from restore.inference.colorizer import SHORT_SIDE, Colorizer, palette_of
+from restore.inference.colorizer import SHORT_SIDE, VIVID, Colorizer, palette_of
 from restore.inference.loading import InferenceOptions
 from restore.runtime import Runtime
 
@@ -71,11 +71,29 @@ def test_alpha_is_kept_and_colour_is_replaced(colorizer: Colorizer) -> None:
     assert np.array_equal(with_alpha[..., 3], pixels[..., 1])
 
 
-def test_strength_scales_the_saturation(colorizer: Colorizer) -> None:
-    gray = np.full((64, 64), 128, np.uint8)
+def _tinting(tiny: Make, runtime: Runtime, strength: float) -> Colorizer:
+    """A network that answers every picture with a red difference of this strength."""
+    network = tiny("colorizer", 3)
+    with torch.no_grad():
+        network.tail.weight.zero_()
+        network.tail.bias.copy_(torch.tensor([0.0, strength]))
+    return Colorizer(network, options=InferenceOptions(runtime))
+
+
+def test_strength_scales_the_saturation(tiny: Make, fp32: Runtime) -> None:
+    gray, colorizer = np.full((64, 64), 128, np.uint8), _tinting(tiny, fp32, 0.08)
     none, half, full = (np.ptp(colorizer(gray, strength).astype(int), axis=2).mean() for strength in (0.0, 0.5, 1.0))
     assert none == 0
     assert half == pytest.approx(full / 2, rel=0.1)
+
+
+def test_strong_colours_become_stronger_and_weak_ones_weaker(tiny: Make, fp32: Runtime) -> None:
+    gray = np.full((48, 48), 0.5, np.float32)
+    weak, strong = (luma.chroma(_tinting(tiny, fp32, strength)(gray))[24, 24, 1] for strength in (0.02, 0.1))
+    assert weak == pytest.approx(0.02 * 0.02 / VIVID, rel=1e-3)
+    assert strong == pytest.approx(0.1 * 0.1 / VIVID, rel=1e-3)
+    assert weak < 0.02
+    assert strong > 0.1
 
 
 def test_three_equal_channels_are_gray(colorizer: Colorizer) -> None:
