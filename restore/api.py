@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 from restore import networks, runtime
 from restore import weights as catalogue
 from restore.inference.artifact_remover import ArtifactRemover
+from restore.inference.colorizer import Colorizer
 from restore.inference.defect_detector import DefectDetector
 from restore.inference.denoiser import Denoiser
 from restore.inference.inpainter import Inpainter
@@ -137,7 +138,7 @@ def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[
     return [Path(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
 
 
-Model = Denoiser | Upscaler | ArtifactRemover | Sharpener | Inpainter | Translator | DefectDetector
+Model = Denoiser | Upscaler | ArtifactRemover | Sharpener | Inpainter | Translator | DefectDetector | Colorizer
 MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "denoise": Denoiser.load,
     "upscale": Upscaler.load,
@@ -146,6 +147,7 @@ MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "inpaint": Inpainter.load,
     "translate": Translator.load,
     DEFECT_TASK: DefectDetector.load,
+    "colorize": Colorizer.load,
 }
 """Task in a recipe -> function that loads its model."""
 
@@ -180,6 +182,8 @@ def load(name: Literal["inpaint"], **options: Unpack[LoadOptions]) -> Inpainter:
 def load(name: Literal["photo2paint", "facades"], **options: Unpack[LoadOptions]) -> Translator: ...
 @overload
 def load(name: Literal["scratches"], **options: Unpack[LoadOptions]) -> DefectDetector: ...
+@overload
+def load(name: Literal["colorize"], **options: Unpack[LoadOptions]) -> Colorizer: ...
 @overload
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any: ...
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:

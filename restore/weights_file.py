@@ -166,5 +166,5 @@ def digest(tensors: dict[str, Tensor]) -> str:
     for key in sorted(tensors):
         value = tensors[key]
         total.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        total.update(value.contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value.item()).encode())
+        total.update(value.flatten().contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value.item()).encode())
     return total.hexdigest()

@@ -38,7 +38,7 @@ HELPERS = {
         "train_run", "prepared_run", "publishing", "initial_weights", "checkpoint_conversion", "restoration_setup", "mask_files",
         "lazy_cache", "training_methods", "options", "confidence", "denoise_confidence", "upscale_confidence",
         "pipelines", "configuring", "translation_setup", "validating",
-        "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
+        "colorize_training", "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
     },
     "metrics": {"extractors", "sets"},
 }  # fmt: skip

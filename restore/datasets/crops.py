@@ -46,6 +46,7 @@ class DegradedCrops(Dataset[dict[str, Tensor]]):
         scales: a crop is taken from the image resized by a factor drawn from this range, area-averaged.
         scaled_fraction: fraction of the crops that are resized.
         gain: a crop's contrast is multiplied by a factor drawn from this range.
+        upright: crops are flipped left to right only; otherwise quarter rotations come in addition.
     """
 
     def __init__(  # noqa: PLR0913  # keyword-only, most with a default
@@ -59,13 +60,14 @@ class DegradedCrops(Dataset[dict[str, Tensor]]):
         scales: tuple[float, float] = (1.0, 1.0),
         scaled_fraction: float = 1.0,
         gain: tuple[float, float] = (1.0, 1.0),
+        upright: bool = False,
         condition: str = "noise",
         global_degradation: GlobalDegradation | None = None,
         make_target: MakeTarget | None = None,
     ) -> None:
         self.condition, self.global_degradation, self.make_target = condition, global_degradation, make_target
         self.pictures, self.crop, self.degradation, self.seed, self.length = pictures, crop, degradation, seed, length
-        self.scales, self.scaled_fraction, self.gain = scales, scaled_fraction, gain
+        self.scales, self.scaled_fraction, self.gain, self.upright = scales, scaled_fraction, gain, upright
 
     def __len__(self) -> int:
         return self.length
@@ -91,8 +93,9 @@ class DegradedCrops(Dataset[dict[str, Tensor]]):
         return piece
 
     def _augment(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Apply one of the eight flips and quarter rotations, and a change of contrast."""
-        crop = np.rot90(crop, int(rng.integers(4)))
+        """Apply one of the eight flips and quarter rotations (upright: of the two flips left to right), and a change of contrast."""
+        turns = int(rng.integers(4))
+        crop = crop if self.upright else np.rot90(crop, turns)
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         gain = np.float32(rng.uniform(*self.gain))
@@ -107,14 +110,17 @@ class Pictures:
     Args:
         files: the image files.
         channels: 1 (colour images become luma, ITU-R BT.601) or 3 (gray images are repeated).
+        short_side: pixels to which the shorter side of larger images is reduced, area-averaged; 0 keeps the size.
         budget: bytes of decoded images that are kept.
         use: what they are for, for messages.
     """
 
-    def __init__(self, files: Sequence[Path], channels: int, *, budget: int = 4 * 2**30, use: str = "training") -> None:
+    def __init__(
+        self, files: Sequence[Path], channels: int, *, short_side: int = 0, budget: int = 4 * 2**30, use: str = "training"
+    ) -> None:
         if channels not in {1, 3}:
             raise ValueError(f"channels must be 1 or 3, not {channels}")
-        self.files, self.channels, self.budget, self.use = list(files), channels, budget, use
+        self.files, self.channels, self.short_side, self.budget, self.use = list(files), channels, short_side, budget, use
         self._reasons: dict[Path, str] = {}
         self._unreadable = torch.zeros(len(self.files), dtype=torch.uint8).share_memory_()
         self._kept: dict[Path, np.ndarray] = {}
@@ -160,7 +166,7 @@ class Pictures:
         kept = self._kept.get(path)
         if kept is not None:
             return kept
-        picture = compact(in_channels(read(path).frame(0).normalized(), self.channels))
+        picture = compact(shrunk(in_channels(read(path).frame(0).normalized(), self.channels), self.short_side))
         if picture.nbytes <= self.budget:
             self.budget -= picture.nbytes
             self._kept[path] = picture
@@ -174,6 +180,16 @@ def in_channels(picture: np.ndarray, channels: int) -> np.ndarray:
     if channels == 1:
         return (picture @ np.array([0.299, 0.587, 0.114], np.float32))[:, :, None]
     return np.repeat(picture, 3, axis=2)
+
+
+def shrunk(picture: np.ndarray, short_side: int) -> np.ndarray:
+    """(H, W, C) with its shorter side reduced to `short_side` pixels, area-averaged; smaller pictures, and all with 0, stay."""
+    height, width = picture.shape[:2]
+    if not 0 < short_side < min(height, width):
+        return picture
+    factor = short_side / min(height, width)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)).reshape(size[1], size[0], -1)
 
 
 def compact(picture: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ from restore.training.trainer import Diagnosis, StepOutput
 class LossConfig:
     """What the network minimises: each weight multiplies its term, and a weight of 0 leaves the term out."""
 
-    pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim"] = field(default="l1", metadata={"help": "the loss on pixels"})
+    pixel: Literal["l1", "l2", "charbonnier", "psnr", "ms_ssim", "chroma"] = field(default="l1", metadata={"help": "the loss on pixels"})
     pixel_weight: float = field(default=1.0, metadata={"help": "weight of the pixel loss", "range": (0, 1e6)})
     perceptual_weight: float = field(default=0.0, metadata={"help": "weight of the distance of VGG16's features", "range": (0, 1e6)})
     lpips_weight: float = field(default=0.0, metadata={"help": "weight of LPIPS (AlexNet)", "range": (0, 1e6)})

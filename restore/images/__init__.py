@@ -7,7 +7,7 @@ Knows files, not networks: numpy arrays go in and out. One format a row of `CODE
 """
 
 from restore.images import naming
-from restore.images.codecs import CODECS, SUFFIXES, TARGETS
+from restore.images.codecs import CODECS, COLOUR_SUFFIXES, SUFFIXES, TARGETS
 from restore.images.errors import MAX_PIXELS, ImageError
 from restore.images.file_kind import Look, look, looked
 from restore.images.frame import Frame
@@ -16,6 +16,7 @@ from restore.images.picture import Picture
 
 __all__ = [
     "CODECS",
+    "COLOUR_SUFFIXES",
     "MAX_PIXELS",
     "SUFFIXES",
     "TARGETS",

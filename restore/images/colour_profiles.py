@@ -79,12 +79,38 @@ def profile(colours: Colours, *, gray: bool) -> bytes:
         options["transferfunction"] = np.rint(light * 65535).astype(np.uint16)
     else:
         options["gamma"] = colours.gamma
-    if not gray:
-        at = colours.places
-        options["primaries"] = (at[2], at[3], 1.0, at[4], at[5], 1.0, at[6], at[7], 1.0)
-    made = bytearray(imagecodecs.cms_profile("gray" if gray else "rgb", **options))
+    if gray:
+        return _dated(imagecodecs.cms_profile("gray", **options))
+    return _rgb(colours.places, **options)
+
+
+def _rgb(places: tuple[float, ...], **options: Any) -> bytes:
+    """An RGB profile with this white and these primaries."""
+    at = places
+    primaries = (at[2], at[3], 1.0, at[4], at[5], 1.0, at[6], at[7], 1.0)
+    return _dated(imagecodecs.cms_profile("rgb", **{"whitepoint": (*at[:2], 1.0), "primaries": primaries, **options}))
+
+
+def _dated(profile: bytes) -> bytes:
+    """The profile with a fixed date."""
+    made = bytearray(profile)
     made[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # it would hold the time of day
     return bytes(made)
+
+
+def in_colour(icc: bytes) -> bytes | None:
+    """The profile of a gray picture's equal red, green and blue samples; a profile that is not gray, as it is.
+
+    Its curve is the gray one's, its primaries are sRGB's. None where samples without a profile look the same, or the curve cannot be read.
+    """
+    if icc[16:20] != b"GRAY":
+        return icc
+    if not sound(icc) or shows_srgb(icc, gray=True):
+        return None
+    linear = imagecodecs.cms_profile("gray", whitepoint=(*_D65, 1.0), gamma=1.0)
+    ramp = np.rint(np.linspace(0, 65535, 4096)).astype(np.uint16)[None]
+    light = imagecodecs.cms_transform(ramp, icc, linear, colorspace="gray", outcolorspace="gray")
+    return _rgb(_SRGB, transferfunction=np.ascontiguousarray(light.ravel()))
 
 
 def sound(icc: bytes) -> bool:

@@ -14,27 +14,37 @@ from pathlib import Path
 
 import numpy as np
 
+from restore.images import colour_profiles
 from restore.images.codecs.base import Codec, PixelLayout, Source
+from restore.images.colouring import in_colour
 from restore.images.errors import ImageError
 from restore.images.frame import Frame
 from restore.images.metadata import ImageHeader, Metadata
 from restore.images.pixel_mapping import PixelMapping
 
 
-def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: Codec, scale: float = 1.0) -> None:
+def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: Codec, *, scale: float = 1.0, coloured: bool = False) -> None:
     """Write a new file at `path`.
 
     Args:
         frames: stored samples of `source`, `scale` times as fine.
+        coloured: frames that were gray are those of `colouring.in_colour`.
 
     Raises:
         ImageError: `target` cannot hold the picture; the message says what can.
     """
     header = source.header
     metadata = _without_ink_profile(header.metadata).rescaled(scale, header.enlarged(scale))
+    if coloured and metadata.icc is not None:
+        metadata = replace(metadata, icc=colour_profiles.in_colour(metadata.icc))
     header = replace(header, metadata=metadata)
     _refuse_unless_empty(target.cannot_hold(header))
-    target.write(path, (_converted(source.frame(i).mapping, stored, header, target) for i, stored in enumerate(frames)), header)
+
+    def mapping(index: int) -> PixelMapping:
+        frame = source.frame(index)
+        return (in_colour(frame) if coloured else frame).mapping
+
+    target.write(path, (_converted(mapping(i), stored, header, target) for i, stored in enumerate(frames)), header)
 
 
 def _refuse_unless_empty(why: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,6 +68,13 @@ class Linear(PixelMapping):
         if dtype in (np.uint8, np.uint16):
             return self.low == 0 and self.high == np.iinfo(dtype).max
         return dtype.kind == "f"
+
+    def in_colour(self, dtype: np.dtype) -> Linear | None:
+        """The mapping of red, green and blue; None for samples whose black and white other formats don't know."""
+        unlike = self.inverted or self.key is not None or self.padding is not None
+        if unlike or (dtype.kind == "u" and dtype.itemsize <= 2 and not self.is_plain(dtype)):
+            return None
+        return replace(self, channels=3, alpha_channel=None if self.alpha_channel is None else 3)
 
     @property
     def levels(self) -> float:

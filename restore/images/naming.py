@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,13 @@ def plain(name: str, suffixes: Sequence[str] | None) -> str:
     return stem(name) + suffixes[0]
 
 
-def results(pictures: Sequence[Path], suffixes: Sequence[str] | None = None, reserved: Collection[Key] = ()) -> list[Named]:
+def results(
+    pictures: Sequence[Path],
+    suffixes: Sequence[str] | None = None,
+    reserved: Collection[Key] = (),
+    *,
+    other: Mapping[str, str] | None = None,
+) -> list[Named]:
     """The names of the results of `pictures`.
 
     The plain name goes to the first picture that has it already: `a.png` stays `a.png` where `a.jpg` becomes PNG too. The others keep their
@@ -54,8 +60,10 @@ def results(pictures: Sequence[Path], suffixes: Sequence[str] | None = None, res
     Args:
         pictures: relative paths; earlier ones choose first.
         suffixes: of the format of the results; None keeps each picture's own.
+        reserved: names that are not used.
+        other: lower-case suffixes that results cannot have -> what they have instead.
     """
-    preferred = [path.with_name(plain(path.name, suffixes)) if path.name else path for path in pictures]
+    preferred = [_fitting(path.with_name(plain(path.name, suffixes)), other or {}) if path.name else path for path in pictures]
     groups: dict[Key, list[int]] = defaultdict(list)
     folders: set[Key] = set()
     for index, path in enumerate(preferred):
@@ -77,6 +85,12 @@ def results(pictures: Sequence[Path], suffixes: Sequence[str] | None = None, res
             rival = keeper if keeper >= 0 else next((other for other in members if other != index), -1)
             named[index] = Named(path, preferred[index], rival)
     return named
+
+
+def _fitting(path: Path, other: Mapping[str, str]) -> Path:
+    """The path, with another suffix where `other` has one for its own."""
+    suffix = other.get(path.suffix.lower())
+    return path if suffix is None else path.with_suffix(suffix)
 
 
 def _others(picture: Path, preferred: Path, suffixes: Sequence[str] | None) -> Iterator[Path]:

@@ -63,7 +63,7 @@ class Picture:
         self.warnings += [text for text in frame.warnings if text not in self.warnings]
         return frame
 
-    def save(
+    def save(  # noqa: PLR0913  # keyword-only, all with a default
         self,
         path: Path,
         frames: Iterable[np.ndarray],
@@ -73,6 +73,7 @@ class Picture:
         format: str | None = None,
         scale: float = 1.0,
         finer: bool = False,
+        coloured: bool = False,
     ) -> None:
         """Write a complete file at `path` with this picture's format, compression and metadata. Equal inputs give equal bytes.
 
@@ -86,6 +87,7 @@ class Picture:
             format: a name of `TARGETS`; None keeps the format.
             scale: how many times as high and wide as those read the frames are.
             finer: whether a lossy format must code the frames finer than this picture.
+            coloured: frames that were gray are those of `colouring.in_colour`.
 
         Raises:
             ImageError: the format cannot hold the picture.
@@ -94,9 +96,9 @@ class Picture:
         counted = _Counted(frames, self._digests, self.frames)
         try:
             if format is not None and format != self.format:
-                convert(self._source, path, iter(counted), target(format), scale)
+                convert(self._source, path, iter(counted), target(format), scale=scale, coloured=coloured)
             else:
-                self._source.write(path, iter(counted), Provenance(description, settings, scale, finer))
+                self._source.write(path, iter(counted), Provenance(description, settings, scale, finer, coloured))
         except Exception:
             if counted.error is not None:  # the frames failed, not the writing of them
                 raise counted.error from None

@@ -65,6 +65,10 @@ class PixelMapping(ABC):
         """Whether `other` maps the same kind of samples, perhaps by another range or window; this one can then map them too."""
         return False
 
+    def in_colour(self, dtype: np.dtype) -> PixelMapping | None:
+        """The mapping of a gray picture's samples of `dtype` as red, green and blue, alpha last; None where they cannot stay."""
+        return None
+
     def is_plain(self, dtype: np.dtype) -> bool:
         """Whether samples of `dtype` mean what every format takes them for: black is 0, white the type's maximum; floats as they are."""
         return False

@@ -13,7 +13,7 @@ from restore.images.frame import filled
 from restore.inference.arrays import to_dtype, to_float, upscale_cubic
 
 Restore = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
-"""(H, W, 1|3) float32 and its valid pixels, (H, W) bool or None for all -> (scale H, scale W, 1|3) float32."""
+"""(H, W, 1|3) float32 and its valid pixels, (H, W) bool or None for all -> (scale H, scale W, 1|3) float32, perhaps in colour."""
 Picture = TypeVar("Picture", np.ndarray, Tensor)
 
 
@@ -27,7 +27,8 @@ def apply(picture: Picture, restore: Restore, scale: int = 1) -> Picture:
         scale: how many times as high and wide the result is.
 
     Returns:
-        The same kind and type. Integers are clipped to their range. Alpha is kept; where `scale` is above 1, the cubic kernel upscales it.
+        The same kind and type, with the channels that `restore` gives and alpha. Integers are clipped to their range. Alpha is kept; where
+        `scale` is above 1, the cubic kernel upscales it.
 
     Raises:
         ValueError: the shape or type is not that of a picture.
@@ -56,9 +57,10 @@ def _array(picture: np.ndarray, restore: Restore, scale: int) -> np.ndarray:
     restored = restore(values if valid is None else filled(np.where(finite[:, :, None], values, 0), finite), valid)
     if valid is not None and scale == 1:
         restored[~finite] = values[~finite]
-    out = np.empty((*restored.shape[:2], picture.shape[2]), picture.dtype)
-    out[:, :, :colours] = to_dtype(restored, picture.dtype)
+    made = restored.shape[2]
+    out = np.empty((*restored.shape[:2], made + picture.shape[2] - colours), picture.dtype)
+    out[:, :, :made] = to_dtype(restored, picture.dtype)
     alpha = picture[:, :, colours:]
     if alpha.size:
-        out[:, :, colours:] = alpha if scale == 1 else to_dtype(upscale_cubic(to_float(alpha), scale), picture.dtype)
-    return out[:, :, 0] if len(shape) == 2 else out
+        out[:, :, made:] = alpha if scale == 1 else to_dtype(upscale_cubic(to_float(alpha), scale), picture.dtype)
+    return out[:, :, 0] if len(shape) == 2 and made == 1 else out

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from restore.networks import meta_device
+from restore.networks.colorizer import ColorizerConfig, ColorizerNet
 from restore.networks.error_head import ErrorHead, ErrorHeadConfig
 from restore.networks.inpainter import InpainterConfig, InpainterNet
 from restore.networks.luma_chroma_unet import LumaChromaUNet, LumaChromaUNetConfig
@@ -45,6 +46,7 @@ NETWORKS: Mapping[str, Architecture] = {
     "upscaler": Architecture(UpscalerConfig, UpscalerNet),
     "rrdb": Architecture(RRDBConfig, RRDBNet),
     "inpainter": Architecture(InpainterConfig, InpainterNet),
+    "colorizer": Architecture(ColorizerConfig, ColorizerNet),
 }
 """The networks that can be trained."""
 LOADABLE: Mapping[str, Architecture] = {

@@ -60,7 +60,7 @@ def run(
     if options.executor not in EXECUTORS:
         raise ValueError(f"unknown executor {options.executor!r}: use one of {', '.join(EXECUTORS)}")
     inputs, out = [Path(path) for path in inputs], Path(out)
-    planned = plan(inputs, out, options.format)
+    planned = plan(inputs, out, options.format, colours=step.colours)
     _refuse_side_files(planned.jobs, options)
     side_images.refuse_collisions(planned.jobs, step.side_images)
     options = replace(options, format=None if options.format is None else codecs.format_name(options.format))

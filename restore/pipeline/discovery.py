@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from restore.images import SUFFIXES, TARGETS, Look, codecs, error_maps, foreign_formats, look, naming
+from restore.images import COLOUR_SUFFIXES, SUFFIXES, TARGETS, Look, codecs, error_maps, foreign_formats, look, naming
 
 PRIVATE = ".restore"
 """The folder under `out` with a run's private files."""
@@ -45,12 +45,15 @@ class Plan:
     maps: int = 0
 
 
-def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
+def plan(inputs: Sequence[Path], out: Path, format: str | None = None, *, colours: bool = False) -> Plan:
     """Find the pictures of `inputs` (files and folders) and the path of each result under `out`.
 
     Results keep the tree of an input folder. The result of an input file goes directly into `out`; such files are always tried. Names that
     differ only in case or in the composition of accents count as equal, so a result folder can be copied to any disk. `naming.results`
     gives the results of such pictures different names. Of an input folder, the maps of `--confidence` are left out.
+
+    Args:
+        colours: the results are in colour: `a.pgm` becomes `a.ppm`.
 
     Raises:
         ValueError: there are no inputs, the format is unknown, or `out` lies in one of the inputs.
@@ -72,7 +75,8 @@ def plan(inputs: Sequence[Path], out: Path, format: str | None = None) -> Plan:
     maps = error_maps.beside_pictures([job.source for job in jobs.values()]) - set(inputs)
     ordered = sorted((job for job in jobs.values() if job.source not in maps), key=lambda job: str(job.source))
     objects = {what: ignored[what] for what in sorted(ignored) if what}
-    return Plan(tuple(_with_targets(ordered, out, name)), ignored[""], objects, len(maps))
+    targets = _with_targets(ordered, out, name, COLOUR_SUFFIXES if colours else {})
+    return Plan(tuple(targets), ignored[""], objects, len(maps))
 
 
 def _refuse_out_in_input(path: Path, out: Path) -> None:
@@ -162,12 +166,12 @@ def _kind(path: Path) -> str:
     return "file" if stat.S_ISREG(mode) else "not a regular file (a pipe, a socket or a device)"
 
 
-def _with_targets(jobs: Sequence[Job], out: Path, format: str | None) -> Iterator[Job]:
+def _with_targets(jobs: Sequence[Job], out: Path, format: str | None, other: Mapping[str, str]) -> Iterator[Job]:
     """The jobs with their targets. Jobs that would overwrite an input get an error."""
     folders = [bool(job.error) and job.source.is_dir() for job in jobs]
     files = [job for job, is_folder in zip(jobs, folders, strict=True) if not is_folder]
     suffixes = None if format is None else TARGETS[format].suffixes
-    named = iter(naming.results([job.relative for job in files], suffixes, {(PRIVATE,)}))
+    named = iter(naming.results([job.relative for job in files], suffixes, {(PRIVATE,)}, other=other))
     sources = {naming.key(Path(os.path.realpath(job.source))): job.source for job in files if not job.error}
     base = Path(os.path.realpath(out))
     for job, is_folder in zip(jobs, folders, strict=True):

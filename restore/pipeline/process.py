@@ -15,7 +15,7 @@ import numpy as np
 
 from restore import images
 from restore.available_memory import free_memory, out_of_memory
-from restore.images import Frame, Picture
+from restore.images import Frame, Picture, colouring
 from restore.images.error_maps import MapFormat
 from restore.images.frame import bands
 from restore.pipeline import result_check, side_images
@@ -228,7 +228,7 @@ class FileProcessor:
         try:
             picture.save(
                 temporary, encoded, description=f"restore {step.name}", settings=self.context.settings, format=self.context.options.format,
-                scale=step.scale, finer=step.finer_coding,
+                scale=step.scale, finer=step.finer_coding, coloured=step.colours,
             )  # fmt: skip
         except OSError as error:  # name the target, not the temporary file; errors of the input keep the input's name
             if error.filename is not None and Path(os.fsdecode(error.filename)) == picture.path:
@@ -251,7 +251,8 @@ class FileProcessor:
             self.record.seconds["encode"] -= time.perf_counter() - waited
             if not all(np.isfinite(one.pixels[rows]).all() for rows in bands(one.pixels.shape)):
                 raise ValueError("the network's result has NaN or infinite values")
-            yield one.frame.resized(*one.pixels.shape[:2]).encode(one.pixels)
+            frame = one.frame.resized(*one.pixels.shape[:2])
+            yield (colouring.in_colour(frame) if self.context.step.colours else frame).encode(one.pixels)
             del one
             waited = time.perf_counter()
         self.record.seconds["encode"] -= time.perf_counter() - waited

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from restore import images
-from restore.images import Frame, Picture
+from restore.images import Frame, Picture, colouring
 from restore.images.quantisation import Quantisation
 from restore.pipeline.discovery import Job
 
@@ -32,6 +32,7 @@ class ImageInfo:
         size: (height, width) of the decoded frame; an earlier step may have upscaled it.
         radiograph: whether the file says that it is a projection radiograph; None if it does not say.
         quantisation: how coarsely the file quantises the luma; None if it does not say.
+        levels: steps from black to white of the integers that a result in colour is stored as; None for floats.
     """
 
     path: Path = Path("image")
@@ -41,6 +42,7 @@ class ImageInfo:
     size: tuple[int, int] | None = None
     radiograph: bool | None = None
     quantisation: Quantisation | None = None
+    levels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Result:
     """The output of a step.
 
     Attributes:
-        pixels: (scale H, scale W, 1|3) float32, not clipped.
+        pixels: (scale H, scale W, 1|3) float32, not clipped; as many channels as the image, or 3 where `Step.colours`.
         stats: values for the report.
         warnings: one sentence each.
         opaque: (H, W) bool, pixels whose alpha becomes opaque; None for none.
@@ -122,6 +124,7 @@ class Step(ABC, Generic[AnalysisT]):
         name: name of the task.
         work: what most of its time goes into; the report's seconds have this name.
         scale: how many times as high and wide the result is.
+        colours: whether results have three channels where images have one, so that gray files become colour files.
         side_images: names of the images that are written next to each result.
         finer_coding: whether lossy formats must code the result finer than the source, whose artefacts would come back.
     """
@@ -129,6 +132,7 @@ class Step(ABC, Generic[AnalysisT]):
     name: str
     work: str = "network"
     scale: float = 1.0
+    colours: bool = False
     side_images: tuple[str, ...] = ()
     finer_coding: bool = False
 
@@ -187,7 +191,8 @@ def image_of(frame: Frame, picture: Picture, index: int, relative: Path) -> Imag
     """Convert a decoded frame to the input of a step."""
     pixels = frame.normalized()
     size = (pixels.shape[0], pixels.shape[1])
-    info = ImageInfo(picture.path, relative, index, picture.frames, size, picture.radiograph, picture.quantisation)
+    levels = colouring.levels(frame)
+    info = ImageInfo(picture.path, relative, index, picture.frames, size, picture.radiograph, picture.quantisation, levels)
     return Image(pixels, frame.alpha, frame.valid(), info)
 
 
@@ -211,6 +216,7 @@ class Chain(AnyStep):
         self.steps = tuple(steps)
         self.name = "+".join(step.name for step in self.steps)
         self.scale = float(np.prod([step.scale for step in self.steps]))
+        self.colours = any(step.colours for step in self.steps)
         if any(step.side_images for step in self.steps[:-1]):
             raise ValueError("only the last step of a pipeline can write maps (confidence): those of other steps would not fit the result")
         self.side_images = self.steps[-1].side_images

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from restore.pipeline.options import Options
 from restore.tasks.options import (
     ArtifactsOptions,
+    ColorizeOptions,
     DenoiseOptions,
     InpaintOptions,
     SharpenOptions,
@@ -81,6 +82,13 @@ TASKS: Mapping[str, Task] = {
     "translate": Task(
         "Translate pictures between domains with weights trained by pix2pix or cyclegan.",
         TranslateOptions, "restore.tasks.translate:Translate", "restore translate photos/ --out paintings/ --weights photo2paint",
+    ),
+    "colorize": Task(
+        "Colour gray pictures; their gray values stay exactly as they are.",
+        ColorizeOptions, "restore.tasks.colorize:Colorize",
+        "The colours are invented: plausible ones, not those of the scene. DICOM and radiographs are refused. Colour pictures are coloured "
+        "anew from their gray values.\n\nrestore colorize prints/ --out coloured/\n\n"
+        "restore colorize prints/ --out coloured/ --hint autumn.jpg --strength 0.7",
     ),
     "simulate": Task(
         "Degrade clean pictures by a seeded recipe, to make pairs for training and tests.",

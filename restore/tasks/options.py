@@ -128,6 +128,14 @@ class TranslateOptions(Options):
 
 
 @dataclass(frozen=True)
+class ColorizeOptions(Options):
+    """The options of `restore colorize`."""
+
+    strength: float = option(1.0, "Saturation, from gray (0) to the network's colours (1).", metavar="0..1", low=0, high=1)
+    hint: Path | None = option(None, "Take the palette from this colour picture.", metavar="PICTURE")
+
+
+@dataclass(frozen=True)
 class SimulateOptions(Options):
     """The options of `restore simulate`.
 

@@ -42,6 +42,10 @@ class DataConfig:
     channels: Literal[1, 3] = field(default=1, metadata={"help": "1 gray (colour images become luma), 3 colour"})
     include: tuple[str, ...] = field(default=(), metadata={"help": "glob patterns under the dataset; empty: every image", "inside": True})
     crop: int = field(default=96, metadata={"help": "side of a training crop in pixels", "range": (1, 8192)})
+    short_side: int = field(
+        default=0,
+        metadata={"help": "pixels to which the shorter side of larger images is reduced first; 0 keeps the size", "range": (0, 8192)},
+    )
     scales: tuple[float, float] = field(
         default=(1.0, 1.0),
         metadata={
@@ -55,6 +59,7 @@ class DataConfig:
         default=(1.0, 1.0),
         metadata={"help": "range of the factor on a crop's contrast", "range": (1e-3, 1000), "rising": True},
     )
+    upright: bool = field(default=False, metadata={"help": "flip crops left to right only: the sky stays above"})
     test_fraction: float = field(default=0.05, metadata=TEST_FRACTION)
 
     def __post_init__(self) -> None:
@@ -125,7 +130,9 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
     trainer = _trainer(restorer, config, runtime, masked=problem.condition == "mask")
-    dataset = _crops(Pictures(train, data.channels), config, problem, seed=config.seed, length=loop.steps * loop.batch_size)
+    dataset = _crops(
+        Pictures(train, data.channels, short_side=data.short_side), config, problem, seed=config.seed, length=loop.steps * loop.batch_size
+    )
     stats = {
         "training pictures": len(train),
         "held-out pictures": len(test),
@@ -134,7 +141,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         "precision": runtime.precision,
     }
     recipe = {"task": task, "network": config.network.name, "settings": settings}
-    held = Pictures(test, data.channels, use="validation") if test else None
+    held = Pictures(test, data.channels, short_side=data.short_side, use="validation") if test else None
     preview = preview_batch(
         lambda pictures: first_batch(_crops(pictures, config, problem, seed=config.seed + 1, length=4), 4), held, dataset.pictures
     )
@@ -178,5 +185,5 @@ def _crops(pictures: Pictures, config: RestorationConfig, problem: Problem, *, s
     return DegradedCrops(
         pictures, crop=data.crop, degradation=problem.degradation, condition=problem.condition or "",
         global_degradation=problem.global_degradation, make_target=problem.make_target, seed=seed, length=length,
-        scales=data.scales, scaled_fraction=data.scaled_fraction, gain=data.gain,
+        scales=data.scales, scaled_fraction=data.scaled_fraction, gain=data.gain, upright=data.upright,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from restore.tasks import (
     artifacts_training,
+    colorize_training,
     denoise_training,
     inpaint_training,
     scratches_training,
@@ -52,6 +53,7 @@ METHODS: Mapping[str, Method[Any]] = {
         "removing JPEG artefacts, from clean pictures", artifacts_training.ArtifactsConfig, artifacts_training.prepare, "artifacts"
     ),
     "sharpen": Method("removing blur, from clean pictures", sharpen_training.SharpenConfig, sharpen_training.prepare, "sharpen"),
+    "colorize": Method("colouring, from colour pictures", colorize_training.ColorizeConfig, colorize_training.prepare, "colorize"),
     "cyclegan": Method(
         "translating between two domains of pictures, both ways",
         translate_training.CycleGANConfig,

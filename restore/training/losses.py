@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from kornia.color import rgb_to_lab
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -85,12 +86,44 @@ def change_penalty(output: Tensor, source: Tensor, free: float) -> Tensor:
     return torch.relu(change.abs() - free).square().mean()
 
 
+def chroma(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean distance of the colours in CIELAB's (a, b) plane in units of 100, in which saturated pixels of the target count more.
+
+    Most of a photograph is nearly gray, so the unweighted distance is smallest for grayish brown. Zhang et al. 2016, "Colorful image
+    colorization", section 2.2, weigh by a colour's rarity. Colours become rarer with their distance from gray, so the weight here is
+    1 + |(a, b)| / SATURATED, divided by its mean.
+
+    Args:
+        prediction, target: (B, 3, H, W), sRGB in nominal [0, 1].
+
+    Raises:
+        ValueError: the images are gray.
+    """
+    if target.shape[1] != 3:
+        raise ValueError("the chroma loss needs colour: set data.channels to 3")
+    colours = _lab_chroma(target.float())
+    distance = ((_lab_chroma(prediction.float()) - colours).square().sum(1) + 1e-6).sqrt()
+    weight = 1 + colours.square().sum(1).sqrt() / SATURATED
+    return (distance * weight).mean() / weight.mean()
+
+
+SATURATED = 0.2
+"""The chroma, in units of 100, at which a pixel counts twice as much as a gray one in `chroma`; about the mean of photographs."""
+
+
+def _lab_chroma(picture: Tensor) -> Tensor:
+    """(B, 3, H, W) sRGB, clipped to [0, 1] -> (B, 2, H, W), CIELAB's a and b in units of 100."""
+    lab: Tensor = rgb_to_lab(picture.clamp(0, 1))
+    return lab[:, 1:] / 100
+
+
 PIXEL_LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": lambda prediction, target: (prediction - target).abs().mean(),
     "l2": lambda prediction, target: (prediction - target).square().mean(),
     "charbonnier": charbonnier,
     "psnr": psnr,
     "ms_ssim": ms_ssim,
+    "chroma": chroma,
 }
 
 

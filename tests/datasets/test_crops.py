@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from restore.datasets import crops, degrade
@@ -152,3 +153,28 @@ def test_luma_and_repetition() -> None:
 def test_two_channels_are_refused() -> None:
     with pytest.raises(ValueError, match="1 or 3"):
         Pictures([], 2)
+
+
+def test_larger_pictures_are_reduced_to_the_short_side(photos: Photos, tmp_path: Path) -> None:
+    files = sorted(photos(tmp_path / "in", 1, size=(40, 60)).iterdir())
+    whole, reduced = (Pictures(files, 3, short_side=side).get(0) for side in (0, 20))
+    assert whole is not None
+    assert reduced is not None
+    assert (whole.shape, reduced.shape) == ((40, 60, 3), (20, 30, 3))
+    means = whole.reshape(20, 2, 30, 2, 3).mean((1, 3)) / 255
+    np.testing.assert_allclose(crops.to_float(reduced), means, atol=1e-4)
+    assert np.array_equal(Pictures(files, 3, short_side=41).get(0), whole)
+
+
+def test_upright_crops_are_flipped_left_to_right_only(tmp_path: Path) -> None:
+    quarters = np.array([[10, 60], [120, 240]], np.uint8).repeat(8, 0).repeat(8, 1)
+    Image.fromarray(quarters).save(tmp_path / "a.png")
+    pictures = Pictures([tmp_path / "a.png"], 1)
+    seen: dict[bool, set[tuple[int, ...]]] = {True: set(), False: set()}
+    for upright, found in seen.items():
+        dataset = DegradedCrops(pictures, crop=16, degradation=lambda crop, rng: (crop, None), seed=0, length=64, upright=upright)
+        for index in range(64):
+            corners = dataset[index]["target"][0, ::15, ::15] * 255
+            found.add(tuple(round(value) for value in corners.flatten().tolist()))
+    assert seen[True] == {(10, 60, 120, 240), (60, 10, 240, 120)}
+    assert len(seen[False]) == 8

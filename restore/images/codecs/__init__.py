@@ -35,6 +35,9 @@ TARGETS: dict[str, Codec] = {name: codec for name, codec in CODECS.items() if co
 SUFFIXES: frozenset[str] = frozenset(suffix for codec in CODECS.values() for suffix in codec.suffixes)
 """Lower-case suffixes of the formats. What a folder walk offers to `read` is decided by content: see `discovery.look`."""
 
+COLOUR_SUFFIXES: dict[str, str] = {gray: colour for codec in CODECS.values() for gray, colour in codec.colour_suffixes.items()}
+"""Suffixes that mean gray -> those that the results of a step in colour get."""
+
 
 def sniffed(head: bytes) -> Codec | None:
     """The codec that opens a file with these first bytes (512 are enough), or None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -27,7 +27,10 @@ class Source(Protocol):
         """Decode one frame; ImageError as `Codec.open` says."""
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
-        """Write the file again with other pixels; everything else in it is unchanged."""
+        """Write the file again with other pixels; everything else in it is unchanged.
+
+        With `provenance.coloured`, frames that were gray are those of `colouring.in_colour`, and a gray ICC profile follows.
+        """
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Codec(ABC):
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     """Lower case, with their dots; results get the first one."""
+    colour_suffixes: ClassVar[Mapping[str, str]] = {}
+    """Suffixes that mean gray -> those that mean colour."""
     capabilities: ClassVar[Capabilities | None] = None
     """None for a format that pictures of other formats cannot be converted to."""
     has_preamble: ClassVar[bool] = False

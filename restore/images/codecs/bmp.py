@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import BmpImagePlugin, Image
 
+from restore.images import colour_profiles
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_share, quiet
 from restore.images.frame import Frame
@@ -105,7 +106,10 @@ class BmpSource:
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
-        write_bmp(path, only_frame(frames, self.path), bilevel=self._mode == "1", dpi=metadata.dpi, icc=metadata.icc)
+        icc, bilevel = metadata.icc, self._mode == "1"
+        if provenance.coloured and icc is not None:
+            icc = colour_profiles.in_colour(icc)
+        write_bmp(path, only_frame(frames, self.path), bilevel=bilevel and not provenance.coloured, dpi=metadata.dpi, icc=icc)
 
 
 def _profile(path: Path) -> bytes | None:

@@ -7,8 +7,9 @@ Several pictures in one file are refused, and PAM and PFM too. Missing samples a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -100,6 +101,9 @@ class PnmSource:
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         stored = only_frame(frames, self.path)
+        if provenance.coloured and len(self._shape) == 2:
+            _write(path, stored, 3 if self._kind <= 3 else 6, int(np.iinfo(stored.dtype).max))
+            return
         _write(path, stored, self._kind, self._maxval, self._header_bytes if stored.shape == self._shape else None)
 
 
@@ -125,6 +129,7 @@ class PnmCodec(Codec):
 
     name = "pgm"
     suffixes = (".pgm", ".ppm", ".pbm", ".pnm")
+    colour_suffixes: ClassVar[Mapping[str, str]] = {".pgm": ".ppm", ".pbm": ".ppm"}
     capabilities = Capabilities(gray_alpha=False, colour_alpha=False, profiles=False)
 
     def sniff(self, head: bytes) -> bool:

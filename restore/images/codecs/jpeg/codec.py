@@ -29,16 +29,16 @@ from restore.images.codecs.jpeg.header import (
     APP1,
     APP2,
     APP14,
-    COMMENT,
     EXIF,
-    ICC,
     JFIF,
     XMP,
     Segments,
     comments,
     icc,
+    in_colour,
     read_segments,
     rescaled,
+    segments_of,
     spliced,
 )
 from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_rows, quiet, salvage_warning
@@ -168,6 +168,8 @@ class JpegSource:
             tables = {number: [*map(min, _finer(table), _finest(number))] for number, table in tables.items()}
         coded = self._coded(stored, tables)
         kept = [rescaled(*self._reset(m, p), provenance.scale, size) for m, p in self._segments.kept]
+        if provenance.coloured and len(self._segments.components) == 1:
+            kept = in_colour(kept)
         trailer = stream.trailer
         if swaps_sides(self._tag) and further_pictures.is_gain_map([p for _, p in self._segments.kept]):
             trailer = b""
@@ -204,7 +206,9 @@ class JpegSource:
         order = [tables[p[2]] for p in parts if p[2] in tables]
         while len(order) > 1 and order[-1] is order[-2]:  # Pillow lets the last table serve the rest
             order.pop()
-        if len(parts) == 3 and self._is_rgb():
+        if len(parts) == 1:
+            options["subsampling"] = "4:4:4"  # for a gray picture that became one in colour; its table serves all three
+        elif len(parts) == 3 and self._is_rgb():
             options["keep_rgb"] = True
         elif len(parts) == 3:
             options["subsampling"] = self._sampling() or "4:4:4"  # rather too fine than too coarse
@@ -280,18 +284,4 @@ class JpegCodec(Codec):
         """Quality 95 without chroma subsampling."""
         stored, metadata = only_frame(frames, path), header.metadata
         coded = _coded(stored, {"quality": FINE_QUALITY, **({"subsampling": "4:4:4"} if stored.ndim == 3 else {})})
-        kept: list[tuple[int, bytes]] = []
-        if metadata.dpi:
-            x, y = (max(1, min(65535, round(v))) for v in metadata.dpi)
-            kept.append((APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
-        if metadata.exif and len(metadata.exif) < 65000:
-            kept.append((APP1, EXIF + metadata.exif))
-        if metadata.xmp and len(metadata.xmp) < 65000:
-            kept.append((APP1, XMP + metadata.xmp))
-        if metadata.icc:
-            parts = [metadata.icc[i : i + 65000] for i in range(0, len(metadata.icc), 65000)]
-            kept += [(APP2, ICC + bytes([i + 1, len(parts)]) + part) for i, part in enumerate(parts)]
-        for keyword, text in metadata.texts:
-            comment = (text if keyword == "Comment" else f"{keyword}: {text}").encode()
-            kept.append((COMMENT, comment[:65000]))
-        path.write_bytes(spliced(coded, kept))
+        path.write_bytes(spliced(coded, segments_of(metadata)))

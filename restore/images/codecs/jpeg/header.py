@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from restore.images import colour_profiles
 from restore.images.errors import image_error
+from restore.images.metadata import Metadata
 from restore.images.orientation import rescaled_exif, rescaled_xmp
 
 EXIF, XMP, ICC, JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"JFIF\0"
@@ -125,6 +127,41 @@ def icc(segments: Segments) -> bytes | None:
     """The ICC profile, put together from its segments; None where there is none."""
     parts = sorted(p[len(ICC) :] for m, p in segments.kept if m == APP2 and p.startswith(ICC))
     return b"".join(p[2:] for p in parts) or None
+
+
+def in_colour(kept: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """The segments of a gray picture for one in colour: its ICC profile keeps its curve (`colour_profiles.in_colour`)."""
+    profile = icc(Segments(kept))
+    if profile is None:
+        return kept
+    made = colour_profiles.in_colour(profile)
+    first = next(at for at, (marker, payload) in enumerate(kept) if marker == APP2 and payload.startswith(ICC))
+    rest = [one for one in kept if one[0] != APP2 or not one[1].startswith(ICC)]
+    return rest[:first] + (icc_segments(made) if made else []) + rest[first:]
+
+
+def segments_of(metadata: Metadata) -> list[tuple[int, bytes]]:
+    """The segments that hold a picture's metadata, as far as JPEG has room for them."""
+    kept: list[tuple[int, bytes]] = []
+    if metadata.dpi:
+        x, y = (max(1, min(65535, round(v))) for v in metadata.dpi)
+        kept.append((APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
+    if metadata.exif and len(metadata.exif) < 65000:
+        kept.append((APP1, EXIF + metadata.exif))
+    if metadata.xmp and len(metadata.xmp) < 65000:
+        kept.append((APP1, XMP + metadata.xmp))
+    if metadata.icc:
+        kept += icc_segments(metadata.icc)
+    for keyword, text in metadata.texts:
+        comment = (text if keyword == "Comment" else f"{keyword}: {text}").encode()
+        kept.append((COMMENT, comment[:65000]))
+    return kept
+
+
+def icc_segments(profile: bytes) -> list[tuple[int, bytes]]:
+    """The segments that hold an ICC profile."""
+    parts = [profile[at : at + 65000] for at in range(0, len(profile), 65000)]
+    return [(APP2, ICC + bytes([number, len(parts)]) + part) for number, part in enumerate(parts, 1)]
 
 
 def spliced(coded: bytes, kept: list[tuple[int, bytes]]) -> bytes:

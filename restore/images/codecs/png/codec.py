@@ -46,6 +46,7 @@ from restore.images.orientation import (
     upright_xmp,
 )
 
+_OF_GRAY_SAMPLES = (b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT")
 _PALETTE_ONLY = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT")
 
 
@@ -189,6 +190,8 @@ class PngSource:
                 stored = upright(indices, self._tag)
             else:
                 _without_palette(layout, stored)
+        elif provenance.coloured and layout.colour in (GRAY, GRAY_ALPHA):
+            _in_colour(layout, stored)
         size = (stored.shape[0], stored.shape[1])
         layout.before = [_rescaled(self._reset(c), provenance.scale, size) for c in layout.before]
         layout.after = [_rescaled(self._reset(c), provenance.scale, size) for c in layout.after]
@@ -227,6 +230,21 @@ def _without_palette(layout: Layout, stored: np.ndarray) -> None:
     layout.before = [c for c in layout.before if c.name not in _PALETTE_ONLY]
 
 
+def _in_colour(layout: Layout, stored: np.ndarray) -> None:
+    """Turn the layout of a gray picture into that of an RGB picture with these samples. Its ICC profile keeps its curve."""
+    layout.depth, layout.colour = 8 * stored.dtype.itemsize, RGB if stored.shape[-1] == 3 else RGB_ALPHA
+    icc = text_chunks.profile(layout.find(b"iCCP"))
+    made = None if icc is None else colour_profiles.in_colour(icc)
+    layout.before = [c for c in layout.before if c.name not in (*_OF_GRAY_SAMPLES, b"iCCP")]
+    layout.after = [c for c in layout.after if c.name not in _OF_GRAY_SAMPLES]
+    if made is not None:
+        layout.before.insert(0, _profile_chunk(made))
+
+
+def _profile_chunk(icc: bytes) -> Chunk:
+    return Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9))
+
+
 class PngCodec(Codec):
     """PNG."""
 
@@ -256,7 +274,7 @@ class PngCodec(Codec):
         height, width = samples.shape[:2]
         layout = Layout(width, height, samples.dtype.itemsize * 8, colour, interlaced=False)
         if metadata.icc:
-            layout.before.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc, 9)))
+            layout.before.append(_profile_chunk(metadata.icc))
         if metadata.dpi:
             x, y = (round(v / 0.0254) for v in metadata.dpi)
             layout.before.append(Chunk(b"pHYs", struct.pack(">IIB", x, y, 1)))

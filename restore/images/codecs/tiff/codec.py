@@ -36,6 +36,7 @@ from restore.images.orientation import upright
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of odd tags would else go to standard error
 _JPEGS = (6, 7, 33007, 34892)
+_GRAYS = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 
 
 def _gaps(page: TiffPage, index: int, planes: int, present: int) -> str:
@@ -108,9 +109,10 @@ class TiffSource:
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         with as_image_error(self.path, "TIFF"), quiet:
+            changing = {PHOTOMETRIC.PALETTE, *(_GRAYS if provenance.coloured else ())}
             with open_tiff(self.path, self._broken_ifd_pointer) as file:
-                palette = any(p.photometric == PHOTOMETRIC.PALETTE for p in file.pages if isinstance(p, TiffPage))
-            if palette:
+                new_structure = any(p.photometric in changing for p in file.pages if isinstance(p, TiffPage))
+            if new_structure:
                 with open_tiff(self.path, self._broken_ifd_pointer) as file:
                     new_file.rewrite(file, path, frames, provenance.scale)
             else:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tifffile import TiffFile, TiffPage, TiffWriter
 
-from restore.images import exif
+from restore.images import colour_profiles, exif
 from restore.images.codecs.tiff import geometry, stacks
 from restore.images.metadata import Metadata
 from restore.images.orientation import rescaled_rational, swaps_sides
@@ -23,7 +23,7 @@ _STRUCTURE = {
 
 
 def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0) -> None:
-    """A plain new TIFF with the source's simple tags and EXIF, for pages whose structure changes (palette to RGB)."""
+    """A plain new TIFF with the source's simple tags and EXIF, for pages whose structure changes (palette or gray to RGB)."""
     directories: list[exif.Directory] = []
     sides: list[bool] = []
     with TiffWriter(path, bigtiff=file.is_bigtiff, byteorder=file.byteorder) as writer:
@@ -34,7 +34,7 @@ def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: flo
                 stored = next(frames, None)
                 if stored is None:
                     break
-                options = _simple(page, (stored.shape[0], stored.shape[1]), scale)
+                options = _simple(page, stored.shape, scale)
                 options["extratags"] += _pointer_placeholders(below)
                 write_page(writer, stored, options)
                 directories.append(exif.Directory(below=below))
@@ -47,9 +47,10 @@ def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: flo
             geometry.fit_exif(page, (page.imagelength, page.imagewidth), scale, swapped=swapped)
 
 
-def _simple(page: TiffPage, shape: tuple[int, int], scale: float) -> dict[str, Any]:
-    """The page's simple tags as TiffWriter's arguments."""
-    new = geometry.changes(page, shape, scale)
+def _simple(page: TiffPage, shape: tuple[int, ...], scale: float) -> dict[str, Any]:
+    """The page's simple tags as TiffWriter's arguments, for samples of this shape."""
+    new = geometry.changes(page, (shape[0], shape[1]), scale)
+    colours = len(shape) == 3 and shape[2] >= 3
     simple = [
         (t.code, int(t.dtype), t.count if t.code not in new else len(new[t.code]), new.get(t.code, t.value), True)
         for t in page.tags.values()
@@ -62,6 +63,8 @@ def _simple(page: TiffPage, shape: tuple[int, int], scale: float) -> dict[str, A
         options["resolutionunit"] = int(page.tags.valueof(296, default=2))
     for name, code in (("description", 270), ("software", 305), ("datetime", 306), ("iccprofile", 34675)):
         options[name] = page.tags.valueof(code)
+    if options["iccprofile"] is not None and colours:
+        options["iccprofile"] = colour_profiles.in_colour(options["iccprofile"])
     options["description"] = new.get(270, options["description"])
     options["software"] = options["software"] or False
     return options
