@@ -17,7 +17,7 @@ Method = Annotated[
     str,
     typer.Argument(
         metavar="METHOD",
-        help="The method: denoise, upscale, inpaint, scratches, cyclegan or pix2pix.",
+        help="The method: denoise, upscale, inpaint, scratches, enhance, cyclegan or pix2pix.",
         show_default=False,
     ),
 ]

@@ -11,6 +11,7 @@ from restore import networks, runtime
 from restore import weights as catalogue
 from restore.inference.defect_detector import DefectDetector
 from restore.inference.denoiser import Denoiser
+from restore.inference.enhancer import Enhancer
 from restore.inference.inpainter import Inpainter
 from restore.inference.loading import DEFECT_TASK, InferenceOptions
 from restore.inference.translator import Translator
@@ -132,13 +133,14 @@ def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[
     return [Path(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
 
 
-Model = Denoiser | Upscaler | Inpainter | Translator | DefectDetector
+Model = Denoiser | Upscaler | Inpainter | Translator | DefectDetector | Enhancer
 MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "denoise": Denoiser.load,
     "upscale": Upscaler.load,
     "inpaint": Inpainter.load,
     "translate": Translator.load,
     DEFECT_TASK: DefectDetector.load,
+    "enhance": Enhancer.load,
 }
 """Task in a recipe -> function that loads its model."""
 
@@ -170,12 +172,14 @@ def load(name: Literal["photo2paint", "facades"], **options: Unpack[LoadOptions]
 @overload
 def load(name: Literal["scratches"], **options: Unpack[LoadOptions]) -> DefectDetector: ...
 @overload
+def load(name: Literal["enhance"], **options: Unpack[LoadOptions]) -> Enhancer: ...
+@overload
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any: ...
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     """Load a model: ``load("denoise-xray")(picture)``.
 
-    It returns a `Denoiser`, `Upscaler`, `Inpainter`, `Translator` or `DefectDetector`. For your own weights, use ``Denoiser.load(name)``
-    and the like if a type checker must know the type.
+    It returns a `Denoiser`, `Upscaler`, `Inpainter`, `Translator`, `DefectDetector` or `Enhancer`. For your own weights, use
+    ``Denoiser.load(name)`` and the like if a type checker must know the type.
 
     Args:
         name: weights by name (`restore weights list`), file or run folder.

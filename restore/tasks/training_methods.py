@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from restore.tasks import denoise_training, inpaint_training, scratches_training, translate_training, upscale_training
+from restore.tasks import denoise_training, enhance_training, inpaint_training, scratches_training, translate_training, upscale_training
 from restore.tasks.prepared_run import Prepared
 from restore.training.training_config import TrainingConfig
 
@@ -39,6 +39,9 @@ METHODS: Mapping[str, Method[Any]] = {
     "inpaint": Method("filling holes, from clean pictures", inpaint_training.InpaintConfig, inpaint_training.prepare, "inpaint"),
     "scratches": Method(
         "detecting scratches and dust, from clean pictures", scratches_training.ScratchesConfig, scratches_training.prepare, "scratches"
+    ),
+    "enhance": Method(
+        "mending exposure and colours, from good pictures", enhance_training.EnhanceConfig, enhance_training.prepare, "enhance"
     ),
     "cyclegan": Method(
         "translating between two domains of pictures, both ways",
