@@ -23,7 +23,7 @@ from restore.networks.spec import RestorationNetwork
 from restore.weights_file import Recipe
 
 TASK = "enhance"
-SIDE = 128
+SIDE = 64
 """Side in pixels of what the network sees of a picture, as in its training."""
 DOUBT = (0.02, 0.04)
 """Root mean square changes by the table: those up to the first are too small to be certain and left out, from the second on none is."""
@@ -135,7 +135,7 @@ class Enhancer:
             pixels = mapping(even)
         if not strengths.local_contrast and not strengths.sharpness:
             return pixels, mapping, 1.0
-        noise = estimate(pixels, valid).level
+        noise = estimate(photo_detail.luma(pixels)[:, :, None], valid).level
         pixels, gain = photo_detail.detailed(pixels, noise, strengths.local_contrast, strengths.sharpness)
         return pixels, mapping, gain
 

@@ -55,7 +55,7 @@ def detailed(pixels: np.ndarray, noise: NoiseLevel, local_contrast: float, sharp
 
     Args:
         pixels: (H, W, 1|3) float32.
-        noise: its noise.
+        noise: the noise of its brightness.
         local_contrast, sharpness: see `Strengths`.
 
     Returns:
@@ -66,7 +66,7 @@ def detailed(pixels: np.ndarray, noise: NoiseLevel, local_contrast: float, sharp
     exponent = 1 - EXPONENT * local_contrast
     if gain == 1 and exponent == 1:
         return pixels, gain
-    deviation = noise.map(pixels)[:, :, 0]
+    deviation = noise.map(plane[:, :, None])[:, :, 0]
     last = laplacian_pyramid.levels(plane.shape) - COARSE
 
     def remap(number: int, band: np.ndarray) -> np.ndarray:

@@ -119,11 +119,13 @@ class Step(ABC, Generic[AnalysisT]):
         name: name of the task.
         scale: how many times as high and wide the result is.
         side_images: names of the images that are written next to each result.
+        caution: what the results are not for; formats that record how a picture came about (DICOM) say so.
     """
 
     name: str
     scale: float = 1.0
     side_images: tuple[str, ...] = ()
+    caution: str = ""
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
@@ -206,6 +208,7 @@ class Chain(AnyStep):
         if any(step.side_images for step in self.steps[:-1]):
             raise ValueError("only the last step of a pipeline can write maps (confidence): those of other steps would not fit the result")
         self.side_images = self.steps[-1].side_images
+        self.caution = "; ".join(dict.fromkeys(step.caution for step in self.steps if step.caution))
 
     def settings(self) -> dict[str, object]:
         """See `Step.settings`."""

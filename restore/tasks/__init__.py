@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore.pipeline.options import Options
-from restore.tasks.options import DenoiseOptions, InpaintOptions, SimulateOptions, TranslateOptions, UpscaleOptions
+from restore.tasks.options import DenoiseOptions, EnhanceOptions, InpaintOptions, SimulateOptions, TranslateOptions, UpscaleOptions
 
 if TYPE_CHECKING:
     from restore.inference.loading import InferenceOptions
@@ -63,6 +63,12 @@ TASKS: Mapping[str, Task] = {
     "translate": Task(
         "Translate pictures between domains with weights trained by pix2pix or cyclegan.",
         TranslateOptions, "restore.tasks.translate:Translate", "restore translate photos/ --out paintings/ --weights photo2paint",
+    ),
+    "enhance": Task(
+        "Enhance exposure, colours, contrast and sharpness of photographs, and the contrast of X-rays for display.",
+        EnhanceOptions, "restore.tasks.enhance:Enhance",
+        "A good picture hardly changes. X-rays keep their bits and their window; results are for display, not for measurement.\n\n"
+        "restore enhance photos/ --out better/\n\nrestore enhance scans/ --out clear/ --local-contrast 1.5 --sharpness 0",
     ),
     "simulate": Task(
         "Degrade clean pictures by a seeded recipe, to make pairs for training and tests.",
