@@ -21,9 +21,7 @@ class ExposureConfig:
     """How far the exposure and the colours are off. Ranges are drawn from uniformly."""
 
     clean_fraction: float = field(default=0.3, metadata={"help": "fraction of the crops that stay as they are", "range": (0, 1)})
-    stops: tuple[float, float] = field(
-        default=(-3.0, 1.5), metadata={"help": "exposure: range in stops", "range": (-8, 8), "rising": True}
-    )
+    stops: tuple[float, float] = field(default=(-3.0, 1.5), metadata={"help": "exposure: range in stops", "range": (-8, 8), "rising": True})
     gamma: tuple[float, float] = field(
         default=(0.5, 2.2), metadata={"help": "gamma: range of the exponent", "range": (0.1, 10), "rising": True}
     )

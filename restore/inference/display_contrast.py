@@ -20,9 +20,15 @@ from restore.inference.strengths import Strengths
 
 FINE = 2
 """So many of the finest bands are sharpness, the others local contrast."""
-EXPONENT = 0.3
+NOISY = 4
+"""In so many of the finest bands the noise is measured; in coarser ones it does not matter."""
+LOUDER = 8.0
+"""Limit of a band's measured noise, in units of that of white noise: more is structure."""
+ASIDE = 0.05
+"""Fraction of the range at both ends where the noise is not measured: it is clipped there."""
+EXPONENT = 0.25
 """Local contrast of strength 1 lowers the power law's exponent from 1 by this much."""
-SHARPNESS = 0.6
+SHARPNESS = 0.4
 """Gain of the finest bands at strength 1, beyond 1."""
 MARGIN = 0.02
 """Distance of the values' range from the window's ends."""
@@ -72,7 +78,7 @@ def enhance(
     low, high = inner_range(sample) if sample.size else (0.0, 0.0)
     if high <= low:
         return pixels, None
-    result = _detailed(plane, noise, strengths)
+    result = _detailed(plane, noise, strengths, (low, high))
     result, brightness = _toned(result, sample, (low, high), strengths)
     result = result[:, :, None]
     if included is not None:
@@ -93,26 +99,28 @@ def _included(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray | None
     return None if included.all() or not included.any() else included
 
 
-def _detailed(plane: np.ndarray, noise: NoiseLevel, strengths: Strengths) -> np.ndarray:
-    """The power law on the coarse bands and the gain of the fine ones, both gated by the noise: (H, W) -> the same."""
+def _detailed(plane: np.ndarray, noise: NoiseLevel, strengths: Strengths, ends: tuple[float, float]) -> np.ndarray:
+    """The power law on all bands and the gain of the fine ones, gated by the noise: (H, W) -> the same."""
     if not strengths.local_contrast and not strengths.sharpness:
         return plane
     deviation = noise.map(plane[:, :, None])[:, :, 0]
+    aside = ASIDE * (ends[1] - ends[0])
+    grays = ((plane > ends[0] + aside) & (plane < ends[1] - aside)).astype(np.uint8)
     exponent = 1 - EXPONENT * strengths.local_contrast
 
     def remap(number: int, band: np.ndarray) -> np.ndarray:
-        sigma = _halved(deviation, band.shape) * np.float32(laplacian_pyramid.noise_of(number))
+        size = band.shape[::-1]
+        local = cv2.resize(deviation, size, interpolation=cv2.INTER_AREA)
+        share = laplacian_pyramid.noise_of(number)
+        if number < NOISY:
+            inside = cv2.resize(grays, size, interpolation=cv2.INTER_NEAREST) > 0
+            share = min(max(share, laplacian_pyramid.flattest(band, local, inside)), LOUDER * share)
         gain = laplacian_pyramid.power_law(band, exponent)
         if number < FINE:
             gain = gain * np.float32(1 + SHARPNESS * strengths.sharpness)
-        return laplacian_pyramid.gated(band, gain, sigma)
+        return laplacian_pyramid.gated(band, gain, local * np.float32(share))
 
     return laplacian_pyramid.remapped(plane, remap)
-
-
-def _halved(plane: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(H, W) at the size of a band."""
-    return plane if plane.shape == shape else np.asarray(cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA))
 
 
 def _toned(plane: np.ndarray, sample: np.ndarray, ends: tuple[float, float], strengths: Strengths) -> tuple[np.ndarray, float]:

@@ -23,8 +23,8 @@ from restore.networks.spec import RestorationNetwork
 from restore.weights_file import Recipe
 
 TASK = "enhance"
-SIDE = 64
-"""Side in pixels of what the network sees of a picture, as in its training."""
+SIDE = 256
+"""Side in pixels of what the network sees of a picture."""
 DOUBT = (0.02, 0.04)
 """Root mean square changes by the table: those up to the first are too small to be certain and left out, from the second on none is."""
 
@@ -113,9 +113,7 @@ class Enhancer:
         """
         return apply(picture, lambda pixels, valid: self.enhance(pixels, strengths or Strengths(), valid)[0])
 
-    def enhance(
-        self, pixels: np.ndarray, strengths: Strengths, valid: np.ndarray | None = None
-    ) -> tuple[np.ndarray, GlobalMap, float]:
+    def enhance(self, pixels: np.ndarray, strengths: Strengths, valid: np.ndarray | None = None) -> tuple[np.ndarray, GlobalMap, float]:
         """Enhance normalized pixels.
 
         Args:
@@ -129,15 +127,16 @@ class Enhancer:
         if pixels.shape[2] == 3 and radiograph.is_gray(pixels):
             gray, mapped, gain = self.enhance(np.ascontiguousarray(pixels[:, :, :1]), strengths, valid)
             return np.repeat(gray, 3, axis=2), mapped, gain
-        mapping = self.map(pixels, strengths)
+        mapping, result, gain = self.map(pixels, strengths), pixels, 1.0
+        uneven: np.ndarray | None = None
         if not mapping.plain:
-            even = dither.dithered(pixels, mapping.slopes(pixels.shape[2])) if is_eight_bit(pixels) else pixels
-            pixels = mapping(even)
-        if not strengths.local_contrast and not strengths.sharpness:
-            return pixels, mapping, 1.0
-        noise = estimate(photo_detail.luma(pixels)[:, :, None], valid).level
-        pixels, gain = photo_detail.detailed(pixels, noise, strengths.local_contrast, strengths.sharpness)
-        return pixels, mapping, gain
+            given = dither.unrounded(pixels, mapping.slopes(pixels.shape[2])) if is_eight_bit(pixels) else pixels
+            uneven = None if given is pixels else given != pixels
+            result = mapping(given)
+        if strengths.local_contrast or strengths.sharpness:
+            noise = estimate(photo_detail.luma(result)[:, :, None], valid).level
+            result, gain = photo_detail.detailed(result, noise, strengths.local_contrast, strengths.sharpness)
+        return result if uneven is None else dither.dithered(result, uneven), mapping, gain
 
     def map(self, pixels: np.ndarray, strengths: Strengths) -> GlobalMap:
         """The map of a picture's exposure and contrast: (H, W, 1|3) float32 -> the map."""

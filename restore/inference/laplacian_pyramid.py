@@ -24,6 +24,11 @@ LINEAR = 0.02
 GATE = 3.0
 """A coefficient of so many deviations of the noise gets half of its gain; weaker ones less."""
 
+WINDOW = 15
+"""Side in coefficients of the areas that the noise of a band is measured in."""
+FLATTEST = 0.1
+"""Fraction of them that is taken for flat."""
+
 Remap = Callable[[int, np.ndarray], np.ndarray]
 """(number of the band, 0 the finest; its coefficients (h, w)) -> the new coefficients."""
 
@@ -54,6 +59,19 @@ def noise_of(number: int) -> float:
     """Standard deviation of white noise of deviation 1 in a band."""
     last = len(NOISE) - 1
     return NOISE[number] if number <= last else NOISE[last] * 0.5 ** (number - last)
+
+
+def flattest(band: np.ndarray, deviation: np.ndarray, where: np.ndarray) -> float:
+    """Noise of a band in units of the finest noise, from its flattest areas: correlated noise has more in coarse bands than white noise.
+
+    Args:
+        band: (h, w) coefficients.
+        deviation: (h, w) the noise of a pixel.
+        where: (h, w) bool, the coefficients that count.
+    """
+    mean = np.sqrt(np.maximum(cv2.boxFilter(np.square(band), -1, (WINDOW, WINDOW)), 0))[where]
+    ratios = mean / np.maximum(deviation[where], np.float32(1e-9))
+    return float(np.quantile(ratios[:: max(1, ratios.size // 100_000)], FLATTEST)) if ratios.size else 0.0
 
 
 def power_law(band: np.ndarray, exponent: float) -> np.ndarray:

@@ -74,7 +74,7 @@ def detailed(pixels: np.ndarray, noise: NoiseLevel, local_contrast: float, sharp
             return band
         size = band.shape[1::-1]
         sigma = cv2.resize(deviation, size, interpolation=cv2.INTER_AREA) * np.float32(laplacian_pyramid.noise_of(number))
-        raised = np.float32(gain) if number < FINE else laplacian_pyramid.power_law(band, exponent)
+        raised = gain if number < FINE else laplacian_pyramid.power_law(band, exponent)
         return laplacian_pyramid.gated(band, raised, sigma)
 
     return pixels + (laplacian_pyramid.remapped(plane, remap) - plane)[:, :, None], gain

@@ -35,7 +35,7 @@ class ToneCurve:
                 next_to = 1 if at == 0 else -2
                 slope = (outputs[at] - outputs[next_to]) / (inputs[at] - inputs[next_to])
                 result[side] = outputs[at] + slope * (values[side] - inputs[at])
-        return result.astype(np.float32)
+        return np.asarray(result, np.float32)
 
 
 def equalising(sample: np.ndarray, low: float, high: float, strength: float) -> ToneCurve:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SEGMENTS = 32
+SEGMENTS = 128
 """Straight pieces of a curve between 0 and 1."""
 
 

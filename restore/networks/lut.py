@@ -1,9 +1,11 @@
-"""An image-adaptive lookup table: a small classifier sees the whole picture and sets three curves and a small 3-D table.
+"""An image-adaptive lookup table: a small network sees the whole picture and sets three curves and a small 3-D table.
 
 Zeng et al. 2020, "Learning image-adaptive 3D lookup tables for high performance photo enhancement in real-time": the weights of a few
 learnt tables come from a thumbnail. Yang et al. 2022, "SepLUT", put one-dimensional curves before the table, which can then be small.
-Here curves and table are monotone by construction: a curve is the sum of positive steps, and the table moves a colour by less than half
-the distance of two of its nodes. The classifier sees colours in nominal [0, 1] and no resolution, so the table fits any size.
+
+A curve goes through quantiles of its channel. A fault of exposure keeps the order of the values, so where a quantile belongs depends on
+the content alone. The network predicts these places, and how far they are to be believed: a good picture keeps its own. Curves and table
+are monotone by construction. A curve joins rising points; the table moves a colour by less than half the distance of two of its nodes.
 """
 
 from __future__ import annotations
@@ -19,13 +21,18 @@ from restore.networks.lookup_table import SEGMENTS, Table
 from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
 
 THUMBNAIL = 64
-"""Side in pixels of the thumbnail that the classifier sees."""
-BINS = 16
-"""Bins of the thumbnail's histogram, one for each channel."""
-STEEPEST = 2.5
-"""Limit of the natural logarithm of a curve's slope: 1/12 to 12."""
-FARTHEST = 0.5
-"""Limit of a curve's value at 0."""
+"""Side in pixels of the thumbnail that the convolutions see."""
+QUANTILES = (0.002, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 0.998)
+TYPICAL = (0.03, 0.03, 0.07, 0.10, 0.13, 0.14, 0.14, 0.13, 0.10, 0.06, 0.04, 0.03)
+"""Distances from black over the quantiles to white in photographs, from which the training starts."""
+STEEPEST = 12.0
+"""Limit of a curve's slope; 1 / 12 is the other."""
+NARROWEST = 0.02
+"""Added to a range of values that divides."""
+LEAST = 1e-4
+"""Added to distances, so that equal ones have the slope 1."""
+SMOOTHING = 5
+"""A curve's nodes are means of so many."""
 REACH = 0.45
 """Limit of the 3-D table's shift, in distances of its nodes. Below a half, the table stays monotone."""
 
@@ -36,9 +43,9 @@ class LutConfig(NetworkConfig):
 
     name: Literal["lut"] = field(default="lut", metadata={"help": NAME_HELP})
     widths: tuple[int, ...] = field(
-        default=(16, 32, 48, 64), metadata={"help": "channels of the classifier, each at half the size", "range": (1, 1024), "count": (1, 6)}
+        default=(16, 32, 48, 64),
+        metadata={"help": "channels of the convolutions, each at half size", "range": (1, 1024), "count": (1, 6)},
     )
-    controls: int = field(default=9, metadata={"help": "control points of a curve's slope", "range": (2, 33)})
     side: int = field(default=9, metadata={"help": "nodes of the 3-D table along each colour", "range": (2, 33)})
     tables: int = field(default=3, metadata={"help": "learnt 3-D tables that are mixed", "range": (1, 16)})
 
@@ -54,16 +61,19 @@ class LutNetwork(RestorationNetwork):
     def __init__(self, config: LutConfig, *, channels: int = 3) -> None:
         super().__init__()
         self.spec = ModelSpec(channels, channels, receptive_field=0, overlap=0, needs_whole_image=True)
-        self.controls, self.side = config.controls, config.side
+        self.side = config.side
         layers: list[nn.Module] = []
-        before = channels
+        before = 2 * channels
         for width in config.widths:
             layers += [nn.Conv2d(before, width, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
             before = width
         self.features = nn.Sequential(*layers)
         mixed = config.tables if channels == 3 else 0
-        self.hidden = nn.Linear(before + channels * BINS, before)
-        self.head = nn.Linear(before, (1 + channels) * config.controls + channels + mixed)
+        self.hidden = nn.Sequential(
+            nn.Linear(before + channels * len(QUANTILES), before), nn.LeakyReLU(0.2), nn.Linear(before, before), nn.LeakyReLU(0.2)
+        )
+        self.parts = [channels * len(TYPICAL), 1, mixed]
+        self.head = nn.Linear(before, sum(self.parts))
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
         self.tables: nn.Parameter | None = None
@@ -76,28 +86,47 @@ class LutNetwork(RestorationNetwork):
             return self.table(picture.float()).apply(picture.float()) - picture.float()
 
     def table(self, picture: Tensor) -> Table:
-        """See `RestorationNetwork.table`. The picture's size does not matter."""
-        thumbnail = F.adaptive_avg_pool2d(picture.clamp(0, 1), THUMBNAIL)
-        seen = torch.cat([self.features(thumbnail - 0.5).mean((2, 3)), histogram(thumbnail)], 1)
-        answer = self.head(F.leaky_relu(self.hidden(seen), 0.2))
-        channels, count = self.spec.channels, self.controls
-        curves, starts, mix = answer.split([(1 + channels) * count, channels, answer.shape[1] - (1 + channels) * count - channels], 1)
-        curves = curves.view(-1, 1 + channels, count)
-        controls = STEEPEST * torch.tanh(curves[:, :1] + curves[:, 1:])  # what the channels share, and their own part
-        slopes = F.interpolate(controls, SEGMENTS, mode="linear", align_corners=True)
-        return Table(slopes, FARTHEST * torch.tanh(starts), self._shift(mix))
+        """See `RestorationNetwork.table`. The network sees means of a few pixels, so reduce large pictures to some hundred pixels."""
+        picture = picture.clamp(0, 1)
+        values = torch.quantile(picture.flatten(2), torch.tensor(QUANTILES, device=picture.device), dim=2).permute(1, 2, 0)
+        thumbnail = F.adaptive_avg_pool2d(picture, THUMBNAIL)
+        low, high = values[..., :1, None], values[..., -1:, None]
+        levelled = ((thumbnail - low) / (high - low + NARROWEST)).clamp(0, 1)
+        seen = self.features(torch.cat([thumbnail, levelled], 1) - 0.5).mean((2, 3))
+        answer = self.head(self.hidden(torch.cat([seen, values.flatten(1) - 0.5], 1)))
+        places, belief, mix = answer.split(self.parts, 1)
+        believed = torch.sigmoid(belief)
+        start = torch.tensor(TYPICAL, device=picture.device).log()
+        steps = torch.softmax(places.view(len(picture), self.spec.channels, -1) + start, 2)
+        targets = values + believed[..., None] * (steps.cumsum(2)[..., :-1] - values)
+        slopes, starts = curves(values, targets)
+        return Table(slopes, starts, self._shift(believed * torch.tanh(mix)))
 
-    def _shift(self, mix: Tensor) -> Tensor | None:
-        """(B, tables) -> (B, 3, side, side, side)."""
+    def _shift(self, weights: Tensor) -> Tensor | None:
+        """Weights (B, tables) within -1..1 -> (B, 3, side, side, side)."""
         if self.tables is None:
             return None
-        weights = torch.tanh(mix) / len(self.tables)
-        reach = REACH / (self.side - 1)
+        reach = REACH / (self.side - 1) / len(self.tables)
         return reach * torch.einsum("bt,tcxyz->bcxyz", weights, torch.tanh(self.tables))
 
 
-def histogram(thumbnail: Tensor) -> Tensor:
-    """The fraction of the pixels near each of BINS levels, with triangular weights: (B, C, H, W) in [0, 1] -> (B, C BINS)."""
-    levels = torch.linspace(0, 1, BINS, device=thumbnail.device)
-    near = 1 - (thumbnail.flatten(2)[..., None] - levels).abs() * (BINS - 1)
-    return near.clamp_min(0).mean(2).flatten(1)
+def curves(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The smooth curves that take values to their targets, both (B, C, N) and rising: logarithms of slopes, and values at 0; see `Table`.
+
+    Slopes are limited. The middle value is met; others are as far as the limit allows. Beyond the values the mean slope holds.
+    """
+    widths = values.diff(dim=2)
+    whole = (targets[..., -1:] - targets[..., :1] + LEAST) / (values[..., -1:] - values[..., :1] + LEAST)
+    slopes = torch.cat([whole, (targets.diff(dim=2) + LEAST) / (widths + LEAST), whole], 2).clamp(1 / STEEPEST, STEEPEST)
+    widths = torch.cat([torch.ones_like(whole), widths, torch.ones_like(whole)], 2)
+    middle = values.shape[2] // 2
+    heights = F.pad((slopes * widths).cumsum(2), (1, 0))
+    heights = heights - heights[..., middle + 1 : middle + 2] + targets[..., middle : middle + 1]
+    knots = torch.cat([values[..., :1] - 1, values, values[..., -1:] + 1], 2)
+    margin = SMOOTHING // 2
+    nodes = torch.arange(-margin, SEGMENTS + 1 + margin, device=values.device) / SEGMENTS
+    nodes = nodes.expand(*values.shape[:2], -1).contiguous()
+    segment = (torch.searchsorted(knots.detach().contiguous(), nodes) - 1).clamp(0, slopes.shape[2] - 1)
+    curve = heights.gather(2, segment) + (nodes - knots.gather(2, segment)) * slopes.gather(2, segment)
+    smooth = F.avg_pool1d(curve, SMOOTHING, stride=1)
+    return (smooth.diff(dim=2) * SEGMENTS).clamp(1 / STEEPEST, STEEPEST).log(), smooth[..., 0]

@@ -26,7 +26,7 @@ class EnhanceConfig(RestorationConfig):
     """
 
     network: NetworkConfig = field(default=LutConfig(), metadata={"variants": CONFIGS})
-    data: DataConfig = field(default=DataConfig(channels=3, crop=64, scales=(0.125, 0.225)))
+    data: DataConfig = field(default=DataConfig(channels=3, crop=96, scales=(0.19, 0.34)))
     exposure: ExposureConfig = field(default_factory=ExposureConfig)
     losses: LossConfig = field(default=LossConfig(pixel="l1"))
     optimizer: OptimizerConfig = field(default=OptimizerConfig("adam", 2e-3, beta2=0.999))
