@@ -15,7 +15,8 @@ import numpy as np
 from restore.images.extents import inner_range
 from restore.images.frame import filled
 from restore.images.noise_model import NoiseLevel
-from restore.inference import laplacian_pyramid, tone_curve, uniform_borders
+from restore.inference import dither, laplacian_pyramid, tone_curve, uniform_borders
+from restore.inference.arrays import is_eight_bit
 from restore.inference.strengths import Strengths
 
 FINE = 2
@@ -38,6 +39,8 @@ MIDDLE = 0.45
 """Where the median goes, as a fraction of the values' range."""
 BRIGHTNESS = (0.6, 1.7)
 """Range of the slope in the dark of the curve that moves it there, at strength 1."""
+SPREAD = np.full((dither.LEVELS, 1), 2.0)
+"""8-bit values are spread wherever they lie; see `dither.unrounded`."""
 SAMPLE = 500_000
 """Pixels that the range and the curve come from."""
 
@@ -78,9 +81,10 @@ def enhance(
     low, high = inner_range(sample) if sample.size else (0.0, 0.0)
     if high <= low:
         return pixels, None
-    result = _detailed(plane, noise, strengths, (low, high))
+    given = dither.unrounded(plane[:, :, None], SPREAD) if is_eight_bit(pixels) else plane[:, :, None]
+    result = _detailed(given[:, :, 0], noise, strengths, (low, high))
     result, brightness = _toned(result, sample, (low, high), strengths)
-    result = result[:, :, None]
+    result = dither.dithered(result[:, :, None], given != plane[:, :, None])
     if included is not None:
         result = np.where(included[:, :, None], result, pixels)
     return result, DisplayContrast((low, high), brightness)

@@ -70,8 +70,8 @@ def _smooth(picture: np.ndarray) -> np.ndarray:
 def _range(plane: np.ndarray, smooth: np.ndarray) -> np.ndarray:
     """(H, W) range of the smooth pixels around each pixel."""
     window = np.ones((4 * RADIUS + 1, 4 * RADIUS + 1), np.uint8)
-    where = smooth > 0
-    return np.asarray(cv2.dilate(np.where(where, plane, -np.inf), window) - cv2.erode(np.where(where, plane, np.inf), window))
+    where, black, white = smooth > 0, np.float32(0), np.float32(1)
+    return np.asarray(cv2.dilate(np.where(where, plane, black), window) - cv2.erode(np.where(where, plane, white), window))
 
 
 def _mean(plane: np.ndarray) -> np.ndarray:

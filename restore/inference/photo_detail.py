@@ -21,15 +21,17 @@ ENDS = (0.03, 0.97)
 """What a narrow range is widened to."""
 WIDEST = 2.5
 """Limit of the factor."""
-FINE = 2
+FINE = 1
 """So many of the finest bands are sharpness, the others local contrast."""
 COARSE = 2
 """So many of the coarsest bands are the brightness of large areas, which no local contrast changes."""
 EXPONENT = 0.12
 """Local contrast of strength 1 lowers the power law's exponent from 1 by this much."""
-SHARP = 0.62
-"""Deviation of the finest band's signal to that of the next in a sharp photograph."""
-MOST_SHARPER = 1.0
+SHARP, SOFT = 0.8, 0.65
+"""`fineness` of photographs: sharp ones have 0.8 to 1.6, and 0.65 to 0.9 after a blur of 0.7 pixels. Sharpening begins between the two."""
+TARGET = 1.2
+"""Fineness that sharpening aims at."""
+MOST_SHARPER = 1.5
 """Limit of the finest bands' gain beyond 1, at strength 1."""
 
 
@@ -83,7 +85,10 @@ def detailed(pixels: np.ndarray, noise: NoiseLevel, local_contrast: float, sharp
 def softness(plane: np.ndarray, noise: NoiseLevel) -> float:
     """How much the finest detail of (H, W) lacks beside the next coarser: 0 for a sharp picture, at most MOST_SHARPER."""
     ratio = fineness(plane, noise)
-    return float(np.clip(SHARP / ratio - 1, 0, MOST_SHARPER)) if ratio > 0 else 0.0
+    if ratio <= 0:
+        return 0.0
+    need = float(np.interp(ratio, (SOFT, SHARP), (1, 0)))
+    return need * min(TARGET / ratio - 1, MOST_SHARPER) if need else 0.0
 
 
 def fineness(plane: np.ndarray, noise: NoiseLevel) -> float:

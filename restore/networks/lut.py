@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.networks.lookup_table import SEGMENTS, Table
+from restore.networks.lookup_table import FLATTEST, SEGMENTS, Table
 from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
 
 THUMBNAIL = 64
@@ -26,7 +26,7 @@ QUANTILES = (0.002, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 0.998)
 TYPICAL = (0.03, 0.03, 0.07, 0.10, 0.13, 0.14, 0.14, 0.13, 0.10, 0.06, 0.04, 0.03)
 """Distances from black over the quantiles to white in photographs, from which the training starts."""
 STEEPEST = 12.0
-"""Limit of a curve's slope; 1 / 12 is the other."""
+"""Upper limit of a curve's slope."""
 NARROWEST = 0.02
 """Added to a range of values that divides."""
 LEAST = 1e-4
@@ -111,13 +111,13 @@ class LutNetwork(RestorationNetwork):
 
 
 def curves(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The smooth curves that take values to their targets, both (B, C, N) and rising: logarithms of slopes, and values at 0; see `Table`.
+    """The smooth curves that take values to their targets, both (B, C, N) and rising: slopes, and values at 0; see `Table`.
 
     Slopes are limited. The middle value is met; others are as far as the limit allows. Beyond the values the mean slope holds.
     """
     widths = values.diff(dim=2)
     whole = (targets[..., -1:] - targets[..., :1] + LEAST) / (values[..., -1:] - values[..., :1] + LEAST)
-    slopes = torch.cat([whole, (targets.diff(dim=2) + LEAST) / (widths + LEAST), whole], 2).clamp(1 / STEEPEST, STEEPEST)
+    slopes = torch.cat([whole, (targets.diff(dim=2) + LEAST) / (widths + LEAST), whole], 2).clamp(FLATTEST, STEEPEST)
     widths = torch.cat([torch.ones_like(whole), widths, torch.ones_like(whole)], 2)
     middle = values.shape[2] // 2
     heights = F.pad((slopes * widths).cumsum(2), (1, 0))
@@ -129,4 +129,4 @@ def curves(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     segment = (torch.searchsorted(knots.detach().contiguous(), nodes) - 1).clamp(0, slopes.shape[2] - 1)
     curve = heights.gather(2, segment) + (nodes - knots.gather(2, segment)) * slopes.gather(2, segment)
     smooth = F.avg_pool1d(curve, SMOOTHING, stride=1)
-    return (smooth.diff(dim=2) * SEGMENTS).clamp(1 / STEEPEST, STEEPEST).log(), smooth[..., 0]
+    return (smooth.diff(dim=2) * SEGMENTS).clamp(FLATTEST, STEEPEST), smooth[..., 0]

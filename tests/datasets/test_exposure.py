@@ -48,4 +48,4 @@ def test_a_stop_halves_the_light_and_brightening_clips() -> None:
     given = picture()
     np.testing.assert_allclose(linear(exposed(given, -1)), linear(given) / 2, atol=1e-5)
     np.testing.assert_allclose(exposed(exposed(given, -1), 1), given, atol=1e-4)
-    assert (exposed(given, 2) == 1).mean() > 0.3
+    assert (exposed(given, 2) > 0.999).mean() > 0.3

@@ -25,8 +25,6 @@ BF16 = Runtime(torch.device("cpu"), torch.bfloat16)
 FP16 = Runtime(torch.device("cpu"), torch.float16)
 NOT_TILED = ("confidence", "enhance")
 SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem not in NOT_TILED)
-    path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem not in ("confidence", "enhance")
-)
 
 
 class Halving(RestorationNetwork):

@@ -50,8 +50,8 @@ def test_strength_zero_is_the_identity() -> None:
 
 
 def test_a_curve_and_a_shift_are_what_they_say() -> None:
-    slopes = torch.zeros(1, 3, SEGMENTS)
-    slopes[:, 0] = torch.log(torch.tensor(2.0))
+    slopes = torch.ones(1, 3, SEGMENTS)
+    slopes[:, 0] = 2
     shift = torch.zeros(1, 3, 3, 3, 3)
     shift[0, 1, :, :, 2] = 0.1  # greener where red is 1
     table = Table(slopes, torch.tensor([[-0.5, 0.25, 0.0]]), shift)
@@ -78,7 +78,7 @@ def test_curves_lead_quantiles_to_their_places() -> None:
     table = Table(slopes, starts, None)
     torch.testing.assert_close(table.apply(values[:, :, None])[0, 0, 0], targets[0, 0], atol=0.01, rtol=0)
     slopes, starts = curves(values, values)
-    torch.testing.assert_close(slopes, torch.zeros_like(slopes), atol=1e-4, rtol=0)
+    torch.testing.assert_close(slopes, torch.ones_like(slopes), atol=1e-4, rtol=0)
     torch.testing.assert_close(starts, torch.zeros_like(starts), atol=1e-5, rtol=0)
 
 
