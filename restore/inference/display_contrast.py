@@ -73,6 +73,8 @@ def enhance(
         (H, W, 1) float32, and what was done. Mats, labels and pixels that are not valid stay. A picture of one value stays too, and the
         second is None.
     """
+    if strengths.none:
+        return pixels, None
     included = _included(pixels, valid)
     plane = pixels if included is None else filled(pixels, included)
     plane = np.ascontiguousarray(plane[:, :, 0])

@@ -4,8 +4,9 @@ Zeng et al. 2020, "Learning image-adaptive 3D lookup tables for high performance
 learnt tables come from a thumbnail. Yang et al. 2022, "SepLUT", put one-dimensional curves before the table, which can then be small.
 
 A curve goes through quantiles of its channel. A fault of exposure keeps the order of the values, so where a quantile belongs depends on
-the content alone. The network predicts these places, and how far they are to be believed: a good picture keeps its own. Curves and table
-are monotone by construction. A curve joins rising points; the table moves a colour by less than half the distance of two of its nodes.
+the content alone. The network predicts by which factors the distances between neighbouring quantiles, black and white change; equal
+factors leave a picture as it is. Curves and table are monotone by construction: a curve joins rising points, and the table moves a colour
+by less than half the distance of two of its nodes.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, Restorati
 THUMBNAIL = 64
 """Side in pixels of the thumbnail that the convolutions see."""
 QUANTILES = (0.002, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 0.998)
-TYPICAL = (0.03, 0.03, 0.07, 0.10, 0.13, 0.14, 0.14, 0.13, 0.10, 0.06, 0.04, 0.03)
-"""Distances from black over the quantiles to white in photographs, from which the training starts."""
 STEEPEST = 12.0
 """Upper limit of a curve's slope."""
+GAPS = len(QUANTILES) + 1
+"""Distances from black over the quantiles to white."""
 NARROWEST = 0.02
 """Added to a range of values that divides."""
-LEAST = 1e-4
-"""Added to distances, so that equal ones have the slope 1."""
+LEAST = 2e-4
+"""Added to distances, some of which are 0."""
 SMOOTHING = 5
 """A curve's nodes are means of so many."""
 REACH = 0.45
@@ -70,9 +71,9 @@ class LutNetwork(RestorationNetwork):
         self.features = nn.Sequential(*layers)
         mixed = config.tables if channels == 3 else 0
         self.hidden = nn.Sequential(
-            nn.Linear(before + channels * len(QUANTILES), before), nn.LeakyReLU(0.2), nn.Linear(before, before), nn.LeakyReLU(0.2)
+            nn.Linear(before + channels * (len(QUANTILES) + GAPS), before), nn.LeakyReLU(0.2), nn.Linear(before, before), nn.LeakyReLU(0.2)
         )
-        self.parts = [channels * len(TYPICAL), 1, mixed]
+        self.parts = [channels * GAPS, mixed]
         self.head = nn.Linear(before, sum(self.parts))
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
@@ -93,14 +94,12 @@ class LutNetwork(RestorationNetwork):
         low, high = values[..., :1, None], values[..., -1:, None]
         levelled = ((thumbnail - low) / (high - low + NARROWEST)).clamp(0, 1)
         seen = self.features(torch.cat([thumbnail, levelled], 1) - 0.5).mean((2, 3))
-        answer = self.head(self.hidden(torch.cat([seen, values.flatten(1) - 0.5], 1)))
-        places, belief, mix = answer.split(self.parts, 1)
-        believed = torch.sigmoid(belief)
-        start = torch.tensor(TYPICAL, device=picture.device).log()
-        steps = torch.softmax(places.view(len(picture), self.spec.channels, -1) + start, 2)
-        targets = values + believed[..., None] * (steps.cumsum(2)[..., :-1] - values)
-        slopes, starts = curves(values, targets)
-        return Table(slopes, starts, self._shift(believed * torch.tanh(mix)))
+        gaps = (torch.diff(F.pad(F.pad(values, (1, 0)), (0, 1), value=1.0), dim=2) + LEAST).log()
+        answer = self.head(self.hidden(torch.cat([seen, values.flatten(1) - 0.5, gaps.flatten(1) / 4 + 0.5], 1)))
+        factors, mix = answer.split(self.parts, 1)
+        places, own = (torch.softmax(one, 2).cumsum(2)[..., :-1] for one in (gaps + factors.view_as(gaps), gaps))
+        slopes, starts = curves(values, values + places - own)
+        return Table(slopes, starts, self._shift(torch.tanh(mix)))
 
     def _shift(self, weights: Tensor) -> Tensor | None:
         """Weights (B, tables) within -1..1 -> (B, 3, side, side, side)."""
