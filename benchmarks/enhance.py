@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", type=Path)
     parser.add_argument("--weights", default="enhance")
-    parser.add_argument("--limit", type=int, default=None)
+    parser.add_argument("--limit", type=int, default=None, help="so many pictures, evenly spread")
     parser.add_argument("--lpips", action="store_true", help="LPIPS too (alex), with RESTORE_BACKBONES or torchvision's download")
     parser.add_argument("--parts", action="store_true")
     parser.add_argument("--sheet", type=Path)
@@ -129,7 +129,8 @@ def main() -> None:
     if options.lpips:
         from restore.metrics import lpips
     contenders = methods(options.weights, options.parts)
-    paths = sorted((options.datasets / "photos/bsds500/val").glob("*.jpg"))[: options.limit]
+    paths = sorted((options.datasets / "photos/bsds500/val").glob("*.jpg"))
+    paths = paths[:: max(1, len(paths) // (options.limit or len(paths)))][: options.limit]
     scores: dict[tuple[str, str], list[tuple[float, ...]]] = defaultdict(list)
     shown: list[np.ndarray] = []
     for number, path in enumerate(paths):

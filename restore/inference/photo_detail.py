@@ -15,7 +15,7 @@ from restore.inference import laplacian_pyramid
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 SAMPLE = 500_000
-FULL = (0.6, 0.85)
+FULL = (0.35, 0.6)
 """Ranges of brightness, without the outermost thousandths: up to the first the range is widened fully, from the second on not."""
 ENDS = (0.03, 0.97)
 """What a narrow range is widened to."""
@@ -25,7 +25,7 @@ FINE = 1
 """So many of the finest bands are sharpness, the others local contrast."""
 COARSE = 2
 """So many of the coarsest bands are the brightness of large areas, which no local contrast changes."""
-EXPONENT = 0.12
+EXPONENT = 0.1
 """Local contrast of strength 1 lowers the power law's exponent from 1 by this much."""
 SHARP, SOFT = 0.8, 0.65
 """`fineness` of photographs: sharp ones have 0.8 to 1.6, and 0.65 to 0.9 after a blur of 0.7 pixels. Sharpening begins between the two."""
