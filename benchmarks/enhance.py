@@ -1,11 +1,12 @@
-"""Exposure and contrast mended: ours beside CLAHE, auto-levels, histogram equalisation and a gamma, on seeded faults.
+"""Exposure and contrast mended: ours beside CLAHE, auto-levels and histogram equalisation, on seeded faults.
 
     python benchmarks/enhance.py DATASETS [--weights enhance] [--limit N] [--lpips] [--parts] [--sheet FILE.png]
 
 DATASETS is the folder with photos/bsds500/val, which no training sees. Each picture gets four faults, drawn with the picture's number as
 the seed and stored in 8 bits: under- and over-exposed in linear light, faded (black raised, white lowered, a cast), low contrast; and none.
 Results are rounded to 8 bits. PSNR, SSIM and LPIPS (alex) are to the original, over all colours. For the row without a fault PSNR is the
-change of a good picture. Seconds are for a megapixel. --parts leaves out one part of ours at a time. --sheet writes some pictures with
+change of a good picture. Seconds are for a megapixel. --parts also leaves out one part of ours at a time, and shows a gamma
+and exposure fusion. --sheet writes some pictures with
 all results side by side.
 """
 
@@ -27,7 +28,7 @@ from restore.inference.strengths import Strengths
 from restore.metrics import psnr, ssim
 
 Method = Callable[[np.ndarray], np.ndarray]
-SHOWN = 6
+SHOWN = 5
 """Pictures on a sheet."""
 
 
@@ -111,8 +112,7 @@ def methods(name: str, parts: bool) -> dict[str, Method]:
         "CLAHE": on_lightness(clahe.apply),
         "auto-levels": auto_levels,
         "equalised": on_lightness(equalised),
-        "auto-gamma": auto_gamma,
-        "exposure fusion": fused,
+        **({"auto-gamma": auto_gamma, "exposure fusion": fused} if parts else {}),
         **{key: lambda picture, strengths=strengths: enhancer(picture, strengths) for key, strengths in ours.items()},
     }
 

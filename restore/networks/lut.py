@@ -79,7 +79,8 @@ class LutNetwork(RestorationNetwork):
         nn.init.zeros_(self.head.bias)
         self.tables: nn.Parameter | None = None
         if mixed:
-            self.tables = nn.Parameter(0.1 * torch.randn(mixed, 3, config.side, config.side, config.side))
+            # three axes: a parameter of five could not be laid out in channels-last
+            self.tables = nn.Parameter(0.1 * torch.randn(mixed, 3, config.side**3))
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1] -> the change of each value, the same shape."""
@@ -106,7 +107,8 @@ class LutNetwork(RestorationNetwork):
         if self.tables is None:
             return None
         reach = REACH / (self.side - 1) / len(self.tables)
-        return reach * torch.einsum("bt,tcxyz->bcxyz", weights, torch.tanh(self.tables))
+        shift = reach * torch.einsum("bt,tcn->bcn", weights, torch.tanh(self.tables))
+        return shift.unflatten(2, (self.side, self.side, self.side))
 
 
 def curves(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

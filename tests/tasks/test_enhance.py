@@ -151,13 +151,14 @@ def test_weights_of_another_task_are_refused(own_weights: Path, weights_file: Ca
         restore.step("enhance", weights="noise")
 
 
-def test_it_is_trained_on_faults_and_used_by_its_name(photos: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_is_trained_on_faults_and_used_by_its_name(photos: Callable[..., Path], tmp_path: Path, precision: str) -> None:
     source = photos(tmp_path / "in", channels=3)
     dataset_ = prepare(source, config.resolve(EnhanceConfig, None, SMALL)).dataset
     items = [dataset_[index] for index in range(12)]
     same = [torch.equal(item["input"], item["target"]) for item in items]
     assert any(same) and not all(same)
-    run = restore.train("enhance", source, overrides=SMALL, out=tmp_path / "run")
+    run = restore.train("enhance", source, overrides=SMALL | {"precision": precision}, out=tmp_path / "run")
     assert run.weights is not None and weights.entry(run.weights).recipe["task"] == "enhance"
     report = restore.run("enhance", source, tmp_path / "out", weights=run.weights)
     assert report.done == 3
