@@ -13,6 +13,7 @@ from restore.inference.artifact_remover import ArtifactRemover
 from restore.inference.colorizer import Colorizer
 from restore.inference.defect_detector import DefectDetector
 from restore.inference.denoiser import Denoiser
+from restore.inference.enhancer import Enhancer
 from restore.inference.inpainter import Inpainter
 from restore.inference.loading import DEFECT_TASK, InferenceOptions
 from restore.inference.sharpener import Sharpener
@@ -138,7 +139,7 @@ def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[
     return [Path(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
 
 
-Model = Denoiser | Upscaler | ArtifactRemover | Sharpener | Inpainter | Translator | DefectDetector | Colorizer
+Model = Denoiser | Upscaler | ArtifactRemover | Sharpener | Inpainter | Translator | DefectDetector | Colorizer | Enhancer
 MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "denoise": Denoiser.load,
     "upscale": Upscaler.load,
@@ -148,6 +149,7 @@ MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "translate": Translator.load,
     DEFECT_TASK: DefectDetector.load,
     "colorize": Colorizer.load,
+    "enhance": Enhancer.load,
 }
 """Task in a recipe -> function that loads its model."""
 
@@ -184,6 +186,8 @@ def load(name: Literal["photo2paint", "facades"], **options: Unpack[LoadOptions]
 def load(name: Literal["scratches"], **options: Unpack[LoadOptions]) -> DefectDetector: ...
 @overload
 def load(name: Literal["colorize"], **options: Unpack[LoadOptions]) -> Colorizer: ...
+@overload
+def load(name: Literal["enhance"], **options: Unpack[LoadOptions]) -> Enhancer: ...
 @overload
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any: ...
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:

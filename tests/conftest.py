@@ -23,6 +23,7 @@ TINY: dict[str, dict[str, Any]] = {
     "upscaler": {"width": 8, "blocks": 1, "scale": 2},
     "inpainter": {"widths": (8, 8, 12), "dilations": (1, 2)},
     "colorizer": {"widths": (8, 8, 12), "dilations": (1, 2)},
+    "lut": {"widths": (4, 8), "side": 3, "tables": 2},
     "rrdb": {"width": 8, "growth": 4, "blocks": 1, "scale": 2},
 }
 """A tiny variant of every row of NETWORKS."""

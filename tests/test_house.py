@@ -32,13 +32,14 @@ ROOT = Path(__file__).resolve().parents[1] / "restore"
 HELPERS = {
     "networks": {
         "backbone_files", "backbones", "checkpoint_importer", "discriminators", "error_head", "esrgan_importer", "fused_residual",
-        "normalisation", "meta_device", "reflect_padding", "resample", "spec", "third_party", "weight_transfer",
+        "lookup_table", "normalisation", "meta_device", "reflect_padding", "resample", "spec", "third_party", "weight_transfer",
     },
     "tasks": {
         "train_run", "prepared_run", "publishing", "initial_weights", "checkpoint_conversion", "restoration_setup", "mask_files",
         "lazy_cache", "training_methods", "options", "confidence", "denoise_confidence", "upscale_confidence",
         "pipelines", "configuring", "translation_setup", "validating",
-        "colorize_training", "denoise_training", "inpaint_training", "scratches_training", "translate_training", "upscale_training",
+        "artifacts_training", "colorize_training", "denoise_training", "enhance_training", "inpaint_training", "scratches_training",
+        "sharpen_training", "translate_training", "upscale_training",
     },
     "metrics": {"extractors", "sets"},
 }  # fmt: skip

@@ -41,9 +41,11 @@ def make_runner(network: RestorationNetwork, options: InferenceOptions | None = 
     """The runner of a network for pictures of any size and range.
 
     Raises:
-        ValueError: the tile or the ensemble is invalid.
+        ValueError: the tile or the ensemble is invalid, or the network cannot run in tiles.
     """
     options = options or InferenceOptions()
+    if network.spec.needs_whole_image:
+        raise ValueError("this network needs the whole picture and cannot run in tiles: use an Enhancer")
     engine = TorchEngine(network, options.runtime)
     return NormalizingRunner(TiledRunner(engine, tile=options.tile, batch_size=options.batch_size, ensemble=options.ensemble))
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.fft import dctn
 
 from restore.images.frame import filled
+from restore.inference import uniform_borders
 
 SIDE = 64
 MIN_FRACTION = 0.1
@@ -54,6 +55,19 @@ def probability(picture: np.ndarray, excluded: np.ndarray | None = None) -> floa
         return 0.0
     values = (features(picture[:, :, 0], excluded) - np.array(CENTRE)) / np.array(SCALE)
     return float(1 / (1 + np.exp(-(values @ np.array(COEFFICIENTS) + INTERCEPT))))
+
+
+def is_radiograph(picture: np.ndarray, stated: bool | None = None) -> bool:
+    """Whether a gray picture is a radiograph: as its file says, or else by its content without mats and labels.
+
+    Args:
+        picture: (H, W, 1|3) float32, nominal [0, 1].
+        stated: what the file says; None if it does not say.
+    """
+    if stated is not None:
+        return stated
+    inner = uniform_borders.without(picture)
+    return probability(inner, uniform_borders.labels(inner)) > CERTAIN
 
 
 def is_gray(picture: np.ndarray) -> bool:

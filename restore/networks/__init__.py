@@ -17,6 +17,7 @@ from restore.networks.colorizer import ColorizerConfig, ColorizerNet
 from restore.networks.error_head import ErrorHead, ErrorHeadConfig
 from restore.networks.inpainter import InpainterConfig, InpainterNet
 from restore.networks.luma_chroma_unet import LumaChromaUNet, LumaChromaUNetConfig
+from restore.networks.lut import LutConfig, LutNetwork
 from restore.networks.pix2pix_unet import Pix2PixUNet, Pix2PixUNetConfig
 from restore.networks.resnet import ResnetConfig, ResnetGenerator
 from restore.networks.rrdb import RRDBConfig, RRDBNet
@@ -47,6 +48,7 @@ NETWORKS: Mapping[str, Architecture] = {
     "rrdb": Architecture(RRDBConfig, RRDBNet),
     "inpainter": Architecture(InpainterConfig, InpainterNet),
     "colorizer": Architecture(ColorizerConfig, ColorizerNet),
+    "lut": Architecture(LutConfig, LutNetwork),
 }
 """The networks that can be trained."""
 LOADABLE: Mapping[str, Architecture] = {

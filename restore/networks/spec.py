@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from restore.networks.lookup_table import Table
+
 Condition = Literal["noise", "mask", "quantisation", "blur"]
 """A map (B, 1, H, W) in addition to the picture.
 
@@ -42,6 +44,7 @@ class ModelSpec:
         output: what `forward` returns.
         homogeneous: f(a x, a s) = a f(x, s) for positive a, as without biases.
         sees_whole_image: a normalisation takes its statistics from the whole picture, so that tiles must share them.
+        needs_whole_image: each pixel of the result depends on the whole picture, so that it cannot run in tiles.
     """
 
     channels: int
@@ -54,6 +57,7 @@ class ModelSpec:
     output: Output = "residual"
     homogeneous: bool = False
     sees_whole_image: bool = False
+    needs_whole_image: bool = False
 
     @property
     def takes_noise(self) -> bool:
@@ -116,6 +120,14 @@ class RestorationNetwork(nn.Module):
     def part_for(self, keys: Set[str]) -> RestorationNetwork:
         """The part of this network whose state dict has these keys; the network itself where none has."""
         return self
+
+    def table(self, picture: Tensor) -> Table:
+        """The lookup table of whole pictures (B, C, H, W) float32, nominal [0, 1], for a network whose change is one.
+
+        Raises:
+            ValueError: it is none.
+        """
+        raise ValueError("this network predicts no lookup table: use weights of `restore train enhance`")
 
     def fitted(self, key: str, value: Tensor, shape: torch.Size) -> Tensor:
         """A tensor of a network of this kind, with other channels or another scale, in the shape that it has in this one.

@@ -225,9 +225,10 @@ class FileProcessor:
 
     def _write(self, picture: Picture, temporary: Path, encoded: Iterator[np.ndarray]) -> None:
         step = self.context.step
+        description = f"restore {step.name}" + (f" ({step.caution})" if step.caution else "")
         try:
             picture.save(
-                temporary, encoded, description=f"restore {step.name}", settings=self.context.settings, format=self.context.options.format,
+                temporary, encoded, description=description, settings=self.context.settings, format=self.context.options.format,
                 scale=step.scale, finer=step.finer_coding, coloured=step.colours,
             )  # fmt: skip
         except OSError as error:  # name the target, not the temporary file; errors of the input keep the input's name

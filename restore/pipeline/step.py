@@ -127,6 +127,7 @@ class Step(ABC, Generic[AnalysisT]):
         colours: whether results have three channels where images have one, so that gray files become colour files.
         side_images: names of the images that are written next to each result.
         finer_coding: whether lossy formats must code the result finer than the source, whose artefacts would come back.
+        caution: what the results are not for; formats that record how a picture came about (DICOM) say so.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Step(ABC, Generic[AnalysisT]):
     colours: bool = False
     side_images: tuple[str, ...] = ()
     finer_coding: bool = False
+    caution: str = ""
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
@@ -221,6 +223,7 @@ class Chain(AnyStep):
             raise ValueError("only the last step of a pipeline can write maps (confidence): those of other steps would not fit the result")
         self.side_images = self.steps[-1].side_images
         self.finer_coding = any(step.finer_coding for step in self.steps)
+        self.caution = "; ".join(dict.fromkeys(step.caution for step in self.steps if step.caution))
 
     def settings(self) -> dict[str, object]:
         """See `Step.settings`."""

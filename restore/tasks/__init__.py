@@ -13,6 +13,7 @@ from restore.tasks.options import (
     ArtifactsOptions,
     ColorizeOptions,
     DenoiseOptions,
+    EnhanceOptions,
     InpaintOptions,
     SharpenOptions,
     SimulateOptions,
@@ -89,6 +90,12 @@ TASKS: Mapping[str, Task] = {
         "The colours are invented: plausible ones, not those of the scene. DICOM and radiographs are refused. Colour pictures are coloured "
         "anew from their gray values.\n\nrestore colorize prints/ --out coloured/\n\n"
         "restore colorize prints/ --out coloured/ --hint autumn.jpg --strength 0.7",
+    ),
+    "enhance": Task(
+        "Enhance exposure, colours, contrast and sharpness of photographs, and the contrast of X-rays for display.",
+        EnhanceOptions, "restore.tasks.enhance:Enhance",
+        "A good picture hardly changes. X-rays keep their bits and their window; results are for display, not for measurement.\n\n"
+        "restore enhance photos/ --out better/\n\nrestore enhance scans/ --out clear/ --local-contrast 1.5 --sharpness 0",
     ),
     "simulate": Task(
         "Degrade clean pictures by a seeded recipe, to make pairs for training and tests.",

@@ -10,7 +10,7 @@ import numpy as np
 
 from restore import weights
 from restore.images.noise_model import NoiseLevel
-from restore.inference import radiograph, uniform_borders
+from restore.inference import radiograph
 from restore.inference.denoiser import Denoiser, signal_dependent
 from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import Estimate, resolve_level
@@ -113,10 +113,7 @@ class Denoise(Step[NoiseAnalysis]):
             return next(iter(self._entries))
         if not gray:
             return COLOUR
-        if is_radiograph is None:
-            inner = uniform_borders.without(pixels)
-            is_radiograph = radiograph.probability(inner, uniform_borders.labels(inner)) > radiograph.CERTAIN
-        return XRAY if is_radiograph else GRAY
+        return XRAY if radiograph.is_radiograph(pixels, is_radiograph) else GRAY
 
 
 def _entries(chosen: str | Path | None) -> Mapping[str, weights.Entry]:

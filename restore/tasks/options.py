@@ -136,6 +136,19 @@ class ColorizeOptions(Options):
 
 
 @dataclass(frozen=True)
+class EnhanceOptions(Options):
+    """The options of `restore enhance`. Each part is measured in every picture; 0 leaves it out."""
+
+    exposure: float = option(1.0, "Brightness and colours.", metavar="0..2", low=0, high=2)
+    contrast: float = option(1.0, "Range of brightness of the whole picture.", metavar="0..2", low=0, high=2)
+    local_contrast: float = option(1.0, "Contrast of structures within the picture.", metavar="0..2", low=0, high=2)
+    sharpness: float = option(1.0, "Contrast of the finest detail, as far as it exceeds the noise.", metavar="0..2", low=0, high=2)
+    save_lut: Path | None = option(
+        None, "Write the lookup table of each photograph's exposure and contrast (.cube), for editors and video.", metavar="DIR"
+    )
+
+
+@dataclass(frozen=True)
 class SimulateOptions(Options):
     """The options of `restore simulate`.
 

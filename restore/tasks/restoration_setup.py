@@ -93,6 +93,7 @@ class Problem:
         scale: how many times larger than the input the target is.
         global_degradation: applied to clean crops first; the network does not undo it.
         make_target: computes the target from the clean and the degraded crop, where it is not the clean one.
+        whole: pictures go through the network as a whole, not in tiles.
     """
 
     degradation: Degradation
@@ -100,6 +101,7 @@ class Problem:
     scale: int = 1
     global_degradation: GlobalDegradation | None = None
     make_target: MakeTarget | None = None
+    whole: bool = False
 
 
 def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: str) -> Prepared:
@@ -117,7 +119,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     data, loop = config.data, config.loop
     settings = networks.settings_of(config.network, channels=data.channels, scale=problem.scale)
     planned = networks.plan(config.network.name, settings)
-    _check_network(config.network.name, planned.spec, problem.condition, task)
+    _check_network(config.network.name, planned.spec, problem, task)
     check_crop(data.crop, planned.spec.multiple * problem.scale, "network")
     runtime = runtime_of(config)
     check_memory(
@@ -149,12 +151,16 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     return Prepared(trainer, dataset, preview, recipe, stats, lambda: dataset.pictures.skipped, validating.of_pairs(scored, loop))
 
 
-def _check_network(name: str, spec: ModelSpec, condition: Condition | None, task: str) -> None:
-    """Check that a network takes the maps that a method makes.
+def _check_network(name: str, spec: ModelSpec, problem: Problem, task: str) -> None:
+    """Check that a network takes the maps that a method makes, and whole pictures where it needs them.
 
     Raises:
-        ValueError: it takes another, or none where the task needs one.
+        ValueError: it takes another map, none where the task needs one, or whole pictures where the task has tiles.
     """
+    condition = problem.condition
+    if spec.needs_whole_image != problem.whole:
+        wants = "needs a network of whole pictures, such as lut" if problem.whole else "runs in tiles, and this one needs whole pictures"
+        raise ValueError(f"network {name!r} does not fit: {task} {wants}: choose another network.name")
     others = [needed for needed in spec.conditions if needed != condition]
     if others:
         raise ValueError(f"network {name!r} takes a {others[0]} map, which {task} does not make: choose another network.name")

@@ -11,6 +11,7 @@ from restore.tasks import (
     artifacts_training,
     colorize_training,
     denoise_training,
+    enhance_training,
     inpaint_training,
     scratches_training,
     sharpen_training,
@@ -54,6 +55,9 @@ METHODS: Mapping[str, Method[Any]] = {
     ),
     "sharpen": Method("removing blur, from clean pictures", sharpen_training.SharpenConfig, sharpen_training.prepare, "sharpen"),
     "colorize": Method("colouring, from colour pictures", colorize_training.ColorizeConfig, colorize_training.prepare, "colorize"),
+    "enhance": Method(
+        "mending exposure and colours, from good pictures", enhance_training.EnhanceConfig, enhance_training.prepare, "enhance"
+    ),
     "cyclegan": Method(
         "translating between two domains of pictures, both ways",
         translate_training.CycleGANConfig,

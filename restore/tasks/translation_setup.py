@@ -79,6 +79,8 @@ def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: in
     planned = networks.plan(config.generator.name, _settings(config))
     if planned.spec.conditions:
         raise ValueError(f"network {config.generator.name!r} takes a {planned.spec.conditions[0]} map: choose another generator.name")
+    if planned.spec.needs_whole_image:
+        raise ValueError(f"network {config.generator.name!r} needs whole pictures, translate has tiles: choose another generator.name")
     check_crop(config.data.crop, planned.spec.multiple, "generator")
     low, high = config.data.sides
     if high and low < config.data.crop:

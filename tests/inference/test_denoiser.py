@@ -23,7 +23,8 @@ Make = Callable[..., nn.Module]
 Smooth = Callable[..., np.ndarray]
 BF16 = Runtime(torch.device("cpu"), torch.bfloat16)
 FP16 = Runtime(torch.device("cpu"), torch.float16)
-SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem != "confidence")
+NOT_TILED = ("confidence", "enhance")
+SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem not in NOT_TILED)
 
 
 class Halving(RestorationNetwork):

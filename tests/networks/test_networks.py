@@ -22,6 +22,8 @@ from restore.runtime import Runtime
 
 Make = Callable[..., torch.nn.Module]
 every_network = pytest.mark.parametrize("name", sorted(NETWORKS))
+every_tiled_network = pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"lut"}))
+"""Networks that do not need the whole picture."""
 
 
 def _inputs(network: torch.nn.Module, side: int = 32) -> list[torch.Tensor]:
@@ -43,7 +45,7 @@ def test_the_correction_has_the_pictures_shape(tiny: Make, name: str, channels: 
     assert network(*inputs).shape == (*inputs[0].shape[:2], *(_scale(network) * side for side in inputs[0].shape[2:]))
 
 
-@every_network
+@every_tiled_network
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 33), (35, 9), (64, 50)])
 def test_odd_sizes_keep_their_shape(tiny: Make, fp32: Runtime, name: str, height: int, width: int) -> None:
     picture = np.random.default_rng(0).random((height, width, 1), np.float32)
@@ -76,7 +78,13 @@ def test_saved_and_loaded_it_answers_the_same(tiny: Make, name: str, tmp_path: P
     assert torch.equal(first(*_inputs(first)), second(*_inputs(first)))
 
 
-@every_network
+def test_a_network_of_whole_pictures_does_not_run_in_tiles(tiny: Make) -> None:
+    assert [name for name in NETWORKS if tiny(name).spec.needs_whole_image] == ["lut"]
+    with pytest.raises(ValueError, match="cannot run in tiles: use an Enhancer"):
+        make_runner(tiny("lut"))
+
+
+@every_tiled_network
 def test_one_pixel_reaches_no_further_than_the_receptive_field(tiny: Make, name: str) -> None:
     network = tiny(name)
     reach, multiple = network.spec.receptive_field, network.spec.multiple

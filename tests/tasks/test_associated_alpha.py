@@ -35,7 +35,7 @@ def stored(dtype: type) -> np.ndarray:
 def networks(tiny: Make, tmp_path: Path, tiny_variants: dict[str, dict[str, Any]]) -> dict[str, Path]:
     """Weights for each task, good for nothing."""
     made = {}
-    for task, network in (("denoise", "unet"), ("upscale", "upscaler"), ("inpaint", "inpainter")):
+    for task, network in (("denoise", "unet"), ("upscale", "upscaler"), ("inpaint", "inpainter"), ("enhance", "lut")):
         made[task] = tmp_path / f"{task}.safetensors"
         settings = {"channels": 3, **tiny_variants[network]}
         weights.save(made[task], tiny(network, 3).state_dict(), {"task": task, "network": network, "settings": settings})
@@ -50,6 +50,8 @@ TASKS: list[tuple[str, dict[str, Any]]] = [
     ("upscale", {"scale": 1.5}),
     ("inpaint", {"alpha": True}),
     ("inpaint", {"masks": "mask.png"}),
+    ("enhance", {}),
+    ("enhance", {"exposure": 0, "contrast": 0, "local_contrast": 0, "sharpness": 0}),
 ]
 
 
@@ -80,9 +82,9 @@ def test_no_colour_exceeds_its_alpha(networks: dict[str, Path], tmp_path: Path, 
     elif task == "inpaint":
         outside = mask == 0
         assert np.array_equal(after[outside], before[outside])
-    elif task == "denoise":
+    elif task in ("denoise", "enhance"):
         assert np.array_equal(after[..., 3], before[..., 3])
-        assert np.array_equal(after, before) == (options == {"strength": 0})
+        assert np.array_equal(after, before) == (0 in options.values())
     else:
         half = np.abs(after[..., 3] / before[..., 3].max() - 0.5) < 0.01
         reds = after[half][:, 0] / after[half][:, 3]

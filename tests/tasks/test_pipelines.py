@@ -55,7 +55,11 @@ def little(
 ) -> Path:
     """Tiny weights for every step, and the folder to work in."""
     weights_file(own_weights / "little.safetensors")
-    for name, task, network, channels in (("holes", "inpaint", "inpainter", 3), ("twice", "upscale", "upscaler", 3)):
+    for name, task, network, channels in (
+        ("holes", "inpaint", "inpainter", 3),
+        ("twice", "upscale", "upscaler", 3),
+        ("table", "enhance", "lut", 3),
+    ):
         settings = {"channels": channels, **tiny_variants[network]}
         recipe = {"task": task, "network": network, "settings": settings}
         weights.save(own_weights / f"{name}.safetensors", tiny(network, channels).state_dict(), recipe)
@@ -120,7 +124,8 @@ def test_serial_and_threaded_runs_are_equal(task: str, little: Path, weights_fil
             little / f"in/{number}.tif",
             (np.stack([smooth(40, 50, seed=number + k)[:, :, 0] for k in range(2)]) * 255).astype(np.uint8),
         )
-    name = {"denoise": "little", "upscale": "twice", "inpaint": "holes", "translate": "paint", "simulate": None}[task]
+    names = {"denoise": "little", "upscale": "twice", "inpaint": "holes", "translate": "paint", "simulate": None, "enhance": "table"}
+    name = names[task]
     weights_file(little.parent / "weights" / "paint.safetensors", task="translate")
     options = {"inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}, "simulate": {"recipe": "phone"}}.get(
         task, {}

@@ -1,0 +1,159 @@
+"""`Enhancer`: exposure, colours, contrast and sharpness of photographs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from restore.images.frame import bands
+from restore.inference import dither, photo_detail, radiograph
+from restore.inference.array_interface import Picture, apply
+from restore.inference.arrays import is_eight_bit, to_tensor
+from restore.inference.loading import InferenceOptions, load_network
+from restore.inference.noise_estimation import estimate
+from restore.inference.strengths import Strengths
+from restore.networks.lookup_table import Table
+from restore.networks.spec import RestorationNetwork
+from restore.weights_file import Recipe
+
+TASK = "enhance"
+SIDE = 256
+"""Side in pixels of what the network sees of a picture."""
+DOUBT = (0.02, 0.04)
+"""Root mean square changes by the table: those up to the first are too small to be certain and left out, from the second on none is."""
+
+
+@dataclass(frozen=True)
+class GlobalMap:
+    """What changes every pixel of a picture by its own value alone: a table, then a line.
+
+    Attributes:
+        table: the table; None for the identity.
+        slope, offset: the line.
+        change: root mean square change by the table.
+    """
+
+    table: Table | None = None
+    slope: float = 1.0
+    offset: float = 0.0
+    change: float = 0.0
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is the identity."""
+        return self.table is None and self.slope == 1 and self.offset == 0
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """(H, W, 1|3) float32 -> the same shape. Gray stays gray."""
+        result = np.empty_like(pixels)
+        for rows in bands(pixels.shape):
+            result[rows] = self._of_table(pixels[rows]) * np.float32(self.slope) + np.float32(self.offset)
+        return result
+
+    def slopes(self, channels: int) -> np.ndarray:
+        """(256, channels): the slope at each level of gray in 8 bits."""
+        ramp = np.linspace(0, 1, dither.LEVELS, dtype=np.float32)[:, None, None]
+        ends = self(np.repeat(ramp, channels, axis=2))[:, 0]
+        return np.asarray(np.gradient(ends, axis=0) * (dither.LEVELS - 1))
+
+    def _of_table(self, pixels: np.ndarray) -> np.ndarray:
+        if self.table is None:
+            return pixels
+        colours = to_tensor([pixels]).expand(-1, self.table.starts.shape[1], -1, -1)
+        mapped = np.asarray(self.table.apply(colours)[0].permute(1, 2, 0).numpy())
+        return mapped if mapped.shape == pixels.shape else photo_detail.luma(mapped)[:, :, None]
+
+
+class Enhancer:
+    """Enhances photographs. It keeps no state between pictures, so threads may share one.
+
+    Args:
+        network: predicts a lookup table from a picture.
+        recipe: the recipe of its weights.
+        options: not used: the table is small, and runs on the CPU in float32 so that 16 bits stay 16 bits.
+
+    Raises:
+        ValueError: the network does not predict a table of three colours.
+    """
+
+    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
+        self.recipe: Recipe = recipe or {}
+        self.network, self.spec = network.float().eval().requires_grad_(False), network.spec
+        if self.spec.channels != 3:
+            raise ValueError("this network's table is for gray pictures: enhancing needs one for three colours (data.channels=3)")
+        self.network.table(torch.zeros(1, 3, 1, 1))
+
+    @classmethod
+    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
+        """An enhancer with the weights called `name` (a name, a file or a run's folder).
+
+        Raises:
+            ValueError: the weights do not exist or are for another task.
+        """
+        return cls(*load_network(name, TASK), options)
+
+    def __call__(self, picture: Picture, strengths: Strengths | None = None) -> Picture:
+        """Enhance a picture.
+
+        Args:
+            picture: an array or a tensor; see `array_interface.apply`.
+            strengths: of each part; 1 by default.
+
+        Returns:
+            The same kind, type and shape.
+
+        Raises:
+            ValueError: the shape or type is not that of a picture.
+        """
+        return apply(picture, lambda pixels, valid: self.enhance(pixels, strengths or Strengths(), valid)[0])
+
+    def enhance(self, pixels: np.ndarray, strengths: Strengths, valid: np.ndarray | None = None) -> tuple[np.ndarray, GlobalMap, float]:
+        """Enhance normalized pixels.
+
+        Args:
+            pixels: (H, W, 1|3) float32, nominal [0, 1].
+            strengths: of each part; where all are 0, the result is the same array.
+            valid: (H, W) bool, the pixels that hold picture; None for all.
+
+        Returns:
+            (H, W, 1|3) float32, not clipped; the map of exposure and contrast; and the gain of the finest detail.
+        """
+        if pixels.shape[2] == 3 and radiograph.is_gray(pixels):
+            gray, mapped, gain = self.enhance(np.ascontiguousarray(pixels[:, :, :1]), strengths, valid)
+            return np.repeat(gray, 3, axis=2), mapped, gain
+        mapping, result, gain = self.map(pixels, strengths), pixels, 1.0
+        uneven: np.ndarray | None = None
+        if not mapping.plain:
+            given = dither.unrounded(pixels, mapping.slopes(pixels.shape[2])) if is_eight_bit(pixels) else pixels
+            uneven = None if given is pixels else given != pixels
+            result = mapping(given)
+        if strengths.local_contrast or strengths.sharpness:
+            noise = estimate(photo_detail.luma(result)[:, :, None], valid).level
+            result, gain = photo_detail.detailed(result, noise, strengths.local_contrast, strengths.sharpness)
+        return result if uneven is None else dither.dithered(result, uneven), mapping, gain
+
+    def map(self, pixels: np.ndarray, strengths: Strengths) -> GlobalMap:
+        """The map of a picture's exposure and contrast: (H, W, 1|3) float32 -> the map."""
+        small = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA).reshape(SIDE, SIDE, -1)
+        mapping = GlobalMap()
+        if strengths.exposure:
+            mapping = self._exposure(small, strengths.exposure)
+        if strengths.contrast:
+            slope, offset = photo_detail.levels(photo_detail.luma(mapping(small)), strengths.contrast)
+            mapping = GlobalMap(mapping.table, slope, offset, mapping.change)
+        return mapping
+
+    @torch.inference_mode()
+    def _exposure(self, small: np.ndarray, strength: float) -> GlobalMap:
+        """The table of a thumbnail (SIDE, SIDE, 1|3), weaker where it would change little."""
+        seen: Tensor = to_tensor([small]).expand(-1, 3, -1, -1)
+        table = self.network.table(seen)
+        change = float((table.apply(seen.clamp(0, 1)) - seen.clamp(0, 1)).square().mean().sqrt())
+        certain = float(np.interp(change, DOUBT, (0, 1)))
+        return GlobalMap(table.scaled(strength * certain), change=change) if certain else GlobalMap(change=change)

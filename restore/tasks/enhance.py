@@ -1,0 +1,126 @@
+"""The step of `restore enhance`: photographs by a learnt table and gated detail, radiographs and slices by a contrast law for display."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from restore import weights as catalogue
+from restore.images.noise_model import NoiseLevel
+from restore.inference import cube_file, display_contrast, radiograph
+from restore.inference.enhancer import TASK, Enhancer, GlobalMap
+from restore.inference.loading import InferenceOptions, find_weights
+from restore.inference.noise_estimation import estimate
+from restore.inference.strengths import Strengths
+from restore.pipeline.discovery import Job
+from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.tasks.lazy_cache import LazyCache
+from restore.tasks.options import EnhanceOptions
+from restore.writing import atomic_write
+
+DEFAULT = "enhance"
+
+
+@dataclass(frozen=True)
+class EnhanceAnalysis:
+    """The analysis of an image.
+
+    Attributes:
+        gray: whether its channels are equal.
+        noise: its noise, if it is a radiograph or another medical picture; None for a photograph.
+    """
+
+    gray: bool
+    noise: NoiseLevel | None
+
+
+class Enhance(Step[EnhanceAnalysis]):
+    """The step of `restore enhance`.
+
+    Args:
+        options: see `EnhanceOptions`.
+        weights: a name, a file or a run's folder; None for those that ship.
+        inference: not used: the network sees a thumbnail, and the rest is float32 whatever the precision.
+
+    Raises:
+        ValueError: the weights do not exist or are for another task.
+    """
+
+    name = "enhance"
+    caution = "for display, not for measurement"
+
+    def __init__(self, options: EnhanceOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
+        self.options, self.inference = options, inference
+        self.strengths = Strengths(options.exposure, options.contrast, options.local_contrast, options.sharpness)
+        self.entry = find_weights(weights or DEFAULT, TASK)
+        self._enhancers = LazyCache(self._load)
+        self._maps: dict[tuple[Path, int], tuple[GlobalMap, bool]] = {}
+        self._unwritten: list[str] = []
+
+    def settings(self) -> dict[str, object]:
+        """The weights' content and the strengths. Precision and tiles change nothing."""
+        return {"weights": catalogue.fingerprint(self.entry), **vars(self.strengths)}
+
+    def plan(self, jobs: Sequence[Job]) -> None:
+        """Forget the tables of an earlier run."""
+        self._maps.clear()
+
+    def analyse(self, image: Image) -> EnhanceAnalysis:
+        """Tell medical pictures from photographs, and estimate their noise."""
+        gray = radiograph.is_gray(image.pixels)
+        pixels = image.pixels[:, :, :1] if gray else image.pixels
+        # a DICOM file says whether it is a radiograph; slices and ultrasound are no photographs either
+        medical = gray and (image.info.radiograph is not None or radiograph.is_radiograph(pixels))
+        return EnhanceAnalysis(gray, estimate(pixels, image.valid).level if medical else None)
+
+    def __call__(self, image: Image, analysis: EnhanceAnalysis | None = None, sidecars: Sidecars | None = None) -> Result:
+        """Enhance an image."""
+        if self.strengths.none:
+            return Result(image.pixels)
+        analysis = analysis or self.analyse(image)
+        if analysis.noise is not None:
+            return self._for_display(image, analysis.noise)
+        restored, mapping, detail = self._enhancers(self.entry.path).enhance(image.pixels, self.strengths, image.valid)
+        if self.options.save_lut is not None:
+            self._maps[image.info.path, image.info.index] = mapping, analysis.gray
+        stats = {
+            "kind": "photograph", "weights": self.entry.name, "exposure_change": round(255 * mapping.change, 1),
+            "contrast_gain": round(mapping.slope, 2), "detail_gain": round(detail, 2),
+        }  # fmt: skip
+        return Result(restored, stats)
+
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
+        """Write the tables of a picture. An error does not fail the picture; it is reported at the end."""
+        folder = self.options.save_lut
+        for index in range(frames if folder is not None else 0):
+            mapping, gray = self._maps.pop((job.source, index), (None, False))
+            if mapping is None or folder is None:
+                continue
+            page = f".{index}" if frames > 1 else ""
+            target = folder / job.relative.with_name(f"{job.relative.name}{page}.cube")
+            try:
+                with atomic_write(target) as draft:
+                    draft.write_text(cube_file.cube(mapping, gray=gray, title=job.relative.name), encoding="ascii")
+            except OSError as error:
+                self._unwritten.append(f"cannot write the lookup table {target}: {(error.strerror or str(error)).lower()}")
+
+    def unwritten(self) -> list[str]:
+        """The tables that could not be written: the first by name, and the number of the others."""
+        more = len(self._unwritten) - 1
+        return [min(self._unwritten) + (f" (and {more} more)" if more else "")] if self._unwritten else []
+
+    def _for_display(self, image: Image, noise: NoiseLevel) -> Result:
+        """Enhance a gray medical image."""
+        restored, done = display_contrast.enhance(image.pixels[:, :, :1], noise, self.strengths, image.valid)
+        if image.pixels.shape[2] == 3:
+            restored = np.repeat(restored, 3, axis=2)
+        stats: dict[str, object] = {"kind": "medical"}
+        if done is not None:
+            stats |= {"range": [round(end, 3) for end in done.range], "brightness": round(done.brightness, 2), "noise": str(noise)}
+        return Result(restored, stats)
+
+    def _load(self, path: Path) -> Enhancer:
+        return Enhancer.load(path, self.inference)

@@ -1,0 +1,188 @@
+"""`Enhancer`: one map for all pixels, gray stays gray, all bits stay, parts can be left out, good pictures stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import restore
+from restore.images.noise_model import NoiseLevel
+from restore.inference import photo_detail
+from restore.inference.cube_file import LENGTH, SIDE, cube
+from restore.inference.enhancer import Enhancer, GlobalMap
+from restore.inference.strengths import Strengths
+from restore.networks.lut import GAPS, LutNetwork
+from restore.runtime import Runtime
+
+Make = Callable[..., LutNetwork]
+Smooth = Callable[..., np.ndarray]
+NONE = Strengths(0, 0, 0, 0)
+EXPOSURE = Strengths(1, 0, 0, 0)
+
+
+@pytest.fixture
+def enhancer(tiny: Make) -> Enhancer:
+    """An enhancer that brings the brightest values near to white."""
+    network = tiny("lut", 3)
+    with torch.no_grad():
+        network.head.bias[GAPS - 1 : 3 * GAPS : GAPS] = -3.0
+    return Enhancer(network)
+
+
+def dark(smooth: Smooth, channels: int = 3) -> np.ndarray:
+    """(72, 90, C) an under-exposed picture with some detail."""
+    detail = 0.05 * np.random.default_rng(0).random((72, 90, channels), np.float32)
+    return 0.3 * smooth(72, 90, channels) ** 2 + detail
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_dark_picture_becomes_brighter_by_one_curve(enhancer: Enhancer, smooth: Smooth, channels: int) -> None:
+    picture = dark(smooth, channels)
+    result, mapping, _ = enhancer.enhance(picture, EXPOSURE)
+    assert result.shape == picture.shape and result.mean() > picture.mean() + 0.1
+    np.testing.assert_array_equal(mapping(picture), result)
+    whole, part = mapping(picture), mapping(np.ascontiguousarray(picture[20:41, 30:77]))
+    np.testing.assert_allclose(whole[20:41, 30:77], part, atol=1e-6)
+
+
+def test_gray_stays_gray_however_it_is_stored(enhancer: Enhancer, smooth: Smooth) -> None:
+    gray = dark(smooth, 1)
+    three = enhancer.enhance(np.repeat(gray, 3, axis=2), Strengths())[0]
+    assert (three == three[:, :, :1]).all()
+    np.testing.assert_array_equal(three[:, :, :1], enhancer.enhance(gray, Strengths())[0])
+
+
+def test_without_any_part_nothing_changes(enhancer: Enhancer, smooth: Smooth) -> None:
+    picture = dark(smooth)
+    assert enhancer.enhance(picture, NONE)[0] is picture
+    stored = np.random.default_rng(0).integers(0, 65536, (40, 50, 3), dtype=np.uint16)
+    np.testing.assert_array_equal(enhancer(stored, NONE), stored)
+
+
+@pytest.mark.parametrize("part", list(vars(NONE)))
+def test_each_part_has_an_effect_that_grows(enhancer: Enhancer, smooth: Smooth, part: str) -> None:
+    picture = 0.35 + 0.25 * photo_like(smooth)
+    changes = []
+    for strength in (0.5, 1.0, 2.0):
+        result = enhancer.enhance(picture, Strengths(**{**vars(NONE), part: strength}))[0]
+        changes.append(float(np.abs(result - picture).mean()))
+    assert 0 < changes[0] < changes[1] < changes[2]
+
+
+def photo_like(smooth: Smooth) -> np.ndarray:
+    """(256, 320, 3) with soft detail at all sizes."""
+    rng = np.random.default_rng(0)
+    coarse = [rng.random((256 // side, 320 // side, 3), np.float32) for side in (4, 8, 16, 64)]
+    layers = [cv2.resize(layer, (320, 256), interpolation=cv2.INTER_CUBIC) for layer in coarse]
+    return np.clip(np.mean(layers, axis=0), 0, 1)
+
+
+def test_sixteen_bits_stay_sixteen_bits(enhancer: Enhancer, smooth: Smooth) -> None:
+    stored = np.rint(dark(smooth) * 65535).astype(np.uint16)
+    result = enhancer(stored)
+    assert result.dtype == np.uint16
+    assert len(np.unique(result)) > 0.7 * len(np.unique(stored))
+
+
+def test_a_dark_sky_in_eight_bits_gets_no_bands(enhancer: Enhancer) -> None:
+    ramp = np.linspace(0.1, 0.3, 400, dtype=np.float32)[None].repeat(96, 0)
+    stored = np.rint(255 * np.stack([ramp, ramp, ramp], 2)).astype(np.uint8)
+    mapping = enhancer.map(stored / np.float32(255), EXPOSURE)
+    assert mapping.slopes(3)[30:70].min() > 1.5
+    rows = enhancer(stored, EXPOSURE)[:, :, 1].mean(axis=0)
+    exact = 255 * mapping(np.stack([ramp, ramp, ramp], 2))[0, :, 1]
+    assert np.abs(rows - exact)[40:-40].max() < 0.5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 33), (35, 9)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_size(enhancer: Enhancer, smooth: Smooth, size: tuple[int, int], channels: int) -> None:
+    result, _, _ = enhancer.enhance(smooth(*size, channels), Strengths(2, 2, 2, 2))
+    assert result.shape == (*size, channels) and np.isfinite(result).all()
+
+
+def test_alpha_types_and_tensors(enhancer: Enhancer, smooth: Smooth) -> None:
+    stored = np.rint(255 * np.dstack([dark(smooth), smooth(72, 90)])).astype(np.uint8)
+    result = enhancer(stored)
+    assert result.dtype == np.uint8 and np.array_equal(result[:, :, 3], stored[:, :, 3])
+    batch = torch.from_numpy(dark(smooth)).permute(2, 0, 1)[None]
+    assert enhancer(batch).shape == batch.shape
+
+
+def test_a_small_change_is_left_out(smooth: Smooth, tiny: Make) -> None:
+    picture = dark(smooth)
+    result, mapping, _ = Enhancer(tiny("lut", 3)).enhance(picture, EXPOSURE)
+    assert 0 < mapping.change < 0.02 and mapping.plain
+    assert result is picture
+
+
+def test_only_a_network_with_a_table_of_colours_will_do(tiny: Make) -> None:
+    with pytest.raises(ValueError, match="predicts no lookup table"):
+        Enhancer(tiny("resnet", 3))
+    with pytest.raises(ValueError, match="for gray pictures"):
+        Enhancer(tiny("lut", 1))
+
+
+def test_strengths_have_a_range() -> None:
+    with pytest.raises(ValueError, match="contrast must be from 0 to 2, not 3"):
+        Strengths(contrast=3)
+
+
+def test_a_narrow_range_is_widened_and_a_full_one_stays() -> None:
+    rng = np.random.default_rng(0)
+    slope, offset = photo_detail.levels(0.4 + 0.2 * rng.random((50, 50), np.float32), 1.0)
+    assert slope == photo_detail.WIDEST and 0 <= slope * 0.4 + offset < slope * 0.6 + offset <= 1
+    assert photo_detail.levels(rng.random((50, 50), np.float32), 1.0) == (1.0, 0.0)
+    assert photo_detail.levels(np.full((50, 50), 0.3, np.float32), 1.0) == (1.0, 0.0)
+
+
+def test_a_soft_picture_is_sharpened_and_a_noisy_one_is_not(smooth: Smooth) -> None:
+    rng = np.random.default_rng(0)
+    sharp = (
+        photo_like(smooth) + 0.1 * rng.random((256, 320, 1), np.float32) + 0.1 * (rng.random((128, 160, 1)) > 0.5).repeat(2, 0).repeat(2, 1)
+    )
+    soft = cv2.GaussianBlur(sharp, (0, 0), 1.2)
+    quiet = NoiseLevel.gaussian(0.3)
+    assert photo_detail.detailed(sharp, quiet, 0.0, 1.0)[1] == 1.0
+    better, gain = photo_detail.detailed(soft, quiet, 0.0, 1.0)
+    assert gain > 1.2 and np.abs(better - sharp).mean() < np.abs(soft - sharp).mean()
+    noise = rng.normal(0, 10 / 255, (128, 160, 1)).astype(np.float32)
+    flat = 0.5 + noise
+    raised = photo_detail.detailed(flat, NoiseLevel.gaussian(10.0), 2.0, 2.0)[0]
+    assert (raised - raised.mean()).std() < 1.2 * noise.std()
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_a_cube_file_holds_the_map(enhancer: Enhancer, smooth: Smooth, gray: bool) -> None:
+    mapping = enhancer.map(dark(smooth, 1 if gray else 3), Strengths())
+    lines = cube(mapping, gray=gray, title='a "b".png').splitlines()
+    size = f"LUT_1D_SIZE {LENGTH}" if gray else f"LUT_3D_SIZE {SIDE}"
+    assert lines[:2] == ['TITLE "a b.png"', size]
+    rows = np.array([[float(word) for word in line.split()] for line in lines[2:]])
+    if gray:
+        nodes = np.linspace(0, 1, LENGTH, dtype=np.float32)[:, None, None]
+        np.testing.assert_allclose(rows, np.clip(mapping(nodes)[:, 0], 0, 1).repeat(3, 1), atol=1e-6)
+        return
+    table = rows.reshape(SIDE, SIDE, SIDE, 3)
+    colour = np.array([[[3, 17, 30]]], np.float32) / np.float32(SIDE - 1)
+    np.testing.assert_allclose(table[30, 17, 3], np.clip(mapping(colour)[0, 0], 0, 1), atol=1e-5)
+
+
+def test_a_plain_map_is_the_identity(smooth: Smooth) -> None:
+    assert GlobalMap().plain
+    np.testing.assert_array_equal(GlobalMap()(smooth(9, 9, 3)), smooth(9, 9, 3))
+
+
+def test_it_is_loaded_by_name(tiny: Make, own_weights: Path, fp32: Runtime) -> None:
+    from restore import weights
+
+    weights.save(own_weights / "mine.safetensors", tiny("lut", 3).state_dict(), {
+        "task": "enhance", "network": "lut", "settings": {"channels": 3, "widths": [4, 8], "side": 3, "tables": 2},
+    })  # fmt: skip
+    picture = np.random.default_rng(0).random((40, 50, 3), np.float32)
+    assert restore.load("mine")(picture).shape == picture.shape

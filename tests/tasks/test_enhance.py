@@ -1,0 +1,175 @@
+"""`restore enhance`: photographs and medical pictures told apart, nothing lost of a file, tables written, the caution recorded."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pydicom
+import pytest
+import torch
+from pydicom.data import get_testdata_file
+
+import restore
+from restore import images, weights
+from restore.networks.lut import GAPS, LutNetwork
+from restore.pipeline.step import Chain, Image, ImageInfo
+from restore.tasks.enhance_training import EnhanceConfig, prepare
+from restore.training import config
+
+Make = Callable[..., LutNetwork]
+Smooth = Callable[..., np.ndarray]
+OFF = {"exposure": 0, "contrast": 0, "local_contrast": 0, "sharpness": 0}
+SMALL = {
+    "network.widths": "4,8", "network.side": "3", "network.tables": "2", "data.crop": "32", "loop.steps": "2", "loop.batch_size": "2",
+    "precision": "fp32",
+}  # fmt: skip
+
+
+@pytest.fixture
+def table(own_weights: Path, tiny: Make) -> str:
+    """The name of weights that bring the brightest values near to white."""
+    network = tiny("lut", 3)
+    with torch.no_grad():
+        network.head.bias[GAPS - 1 : 3 * GAPS : GAPS] = -3.0
+    settings = {"channels": 3, "widths": [4, 8], "side": 3, "tables": 2}
+    recipe = {"task": "enhance", "network": "lut", "settings": settings}
+    weights.save(own_weights / "table.safetensors", network.state_dict(), recipe)
+    return "table"
+
+
+def bone(smooth: Smooth, bits: int = 12) -> np.ndarray:
+    """(96, 120) stored values with weak fine structure, of a narrow part of the range."""
+    x = np.arange(120)
+    return np.rint((0.3 + 0.3 * smooth(96, 120)[:, :, 0] + 0.01 * np.sin(x / 2)) * (2**bits - 1)).astype(np.uint16)
+
+
+def radiograph(path: Path, stored: np.ndarray, photometric: str) -> Path:
+    """A DICOM file of 12 bits with a window over the whole range, and 4095 for padding."""
+    ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    ds.Rows, ds.Columns = stored.shape
+    ds.BitsStored, ds.HighBit, ds.PixelRepresentation, ds.Modality = 12, 11, 0, "DX"
+    ds.PhotometricInterpretation, ds.WindowCenter, ds.WindowWidth = photometric, 2048, 4096
+    ds.RescaleSlope, ds.RescaleIntercept, ds.PixelData = 1, 0, stored.tobytes()
+    del ds.PixelPaddingValue
+    ds.add_new("PixelPaddingValue", "US", 4095)
+    ds.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_all_parts_off_keep_every_bit(table: str, tmp_path: Path, smooth: Smooth, channels: int, bits: int) -> None:
+    stored = np.rint(smooth(40, 50, channels) * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in/a.png"), stored)
+    report = restore.run("enhance", tmp_path / "in", tmp_path / "out", weights=table, options=OFF)
+    assert report.done == 1
+    np.testing.assert_array_equal(images.read(tmp_path / "out/a.png").frame(0).stored, images.read(tmp_path / "in/a.png").frame(0).stored)
+
+
+def test_tiles_and_precision_change_nothing(table: str, smooth: Smooth) -> None:
+    from restore.inference.loading import InferenceOptions
+    from restore.runtime import choose
+
+    picture = Image(0.4 * smooth(150, 170, 3))
+    results = [
+        restore.step("enhance", weights=table, inference=InferenceOptions(choose("cpu", precision), tile))(picture).pixels
+        for precision, tile in (("fp32", 0), ("bf16", 64))
+    ]
+    np.testing.assert_array_equal(*results)
+
+
+def test_a_medical_picture_is_known_by_its_file_or_its_content(table: str, smooth: Smooth) -> None:
+    step = restore.step("enhance", weights=table)
+    gray, colour = smooth(96, 120), smooth(96, 120, 3)
+
+    def kind(pixels: np.ndarray, radiograph: bool | None) -> object:
+        return step(Image(pixels, info=ImageInfo(radiograph=radiograph))).stats["kind"]
+
+    assert kind(gray, True) == kind(gray, False) == kind(np.repeat(gray, 3, 2), True) == "medical"
+    assert kind(colour, None) == kind(colour, False) == "photograph"
+    assert kind(np.random.default_rng(0).random((96, 120, 1), np.float32), None) == "photograph"
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_dicom_keeps_bits_window_and_padding_and_says_what_it_is_for(
+    table: str, tmp_path: Path, smooth: Smooth, photometric: str
+) -> None:
+    stored = bone(smooth)
+    stored[:12, :] = 4095
+    source = radiograph(tmp_path / "a.dcm", stored, photometric)
+    report = restore.run("enhance", source, tmp_path / "out", weights=table)
+    assert report.done == 1, report.records[0].error
+    new = pydicom.dcmread(tmp_path / "out/a.dcm")
+    assert (new.BitsStored, new.WindowCenter, new.WindowWidth, new.PhotometricInterpretation) == (12, 2048, 4096, photometric)
+    assert "restore enhance (for display, not for measurement)" in new.DerivationDescription
+    after = new.pixel_array
+    assert (after[:12] == 4095).all() and (after[12:] != 4095).all() and after.max() <= 4095
+    inside, before = after[13:].astype(float), stored[13:].astype(float)
+    assert np.ptp(inside) > 1.5 * np.ptp(before)
+    assert np.corrcoef(inside.ravel(), before.ravel())[0, 1] > 0.9  # MONOCHROME1 is not turned over
+    assert len(np.unique(inside)) > 0.9 * len(np.unique(before))
+
+
+def test_a_chain_records_the_caution_once(table: str) -> None:
+    steps = [restore.step("enhance", weights=table), restore.step("enhance", weights=table, options=OFF)]
+    assert Chain(steps).caution == "for display, not for measurement"
+    assert Chain([restore.step("simulate", options={"recipe": "jpeg"})]).caution == ""
+
+
+def test_tables_are_written_beside(table: str, photos: Callable[..., Path], tmp_path: Path) -> None:
+    source = photos(tmp_path / "in", 2, channels=3)
+    options = {"save_lut": tmp_path / "luts"}
+    report = restore.run("enhance", source, tmp_path / "out", weights=table, options=options)
+    assert report.done == 2
+    assert sorted(path.name for path in (tmp_path / "luts").iterdir()) == ["0.png.cube", "1.png.cube"]
+    assert "LUT_3D_SIZE 33" in (tmp_path / "luts/0.png.cube").read_text()
+    again = restore.run("enhance", source, tmp_path / "out", weights=table)
+    assert again.skipped == 2, "where a table goes does not change a result"
+
+
+def test_a_table_that_cannot_be_written_is_reported(table: str, photos: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    options = {"save_lut": tmp_path / "file"}
+    report = restore.run("enhance", photos(tmp_path / "in", 1, channels=3), tmp_path / "out", weights=table, options=options)
+    assert report.done == 1
+    assert "cannot write the lookup table" in report.unwritten[0]
+
+
+def test_a_step_can_be_pickled(table: str, smooth: Smooth) -> None:
+    step, image = restore.step("enhance", weights=table), Image(0.4 * smooth(40, 50, 3))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(step))(image).pixels, step(image).pixels)
+
+
+def test_weights_of_another_task_are_refused(own_weights: Path, weights_file: Callable[..., Path]) -> None:
+    weights_file(own_weights / "noise.safetensors")
+    with pytest.raises(ValueError, match="a denoise model; enhance needs an enhance model"):
+        restore.step("enhance", weights="noise")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_is_trained_on_faults_and_used_by_its_name(photos: Callable[..., Path], tmp_path: Path, precision: str) -> None:
+    source = photos(tmp_path / "in", channels=3)
+    dataset_ = prepare(source, config.resolve(EnhanceConfig, None, SMALL)).dataset
+    items = [dataset_[index] for index in range(12)]
+    same = [torch.equal(item["input"], item["target"]) for item in items]
+    assert any(same) and not all(same)
+    run = restore.train("enhance", source, overrides=SMALL | {"precision": precision}, out=tmp_path / "run")
+    assert run.weights is not None and weights.entry(run.weights).recipe["task"] == "enhance"
+    report = restore.run("enhance", source, tmp_path / "out", weights=run.weights)
+    assert report.done == 3
+    assert images.read(tmp_path / "out/0.png").size == (40, 48)
+
+
+def test_resumed_equals_straight_bit_for_bit(photos: Callable[..., Path], tmp_path: Path) -> None:
+    source = photos(tmp_path / "in", channels=3)
+    straight = restore.train("enhance", source, overrides={**SMALL, "loop.steps": "4"}, out=tmp_path / "a")
+    restore.train("enhance", source, overrides=SMALL, out=tmp_path / "b")
+    resumed = restore.train("enhance", source, overrides={"loop.steps": "4"}, out=tmp_path / "b", resume=True)
+    assert straight.weights is not None and resumed.weights is not None
+    first, second = (weights.load(run.weights)[0] for run in (straight, resumed))
+    assert all(torch.equal(first[key], second[key]) for key in first)
