@@ -17,7 +17,7 @@ Method = Annotated[
     str,
     typer.Argument(
         metavar="METHOD",
-        help="The method: denoise, upscale, inpaint, scratches, colorize, cyclegan or pix2pix.",
+        help="The method: denoise, upscale, inpaint, scratches, artifacts, sharpen, colorize, cyclegan or pix2pix.",
         show_default=False,
     ),
 ]
