@@ -108,7 +108,8 @@ class LutNetwork(RestorationNetwork):
             return None
         reach = REACH / (self.side - 1) / len(self.tables)
         shift = reach * torch.einsum("bt,tcn->bcn", weights, torch.tanh(self.tables))
-        return shift.unflatten(2, (self.side, self.side, self.side))
+        table: Tensor = shift.unflatten(2, (self.side, self.side, self.side))
+        return table
 
 
 def curves(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

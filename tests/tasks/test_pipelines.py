@@ -45,6 +45,18 @@ weights = "twice"
 """
 
 
+WEIGHTS = {
+    "denoise": "little", "upscale": "twice", "artifacts": "blocks", "sharpen": "sharp", "enhance": "table", "inpaint": "holes",
+    "colorize": "colours", "translate": "paint", "simulate": None,
+}  # fmt: skip
+"""The tiny weights of every task."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}, "simulate": {"recipe": "phone"},
+    "artifacts": {"quality": 20}, "sharpen": {"blur": 1.5},
+}  # fmt: skip
+"""Options with which a task changes any picture."""
+
+
 @pytest.fixture
 def little(
     own_weights: Path,
@@ -55,14 +67,17 @@ def little(
 ) -> Path:
     """Tiny weights for every step, and the folder to work in."""
     weights_file(own_weights / "little.safetensors")
-    for name, task, network, channels in (
-        ("holes", "inpaint", "inpainter", 3),
-        ("twice", "upscale", "upscaler", 3),
-        ("table", "enhance", "lut", 3),
+    for name, task, network, settings in (
+        ("holes", "inpaint", "inpainter", {"channels": 3}),
+        ("twice", "upscale", "upscaler", {"channels": 3}),
+        ("table", "enhance", "lut", {"channels": 3}),
+        ("paint", "translate", "unet", {"channels": 1}),
+        ("blocks", "artifacts", "unet", {"channels": 1, "condition": "quantisation"}),
+        ("sharp", "sharpen", "unet", {"channels": 1, "condition": "blur"}),
+        ("colours", "colorize", "colorizer", {"channels": 3}),
     ):
-        settings = {"channels": channels, **tiny_variants[network]}
-        recipe = {"task": task, "network": network, "settings": settings}
-        weights.save(own_weights / f"{name}.safetensors", tiny(network, channels).state_dict(), recipe)
+        recipe = {"task": task, "network": network, "settings": {**tiny_variants[network], **settings}}
+        weights.save(own_weights / f"{name}.safetensors", tiny(network, settings["channels"]).state_dict(), recipe)
     return Path.cwd()
 
 
@@ -124,12 +139,8 @@ def test_serial_and_threaded_runs_are_equal(task: str, little: Path, weights_fil
             little / f"in/{number}.tif",
             (np.stack([smooth(40, 50, seed=number + k)[:, :, 0] for k in range(2)]) * 255).astype(np.uint8),
         )
-    names = {"denoise": "little", "upscale": "twice", "inpaint": "holes", "translate": "paint", "simulate": None, "enhance": "table"}
-    name = names[task]
-    weights_file(little.parent / "weights" / "paint.safetensors", task="translate")
-    options = {"inpaint": {"mask_color": "#808080", "mask_tolerance": 20, "save_masks": "masks"}, "simulate": {"recipe": "phone"}}.get(
-        task, {}
-    )
+    name = WEIGHTS[task]
+    options = OPTIONS.get(task, {})
     written = []
     for executor in ("serial", "threaded"):
         batch = BatchOptions(executor=executor)

@@ -124,6 +124,13 @@ SMALL = {
         "losses.perceptual_weight": "0",
     },
     "scratches": {"network.width": "4", "network.levels": "3", "data.crop": "16"},
+    "artifacts": {"network.widths": "8,8", "network.blocks": "1,1", "network.chroma_widths": "8,8", "data.crop": "16"},
+    "sharpen": {"network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16"},
+    "colorize": {
+        "network.widths": "8,8", "network.dilations": "1", "data.crop": "32", "losses.adversarial_weight": "0",
+        "losses.lpips_weight": "0",
+    },
+    "enhance": {"network.widths": "4,8", "network.side": "3", "network.tables": "2", "data.crop": "32"},
 }  # fmt: skip
 HUGE = [
     ("denoise", {"network.widths": "4096,4096,4096,4096", "network.blocks": "64,64,64,64"}, "make it smaller"),
