@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from restore.datasets import degrade
+from restore.images import deconvolution
 from restore.limits import check_fields
 from restore.networks.spec import BLUR_UNIT
 
@@ -44,10 +45,10 @@ class BlurConfig:
 
 
 def blur(picture: np.ndarray, rng: np.random.Generator, *, config: BlurConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Blur a picture and add noise.
+    """Blur a picture, add noise, and undo as much of the blur as Wiener's filter can.
 
     Returns:
-        The blurred picture, and the condition: the told width divided by `BLUR_UNIT`, (H, W, 1).
+        The picture (see `deblurred`), and the condition: the told width divided by `BLUR_UNIT`, (H, W, 1).
     """
     draws = rng.random(4)
     width = 0.0 if draws[0] < config.sharp_fraction else float(rng.uniform(*config.width))
@@ -63,7 +64,13 @@ def blur(picture: np.ndarray, rng: np.random.Generator, *, config: BlurConfig) -
         noisy = degrade.jpeg(noisy, int(rng.integers(config.jpeg_quality[0], config.jpeg_quality[1] + 1)))
     elif draws[3] < config.round_fraction:
         noisy = degrade.to_8_bits(noisy)
-    return noisy, np.full((*picture.shape[:2], 1), np.float32(told / BLUR_UNIT))
+    return deblurred(noisy, told), np.full((*picture.shape[:2], 1), np.float32(told / BLUR_UNIT))
+
+
+def deblurred(picture: np.ndarray, width: float) -> np.ndarray:
+    """Wiener's filter on each channel: what the network takes."""
+    planes = [deconvolution.wiener(np.ascontiguousarray(plane), width) for plane in np.moveaxis(picture, 2, 0)]
+    return np.stack(planes, axis=2)
 
 
 def gaussian(picture: np.ndarray, width: float) -> np.ndarray:
