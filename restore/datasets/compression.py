@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from restore.datasets.degrade import to_8_bits
+from restore.images.luma import luma
 from restore.images.quantisation import Quantisation
 from restore.limits import check_fields
 
@@ -60,7 +61,7 @@ def some_gray(picture: np.ndarray, rng: np.random.Generator, *, config: Compress
     """Turn a fraction of colour pictures gray, three equal channels (ITU-R BT.601)."""
     if picture.shape[2] == 1 or rng.random() >= config.gray_fraction:
         return picture
-    return np.repeat(picture @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
+    return np.repeat(luma(picture)[:, :, None], 3, axis=2)
 
 
 def jpeg(picture: np.ndarray, quality: int, sampling: int = SUBSAMPLINGS[0], top: int = 0, left: int = 0) -> np.ndarray:

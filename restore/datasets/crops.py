@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from restore.images import ImageError, read
+from restore.images.luma import luma
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def in_channels(picture: np.ndarray, channels: int) -> np.ndarray:
     if picture.shape[2] == channels:
         return picture
     if channels == 1:
-        return (picture @ np.array([0.299, 0.587, 0.114], np.float32))[:, :, None]
+        return luma(picture)[:, :, None]
     return np.repeat(picture, 3, axis=2)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from restore.images import quantisation
+from restore.images.luma import luma as luma_of
 from restore.images.noise_model import BASIS
 from restore.images.quantisation import BLOCK, Quantisation
 from restore.inference.arrays import is_eight_bit
@@ -23,7 +24,6 @@ ENOUGH = 40
 """Values that are not zero, without which a coefficient says nothing."""
 CERTAIN, CHANCE = 0.5, 0.25
 """The least score of a found table, and the highest that it may have on a grid where there can be no blocks."""
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def find(pixels: np.ndarray) -> Quantisation | None:
@@ -37,7 +37,7 @@ def find(pixels: np.ndarray) -> Quantisation | None:
     """
     if min(pixels.shape[:2]) < 4 * BLOCK or not is_eight_bit(pixels):
         return None
-    luma = 255 * (pixels @ LUMA if pixels.shape[2] == 3 else pixels[:, :, 0])
+    luma = 255 * luma_of(pixels)
     top, left = _corner(luma)
     quality, score = _quality(_coefficients(luma, top, left))
     if score < CERTAIN:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from restore.images.frame import bands
+from restore.images.luma import luma
 from restore.inference import dither, photo_detail, radiograph
 from restore.inference.array_interface import Picture, apply
 from restore.inference.arrays import is_eight_bit, to_tensor
@@ -67,7 +68,7 @@ class GlobalMap:
             return pixels
         colours = to_tensor([pixels]).expand(-1, self.table.starts.shape[1], -1, -1)
         mapped = np.asarray(self.table.apply(colours)[0].permute(1, 2, 0).numpy())
-        return mapped if mapped.shape == pixels.shape else photo_detail.luma(mapped)[:, :, None]
+        return mapped if mapped.shape == pixels.shape else luma(mapped)[:, :, None]
 
 
 class Enhancer:
@@ -134,7 +135,7 @@ class Enhancer:
             uneven = None if given is pixels else given != pixels
             result = mapping(given)
         if strengths.local_contrast or strengths.sharpness:
-            noise = estimate(photo_detail.luma(result)[:, :, None], valid).level
+            noise = estimate(luma(result)[:, :, None], valid).level
             result, gain = photo_detail.detailed(result, noise, strengths.local_contrast, strengths.sharpness)
         return result if uneven is None else dither.dithered(result, uneven), mapping, gain
 
@@ -145,7 +146,7 @@ class Enhancer:
         if strengths.exposure:
             mapping = self._exposure(small, strengths.exposure)
         if strengths.contrast:
-            slope, offset = photo_detail.levels(photo_detail.luma(mapping(small)), strengths.contrast)
+            slope, offset = photo_detail.levels(luma(mapping(small)), strengths.contrast)
             mapping = GlobalMap(mapping.table, slope, offset, mapping.change)
         return mapping
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from restore.images.extents import inner_range
+from restore.images.luma import luma
 from restore.images.noise_model import NoiseLevel
 from restore.inference import laplacian_pyramid
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 SAMPLE = 500_000
 FULL = (0.35, 0.6)
 """Ranges of brightness, without the outermost thousandths: up to the first the range is widened fully, from the second on not."""
@@ -33,11 +33,6 @@ TARGET = 1.2
 """Fineness that sharpening aims at."""
 MOST_SHARPER = 1.5
 """Limit of the finest bands' gain beyond 1, at strength 1."""
-
-
-def luma(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, 1|3) -> (H, W): ITU-R BT.601."""
-    return np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels @ LUMA)
 
 
 def levels(brightness: np.ndarray, strength: float) -> tuple[float, float]:

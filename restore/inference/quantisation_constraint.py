@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from restore.images.luma import luma
 from restore.images.noise_model import BASIS
 from restore.images.quantisation import BLOCK, Quantisation
 
 HALF_WIDTH = 0.3
 """Half of the interval in steps; 0.5 is the whole one. Classic5, gain in dB at 0.5 / 0.3 / 0.2: quality 10: 0.01, 0.02, -0.06; 90: 0.08,
 0.20, 0.19; 95: 0.35, 0.75, 0.86; compressed with 10 and then 90: -0.04, -0.12, -0.20."""
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 ROWS = 64
 """Rows of blocks that are transformed at a time."""
 
@@ -38,8 +38,7 @@ def constrain(pixels: np.ndarray, restored: np.ndarray, quantisation: Quantisati
         count = min(ROWS, height - first)
         rows = slice(quantisation.top + first * BLOCK, quantisation.top + (first + count) * BLOCK)
         change = restored[rows, columns] - pixels[rows, columns]
-        luma = change[:, :, 0] if change.shape[2] == 1 else change @ LUMA
-        blocks = luma.reshape(count, BLOCK, width, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK * BLOCK)
+        blocks = luma(change).reshape(count, BLOCK, width, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK * BLOCK)
         coefficients = blocks @ BASIS
         excess = (np.clip(coefficients, -limits, limits) - coefficients) @ BASIS.T
         restored[rows, columns] += excess.reshape(count, width, BLOCK, BLOCK).swapaxes(1, 2).reshape(count * BLOCK, width * BLOCK, 1)

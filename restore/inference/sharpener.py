@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from restore.images import deconvolution
+from restore.images.luma import luma
 from restore.inference import blur_estimation
 from restore.inference.array_interface import Picture, apply
 from restore.inference.loading import InferenceOptions, load_network, make_runner
@@ -17,7 +18,6 @@ from restore.weights_file import Recipe
 
 SHARP = 0.7
 """Pixels; sharp photographs and those with less blur cannot be told apart, so they are left as they are."""
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def estimate(pixels: np.ndarray, valid: np.ndarray | None = None) -> float:
@@ -27,13 +27,8 @@ def estimate(pixels: np.ndarray, valid: np.ndarray | None = None) -> float:
         pixels: (H, W, 1|3) float32.
         valid: (H, W) bool, the pixels that hold picture; None for all.
     """
-    width = blur_estimation.estimate(luma_of(pixels)[:, :, 0], valid)
+    width = blur_estimation.estimate(luma(pixels), valid)
     return width if width >= SHARP else 0.0
-
-
-def luma_of(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, 1|3) -> (H, W, 1), ITU-R BT.601."""
-    return pixels if pixels.shape[2] == 1 else (pixels @ LUMA)[:, :, None]
 
 
 class Sharpener:
@@ -99,11 +94,11 @@ class Sharpener:
         Returns:
             (H, W, 1|3) float32, not clipped; and information about the run.
         """
-        luma, width = luma_of(pixels), np.float32(blur / BLUR_UNIT)
+        gray, width = np.ascontiguousarray(luma(pixels)), np.float32(blur / BLUR_UNIT)
 
         def condition(rows: slice, columns: slice) -> np.ndarray:
             return np.full((rows.stop - rows.start, columns.stop - columns.start, 1), width)
 
-        deblurred = deconvolution.wiener(np.ascontiguousarray(luma[:, :, 0]), blur)[:, :, None]
+        deblurred = deconvolution.wiener(gray, blur)[:, :, None]
         restored, info = self.runner.run(deblurred, condition=condition)
-        return pixels + np.float32(strength) * (restored - luma), info
+        return pixels + np.float32(strength) * (restored - gray[:, :, None]), info

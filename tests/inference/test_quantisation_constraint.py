@@ -9,6 +9,7 @@ import pytest
 from scipy import fft
 
 from restore.datasets.compression import jpeg
+from restore.images.luma import WEIGHTS
 from restore.images.quantisation import Quantisation
 from restore.inference import quantisation_constraint
 from restore.inference.quantisation_constraint import HALF_WIDTH, constrain
@@ -34,7 +35,7 @@ def test_changes_are_limited_block_by_block(
     before = restored.copy()
     found = Quantisation.of_quality(40, *corner)
     constrain(pixels, restored, found)
-    luma = (restored - pixels)[:, :, 0] if channels == 1 else (restored - pixels) @ quantisation_constraint.LUMA
+    luma = (restored - pixels)[:, :, 0] if channels == 1 else (restored - pixels) @ WEIGHTS
     coefficients = _coefficients(luma, *corner)
     assert (np.abs(coefficients) <= HALF_WIDTH * found.steps + 1e-2).all()
     wide = np.abs(_coefficients((before - pixels)[:, :, 0], *corner)) if channels == 1 else None

@@ -14,7 +14,7 @@ from PIL import Image
 
 import restore
 from restore import networks, weights
-from restore.inference import sharpener
+from restore.images.luma import luma
 from restore.inference.loading import InferenceOptions
 from restore.inference.sharpener import Sharpener
 from restore.runtime import Runtime
@@ -64,8 +64,8 @@ def test_all_colours_get_the_correction_of_the_luma(file: Path, scene: np.ndarra
     change = sharpened - scene
     assert np.abs(change).max() > 0.02
     np.testing.assert_allclose(change, np.repeat(change[:, :, :1], 3, axis=2), atol=1e-6)
-    gray, _ = model.sharpen(sharpener.luma_of(scene), 1.5)
-    np.testing.assert_allclose(sharpener.luma_of(sharpened), gray, atol=1e-5)
+    gray, _ = model.sharpen(luma(scene)[:, :, None], 1.5)
+    np.testing.assert_allclose(luma(sharpened)[:, :, None], gray, atol=1e-5)
 
 
 def test_the_width_and_the_strength_count(file: Path, scene: np.ndarray, fp32: Runtime) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import JpegImagePlugin
 
 from restore.images.decoding_process import messages
+from restore.images.luma import luma
 
 END = b"\xff\xd9"
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
@@ -180,4 +181,4 @@ def may_break_off(stored: np.ndarray, unit: int, *, progressive: bool) -> bool:
 def _luminance(picture: np.ndarray) -> np.ndarray:
     if picture.ndim == 2:
         return picture
-    return picture @ np.array([0.299, 0.587, 0.114], np.float32) if picture.shape[2] == 3 else picture.mean(2)
+    return luma(picture) if picture.shape[2] == 3 else picture.mean(2)
