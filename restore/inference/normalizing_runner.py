@@ -73,8 +73,7 @@ class NormalizingRunner:
         """
         if self.spec.homogeneous:
             return NARROW
-        keeps_range = self.spec.scale > 1 or "blur" in self.spec.conditions
-        return NARROW_INHOMOGENEOUS if keeps_range and not is_eight_bit(picture) else 0.0
+        return NARROW_INHOMOGENEOUS if self.spec.scale > 1 and not is_eight_bit(picture) else 0.0
 
     def _precision(self, picture: np.ndarray, level: NoiseLevel, span: Range) -> str:
         """The precision to run in: float32 where bf16 would round the noise away.

@@ -11,13 +11,11 @@ from torch import Tensor, nn
 
 from restore.networks.lookup_table import Table
 
-Condition = Literal["noise", "mask", "quantisation", "blur"]
+Condition = Literal["noise", "mask", "quantisation"]
 """A map (B, 1, H, W) in addition to the picture.
 
 noise: the noise's standard deviation at each pixel. mask: 1 in the holes, 0 elsewhere. quantisation: the steps of a JPEG's quantisation
-table, repeated in its blocks of 8 x 8 pixels (see `restore.images.quantisation`). blur: the blur's standard deviation in pixels, divided
-by `BLUR_UNIT`."""
-BLUR_UNIT = 4.0
+table, repeated in its blocks of 8 x 8 pixels (see `restore.images.quantisation`)."""
 Output = Literal["residual", "image", "probability", "sample", "errors"]
 """What `forward` returns: a correction to add to the (enlarged) picture, a picture, a map of probabilities, a generated picture, or
 maps of a result's absolute error."""

@@ -50,7 +50,7 @@ class UNetSettings(NetworkConfig):
         default=1,
         metadata={"help": "the first resolution is the picture's divided by this, 1 or a power of 2", "range": (1, 16)},
     )
-    condition: Literal["noise", "quantisation", "blur"] = field(
+    condition: Literal["noise", "quantisation"] = field(
         default="noise", metadata={"help": "the map that it takes in addition to the picture"}
     )
 
@@ -91,7 +91,7 @@ class RestorationUNet(RestorationNetwork):
         self.unshuffle = unshuffle
         self.spec = ModelSpec(
             channels, channels, receptive_field=_receptive_field(blocks, unshuffle), multiple=unshuffle * 2 ** (len(widths) - 1),
-            conditions=(config.condition,), homogeneous=config.condition != "blur",
+            conditions=(config.condition,), homogeneous=True,
         )  # fmt: skip
         pairs = list(itertools.pairwise(widths))
         self.head = nn.Conv2d((channels + 1) * unshuffle**2, widths[0], 3, padding=1, bias=False)

@@ -20,28 +20,41 @@ def test_it_is_the_filter_of_the_mirrored_picture(photograph: Photograph, width:
     mirrored = np.concatenate([mirrored, mirrored[:, ::-1]], 1)
     squared = np.fft.fftfreq(122)[:, None] ** 2 + np.fft.rfftfreq(160)[None] ** 2
     response = np.exp(-2 * (np.pi * width) ** 2 * squared)
-    gain = response * (1 + deconvolution.RATIO) / (response**2 + deconvolution.RATIO)
-    expected = np.fft.irfft2(np.fft.rfft2(mirrored) * gain, (122, 160))[:61, :80]
-    np.testing.assert_allclose(deconvolution.wiener(plane, width), expected, atol=1e-4)
+    expected = np.fft.irfft2(np.fft.rfft2(mirrored) * response / (response**2 + 0.3 * squared), (122, 160))[:61, :80]
+    np.testing.assert_allclose(deconvolution._filtered(plane, width, 0.3), expected, atol=1e-4)
 
 
-def test_a_blurred_picture_comes_nearer_to_the_sharp_one(photograph: Photograph) -> None:
+@pytest.mark.parametrize("noise", [0.5, 3])
+@pytest.mark.parametrize("width", [1.0, 2.0])
+def test_a_blurred_picture_comes_nearer_to_the_sharp_one(photograph: Photograph, width: float, noise: float) -> None:
     sharp = photograph()[:, :, 0]
-    blurred = cv2.GaussianBlur(sharp, (0, 0), 1.5, borderType=cv2.BORDER_REFLECT)
-    result = deconvolution.wiener(blurred, 1.5)
-    assert np.mean((result - sharp) ** 2) < 0.5 * np.mean((blurred - sharp) ** 2)
-    assert result.mean() == pytest.approx(blurred.mean(), abs=1e-5)
-    assert deconvolution.wiener(blurred, 0) is blurred
+    blurred = cv2.GaussianBlur(sharp, (0, 0), width, borderType=cv2.BORDER_REFLECT)
+    noisy = blurred + np.random.default_rng(0).normal(0, noise / 255, blurred.shape).astype(np.float32)
+    result = deconvolution.wiener(noisy, width, noise / 255)
+    before, after = (np.mean((one - sharp) ** 2) for one in (noisy, result))
+    assert after < (0.6 if noise < 1 else 0.85) * before
+    assert result.mean() == pytest.approx(noisy.mean(), abs=1e-4)
+    # the same in any range
+    np.testing.assert_allclose(deconvolution.wiener(20 * noisy + 5, width, 20 * noise / 255), 20 * result + 5, atol=2e-3)
+
+
+def test_more_noise_is_strengthened_less(photograph: Photograph) -> None:
+    plane = cv2.GaussianBlur(photograph()[:, :, 0], (0, 0), 1.5)
+    changes = [np.abs(deconvolution.wiener(plane, 1.5, noise / 255) - plane).mean() for noise in (0.3, 2, 10)]
+    assert changes[0] > 1.3 * changes[1] > 1.3 * changes[2]
+    assert deconvolution.wiener(plane, 0, 0.01) is plane
 
 
 def test_blocks_do_not_show(photograph: Photograph, monkeypatch: pytest.MonkeyPatch) -> None:
-    plane = photograph(330, 420)[:, :, 0]
-    whole = deconvolution.wiener(plane, 2.5)
+    plane = cv2.GaussianBlur(photograph(330, 420)[:, :, 0], (0, 0), 2.0)
+    monkeypatch.setattr(deconvolution, "_signal", lambda *_: 0.004)
+    whole = deconvolution.wiener(plane, 2.0, 0.5 / 255)
+    assert np.abs(whole - plane).max() > 0.05
     monkeypatch.setattr(deconvolution, "BLOCK", 64)
-    np.testing.assert_allclose(deconvolution.wiener(plane, 2.5), whole, atol=0.2 / 255)
+    np.testing.assert_allclose(deconvolution.wiener(plane, 2.0, 0.5 / 255), whole, atol=0.5 / 255)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 3)])
-def test_tiny_planes(shape: tuple[int, int]) -> None:
+def test_tiny_and_flat_planes(shape: tuple[int, int]) -> None:
     plane = np.full(shape, 0.4, np.float32)
-    np.testing.assert_allclose(deconvolution.wiener(plane, 2.0), plane, atol=1e-5)
+    np.testing.assert_allclose(deconvolution.wiener(plane, 2.0, 0.01), plane, atol=1e-5)
