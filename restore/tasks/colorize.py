@@ -83,11 +83,11 @@ class Colorize(Step[bool]):
         path = self.options.hint
         if path is None:
             return None
-        picture = sidecars[path].picture if path in sidecars else images.read(path)
         try:
+            picture = sidecars[path].picture if path in sidecars else images.read(path)
             return palette_of(picture.frame(0).displayed())
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"the hint {path}: {str(error).removeprefix(f'{path.name}: ')}") from error
 
     def _load(self, path: Path) -> Colorizer:
         return Colorizer.load(path, self.inference)

@@ -121,8 +121,12 @@ class Inpaint(Step[None]):
         assert path is not None
         if path not in sidecars:
             raise ValueError(f"the mask {path} was not passed with its picture")
+        with mask_files.named(path):
+            return self._mask(image, path, sidecars[path].picture)
+
+    def _mask(self, image: Image, path: Path, masks: Picture) -> np.ndarray:
+        """The mask of an image from its opened file; see `mask_from_file`."""
         size = image.info.size or image.pixels.shape[:2]
-        masks = sidecars[path].picture
         mask_files.compare(path, masks.size, size)
         if masks.frames not in (1, image.info.frames):
             raise ValueError(

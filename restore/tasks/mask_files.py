@@ -6,14 +6,15 @@ A mask has its picture's name and is a PNG, or a TIFF with one page for each fra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from PIL import Image
 
-from restore.images import file_kind, looked, naming
+from restore.images import ImageError, file_kind, looked, naming
 from restore.pipeline.discovery import Job
 from restore.writing import atomic_write
 
@@ -69,6 +70,15 @@ def compare(path: Path, size: tuple[int, ...], expected: tuple[int, ...]) -> Non
 def pictures(folder: Path) -> list[Path]:
     """Every mask under a folder, sorted."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and looked(path).is_picture)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Say of an error of a mask's file that it is the mask's: the file has the picture's name."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"its mask {path}: {str(error).removeprefix(f'{path.name}: ')}") from error
 
 
 def write(masks: Sequence[np.ndarray], target: Path) -> None:

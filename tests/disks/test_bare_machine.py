@@ -207,7 +207,8 @@ def test_bad_masks_cost_their_own_pictures(tmp_path: Path) -> None:
     report = run(work, [tmp_path / "in"], tmp_path / "out")
     errors = {record.input.stem: record.error for record in report.records}
     assert {name for name, error in errors.items() if not error} == {"good"}
-    assert all(f"{name}" in error for name, error in errors.items() if error), errors
+    assert all(f"mask {masks / name}.png" in error for name, error in errors.items() if name in ("cut", "text")), errors
+    assert all(name in error for name, error in errors.items() if error), errors
     assert results(tmp_path / "out") == {"good.png"}
 
 
