@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from restore import weights
 from restore.images.noise_model import NoiseLevel
+from restore.images.quantisation import Quantisation
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.noise_estimation import Estimate
@@ -143,8 +144,10 @@ def test_the_noise_level_is_estimated_by_default(fp32: Runtime, tiny: Make, smoo
 
 def _tiled_and_whole(network: RestorationNetwork, runtime: Runtime, picture: np.ndarray, tile: int) -> tuple[np.ndarray, int]:
     mask = np.random.default_rng(1).random(picture.shape[:2]) < 0.1 if network.spec.takes_mask else None
+    blocks = Quantisation.of_quality(20, 3, 5).condition if "quantisation" in network.spec.conditions else None
     tiled, whole = (
-        make_runner(network, InferenceOptions(runtime, side)).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask) for side in (tile, 0)
+        make_runner(network, InferenceOptions(runtime, side)).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask, condition=blocks)
+        for side in (tile, 0)
     )
     assert whole[1].tiles == 1
     return np.abs(tiled[0] - whole[0]), tiled[1].tiles

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from kornia.color import rgb_to_lab
 from torch import Tensor
 
 from restore.runtime import Runtime
@@ -39,8 +40,10 @@ def test_two_steps_change_every_weight(tiny: Make, fp32: Runtime, optimizer: str
 
 @pytest.mark.parametrize("loss", sorted(PIXEL_LOSSES))
 def test_every_pixel_loss_falls(tiny: Make, fp32: Runtime, loss: str) -> None:
-    trainer = SupervisedTrainer(tiny(), OptimizerConfig("adam", 2e-3, warmup_steps=1), fp32, loss=ReconstructionLoss(fp32, loss))
-    losses = [float(trainer.step(_batch()).losses["pixel"]) for _ in range(20)]
+    channels = 3 if loss == "chroma" else 1
+    network = tiny(channels=channels)
+    trainer = SupervisedTrainer(network, OptimizerConfig("adam", 2e-3, warmup_steps=1), fp32, loss=ReconstructionLoss(fp32, loss))
+    losses = [float(trainer.step(_batch(channels)).losses["pixel"]) for _ in range(20)]
     assert losses[-1] < losses[0]
 
 
@@ -58,9 +61,23 @@ def test_the_weight_multiplies_the_loss(tiny: Make, fp32: Runtime) -> None:
 
 def test_pixel_losses_by_hand() -> None:
     prediction, clean = torch.full((1, 1, 2, 2), 0.75), torch.full((1, 1, 2, 2), 0.5)
-    values = {name: float(loss(prediction, clean)) for name, loss in PIXEL_LOSSES.items() if name != "ms_ssim"}
+    values = {name: float(loss(prediction, clean)) for name, loss in PIXEL_LOSSES.items() if name not in ("ms_ssim", "chroma")}
     expected = {"l1": 0.25, "l2": 0.0625, "charbonnier": 0.250002, "psnr": -1.38621}
     assert values == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_chroma_loss_sees_colours_alone_and_saturated_ones_more() -> None:
+    gray, red = torch.full((1, 3, 2, 2), 0.5), torch.full((1, 3, 2, 2), 0.5)
+    red[:, 0] = 0.9
+    chroma = PIXEL_LOSSES["chroma"]
+    assert float(chroma(0.5 * gray, gray)) == pytest.approx(0, abs=0.01)  # brightness does not count
+    lab = rgb_to_lab(red)[:, 1:]
+    assert float(chroma(gray, red)) == pytest.approx(float(lab.square().sum(1).sqrt().mean()) / 100, rel=0.02)
+    half = torch.cat([gray, red], 3)
+    missed_red, missed_gray = (float(chroma(one, half)) for one in (torch.cat([gray, gray], 3), torch.cat([red, red], 3)))
+    assert missed_red > 1.5 * missed_gray
+    with pytest.raises(ValueError, match="needs colour"):
+        chroma(gray[:, :1], gray[:, :1])
 
 
 def test_ms_ssim_grows_with_the_noise() -> None:
