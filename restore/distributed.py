@@ -7,6 +7,7 @@ Wrappers that hook into each backward pass would average once for each of those.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,4 +81,11 @@ def current() -> ProcessGroup:
     from accelerate import PartialState
 
     state = PartialState(cpu=not torch.cuda.is_available())
+    atexit.register(_leave)
     return ProcessGroup(state.num_processes, state.process_index)
+
+
+def _leave() -> None:
+    """Leave the group. A process that ends with its communication threads running may be aborted after its work is done."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

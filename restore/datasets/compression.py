@@ -29,7 +29,7 @@ class CompressionConfig:
         default=0.3, metadata={"help": "fraction of the crops whose blocks begin inside the crop, not at its edge", "range": (0, 1)}
     )
     half_chroma_fraction: float = field(default=0.75, metadata={"help": "colour: fraction with 4:2:0 chroma", "range": (0, 1)})
-    unknown_fraction: float = field(default=0.1, metadata={"help": "fraction of the crops whose quantisation is not told", "range": (0, 1)})
+    unknown_fraction: float = field(default=0.1, metadata={"help": "fraction of the crops whose compression is unknown", "range": (0, 1)})
     clean_fraction: float = field(default=0.04, metadata={"help": "fraction of the crops that are not compressed", "range": (0, 1)})
     gray_fraction: float = field(default=0.3, metadata={"help": "colour: fraction of the crops that are gray", "range": (0, 1)})
 
@@ -41,7 +41,7 @@ def compress(picture: np.ndarray, rng: np.random.Generator, *, config: Compressi
     """Compress a picture.
 
     Returns:
-        The decoded picture, and the condition of its last compression, (H, W, 1); zeros where it is not told.
+        The decoded picture, and the condition of its last compression, (H, W, 1); zeros where it is unknown.
     """
     draws = rng.random(4)
     unknown = np.zeros((*picture.shape[:2], 1), np.float32)

@@ -64,13 +64,13 @@ class Artifacts(Step[CompressionAnalysis]):
         """
         if self._quality is not None:
             return CompressionAnalysis(Quantisation.of_quality(self._quality), "specified")
-        told = image.info.quantisation if image.info.size == image.pixels.shape[:2] else None
+        of_file = image.info.quantisation if image.info.size == image.pixels.shape[:2] else None
         found = compression_traces.find(image.pixels)
-        if told is None:
+        if of_file is None:
             return CompressionAnalysis(found, "none found" if found is None else "pixels")
-        if found is not None and found.mean_step > COARSER * told.mean_step:
+        if found is not None and found.mean_step > COARSER * of_file.mean_step:
             return CompressionAnalysis(found, "an earlier compression")
-        return CompressionAnalysis(told, "file")
+        return CompressionAnalysis(of_file, "file")
 
     def __call__(self, image: Image, analysis: CompressionAnalysis | None = None, sidecars: Sidecars | None = None) -> Result:
         """Remove the artefacts of an image."""
