@@ -25,7 +25,8 @@ def psnr(result: np.ndarray, reference: np.ndarray, *, border: int = 0) -> float
     Raises:
         ValueError: the shapes differ, or the border leaves nothing.
     """
-    first, second = (np.asarray(one, np.result_type(one, np.float32)) for one in _inner(result, reference, border))
+    kind = np.result_type(result, reference, np.float32)
+    first, second = (np.asarray(one, kind) for one in _inner(result, reference, border))
     return _decibels(cv2.norm(first, second, cv2.NORM_L2SQR) / first.size)  # in one pass, summed in float64
 
 

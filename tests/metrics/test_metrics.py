@@ -293,6 +293,15 @@ def test_bands_of_rows_change_no_similarity(monkeypatch: pytest.MonkeyPatch, row
     assert found == pytest.approx(expected, abs=1e-8)  # float32, centred at another value
 
 
+@pytest.mark.parametrize("kinds", [(np.float32, np.float64), (np.float64, np.float32), (np.float32, np.float32)])
+def test_psnr_takes_pictures_of_unlike_types(kinds: tuple[type, type]) -> None:
+    generator = np.random.default_rng(3)
+    first = generator.random((20, 30, 3)).astype(np.float32)
+    second = np.clip(first + generator.normal(0, 0.1, first.shape), 0, 1).astype(np.float32)
+    expected = -10 * np.log10(np.mean((first.astype(np.float64) - second) ** 2))
+    assert psnr(first.astype(kinds[0]), second.astype(kinds[1])) == pytest.approx(expected, abs=1e-4)
+
+
 SET5 = SHARED.parent / "datasets" / "test" / "set5"
 
 
