@@ -11,8 +11,8 @@ import numpy as np
 import scipy.fft
 
 CAUTION = 3.0
-"""The noise counts so many times. On eight photographs, widths of 1 to 3 and noise of sigma 0.3 to 3, this blind filter then reaches the
-filter with the constant ratio of noise and signal that is the best for each picture: -0.3 to +0.8 dB, +0.1 on average."""
+"""The noise counts so many times: between 2 and 4, which were measured on eight photographs, widths of 1 to 3 and noise of sigma 0.3 to 3,
+against the constant ratio of noise and signal that is the best for each picture: 2 gave -0.8 to +0.8 dB, 4 gave -0.2 to +0.9."""
 COARSE, FINE = 0.03, 0.15
 """Cycles a pixel between which the signal is measured; the second is divided by the width of the blur, behind which noise prevails."""
 BLOCK, MARGIN = 1024, 96
