@@ -153,7 +153,19 @@ def train(
         loss.backward()
         optimizer.step()
         schedule.step()
+    _measure_statistics(network, pictures, size)
     return network.eval()
+
+
+@torch.no_grad()
+def _measure_statistics(network: Classifier, pictures: Tensor, size: int) -> None:
+    """Set the statistics of batch normalisation to those of the final weights: their running averages lag behind in short trainings."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+    for start in range(0, len(pictures) - size + 1, size):
+        network.features(pictures[start : start + size])
 
 
 def check_classes(labels: Tensor, classes: Sequence[str]) -> None:

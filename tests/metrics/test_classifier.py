@@ -67,7 +67,7 @@ def test_features_do_not_depend_on_the_batch(trained: Classifier, monkeypatch: p
 def test_training_goes_on_from_given_weights(trained: Classifier) -> None:
     before = {key: value.clone() for key, value in trained.state_dict().items()}
     onward = train(*_tensors(16, 2), trained.classes, ClassifierConfig(width=4, epochs=0, fewest_steps=1, learning_rate=0), initial=trained)
-    weights = dict(onward.named_parameters())
+    weights = dict(onward.named_parameters())  # not the statistics, which are measured anew
     assert all(torch.equal(weights[key], value) for key, value in trained.named_parameters())
     assert all(torch.equal(trained.state_dict()[key], value) for key, value in before.items())
 
