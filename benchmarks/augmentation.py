@@ -25,6 +25,7 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -126,7 +127,7 @@ def band_energies(pictures: Pictures) -> np.ndarray:
     """(N, bands): the logarithm of the energy in each band: what "sharpness alone" is."""
     amplitudes = ring_amplitudes(pictures) / SIDE
     frequency = np.arange(amplitudes.shape[1]) / SIDE
-    edges = zip(BANDS, BANDS[1:], strict=False)
+    edges = pairwise(BANDS)
     return np.stack([np.log(np.square(amplitudes[:, (frequency >= low) & (frequency < high)]).mean(1) + 1e-12) for low, high in edges], 1)
 
 
