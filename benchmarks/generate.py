@@ -35,13 +35,15 @@ import torch
 from torch import Tensor, nn
 
 import restore
+from restore import weights as catalogue
+from restore import weights_file
 from restore.gan import objectives, penalties
 from restore.metrics.classes import class_accuracy, class_shares
 from restore.metrics.classifier import Classifier, ClassifierConfig, train
 from restore.metrics.distribution import coverage, density, fid, kid_interval, precision, recall
 from restore.metrics.diversity import diversity
 from restore.metrics.extractors import EXTRACTORS, Extractor, of_classifier
-from restore.metrics.memorisation import copy_report
+from restore.metrics.memorisation import copy_report, copy_test
 from restore.metrics.picture_sets import frames
 
 DIGITS: Mapping[str, tuple[int, Mapping[str, str]]] = {
@@ -117,12 +119,11 @@ def digits(options: argparse.Namespace) -> None:
     row("real", "-", [*learnt.arrays()], learnt.labels, extractor, real.vectors, None)
     training = extractor.extract(learnt.arrays()).vectors
     for method in [*options.methods, *named]:
-        run, steps = options.work / "runs" / method, "-"
-        if method in DIGITS and method not in named:
-            if options.train:
-                train_digits(method, options.work / "train", run)
-            steps = str(DIGITS[method][0])
-        pictures, labels = sampled(named.get(method, run), range(options.count))
+        if options.train and method not in named:
+            train_digits(method, options.work / "train", options.work / "runs" / method)
+        weights = named.get(method, options.work / "runs" / method)
+        steps = str(weights_file.recipe(catalogue.find(weights).path).get("steps", "-"))
+        pictures, labels = sampled(weights, range(options.count))
         row(method, steps, pictures, labels, extractor, real.vectors, training)
         write_sheet(pictures[:100], options.work / f"{method}.png")
 
@@ -142,7 +143,7 @@ def row(
     few, some = found.vectors[:RELATED], real[:RELATED]
     accuracy = f"{class_accuracy(found.logits, labels).value:.1%}" if (labels >= 0).any() else "-"
     imbalance = np.abs(class_shares(found.logits) - 0.1).max()
-    copies = "-" if training is None else f"C_T {copy_report(few, some, training).c_t:.1f}"
+    copies = "-" if training is None else f"C_T {copy_test(few, some, training):.1f}"
     values = [
         f"{fid(found.vectors, real):.3f}", f"{kid_interval(few, some).value:.4f}", f"{precision(few, some):.2f}",
         f"{recall(few, some):.2f}", f"{diversity(few, some):.2f}", accuracy, f"{100 * imbalance:.1f}", copies,
