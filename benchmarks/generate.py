@@ -237,7 +237,8 @@ def xray(options: argparse.Namespace) -> None:
     print(f"{sum(counts.values())} pictures of {side} x {side} a set, {', '.join(f'{count} {name}' for name, count in counts.items())}")
     print("| set | features | FID | KID, 95 % interval | precision | recall | density | coverage | diversity |\n|" + "---|" * 9)
     classifier = classifier_of_arrays(learnt)
-    extractors = {"vgg16": EXTRACTORS["vgg16"], "classifier": of_classifier(classifier, "the training pictures")}
+    extractors = {"classifier": of_classifier(classifier, "the training pictures")}
+    extractors |= {} if options.no_vgg else {"vgg16": EXTRACTORS["vgg16"]}
     unseen = flat(test)
     shuffled = [unseen[index] for index in random.permutation(len(unseen))]
     for kind, extractor in extractors.items():
@@ -338,7 +339,8 @@ def main() -> None:
     command.add_argument("dataset", type=Path)
     command.add_argument("weights")
     command.add_argument("work", type=Path)
-    command.add_argument("--sheet", type=Path)
+    command.add_argument("--sheet", type=Path, help="PNG: 40 generated pictures, each beside the nearest training picture by its pixels")
+    command.add_argument("--no-vgg", action="store_true", help="without VGG16's features")
     command = commands.add_parser("pace")
     command.set_defaults(run=pace)
     command.add_argument("weights")
