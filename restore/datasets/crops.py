@@ -138,10 +138,15 @@ class Pictures:
         Raises:
             ValueError: none of the images can be read.
         """
+        return self.draw_numbered(rng)[1]
+
+    def draw_numbered(self, rng: np.random.Generator) -> tuple[int, np.ndarray]:
+        """Draw an image as `draw` does; return its index in `files` too."""
         for _ in range(100 + len(self.files)):
-            picture = self.get(int(rng.integers(len(self.files))))
+            number = int(rng.integers(len(self.files)))
+            picture = self.get(number)
             if picture is not None:
-                return picture
+                return number, picture
         raise ValueError(f"none of the {len(self.files)} {self.use} pictures can be read; the last error: {[*self.skipped.values()][-1]}")
 
     def get(self, index: int) -> np.ndarray | None:

@@ -12,6 +12,7 @@ from restore.tasks import (
     colorize_training,
     denoise_training,
     enhance_training,
+    generate_training,
     inpaint_training,
     scratches_training,
     translate_training,
@@ -65,5 +66,46 @@ METHODS: Mapping[str, Method[Any]] = {
     ),
     "pix2pix": Method(
         "translating, from pairs of pictures", translate_training.Pix2PixConfig, translate_training.pix2pix, "translate", "generator"
+    ),
+    "gan": Method(
+        "generating, with the networks and the loss of the first GAN",
+        generate_training.GANConfig,
+        generate_training.prepare,
+        "generate",
+        "generator",
+    ),
+    "dcgan": Method(
+        "generating, with convolutions (DCGAN)", generate_training.DCGANRunConfig, generate_training.prepare, "generate", "generator"
+    ),
+    "wgan": Method(
+        "generating, with the Wasserstein distance and a gradient penalty (WGAN-GP)",
+        generate_training.WGANConfig,
+        generate_training.prepare,
+        "generate",
+        "generator",
+    ),
+    "cgan": Method(
+        "generating pictures of a class (conditional GAN)", generate_training.CGANConfig, generate_training.prepare, "generate", "generator"
+    ),
+    "stylegan": Method(
+        "generating, with styles and adaptive augmentation (StyleGAN2-ADA)",
+        generate_training.StyleGANConfig,
+        generate_training.prepare,
+        "generate",
+        "generator",
+    ),
+    "r3gan": Method(
+        "generating pictures of 28 to 64 pixels (R3GAN)",
+        generate_training.R3GANRunConfig,
+        generate_training.prepare,
+        "generate",
+        "generator",
+    ),
+    "fastgan": Method(
+        "generating pictures of 64 to 512 pixels, from few (FastGAN)",
+        generate_training.FastGANRunConfig,
+        generate_training.prepare,
+        "generate",
+        "generator",
     ),
 }
