@@ -35,8 +35,8 @@ class R3GANConfig(SampleConfig):
 
     name: Literal["r3gan"] = field(default="r3gan", metadata={"help": NAME_HELP})
     latent: int = field(default=64, metadata={"help": "length of the latent vector", "range": (1, 4096)})
-    width: int = field(default=24, metadata=WIDTH)
-    widest: int = field(default=96, metadata=WIDEST)
+    width: int = field(default=16, metadata=WIDTH)
+    widest: int = field(default=64, metadata=WIDEST)
     blocks: int = field(default=1, metadata=BLOCKS)
     group: int = field(default=16, metadata=GROUP)
     expansion: int = field(default=2, metadata=EXPANSION)
@@ -47,8 +47,8 @@ class R3GANDiscriminatorConfig(SampleConfig):
     """The settings of `R3GANDiscriminator`."""
 
     name: Literal["r3gan"] = field(default="r3gan", metadata={"help": NAME_HELP})
-    width: int = field(default=24, metadata=WIDTH)
-    widest: int = field(default=96, metadata=WIDEST)
+    width: int = field(default=16, metadata=WIDTH)
+    widest: int = field(default=64, metadata=WIDEST)
     blocks: int = field(default=1, metadata=BLOCKS)
     group: int = field(default=16, metadata=GROUP)
     expansion: int = field(default=2, metadata=EXPANSION)

@@ -13,6 +13,15 @@ def doubled(x: Tensor) -> Tensor:
 
 def halved(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, H / 2, W / 2): the binomial filter, then every second pixel; zeros lie outside."""
-    # three means of two pixels are the filter 1, 3, 3, 1; on a CPU they are faster than a convolution of one channel each
-    wider = F.avg_pool2d(F.avg_pool2d(F.pad(x, (1, 1, 1, 1)), 2, 1), 2, 1)
-    return F.avg_pool2d(wider, 2, 2)
+    # sums of slices: on a CPU they are several times faster than pooling, or a convolution of one channel each
+    rows = _every_second(F.pad(x, (0, 0, 1, 1)), 2)
+    return _every_second(F.pad(rows, (1, 1)), 3)
+
+
+def _every_second(x: Tensor, axis: int) -> Tensor:
+    """The filter 1, 3, 3, 1 along one axis at every second position of an array with a margin of one."""
+    even, odd = (x[:, :, start::2] if axis == 2 else x[:, :, :, start::2] for start in (0, 1))
+    length = even.shape[axis] - 1
+    outer = even.narrow(axis, 0, length) + odd.narrow(axis, 1, length)
+    inner = odd.narrow(axis, 0, length) + even.narrow(axis, 1, length)
+    return outer / 8 + inner * 0.375
