@@ -14,23 +14,26 @@ from restore.inference.colorizer import Colorizer
 from restore.inference.defect_detector import DefectDetector
 from restore.inference.denoiser import Denoiser
 from restore.inference.enhancer import Enhancer
+from restore.inference.generator import Generator
 from restore.inference.inpainter import Inpainter
 from restore.inference.loading import DEFECT_TASK, InferenceOptions
 from restore.inference.translator import Translator
 from restore.inference.upscaler import Upscaler
 from restore.limits import nearest
+from restore.networks import generators
 from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
 from restore.pipeline.options import Options
 from restore.pipeline.step import AnyStep, Chain
-from restore.tasks import TASKS, pipelines
+from restore.tasks import TASKS, generating, pipelines
+from restore.tasks.generation_options import GenerationOptions
 from restore.tasks.train_run import TrainingResult, train
 
 if TYPE_CHECKING:
     from restore.metrics.comparison import Comparison
 
 __all__ = [
-    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "load", "run", "run_pipeline", "step", "train", "verify_weights",
+    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "generate", "load", "run", "run_pipeline", "step", "train", "verify_weights",
 ]  # fmt: skip
 
 
@@ -138,7 +141,7 @@ def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[
     return [Path(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
 
 
-Model = Denoiser | Upscaler | ArtifactRemover | Inpainter | Translator | DefectDetector | Colorizer | Enhancer
+Model = Denoiser | Upscaler | ArtifactRemover | Inpainter | Translator | DefectDetector | Colorizer | Enhancer | Generator
 MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "denoise": Denoiser.load,
     "upscale": Upscaler.load,
@@ -148,6 +151,7 @@ MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     DEFECT_TASK: DefectDetector.load,
     "colorize": Colorizer.load,
     "enhance": Enhancer.load,
+    "generate": Generator.load,
 }
 """Task in a recipe -> function that loads its model."""
 
@@ -185,6 +189,8 @@ def load(name: Literal["colorize"], **options: Unpack[LoadOptions]) -> Colorizer
 @overload
 def load(name: Literal["enhance"], **options: Unpack[LoadOptions]) -> Enhancer: ...
 @overload
+def load(name: Literal["digits", "xray-generator"], **options: Unpack[LoadOptions]) -> Generator: ...
+@overload
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any: ...
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     """Load a model: ``load("denoise-xray")(picture)``.
@@ -208,6 +214,35 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
         options.get("batch_size", 1), options.get("ensemble", 1),
     )  # fmt: skip
     return MODELS[task](entry.path, inference)
+
+
+def generate(  # keyword-only settings of a run
+    weights: str | PathLike[str],
+    out: str | PathLike[str],
+    options: GenerationOptions | Mapping[str, Any] | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    report: Path | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Report:
+    """Make pictures from seeds, e.g. ``generate("digits", "generated/", {"count": 100})``.
+
+    Args:
+        weights: a name that `restore weights list` shows, a file or a run's folder.
+        out: the folder for the pictures and their manifest.
+        options: what is made; see `GenerationOptions`.
+        device, precision: see `restore.runtime.choose`; float32 gives the same pictures on every machine, up to its rounding.
+        report: path of a JSON Lines file with one line for each picture.
+        on_event: called once with the plan and then once for each picture.
+
+    Raises:
+        ValueError: the weights, the class, the device or an option do not exist.
+        restore.pipeline.batch.Interrupted: the user stopped the run; it has the report of the finished pictures.
+    """
+    chosen = options if isinstance(options, GenerationOptions) else GenerationOptions(**(options or {}))
+    name = Path(weights) if isinstance(weights, PathLike) else weights
+    return generating.generate(name, Path(out), chosen, runtime=runtime.choose(device, precision), report_file=report, on_event=on_event)
 
 
 def evaluate(
@@ -274,6 +309,9 @@ def verify_weights() -> list[tuple[catalogue.Listed, str]]:
 def _problem(listed: catalogue.Listed) -> str:
     try:
         tensors, recipe = catalogue.load(listed.path)
+        if recipe["task"] == "generate":
+            generators.check(recipe["network"], recipe["settings"], tensors)
+            return ""
         for direction in recipe.get("directions") or [None]:
             networks.check(recipe["network"], recipe["settings"], catalogue.select_network(tensors, recipe, direction))
     except ValueError as error:

@@ -30,8 +30,12 @@ class FastGANConfig(SampleConfig):
 
     name: Literal["fastgan"] = field(default="fastgan", metadata={"help": NAME_HELP})
     latent: int = field(default=64, metadata={"help": "length of the latent vector (paper: 256)", "range": (1, 4096)})
-    width: int = field(default=12, metadata={"help": "channels at the full resolution", "range": (1, 4096)})
+    width: int = field(default=8, metadata={"help": "channels of the last features", "range": (1, 4096)})
     widest: int = field(default=128, metadata={"help": "most channels of a resolution (paper: 1024)", "range": (1, 8192)})
+    shuffle: int = field(
+        default=1,
+        metadata={"help": "the last features have 1/this of the side and hold its pixels as channels; 2 costs a third", "range": (1, 8)},
+    )
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class FastGANDiscriminatorConfig(SampleConfig):
     """The settings of `FastGANDiscriminator`."""
 
     name: Literal["fastgan"] = field(default="fastgan", metadata={"help": NAME_HELP})
-    width: int = field(default=12, metadata={"help": "channels at half the resolution", "range": (1, 4096)})
+    width: int = field(default=16, metadata={"help": "channels at half the resolution", "range": (1, 4096)})
     widest: int = field(default=128, metadata={"help": "most channels of a resolution (paper: 1024)", "range": (1, 8192)})
 
 
@@ -94,11 +98,13 @@ class Excitation(nn.Module):
 
 
 class FastGANGenerator(Generator):
-    """Latent vector, and label -> picture."""
+    """Latent vector, and label -> picture. `shuffle` is the sub-pixel convolution of Shi et al. 2016."""
 
     def __init__(self, config: FastGANConfig, *, channels: int = 1, side: int = 128, classes: int = 0) -> None:
         super().__init__()
-        self.start, doublings = stages(side)
+        if side % config.shuffle:
+            raise ValueError(f"data.crop={side} must be a multiple of generator.shuffle={config.shuffle}")
+        self.start, doublings = stages(side // config.shuffle)
         wide = widths(config.width, config.widest, doublings)
         noisy = [level % 2 == 0 for level in range(doublings)]
         self.noisy_sides = [self.start * 2 ** (level + 1) if noise else 0 for level, noise in enumerate(noisy)]
@@ -107,7 +113,7 @@ class FastGANGenerator(Generator):
         self.first = nn.Sequential(nn.BatchNorm2d(2 * wide[0]), nn.GLU(1))
         self.ups = nn.ModuleList(Up(before, after, noisy=each) for (before, after), each in zip(pairwise(wide), noisy, strict=True))
         self.excitations = nn.ModuleList(Excitation(wide[level - SKIPS], wide[level]) for level in range(SKIPS, doublings + 1))
-        self.tail = nn.Conv2d(wide[-1], channels, 3, padding=1)
+        self.tail = nn.Sequential(nn.Conv2d(wide[-1], channels * config.shuffle**2, 3, padding=1), nn.PixelShuffle(config.shuffle))
         initialise(self)
 
     def synthesise(self, styles: Tensor, pixel_noise: Tensor | None = None) -> Tensor:
