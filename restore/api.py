@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from restore.metrics.comparison import Comparison
 
 __all__ = [
-    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "generate", "load", "run", "run_pipeline", "step", "train", "verify_weights",
+    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "generate", "load", "run", "run_pipeline", "step", "train",
+    "verify_weights",
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from restore.networks.generators.fastgan import FastGANConfig, FastGANDiscrimina
 from restore.networks.generators.latent import draw_batch, interpolate
 from restore.networks.generators.mlp import MLPConfig, MLPDiscriminatorConfig
 from restore.networks.generators.r3gan import R3GANConfig, R3GANDiscriminatorConfig
-from restore.networks.generators.spec import Generator, GeneratorSpec, SampleConfig
+from restore.networks.generators.spec import Generator, GeneratorSpec, SampleConfig, SampleDiscriminator
 from restore.networks.generators.stylegan2 import StyleGAN2Config, StyleGAN2DiscriminatorConfig
 from restore.networks.spec import Settings
 from restore.runtime import seed_everything
@@ -216,7 +216,7 @@ def _generator(config: GenerationConfig, settings: Settings) -> Generator:
     return generator
 
 
-def _discriminator(config: GenerationConfig, *, classes: int) -> generators.SampleDiscriminator:
+def _discriminator(config: GenerationConfig, *, classes: int) -> SampleDiscriminator:
     """Build the discriminator after checking that it fits into memory and judges such pictures.
 
     Raises:

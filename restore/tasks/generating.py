@@ -158,9 +158,9 @@ def _made(generator: Generator, planned: Sequence[Planned], manifest: Manifest, 
         size = BLOCK
         needed = [one.seed for one in block if options.overwrite or not manifest.is_done(manifest.out / one.path, one.content)]
         start = time.perf_counter()
-        pictures = dict(zip(needed, generator(needed, options.label, options.truncation), strict=True)) if needed else {}
+        made = dict(zip(needed, generator(needed, options.label, options.truncation), strict=True)) if needed else {}
         seconds = (time.perf_counter() - start) / max(1, len(needed))
-        yield from ((one, pictures.get(one.seed), seconds) for one in block)
+        yield from ((one, made.get(one.seed), seconds) for one in block)
 
 
 def _write(made: Made, manifest: Manifest, bits: int) -> Record:

@@ -59,8 +59,8 @@ def of_pairs(held_out: Samples | None, config: LoopConfig) -> Validation | None:
 def of_domains(held_out: Samples | None, config: LoopConfig, *, prediction: str = "translated") -> Validation | None:
     """Make the validation of a run without pairs: the distance of its images, called `prediction`, to the target's.
 
-    The other arguments, the returned value and the errors are those of `of_pairs`; `best_by` is a key of SET_METRICS, or auto for KID, which
-    validates only if the features' backbone is available.
+    The other arguments, the returned value and the errors are those of `of_pairs`. `best_by` is a key of SET_METRICS, or auto for KID,
+    which validates only if the features' backbone is available.
     """
     best_by = "kid" if config.best_by == AUTO else config.best_by
     _check_name(best_by, SET_METRICS)

@@ -74,7 +74,7 @@ def config_of(name: str, settings: Settings) -> SampleConfig:
     """
     kind = _row(name).config
     known = {entry.name for entry in fields(kind)} - {"name"}
-    own = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items() if key not in OF_THE_RUN}
+    own: Settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items() if key not in OF_THE_RUN}
     if unknown := [key for key in own if key not in known]:
         raise ValueError(f"it has no setting {unknown[0][:100]!r}: there are {', '.join(sorted(known))}")
     return kind(**own)
@@ -120,7 +120,7 @@ def build_discriminator(config: SampleConfig, *, channels: int, side: int, class
     Raises:
         ValueError: pictures that do not fit.
     """
-    return SAMPLE_DISCRIMINATORS[config.name].network(config, channels=channels, side=side, classes=classes)  # type: ignore[call-arg]  # the rows' common signature
+    return SAMPLE_DISCRIMINATORS[config.name].network(config, channels=channels, side=side, classes=classes)
 
 
 def check(name: str, settings: Settings, tensors: Mapping[str, Tensor]) -> None:
@@ -154,4 +154,4 @@ def _row(name: str) -> GeneratorRow:
 def _made(name: str, settings: Settings) -> Generator:
     row = _row(name)
     of_the_run = {key: int(settings[key]) for key in OF_THE_RUN if key in settings}
-    return row.network(config_of(name, settings), **of_the_run)  # type: ignore[call-arg]  # the rows' common signature
+    return row.network(config_of(name, settings), **of_the_run)

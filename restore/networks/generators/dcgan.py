@@ -133,4 +133,5 @@ def projection(embedding: nn.Embedding, features: Tensor, labels: Tensor | None)
     """
     if labels is None:
         raise ValueError("this discriminator needs the label of each picture")
-    return (embedding(labels) * features).sum(1, keepdim=True)
+    product: Tensor = (embedding(labels) * features).sum(1, keepdim=True)
+    return product

@@ -94,7 +94,8 @@ class Excitation(nn.Module):
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """(B, coarse, h, w), (B, fine, H, W) -> (B, fine, H, W)."""
-        return fine * self.layers(coarse)
+        scaled: Tensor = fine * self.layers(coarse)
+        return scaled
 
 
 class FastGANGenerator(Generator):
@@ -113,8 +114,11 @@ class FastGANGenerator(Generator):
         self.first = nn.Sequential(nn.BatchNorm2d(2 * wide[0]), nn.GLU(1))
         self.ups = nn.ModuleList(Up(before, after, noisy=each) for (before, after), each in zip(pairwise(wide), noisy, strict=True))
         self.excitations = nn.ModuleList(Excitation(wide[level - SKIPS], wide[level]) for level in range(SKIPS, doublings + 1))
-        self.tail = nn.Sequential(nn.Conv2d(wide[-1], channels * config.shuffle**2, 3, padding=1), nn.PixelShuffle(config.shuffle))
+        convolution = nn.Conv2d(wide[-1], channels * config.shuffle**2, 3, padding=1)
+        self.tail = nn.Sequential(convolution, nn.PixelShuffle(config.shuffle))
         initialise(self)
+        with torch.no_grad():  # ICNR (Aitken et al. 2017): without it the shuffled pixels begin as a checkerboard
+            convolution.weight.copy_(convolution.weight[:: config.shuffle**2].repeat_interleave(config.shuffle**2, 0))
 
     def synthesise(self, styles: Tensor, pixel_noise: Tensor | None = None) -> Tensor:
         """(B, 1, Z + classes) -> (B, C, S, S)."""
@@ -147,7 +151,8 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, H, W) -> (B, after, H / 2, W / 2)."""
-        return (self.main(x) + self.direct(x)) / 2
+        reduced: Tensor = (self.main(x) + self.direct(x)) / 2
+        return reduced
 
 
 class FastGANDiscriminator(SampleDiscriminator):

@@ -42,7 +42,8 @@ class MLPGenerator(Generator):
     def synthesise(self, styles: Tensor, pixel_noise: Tensor | None = None) -> Tensor:
         """(B, 1, Z + classes) -> (B, C, S, S)."""
         values: Tensor = self.layers(styles[:, 0])
-        return torch.sigmoid(values.float()).unflatten(1, (self.spec.channels, self.spec.side, self.spec.side))
+        pictures: Tensor = torch.sigmoid(values.float()).unflatten(1, (self.spec.channels, self.spec.side, self.spec.side))
+        return pictures
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Maxout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, before) -> (B, after)."""
-        return self.linear(x).unflatten(1, (-1, self.pieces)).amax(2)
+        largest: Tensor = self.linear(x).unflatten(1, (-1, self.pieces)).amax(2)
+        return largest
 
 
 class MLPDiscriminator(SampleDiscriminator):

@@ -85,7 +85,8 @@ class R3GANBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same."""
-        return x + self.layers(x)
+        changed: Tensor = x + self.layers(x)
+        return changed
 
 
 def _blocks(channels: int, count: int, expansion: int, group: int) -> Iterable[nn.Module]:

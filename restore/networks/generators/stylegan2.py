@@ -147,7 +147,8 @@ class StyleGAN2Generator(Generator):
                 picture = doubled(picture) + self.tails[level](hidden, styles[:, second + 1]).float()
         if picture is None:
             picture = self.tails[0](hidden, styles[:, -1]).float()
-        return (picture + self.bias + 1) / 2
+        shown: Tensor = (picture + self.bias + 1) / 2
+        return shown
 
     def _maps(self, pixel_noise: Tensor | None) -> list[Tensor | None]:
         """(B, N) -> one (B, 1, h, w) for each layer."""
@@ -169,7 +170,8 @@ class ResidualDown(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, H, W) -> (B, after, H / 2, W / 2)."""
         hidden = leaky(self.second(halved(leaky(self.first(x)))))
-        return (hidden + self.skip(halved(x))) / math.sqrt(2)
+        reduced: Tensor = (hidden + self.skip(halved(x))) / math.sqrt(2)
+        return reduced
 
 
 class StyleGAN2Discriminator(SampleDiscriminator):
