@@ -19,7 +19,8 @@ Method = Annotated[
     str,
     typer.Argument(
         metavar="METHOD",
-        help="The method: denoise, upscale, artifacts, enhance, inpaint, scratches, colorize, cyclegan or pix2pix.",
+        help="The method: denoise, upscale, artifacts, enhance, inpaint, scratches, colorize, cyclegan, pix2pix; "
+        "gan, dcgan, wgan, cgan, stylegan, r3gan or fastgan.",
         show_default=False,
     ),
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +17,7 @@ from restore.datasets.samples import NONE, Labels, NoiseShape, Samples
 from restore.gan.monitor import MonitorConfig
 from restore.gan.sample_discriminator import SampleDiscriminatorConfig, SampleDiscriminatorTrainer
 from restore.gan.unconditional import COLUMNS, GenerationLossConfig, UnconditionalTrainer
+from restore.images import read
 from restore.limits import check_fields
 from restore.networks import generators, meta_device
 from restore.networks.generators.dcgan import DCGANConfig, DCGANDiscriminatorConfig
@@ -191,7 +192,7 @@ def prepare(root: Path, config: GenerationConfig) -> Prepared:
     }  # fmt: skip
     recipe = {
         "task": "generate", "network": config.generator.name, "settings": settings, "labels": list(labels.names),
-        "bits": _bits(dataset.pictures),
+        "bits": _bits(train),
     }  # fmt: skip
     held = _samples(test, config, planned.spec, labels, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if test else None
     return Prepared(
@@ -238,10 +239,14 @@ def _samples(
     return Samples(pictures, data.crop, noise, labels.numbers(files), flip=data.flip, seed=seed, length=length)
 
 
-def _bits(pictures: Pictures) -> int:
+def _bits(files: Sequence[Path]) -> int:
     """Bits of a sample of the training pictures, which generated ones will have: 16 where the first readable one has more than 8."""
-    drawn = pictures.draw(np.random.default_rng(0))
-    return 16 if drawn.dtype == np.uint16 else 8
+    for path in files:
+        try:
+            return 16 if read(path).header.bits > 8 else 8
+        except Exception:  # whatever a damaged file raises; it is reported when it is drawn
+            continue
+    return 8
 
 
 def preview_batch(spec: GeneratorSpec, seed: int) -> dict[str, Tensor]:

@@ -1,0 +1,182 @@
+"""`restore generate` from its weights to its folder: seeds, classes, manifest, resuming, bit depth."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import restore
+from restore import weights
+from restore.images import read
+from restore.inference.generator import BLOCK
+from restore.networks import generators
+from restore.networks.generators.r3gan import R3GANConfig
+from restore.pipeline.records import Report
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def generator_file(tmp_path: Path) -> Make:
+    """Writes the weights of a tiny generator."""
+
+    def make(labels: tuple[str, ...] = ("normal", "pneumonia"), bits: int = 8, channels: int = 1) -> Path:
+        torch.manual_seed(0)
+        config = R3GANConfig(latent=8, width=4, widest=8, group=4)
+        settings = generators.settings_of(config, channels=channels, side=16, classes=len(labels))
+        network = generators.build("r3gan", settings)
+        recipe = {"task": "generate", "network": "r3gan", "settings": settings, "labels": list(labels), "bits": bits}
+        weights.save(tmp_path / "tiny.safetensors", network.state_dict(), recipe, dtype=torch.float32)
+        return tmp_path / "tiny.safetensors"
+
+    return make
+
+
+def _made(file: Path, out: Path, **options: object) -> tuple[Report, dict[str, bytes]]:
+    report = restore.generate(file, out, options, device="cpu")
+    return report, {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*.png"))}
+
+
+def _manifest(out: Path) -> list[dict[str, str]]:
+    with (out / "manifest.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_pictures_lie_in_the_folders_of_their_classes_with_their_seeds(generator_file: Make, tmp_path: Path) -> None:
+    report, files = _made(generator_file(), tmp_path / "out", count=5, seed=3)
+    assert (report.done, report.failed, report.planned) == (5, 0, 5)
+    assert list(files) == [
+        "normal/00000004.png", "normal/00000006.png", "pneumonia/00000003.png", "pneumonia/00000005.png", "pneumonia/00000007.png"
+    ]  # fmt: skip
+    rows = _manifest(tmp_path / "out")
+    listed = [(row["path"], row["label"], int(row["seed"])) for row in rows]
+    assert listed == [(name, name.split("/")[0], int(name[-12:-4])) for name in files]
+    assert len(set(files.values())) == 5
+    picture = np.asarray(Image.open(tmp_path / "out" / "normal" / "00000004.png"))
+    assert picture.shape == (16, 16) and picture.dtype == np.uint8
+
+
+def test_a_seed_gives_the_same_picture_in_any_run(generator_file: Make, tmp_path: Path) -> None:
+    """All in one run, in two runs that divide them as two processes would, and one alone."""
+    file = generator_file()
+    count = 2 * BLOCK + 3
+    _, together = _made(file, tmp_path / "all", count=count)
+    _, first = _made(file, tmp_path / "a", count=BLOCK + 5)
+    _, second = _made(file, tmp_path / "b", count=count - BLOCK - 5, seed=BLOCK + 5)
+    assert {**first, **second} == together
+    _, alone = _made(file, tmp_path / "one", count=1, seed=17)
+    assert alone == {name: data for name, data in together.items() if name.endswith("00000017.png")}
+    _, labelled = _made(file, tmp_path / "two", count=1, seed=17, label="pneumonia")
+    assert labelled == alone  # 17 is odd
+
+
+def test_a_class_can_be_asked_for(generator_file: Make, tmp_path: Path) -> None:
+    _, files = _made(generator_file(), tmp_path / "out", count=4, label="normal")
+    assert {name.split("/")[0] for name in files} == {"normal"}
+    with pytest.raises(ValueError, match=r"no class 'pneumonie': there are normal, pneumonia \(did you mean pneumonia\?\)"):
+        _made(generator_file(), tmp_path / "other", label="pneumonie")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_generator_without_classes_makes_a_flat_folder(generator_file: Make, tmp_path: Path) -> None:
+    _, files = _made(generator_file(labels=()), tmp_path / "out", count=2)
+    assert list(files) == ["00000000.png", "00000001.png"]
+
+
+def test_a_second_run_skips_and_a_longer_one_continues(generator_file: Make, tmp_path: Path) -> None:
+    file = generator_file()
+    _, before = _made(file, tmp_path / "out", count=4)
+    dates = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.png")}
+    report, after = _made(file, tmp_path / "out", count=6)
+    assert (report.skipped, report.done) == (4, 2) and before.items() <= after.items()
+    assert all(path.stat().st_mtime_ns == date for path, date in dates.items())
+    (tmp_path / "out" / "normal" / "00000002.png").write_bytes(b"cut")
+    report, again = _made(file, tmp_path / "out", count=6)
+    assert (report.skipped, report.done) == (5, 1) and again == after
+    report, other = _made(file, tmp_path / "out", count=6, truncation=0.5)
+    assert report.done == 6 and other != after
+    assert len(_manifest(tmp_path / "out")) == 6
+    report, _ = _made(file, tmp_path / "out", count=6, truncation=0.5, overwrite=True)
+    assert report.done == 6
+
+
+def test_a_foreign_file_stays_and_is_reported(generator_file: Make, tmp_path: Path) -> None:
+    own = tmp_path / "out" / "normal" / "00000000.png"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    report, files = _made(generator_file(), tmp_path / "out", count=3)
+    assert (report.failed, report.done) == (1, 2) and files["normal/00000000.png"] == b"mine"
+    assert "no run of restore made" in report.records[0].error
+    assert len(_manifest(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize(("bits", "channels"), [(16, 1), (8, 3), (16, 3)])
+def test_the_bit_depth_of_the_training_pictures_is_kept(generator_file: Make, tmp_path: Path, bits: int, channels: int) -> None:
+    file = generator_file(bits=bits, channels=channels)
+    _made(file, tmp_path / "out", count=2, seed=0, label="normal")
+    path = tmp_path / "out" / "normal" / "00000000.png"
+    picture = read(path)
+    stored = picture.frame(0).stored
+    assert stored.dtype == (np.uint16 if bits == 16 else np.uint8) and stored.shape == ((16, 16) if channels == 1 else (16, 16, 3))
+    expected = restore.load(file, device="cpu", precision="fp32")([0], "normal")[0]
+    assert np.abs(picture.frame(0).normalized() - expected).max() <= 0.51 / (2**bits - 1)
+
+
+def test_the_way_between_two_seeds(generator_file: Make, tmp_path: Path) -> None:
+    file = generator_file()
+    report, files = _made(file, tmp_path / "out", count=5, interpolate=(3, 8), label="normal")
+    assert report.done == 5 and list(files) == [f"normal/3-8-{index:04d}.png" for index in range(5)]
+    assert [float(row["fraction"]) for row in _manifest(tmp_path / "out")] == [0, 0.25, 0.5, 0.75, 1]
+    ends = restore.load(file, device="cpu", precision="fp32")([3, 8], "normal")
+    shown = [read(tmp_path / "out" / "normal" / f"3-8-{index:04d}.png").frame(0).normalized() for index in (0, 4)]
+    assert max(np.abs(end - picture).max() for end, picture in zip(ends, shown, strict=True)) < 0.01
+    report, _ = _made(file, tmp_path / "out", count=5, interpolate=(3, 8), label="normal")
+    assert report.done + report.skipped == 5
+
+
+def test_the_grid_shows_the_first_pictures(generator_file: Make, tmp_path: Path) -> None:
+    _made(generator_file(), tmp_path / "out", count=12, grid=tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert sheet.shape == (2 * 18 + 2, 10 * 18 + 2, 3)
+    first = np.asarray(Image.open(tmp_path / "out" / "normal" / "00000000.png"))
+    assert np.array_equal(sheet[2:18, 2:18, 0], first)
+
+
+def test_other_weights_are_refused(weights_file: Make, generator_file: Make, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is a denoise model; generate needs a generate model"):
+        restore.generate(weights_file(tmp_path / "d.safetensors"), tmp_path / "out")
+    with pytest.raises(ValueError, match="'count' must be in"):
+        restore.generate(generator_file(), tmp_path / "out", {"count": 0})
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_then_generating(photos: Callable[..., Path], tmp_path: Path) -> None:
+    """A run on class folders publishes weights that generate its classes; it resumes, and its page shows previews."""
+    for name in ("cats", "dogs"):
+        photos(tmp_path / "pets" / name, 3)
+    settings = {
+        "generator.width": "4", "generator.widest": "8", "discriminator_network.width": "4", "data.crop": "16", "loop.batch_size": "4",
+        "loop.checkpoint_every": "1", "loop.preview_every": "1", "loop.steps": "2", "device": "cpu", "precision": "fp32",
+        "monitor.every": "1", "loop.validate_every": "0",
+    }  # fmt: skip
+    restore.train("cgan", tmp_path / "pets", overrides=settings, out=tmp_path / "run")
+    run = restore.train("cgan", tmp_path / "pets", overrides={"loop.steps": "3"}, out=tmp_path / "run", resume=True)
+    assert run.steps == 3 and run.stats["classes"] == "cats, dogs"
+    recipe = weights.find(tmp_path / "run").recipe
+    assert (recipe["task"], recipe["labels"], recipe["bits"], recipe["settings"]["classes"]) == ("generate", ["cats", "dogs"], 8, 2)
+    assert sorted(path.name for path in (tmp_path / "run" / "previews").glob("*.png")) == [f"{step:06d}.png" for step in range(4)]
+    assert "Previews" in (tmp_path / "run" / "run.html").read_text()
+    _, files = _made(tmp_path / "run", tmp_path / "out", count=4)
+    assert {name.split("/")[0] for name in files} == {"cats", "dogs"}
+    # what was generated is a data set with labels, by its folders and by its manifest
+    for labels in ("folders", "manifest.csv"):
+        run = restore.train(
+            "cgan", tmp_path / "out", overrides={**settings, "data.labels": labels, "start_from": str(tmp_path / "run")}, dry_run=True
+        )
+        assert run.stats["classes"] == "cats, dogs"
