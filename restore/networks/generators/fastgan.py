@@ -98,6 +98,14 @@ class Excitation(nn.Module):
         return scaled
 
 
+class Smoothed(nn.Module):
+    """The filter 1, 2, 1 in both directions, (B, C, H, W) -> the same: it has a zero at the checkerboard's frequency."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same."""
+        return F.avg_pool2d(F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 2, 1), 2, 1)
+
+
 class FastGANGenerator(Generator):
     """Latent vector, and label -> picture. `shuffle` is the sub-pixel convolution of Shi et al. 2016."""
 
@@ -115,7 +123,8 @@ class FastGANGenerator(Generator):
         self.ups = nn.ModuleList(Up(before, after, noisy=each) for (before, after), each in zip(pairwise(wide), noisy, strict=True))
         self.excitations = nn.ModuleList(Excitation(wide[level - SKIPS], wide[level]) for level in range(SKIPS, doublings + 1))
         convolution = nn.Conv2d(wide[-1], channels * config.shuffle**2, 3, padding=1)
-        self.tail = nn.Sequential(convolution, nn.PixelShuffle(config.shuffle))
+        shuffled = [nn.PixelShuffle(config.shuffle), Smoothed()] if config.shuffle > 1 else []
+        self.tail = nn.Sequential(convolution, *shuffled)
         initialise(self)
         with torch.no_grad():  # ICNR (Aitken et al. 2017): without it the shuffled pixels begin as a checkerboard
             convolution.weight.copy_(convolution.weight[:: config.shuffle**2].repeat_interleave(config.shuffle**2, 0))
