@@ -35,9 +35,9 @@ class Labels:
     names: tuple[str, ...] = ()
     of: dict[Path, int] | None = None
 
-    def numbers(self, files: Sequence[Path]) -> list[int] | None:
-        """The class of each of some files; None without labels."""
-        return None if self.of is None else [self.of[path] for path in files]
+    def numbers(self, files: Sequence[Path], generated: Sequence[int] = ()) -> list[int] | None:
+        """The class of each of some files, and of the generated pictures after them; None without labels."""
+        return None if self.of is None else [*(self.of[path] for path in files), *generated]
 
 
 def find_labels(files: Sequence[Path], root: Path, how: str) -> Labels:

@@ -13,7 +13,7 @@ from torch import Tensor
 from restore import distributed, weights
 from restore.datasets import folders, samples
 from restore.datasets.crops import Pictures
-from restore.datasets.samples import NONE, Labels, NoiseShape, Samples
+from restore.datasets.samples import NONE, NoiseShape, Samples
 from restore.gan.monitor import MonitorConfig
 from restore.gan.sample_discriminator import SampleDiscriminatorConfig, SampleDiscriminatorTrainer
 from restore.gan.unconditional import COLUMNS, GenerationLossConfig, UnconditionalTrainer
@@ -29,7 +29,7 @@ from restore.networks.generators.spec import Generator, GeneratorSpec, SampleCon
 from restore.networks.generators.stylegan2 import StyleGAN2Config, StyleGAN2DiscriminatorConfig
 from restore.networks.spec import Settings
 from restore.runtime import seed_everything
-from restore.tasks import validating
+from restore.tasks import generated_pictures, validating
 from restore.tasks.prepared_run import TEST_FRACTION, Prepared, check_memory, count_parameters, first_batch, runtime_of
 from restore.training.loop import LoopConfig
 from restore.training.optimizers import OptimizerConfig
@@ -180,13 +180,20 @@ def prepare(root: Path, config: GenerationConfig) -> Prepared:
     train, test = folders.split(files, root, fraction=data.test_fraction, seed=config.seed)
     generator = _generator(config, settings)
     judge = _discriminator(config, classes=len(labels.names))
-    dataset = _samples(train, config, planned.spec, labels, seed=config.seed, length=loop.steps * loop.batch_size)
+    generated, classes = generated_pictures.make(
+        config, runtime, real=len(train), channels=data.channels, short_side=data.crop, labels=labels.names
+    )
+    dataset = _samples(
+        Pictures(train, data.channels, short_side=data.crop, generated=generated), config, planned.spec, labels.numbers(train, classes),
+        seed=config.seed, length=loop.steps * loop.batch_size,
+    )  # fmt: skip
     trainer = UnconditionalTrainer(
         generator, SampleDiscriminatorTrainer(judge, config.discriminator, runtime), config.optimizer, runtime, losses=config.losses,
         monitor_config=config.monitor, probe=first_batch(replace(dataset, seed=config.seed + 2), 32), micro_batches=loop.accumulate,
     )  # fmt: skip
     stats = {
         "training pictures": len(train), "held-out pictures": len(test), "classes": ", ".join(labels.names) or "none",
+        **({"generated pictures": len(generated.pictures)} if generated else {}),
         "parameters": count_parameters(generator), "discriminator parameters": count_parameters(judge),
         "device": str(runtime.device), "precision": runtime.precision,
     }  # fmt: skip
@@ -194,7 +201,10 @@ def prepare(root: Path, config: GenerationConfig) -> Prepared:
         "task": "generate", "network": config.generator.name, "settings": settings, "labels": list(labels.names),
         "bits": _bits(train),
     }  # fmt: skip
-    held = _samples(test, config, planned.spec, labels, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if test else None
+    held = _samples(
+        Pictures(test, data.channels, short_side=data.crop, use="validation"), config, planned.spec, labels.numbers(test),
+        seed=config.seed + 3, length=validating.VALIDATION_SAMPLES,
+    ) if test else None  # fmt: skip
     return Prepared(
         trainer, dataset, preview_batch(planned.spec, config.seed + 1), recipe, stats, lambda: dataset.pictures.skipped,
         validating.of_domains(held, loop, prediction="generated"),
@@ -231,12 +241,10 @@ def _discriminator(config: GenerationConfig, *, classes: int) -> SampleDiscrimin
 
 
 def _samples(
-    files: list[Path], config: GenerationConfig, spec: GeneratorSpec, labels: Labels, *, seed: int, length: int
-) -> Samples:  # fmt: skip
-    data = config.data
+    pictures: Pictures, config: GenerationConfig, spec: GeneratorSpec, labels: Sequence[int] | None, *, seed: int, length: int
+) -> Samples:
     noise = NoiseShape(spec.latent, spec.pixel_noise, spec.layers, config.losses.style_mixing)
-    pictures = Pictures(files, data.channels, short_side=data.crop)
-    return Samples(pictures, data.crop, noise, labels.numbers(files), flip=data.flip, seed=seed, length=length)
+    return Samples(pictures, config.data.crop, noise, labels, flip=config.data.flip, seed=seed, length=length)
 
 
 def _bits(files: Sequence[Path]) -> int:

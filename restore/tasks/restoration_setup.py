@@ -19,7 +19,7 @@ from restore.networks.spec import Condition
 from restore.networks.unet import UNetConfig
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
-from restore.tasks import validating
+from restore.tasks import generated_pictures, validating
 from restore.tasks.prepared_run import (
     TEST_FRACTION,
     Prepared,
@@ -132,12 +132,13 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
     trainer = _trainer(restorer, config, runtime, masked=problem.condition == "mask")
-    dataset = _crops(
-        Pictures(train, data.channels, short_side=data.short_side), config, problem, seed=config.seed, length=loop.steps * loop.batch_size
-    )
+    generated, _ = generated_pictures.make(config, runtime, real=len(train), channels=data.channels, short_side=data.short_side)
+    pictures = Pictures(train, data.channels, short_side=data.short_side, generated=generated)
+    dataset = _crops(pictures, config, problem, seed=config.seed, length=loop.steps * loop.batch_size)
     stats = {
         "training pictures": len(train),
         "held-out pictures": len(test),
+        **({"generated pictures": len(generated.pictures)} if generated else {}),
         "parameters": count_parameters(restorer),
         "device": str(runtime.device),
         "precision": runtime.precision,

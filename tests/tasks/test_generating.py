@@ -16,8 +16,12 @@ from restore import weights
 from restore.images import read
 from restore.inference.generator import BLOCK
 from restore.networks import generators
+from restore.networks.generators.dcgan import DCGANConfig, DCGANDiscriminatorConfig
 from restore.networks.generators.r3gan import R3GANConfig
 from restore.pipeline.records import Report
+from restore.tasks import generate_training
+from restore.tasks.generate_training import CGANConfig, SampleDataConfig
+from restore.training.loop import LoopConfig
 
 Make = Callable[..., Path]
 
@@ -180,3 +184,46 @@ def test_training_then_generating(photos: Callable[..., Path], tmp_path: Path) -
             "cgan", tmp_path / "out", overrides={**settings, "data.labels": labels, "start_from": str(tmp_path / "run")}, dry_run=True
         )
         assert run.stats["classes"] == "cats, dogs"
+
+
+def test_generated_pictures_are_mixed_into_the_training_pictures(photos: Callable[..., Path], generator_file: Make, tmp_path: Path) -> None:
+    """A quarter of what is drawn comes from the generator, with its label; the rest from the files."""
+    for name in ("normal", "pneumonia"):
+        photos(tmp_path / "scans" / name, 6, (16, 16))
+    for path in (tmp_path / "scans" / "pneumonia").iterdir():  # the others' negatives
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    config = CGANConfig(
+        generator=DCGANConfig(width=4, widest=8), discriminator_network=DCGANDiscriminatorConfig(width=4),
+        data=SampleDataConfig(crop=16, labels="folders"), augment_with=str(generator_file()), augment_fraction=0.25, device="cpu",
+        loop=LoopConfig(steps=100, batch_size=4, validate_every=0),
+    )  # fmt: skip
+    prepared = generate_training.prepare(tmp_path / "scans", config)
+    files = {read(path).frame(0).stored.tobytes(): path.parent.name for path in (tmp_path / "scans").rglob("*.png")}
+    generator = restore.load(generator_file(), device="cpu", precision="fp32")
+    count = int(str(prepared.stats["generated pictures"]))
+    assert count == round(int(str(prepared.stats["training pictures"])) / 3) + 1
+    made = {np.rint(generator([seed])[0] * 65535).astype(np.uint16).tobytes(): generator.labels[seed % 2] for seed in range(count)}
+    found = 0
+    for index in range(400):
+        item = prepared.dataset[index]
+        pixels = item["real"].numpy().transpose(1, 2, 0)
+        label = ("normal", "pneumonia")[int(item["label"])]
+        if (own := files.get(np.rint(pixels * 255).astype(np.uint8).tobytes())) is not None:
+            assert own == label
+        else:
+            assert made[np.rint(pixels * 65535).astype(np.uint16).tobytes()] == label
+            found += 1
+    assert 70 < found < 130
+
+
+def test_a_restoration_learns_from_generated_pictures_too(photos: Callable[..., Path], generator_file: Make, tmp_path: Path) -> None:
+    small = {"network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16", "device": "cpu", "precision": "fp32", "loop.steps": "1"}
+    settings = {**small, "augment_with": str(generator_file(labels=())), "augment_fraction": "0.5"}
+    run = restore.train("denoise", photos(tmp_path / "scans", 6), overrides=settings, dry_run=True)
+    assert run.stats["generated pictures"] == 6
+    with pytest.raises(ValueError, match="augment_with=nothing: no weights called"):
+        restore.train("denoise", tmp_path / "scans", overrides={**small, "augment_with": "nothing"}, dry_run=True)
+    for name in ("source", "target"):
+        photos(tmp_path / "domains" / name)
+    with pytest.raises(ValueError, match="not from two domains"):
+        restore.train("cyclegan", tmp_path / "domains", overrides={"augment_with": "digits"}, dry_run=True)

@@ -23,7 +23,8 @@ COMMON = {
 }  # fmt: skip
 OWN = {
     "cyclegan": {"generator.width": "4", "generator.blocks": "1", "data.crop": "32", "data.sides": "32,40", "discriminator.width": "4"},
-    "pix2pix": {"generator.width": "4", "generator.levels": "3", "generator.dropout": "0", "data.crop": "32", "data.sides": "32,40", "discriminator.width": "4"},
+    "pix2pix": {"generator.width": "4", "generator.levels": "3", "generator.dropout": "0", "data.crop": "32", "data.sides": "32,40",
+                "discriminator.width": "4"},
     "denoise": {"network.widths": "4,8", "network.blocks": "1,1", "data.crop": "32", "losses.adversarial_weight": "0.01",
                 "discriminator.optimizer.beta1": "0.5", "discriminator.width": "4"},
     "r3gan": {"generator.width": "4", "generator.widest": "8", "discriminator_network.width": "4", "discriminator_network.widest": "8",
