@@ -61,9 +61,11 @@ def generate(  # noqa: PLR0913  # the options of the command
         try:
             from restore.api import generate as run
             from restore.pipeline.batch import Interrupted
-            from restore.tasks.generation_options import GenerationOptions
 
-            options = GenerationOptions(count, label, seed, truncation, interpolate, sheet, overwrite)
+            options = {
+                "count": count, "label": label, "seed": seed, "truncation": truncation, "interpolate": interpolate, "grid": sheet,
+                "overwrite": overwrite,
+            }  # fmt: skip
             made = run(weights, out, options, device=device, precision=precision, report=report, on_event=display.event)
         except KeyboardInterrupt as stop:
             display.close()

@@ -25,8 +25,8 @@ from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
 from restore.pipeline.options import Options
 from restore.pipeline.step import AnyStep, Chain
-from restore.tasks import TASKS, generating, pipelines
-from restore.tasks.generation_options import GenerationOptions
+from restore.tasks import TASKS, pipelines
+from restore.tasks.generating import generate
 from restore.tasks.train_run import TrainingResult, train
 
 if TYPE_CHECKING:
@@ -215,35 +215,6 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
         options.get("batch_size", 1), options.get("ensemble", 1),
     )  # fmt: skip
     return MODELS[task](entry.path, inference)
-
-
-def generate(  # keyword-only settings of a run
-    weights: str | PathLike[str],
-    out: str | PathLike[str],
-    options: GenerationOptions | Mapping[str, Any] | None = None,
-    *,
-    device: str = "auto",
-    precision: str = "fp32",
-    report: Path | None = None,
-    on_event: Callable[[Event], None] = lambda event: None,
-) -> Report:
-    """Make pictures from seeds, e.g. ``generate("digits", "generated/", {"count": 100})``.
-
-    Args:
-        weights: a name that `restore weights list` shows, a file or a run's folder.
-        out: the folder for the pictures and their manifest.
-        options: what is made; see `GenerationOptions`.
-        device, precision: see `restore.runtime.choose`; float32 gives the same pictures on every machine, up to its rounding.
-        report: path of a JSON Lines file with one line for each picture.
-        on_event: called once with the plan and then once for each picture.
-
-    Raises:
-        ValueError: the weights, the class, the device or an option do not exist.
-        restore.pipeline.batch.Interrupted: the user stopped the run; it has the report of the finished pictures.
-    """
-    chosen = options if isinstance(options, GenerationOptions) else GenerationOptions(**(options or {}))
-    name = Path(weights) if isinstance(weights, PathLike) else weights
-    return generating.generate(name, Path(out), chosen, runtime=runtime.choose(device, precision), report_file=report, on_event=on_event)
 
 
 def evaluate(

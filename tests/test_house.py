@@ -63,6 +63,7 @@ ANY = {
         "restore/tasks/initial_weights.py", "restore/pipeline/options.py",
     },
     "tables whose rows have types of their own": {
+        "restore/tasks/generating.py",
         "restore/api.py", "restore/tasks/training_methods.py", "restore/pipeline/step.py", "restore/pipeline/concurrency.py",
         "restore/networks/discriminators.py", "restore/__init__.py",
     },

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,7 +27,7 @@ from restore.pipeline.batch import Interrupted
 from restore.pipeline.manifest import Manifest, digest
 from restore.pipeline.records import Event, Record, Report
 from restore.pipeline.report_writer import Reporter, ReportFile
-from restore.runtime import Runtime
+from restore.runtime import choose
 from restore.tasks.generation_options import GenerationOptions
 from restore.writing import atomic_write, is_environment_error, reason
 
@@ -80,46 +83,47 @@ def plan(options: GenerationOptions, labels: Sequence[str]) -> list[Planned]:
 
 
 def generate(
-    weights: str | Path,
-    out: Path,
-    options: GenerationOptions,
+    weights: str | PathLike[str],
+    out: str | PathLike[str],
+    options: Mapping[str, Any] | None = None,
     *,
-    runtime: Runtime,
-    report_file: Path | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    report: str | PathLike[str] | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Report:
-    """Make pictures and write them below `out`.
+    """Make pictures from seeds and write them below `out`, e.g. ``generate("digits", "generated/", {"count": 100})``.
 
     A picture is done when its whole file is there; a later run with the same weights and settings skips it.
 
     Args:
-        weights: a name, a file or a run's folder.
+        weights: a name that `restore weights list` shows, a file or a run's folder.
         out: the folder; pictures of a class lie in the class's folder, as in the training set.
-        options: what is made.
-        runtime: device and precision.
-        report_file: gets one JSON line for each picture.
+        options: the fields of `GenerationOptions`, all of them optional.
+        device, precision: see `restore.runtime.choose`; float32 gives the same pictures on every machine, up to its rounding.
+        report: a file that gets one JSON line for each picture.
         on_event: called once with the plan and then once for each picture.
 
     Raises:
-        ValueError: the weights are of another task, the class is unknown, or `out` cannot be written or is in use.
+        ValueError: the weights are of another task, the class or an option is unknown, or `out` cannot be written or is in use.
         Interrupted: the user stopped the run; its `report` has the finished pictures.
     """
-    generator = Generator.load(weights, InferenceOptions(runtime))
-    generator.number(options.label)
-    planned = plan(options, generator.labels)
-    report = Report(planned=len(planned), work="network")
+    chosen, folder, name = GenerationOptions(**(options or {})), Path(out), Path(weights)
+    runtime = choose(device, precision)
+    generator = Generator.load(name, InferenceOptions(runtime))
+    generator.number(chosen.label)
+    planned = plan(chosen, generator.labels)
+    made = Report(planned=len(planned), work="network")
     settings: dict[str, object] = {
-        "task": "generate", "weights": catalogue.fingerprint(catalogue.find(weights)), "truncation": options.truncation,
+        "task": "generate", "weights": catalogue.fingerprint(catalogue.find(name)), "truncation": chosen.truncation,
         "precision": runtime.precision,
     }  # fmt: skip
-    with Manifest(out, settings) as manifest:
-        if report_file is not None:
-            with ReportFile(report_file, report) as file:
-                _run(generator, planned, manifest, options, Reporter(report, on_event, file))
-        else:
-            _run(generator, planned, manifest, options, Reporter(report, on_event, None))
-    _finish(out, planned, options, report, Path(weights).name)
-    return report
+    with ExitStack() as stack:
+        manifest = stack.enter_context(Manifest(folder, settings))
+        file = stack.enter_context(ReportFile(Path(report), made)) if report is not None else None
+        _run(generator, planned, manifest, chosen, Reporter(made, on_event, file))
+    _finish(folder, planned, chosen, made, name.name)
+    return made
 
 
 def _run(generator: Generator, planned: Sequence[Planned], manifest: Manifest, options: GenerationOptions, reporter: Reporter) -> None:
