@@ -107,7 +107,10 @@ class DCGANDiscriminator(SampleDiscriminator):
         self.layers = nn.Sequential(*layers)
         self.tail = wrap(nn.Linear(before * start**2, 1))
         self.embedding = nn.Embedding(classes, before) if classes and not self.planes else None
-        initialise(self)
+        if config.norm == "none" and not config.spectral:
+            _keep_variance(self)
+        else:
+            initialise(self)
 
     def forward(self, pictures: Tensor, labels: Tensor | None = None, *, auxiliary: bool = False) -> Judgement:
         """(B, C, S, S) -> logits (B, 1)."""
@@ -117,6 +120,15 @@ class DCGANDiscriminator(SampleDiscriminator):
         if self.embedding is not None:
             logits = logits + projection(self.embedding, features.mean((2, 3)), labels)
         return Judgement(logits)
+
+
+def _keep_variance(network: nn.Module) -> None:
+    """Weights that keep the variance from layer to layer (He et al. 2015): without normalisation, those of DCGAN would let it vanish."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, a=0.2)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def _normalised(norm: str, channels: int) -> list[nn.Module]:
