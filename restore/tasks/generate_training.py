@@ -199,7 +199,7 @@ def prepare(root: Path, config: GenerationConfig) -> Prepared:
     }  # fmt: skip
     recipe = {
         "task": "generate", "network": config.generator.name, "settings": settings, "labels": list(labels.names),
-        "bits": _bits(train),
+        "bits": bits_of(train),
     }  # fmt: skip
     held = _samples(
         Pictures(test, data.channels, short_side=data.crop, use="validation"), config, planned.spec, labels.numbers(test),
@@ -247,11 +247,11 @@ def _samples(
     return Samples(pictures, config.data.crop, noise, labels, flip=config.data.flip, seed=seed, length=length)
 
 
-def _bits(files: Sequence[Path]) -> int:
+def bits_of(files: Sequence[Path]) -> int:
     """Bits of a sample of the training pictures, which generated ones will have: 16 where the first readable one has more than 8."""
     for path in files:
         try:
-            return 16 if read(path).header.bits > 8 else 8
+            return 16 if read(path).bits > 8 else 8
         except Exception:  # whatever a damaged file raises; it is reported when it is drawn
             continue
     return 8

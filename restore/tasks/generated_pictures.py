@@ -50,7 +50,7 @@ def make(
         seeds = range(start, min(start + BLOCK, config.seed + count))
         for index, name in enumerate(labels or [None]):
             own = [seed for seed in seeds if seed % max(1, len(labels)) == index]
-            made = generator(own, name) if own else []
-            pictures += [compact(shrunk(in_channels(picture, channels), short_side)) for picture in made]
+            if own:
+                pictures += [compact(shrunk(in_channels(picture, channels), short_side)) for picture in generator(own, name)]
             numbers += [index] * len(own)
     return Generated(pictures, fraction), numbers if labels else []

@@ -24,7 +24,7 @@ Make = Callable[..., nn.Module]
 Smooth = Callable[..., np.ndarray]
 BF16 = Runtime(torch.device("cpu"), torch.bfloat16)
 FP16 = Runtime(torch.device("cpu"), torch.float16)
-NOT_TILED = ("confidence", "enhance")
+NOT_TILED = ("confidence", "digits", "enhance", "xray-generator")
 SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem not in NOT_TILED)
 
 

@@ -13,7 +13,8 @@ from restore import networks, weights
 from restore.inference import instance_statistics
 from restore.networks import NETWORKS, RestorationNetwork
 
-SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem != "confidence")
+NOT_RESTORING = ("confidence", "digits", "xray-generator")
+SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem not in NOT_RESTORING)
 OVERLAPS = {
     "artifacts": 64, "colorize": 256, "denoise-color": 64, "denoise-gray": 64, "denoise-xray": 64, "enhance": 0, "facades": 324,
     "inpaint": 384, "photo2paint": 170, "scratches": 164, "upscale-x2": 64, "upscale-x4": 64, "upscale-x4-photo": 64,

@@ -132,6 +132,14 @@ def test_the_bit_depth_of_the_training_pictures_is_kept(generator_file: Make, tm
     assert np.abs(picture.frame(0).normalized() - expected).max() <= 0.51 / (2**bits - 1)
 
 
+def test_the_bit_depth_is_that_of_the_first_readable_file(photos: Callable[..., Path], tmp_path: Path) -> None:
+    eight = photos(tmp_path / "eight", 1) / "0.png"
+    Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(tmp_path / "sixteen.png")
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    assert generate_training.bits_of([eight]) == 8
+    assert generate_training.bits_of([tmp_path / "broken.png", tmp_path / "sixteen.png", eight]) == 16
+
+
 def test_the_way_between_two_seeds(generator_file: Make, tmp_path: Path) -> None:
     file = generator_file()
     report, files = _made(file, tmp_path / "out", count=5, interpolate=(3, 8), label="normal")
