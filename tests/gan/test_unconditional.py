@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from restore.gan import objectives, penalties
 from restore.gan.augment import Augmentation
+from restore.gan.monitor import MonitorConfig, TrainingMonitor
 from restore.gan.sample_discriminator import SampleDiscriminatorConfig, SampleDiscriminatorTrainer
 from restore.gan.unconditional import GenerationLossConfig, UnconditionalTrainer
 from restore.networks import generators
@@ -126,6 +127,22 @@ def test_a_preview_has_columns_or_stands_beside_the_real_pictures() -> None:
     assert set(trainer.preview(batch)) == {"generated", "target"}
     columns = trainer.preview({name: value for name, value in batch.items() if name != "real"})
     assert list(columns) == [str(index) for index in range(1, 9)] and all(column.shape == (2, 1, 32, 32) for column in columns.values())
+
+
+def test_a_collapsed_generator_is_diagnosed() -> None:
+    """Its pictures are all alike; one that varies as the real ones do is not reported."""
+    for collapsed in (True, False):
+        trainer = _trainer("dcgan")
+        trainer.monitor = TrainingMonitor(MonitorConfig(every=1, patience=1))
+        trainer.probe = _batch(trainer, count=8)
+        if collapsed:
+            with torch.no_grad():
+                for parameter in trainer.generator.network.parameters():
+                    parameter.zero_()
+        else:
+            trainer.generate = lambda network, batch: batch["real"].flip(0)  # type: ignore[method-assign]
+        found = {diagnosis.failure_mode for diagnosis in trainer.diagnostics(1)}
+        assert ("collapse" in found) == collapsed
 
 
 # formulas, in float64

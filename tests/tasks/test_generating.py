@@ -18,9 +18,12 @@ from restore.inference.generator import BLOCK
 from restore.networks import generators
 from restore.networks.generators.dcgan import DCGANConfig, DCGANDiscriminatorConfig
 from restore.networks.generators.r3gan import R3GANConfig
+from restore.networks.generators.spec import GeneratorSpec
 from restore.pipeline.records import Report
 from restore.tasks import generate_training
 from restore.tasks.generate_training import CGANConfig, SampleDataConfig
+from restore.tasks.training_methods import METHODS
+from restore.training.config import resolve
 from restore.training.loop import LoopConfig
 
 Make = Callable[..., Path]
@@ -235,3 +238,21 @@ def test_a_restoration_learns_from_generated_pictures_too(photos: Callable[..., 
         photos(tmp_path / "domains" / name)
     with pytest.raises(ValueError, match="not from two domains"):
         restore.train("cyclegan", tmp_path / "domains", overrides={"augment_with": "digits"}, dry_run=True)
+
+
+def test_the_preview_ends_with_the_way_between_two_of_its_pictures() -> None:
+    spec = GeneratorSpec(8, 1, 16, classes=3, pixel_noise=5)
+    batch = generate_training.preview_batch(spec, seed=4)
+    assert batch["latent"].shape == (32, 8) and batch["label"][:8].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    above, way = batch["latent"][16:24], batch["latent"][24:]
+    torch.testing.assert_close(way[0], above[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(way[-1], above[-1], atol=1e-5, rtol=0)
+    assert (way[1:] - way[:-1]).norm(dim=1).max() < (above[0] - above[-1]).norm() / 3
+    assert batch["label"][24:].tolist() == [0] * 8 and len(batch["pixel_noise"][24:].unique(dim=0)) == 1
+    assert torch.equal(batch["latent"], generate_training.preview_batch(spec, seed=4)["latent"])
+
+
+def test_the_recipes_that_ship_are_sound() -> None:
+    for name, method in (("digits", "cgan"), ("xray-generator-start", "fastgan"), ("xray-generator", "fastgan")):
+        config = resolve(METHODS[method].config, weights.shipped_folder() / "recipes" / f"{name}.toml")
+        assert config.data.labels == "folders" and not config.data.flip
