@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from restore.datasets.crops import Pictures, to_float, to_tensor
 from restore.datasets.folders import HELD_OUT
+from restore.limits import format_value, is_folder_name
 
 NONE, FOLDERS = "none", "folders"
 """Values of `data.labels` that are no file."""
@@ -64,6 +65,8 @@ def find_labels(files: Sequence[Path], root: Path, how: str) -> Labels:
         raise ValueError(
             f"{root} holds {len(names)} classes, not 2 to {MOST_CLASSES}: sort the pictures into folders, or set data.labels=none"
         )
+    if unusable := [name for name in names if not is_folder_name(name)]:
+        raise ValueError(f"the label {format_value(unusable[0])} in {how} cannot be the name of a folder: rename the class")
     numbers = {name: index for index, name in enumerate(names)}
     return Labels(tuple(names), {path: numbers[text] for path, text in texts.items()})
 

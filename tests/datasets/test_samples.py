@@ -37,6 +37,14 @@ def test_labels_come_from_a_table(tmp_path: Path, photos: Photos) -> None:
         find_labels(files, tmp_path, "labels.csv")
 
 
+@pytest.mark.parametrize("label", ["..", "a/b", "a:b", ".hidden", "x" * 101])
+def test_a_label_that_cannot_be_a_folder_is_refused(tmp_path: Path, photos: Photos, label: str) -> None:
+    photos(tmp_path, 2)
+    (tmp_path / "labels.csv").write_text(f"0.png,{label}\n1.png,fine\n")
+    with pytest.raises(ValueError, match="cannot be the name of a folder"):
+        find_labels(folders.pictures(tmp_path), tmp_path, "labels.csv")
+
+
 @pytest.mark.parametrize(("how", "word"), [("folders", "lies in no folder of a class"), ("other.csv", "nor a CSV file")])
 def test_a_layout_without_labels_is_explained(tmp_path: Path, photos: Photos, how: str, word: str) -> None:
     files = folders.pictures(photos(tmp_path))

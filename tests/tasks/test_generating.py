@@ -163,6 +163,13 @@ def test_the_grid_shows_the_first_pictures(generator_file: Make, tmp_path: Path)
     assert np.array_equal(sheet[2:18, 2:18, 0], first)
 
 
+@pytest.mark.parametrize("labels", [("..", "b"), ("a/../../b", "b"), ("a", "A")])
+def test_hostile_labels_reach_no_folder(generator_file: Make, tmp_path: Path, labels: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="recipe whose labels cannot be"):
+        _made(generator_file(labels=labels), tmp_path / "in" / "out", count=2)
+    assert not (tmp_path / "in").exists()
+
+
 def test_other_weights_are_refused(weights_file: Make, generator_file: Make, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is a denoise model; generate needs a generate model"):
         restore.generate(weights_file(tmp_path / "d.safetensors"), tmp_path / "out")
