@@ -34,9 +34,10 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
     sets: Annotated[
         bool, typer.Option("--sets", help="Compare the folders as sets, without pairs: FID, KID, precision, recall ...")
     ] = False,
-    extractor: Annotated[str, typer.Option(metavar="NAME", help="With --sets: vgg16 or inception.")] = "vgg16",
+    extractor: Annotated[str, typer.Option(metavar="NAME", help="With --sets: vgg16, inception, pixels, or classifier.")] = "vgg16",
     training: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="With --sets: the generator's training pictures, to test for copies.")
+        Path | None,
+        typer.Option(metavar="DIR", help="With --sets: the generator's training pictures, to test for copies and to learn classes."),
     ] = None,
 ) -> None:
     """Score results against references of the same names, such as by PSNR and SSIM.
@@ -52,9 +53,9 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
     if training and not sets:
         raise typer.BadParameter("the training pictures are for the copy test of sets: add --sets", param_hint="--training")
     if sets:
-        if against or csv or html:
-            raise typer.BadParameter("--against, --csv and --html are for pairs: leave them out", param_hint="--sets")
-        evaluate_sets(results, reference, names=_names(metrics), extractor=extractor, training=training, json=json)
+        if against or csv:
+            raise typer.BadParameter("--against and --csv are for pairs: leave them out", param_hint="--sets")
+        evaluate_sets(results, reference, names=_names(metrics), extractor=extractor, training=training, json=json, html=html)
         return
     from restore.metrics.comparison import Listeners, compare, page, saved_scores
 

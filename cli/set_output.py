@@ -16,16 +16,19 @@ if TYPE_CHECKING:
     from restore.metrics.sets import SetComparison
 
 
-def evaluate_sets(results: Path, reference: Path, *, names: list[str] | None, extractor: str, training: Path | None, json: bool) -> None:
+def evaluate_sets(
+    results: Path, reference: Path, *, names: list[str] | None, extractor: str, training: Path | None, json: bool, html: Path | None
+) -> None:
     """Compare two folders as sets and print the metrics with their protocol.
 
     Args:
         results: the folder of generated or restored pictures.
         reference: the folder of real pictures.
         names: the metrics; None for all.
-        extractor: a key of EXTRACTORS.
-        training: the generator's training pictures, for the copy test.
+        extractor: a key of EXTRACTORS, or classifier.
+        training: the generator's training pictures, for the copy test and the classes.
         json: print one JSON object instead of a table.
+        html: a web page to write, with the results beside their nearest training pictures.
     """
     from restore.metrics import SET_METRICS
     from restore.metrics.sets import compare_sets
@@ -51,10 +54,26 @@ def evaluate_sets(results: Path, reference: Path, *, names: list[str] | None, ex
     for problem in found.problems:
         say(f"not read: {printable(problem.name)}: {problem.reason}")
     unwritten = _print(found, json=json)
+    if html is not None:
+        unwritten = "; ".join(filter(None, (unwritten, _write_page(html, found, f"{results} against {reference}, as sets"))))
     if unwritten:
         say(unwritten)
     if found.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
+
+
+def _write_page(path: Path, found: SetComparison, title: str) -> str:
+    """Write the page; return why it could not be written."""
+    from restore.metrics import set_page
+
+    try:
+        remarks = set_page.write(path, found, title)
+    except OSError as error:
+        return f"cannot write the report {path}: {(error.strerror or str(error)).lower()}"
+    for remark in remarks:
+        say(remark)
+    say(f"report: {path}")
+    return ""
 
 
 def _print(found: SetComparison, *, json: bool) -> str:
@@ -68,6 +87,8 @@ def _print(found: SetComparison, *, json: bool) -> str:
                 "protocol": found.protocol,
                 "left_out": found.left_out,
                 "cautions": found.cautions,
+                "classes": found.classes,
+                "copies": found.copies and found.copies.verdict,
                 "unread": len(found.problems),
             }
         )
@@ -75,6 +96,10 @@ def _print(found: SetComparison, *, json: bool) -> str:
     for name, score in found.scores.items():
         interval = f"  95 % interval {score.low:.4g} ... {score.high:.4g}" if math.isfinite(score.low) else ""
         typer.echo(f"{name:16}{score.value:10.4f}{interval}  ({found.protocol[name]})")
+    for name, (ours, theirs) in found.classes.items():
+        typer.echo(f"class {name:10}{ours:10.1%}  (references {theirs:.1%})")
+    if found.copies is not None:
+        typer.echo(f"{'copies':16}{found.copies.verdict}")
     for name in ("extractor", "results", "references", "training"):
         if name in found.protocol:
             typer.echo(f"{name:16}{found.protocol[name]}")

@@ -41,7 +41,9 @@ HELPERS = {
         "artifacts_training", "colorize_training", "denoise_training", "enhance_training", "inpaint_training", "scratches_training",
         "translate_training", "upscale_training", "generate_training", "generating", "generation_options", "generated_pictures",
     },
-    "metrics": {"extractors", "sets"},
+    "metrics": {
+        "extractors", "sets", "set_page", "set_scorer", "picture_sets", "classifier", "classes", "diversity", "memorisation", "neighbours",
+    },
 }  # fmt: skip
 """Files of a room that hold no row of its table."""
 LONGEST_FUNCTION, MEDIAN_FUNCTION, LONGEST_FILE = 60, 8, 300

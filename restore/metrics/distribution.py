@@ -1,4 +1,4 @@
-"""Metrics of two sets of features (N, D), (M, D): distances, coverage, and a test for copies of the training set.
+"""Metrics of two sets of features (N, D), (M, D): distances, precision, recall and coverage.
 
 The features come from `restore.metrics.extractors`. A number is comparable with another only if extractor and set sizes agree.
 """
@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from restore.metrics.diversity import diversity
+from restore.metrics.neighbours import ROWS, blocks, nearest, radii
 
 # SciPy's rooms are imported where they are used: together they take half a second, which every command would wait for
 NORMAL_95 = 1.959964
@@ -87,29 +90,39 @@ def kid_interval(first: np.ndarray, second: np.ndarray) -> SetScore:
         ValueError: a set of fewer than two.
     """
     _check(first, second)
-    width = first.shape[1]
-
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray((a @ b.T / width + 1) ** 3)
-
-    between = kernel(first, second)
+    across = _kernel_sums(first, second)
+    between = float(across[0].sum()) / (len(first) * len(second))
     means: list[float] = []
     without: list[np.ndarray] = []
-    for features, across in ((first, between.sum(1)), (second, between.sum(0))):
-        count, same = len(features), kernel(features, features)
-        rows = same.sum(1) - np.diagonal(same)
-        total, others = rows.sum(), between.size // count
+    for features, others, sums in ((first, second, across[0]), (second, first, across[1])):
+        count = len(features)
+        rows = _kernel_sums(features, features)[0] - _kernel(np.square(features).sum(1), features.shape[1])
+        total = rows.sum()
         means.append(total / (count * (count - 1)))
         if count > 2:
             inner = (total - 2 * rows) / ((count - 1) * (count - 2)) - means[-1]
-            cross = (between.sum() - across) / ((count - 1) * others) - between.mean()
+            cross = (sums.sum() - sums) / ((count - 1) * len(others)) - between
             without.append(inner - 2 * cross)
-    value = float(means[0] + means[1] - 2 * between.mean())
+    value = float(means[0] + means[1] - 2 * between)
     if len(without) < 2:
         return SetScore(value)
     variance = sum((len(change) - 1) / len(change) * float(np.square(change - change.mean()).sum()) for change in without)
     spread = NORMAL_95 * variance**0.5
     return SetScore(value, value - spread, value + spread)
+
+
+def _kernel_sums(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The kernel of all pairs of (N, D), (M, D), summed over the second set and over the first one: (N,), (M,)."""
+    rows, columns = [], np.zeros(len(second))
+    for start in range(0, len(first), ROWS):
+        block = _kernel(first[start : start + ROWS] @ second.T, first.shape[1])
+        rows.append(block.sum(1))
+        columns += block.sum(0)
+    return np.concatenate(rows), columns
+
+
+def _kernel(products: np.ndarray, width: int) -> np.ndarray:
+    return np.asarray((products / width + 1) ** 3)
 
 
 def inception_score(logits: np.ndarray, *, splits: int = 10) -> SetScore:
@@ -140,8 +153,8 @@ def precision(results: np.ndarray, references: np.ndarray, *, neighbours: int = 
     Raises:
         ValueError: a set does not have more than `neighbours` pictures.
     """
-    radii = _radii(references, neighbours)
-    return float((_distances(results, references) <= radii).any(1).mean())
+    reach = radii(references, neighbours)
+    return float(np.concatenate([(block <= reach).any(1) for block in blocks(results, references)]).mean())
 
 
 def recall(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEIGHBOURS) -> float:
@@ -151,68 +164,13 @@ def recall(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEI
 
 def density(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEIGHBOURS) -> float:
     """Mean number of reference balls around a result, by k (Naeem et al. 2020, eq. 4); about 1 for equal distributions."""
-    return float((_distances(results, references) <= _radii(references, neighbours)).sum(1).mean() / neighbours)
+    reach = radii(references, neighbours)
+    return float(np.concatenate([(block <= reach).sum(1) for block in blocks(results, references)]).mean() / neighbours)
 
 
 def coverage(results: np.ndarray, references: np.ndarray, *, neighbours: int = NEIGHBOURS) -> float:
     """Share of references whose k-nearest-neighbour ball holds a result (Naeem et al. 2020, eq. 5)."""
-    return float((_distances(results, references).min(0) <= _radii(references, neighbours)).mean())
-
-
-def copy_test(results: np.ndarray, test: np.ndarray, training: np.ndarray, *, cells: int = 5, seed: int = 0) -> float:
-    """C_T: are generated pictures nearer to the training set than real test pictures are? (Meehan et al. 2020, section 3).
-
-    The Mann-Whitney z-scores of the distances to the nearest training picture, in cells of k-means, weighted by the test pictures in
-    each. Below about -3 the generator copies; above 3 its pictures lie farther from the training set than real ones.
-
-    Args:
-        results, test, training: features (N, D), (M, D), (K, D).
-        cells: number of k-means cells of the training set; cells with fewer than two pictures of a set are left out.
-
-    Raises:
-        ValueError: no cell holds two results and two test pictures.
-    """
-    from scipy.cluster.vq import kmeans2
-
-    cells = max(1, min(cells, len(training) // 10))
-    centres, _ = kmeans2(training, cells, minit="++", rng=seed)
-    near = [_distances(features, training).min(1) for features in (results, test)]
-    member = [_distances(features, centres).argmin(1) for features in (results, test)]
-    total = weight = 0.0
-    for cell in range(cells):
-        generated, real = (distances[members == cell] for distances, members in zip(near, member, strict=True))
-        if min(len(generated), len(real)) < 2:
-            continue
-        total += len(real) * _mann_whitney(generated, real)
-        weight += len(real)
-    if not weight:
-        raise ValueError("the copy test needs at least two results and two test pictures")
-    return total / weight
-
-
-def _mann_whitney(first: np.ndarray, second: np.ndarray) -> float:
-    """z-score of the Mann-Whitney U statistic; positive where values of `first` are larger."""
-    from scipy.stats import rankdata
-
-    counts = len(first), len(second)
-    ranks = rankdata(np.concatenate([first, second]))
-    u = ranks[: counts[0]].sum() - counts[0] * (counts[0] + 1) / 2
-    product = counts[0] * counts[1]
-    return float((u - product / 2) / (product * (sum(counts) + 1) / 12) ** 0.5)
-
-
-def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Euclidean distances of all pairs of (N, D), (M, D) -> (N, M)."""
-    from scipy.spatial.distance import cdist
-
-    return np.asarray(cdist(first, second))
-
-
-def _radii(features: np.ndarray, neighbours: int) -> np.ndarray:
-    """Distance of each picture to its k-th nearest neighbour in the same set."""
-    if len(features) <= neighbours:
-        raise ValueError(f"each set needs more than {neighbours} pictures, not {len(features)}")
-    return np.asarray(np.partition(_distances(features, features), neighbours, axis=1)[:, neighbours])
+    return float((nearest(references, results)[1] <= radii(references, neighbours)).mean())
 
 
 def _check(first: np.ndarray, second: np.ndarray) -> None:
@@ -231,5 +189,6 @@ SET_METRICS: Mapping[str, SetMetric] = {
     "recall": SetMetric(_plain(recall), "higher", f"k = {NEIGHBOURS}", 1000, ROUGH),
     "density": SetMetric(_plain(density), "higher", f"k = {NEIGHBOURS}", 1000, ROUGH),
     "coverage": SetMetric(_plain(coverage), "higher", f"k = {NEIGHBOURS}", 1000, ROUGH),
+    "diversity": SetMetric(_plain(diversity), "higher", "mean distance of two pictures, as a fraction of the references'"),
 }
-"""Metrics of two sets of features. `inception_score` takes logits, `copy_test` a third set."""
+"""Metrics of two sets of features. `inception_score` takes logits; `memorisation.copy_report` takes a third set."""

@@ -11,9 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from restore.metrics.classifier import Classifier, resized
 from restore.networks import backbone_files, backbones
 
 DEFAULT_EXTRACTOR = "vgg16"
+PIXELS_SIDE = 32
+"""Pixels; the side to which the extractor `pixels` resizes."""
 
 
 class NoPictures(ValueError):
@@ -41,11 +44,13 @@ class Extractor:
         extract: pictures (H, W, C) in nominal [0, 1], C 1 or 3 -> features; a ValueError says why it is not available.
         protocol: which network and layer, and how pictures are resized. Printed next to every number.
         published: whether numbers with it are comparable with published ones.
+        classes: the names of the logits' classes, of a classifier that was trained on class folders.
     """
 
     extract: Callable[[Iterable[np.ndarray]], Features]
     protocol: str
     published: bool = False
+    classes: tuple[str, ...] = ()
 
 
 def features(pictures: Iterable[np.ndarray]) -> np.ndarray:
@@ -62,6 +67,22 @@ def _vgg16(pictures: Iterable[np.ndarray]) -> Features:
     with torch.inference_mode():
         vectors = [network(backbones.normalised(_tensor(picture))).mean((2, 3))[0].double().numpy() for picture in pictures]
     return Features(_stacked(vectors))
+
+
+def _pixels(pictures: Iterable[np.ndarray]) -> Features:
+    return Features(_stacked([resized([picture], PIXELS_SIDE, 1).flatten().double().numpy() for picture in pictures]))
+
+
+def of_classifier(classifier: Classifier, trained_on: str) -> Extractor:
+    """An extractor whose vectors are the classifier's features; `trained_on` says in its protocol which pictures it learnt from."""
+
+    def extract(pictures: Iterable[np.ndarray]) -> Features:
+        found = [*classifier.of_pictures(pictures)]
+        return Features(_stacked([features for features, _ in found]), np.stack([logits for _, logits in found]))
+
+    side = classifier.side
+    terms = f"a small classifier of {len(classifier.classes)} classes trained on {trained_on}, pictures resized to {side} x {side}"
+    return Extractor(extract, f"{terms} (a stand-in: its numbers compare with each other only)", classes=classifier.classes)
 
 
 @cache
@@ -110,5 +131,8 @@ EXTRACTORS: Mapping[str, Extractor] = {
     "inception": Extractor(
         _inception, "InceptionV3 (2015-12-05) pool 2048, resized to 299 x 299 as TensorFlow 1 did, by torch-fidelity", True
     ),
+    "pixels": Extractor(
+        _pixels, f"gray pixels, resized to {PIXELS_SIDE} x {PIXELS_SIDE} (for copies; not comparable with published numbers)"
+    ),
 }
-"""Name -> extractor."""
+"""Name -> extractor. `of_classifier` makes another one from class folders."""

@@ -46,9 +46,11 @@ def folders(tmp_path: Path) -> list[Path]:
 
 
 def test_sets_are_compared_with_their_protocol(run: Run, folders: list[Path]) -> None:
-    code, out, err = run("evaluate", *folders, "--sets", "--training", folders[1])
-    assert code == 0
-    assert {line.split()[0] for line in out.splitlines()} >= {"fid", "kid", "coverage", "copy", "extractor", "references"}
+    page = folders[1].parent / "page.html"
+    code, out, err = run("evaluate", *folders, "--sets", "--training", folders[0], "--html", page)
+    assert code == 0 and f"report: {page}" in err and "nearest training picture" in page.read_text(encoding="utf-8")
+    assert {line.split()[0] for line in out.splitlines()} >= {"fid", "kid", "coverage", "diversity", "copy", "copies", "extractor"}
+    assert "copies          copies: the pictures are nearer" in out, "the results are the training pictures"
     assert "95 % interval" in out and "mean and deviation" in out
     for name in ("fid", "recall", "coverage"):
         assert f"{name} is " in err
@@ -56,10 +58,14 @@ def test_sets_are_compared_with_their_protocol(run: Run, folders: list[Path]) ->
     code, out, _ = run("evaluate", *folders, "--sets", "--json", "--metrics", "kid")
     found = json.loads(out)
     assert code == 0 and set(found["scores"]) == {"kid"} and found["protocol"]["results"] == "10"
+    assert found["copies"] is None and found["classes"] == {}
 
 
 def test_sets_refuse_what_is_for_pairs(run: Run, folders: list[Path], tmp_path: Path) -> None:
-    assert run("evaluate", *folders, "--sets", "--html", tmp_path / "page.html")[0] == 2
+    assert run("evaluate", *folders, "--sets", "--csv", tmp_path / "table.csv")[0] == 2
+    assert run("evaluate", *folders, "--sets", "--html", tmp_path)[0] == 2
+    code, _, err = run("evaluate", *folders, "--sets", "--extractor", "classifier")
+    assert code == 2 and "--training" in err
     code, _, err = run("evaluate", *folders, "--sets", "--metrics", "psnr")
     assert code == 2 and "fid" in err
     code, _, err = run("evaluate", folders[0] / "0.png", folders[1], "--sets")

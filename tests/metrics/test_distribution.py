@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from restore.metrics import SET_METRICS
-from restore.metrics.distribution import copy_test, coverage, density, fid, inception_score, kid, kid_interval, precision, recall
+from restore.metrics.distribution import coverage, density, fid, inception_score, kid, kid_interval, precision, recall
+from restore.metrics.neighbours import ROWS, nearest, radii
 
 
 def _sets(shift: float = 0.0, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -102,12 +103,19 @@ def test_the_inception_score_of_sure_and_of_unsure_classes() -> None:
         inception_score(np.zeros((9, 5)))
 
 
-def test_the_copy_test_tells_copies_from_new_pictures() -> None:
-    random = np.random.default_rng(3)
-    training, test, new = random.standard_normal((3, 400, 6))
-    copies = training + 0.05 * random.standard_normal(training.shape)
-    far = 2.5 * new
-    assert copy_test(copies, test, training) < -10
-    assert abs(copy_test(new, test, training)) < 3
-    assert copy_test(far, test, training) > 3
-    assert copy_test(new, test, training) == copy_test(new, test, training), "seeded"
+def test_more_pictures_than_a_block_of_rows_give_the_plain_formulas() -> None:
+    random = np.random.default_rng(4)
+    first, second = random.standard_normal((ROWS + 300, 3)), random.standard_normal((ROWS + 100, 3))
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (a @ b.T / 3 + 1) ** 3
+
+    def inner(x: np.ndarray) -> float:
+        return (kernel(x, x).sum() - np.trace(kernel(x, x))) / (len(x) * (len(x) - 1))
+
+    assert kid(first, second) == pytest.approx(inner(first) + inner(second) - 2 * kernel(first, second).mean(), rel=1e-9)
+    index, distance = nearest(first, second)
+    plain = np.linalg.norm(first[:, None] - second[None], axis=2)
+    assert (index == plain.argmin(1)).all() and distance == pytest.approx(plain.min(1))
+    assert radii(first, 2) == pytest.approx(np.sort(np.linalg.norm(first[:, None] - first[None], axis=2), 1)[:, 2])
+    assert precision(first, second) == pytest.approx((plain <= radii(second, 5)).any(1).mean())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore.metrics import extractors
+from restore.metrics import extractors, picture_sets, set_page, set_scorer
 from restore.metrics.extractors import EXTRACTORS, Extractor, Features
 from restore.metrics.sets import compare_sets
 
@@ -53,6 +53,42 @@ def test_a_bad_file_costs_a_line_and_the_copy_test_needs_the_training_set(tmp_pa
     assert [problem.name for problem in copied.problems] == ["bad.png"]
     assert copied.scores["copy test"].value < -3
     assert copied.protocol["training"] == "24"
+    assert copied.copies is not None and copied.copies.verdict.startswith("copies")
+    assert (copied.copies.index == np.arange(24)).all() and (copied.copies.distance == 0).all()
+    trained_on = compare_sets(test, training, extractor="simple", training=training)
+    assert trained_on.copies is None and "has not seen" in trained_on.left_out["copy test"]
+
+
+def test_the_page_shows_each_result_beside_its_nearest_training_picture(tmp_path: Path) -> None:
+    training, test, made = (_folder(tmp_path / name, 0, seed=seed) for seed, name in enumerate(("training", "test", "made")))
+    (training / "a" / "1.png").replace(training / "a" / "original.png")
+    (made / "a" / "1.png").write_bytes((training / "a" / "original.png").read_bytes())
+    comparison = compare_sets(made, test, extractor="simple", training=training)
+    page = set_page.page_of(comparison, "made against test")
+    first = page.figures[0]
+    assert [layer.path for layer in first.layers] == [made / "a" / "1.png", training / "a" / "original.png"]
+    assert [row.figure for row in page.pictures.rows] == list(range(12))
+    assert set_page.write(tmp_path / "page.html", comparison, "made <against> test") == []
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "made &lt;against&gt; test" in text and "original.png" in text and "copy test" in text
+    without = set_page.page_of(compare_sets(made, test, extractor="simple"), "")
+    assert not without.figures and "--training" in without.pictures.caption
+
+
+def test_the_scorer_gives_the_numbers_of_the_comparison(tmp_path: Path) -> None:
+    training, test, made = (_folder(tmp_path / name, 0, seed=seed) for seed, name in enumerate(("training", "test", "made")))
+    comparison = compare_sets(made, test, extractor="simple", training=training)
+    arrays = [[frame for _, frame in picture_sets.frames(folder, [])] for folder in (made, test, training)]
+    found = set_scorer.scorer(Extractor(_extract, ""), arrays[1], arrays[2]).scores(arrays[0])
+    assert found["kid"] == comparison.scores["kid"].value and found["copy_test"] == comparison.scores["copy test"].value
+    few = set_scorer.scorer(Extractor(_extract, ""), arrays[1]).scores(arrays[0][:3])
+    assert "recall" not in few and "copy_test" not in few and np.isfinite(few["fid"])
+
+
+def test_pixels_need_no_weights(tmp_path: Path) -> None:
+    training, test = _folder(tmp_path / "training", 0, seed=1), _folder(tmp_path / "test", 0, seed=2)
+    found = compare_sets(training, test, extractor="pixels", training=training)
+    assert found.scores["distance ratio"].value == 0 and found.scores["authenticity"].value == 0
 
 
 def test_too_few_pictures_leave_metrics_out(tmp_path: Path) -> None:
