@@ -29,7 +29,7 @@ from restore.networks.generators.spec import Generator, GeneratorSpec, SampleCon
 from restore.networks.generators.stylegan2 import StyleGAN2Config, StyleGAN2DiscriminatorConfig
 from restore.networks.spec import Settings
 from restore.runtime import seed_everything
-from restore.tasks import generated_pictures, validating
+from restore.tasks import generated_pictures, validating_samples
 from restore.tasks.prepared_run import TEST_FRACTION, Prepared, check_memory, count_parameters, first_batch, runtime_of
 from restore.training.loop import LoopConfig
 from restore.training.optimizers import OptimizerConfig
@@ -203,11 +203,11 @@ def prepare(root: Path, config: GenerationConfig) -> Prepared:
     }  # fmt: skip
     held = _samples(
         Pictures(test, data.channels, short_side=data.crop, use="validation"), config, planned.spec, labels.numbers(test),
-        seed=config.seed + 3, length=validating.VALIDATION_SAMPLES,
+        seed=config.seed + 3, length=validating_samples.VALIDATION_PICTURES,
     ) if test else None  # fmt: skip
     return Prepared(
         trainer, dataset, preview_batch(planned.spec, config.seed + 1), recipe, stats, lambda: dataset.pictures.skipped,
-        validating.of_domains(held, loop, prediction="generated"),
+        validating_samples.of_samples(held, replace(dataset, seed=config.seed + 4), loop),
     )  # fmt: skip
 
 

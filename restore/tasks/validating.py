@@ -56,11 +56,11 @@ def of_pairs(held_out: Samples | None, config: LoopConfig) -> Validation | None:
     return Validation(_batches(samples, config), metrics, best_by)
 
 
-def of_domains(held_out: Samples | None, config: LoopConfig, *, prediction: str = "translated") -> Validation | None:
-    """Make the validation of a run without pairs: the distance of its images, called `prediction`, to the target's.
+def of_domains(held_out: Samples | None, config: LoopConfig) -> Validation | None:
+    """Make the validation of a run between two domains without pairs: the distance of the translations to the target's images.
 
-    The other arguments, the returned value and the errors are those of `of_pairs`. `best_by` is a key of SET_METRICS, or auto for KID,
-    which validates only if the features' backbone is available.
+    The arguments, the returned value and the errors are those of `of_pairs`; `best_by` is a key of SET_METRICS, or auto for KID, which
+    validates only if the features' backbone is available.
     """
     best_by = "kid" if config.best_by == AUTO else config.best_by
     _check_name(best_by, SET_METRICS)
@@ -78,7 +78,7 @@ def of_domains(held_out: Samples | None, config: LoopConfig, *, prediction: str 
     metrics = {
         name: ValidationMetric(partial(_distance, name), SET_METRICS[name].better == "higher") for name in dict.fromkeys((best_by, "kid"))
     }
-    return Validation(_batches(samples, config), metrics, best_by, prediction=prediction)
+    return Validation(_batches(samples, config), metrics, best_by, prediction="translated")
 
 
 def _check_name(best_by: str, candidates: Iterable[str]) -> None:

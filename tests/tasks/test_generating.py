@@ -15,12 +15,13 @@ import restore
 from restore import weights
 from restore.images import read
 from restore.inference.generator import BLOCK
+from restore.metrics.extractors import EXTRACTORS
 from restore.networks import generators
 from restore.networks.generators.dcgan import DCGANConfig, DCGANDiscriminatorConfig
 from restore.networks.generators.r3gan import R3GANConfig
 from restore.networks.generators.spec import GeneratorSpec
 from restore.pipeline.records import Report
-from restore.tasks import generate_training
+from restore.tasks import generate_training, validating_samples
 from restore.tasks.generate_training import CGANConfig, SampleDataConfig
 from restore.tasks.training_methods import METHODS
 from restore.training.config import resolve
@@ -263,3 +264,29 @@ def test_the_recipes_that_ship_are_sound() -> None:
     for name, method in (("digits", "cgan"), ("xray-generator-start", "fastgan"), ("xray-generator", "fastgan")):
         config = resolve(METHODS[method].config, weights.shipped_folder() / "recipes" / f"{name}.toml")
         assert config.data.labels == "folders" and not config.data.flip
+
+
+def test_a_run_is_scored_on_held_out_pictures_and_keeps_its_best(
+    photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies are found, too: a trainer that shows training pictures is suspected."""
+    monkeypatch.setattr(validating_samples, "_extractor", lambda: EXTRACTORS["pixels"])
+    photos(tmp_path / "pictures", 40, (16, 16))
+    config = CGANConfig(
+        generator=DCGANConfig(width=4, widest=8), discriminator_network=DCGANDiscriminatorConfig(width=4),
+        data=SampleDataConfig(crop=16, test_fraction=0.4), device="cpu", loop=LoopConfig(steps=2, batch_size=4, validate_every=1),
+    )  # fmt: skip
+    prepared = generate_training.prepare(tmp_path / "pictures", config)
+    assert prepared.validation is not None
+    scores = prepared.validation.scores(prepared.trainer)
+    assert set(scores) == {"kid", "precision", "recall", "diversity", "copies"} and all(np.isfinite(value) for value in scores.values())
+    assert scores["diversity"] < 0.5 and scores["copies"] < 0.2
+    training = [prepared.dataset[index]["real"].permute(1, 2, 0).numpy() for index in range(128)]
+    copied = {name: metric.score(training, []) for name, metric in prepared.validation.metrics.items()}
+    assert copied["copies"] > 0.9 and copied["diversity"] > 0.5
+    settings = {
+        "generator.width": "4", "generator.widest": "8", "discriminator_network.width": "4", "data.crop": "16", "data.labels": "none",
+        "loop.batch_size": "4", "loop.steps": "2", "loop.validate_every": "1", "device": "cpu", "precision": "fp32",
+    }  # fmt: skip
+    restore.train("cgan", tmp_path / "pictures", overrides=settings, out=tmp_path / "run")
+    assert weights.find(tmp_path / "run" / "run-best.safetensors").recipe["validation"].keys() == scores.keys()
