@@ -211,6 +211,7 @@ def test_what_ships_is_whole_and_has_its_card(path: Path) -> None:
         ("upscale-", 8e6),
         (("inpaint", "scratches"), 8e6),
         (("artifacts", "colorize", "enhance"), 5e6),
+        (("digits", "xray-generator"), 4e6),
         ("", 46e6),
     ],
 )

@@ -103,8 +103,11 @@ class WGANConfig(GenerationConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class CGANConfig(GenerationConfig):
-    """A conditional GAN (Mirza and Osindero 2014) with DCGAN's networks and a projection discriminator (Miyato and Koyama 2018)."""
+    """A conditional GAN (Mirza and Osindero 2014) with DCGAN's networks."""
 
+    discriminator_network: SampleConfig = field(
+        default=DCGANDiscriminatorConfig(conditioning="concatenation"), metadata={"variants": generators.DISCRIMINATOR_CONFIGS}
+    )
     data: SampleDataConfig = field(default=SampleDataConfig(labels=samples.FOLDERS))
 
 
