@@ -31,9 +31,8 @@ def _run(*words: object) -> tuple[int, str]:
 
 def test_pictures_a_grid_a_report_and_json_lines(generator: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "pictures"
-    code, stdout = _run(
-        "--weights", generator, "--out", out, "--count", 3, "--grid", "auto", "--json", "--report", tmp_path / "r.jsonl", "-q"
-    )
+    also = ("--grid", "auto", "--json", "--report", tmp_path / "r.jsonl", "-q")
+    code, stdout = _run("--weights", generator, "--out", out, "--count", 3, *also)
     assert code == 0
     assert sorted(path.name for path in out.glob("*.png")) == ["00000000.png", "00000001.png", "00000002.png"]
     assert (tmp_path / "new" / "pictures-grid.png").is_file()
