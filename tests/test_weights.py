@@ -179,6 +179,7 @@ TENSORS = {
     "denoise-color": "7f4924424b9b43f7cbef2f7f0547ffa4225195514659cbf6c2c79eac2636335f",
     "denoise-gray": "09b98aae835f96cc592ba53e71ad7fb0ff49c240bfaabb32ec1e88a412f4f8ad",
     "denoise-xray": "35a61c1fd0aa837549d1602a88ea4f3487d77764c697c432e08565b7d979fbd1",
+    "digits": "d31403cb893f4a1b7256ed0bc24a5086a79993ebc7835f569259d3dc063fbb8e",
     "enhance": "4e1c78aa7d4cc5eb905f44e7235f56208d0f789189ced19c77032311778512d4",
     "facades": "c6bcde9e686053139ac37d7a160aca2336f8a91a2a67f9fcc90558f10bda1457",
     "inpaint": "ecb32b7000dedef890bfd2f0ee40017264c433976fc3fc01ffab791dc0e1c90c",
@@ -187,6 +188,7 @@ TENSORS = {
     "upscale-x2": "baa58aa9cf3bf274597386f50848a6779c9324b399aacf2a5572a247a3174d68",
     "upscale-x4-photo": "efb7051f93b935b11970179c6589ce2a62b510c7979bfacfb907af0386bf391c",
     "upscale-x4": "ee9bb759756b4196883d7d99e210c9538892ecc7929ff4e39e6436d5a1ea12d1",
+    "xray-generator": "c41a7c2441ced2232c8442894630e99636f568de23f044ce46135b4a4579d4a0",
 }
 """SHA-256 over the names, types, shapes and bytes of each shipped file's tensors: a change of its header leaves them untouched."""
 
