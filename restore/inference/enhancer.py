@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -26,8 +28,13 @@ from restore.weights_file import Recipe
 TASK = "enhance"
 SIDE = 256
 """Side in pixels of what the network sees of a picture."""
-DOUBT = (0.02, 0.04)
-"""Root mean square changes by the table: those up to the first are too small to be certain and left out, from the second on none is."""
+PART = 0.75
+"""Side of the four corners that the network sees beside the whole, as a fraction. The five tables are averaged."""
+DOUBT_BRIGHTER, DOUBT_DARKER = (0.06, 0.08), (0.03, 0.05)
+"""Root mean square changes by a table that makes the picture brighter or darker.
+
+Up to the first the table is left out, and from the second on it counts in full. Chosen on 80 held-out pictures with and without faults. The
+repair of an over-exposed picture is smaller, because its clipped whites stay."""
 
 
 @dataclass(frozen=True)
@@ -141,20 +148,32 @@ class Enhancer:
 
     def map(self, pixels: np.ndarray, strengths: Strengths) -> GlobalMap:
         """The map of a picture's exposure and contrast: (H, W, 1|3) float32 -> the map."""
-        small = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA).reshape(SIDE, SIDE, -1)
-        mapping = GlobalMap()
+        small, mapping = thumbnail(pixels), GlobalMap()
         if strengths.exposure:
-            mapping = self._exposure(small, strengths.exposure)
+            mapping = self._exposure([small, *map(thumbnail, corners(pixels))], strengths.exposure)
         if strengths.contrast:
             slope, offset = photo_detail.levels(luma(mapping(small)), strengths.contrast)
             mapping = GlobalMap(mapping.table, slope, offset, mapping.change)
         return mapping
 
     @torch.inference_mode()
-    def _exposure(self, small: np.ndarray, strength: float) -> GlobalMap:
-        """The table of a thumbnail (SIDE, SIDE, 1|3), weaker where it would change little."""
-        seen: Tensor = to_tensor([small]).expand(-1, 3, -1, -1)
-        table = self.network.table(seen)
-        change = float((table.apply(seen.clamp(0, 1)) - seen.clamp(0, 1)).square().mean().sqrt())
-        certain = float(np.interp(change, DOUBT, (0, 1)))
+    def _exposure(self, thumbnails: Sequence[np.ndarray], strength: float) -> GlobalMap:
+        """The mean table of thumbnails (SIDE, SIDE, 1|3) of a picture, the first of the whole; weaker where it would change little."""
+        seen: Tensor = to_tensor(thumbnails).expand(-1, 3, -1, -1)
+        table, whole = self.network.table(seen).mean(), seen[:1].clamp(0, 1)
+        changes = table.apply(whole) - whole
+        change = float(changes.square().mean().sqrt())
+        certain = float(np.interp(change, DOUBT_BRIGHTER if changes.mean() > 0 else DOUBT_DARKER, (0, 1)))
         return GlobalMap(table.scaled(strength * certain), change=change) if certain else GlobalMap(change=change)
+
+
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, C) -> (SIDE, SIDE, C), area-averaged."""
+    return np.asarray(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)).reshape(SIDE, SIDE, -1)
+
+
+def corners(pixels: np.ndarray) -> list[np.ndarray]:
+    """The four corners of (H, W, C), each PART of its sides."""
+    rows, columns = (math.ceil(PART * side) for side in pixels.shape[:2])
+    vertical, horizontal = (slice(rows), slice(-rows, None)), (slice(columns), slice(-columns, None))
+    return [pixels[row, column] for row in vertical for column in horizontal]

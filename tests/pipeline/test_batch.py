@@ -215,6 +215,8 @@ def test_sums() -> None:
     report.records = [batch.Record(Path("a"), Path("b"), "done", {"decode": 1.0, "network": 1.5, "encode": 0.5})] * 2
     assert report.images_per_second == 1.0
     assert report.seconds_per_megapixel == 0.0, "the sizes are not known"
+    assert report.busy_fraction == 1.0
+    assert report.seconds == {"decode": 2.0, "network": 3.0, "encode": 1.0}
 
 
 def test_the_time_per_megapixel_is_of_what_was_restored() -> None:
@@ -228,8 +230,6 @@ def test_the_time_per_megapixel_is_of_what_was_restored() -> None:
     ]
     assert report.seconds_per_megapixel == pytest.approx(1.0)
     assert report.summary()["seconds_per_megapixel"] == 1.0
-    assert report.busy_fraction == 1.0
-    assert report.seconds == {"decode": 2.0, "network": 3.0, "encode": 1.0}
 
 
 def test_stats_of_frames_merge() -> None:
