@@ -121,24 +121,28 @@ class Enhancer:
         """
         return apply(picture, lambda pixels, valid: self.enhance(pixels, strengths or Strengths(), valid)[0])
 
-    def enhance(self, pixels: np.ndarray, strengths: Strengths, valid: np.ndarray | None = None) -> tuple[np.ndarray, GlobalMap, float]:
+    def enhance(
+        self, pixels: np.ndarray, strengths: Strengths, valid: np.ndarray | None = None, *, eight_bit: bool = False
+    ) -> tuple[np.ndarray, GlobalMap, float]:
         """Enhance normalized pixels.
 
         Args:
             pixels: (H, W, 1|3) float32, nominal [0, 1].
             strengths: of each part; where all are 0, the result is the same array.
             valid: (H, W) bool, the pixels that hold picture; None for all.
+            eight_bit: whether they were 8 bits before other steps changed them. If they still are, that is seen.
 
         Returns:
             (H, W, 1|3) float32, not clipped; the map of exposure and contrast; and the gain of the finest detail.
         """
         if pixels.shape[2] == 3 and radiograph.is_gray(pixels):
-            gray, mapped, gain = self.enhance(np.ascontiguousarray(pixels[:, :, :1]), strengths, valid)
+            gray, mapped, gain = self.enhance(np.ascontiguousarray(pixels[:, :, :1]), strengths, valid, eight_bit=eight_bit)
             return np.repeat(gray, 3, axis=2), mapped, gain
         mapping, result, gain = self.map(pixels, strengths), pixels, 1.0
         uneven: np.ndarray | None = None
         if not mapping.plain:
-            given = dither.unrounded(pixels, mapping.slopes(pixels.shape[2])) if is_eight_bit(pixels) else pixels
+            stairs = eight_bit or is_eight_bit(pixels)
+            given = dither.unrounded(pixels, mapping.slopes(pixels.shape[2])) if stairs else pixels
             uneven = None if given is pixels else given != pixels
             result = mapping(given)
         if strengths.local_contrast or strengths.sharpness:
