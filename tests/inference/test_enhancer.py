@@ -100,6 +100,16 @@ def test_a_dark_sky_in_eight_bits_gets_no_bands(enhancer: Enhancer) -> None:
     assert np.abs(rows - exact)[40:-40].max() < 0.5
 
 
+@pytest.mark.parametrize(("eight_bit", "most"), [(True, (0.0, 0.5)), (False, (0.75, 3.0))])
+def test_nor_after_a_step_that_left_the_stairs(enhancer: Enhancer, eight_bit: bool, most: tuple[float, float]) -> None:
+    ramp = 0.999 * np.linspace(0.1, 0.3, 400, dtype=np.float32)[None].repeat(96, 0)
+    ramp = np.stack([ramp, ramp, ramp], 2)
+    stairs = 0.999 * np.rint(ramp / 0.999 * 255) / np.float32(255)
+    exact = 255 * enhancer.map(stairs, EXPOSURE)(ramp)[0, :, 1]
+    result = np.rint(255 * enhancer.enhance(stairs, EXPOSURE, eight_bit=eight_bit)[0])
+    assert most[0] <= np.abs(result[:, :, 1].mean(axis=0) - exact)[40:-40].max() < most[1]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 33), (35, 9)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_any_size(enhancer: Enhancer, smooth: Smooth, size: tuple[int, int], channels: int) -> None:
