@@ -132,7 +132,7 @@ def test_a_small_change_is_left_out(smooth: Smooth, tiny: Make) -> None:
     assert result is picture
 
 
-@pytest.mark.parametrize(("shift", "kept"), [(0.055, False), (-0.055, True), (0.09, True), (-0.025, False)])
+@pytest.mark.parametrize(("shift", "kept"), [(0.075, False), (-0.075, True), (0.11, True), (-0.045, False)])
 def test_a_picture_is_made_brighter_only_by_much(
     smooth: Smooth, tiny: Make, monkeypatch: pytest.MonkeyPatch, shift: float, kept: bool
 ) -> None:
