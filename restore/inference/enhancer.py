@@ -33,8 +33,9 @@ PART = 0.75
 DOUBT_BRIGHTER, DOUBT_DARKER = (0.08, 0.1), (0.05, 0.07)
 """Root mean square changes by a table that makes the picture brighter or darker.
 
-Up to the first the table is left out, and from the second on it counts in full. Chosen on 80 held-out pictures: the most
-doubt with which each kind of fault is still mended better than by auto-levels, by half a decibel or more. The repair of an over-exposed picture is smaller, because its clipped whites stay."""
+Up to the first the table is left out, and from the second on it counts in full. Chosen on 80 held-out pictures: the most doubt with which
+each kind of fault is still mended better than by auto-levels, by half a decibel or more. The repair of an over-exposed picture is smaller,
+because its clipped whites stay."""
 
 
 @dataclass(frozen=True)
