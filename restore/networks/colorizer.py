@@ -7,7 +7,9 @@ on what it shows, so the blocks at the lowest resolution see all of it. Chroma i
 
 from __future__ import annotations
 
+import copy
 import itertools
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,7 +47,11 @@ class ColorizerConfig(NetworkConfig):
     )
     features: int = field(
         default=0,
-        metadata={"help": "channels of a teacher's features that it predicts too, for a distillation_weight; 0: none", "range": (0, 4096)},
+        metadata={
+            "help": "channels of a teacher's features that it predicts too, for a distillation_weight; 0: none",
+            "range": (0, 4096),
+            "free": True,
+        },
     )
 
 
@@ -97,6 +103,14 @@ class ColorizerNet(RestorationNetwork):
         to_luma, to_rgb = (torch.tensor(LUMA)[None], torch.tensor(CHROMA_TO_RGB)) if channels == 3 else (torch.ones(1, 1), torch.ones(1, 1))
         self.register_buffer("to_luma", to_luma[:, :, None, None], persistent=False)
         self.register_buffer("to_rgb", to_rgb[:, :, None, None], persistent=False)
+
+    def part_for(self, keys: Set[str]) -> RestorationNetwork:
+        """All but the prediction of features, for the keys of a network without it."""
+        if "describe.weight" in keys or self.describe is None:
+            return self
+        part = copy.copy(self)
+        part._modules = {**self._modules, "describe": None}
+        return part
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W) in nominal [0, 1] -> (B, C, H, W), to be added."""

@@ -39,7 +39,10 @@ class ColorizeConfig(RestorationConfig):
     optimizer: OptimizerConfig = field(default=OptimizerConfig("adam", 5e-4, beta2=0.99))
     distillation_weight: float = field(
         default=0.0,
-        metadata={"help": f"weight of the distance of predicted features from AlexNet's; needs network.features={FEATURES}", "range": (0, 1e6)},
+        metadata={
+            "help": f"weight of the distance of predicted features from AlexNet's; needs network.features={FEATURES}",
+            "range": (0, 1e6),
+        },
     )
     exposure: float = field(
         default=0.0,
