@@ -6,6 +6,8 @@ A few hundred pictures do not teach a small network what a sky is. The teacher's
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,7 +31,7 @@ class FeatureDistillation(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.teacher = backbones.lpips().net
+        self.teacher = cast(nn.Module, backbones.lpips().net)
 
     def forward(self, features: Tensor, picture: Tensor) -> Tensor:
         """(B, FEATURES, h, w) and (B, 1|3, H, W) in nominal [0, 1] -> a scalar."""
