@@ -29,7 +29,7 @@ SHORT_SIDE = 128
 RADIUS, EPSILON = 3, 1e-3
 """Of the guided filter, in pixels of what the network sees, and as a variance of the luma."""
 
-VIVID, MOST = 0.055, 2.0
+VIVID, MOST = 0.06, 2.0
 """Chroma (Cb, Cr; nominal -0.5..0.5) at which predicted colours stay as they are, and the largest factor on stronger ones."""
 
 
