@@ -174,7 +174,7 @@ SHIPPED = sorted((Path(__file__).resolve().parents[1] / "weights").glob("*.safet
 
 TENSORS = {
     "artifacts": "22c61d3177a2473291392a04dcf96059375d24d9f42fdc6e8d8f42f0ece7acfb",
-    "colorize": "faab06d9efca3170bd7998343dc5f0058b087f84d2f2a76f55f911c9ca0f6c95",
+    "colorize": "3ccb5a1adc2ef1104ccf1d08f1866116825aca62a46e88f105189fe9efc11d45",
     "confidence": "5c4904f834b4b90e88c13e95269577c595aa61c775b1c3705fe9fab99e00f020",
     "denoise-color": "7f4924424b9b43f7cbef2f7f0547ffa4225195514659cbf6c2c79eac2636335f",
     "denoise-gray": "09b98aae835f96cc592ba53e71ad7fb0ff49c240bfaabb32ec1e88a412f4f8ad",
