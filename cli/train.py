@@ -19,7 +19,7 @@ Method = Annotated[
     str,
     typer.Argument(
         metavar="METHOD",
-        help="The method: denoise, upscale, artifacts, enhance, inpaint, scratches, colorize, cyclegan or pix2pix.",
+        help="The method: denoise, upscale, artifacts, sharpen, enhance, inpaint, scratches, colorize, cyclegan or pix2pix.",
         show_default=False,
     ),
 ]
