@@ -18,8 +18,8 @@ from restore.limits import check_fields
 FINE = 5
 """Discs and lines are drawn so many times as fine as the pixels."""
 SIGNAL = (-7.6, 0.9)
-"""Mean and standard deviation of the logarithm of a picture's signal as `deconvolution` measures it, over 55 photographs. A crop's own would
-be that of a sky or of a hedge alone."""
+"""Mean and standard deviation of the logarithm of a picture's signal, as `deconvolution` measures it, over 55 photographs. A crop's own
+would be that of a sky or of a hedge alone."""
 LEAST_NOISE = 0.3 / 255
 """Standard deviation of the least noise, that of rounding to 8 bits."""
 
