@@ -6,8 +6,6 @@ not.
 
 from __future__ import annotations
 
-import re
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
@@ -165,24 +163,8 @@ def _ftyp(start: bytes) -> Kind | None:
     return AVIF if kind is HEIF and brands[0] in (b"mif1", b"msf1") and {b"avif", b"avis"} & set(brands) else kind
 
 
-def _pfm(start: bytes, _suffix: str) -> bool:
-    return re.match(rb"P[Ff]\s+[0-9]+\s+[0-9]+\s+[-+.0-9eE]+\s", start) is not None
-
-
-def _pam(start: bytes, _suffix: str) -> bool:
-    return re.match(rb"P7\s(\s*#[^\n]*\n)*\s*(WIDTH|HEIGHT|DEPTH|MAXVAL|TUPLTYPE)\s", start) is not None
-
-
 def _pcx(start: bytes, suffix: str) -> bool:
     return suffix in (".pcx", ".pcc") and len(start) >= 4 and start[0] == 10 and start[1] <= 5 and start[2] <= 1
-
-
-def _tga(start: bytes, suffix: str) -> bool:
-    if suffix not in (".tga", ".targa", ".icb", ".vda", ".vst") or len(start) < 18:
-        return False
-    width, height, depth = struct.unpack_from("<HHB", start, 12)
-    kind = start[2] in (1, 2, 3, 9, 10, 11) and start[1] <= 1
-    return bool(kind and width and height and depth in (8, 15, 16, 24, 32))
 
 
 def _analyze(start: bytes, suffix: str) -> bool:
@@ -191,9 +173,6 @@ def _analyze(start: bytes, suffix: str) -> bool:
 
 
 _TESTS: tuple[tuple[Callable[[bytes, str], bool], Kind], ...] = (
-    (_pfm, Kind("a PFM picture", FLOAT)),
-    (_pam, Kind("a PAM picture", "convert it to PPM, PNG or TIFF first")),
     (_pcx, Kind("a PCX picture", PNG)),
-    (_tga, Kind("a TGA picture", PNG)),
     (_analyze, Kind("an Analyze volume", FLOAT)),
 )

@@ -42,7 +42,10 @@ import picture_samples  # noqa: E402
 
 SUFFIXES = {
     ".png": "png", ".jpg": "jpeg", ".tif": "tiff", ".webp": "webp", ".bmp": "bmp", ".pgm": "pnm", ".pbm": "pnm", ".ppm": "pnm",
+    ".tga": "tga", ".pfm": "pfm", ".pam": "pam", ".npy": "npy",
 }  # fmt: skip
+KINDS = frozenset(SUFFIXES.values())
+"""The kinds of pictures other than DICOM."""
 BUNDLED = ("CT_small.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jp2klossless.dcm")
 """Files that come with pydicom, small ones of real scanners."""
 

@@ -50,8 +50,6 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "r.jp2": (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(300), "JPEG 2000"),
     "s.j2k": (b"\xff\x4f\xff\x51" + bytes(300), "JPEG 2000"),
     "scan.gif": (_saved("GIF", "L"), "GIF"),
-    "tex.tga": (_saved("TGA"), "TGA"),
-    "rle.TGA": (_saved("TGA", "L", compression="tga_rle"), "TGA"),
     "work.psd": (b"8BPS\0\1" + bytes(300), "PSD"),
     "large.psb": (b"8BPS\0\2" + bytes(300), "PSD"),
     "DSC_1.NEF": (b"MM\0*" + bytes(300), "camera raw"),
@@ -67,8 +65,6 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "light.exr": (b"\x76\x2f\x31\x01\2\0\0\0" + bytes(300), "OpenEXR"),
     "stars.fits": (b"SIMPLE  =                    T / standard" + b" " * 400, "FITS"),
     "stars": (b"SIMPLE  =                    T" + b" " * 400, "FITS"),
-    "depth.pfm": (b"Pf\n9 4\n-1.0\n" + bytes(144), "PFM"),
-    "cut.pam": (b"P7\nWIDTH 4\nHEIGHT 4\nDEPTH 4\nMAXVAL 255\nENDHDR\n" + bytes(64), "PAM"),
     "sky.hdr": (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n" + bytes(300), "Radiance"),
     "sky2.pic": (b"#?RGBE\n" + bytes(300), "Radiance"),
     "brain.nii": (_nifti(b"n+1\0"), "NIfTI"),
@@ -119,7 +115,7 @@ OTHER = {
     "drawing.svg": b"<svg xmlns='x'></svg>",
     "empty": b"",
     "zeros": bytes(1000),
-    "a.tga": b"this is no texture but a letter",
+    "a.bin": b"this is no texture but a letter",
     "a.gz": b"\x1f\x8b\x08" + bytes(300),
     "run.fit": b"\x0e\x10\x43\x08\0\0\0\0.FIT" + bytes(200),
     "text.nef": b"a text of some other program\n",
@@ -152,6 +148,7 @@ OURS = {
     "wrong.gif": ("PNG", {}),
     "wrong.heic": ("JPEG", {}),
     "stereo.MPO": ("MPO", {"save_all": True}),
+    "rle.TGA": ("TGA", {"compression": "tga_rle"}),
 }
 
 

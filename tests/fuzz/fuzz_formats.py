@@ -1,0 +1,54 @@
+"""The anatomy of the formats with simple headers, and of those made of boxes."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+
+from fuzz_fields import Anatomy, Field
+
+
+def _tga(data: bytes, found: Anatomy) -> None:
+    found.note(0, "111" + "221" + "2222" + "11", "<")
+    found.sides.append((Field(14, 2), Field(12, 2)))
+    start = 18 + data[0] + (struct.unpack_from("<H", data, 5)[0] * ((data[7] + 7) // 8) if data[1] else 0)
+    found.segments += [(0, 18), (18, start), (start, start + 40), (start, len(data) - 26), (len(data) - 26, len(data))]
+    found.note(start, "1" * 30, "<")
+
+
+def _digits(data: bytes, found: Anatomy, start: int, end: int) -> list[Field]:
+    """The decimal numbers of a header made of text."""
+    numbers = [Field(start + one.start(), len(one[0]), "t") for one in re.finditer(rb"\d+", data[start:end])]
+    found.fields += numbers
+    found.segments += [(number.at, number.at + number.size + 1) for number in numbers]
+    return numbers
+
+
+def _pfm(data: bytes, found: Anatomy) -> None:
+    end = re.match(rb"P[Ff]\s+\S+\s+\S+\s+\S+\s", data)
+    found.note(1, "1", "<")
+    numbers = _digits(data, found, 2, end.end() if end else 20)
+    found.sides.append((numbers[1], numbers[0]))
+    found.note(end.end() if end else 20, "4" * 20, "<")
+
+
+def _pam(data: bytes, found: Anatomy) -> None:
+    end = data.find(b"ENDHDR\n") + 7
+    found.note(1, "1", "<")
+    numbers = _digits(data, found, 2, end)
+    found.segments += [(line.start(), line.end()) for line in re.finditer(rb"[^\n]*\n", data[:end])]
+    found.sides.append((numbers[1], numbers[0]))
+
+
+def _npy(data: bytes, found: Anatomy) -> None:
+    found.note(6, "112", "<")
+    length = struct.unpack_from("<H", data, 8)[0]
+    at = data.find(b"shape")
+    numbers = _digits(data, found, at, 10 + length)
+    found.segments += [(10, 10 + length), (10 + length, len(data))]
+    found.note(12, "1" * 40, "<")
+    found.sides.append((numbers[0], numbers[1]))
+
+
+DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {"tga": _tga, "pfm": _pfm, "pam": _pam, "npy": _npy}
