@@ -17,6 +17,8 @@ from fuzz_formats import DISSECTORS
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """TIFF field type -> bytes of one value."""
+
+
 def dissect(kind: str, data: bytes) -> Anatomy:
     """The anatomy of a file of that kind (see `fuzz_samples.Sample`)."""
     found = Anatomy()
