@@ -66,7 +66,6 @@ KINDS: Mapping[Kind, Marks] = {
         (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), suffixes=(".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf")
     ),
     Kind("a JPEG XR picture", PNG): Marks((b"II\xbc\x01",), suffixes=(".jxr", ".wdp", ".hdp")),
-    Kind("a GIF picture", FRAMES): Marks((b"GIF8",), suffixes=(".gif",)),
     Kind("an MNG animation", FRAMES): Marks((b"\x8aMNG\r\n\x1a\n",)),
     Kind("a JNG picture", PNG): Marks((b"\x8bJNG\r\n\x1a\n",)),
     Kind("a Photoshop document (PSD)", "export it as TIFF or PNG first"): Marks((b"8BPS",), suffixes=(".psd", ".psb")),

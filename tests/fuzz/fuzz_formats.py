@@ -51,4 +51,24 @@ def _npy(data: bytes, found: Anatomy) -> None:
     found.sides.append((numbers[0], numbers[1]))
 
 
-DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {"tga": _tga, "pfm": _pfm, "pam": _pam, "npy": _npy}
+def _gif(data: bytes, found: Anatomy) -> None:
+    found.note(6, "22111", "<")
+    at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
+    found.segments.append((13, at))
+    found.note(13, "1" * 20, "<")
+    while at < len(data) and data[at] in (0x21, 0x2C):
+        start = at
+        if data[at] == 0x2C:
+            found.note(at + 1, "22221", "<")
+            found.sides.append((Field(at + 7, 2), Field(at + 5, 2)))
+            at += 10 + (3 << (data[at + 9] & 7) + 1 if data[at + 9] & 0x80 else 0) - 1
+        at += 2
+        while data[at]:
+            found.note(at, "1" * 10, "<")
+            at += 1 + data[at]
+        at += 1
+        found.segments.append((start, at))
+    found.sides.append((Field(8, 2), Field(6, 2)))
+
+
+DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {"tga": _tga, "pfm": _pfm, "pam": _pam, "npy": _npy, "gif": _gif}

@@ -49,7 +49,6 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "boxed": (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(300), "JPEG XL"),
     "r.jp2": (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(300), "JPEG 2000"),
     "s.j2k": (b"\xff\x4f\xff\x51" + bytes(300), "JPEG 2000"),
-    "scan.gif": (_saved("GIF", "L"), "GIF"),
     "work.psd": (b"8BPS\0\1" + bytes(300), "PSD"),
     "large.psb": (b"8BPS\0\2" + bytes(300), "PSD"),
     "DSC_1.NEF": (b"MM\0*" + bytes(300), "camera raw"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from restore.images.codecs.base import Codec
 from restore.images.codecs.bmp import BmpCodec
 from restore.images.codecs.dicom.codec import DicomCodec
+from restore.images.codecs.gif import GifCodec
 from restore.images.codecs.jpeg.codec import JpegCodec
 from restore.images.codecs.npy import NpyCodec
 from restore.images.codecs.pam import PamCodec
@@ -34,6 +35,7 @@ CODECS: dict[str, Codec] = {
         PamCodec(),
         PfmCodec(),
         NpyCodec(),
+        GifCodec(),
         TgaCodec(),  # last, because its first bytes are no mark
     )
 }

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
 from restore.images.codecs.base import Capabilities, Codec
-from restore.images.errors import ImageError, Limits, as_image_error, check_size, image_error
+from restore.images.errors import ImageError, Limits, as_image_error, check_size, image_error, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, ranged, with_maximum
 from restore.images.metadata import ImageHeader, Provenance
@@ -72,11 +73,14 @@ class Layout:
 
 
 def read_layout(path: Path) -> Layout:
-    """The header; raises what numpy raises for a broken one."""
-    with path.open("rb") as file:
+    """The header; raises what numpy raises for a broken one, for text that is no dictionary a ValueError."""
+    with path.open("rb") as file, quiet:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        try:
+            shape, fortran, dtype = read(file)
+        except TokenError as error:
+            raise ValueError("its header is no Python dictionary") from error
         return Layout(version, file.tell(), tuple(shape), dtype, fortran)
 
 
