@@ -45,7 +45,6 @@ RAW = Kind("a camera raw file", "develop it to a 16-bit TIFF first")
 HEIF = Kind("a HEIC or HEIF picture", PNG)
 AVIF = Kind("an AVIF picture", PNG)
 VIDEO = Kind("a video", "extract its frames as PNG or TIFF first", False)
-NIFTI = Kind("a NIfTI volume", FLOAT)
 
 RAW_SUFFIXES = (
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw",
@@ -70,10 +69,9 @@ KINDS: Mapping[Kind, Marks] = {
     Kind("a JNG picture", PNG): Marks((b"\x8bJNG\r\n\x1a\n",)),
     Kind("a Photoshop document (PSD)", "export it as TIFF or PNG first"): Marks((b"8BPS",), suffixes=(".psd", ".psb")),
     Kind("a GIMP document (XCF)", "export it as TIFF or PNG first"): Marks((b"gimp xcf",)),
-    Kind("an OpenEXR picture", FLOAT): Marks((b"\x76\x2f\x31\x01",), suffixes=(".exr",)),
     Kind("a Radiance HDR picture", FLOAT): Marks((b"#?RADIANCE", b"#?RGBE")),
     Kind("a FITS picture", FLOAT): Marks((b"SIMPLE  =",), suffixes=(".fits", ".fts")),
-    NIFTI: Marks(at=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0")), suffixes=(".nii",)),
+    Kind("a NIfTI pair of .hdr and .img", "save it as one file (.nii)"): Marks(at=((344, b"ni1\0"), (4, b"ni2\0"))),
     Kind("an NRRD volume", FLOAT): Marks((b"NRRD000",)),
     Kind("a MetaImage volume", FLOAT): Marks((b"ObjectType = Image",)),
     Kind("a Zeiss CZI picture", "export it as OME-TIFF first"): Marks((b"ZISRAWFILE",)),
@@ -115,8 +113,6 @@ def foreign(start: bytes, name: str) -> Kind | None:
     """
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes]
     last = suffixes[-1] if suffixes else ""
-    if start.startswith(b"\x1f\x8b") and suffixes[-2:] == [".nii", ".gz"]:
-        return NIFTI
     media = _ftyp(start)
     if media is not None:
         return media

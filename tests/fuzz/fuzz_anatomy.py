@@ -22,7 +22,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 def dissect(kind: str, data: bytes) -> Anatomy:
     """The anatomy of a file of that kind (see `fuzz_samples.Sample`)."""
     found = Anatomy()
-    with suppress(struct.error, IndexError, OverflowError):  # noted as far as it could be read
+    with suppress(struct.error, IndexError, OverflowError, ValueError):  # noted as far as it could be read
         _DISSECTORS[kind.split(maxsplit=1)[0]](data, found)
     whole = [entry for entry in found.fields if entry.at >= 0 and entry.at + entry.size <= len(data)]
     found.fields = whole[:MOST]

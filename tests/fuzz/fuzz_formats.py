@@ -71,4 +71,48 @@ def _gif(data: bytes, found: Anatomy) -> None:
     found.sides.append((Field(8, 2), Field(6, 2)))
 
 
-DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {"tga": _tga, "pfm": _pfm, "pam": _pam, "npy": _npy, "gif": _gif}
+def _exr(data: bytes, found: Anatomy) -> None:
+    found.note(4, "4", "<")
+    at = 8
+    while data[at]:
+        start, end = at, data.index(b"\0", at)
+        at = data.index(b"\0", end + 1) + 1
+        size = struct.unpack_from("<i", data, at)[0]
+        found.note(at, "4" + "4" * min(8, size // 4) + "1" * (size % 4), "<")
+        if data[start:end] == b"dataWindow":
+            found.sides.append((Field(at + 16, 4), Field(at + 12, 4)))
+        at += 4 + size
+        found.segments.append((start, at))
+    found.note(at + 1, "8888" + "4" * 20, "<")
+    found.segments.append((at + 1, len(data)))
+
+
+def _nifti(data: bytes, found: Anatomy) -> None:
+    """The header; of a compressed file the bytes of the first block, which hold it."""
+    if data[:2] == b"\x1f\x8b":
+        found.note(0, "1" * 40, "<")
+        found.segments += [(0, 10), (10, 60), (60, len(data))]
+        found.sides.append((Field(20, 2), Field(22, 2)))
+        return
+    order = "<" if data[:4] in (b"\x5c\1\0\0", b"\x1c\2\0\0") else ">"
+    if data[4:8] == b"n+2\0":
+        found.note(0, "4", order)
+        found.note(12, "22" + "8" * 19, order)
+        found.sides.append((Field(32, 8, order), Field(24, 8, order)))
+    else:
+        found.note(0, "4", order)
+        found.note(40, "2" * 8 + "444" + "2222" + "4" * 12, order)
+        found.note(252, "22" + "4" * 18, order)
+        found.sides.append((Field(44, 2, order), Field(42, 2, order)))
+    found.segments += [(0, 348), (348, 400), (400, len(data))]
+
+
+DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {
+    "tga": _tga,
+    "pfm": _pfm,
+    "pam": _pam,
+    "npy": _npy,
+    "gif": _gif,
+    "exr": _exr,
+    "nifti": _nifti,
+}

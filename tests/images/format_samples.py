@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import nibabel
 import numpy as np
+import OpenEXR
 from PIL import Image
 
 HEIGHT, WIDTH = 19, 30
@@ -26,6 +28,7 @@ RGB8[:6, :20] = 9
 FLOAT = _random.normal(0.5, 0.1, (HEIGHT, WIDTH)).astype(np.float32)
 LIGHT = np.exp(_random.normal(0, 1, (HEIGHT, WIDTH, 3))).astype(np.float32)
 """Linear light, beyond white too."""
+OPACITY = _random.choice([0.0, 0.25, 1.0], (HEIGHT, WIDTH)).astype(np.float32)
 STACK = _random.normal(200, 90, (3, HEIGHT, WIDTH)).astype(np.int16)
 _slope = np.add.outer(np.arange(HEIGHT) * 5, np.arange(WIDTH) * 4).astype(np.uint8)
 SMOOTH = np.stack([_slope, 255 - _slope, _slope // 2], -1)
@@ -60,6 +63,40 @@ def pam(image: np.ndarray, maxval: int, kind: str) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(head + image.astype(np.uint8 if maxval < 256 else ">u2").tobytes()) and None
 
 
+def exr(compression: int = 3, **channels: np.ndarray) -> Callable[[Path], None]:
+    """Written by OpenEXR."""
+
+    def make(path: Path) -> None:
+        header = {
+            "compression": OpenEXR.Compression(compression),
+            "type": OpenEXR.scanlineimage,
+            "comments": "a comment",
+            "xDensity": 300.0,
+        }
+        with OpenEXR.File(header, channels) as file:
+            file.write(str(path))
+
+    return make
+
+
+def nifti(volume: np.ndarray, *, version: int = 1, slope: float | None = None, order: str = "<") -> Callable[[Path], None]:
+    """Written by nibabel: (columns, rows, slices[, times])."""
+
+    def make(path: Path) -> None:
+        kind = nibabel.Nifti1Image if version == 1 else nibabel.Nifti2Image
+        affine = np.array([[-2.0, 0.1, 0, 40], [0.1, 2, 0, -30], [0, 0, 3, 5], [0, 0, 0, 1]])
+        header = kind.header_class(endianness=order)
+        header["descrip"] = b"a volume"
+        header.set_data_dtype(volume.dtype)
+        image = kind(volume, affine, header)
+        image.set_qform(affine, 1)
+        image.header.set_slope_inter(slope, None if slope is None else 5)
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"an extension"))
+        nibabel.save(image, path)
+
+    return make
+
+
 def indexed(alpha: bool = False) -> Image.Image:
     """A picture of sixteen colours."""
     return Image.fromarray(RGBA8 if alpha else RGB8).quantize(16)
@@ -79,6 +116,15 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
     "la12.pam": pam(noise(2, dtype=np.uint16) >> 4, 4095, "GRAYSCALE_ALPHA"),
     "rgba16.pam": pam(RGBA16, 65535, "RGB_ALPHA"),
     "rgb8.pam": opencv(RGB8),
+    "rgb-half.exr": exr(RGB=LIGHT.astype(np.float16)),
+    "rgba-float.exr": exr(2, RGBA=np.dstack([LIGHT * OPACITY[..., None], OPACITY])),
+    "gray-half.exr": exr(0, Y=FLOAT.astype(np.float16), Z=FLOAT),
+    "depth.exr": exr(1, Z=FLOAT),
+    "volume-int16.nii": nifti(STACK.transpose(2, 1, 0)),
+    "volume-float-be.nii.gz": nifti(np.stack([FLOAT, FLOAT * 2]).transpose(2, 1, 0), order=">"),
+    "series-uint8.nii": nifti(np.stack([G8, G8 // 2] * 2).reshape(2, 2, HEIGHT, WIDTH).transpose(3, 2, 1, 0), version=2),
+    "slice-uint16.nii": nifti(G16.T),
+    "rgb8.nii": nifti(np.ascontiguousarray(RGB8.transpose(1, 0, 2)).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0][..., None]),
     "gray.gif": pillow(G8, "GIF", interlace=0),
     "gray-alpha.gif": pillow(Image.fromarray(G8 // 4 * 4), "GIF", transparency=8, comment=b"a comment"),
     "bilevel.gif": pillow(Image.fromarray(G8 > 127), "GIF"),

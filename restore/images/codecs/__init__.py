@@ -10,8 +10,10 @@ from pathlib import Path
 from restore.images.codecs.base import Codec
 from restore.images.codecs.bmp import BmpCodec
 from restore.images.codecs.dicom.codec import DicomCodec
+from restore.images.codecs.exr import ExrCodec
 from restore.images.codecs.gif import GifCodec
 from restore.images.codecs.jpeg.codec import JpegCodec
+from restore.images.codecs.nifti import NiftiCodec
 from restore.images.codecs.npy import NpyCodec
 from restore.images.codecs.pam import PamCodec
 from restore.images.codecs.pfm import PfmCodec
@@ -36,6 +38,8 @@ CODECS: dict[str, Codec] = {
         PfmCodec(),
         NpyCodec(),
         GifCodec(),
+        ExrCodec(),
+        NiftiCodec(),
         TgaCodec(),  # last, because its first bytes are no mark
     )
 }
