@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
+from restore.images import iso_media
+
 
 class Kind(NamedTuple):
     """What a file is ("a GIF picture"), what its owner can do, and whether it is a picture."""
@@ -42,8 +44,6 @@ PNG, TIFF, FLOAT, FRAMES = (
     "save its frames as PNG or TIFF first",
 )
 RAW = Kind("a camera raw file", "develop it to a 16-bit TIFF first")
-HEIF = Kind("a HEIC or HEIF picture", PNG)
-AVIF = Kind("an AVIF picture", PNG)
 VIDEO = Kind("a video", "extract its frames as PNG or TIFF first", False)
 
 RAW_SUFFIXES = (
@@ -55,11 +55,6 @@ PANASONIC, OLYMPUS, FOVEON, MINOLTA = b"IIU\0", (b"IIRO", b"IIRS", b"MMOR"), b"F
 
 KINDS: Mapping[Kind, Marks] = {
     RAW: Marks((b"FUJIFILMCCD-RAW", PANASONIC, *OLYMPUS, FOVEON, MINOLTA), ((6, b"HEAPCCDR"), (8, b"CR\x02")), RAW_SUFFIXES, (b"crx ",)),
-    HEIF: Marks(
-        suffixes=(".heic", ".heif", ".hif"),
-        brands=(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"),
-    ),
-    AVIF: Marks(suffixes=(".avif",), brands=(b"avif", b"avis", b"miaf", b"MA1A", b"MA1B")),
     Kind("a JPEG XL picture", PNG): Marks((b"\xff\x0a", b"\0\0\0\x0cJXL "), suffixes=(".jxl",)),
     Kind("a JPEG 2000 picture", PNG): Marks(
         (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), suffixes=(".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf")
@@ -149,13 +144,10 @@ def _may_go_by_suffix(start: bytes, suffix: str) -> bool:
 
 
 def _ftyp(start: bytes) -> Kind | None:
-    """What an ISO base media file is: a picture by its major brand, else a video."""
-    if start[4:8] != b"ftyp":
+    """What an ISO base media file is that is no HEIF or AVIF: camera raw by its brand, else a video."""
+    if start[4:8] != b"ftyp" or iso_media.codec_brand(start):
         return None
-    size = min(int.from_bytes(start[:4], "big"), len(start))
-    brands = [start[8:12], *(start[at : at + 4] for at in range(16, size - 3, 4))]
-    kind = BRANDS.get(brands[0], VIDEO)
-    return AVIF if kind is HEIF and brands[0] in (b"mif1", b"msf1") and {b"avif", b"avis"} & set(brands) else kind
+    return BRANDS.get(start[8:12], VIDEO)
 
 
 def _pcx(start: bytes, suffix: str) -> bool:

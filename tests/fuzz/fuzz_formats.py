@@ -107,12 +107,33 @@ def _nifti(data: bytes, found: Anatomy) -> None:
     found.segments += [(0, 348), (348, 400), (400, len(data))]
 
 
+INSIDE = (b"meta", b"iprp", b"ipco", b"iinf", b"iref", b"jp2h", b"res ", b"ipma")
+"""Boxes that hold boxes, where they are not full ones."""
+
+
+def _boxes(data: bytes, found: Anatomy, at: int = 0, end: int | None = None) -> None:
+    """The boxes of ISO base media files, and sizes in `ispe` (HEIF) and `ihdr` (JPEG 2000)."""
+    end = len(data) if end is None else end
+    while at + 8 <= end:
+        size, kind = struct.unpack_from(">I4s", data, at)
+        size = min(size, end - at) if size >= 8 else end - at
+        found.segments.append((at, at + size))
+        found.note(at, "4" + "1111" + "1" * min(24, size - 8), ">")
+        if kind == b"ispe":
+            found.sides.append((Field(at + 16, 4, ">"), Field(at + 12, 4, ">")))
+        elif kind == b"ihdr":
+            found.sides.append((Field(at + 8, 4, ">"), Field(at + 12, 4, ">")))
+        elif kind in INSIDE:
+            full = {b"meta": 4, b"iref": 4, b"iinf": 6}.get(kind, 0)
+            _boxes(data, found, at + 8 + full, at + size)
+        elif kind in (b"mdat", b"jxlc", b"jp2c"):
+            found.note(at + 8, "1" * 80, ">")
+            if data[at + 8 : at + 12] == b"\xff\x4f\xff\x51":
+                found.sides.append((Field(at + 20, 4, ">"), Field(at + 16, 4, ">")))
+        at += size
+
+
 DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {
-    "tga": _tga,
-    "pfm": _pfm,
-    "pam": _pam,
-    "npy": _npy,
-    "gif": _gif,
-    "exr": _exr,
-    "nifti": _nifti,
-}
+    "tga": _tga, "pfm": _pfm, "pam": _pam, "npy": _npy, "gif": _gif, "exr": _exr, "nifti": _nifti,
+    "heif": _boxes,
+}  # fmt: skip

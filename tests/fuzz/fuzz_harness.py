@@ -29,7 +29,14 @@ RIGHT = ("refused", "restored")
 LIMIT, PATIENCE = 10.0, 120.0
 """Seconds that a case may compute, with its child processes, and that it may take in all; the second is long, for busy machines."""
 _WORKER = Path(__file__).with_name("fuzz_worker.py")
-_SUFFIXES = {kind: f".{kind}" for kind in KINDS} | {"jpeg": ".jpg", "tiff": ".tif", "pnm": ".pgm", "nifti": ".nii", "dicom": ".dcm"}
+_SUFFIXES = {kind: f".{kind}" for kind in KINDS} | {
+    "jpeg": ".jpg",
+    "tiff": ".tif",
+    "pnm": ".pgm",
+    "nifti": ".nii",
+    "heif": ".heic",
+    "dicom": ".dcm",
+}
 
 
 def suffix(kind: str) -> str:

@@ -42,7 +42,8 @@ import picture_samples  # noqa: E402
 
 SUFFIXES = {
     ".png": "png", ".jpg": "jpeg", ".tif": "tiff", ".webp": "webp", ".bmp": "bmp", ".pgm": "pnm", ".pbm": "pnm", ".ppm": "pnm",
-    ".tga": "tga", ".pfm": "pfm", ".pam": "pam", ".npy": "npy", ".gif": "gif", ".exr": "exr", ".nii": "nifti", ".gz": "nifti",
+    ".tga": "tga", ".pfm": "pfm", ".pam": "pam", ".npy": "npy", ".gif": "gif", ".exr": "exr",
+    ".heic": "heif", ".nii": "nifti", ".gz": "nifti",
 }  # fmt: skip
 KINDS = frozenset(SUFFIXES.values())
 """The kinds of pictures other than DICOM."""

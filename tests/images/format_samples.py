@@ -9,6 +9,7 @@ import cv2
 import nibabel
 import numpy as np
 import OpenEXR
+import pillow_heif
 from PIL import Image
 
 HEIGHT, WIDTH = 19, 30
@@ -97,6 +98,11 @@ def nifti(volume: np.ndarray, *, version: int = 1, slope: float | None = None, o
     return make
 
 
+def heif(mode: str, image: np.ndarray, **options: object) -> Callable[[Path], None]:
+    """Written by pillow-heif (libheif and x265)."""
+    return lambda path: pillow_heif.from_bytes(mode, (WIDTH, HEIGHT), image.tobytes()).save(path, **options)
+
+
 def indexed(alpha: bool = False) -> Image.Image:
     """A picture of sixteen colours."""
     return Image.fromarray(RGBA8 if alpha else RGB8).quantize(16)
@@ -125,6 +131,9 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
     "series-uint8.nii": nifti(np.stack([G8, G8 // 2] * 2).reshape(2, 2, HEIGHT, WIDTH).transpose(3, 2, 1, 0), version=2),
     "slice-uint16.nii": nifti(G16.T),
     "rgb8.nii": nifti(np.ascontiguousarray(RGB8.transpose(1, 0, 2)).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0][..., None]),
+    "rgb8.heic": heif("RGB", RGB8, quality=-1, chroma=444, matrix_coefficients=0),
+    "rgba8.heic": heif("RGBA", RGBA8, quality=-1, chroma=444, matrix_coefficients=0),
+    "rgb10.heic": heif("RGB;16", RGB16, quality=-1, chroma=444, matrix_coefficients=0),
     "gray.gif": pillow(G8, "GIF", interlace=0),
     "gray-alpha.gif": pillow(Image.fromarray(G8 // 4 * 4), "GIF", transparency=8, comment=b"a comment"),
     "bilevel.gif": pillow(Image.fromarray(G8 > 127), "GIF"),
@@ -139,5 +148,8 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
 }
 """Kinds whose changed pixels come back bit for bit."""
 
-LOSSY: dict[str, Callable[[Path], None]] = {}
+LOSSY: dict[str, Callable[[Path], None]] = {
+    "gray8.heic": heif("L", SMOOTH[..., 0], quality=80),
+    "rgb8-420.heic": heif("RGB", SMOOTH, quality=80, chroma=420),
+}
 """Kinds whose identity is exact, and whose changed pixels come back about right."""

@@ -39,12 +39,6 @@ def _nifti(magic: bytes) -> bytes:
 
 
 FOREIGN: dict[str, tuple[bytes, str]] = {
-    "IMG_1.HEIC": (_ftyp(b"heic", b"mif1", b"heic"), "HEIC"),
-    "burst.heif": (_ftyp(b"msf1", b"hevc"), "HEIC"),
-    "no_suffix_heic": (_ftyp(b"mif1", b"heic", b"MiHE"), "HEIC"),
-    "q.avif": (_ftyp(b"avif", b"mif1"), "AVIF"),
-    "moving.dat": (_ftyp(b"avis", b"msf1"), "AVIF"),
-    "major_mif1": (_ftyp(b"mif1", b"avif"), "AVIF"),
     "p.jxl": (b"\xff\x0a" + bytes(300), "JPEG XL"),
     "boxed": (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(300), "JPEG XL"),
     "r.jp2": (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(300), "JPEG 2000"),
@@ -67,7 +61,6 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "sky2.pic": (b"#?RGBE\n" + bytes(300), "Radiance"),
     "brain.img": (_nifti(b"ni1\0"), "NIfTI"),
     "brain.hdr": (struct.pack("<I", 348) + bytes(400), "Analyze"),
-    "broken.heic": (bytes(300), "HEIC"),
     "q.qoi": (b"qoif" + bytes(100), "QOI"),
     "f.dpx": (b"SDPX" + bytes(300), "DPX"),
 }

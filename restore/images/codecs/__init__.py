@@ -12,6 +12,7 @@ from restore.images.codecs.bmp import BmpCodec
 from restore.images.codecs.dicom.codec import DicomCodec
 from restore.images.codecs.exr import ExrCodec
 from restore.images.codecs.gif import GifCodec
+from restore.images.codecs.heif import HeifCodec
 from restore.images.codecs.jpeg.codec import JpegCodec
 from restore.images.codecs.nifti import NiftiCodec
 from restore.images.codecs.npy import NpyCodec
@@ -38,6 +39,7 @@ CODECS: dict[str, Codec] = {
         PfmCodec(),
         NpyCodec(),
         GifCodec(),
+        HeifCodec(),
         ExrCodec(),
         NiftiCodec(),
         TgaCodec(),  # last, because its first bytes are no mark
