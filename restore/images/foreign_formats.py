@@ -28,13 +28,11 @@ class Marks(NamedTuple):
         start: bytes at the file's start, any of these.
         at: (offset, bytes), any of these.
         suffixes: of this kind only: they name a broken file too.
-        brands: major brands of ISO base media files (ISO/IEC 14496-12).
     """
 
     start: tuple[bytes, ...] = ()
     at: tuple[tuple[int, bytes], ...] = ()
     suffixes: tuple[str, ...] = ()
-    brands: tuple[bytes, ...] = ()
 
 
 PNG, TIFF, FLOAT, FRAMES = (
@@ -43,18 +41,11 @@ PNG, TIFF, FLOAT, FRAMES = (
     "convert it to a TIFF of 32-bit floats first",
     "save its frames as PNG or TIFF first",
 )
-RAW = Kind("a camera raw file", "develop it to a 16-bit TIFF first")
+CANON_RAW = b"crx "
+"""The brand of CR3 files."""
 VIDEO = Kind("a video", "extract its frames as PNG or TIFF first", False)
 
-RAW_SUFFIXES = (
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw",
-    ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
-)  # fmt: skip
-"""Camera raw. Most of these are TIFF files whose first picture is a thumbnail."""
-PANASONIC, OLYMPUS, FOVEON, MINOLTA = b"IIU\0", (b"IIRO", b"IIRS", b"MMOR"), b"FOVb", b"\0MRM"
-
 KINDS: Mapping[Kind, Marks] = {
-    RAW: Marks((b"FUJIFILMCCD-RAW", PANASONIC, *OLYMPUS, FOVEON, MINOLTA), ((6, b"HEAPCCDR"), (8, b"CR\x02")), RAW_SUFFIXES, (b"crx ",)),
     Kind("a JPEG XL picture", PNG): Marks((b"\xff\x0a", b"\0\0\0\x0cJXL "), suffixes=(".jxl",)),
     Kind("a JPEG 2000 picture", PNG): Marks(
         (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), suffixes=(".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf")
@@ -95,7 +86,6 @@ KINDS: Mapping[Kind, Marks] = {
     Kind("a web page", "download the picture itself", False): Marks((b"<!DOC", b"<!doc", b"<html")),
 }
 """Kind -> its marks; the first kind whose bytes match counts."""
-BRANDS: Mapping[bytes, Kind] = {brand: kind for kind, marks in KINDS.items() for brand in marks.brands}
 SUFFIXES: Mapping[str, Kind] = {suffix: kind for kind, marks in KINDS.items() for suffix in marks.suffixes}
 VIDEO_SUFFIXES = frozenset((".mjpg", ".mjpeg"))
 """A video that begins like a JPEG picture."""
@@ -104,14 +94,13 @@ VIDEO_SUFFIXES = frozenset((".mjpg", ".mjpeg"))
 def foreign(start: bytes, name: str) -> Kind | None:
     """The kind of a file that no codec reads, by its first bytes (512 are enough) and its name; None for other files.
 
-    The suffix decides for TIFF files with a camera's raw suffix, for TGA (which has no magic number), and for broken pictures.
+    The suffix decides for broken pictures.
     """
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes]
     last = suffixes[-1] if suffixes else ""
-    media = _ftyp(start)
-    if media is not None:
-        return media
-    for test, kind in _TESTS:  # before the icons: a TGA file may begin with their mark
+    if start[4:8] == b"ftyp":
+        return None if iso_media.codec_brand(start) or start[8:12] == CANON_RAW else VIDEO
+    for test, kind in _TESTS:
         if test(start, last):
             return kind
     for kind, marks in KINDS.items():
@@ -119,7 +108,7 @@ def foreign(start: bytes, name: str) -> Kind | None:
             return kind
     if last in VIDEO_SUFFIXES:
         return VIDEO
-    return SUFFIXES.get(last) if _may_go_by_suffix(start, last) else None
+    return SUFFIXES.get(last) if _may_go_by_suffix(start) else None
 
 
 def described(start: bytes) -> Kind:
@@ -136,18 +125,9 @@ def is_text(start: bytes) -> bool:
     return sum(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start) > 0.95 * len(start)
 
 
-def _may_go_by_suffix(start: bytes, suffix: str) -> bool:
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return suffix in RAW_SUFFIXES
-    ours = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM")
+def _may_go_by_suffix(start: bytes) -> bool:
+    ours = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*")
     return not start.startswith(ours) and not (start and is_text(start))
-
-
-def _ftyp(start: bytes) -> Kind | None:
-    """What an ISO base media file is that is no HEIF or AVIF: camera raw by its brand, else a video."""
-    if start[4:8] != b"ftyp" or iso_media.codec_brand(start):
-        return None
-    return BRANDS.get(start[8:12], VIDEO)
 
 
 def _pcx(start: bytes, suffix: str) -> bool:

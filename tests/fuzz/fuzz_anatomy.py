@@ -226,6 +226,6 @@ def _items(data: bytes, found: Anatomy, at: int) -> None:
 
 
 _DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {
-    "png": _png, "jpeg": _markers, "tiff": _tiff, "webp": _webp, "bmp": _bmp, "pnm": _pnm, "dicom": _dicom,
+    "png": _png, "jpeg": _markers, "tiff": _tiff, "raw": _tiff, "webp": _webp, "bmp": _bmp, "pnm": _pnm, "dicom": _dicom,
     **DISSECTORS,
 }  # fmt: skip

@@ -38,12 +38,13 @@ if str(_IMAGES) not in sys.path:
     sys.path.insert(0, str(_IMAGES))
 
 import dicom_samples  # noqa: E402
+import format_samples  # noqa: E402
 import picture_samples  # noqa: E402
 
 SUFFIXES = {
     ".png": "png", ".jpg": "jpeg", ".tif": "tiff", ".webp": "webp", ".bmp": "bmp", ".pgm": "pnm", ".pbm": "pnm", ".ppm": "pnm",
     ".tga": "tga", ".pfm": "pfm", ".pam": "pam", ".npy": "npy", ".gif": "gif", ".exr": "exr",
-    ".heic": "heif", ".nii": "nifti", ".gz": "nifti",
+    ".heic": "heif", ".dng": "raw", ".nii": "nifti", ".gz": "nifti",
 }  # fmt: skip
 KINDS = frozenset(SUFFIXES.values())
 """The kinds of pictures other than DICOM."""
@@ -85,7 +86,7 @@ def _pictures(scratch: Path) -> Iterator[Sample]:
         "exif.png": picture_samples.pillow(picture_samples.RGB8, exif=_exif()),
         "exif.webp": picture_samples.pillow(picture_samples.RGB8, exif=_exif(), lossless=True),
     }
-    for name, make in {**picture_samples.ALL, **more}.items():
+    for name, make in {**picture_samples.ALL, **format_samples.READ_ONLY, **more}.items():
         path = scratch / name
         make(path)
         yield Sample(name, SUFFIXES[path.suffix], path.read_bytes())

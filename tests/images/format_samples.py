@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import OpenEXR
 import pillow_heif
+import tifffile
 from PIL import Image
 
 HEIGHT, WIDTH = 19, 30
@@ -103,10 +104,31 @@ def heif(mode: str, image: np.ndarray, **options: object) -> Callable[[Path], No
     return lambda path: pillow_heif.from_bytes(mode, (WIDTH, HEIGHT), image.tobytes()).save(path, **options)
 
 
+def dng(path: Path, orientation: int = 1) -> None:
+    """A sensor's mosaic of red, green and blue under a plain lens, as DNG 1.4; written by tifffile."""
+    y, x = np.mgrid[: MOSAIC[0], : MOSAIC[1]]
+    light = np.stack([8000 + 300 * y + 0 * x, 20000 + 100 * x + 0 * y, 40000 - 200 * y + 0 * x], -1)
+    channel = np.array([[0, 1], [1, 2]])[y % 2, x % 2]
+    mosaic = np.take_along_axis(light, channel[..., None], -1)[..., 0].astype(np.uint16)
+    unit = (1, 1)
+    matrix = [n for row in XYZ_TO_SRGB for value in row for n in (round(value * 10000), 10000)]
+    tags = [
+        (50706, 1, 4, bytes([1, 4, 0, 0]), True), (50707, 1, 4, bytes([1, 1, 0, 0]), True), (50708, 2, 0, "A camera", True),
+        (33421, 3, 2, (2, 2), True), (33422, 1, 4, bytes([0, 1, 1, 2]), True), (50714, 4, 1, 0, True), (50717, 4, 1, 65535, True),
+        (50721, 10, 9, tuple(matrix), True), (50728, 5, 3, unit * 3, True), (50778, 3, 1, 21, True),
+        (271, 2, 0, "A maker", True), (272, 2, 0, "A camera", True), (274, 3, 1, orientation, True),
+    ]  # fmt: skip
+    tifffile.imwrite(path, mosaic, photometric=32803, extratags=tags, metadata=None, subfiletype=0)
+
+
 def indexed(alpha: bool = False) -> Image.Image:
     """A picture of sixteen colours."""
     return Image.fromarray(RGBA8 if alpha else RGB8).quantize(16)
 
+
+MOSAIC = 64, 96
+XYZ_TO_SRGB = ((3.2405, -1.5371, -0.4985), (-0.9693, 1.8760, 0.0416), (0.0556, -0.2040, 1.0572))
+"""IEC 61966-2-1: a camera of sRGB's own primaries."""
 
 LOSSLESS: dict[str, Callable[[Path], None]] = {
     "gray8.tga": pillow(G8, "TGA"),
@@ -153,3 +175,6 @@ LOSSY: dict[str, Callable[[Path], None]] = {
     "rgb8-420.heic": heif("RGB", SMOOTH, quality=80, chroma=420),
 }
 """Kinds whose identity is exact, and whose changed pixels come back about right."""
+
+READ_ONLY: dict[str, Callable[[Path], None]] = {"camera.dng": dng}
+"""Kinds whose results have another format."""

@@ -45,16 +45,6 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "s.j2k": (b"\xff\x4f\xff\x51" + bytes(300), "JPEG 2000"),
     "work.psd": (b"8BPS\0\1" + bytes(300), "PSD"),
     "large.psb": (b"8BPS\0\2" + bytes(300), "PSD"),
-    "DSC_1.NEF": (b"MM\0*" + bytes(300), "camera raw"),
-    "L1.DNG": (b"II*\0" + bytes(300), "camera raw"),
-    "A7.arw": (b"II*\0" + bytes(300), "camera raw"),
-    "K.pef": (b"MM\0*" + bytes(300), "camera raw"),
-    "5D.cr2": (b"II*\0\x10\0\0\0CR\2\0" + bytes(300), "camera raw"),
-    "cr2_renamed.tif": (b"II*\0\x10\0\0\0CR\2\0" + bytes(300), "camera raw"),
-    "R6.CR3": (_ftyp(b"crx ", b"isom"), "camera raw"),
-    "E1.orf": (b"IIRO\x08\0\0\0" + bytes(300), "camera raw"),
-    "G9.rw2": (b"IIU\0" + bytes(300), "camera raw"),
-    "X.raf": (b"FUJIFILMCCD-RAW 0201" + bytes(300), "camera raw"),
     "stars.fits": (b"SIMPLE  =                    T / standard" + b" " * 400, "FITS"),
     "stars": (b"SIMPLE  =                    T" + b" " * 400, "FITS"),
     "sky.hdr": (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n" + bytes(300), "Radiance"),
@@ -77,6 +67,29 @@ def test_pictures_of_other_formats_are_seen_and_told_what_would_help(name: str, 
     with pytest.raises(ImageError, match=r"convert|develop|save|export") as caught:
         read(path)
     assert what in str(caught.value) and name in str(caught.value)
+
+
+RAW: dict[str, bytes] = {
+    "DSC_1.NEF": b"MM\0*" + bytes(300),
+    "L1.DNG": b"II*\0" + bytes(300),
+    "A7.arw": b"II*\0" + bytes(300),
+    "K.pef": b"MM\0*" + bytes(300),
+    "5D.cr2": b"II*\0\x10\0\0\0CR\2\0" + bytes(300),
+    "cr2_renamed.tif": b"II*\0\x10\0\0\0CR\2\0" + bytes(300),
+    "R6.CR3": _ftyp(b"crx ", b"isom"),
+    "E1.orf": b"IIRO\x08\0\0\0" + bytes(300),
+    "G9.rw2": b"IIU\0" + bytes(300),
+    "X.raf": b"FUJIFILMCCD-RAW 0201" + bytes(300),
+    "text.nef": b"a text of some other program\n",
+}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_camera_raw_is_a_picture(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(RAW[name])
+    assert look(tmp_path / name) == Look("picture")
+    with pytest.raises(ImageError, match=r"camera raw|it is text"):
+        read(tmp_path / name)
 
 
 def _zip() -> bytes:
@@ -108,7 +121,6 @@ OTHER = {
     "a.bin": b"this is no texture but a letter",
     "a.gz": b"\x1f\x8b\x08" + bytes(300),
     "run.fit": b"\x0e\x10\x43\x08\0\0\0\0.FIT" + bytes(200),
-    "text.nef": b"a text of some other program\n",
     "table.bin": struct.pack("<8I", 8, 16, 2, 5, 9, 1, 0, 3) * 16,
     "words.bin": struct.pack("<4H", 8, 8, 20, 30) * 50,
 }

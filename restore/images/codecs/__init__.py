@@ -20,6 +20,7 @@ from restore.images.codecs.pam import PamCodec
 from restore.images.codecs.pfm import PfmCodec
 from restore.images.codecs.png.codec import PngCodec
 from restore.images.codecs.pnm import PnmCodec
+from restore.images.codecs.raw import RawCodec
 from restore.images.codecs.tga import TgaCodec
 from restore.images.codecs.tiff.codec import TiffCodec
 from restore.images.codecs.webp import WebpCodec
@@ -31,6 +32,7 @@ CODECS: dict[str, Codec] = {
         DicomCodec(),  # first, because DICOM's preamble may pretend to be another format (TIFF, in whole-slide files)
         PngCodec(),
         JpegCodec(),
+        RawCodec(),  # before TIFF, which most of its files are
         TiffCodec(),
         WebpCodec(),
         BmpCodec(),
