@@ -47,9 +47,6 @@ VIDEO = Kind("a video", "extract its frames as PNG or TIFF first", False)
 
 KINDS: Mapping[Kind, Marks] = {
     Kind("a JPEG XL picture", PNG): Marks((b"\xff\x0a", b"\0\0\0\x0cJXL "), suffixes=(".jxl",)),
-    Kind("a JPEG 2000 picture", PNG): Marks(
-        (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), suffixes=(".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf")
-    ),
     Kind("a JPEG XR picture", PNG): Marks((b"II\xbc\x01",), suffixes=(".jxr", ".wdp", ".hdp")),
     Kind("an MNG animation", FRAMES): Marks((b"\x8aMNG\r\n\x1a\n",)),
     Kind("a JNG picture", PNG): Marks((b"\x8bJNG\r\n\x1a\n",)),

@@ -133,7 +133,23 @@ def _boxes(data: bytes, found: Anatomy, at: int = 0, end: int | None = None) -> 
         at += size
 
 
+def _jpeg2000(data: bytes, found: Anatomy) -> None:
+    """A JP2 file's boxes, and the markers of its codestream."""
+    at = max(0, data.find(b"\xff\x4f\xff\x51"))
+    if at:
+        _boxes(data, found)
+    found.note(at + 6, "44444444" + "2" + "111", ">")
+    found.sides.append((Field(at + 12, 4, ">"), Field(at + 8, 4, ">")))
+    at += 2
+    while data[at] == 0xFF and data[at + 1] != 0x93:
+        size = struct.unpack_from(">H", data, at + 2)[0]
+        found.segments.append((at, at + 2 + size))
+        found.note(at, "112" + "1" * min(size - 2, 20), ">")
+        at += 2 + size
+    found.note(at + 2, "1" * 60, ">")
+
+
 DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {
     "tga": _tga, "pfm": _pfm, "pam": _pam, "npy": _npy, "gif": _gif, "exr": _exr, "nifti": _nifti,
-    "heif": _boxes,
+    "heif": _boxes, "jpeg2000": _jpeg2000,
 }  # fmt: skip

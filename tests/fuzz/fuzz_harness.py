@@ -35,6 +35,7 @@ _SUFFIXES = {kind: f".{kind}" for kind in KINDS} | {
     "pnm": ".pgm",
     "nifti": ".nii",
     "heif": ".heic",
+    "jpeg2000": ".jp2",
     "raw": ".dng",
     "dicom": ".dcm",
 }

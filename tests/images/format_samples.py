@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import imagecodecs
 import nibabel
 import numpy as np
 import OpenEXR
@@ -121,6 +122,14 @@ def dng(path: Path, orientation: int = 1) -> None:
     tifffile.imwrite(path, mosaic, photometric=32803, extratags=tags, metadata=None, subfiletype=0)
 
 
+def stream(encode: Callable[..., object], image: np.ndarray, *arguments: object, **options: object) -> Callable[[Path], None]:
+    """Written by a library of imagecodecs (OpenJPEG, libjxl, libavif)."""
+    return lambda path: path.write_bytes(bytes(encode(image, *arguments, **options))) and None
+
+
+J2K, JP2 = {"codecformat": "j2k", "reversible": True}, {"codecformat": "jp2", "reversible": True}
+
+
 def indexed(alpha: bool = False) -> Image.Image:
     """A picture of sixteen colours."""
     return Image.fromarray(RGBA8 if alpha else RGB8).quantize(16)
@@ -156,6 +165,12 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
     "rgb8.heic": heif("RGB", RGB8, quality=-1, chroma=444, matrix_coefficients=0),
     "rgba8.heic": heif("RGBA", RGBA8, quality=-1, chroma=444, matrix_coefficients=0),
     "rgb10.heic": heif("RGB;16", RGB16, quality=-1, chroma=444, matrix_coefficients=0),
+    "gray16.j2k": stream(imagecodecs.jpeg2k_encode, G16, 0, **J2K),
+    "gray12.jp2": stream(imagecodecs.jpeg2k_encode, G16 >> 4, 0, bitspersample=12, **JP2),
+    "signed16.j2k": stream(imagecodecs.jpeg2k_encode, STACK[0], 0, **J2K),
+    "rgb8.jp2": pillow(RGB8, "JPEG2000", irreversible=False, tile_size=(16, 16), num_resolutions=3),
+    "rgba16.jp2": stream(imagecodecs.jpeg2k_encode, RGBA16, 0, **JP2),
+    "la8.jp2": pillow(LA8, "JPEG2000", irreversible=False),
     "gray.gif": pillow(G8, "GIF", interlace=0),
     "gray-alpha.gif": pillow(Image.fromarray(G8 // 4 * 4), "GIF", transparency=8, comment=b"a comment"),
     "bilevel.gif": pillow(Image.fromarray(G8 > 127), "GIF"),
@@ -171,6 +186,7 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
 """Kinds whose changed pixels come back bit for bit."""
 
 LOSSY: dict[str, Callable[[Path], None]] = {
+    "lossy.jp2": pillow(SMOOTH, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[4]),
     "gray8.heic": heif("L", SMOOTH[..., 0], quality=80),
     "rgb8-420.heic": heif("RGB", SMOOTH, quality=80, chroma=420),
 }

@@ -14,6 +14,7 @@ from restore.images.codecs.exr import ExrCodec
 from restore.images.codecs.gif import GifCodec
 from restore.images.codecs.heif import HeifCodec
 from restore.images.codecs.jpeg.codec import JpegCodec
+from restore.images.codecs.jpeg2000 import Jpeg2000Codec
 from restore.images.codecs.nifti import NiftiCodec
 from restore.images.codecs.npy import NpyCodec
 from restore.images.codecs.pam import PamCodec
@@ -41,6 +42,7 @@ CODECS: dict[str, Codec] = {
         PfmCodec(),
         NpyCodec(),
         GifCodec(),
+        Jpeg2000Codec(),
         HeifCodec(),
         ExrCodec(),
         NiftiCodec(),
