@@ -151,5 +151,5 @@ def _jpeg2000(data: bytes, found: Anatomy) -> None:
 
 DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {
     "tga": _tga, "pfm": _pfm, "pam": _pam, "npy": _npy, "gif": _gif, "exr": _exr, "nifti": _nifti,
-    "heif": _boxes, "jpeg2000": _jpeg2000,
+    "heif": _boxes, "avif": _boxes, "jpeg2000": _jpeg2000,
 }  # fmt: skip

@@ -171,6 +171,10 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
     "rgb8.jp2": pillow(RGB8, "JPEG2000", irreversible=False, tile_size=(16, 16), num_resolutions=3),
     "rgba16.jp2": stream(imagecodecs.jpeg2k_encode, RGBA16, 0, **JP2),
     "la8.jp2": pillow(LA8, "JPEG2000", irreversible=False),
+    "gray8.avif": stream(imagecodecs.avif_encode, G8, 100),
+    "gray12.avif": stream(imagecodecs.avif_encode, G16 >> 4, 100, bitspersample=12),
+    "rgb8.avif": stream(imagecodecs.avif_encode, RGB8, 100),
+    "rgba10.avif": stream(imagecodecs.avif_encode, RGBA16 >> 6, 100, bitspersample=10),
     "gray.gif": pillow(G8, "GIF", interlace=0),
     "gray-alpha.gif": pillow(Image.fromarray(G8 // 4 * 4), "GIF", transparency=8, comment=b"a comment"),
     "bilevel.gif": pillow(Image.fromarray(G8 > 127), "GIF"),
@@ -187,6 +191,8 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
 
 LOSSY: dict[str, Callable[[Path], None]] = {
     "lossy.jp2": pillow(SMOOTH, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[4]),
+    "lossy-420.avif": pillow(SMOOTH, "AVIF", quality=80, subsampling="4:2:0"),
+    "lossy-alpha.avif": pillow(np.dstack([SMOOTH, SMOOTH[..., 0]]), "AVIF", quality=85, subsampling="4:4:4"),
     "gray8.heic": heif("L", SMOOTH[..., 0], quality=80),
     "rgb8-420.heic": heif("RGB", SMOOTH, quality=80, chroma=420),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from restore.images.codecs.avif.codec import AvifCodec
 from restore.images.codecs.base import Codec
 from restore.images.codecs.bmp import BmpCodec
 from restore.images.codecs.dicom.codec import DicomCodec
@@ -43,6 +44,7 @@ CODECS: dict[str, Codec] = {
         NpyCodec(),
         GifCodec(),
         Jpeg2000Codec(),
+        AvifCodec(),
         HeifCodec(),
         ExrCodec(),
         NiftiCodec(),
