@@ -46,7 +46,6 @@ CANON_RAW = b"crx "
 VIDEO = Kind("a video", "extract its frames as PNG or TIFF first", False)
 
 KINDS: Mapping[Kind, Marks] = {
-    Kind("a JPEG XL picture", PNG): Marks((b"\xff\x0a", b"\0\0\0\x0cJXL "), suffixes=(".jxl",)),
     Kind("a JPEG XR picture", PNG): Marks((b"II\xbc\x01",), suffixes=(".jxr", ".wdp", ".hdp")),
     Kind("an MNG animation", FRAMES): Marks((b"\x8aMNG\r\n\x1a\n",)),
     Kind("a JNG picture", PNG): Marks((b"\x8bJNG\r\n\x1a\n",)),

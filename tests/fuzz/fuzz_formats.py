@@ -149,7 +149,17 @@ def _jpeg2000(data: bytes, found: Anatomy) -> None:
     found.note(at + 2, "1" * 60, ">")
 
 
+def _jpegxl(data: bytes, found: Anatomy) -> None:
+    """The boxes, and the first bytes of the codestream: its header is made of bits."""
+    at = max(0, data.find(b"\xff\x0a"))
+    if at:
+        _boxes(data, found)
+    found.note(at + 2, "1" * 60, "<")
+    found.segments += [(at + 2, at + 12), (at + 12, len(data))]
+    found.sides.append((Field(at + 2, 2), Field(at + 4, 2)))
+
+
 DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {
     "tga": _tga, "pfm": _pfm, "pam": _pam, "npy": _npy, "gif": _gif, "exr": _exr, "nifti": _nifti,
-    "heif": _boxes, "avif": _boxes, "jpeg2000": _jpeg2000,
+    "heif": _boxes, "jpegxl": _jpegxl, "avif": _boxes, "jpeg2000": _jpeg2000,
 }  # fmt: skip

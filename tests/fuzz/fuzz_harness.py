@@ -36,6 +36,7 @@ _SUFFIXES = {kind: f".{kind}" for kind in KINDS} | {
     "nifti": ".nii",
     "heif": ".heic",
     "jpeg2000": ".jp2",
+    "jpegxl": ".jxl",
     "raw": ".dng",
     "dicom": ".dcm",
 }

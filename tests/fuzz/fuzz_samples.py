@@ -44,7 +44,8 @@ import picture_samples  # noqa: E402
 SUFFIXES = {
     ".png": "png", ".jpg": "jpeg", ".tif": "tiff", ".webp": "webp", ".bmp": "bmp", ".pgm": "pnm", ".pbm": "pnm", ".ppm": "pnm",
     ".tga": "tga", ".pfm": "pfm", ".pam": "pam", ".npy": "npy", ".gif": "gif", ".exr": "exr",
-    ".heic": "heif", ".avif": "avif", ".jp2": "jpeg2000", ".j2k": "jpeg2000", ".dng": "raw", ".nii": "nifti", ".gz": "nifti",
+    ".heic": "heif",
+    ".jxl": "jpegxl", ".avif": "avif", ".jp2": "jpeg2000", ".j2k": "jpeg2000", ".dng": "raw", ".nii": "nifti", ".gz": "nifti",
 }  # fmt: skip
 KINDS = frozenset(SUFFIXES.values())
 """The kinds of pictures other than DICOM."""

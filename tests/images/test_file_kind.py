@@ -39,8 +39,6 @@ def _nifti(magic: bytes) -> bytes:
 
 
 FOREIGN: dict[str, tuple[bytes, str]] = {
-    "p.jxl": (b"\xff\x0a" + bytes(300), "JPEG XL"),
-    "boxed": (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(300), "JPEG XL"),
     "work.psd": (b"8BPS\0\1" + bytes(300), "PSD"),
     "large.psb": (b"8BPS\0\2" + bytes(300), "PSD"),
     "stars.fits": (b"SIMPLE  =                    T / standard" + b" " * 400, "FITS"),

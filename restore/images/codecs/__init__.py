@@ -16,6 +16,7 @@ from restore.images.codecs.gif import GifCodec
 from restore.images.codecs.heif import HeifCodec
 from restore.images.codecs.jpeg.codec import JpegCodec
 from restore.images.codecs.jpeg2000 import Jpeg2000Codec
+from restore.images.codecs.jpegxl.codec import JpegXlCodec
 from restore.images.codecs.nifti import NiftiCodec
 from restore.images.codecs.npy import NpyCodec
 from restore.images.codecs.pam import PamCodec
@@ -44,6 +45,7 @@ CODECS: dict[str, Codec] = {
         NpyCodec(),
         GifCodec(),
         Jpeg2000Codec(),
+        JpegXlCodec(),
         AvifCodec(),
         HeifCodec(),
         ExrCodec(),

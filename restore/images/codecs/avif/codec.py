@@ -160,6 +160,7 @@ class AvifCodec(Codec):
             found = container.read(data)
             (size,) = found.properties_of(found.primary, b"ispe")[:1] or [b""]
             width, height = struct.unpack_from(">II", size, 4)
+            check_size(path, height, width, limits.max_pixels)
             coding = _coding(found)
             coded = av1.picture_size(found.content(found.primary)) if found.items[found.primary].kind == b"av01" else None
             if coded is not None and coded != (height, width):
@@ -169,7 +170,6 @@ class AvifCodec(Codec):
         if cropped or any(kind == b"prem" for kind, _, _ in found.references):
             what = "a crop (clap)" if cropped else "premultiplied alpha"
             raise image_error(path, f"it has {what}, which restore can't read; convert it to PNG first")
-        check_size(path, height, width, limits.max_pixels)
         compression_bounds.check(path, "AVIF", height * width, len(data))
         return AvifSource(path, found, (height, width), coding)
 
