@@ -24,6 +24,8 @@ from restore.images.metadata import ImageHeader, Metadata, Provenance
 
 _EXTENSION, _PICTURE, _END = 0x21, 0x2C, 0x3B
 _GRAPHIC_CONTROL, _COMMENT = 0xF9, 0xFE
+_NOT_GRAY = 0, 0, 1
+"""An unused colour, so that a colour picture whose pixels are gray stays a colour picture."""
 _COLOURS = "a GIF holds 256 colours: where a changed picture has more, the nearest ones are written; --format png keeps all"
 
 
@@ -143,13 +145,13 @@ def decode(path: Path, has_alpha: bool) -> np.ndarray:
         return np.array(image.convert("RGBA" if has_alpha else "RGB"))
 
 
-def _indexed(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 3) uint8 -> N indices and the palette of at most 255 or 256 colours (K, 3): the colours themselves, or the best ones."""
+def _indexed(colours: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 3) uint8 -> N indices and the palette of at most `most` colours (K, 3): the colours themselves, or the best ones."""
     words = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
     own, indices = np.unique(words, return_inverse=True)
-    if len(own) <= 255:
+    if len(own) <= most:
         return indices, np.stack([own >> 16, own >> 8 & 255, own & 255], -1).astype(np.uint8)
-    picture = Image.fromarray(np.ascontiguousarray(colours[None])).quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    picture = Image.fromarray(np.ascontiguousarray(colours[None])).quantize(most, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     table = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)
     return np.asarray(picture)[0], table
 
@@ -167,9 +169,11 @@ def _write(path: Path, stored: np.ndarray, layout: Layout) -> None:
         colours = samples[:, :3] if count >= 3 else np.repeat(samples[:, :1], 3, 1)
         table = np.zeros((1, 3), np.uint8)
         if opaque.any():
-            indices[opaque], table = _indexed(colours[opaque])
+            indices[opaque], table = _indexed(colours[opaque], 256 if opaque.all() else 255)
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(table)] = table
+    if count >= 3 and len(table) < 255:
+        palette[len(table)] = _NOT_GRAY
     if not opaque.all():  # the colour under transparency, which is one in a file that was not changed there
         palette[255] = samples[int(opaque.argmin()), : 3 if count >= 3 else 1]
     image = Image.frombytes("P", (width, height), indices.astype(np.uint8).tobytes())

@@ -76,20 +76,26 @@ class HeifSource:
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
         stored = only_frame(frames, self.path)
         icc = metadata.icc
+        if provenance.coloured and int(stored.max()) >= 2**self._coding.bits:
+            raise image_error(self.path, f"a HEIC of {self._coding.bits} bits can't hold colours of 16; choose --format png")
         if provenance.coloured and icc is not None:
             icc = colour_profiles.in_colour(icc)
         _write(path, stored, self._coding, Metadata(icc, metadata.exif, metadata.xmp))
 
 
-def read_header(path: Path) -> tuple[object, ...]:
-    """What libheif says of a file, for a decoding process: numbers, and blocks of bytes as arrays."""
+def read_header(path: Path) -> tuple[list[int], list[np.ndarray], list[int]]:
+    """What libheif says of a file, for a decoding process.
+
+    Returns:
+        Width, height, bits, chroma and the four colour codes; ICC profile, EXIF and XMP; the numbers of further pictures, by kind.
+    """
     opened = _PILLOW_HEIF.load().open_heif(path, convert_hdr_to_8bit=False)
     info = opened.info
     nclx = info.get("nclx_profile") or {}
     names = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag")
     blocks = [np.frombuffer(info.get(name) or b"", np.uint8) for name in ("icc_profile", "exif", "xmp")]
-    further = len(opened) - 1, len(info.get("thumbnails") or ()), len(info.get("depth_images") or ()), len(info.get("aux") or ())
-    return (*opened.size, info["bit_depth"], info.get("chroma") or 444, [int(nclx.get(name, 2)) for name in names], blocks, further)
+    further = [len(opened) - 1, *(len(info.get(name) or ()) for name in ("thumbnails", "depth_images", "aux"))]
+    return [*opened.size, info["bit_depth"], info.get("chroma") or 444, *(int(nclx.get(name, 2)) for name in names)], blocks, further
 
 
 def decode(path: Path) -> np.ndarray:
@@ -145,7 +151,8 @@ class HeifCodec(Codec):
         """Read the header; ImageError as `read` says."""
         with as_image_error(path, "HEIF"):
             size = path.stat().st_size
-            width, height, bits, chroma, codes, blocks, further = decoding.call(read_header, path, samples=1 << 20, coded=size)
+            numbers, blocks, further = decoding.call(read_header, path, samples=1 << 20, coded=size)
+            width, height, bits, chroma, *codes = numbers
             check_size(path, height, width, limits.max_pixels)
             coding = Coding(bits, chroma, (codes[0], codes[1], codes[2], codes[3]))
             metadata = _metadata([block.tobytes() for block in blocks], coding.codes)

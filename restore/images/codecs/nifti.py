@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal, cast
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Layout:
     """
 
     header: bytes
-    order: str
+    order: Literal["<", ">"]
     dims: tuple[int, ...]
     dtype: np.dtype
     channels: int
@@ -109,7 +109,7 @@ def read_layout(path: Path) -> Layout:
     code = int(fields["datatype"])
     channels = {_RGB: 3, _RGBA: 4}.get(code, 1)
     dtype = np.dtype(np.uint8) if channels > 1 else np.dtype(_NIBABEL.load().nifti1.data_type_codes.dtype[code])
-    order = ">" if header.endianness == ">" else "<"  # type: ignore[attr-defined]
+    order: Literal["<", ">"] = ">" if header.endianness == ">" else "<"  # type: ignore[attr-defined]
     return Layout(data[:start], order, (*dims, *[1] * (3 - len(dims))), dtype.newbyteorder(order), channels)
 
 
@@ -177,6 +177,8 @@ class NiftiSource:
             for stored in frames:
                 if first:
                     channels = 1 if stored.ndim == 2 else stored.shape[2]
+                    if channels > layout.channels and stored.dtype != np.uint8:
+                        raise image_error(self.path, "a NIfTI can't hold colours of more than 8 bits; choose --format tiff")
                     header = fitted(header, (stored.shape[1], stored.shape[0]), channels, provenance.scale)
                     file.write(header)
                     first = False

@@ -119,6 +119,8 @@ class AvifSource:
         stored, coding = only_frame(frames, self.path), self._coding
         icc = metadata.icc if self._has_profile else None
         if provenance.coloured and coding.chroma == "400":
+            if coding.bits > 8:
+                raise image_error(self.path, f"an AVIF of {coding.bits} bits can't hold colours of 16; choose --format png")
             coding, icc = Coding(coding.bits, codes=(*coding.codes[:2], 0)), colour_profiles.in_colour(icc) if icc else None
         _write(path, stored, coding, Metadata(icc, metadata.exif, metadata.xmp))
 
@@ -130,13 +132,14 @@ def decode(path: Path) -> np.ndarray:
 
 def _write(path: Path, stored: np.ndarray, coding: Coding, metadata: Metadata) -> None:
     """Write (H, W), (H, W, 2|4) with alpha last, or (H, W, 3) samples of the coding's bits."""
-    options: dict[str, int | str] = {"speed": _SPEED, "pixelformat": coding.chroma, "bitspersample": coding.bits, "numthreads": 1}
     primaries, transfer, matrix = coding.codes
-    options |= {"primaries": primaries, "transfer": transfer}
-    if not coding.lossless:
-        options["matrix"] = matrix if matrix in _MATRICES else 6
-    level = _LOSSLESS if coding.lossless else _QUALITY
-    encoded = bytes(imagecodecs.avif_encode(np.ascontiguousarray(stored), level, **options))
+    encoded = bytes(
+        imagecodecs.avif_encode(
+            np.ascontiguousarray(stored), _LOSSLESS if coding.lossless else _QUALITY, speed=_SPEED, pixelformat=coding.chroma,
+            bitspersample=coding.bits, primaries=primaries, transfer=transfer, numthreads=1,
+            matrix=None if coding.lossless else matrix if matrix in _MATRICES else 6,
+        )
+    )  # fmt: skip
     path.write_bytes(container.with_metadata(encoded, metadata.icc, metadata.exif, metadata.xmp))
 
 

@@ -106,8 +106,10 @@ class JpegXlSource:
         stored, old = only_frame(frames, self.path), self.header.metadata
         new = old.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
         codestream, found = unwrapped(self.path.read_bytes())
-        colours = None if self._header.colours.is_srgb or (provenance.coloured and self._colours == 1) else codestream
-        coded = encode(stored, self._header.bits, lossless=self._lossless, colours=colours)
+        gets_colours = provenance.coloured and self._colours == 1
+        colours = None if self._header.colours.is_srgb or gets_colours else codestream
+        bits = 8 * stored.dtype.itemsize if gets_colours else self._header.bits
+        coded = encode(stored, bits, lossless=self._lossless, colours=colours)
         replaced = {b"Exif": new.exif and bytes(4) + new.exif, b"xml ": new.xmp}
         kept = []
         for kind, content in found:
@@ -124,10 +126,11 @@ def decode(path: Path) -> np.ndarray:
 
 def encode(stored: np.ndarray, bits: int, *, lossless: bool, colours: bytes | None = None) -> list[tuple[bytes, bytes]]:
     """The boxes of a codestream of (H, W[, C]) samples, of the colours of another codestream or of sRGB."""
-    options: dict[str, int | float | bool] = {"lossless": True} if lossless else {"distance": _DISTANCE}
-    if stored.dtype.kind == "u":
-        options["bitspersample"] = bits
-    encoded = bytes(imagecodecs.jpegxl_encode(np.ascontiguousarray(stored), effort=_EFFORT, numthreads=1, **options))
+    distance, depth = (None if lossless else _DISTANCE), (bits if stored.dtype.kind == "u" else None)
+    samples = np.ascontiguousarray(stored)
+    encoded = bytes(
+        imagecodecs.jpegxl_encode(samples, effort=_EFFORT, distance=distance, lossless=lossless, bitspersample=depth, numthreads=1)
+    )
     codestream, found = unwrapped(encoded)
     if colours is not None:
         codestream = headers.with_colours(codestream, colours)
