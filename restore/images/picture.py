@@ -30,7 +30,7 @@ class Picture:
         self._digests: dict[int, bytes] = {}
         header = source.header
         self.format: str = header.format
-        """png, jpeg, tiff, webp, bmp, pgm (all of PBM, PGM, PPM) or dicom."""
+        """A name of `CODECS`: png, jpeg, dicom, ...; pgm for all of PBM, PGM and PPM."""
         self.frames: int = header.frames
         self.size: tuple[int, int] = header.size
         """(height, width) of the first frame, upright."""
