@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -206,7 +207,7 @@ def _nearest(plane: np.ndarray, height: int, width: int) -> np.ndarray:
 def _rescale(header: dict[str, object], height: int, width: int, scale: float) -> None:
     """Fit the windows and the resolution to pixels `scale` times as fine."""
     for name in ("dataWindow", "displayWindow"):
-        low, high = (np.asarray(corner) for corner in header[name])  # type: ignore[attr-defined]
+        low, high = cast(tuple[np.ndarray, np.ndarray], header[name])
         low = np.rint(low * scale).astype(np.int32)
         extent = np.array([width, height]) if name == "dataWindow" else np.rint((high + 1) * scale) - low
         header[name] = (low, (low + extent - 1).astype(np.int32))

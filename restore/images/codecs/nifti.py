@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal, Protocol, cast
 
 import numpy as np
 
@@ -86,12 +86,25 @@ def _opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path, "rb")) if compressed else path.open("rb")
 
 
-def _header_of(nibabel: ModuleType, data: bytes) -> object:
+class Header(Protocol):
+    """nibabel's header: fields by their names in nifti1.h."""
+
+    endianness: str
+    binaryblock: bytes
+
+    def __getitem__(self, name: str) -> np.ndarray: ...
+    def __setitem__(self, name: str, value: object) -> None: ...
+    def get_qform(self) -> np.ndarray:
+        """The affine of the quaternion, (4, 4)."""
+
+
+def _header_of(nibabel: ModuleType, data: bytes) -> Header:
     """nibabel's header of these bytes, which keeps their byte order."""
     kind = nibabel.Nifti2Header if data[4:8] == b"n+2\0" else nibabel.Nifti1Header
     if len(data) < kind.sizeof_hdr:
         raise ValueError("its header breaks off")
-    return kind(data[: kind.sizeof_hdr], check=False)
+    found: Header = kind(data[: kind.sizeof_hdr], check=False)
+    return found
 
 
 def read_layout(path: Path) -> Layout:
@@ -99,7 +112,7 @@ def read_layout(path: Path) -> Layout:
     with _opened(path) as file:
         data = file.read(540)
         header = _header_of(_NIBABEL.load(), data)
-        fields = {name: np.asarray(header[name]) for name in ("dim", "datatype", "vox_offset")}  # type: ignore[index]
+        fields = {name: np.asarray(header[name]) for name in ("dim", "datatype", "vox_offset")}
         start = int(fields["vox_offset"])
         if not len(data) >= 348 or not 348 <= start <= _LONGEST_HEADER:
             raise ValueError("its samples begin nowhere")
@@ -109,7 +122,7 @@ def read_layout(path: Path) -> Layout:
     code = int(fields["datatype"])
     channels = {_RGB: 3, _RGBA: 4}.get(code, 1)
     dtype = np.dtype(np.uint8) if channels > 1 else np.dtype(_NIBABEL.load().nifti1.data_type_codes.dtype[code])
-    order: Literal["<", ">"] = ">" if header.endianness == ">" else "<"  # type: ignore[attr-defined]
+    order: Literal["<", ">"] = ">" if header.endianness == ">" else "<"
     return Layout(data[:start], order, (*dims, *[1] * (3 - len(dims))), dtype.newbyteorder(order), channels)
 
 
@@ -190,24 +203,23 @@ class NiftiSource:
 def fitted(data: bytes, size: tuple[int, int], channels: int, scale: float) -> bytes:
     """The header for slices of (width, height) pixels, `scale` times as fine, at the same place in space."""
     header = _header_of(_NIBABEL.load(), data)
-    if channels > 1 and int(np.asarray(header["datatype"])) not in (_RGB, _RGBA):  # type: ignore[index]
-        header["datatype"], header["bitpix"] = (_RGB, 24) if channels == 3 else (_RGBA, 32)  # type: ignore[index]
-        header["scl_slope"], header["scl_inter"] = np.nan, np.nan  # type: ignore[index]
+    if channels > 1 and int(np.asarray(header["datatype"])) not in (_RGB, _RGBA):
+        header["datatype"], header["bitpix"] = (_RGB, 24) if channels == 3 else (_RGBA, 32)
+        header["scl_slope"], header["scl_inter"] = np.nan, np.nan
     if scale != 1:
         _rescale(header, size, scale)
-    new = header.binaryblock  # type: ignore[attr-defined]
+    new = header.binaryblock
     return bytes(new) + data[len(new) :]
 
 
-def _rescale(header: object, size: tuple[int, int], scale: float) -> None:
+def _rescale(fields: Header, size: tuple[int, int], scale: float) -> None:
     """Fit dimensions, spacing and affines (nifti1.h, "3D IMAGE ORIENTATION AND LOCATION IN SPACE").
 
     The centre of the new voxel i lies at (i + 0.5) / scale - 0.5 of the old grid.
     """
-    fields = cast(dict[str, np.ndarray], header)
     dims, spacing = np.array(fields["dim"]), np.array(fields["pixdim"])
     dims[1:3] = size
-    quaternion, codes = header.get_qform(), (int(fields["qform_code"]), int(fields["sform_code"]))  # type: ignore[attr-defined]
+    quaternion, codes = fields.get_qform(), (int(fields["qform_code"]), int(fields["sform_code"]))
     spacing[1:3] /= scale
     fields["dim"], fields["pixdim"] = dims, spacing
     finer = np.diag([1 / scale, 1 / scale, 1, 1])
@@ -237,7 +249,7 @@ class NiftiCodec(Codec):
         """Read the header; ImageError as `read` says."""
         with as_image_error(path, "NIfTI"):
             layout = read_layout(path)
-            slope = float(np.asarray(_header_of(_NIBABEL.load(), layout.header)["scl_slope"]))  # type: ignore[index]
+            slope = float(np.asarray(_header_of(_NIBABEL.load(), layout.header)["scl_slope"]))
         if layout.dtype.kind not in "uif" or layout.dtype.itemsize > 8:
             raise image_error(path, f"its samples have the type {layout.dtype}; save them as integers or floats of up to 64 bits")
         check_size(path, layout.dims[1], layout.dims[0], limits.max_pixels)

@@ -26,8 +26,9 @@ _SMALL, _SALVAGED = 4_000_000, 64
 class PfmSource:
     """One PFM file."""
 
-    def __init__(self, path: Path, header: bytes, shape: tuple[int, ...], order: str, *, salvage: bool) -> None:
-        self.path, self._header, self._shape, self._order, self._salvage = path, header, shape, order, salvage
+    def __init__(self, path: Path, header: bytes, shape: tuple[int, ...], scale: bytes, *, salvage: bool) -> None:
+        self.path, self._header, self._shape, self._scale, self._salvage = path, header, shape, scale, salvage
+        self._order = "<" if float(scale) < 0 else ">"
         self.copies = True
         """False for a picture with missing rows: what is written is complete."""
         self.header = ImageHeader("pfm", (shape[0], shape[1]), 32)
@@ -60,8 +61,7 @@ class PfmSource:
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         stored = only_frame(frames, self.path)
-        same = stored.shape == self._shape
-        _write(path, stored, self._order, self._header if same else None, _HEADER.match(self._header)[4])  # type: ignore[index]
+        _write(path, stored, self._order, self._header if stored.shape == self._shape else None, self._scale)
 
 
 def _upper_rows_missing(path: Path, there: int, height: int) -> ValueError:
@@ -100,7 +100,7 @@ class PfmCodec(Codec):
                 raise image_error(path, f"damaged PFM (its scale is {scale:g}, whose sign should tell the byte order); export it again")
         check_size(path, height, width, limits.max_pixels)
         shape = (height, width, 3) if found[1] == b"F" else (height, width)
-        return PfmSource(path, found[0], shape, "<" if scale < 0 else ">", salvage=limits.salvage)
+        return PfmSource(path, found[0], shape, found[4], salvage=limits.salvage)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Write a new file of a picture that comes from another format: integers as floats whose white is 1."""
