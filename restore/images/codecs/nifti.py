@@ -14,7 +14,6 @@ import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, Literal, Protocol, cast
@@ -126,16 +125,8 @@ def read_layout(path: Path) -> Layout:
     return Layout(data[:start], order, (*dims, *[1] * (3 - len(dims))), dtype.newbyteorder(order), channels)
 
 
-@lru_cache(maxsize=1)
-def _inflated(path: Path, start: int, size: int, _stamp: tuple[int, int]) -> bytes:
-    """The samples of a compressed volume. The last one is kept, because its slices are read one after the other."""
-    with gzip.open(path, "rb") as file:
-        file.seek(start)
-        return file.read(size)
-
-
 class NiftiSource:
-    """One NIfTI file."""
+    """One NIfTI file. It holds the samples of a compressed one as long as it is open: its slices are read one after the other."""
 
     copies = True
 
@@ -144,14 +135,21 @@ class NiftiSource:
         bits = 8 if layout.channels > 1 else 8 * layout.dtype.itemsize
         self.header = ImageHeader("nifti", (layout.dims[1], layout.dims[0]), bits, layout.frames)
         self._mapping: PixelMapping | None = None
+        self._inflated: bytes | None = None
+
+    def _samples(self) -> bytes:
+        """The samples of a compressed volume."""
+        if self._inflated is None:
+            with gzip.open(self.path, "rb") as file:
+                file.seek(len(self._layout.header))
+                self._inflated = file.read(self._layout.frames * self._layout.frame_bytes)
+        return self._inflated
 
     def _read(self, index: int) -> np.ndarray:
         """The samples of one slice as the file holds them: (H, W) or (H, W, C)."""
         layout = self._layout
         if self._compressed:
-            stamp = self.path.stat()
-            whole = _inflated(self.path, len(layout.header), layout.frames * layout.frame_bytes, (stamp.st_mtime_ns, stamp.st_size))
-            data = whole[index * layout.frame_bytes :][: layout.frame_bytes]
+            data = self._samples()[index * layout.frame_bytes : (index + 1) * layout.frame_bytes]
         else:
             with self.path.open("rb") as file:
                 file.seek(len(layout.header) + index * layout.frame_bytes)
