@@ -22,7 +22,7 @@ class Look:
     Attributes:
         kind: "picture" (`read` opens it), "foreign" (a picture of a format that `read` refuses), "object" (DICOM without pixels) or
             "other".
-        what: the foreign format ("a GIF picture") or the object ("SR"); else "".
+        what: the foreign format ("a QOI picture") or the object ("SR"); else "".
     """
 
     kind: Literal["picture", "foreign", "object", "other"]

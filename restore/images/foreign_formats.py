@@ -14,7 +14,7 @@ from restore.images import iso_media
 
 
 class Kind(NamedTuple):
-    """What a file is ("a GIF picture"), what its owner can do, and whether it is a picture."""
+    """What a file is ("a QOI picture"), what its owner can do, and whether it is a picture."""
 
     what: str
     mend: str
