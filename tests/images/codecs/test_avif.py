@@ -13,7 +13,7 @@ from picture_samples import ALL, passed, stored
 from PIL import Image, ImageCms, ImageOps
 
 from restore.images import ImageError, read
-from restore.images.codecs.avif import container
+from restore.images.codecs.avif import av1, container
 from restore.images.iso_media import box
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -47,6 +47,24 @@ def test_lossy_pictures_keep_their_chroma_and_come_back_about_right(tmp_path: Pa
         new = read(out)
         assert new._source._coding.chroma == chroma and new._source.header.lossy
         assert np.abs(stored(out)[0].astype(int) - given).mean() < 3
+
+
+@pytest.mark.parametrize("quality", [30, 60, 85, 95])
+def test_the_quality_stays(quality: int, tmp_path: Path) -> None:
+    source, out = tmp_path / "a.avif", tmp_path / "b.avif"
+    Image.fromarray(samples.SMOOTH).save(source, quality=quality)
+
+    def index(path: Path) -> int | None:
+        found = container.read(path.read_bytes())
+        return av1.quantiser(found.content(found.primary))
+
+    picture = read(source)
+    assert abs(picture._source._coding.quality - quality) <= 2
+    passed(picture, out, half)
+    before, after = index(source), index(out)
+    assert before is not None and after is not None and abs(before - after) <= 4
+    picture.save(out, [picture.frame(0).stored // 2], finer=True)
+    assert read(out)._source._coding.quality >= 94
 
 
 @pytest.mark.parametrize("tag", range(1, 9))

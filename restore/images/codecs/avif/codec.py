@@ -1,8 +1,8 @@
 """AVIF: gray and RGB, alpha; 8, 10 and 12 bits, by libavif.
 
 An unchanged picture is the same file. Kept when the pixels change: depth, alpha, gray, chroma sampling, ICC profile or colour codes, EXIF
-and XMP. Rotation and mirroring are applied to the pixels. Pictures without a colour transform, and gray ones, are coded without loss;
-others at quality 90, because the file does not record its own. Not kept then: gain maps, layers, thumbnails.
+and XMP; the quality, by the quantiser of the coded picture (90 where its headers do not tell it). Rotation and mirroring are applied to
+the pixels. Lossless pictures stay lossless; gray ones become so. Not kept then: gain maps, layers, thumbnails.
 Refused: sequences, premultiplied alpha, cropped pictures (clap).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import imagecodecs
@@ -25,7 +25,9 @@ from restore.images.mappings import plain, with_maximum
 from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import exif_dpi, upright_exif, upright_xmp
 
-_QUALITY, _LOSSLESS, _SPEED = 90, 100, 6
+LOSSLESS, _QUALITY, _FINER, _SPEED = 100, 90, 95, 6
+_QUALITIES = {0: 100, 8: 98, 16: 95, 32: 90, 60: 80, 120: 60, 172: 40, 216: 20, 255: 0}
+"""AV1's quantiser index -> the quality by which libavif 1.3 chooses it; measured, as its documentation has no table."""
 _MATRICES = (1, 5, 6, 9)
 """Those of ITU-T H.273 that code RGB with subsampled chroma; 6 for others."""
 
@@ -38,6 +40,7 @@ class Coding:
         bits: of a sample: 8, 10 or 12.
         chroma: "400" (gray), "420", "422" or "444".
         codes: primaries, transfer and matrix (ITU-T H.273).
+        quality: of libavif, 0 to 100 (lossless).
         turns: quarter turns, anticlockwise, that show it upright.
         mirror: 0 where top and bottom change places then, 1 where left and right do; None.
     """
@@ -45,13 +48,14 @@ class Coding:
     bits: int = 8
     chroma: str = "444"
     codes: tuple[int, int, int] = (1, 13, 0)
+    quality: int = LOSSLESS
     turns: int = 0
     mirror: int | None = None
 
     @property
     def lossless(self) -> bool:
-        """Whether it has no colour transform, which lossless files of colours have none of."""
-        return self.chroma == "400" or (self.chroma == "444" and self.codes[2] == 0)
+        """Whether it is coded without loss; gray always is, by imagecodecs."""
+        return self.chroma == "400" or (self.chroma == "444" and self.quality == LOSSLESS)
 
     def upright(self, stored: np.ndarray) -> np.ndarray:
         """The pixels as they are shown (ISO/IEC 23008-12, 6.5.10 and 6.5.12)."""
@@ -75,7 +79,16 @@ def _coding(found: container.Container) -> Coding:
     primaries, transfer, matrix = struct.unpack_from(">3H", nclx, 4)
     (turns,) = found.properties_of(primary, b"irot")[:1] or [b"\0"]
     (mirror,) = found.properties_of(primary, b"imir")[:1] or [b""]
-    return Coding(bits, chroma, (primaries, transfer, matrix), turns[0] & 3, mirror[0] & 1 if mirror else None)
+    quality = _quality(found.content(tiles[0] if tiles else primary), known_lossless=matrix == 0)
+    return Coding(bits, chroma, (primaries, transfer, matrix), quality, turns[0] & 3, mirror[0] & 1 if mirror else None)
+
+
+def _quality(coded: bytes, *, known_lossless: bool) -> int:
+    """The quality of libavif that has the quantiser of the coded picture."""
+    index = av1.quantiser(coded)
+    if index is None:
+        return LOSSLESS if known_lossless else _QUALITY
+    return LOSSLESS if index == 0 else min(99, round(float(np.interp(index, list(_QUALITIES), list(_QUALITIES.values())))))
 
 
 def _metadata(found: container.Container, coding: Coding) -> Metadata:
@@ -118,6 +131,8 @@ class AvifSource:
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
         stored, coding = only_frame(frames, self.path), self._coding
         icc = metadata.icc if self._has_profile else None
+        if provenance.finer and not coding.lossless:
+            coding = replace(coding, quality=max(coding.quality, _FINER))
         if provenance.coloured and coding.chroma == "400":
             if coding.bits > 8:
                 raise image_error(self.path, f"an AVIF of {coding.bits} bits can't hold colours of 16; choose --format png")
@@ -135,7 +150,7 @@ def _write(path: Path, stored: np.ndarray, coding: Coding, metadata: Metadata) -
     primaries, transfer, matrix = coding.codes
     encoded = bytes(
         imagecodecs.avif_encode(
-            np.ascontiguousarray(stored), _LOSSLESS if coding.lossless else _QUALITY, speed=_SPEED, pixelformat=coding.chroma,
+            np.ascontiguousarray(stored), LOSSLESS if coding.lossless else min(coding.quality, 99), speed=_SPEED, pixelformat=coding.chroma,
             bitspersample=coding.bits, primaries=primaries, transfer=transfer, numthreads=1,
             matrix=None if coding.lossless else matrix if matrix in _MATRICES else 6,
         )
@@ -165,9 +180,9 @@ class AvifCodec(Codec):
             width, height = struct.unpack_from(">II", size, 4)
             check_size(path, height, width, limits.max_pixels)
             coding = _coding(found)
-            coded = av1.picture_size(found.content(found.primary)) if found.items[found.primary].kind == b"av01" else None
-            if coded is not None and coded != (height, width):
-                what = f"its header says {width} x {height} pixels, its data are {coded[1]} x {coded[0]}"
+            sequence = av1.read_sequence(found.content(found.primary)) if found.items[found.primary].kind == b"av01" else None
+            if sequence is not None and sequence.size != (height, width):
+                what = f"its header says {width} x {height} pixels, its data are {sequence.size[1]} x {sequence.size[0]}"
                 raise image_error(path, f"damaged AVIF ({what}); copy or export it again")
             cropped = bool(found.properties_of(found.primary, b"clap"))
         if cropped or any(kind == b"prem" for kind, _, _ in found.references):
@@ -180,4 +195,5 @@ class AvifCodec(Codec):
         """Write a new file of a picture that comes from another format, without loss unless the other one has some."""
         stored = only_frame(frames, path)
         is_gray = stored.ndim == 2 or stored.shape[2] == 2
-        _write(path, stored, Coding(8, "400" if is_gray else "444", (1, 13, 6 if header.lossy else 0)), header.metadata)
+        codes, quality = ((1, 13, 6), _QUALITY) if header.lossy else ((1, 13, 0), LOSSLESS)
+        _write(path, stored, Coding(8, "400" if is_gray else "444", codes, quality), header.metadata)
