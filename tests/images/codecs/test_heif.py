@@ -12,6 +12,9 @@ from picture_samples import passed, stored
 from PIL import Image, ImageCms
 
 from restore.images import ImageError, read
+from restore.images.codecs.heif import HeifCodec
+from restore.images.packages import Package
+from restore.pipeline.discovery import plan
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -119,3 +122,10 @@ def test_what_is_refused(tmp_path: Path) -> None:
     Image.fromarray(samples.G16).save(tmp_path / "b.png")
     with pytest.raises(ImageError, match="heif holds 8 bits a sample"):
         read(tmp_path / "b.png").save(tmp_path / "c.heic", [samples.G16], format="heif")
+
+
+def test_a_missing_package_is_named_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples.LOSSLESS["rgb8.pam"](tmp_path / "a.pam")
+    monkeypatch.setattr(HeifCodec, "needs", Package("no_such_module_of_heif", "heic"))
+    with pytest.raises(ValueError, match=r"heif can't be written: install no_such_module_of_heif \(pip install 'restore-suite\[heic\]'\)"):
+        plan([tmp_path / "a.pam"], tmp_path / "out", "heic")
