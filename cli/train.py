@@ -19,7 +19,7 @@ Method = Annotated[
     str,
     typer.Argument(
         metavar="METHOD",
-        help="The method: denoise, upscale, artifacts, enhance, inpaint, scratches, colorize, cyclegan, pix2pix; "
+        help="The method: denoise, upscale, artifacts, sharpen, enhance, inpaint, scratches, colorize, cyclegan, pix2pix; "
         "gan, dcgan, wgan, cgan, stylegan, r3gan or fastgan.",
         show_default=False,
     ),

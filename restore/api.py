@@ -17,6 +17,7 @@ from restore.inference.enhancer import Enhancer
 from restore.inference.generator import Generator
 from restore.inference.inpainter import Inpainter
 from restore.inference.loading import DEFECT_TASK, InferenceOptions
+from restore.inference.sharpener import Sharpener
 from restore.inference.translator import Translator
 from restore.inference.upscaler import Upscaler
 from restore.limits import nearest
@@ -142,11 +143,12 @@ def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[
     return [Path(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
 
 
-Model = Denoiser | Upscaler | ArtifactRemover | Inpainter | Translator | DefectDetector | Colorizer | Enhancer | Generator
+Model = Denoiser | Upscaler | ArtifactRemover | Sharpener | Inpainter | Translator | DefectDetector | Colorizer | Enhancer | Generator
 MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "denoise": Denoiser.load,
     "upscale": Upscaler.load,
     "artifacts": ArtifactRemover.load,
+    "sharpen": Sharpener.load,
     "inpaint": Inpainter.load,
     "translate": Translator.load,
     DEFECT_TASK: DefectDetector.load,
@@ -179,6 +181,8 @@ def load(name: Literal["denoise-gray", "denoise-xray", "denoise-color"], **optio
 def load(name: Literal["upscale-x2", "upscale-x4", "upscale-x4-photo"], **options: Unpack[LoadOptions]) -> Upscaler: ...
 @overload
 def load(name: Literal["artifacts"], **options: Unpack[LoadOptions]) -> ArtifactRemover: ...
+@overload
+def load(name: Literal["sharpen"], **options: Unpack[LoadOptions]) -> Sharpener: ...
 @overload
 def load(name: Literal["inpaint"], **options: Unpack[LoadOptions]) -> Inpainter: ...
 @overload

@@ -39,6 +39,7 @@ HELPERS = {
         "lazy_cache", "training_methods", "options", "confidence", "denoise_confidence", "upscale_confidence",
         "pipelines", "configuring", "translation_setup", "validating",
         "artifacts_training", "colorize_training", "denoise_training", "enhance_training", "inpaint_training", "scratches_training",
+        "sharpen_training",
         "translate_training", "upscale_training", "generate_training",
         "generating", "generation_options", "generated_pictures", "validating_samples",
     },

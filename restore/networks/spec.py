@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from restore.networks.lookup_table import Table
 
-Condition = Literal["noise", "mask", "quantisation"]
-"""A map (B, 1, H, W) in addition to the picture.
+Condition = Literal["noise", "mask", "quantisation", "blur"]
+"""A map (B, K, H, W) in addition to the picture, K as in `CONDITION_CHANNELS`.
 
 noise: the noise's standard deviation at each pixel. mask: 1 in the holes, 0 elsewhere. quantisation: the steps of a JPEG's quantisation
-table, repeated in its blocks of 8 x 8 pixels (see `restore.images.quantisation`)."""
+table, repeated in its blocks of 8 x 8 pixels (see `restore.images.quantisation`).
+blur: what Wiener's filter did to the picture (see `restore.images.deconvolution`)."""
+CONDITION_CHANNELS: dict[Condition, int] = {"noise": 1, "mask": 1, "quantisation": 1, "blur": 3}
 Output = Literal["residual", "image", "probability", "sample", "errors"]
 """What `forward` returns: a correction to add to the (enlarged) picture, a picture, a map of probabilities, a generated picture, or
 maps of a result's absolute error."""

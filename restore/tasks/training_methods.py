@@ -15,6 +15,7 @@ from restore.tasks import (
     generate_training,
     inpaint_training,
     scratches_training,
+    sharpen_training,
     translate_training,
     upscale_training,
 )
@@ -53,6 +54,7 @@ METHODS: Mapping[str, Method[Any]] = {
     "artifacts": Method(
         "removing JPEG artefacts, from clean pictures", artifacts_training.ArtifactsConfig, artifacts_training.prepare, "artifacts"
     ),
+    "sharpen": Method("removing blur, from clean pictures", sharpen_training.SharpenConfig, sharpen_training.prepare, "sharpen"),
     "colorize": Method("colouring, from colour pictures", colorize_training.ColorizeConfig, colorize_training.prepare, "colorize"),
     "enhance": Method(
         "mending exposure and colours, from good pictures", enhance_training.EnhanceConfig, enhance_training.prepare, "enhance"

@@ -125,6 +125,7 @@ SMALL = {
     },
     "scratches": {"network.width": "4", "network.levels": "3", "data.crop": "16"},
     "artifacts": {"network.widths": "8,8", "network.blocks": "1,1", "network.chroma_widths": "8,8", "data.crop": "16"},
+    "sharpen": {"network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16"},
     "colorize": {
         "network.widths": "8,8", "network.dilations": "1", "data.crop": "32", "losses.adversarial_weight": "0",
         "losses.lpips_weight": "0",
