@@ -1,9 +1,10 @@
 """Quality of sharpening beside the classical methods, each at its best setting, on the scenes of bsds500/val.
 
-    python benchmarks/sharpen.py DATASETS [--widths 0,1,1.5,2] [--noise 1] [--limit N]
+    python benchmarks/sharpen.py DATASETS [--widths 0,1,1.5,2] [--noise 1] [--limit N] [--weights sharpen]
 
 Protocol: colour, Gaussian blur of the width in pixels, Gaussian noise (sigma of 255), rounded to 8 bits; PSNR in dB over all values, the
-results rounded to 8 bits. Ours is blind; "told" is told the width, but not the noise. Unsharp masking (radius and amount), Wiener's filter
+results rounded to 8 bits. Ours is blind; "told" is told the width, but not the noise; "filter" is the filter before the network, told
+the width. Unsharp masking (radius and amount), Wiener's filter
 and Richardson-Lucy are told the width, and the truth chooses their other setting for each picture. Width 0 is the sharp picture, for ours
 alone.
 """
@@ -18,7 +19,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from restore.images import deconvolution
+from restore.images.luma import CHROMA_TO_RGB, luma
 from restore.inference import sharpener
+from restore.inference.sharpener import Sharpener
 
 Method = Callable[[np.ndarray, float], Iterator[np.ndarray]]
 """A blurred picture and its width -> one result for each setting."""
@@ -59,6 +63,14 @@ def richardson_lucy(picture: np.ndarray, width: float) -> Iterator[np.ndarray]:
             yield restored.copy()
 
 
+def filtered(picture: np.ndarray, width: float) -> np.ndarray:
+    """The filter before the network alone."""
+    gray = np.ascontiguousarray(luma(picture))
+    noise = sharpener.noise_of(gray)
+    sharper = deconvolution.wiener(gray, width, noise)(gray)
+    return np.asarray(sharper[:, :, None] + sharpener.sharper_chroma(picture, width, noise, None) @ CHROMA_TO_RGB)
+
+
 def eight(picture: np.ndarray) -> np.ndarray:
     """Rounded to 8 bits, in [0, 1]."""
     return np.rint(255 * np.clip(picture, 0, 1)).astype(np.float32) / np.float32(255)
@@ -75,7 +87,9 @@ def main() -> None:
     parser.add_argument("--widths", default="0,1,1.5,2")
     parser.add_argument("--noise", type=float, default=1.0)
     parser.add_argument("--limit", type=int, default=None)
+    parser.add_argument("--weights", default="sharpen")
     options = parser.parse_args()
+    model = Sharpener.load(options.weights)
     methods: dict[str, Method] = {"unsharp": unsharp, "wiener": wiener, "richardson-lucy": richardson_lucy}
     for width in (float(one) for one in options.widths.split(",")):
         found: dict[str, list[float]] = defaultdict(list)
@@ -84,9 +98,11 @@ def main() -> None:
             noise = np.random.default_rng(index).normal(0, options.noise / 255, clean.shape) if width else 0
             blurred = eight(gaussian(clean, width) + np.float32(noise)) if width else clean
             found["input"].append(psnr(blurred, clean))
-            found["ours"].append(psnr(eight(sharpener.sharpen(blurred, sharpener.estimate(blurred))[0]), clean))
+            blind = sharpener.estimate(blurred)
+            found["ours"].append(psnr(eight(model.sharpen(blurred, blind)[0]) if blind else blurred, clean))
             if width:
-                found["ours, told"].append(psnr(eight(sharpener.sharpen(blurred, width)[0]), clean))
+                found["ours, told"].append(psnr(eight(model.sharpen(blurred, width)[0]), clean))
+                found["filter"].append(psnr(eight(filtered(blurred, width)), clean))
                 for name, method in methods.items():
                     found[name].append(max(psnr(eight(result), clean) for result in method(blurred, width)))
         rows = "  ".join(f"{name} {np.mean(values):5.2f}" for name, values in found.items())

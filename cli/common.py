@@ -52,7 +52,10 @@ class Common:
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Restore again; replace unmanaged files.")] = False
     format: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help="png, jpeg, tiff, webp, bmp or pgm; default: the input's format."),
+        typer.Option(
+            metavar="FORMAT",
+            help="png, jpeg, tiff, webp, bmp, pgm, pam, pfm, npy, jpeg2000, jpegxl, avif, heif or tga; default: the input's.",
+        ),
     ] = None
     salvage: Annotated[bool, typer.Option("--salvage", help="Restore the available part of truncated pictures; else they fail.")] = False
     preview: Annotated[

@@ -24,10 +24,10 @@ _STYLES = {"done": "green", "skipped": "dim", "failed": "red"}
 
 
 class Display:
-    """Displays a run's events. JSON lines go to standard output, everything else to standard error."""
+    """Displays a run's events. JSON lines go to standard output, everything else to standard error. `verb` says what the run does."""
 
-    def __init__(self, *, quiet: bool = False, json_lines: bool = False) -> None:
-        self.quiet, self.json_lines = quiet, json_lines
+    def __init__(self, *, quiet: bool = False, json_lines: bool = False, verb: str = "restoring") -> None:
+        self.quiet, self.json_lines, self.verb = quiet, json_lines, verb
         self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._progress: Progress | None = None
         self._counts: Counter[str] = Counter()
@@ -87,9 +87,9 @@ class Display:
 
     def _plan(self, total: int) -> None:
         if self._progress:
-            self._progress.update(self._task, total=total, description="restoring")
+            self._progress.update(self._task, total=total, description=self.verb)
         elif not self.quiet:
-            self._print(f"restoring {total} picture{'' if total == 1 else 's'}")
+            self._print(f"{self.verb} {total} picture{'' if total == 1 else 's'}")
 
     def _record(self, event: Event, record: Record) -> None:
         self._counts[record.status] += 1
@@ -163,6 +163,8 @@ def summary(report: Report) -> Table:
         add("time", f"{report.wall:.1f} s", f"the {report.work} was busy {report.busy_fraction:.0%} of it")
         parallel = f"decoding {seconds['decode']:.1f} s, encoding {seconds['encode']:.1f} s in parallel"
         add(report.work, f"{seconds[report.work]:.1f} s", parallel)
+        if report.seconds_per_megapixel:
+            add("", f"{report.seconds_per_megapixel:.3g} s", "per megapixel")
         for name in ("weights", "precision"):
             used = Counter(str(entry.stats[name]) for entry in report.records if entry.stats.get(name) is not None)
             if used:

@@ -24,7 +24,7 @@ def doctor(
 ) -> None:
     """Show this machine's devices and software, and the defaults that restore uses. Exit code 1: something is broken."""
     bad = False
-    for section in (_machine, _software, _devices, _choice, _dicom, _weights):
+    for section in (_machine, _software, _devices, _choice, _dicom, _formats, _weights):
         for state, what, detail in _safely(section):
             bad = bad or state == "bad"
             _print_finding(state, what, detail, json)
@@ -120,6 +120,16 @@ def _dicom() -> Iterator[Finding]:
             yield "note", f"DICOM {name}", 'cannot be read: pip install "restore-suite[dicom]"'
         else:
             yield "ok", f"DICOM {name}", "can be read"
+
+
+def _formats() -> Iterator[Finding]:
+    """The formats that need a package of an extra."""
+    from restore.images import CODECS
+
+    for name, codec in CODECS.items():
+        if codec.needs is not None:
+            missing = codec.needs.missing
+            yield ("note" if missing else "ok"), f"format {name}", f"cannot be read: {missing}" if missing else "can be read"
 
 
 def _weights() -> Iterator[Finding]:

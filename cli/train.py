@@ -19,7 +19,8 @@ Method = Annotated[
     str,
     typer.Argument(
         metavar="METHOD",
-        help="The method: denoise, upscale, artifacts, enhance, inpaint, scratches, colorize, cyclegan or pix2pix.",
+        help="The method: denoise, upscale, artifacts, sharpen, enhance, inpaint, scratches, colorize, cyclegan, pix2pix; "
+        "gan, dcgan, wgan, cgan, stylegan, r3gan or fastgan.",
         show_default=False,
     ),
 ]
@@ -42,6 +43,14 @@ OnCollapse = Annotated[
     str | None,
     typer.Option(metavar="warn|stop|rollback", help="After a mode collapse; short for --set monitor.on_collapse=..."),
 ]
+AugmentWith = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="Weights of a generator whose pictures are mixed in; short for --set augment_with=..."),
+]
+AugmentFraction = Annotated[
+    float | None,
+    typer.Option(metavar="0..1", help="Fraction of generated pictures (0.25); short for --set augment_fraction=...", show_default=False),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the data and the settings, time a few steps, and stop.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
@@ -60,6 +69,8 @@ def train(  # noqa: PLR0913  # each is an option of the command
     device: Device = None,
     precision: Precision = None,
     on_collapse: OnCollapse = None,
+    augment_with: AugmentWith = None,
+    augment_fraction: AugmentFraction = None,
     resume: Resume = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -74,6 +85,7 @@ def train(  # noqa: PLR0913  # each is an option of the command
     overrides = _overrides(settings or [])
     shortcuts = (
         ("loop.steps", steps), ("seed", seed), ("device", device), ("precision", precision), ("monitor.on_collapse", on_collapse),
+        ("augment_with", augment_with), ("augment_fraction", augment_fraction),
     )  # fmt: skip
     overrides |= {key: str(value) for key, value in shortcuts if value is not None}
     # of several processes (torchrun), only the main one reports

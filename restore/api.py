@@ -14,23 +14,28 @@ from restore.inference.colorizer import Colorizer
 from restore.inference.defect_detector import DefectDetector
 from restore.inference.denoiser import Denoiser
 from restore.inference.enhancer import Enhancer
+from restore.inference.generator import Generator
 from restore.inference.inpainter import Inpainter
 from restore.inference.loading import DEFECT_TASK, InferenceOptions
+from restore.inference.sharpener import Sharpener
 from restore.inference.translator import Translator
 from restore.inference.upscaler import Upscaler
 from restore.limits import nearest
+from restore.networks import generators
 from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
 from restore.pipeline.options import Options
 from restore.pipeline.step import AnyStep, Chain
 from restore.tasks import TASKS, pipelines
+from restore.tasks.generating import generate
 from restore.tasks.train_run import TrainingResult, train
 
 if TYPE_CHECKING:
     from restore.metrics.comparison import Comparison
 
 __all__ = [
-    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "load", "run", "run_pipeline", "step", "train", "verify_weights",
+    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "generate", "load", "run", "run_pipeline", "step", "train",
+    "verify_weights",
 ]  # fmt: skip
 
 
@@ -138,16 +143,18 @@ def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[
     return [Path(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
 
 
-Model = Denoiser | Upscaler | ArtifactRemover | Inpainter | Translator | DefectDetector | Colorizer | Enhancer
+Model = Denoiser | Upscaler | ArtifactRemover | Sharpener | Inpainter | Translator | DefectDetector | Colorizer | Enhancer | Generator
 MODELS: Mapping[str, Callable[[Path, InferenceOptions], Model]] = {
     "denoise": Denoiser.load,
     "upscale": Upscaler.load,
     "artifacts": ArtifactRemover.load,
+    "sharpen": Sharpener.load,
     "inpaint": Inpainter.load,
     "translate": Translator.load,
     DEFECT_TASK: DefectDetector.load,
     "colorize": Colorizer.load,
     "enhance": Enhancer.load,
+    "generate": Generator.load,
 }
 """Task in a recipe -> function that loads its model."""
 
@@ -175,6 +182,8 @@ def load(name: Literal["upscale-x2", "upscale-x4", "upscale-x4-photo"], **option
 @overload
 def load(name: Literal["artifacts"], **options: Unpack[LoadOptions]) -> ArtifactRemover: ...
 @overload
+def load(name: Literal["sharpen"], **options: Unpack[LoadOptions]) -> Sharpener: ...
+@overload
 def load(name: Literal["inpaint"], **options: Unpack[LoadOptions]) -> Inpainter: ...
 @overload
 def load(name: Literal["photo2paint", "facades"], **options: Unpack[LoadOptions]) -> Translator: ...
@@ -184,6 +193,8 @@ def load(name: Literal["scratches"], **options: Unpack[LoadOptions]) -> DefectDe
 def load(name: Literal["colorize"], **options: Unpack[LoadOptions]) -> Colorizer: ...
 @overload
 def load(name: Literal["enhance"], **options: Unpack[LoadOptions]) -> Enhancer: ...
+@overload
+def load(name: Literal["digits", "xray-generator"], **options: Unpack[LoadOptions]) -> Generator: ...
 @overload
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any: ...
 def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
@@ -274,6 +285,9 @@ def verify_weights() -> list[tuple[catalogue.Listed, str]]:
 def _problem(listed: catalogue.Listed) -> str:
     try:
         tensors, recipe = catalogue.load(listed.path)
+        if recipe["task"] == "generate":
+            generators.check(recipe["network"], recipe["settings"], tensors)
+            return ""
         for direction in recipe.get("directions") or [None]:
             networks.check(recipe["network"], recipe["settings"], catalogue.select_network(tensors, recipe, direction))
     except ValueError as error:

@@ -34,6 +34,13 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
+def is_folder_name(text: object) -> bool:
+    """Whether a text can be the name of one folder on every system; a name of several folders, or "..", cannot."""
+    if not isinstance(text, str) or not 0 < len(text) <= 100 or not text.isprintable() or text[0] == "." or text[-1] in ". ":
+        return False
+    return not set(text) & set('/\\:*?"<>|')
+
+
 def check_fields(config: DataclassInstance) -> None:
     """Check every field of a configuration against its metadata; for `__post_init__`.
 

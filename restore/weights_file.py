@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
+from restore.limits import is_folder_name
 from restore.writing import atomic_write
 
 SUFFIX = ".safetensors"
@@ -92,11 +93,18 @@ def _has_directions(recipe: Recipe) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
+def _has_labels(recipe: Recipe) -> bool:
+    """The names of a generator's classes become folders."""
+    names = recipe.get("labels", [])
+    return isinstance(names, list) and all(is_folder_name(name) for name in names) and len({name.lower() for name in names}) == len(names)
+
+
 _OPTIONAL: Mapping[str, Callable[[Recipe], bool]] = {
     "directions": _has_directions,
     "scale": lambda recipe: _is_number(recipe["settings"].get("scale", 1)),
     "channels": lambda recipe: _is_number(recipe["settings"].get("channels", 1)),
     "training": _is_training,
+    "labels": _has_labels,
 }
 """The optional parts of a recipe that the suite reads, each with its check."""
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from restore import networks, weights
+from restore.networks.spec import CONDITION_CHANNELS
 from restore.runtime import Runtime
 
 TINY: dict[str, dict[str, Any]] = {
@@ -45,12 +46,13 @@ def fp32() -> Runtime:
 def tiny() -> Callable[..., torch.nn.Module]:
     """Makes a tiny network; its correction is about a tenth of white, so that mistakes show."""
 
-    def make(name: str = "unet", channels: int = 1, seed: int = 0) -> torch.nn.Module:
+    def make(name: str = "unet", channels: int = 1, seed: int = 0, **settings: object) -> torch.nn.Module:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            network = networks.build(name, channels=channels, **TINY[name])
+            network = networks.build(name, channels=channels, **{**TINY[name], **settings})
             side = 16 * network.spec.multiple
-            picture, noise = torch.rand(1, channels, side, side), torch.full((1, 1, side, side), 0.1)
+            maps = sum(CONDITION_CHANNELS[condition] for condition in network.spec.conditions)
+            picture, noise = torch.rand(1, channels, side, side), torch.full((1, maps, side, side), 0.1)
             if network.spec.conditions:  # the others answer with a picture, whatever the size of their weights
                 with torch.no_grad():
                     last = [parameter for parameter in network.parameters() if parameter.dim() == 4][-1]

@@ -39,7 +39,9 @@ HELPERS = {
         "lazy_cache", "training_methods", "options", "confidence", "denoise_confidence", "upscale_confidence",
         "pipelines", "configuring", "translation_setup", "validating",
         "artifacts_training", "colorize_training", "denoise_training", "enhance_training", "inpaint_training", "scratches_training",
-        "translate_training", "upscale_training",
+        "sharpen_training",
+        "translate_training", "upscale_training", "generate_training",
+        "generating", "generation_options", "generated_pictures", "validating_samples",
     },
     "metrics": {
         "extractors", "sets", "set_page", "set_scorer", "picture_sets", "classifier", "classes", "diversity", "memorisation", "neighbours",
@@ -65,6 +67,7 @@ ANY = {
         "restore/tasks/initial_weights.py", "restore/pipeline/options.py",
     },
     "tables whose rows have types of their own": {
+        "restore/tasks/generating.py",
         "restore/api.py", "restore/tasks/training_methods.py", "restore/pipeline/step.py", "restore/pipeline/concurrency.py",
         "restore/networks/discriminators.py", "restore/__init__.py",
     },

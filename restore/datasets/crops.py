@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -103,6 +104,19 @@ class DegradedCrops(Dataset[dict[str, Tensor]]):
         return np.ascontiguousarray(crop * gain if gain != 1 else crop)
 
 
+@dataclass(frozen=True)
+class Generated:
+    """Pictures that a generator made, mixed into those of the files.
+
+    Attributes:
+        pictures: (H, W, C) each, uint8 or uint16, with the files' channels.
+        fraction: of the draws that take one of them.
+    """
+
+    pictures: Sequence[np.ndarray]
+    fraction: float
+
+
 class Pictures:
     """Decoded images in memory, as many as fit; a file that cannot be read is logged once, skipped and counted.
 
@@ -114,14 +128,17 @@ class Pictures:
         short_side: pixels to which the shorter side of larger images is reduced, area-averaged; 0 keeps the size.
         budget: bytes of decoded images that are kept.
         use: what they are for, for messages.
+        generated: pictures that are drawn in addition.
     """
 
     def __init__(
-        self, files: Sequence[Path], channels: int, *, short_side: int = 0, budget: int = 4 * 2**30, use: str = "training"
-    ) -> None:
+        self, files: Sequence[Path], channels: int, *, short_side: int = 0, budget: int = 4 * 2**30, use: str = "training",
+        generated: Generated | None = None,
+    ) -> None:  # fmt: skip
         if channels not in {1, 3}:
             raise ValueError(f"channels must be 1 or 3, not {channels}")
         self.files, self.channels, self.short_side, self.budget, self.use = list(files), channels, short_side, budget, use
+        self.generated = generated
         self._reasons: dict[Path, str] = {}
         self._unreadable = torch.zeros(len(self.files), dtype=torch.uint8).share_memory_()
         self._kept: dict[Path, np.ndarray] = {}
@@ -138,10 +155,18 @@ class Pictures:
         Raises:
             ValueError: none of the images can be read.
         """
+        return self.draw_numbered(rng)[1]
+
+    def draw_numbered(self, rng: np.random.Generator) -> tuple[int, np.ndarray]:
+        """Draw an image as `draw` does; return its index in `files`, or beyond its end in `generated`, too."""
+        if self.generated is not None and rng.random() < self.generated.fraction:
+            number = int(rng.integers(len(self.generated.pictures)))
+            return len(self.files) + number, self.generated.pictures[number]
         for _ in range(100 + len(self.files)):
-            picture = self.get(int(rng.integers(len(self.files))))
+            number = int(rng.integers(len(self.files)))
+            picture = self.get(number)
             if picture is not None:
-                return picture
+                return number, picture
         raise ValueError(f"none of the {len(self.files)} {self.use} pictures can be read; the last error: {[*self.skipped.values()][-1]}")
 
     def get(self, index: int) -> np.ndarray | None:

@@ -109,7 +109,7 @@ def split(files: Sequence[Path], root: Path, *, fraction: float, seed: int) -> t
 
 
 def passed_over(root: Path) -> dict[str, int]:
-    """Count the images under `root` in formats that cannot be read, by what they are ("a GIF picture")."""
+    """Count the images under `root` in formats that cannot be read, by what they are ("a QOI picture")."""
     found = Counter(seen.what for path in _visible(root) if path.is_file() and (seen := looked(path)).kind == "foreign")
     return {what: found[what] for what in sorted(found)}
 

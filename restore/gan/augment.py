@@ -23,10 +23,11 @@ class Augmentation:
         probability: 0..1; 0 returns images unchanged.
         target: above 0 the probability adapts. It grows while the mean sign of the discriminator's logits for real images (r_t of
             Karras et al. 2020, eq. 1) is above this value, and falls while it is below.
+        flips: whether images are flipped left to right too; never where the two sides differ, as in X-rays of the chest and in digits.
     """
 
-    def __init__(self, probability: float = 0.0, *, target: float = 0.0) -> None:
-        self.probability, self.target = probability, target
+    def __init__(self, probability: float = 0.0, *, target: float = 0.0, flips: bool = True) -> None:
+        self.probability, self.target, self.flips = probability, target, flips
         self._geometry: list[nn.Module] | None = None
         self._colour: dict[int, list[nn.Module]] = {}
 
@@ -71,7 +72,7 @@ class Augmentation:
             from kornia.augmentation import RandomAffine, RandomErasing, RandomHorizontalFlip
 
             self._geometry = [
-                RandomHorizontalFlip(),
+                *([RandomHorizontalFlip()] if self.flips else []),
                 RandomAffine(degrees=10.0, translate=(0.125, 0.125), scale=(0.9, 1.1), padding_mode="reflection"),
                 RandomErasing(scale=(0.05, 0.2), ratio=(0.5, 2.0)),
             ]

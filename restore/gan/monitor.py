@@ -10,15 +10,13 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.gan.discriminator_trainer import DiscriminatorTrainer
 from restore.limits import check_fields
-from restore.training.supervised import to_device
 from restore.training.train_state import StateDict, TrainState, evaluating
 from restore.training.trainer import Diagnosis
 
@@ -174,8 +172,15 @@ class TrainingMonitor:
         return set()
 
 
+class MonitoredDiscriminator(Protocol):
+    """What the monitor reads of a discriminator's trainer: its state, and the accuracies of its last step."""
+
+    state: TrainState
+    stats: dict[str, Tensor]
+
+
 def measures(
-    generator: TrainState, discriminator: DiscriminatorTrainer, probe: Mapping[str, Tensor] | None,
+    generator: TrainState, discriminator: MonitoredDiscriminator, probe: Mapping[str, Tensor] | None,
     images: Callable[[Mapping[str, Tensor]], tuple[Tensor, ...]],
 ) -> dict[str, float]:  # fmt: skip
     """All measures of a generator and its discriminator.
@@ -188,11 +193,12 @@ def measures(
     measured = network_measures(generator, discriminator)
     if probe is not None:
         with torch.no_grad(), evaluating(generator.network):
-            measured |= image_measures(*images(to_device(probe, generator.runtime)))
+            moved = {name: tensor.to(generator.runtime.device, non_blocking=True) for name, tensor in probe.items()}
+            measured |= image_measures(*images(moved))
     return measured
 
 
-def network_measures(generator: TrainState, discriminator: DiscriminatorTrainer) -> dict[str, float]:
+def network_measures(generator: TrainState, discriminator: MonitoredDiscriminator) -> dict[str, float]:
     """The discriminator's accuracy and both gradient norms."""
     measures = {name: float(value) for name, value in discriminator.stats.items() if name.startswith("accuracy")}
     measures["gradient generator"] = float(generator.gradient_norm)

@@ -48,6 +48,11 @@ def vanilla_generator(real: Tensor, fake: Tensor) -> Tensor:
     return binary(fake, 1.0)
 
 
+def saturating_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """Goodfellow et al. 2014, eq. 1: E log(1 - D(G(z))), whose gradient vanishes while the discriminator is sure."""
+    return -F.softplus(fake.float()).mean()
+
+
 def least_squares_discriminator(real: Tensor, fake: Tensor, real_label: float = 1.0) -> Tensor:
     """Mao et al. 2017, eq. 9 with a = 0, b = 1: (E (D(x) - 1)^2 + E D(G(z))^2) / 2."""
     return ((real.float() - real_label).square().mean() + fake.float().square().mean()) / 2
@@ -89,12 +94,24 @@ def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
     return relativistic_discriminator(fake, real)
 
 
+def pairing_discriminator(real: Tensor, fake: Tensor, real_label: float = 1.0) -> Tensor:
+    """Jolicoeur-Martineau 2018, eq. 3; Huang et al. 2024 (R3GAN), eq. 2: -E log sigmoid(D(x_i) - D(G(z_i))), real i with fake i."""
+    return F.softplus(fake.float() - real.float()).mean()
+
+
+def pairing_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """Huang et al. 2024 (R3GAN), eq. 2: -E log sigmoid(D(G(z_i)) - D(x_i))."""
+    return pairing_discriminator(fake, real)
+
+
 OBJECTIVES: Mapping[str, Objective] = {
     "vanilla": Objective(vanilla_discriminator, vanilla_generator),
+    "saturating": Objective(vanilla_discriminator, saturating_generator),
     "least_squares": Objective(least_squares_discriminator, least_squares_generator),
     "hinge": Objective(hinge_discriminator, hinge_generator),
     "wasserstein": Objective(wasserstein_discriminator, wasserstein_generator, has_labels=False),
     "relativistic": Objective(relativistic_discriminator, relativistic_generator, relative=True),
+    "relativistic_pairing": Objective(pairing_discriminator, pairing_generator, relative=True, has_labels=False),
 }
 
 

@@ -36,3 +36,26 @@ def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, g
 def r1(discriminator: Discriminator, real: Tensor) -> Tensor:
     """E |grad D(x)|_2^2 / 2 on real images (Mescheder et al. 2018, eq. 9, with gamma = 1)."""
     return input_gradient(discriminator, real).flatten(1).square().sum(dim=1).mean() / 2
+
+
+def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
+    """E |grad D(x)|_2^2 / 2, where `logits` (B, ...) were computed from `images` (B, ...) in float32.
+
+    At real images it is R1 (Mescheder et al. 2018, eq. 9), at generated ones R2 (eq. 10). It takes the pass that the adversarial loss
+    makes anyway.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradient.flatten(1).square().sum(dim=1).mean() / 2
+
+
+def path_lengths(images: Tensor, styles: Tensor, direction: Tensor) -> Tensor:
+    """|J_w^T y|_2 of each picture, (B) (Karras et al. 2020, StyleGAN2, section 3.2, eq. 4).
+
+    Args:
+        images: (B, C, H, W), computed from `styles` in float32.
+        styles: (B, layers, W).
+        direction: y, (B, C, H, W), drawn from N(0, 1); it is divided by sqrt(H W), so that the length does not depend on the resolution.
+    """
+    area = images.shape[2] * images.shape[3]
+    (gradient,) = torch.autograd.grad((images * direction).sum() / area**0.5, styles, create_graph=True)
+    return gradient.square().sum(2).mean(1).sqrt()

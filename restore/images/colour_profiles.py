@@ -67,6 +67,17 @@ def from_png(cicp: bytes | None, srgb: bytes | None, gama: bytes | None, chrm: b
     return Colours(places, gamma)
 
 
+def of_codes(primaries: int, transfer: int, *, gray: bool = False) -> tuple[bytes | None, str | None]:
+    """The ICC profile of colour codes (ITU-T H.273), and why there is none; both None for sRGB and unspecified codes (2)."""
+    primaries, transfer = (1 if primaries == 2 else primaries), (_SRGB_CURVE if transfer == 2 else transfer)
+    if primaries == 1 and transfer in (_SRGB_CURVE, _VIDEO_CURVE, 6):  # viewers show video's curve as that of sRGB
+        return None, None
+    try:
+        return profile(from_png(bytes([primaries, transfer, 0, 1]), None, None, None), gray=gray), None
+    except ValueError as error:
+        return None, str(error).removesuffix(" in its cICP chunk")
+
+
 def profile(colours: Colours, *, gray: bool) -> bytes:
     """An ICC profile of this colour space; equal bytes for equal spaces."""
     encoded = np.linspace(0, 1, 4096)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from restore.images import foreign_formats
-from restore.images.codecs import CODECS, SUFFIXES
+from restore.images.codecs import CODECS, SUFFIXES, suffix_of
 from restore.images.opening import HEAD
 
 
@@ -22,7 +22,7 @@ class Look:
     Attributes:
         kind: "picture" (`read` opens it), "foreign" (a picture of a format that `read` refuses), "object" (DICOM without pixels) or
             "other".
-        what: the foreign format ("a GIF picture") or the object ("SR"); else "".
+        what: the foreign format ("a QOI picture") or the object ("SR"); else "".
     """
 
     kind: Literal["picture", "foreign", "object", "other"]
@@ -51,7 +51,7 @@ def look(path: Path) -> Look:
     foreign = foreign_formats.foreign(start, path.name)
     if foreign is not None and foreign.picture:
         return Look("foreign", foreign.what)
-    if path.suffix.lower() in SUFFIXES or (foreign is None and codec is not None):
+    if suffix_of(path.name).lower() in SUFFIXES or (foreign is None and codec is not None):
         return Look("picture")
     return Look("other")
 
@@ -61,10 +61,10 @@ def looked(path: Path) -> Look:
     try:
         return look(path)
     except OSError:
-        return Look("picture" if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") else "other")
+        return Look("picture" if suffix_of(path.name).lower() in SUFFIXES and not path.name.startswith(".") else "other")
 
 
 def stem(name: str) -> str:
     """A picture's name without its suffix. A suffix of no picture format (1.2.840, `a.acr`) is part of the name."""
-    suffix = Path(name).suffix
+    suffix = suffix_of(name)
     return name[: -len(suffix)] if suffix.lower() in SUFFIXES else name

@@ -6,15 +6,15 @@ not.
 
 from __future__ import annotations
 
-import re
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
+from restore.images import iso_media
+
 
 class Kind(NamedTuple):
-    """What a file is ("a GIF picture"), what its owner can do, and whether it is a picture."""
+    """What a file is ("a QOI picture"), what its owner can do, and whether it is a picture."""
 
     what: str
     mend: str
@@ -28,13 +28,11 @@ class Marks(NamedTuple):
         start: bytes at the file's start, any of these.
         at: (offset, bytes), any of these.
         suffixes: of this kind only: they name a broken file too.
-        brands: major brands of ISO base media files (ISO/IEC 14496-12).
     """
 
     start: tuple[bytes, ...] = ()
     at: tuple[tuple[int, bytes], ...] = ()
     suffixes: tuple[str, ...] = ()
-    brands: tuple[bytes, ...] = ()
 
 
 PNG, TIFF, FLOAT, FRAMES = (
@@ -43,40 +41,19 @@ PNG, TIFF, FLOAT, FRAMES = (
     "convert it to a TIFF of 32-bit floats first",
     "save its frames as PNG or TIFF first",
 )
-RAW = Kind("a camera raw file", "develop it to a 16-bit TIFF first")
-HEIF = Kind("a HEIC or HEIF picture", PNG)
-AVIF = Kind("an AVIF picture", PNG)
+CANON_RAW = b"crx "
+"""The brand of CR3 files."""
 VIDEO = Kind("a video", "extract its frames as PNG or TIFF first", False)
-NIFTI = Kind("a NIfTI volume", FLOAT)
-
-RAW_SUFFIXES = (
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw",
-    ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
-)  # fmt: skip
-"""Camera raw. Most of these are TIFF files whose first picture is a thumbnail."""
-PANASONIC, OLYMPUS, FOVEON, MINOLTA = b"IIU\0", (b"IIRO", b"IIRS", b"MMOR"), b"FOVb", b"\0MRM"
 
 KINDS: Mapping[Kind, Marks] = {
-    RAW: Marks((b"FUJIFILMCCD-RAW", PANASONIC, *OLYMPUS, FOVEON, MINOLTA), ((6, b"HEAPCCDR"), (8, b"CR\x02")), RAW_SUFFIXES, (b"crx ",)),
-    HEIF: Marks(
-        suffixes=(".heic", ".heif", ".hif"),
-        brands=(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"),
-    ),
-    AVIF: Marks(suffixes=(".avif",), brands=(b"avif", b"avis", b"miaf", b"MA1A", b"MA1B")),
-    Kind("a JPEG XL picture", PNG): Marks((b"\xff\x0a", b"\0\0\0\x0cJXL "), suffixes=(".jxl",)),
-    Kind("a JPEG 2000 picture", PNG): Marks(
-        (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), suffixes=(".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf")
-    ),
     Kind("a JPEG XR picture", PNG): Marks((b"II\xbc\x01",), suffixes=(".jxr", ".wdp", ".hdp")),
-    Kind("a GIF picture", FRAMES): Marks((b"GIF8",), suffixes=(".gif",)),
     Kind("an MNG animation", FRAMES): Marks((b"\x8aMNG\r\n\x1a\n",)),
     Kind("a JNG picture", PNG): Marks((b"\x8bJNG\r\n\x1a\n",)),
     Kind("a Photoshop document (PSD)", "export it as TIFF or PNG first"): Marks((b"8BPS",), suffixes=(".psd", ".psb")),
     Kind("a GIMP document (XCF)", "export it as TIFF or PNG first"): Marks((b"gimp xcf",)),
-    Kind("an OpenEXR picture", FLOAT): Marks((b"\x76\x2f\x31\x01",), suffixes=(".exr",)),
     Kind("a Radiance HDR picture", FLOAT): Marks((b"#?RADIANCE", b"#?RGBE")),
     Kind("a FITS picture", FLOAT): Marks((b"SIMPLE  =",), suffixes=(".fits", ".fts")),
-    NIFTI: Marks(at=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0")), suffixes=(".nii",)),
+    Kind("a NIfTI pair of .hdr and .img", "save it as one file (.nii)"): Marks(at=((344, b"ni1\0"), (4, b"ni2\0"))),
     Kind("an NRRD volume", FLOAT): Marks((b"NRRD000",)),
     Kind("a MetaImage volume", FLOAT): Marks((b"ObjectType = Image",)),
     Kind("a Zeiss CZI picture", "export it as OME-TIFF first"): Marks((b"ZISRAWFILE",)),
@@ -105,7 +82,6 @@ KINDS: Mapping[Kind, Marks] = {
     Kind("a web page", "download the picture itself", False): Marks((b"<!DOC", b"<!doc", b"<html")),
 }
 """Kind -> its marks; the first kind whose bytes match counts."""
-BRANDS: Mapping[bytes, Kind] = {brand: kind for kind, marks in KINDS.items() for brand in marks.brands}
 SUFFIXES: Mapping[str, Kind] = {suffix: kind for kind, marks in KINDS.items() for suffix in marks.suffixes}
 VIDEO_SUFFIXES = frozenset((".mjpg", ".mjpeg"))
 """A video that begins like a JPEG picture."""
@@ -114,16 +90,13 @@ VIDEO_SUFFIXES = frozenset((".mjpg", ".mjpeg"))
 def foreign(start: bytes, name: str) -> Kind | None:
     """The kind of a file that no codec reads, by its first bytes (512 are enough) and its name; None for other files.
 
-    The suffix decides for TIFF files with a camera's raw suffix, for TGA (which has no magic number), and for broken pictures.
+    The suffix decides for broken pictures.
     """
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes]
     last = suffixes[-1] if suffixes else ""
-    if start.startswith(b"\x1f\x8b") and suffixes[-2:] == [".nii", ".gz"]:
-        return NIFTI
-    media = _ftyp(start)
-    if media is not None:
-        return media
-    for test, kind in _TESTS:  # before the icons: a TGA file may begin with their mark
+    if start[4:8] == b"ftyp":
+        return None if iso_media.codec_brand(start) or start[8:12] == CANON_RAW else VIDEO
+    for test, kind in _TESTS:
         if test(start, last):
             return kind
     for kind, marks in KINDS.items():
@@ -131,7 +104,7 @@ def foreign(start: bytes, name: str) -> Kind | None:
             return kind
     if last in VIDEO_SUFFIXES:
         return VIDEO
-    return SUFFIXES.get(last) if _may_go_by_suffix(start, last) else None
+    return SUFFIXES.get(last) if _may_go_by_suffix(start) else None
 
 
 def described(start: bytes) -> Kind:
@@ -148,41 +121,13 @@ def is_text(start: bytes) -> bool:
     return sum(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start) > 0.95 * len(start)
 
 
-def _may_go_by_suffix(start: bytes, suffix: str) -> bool:
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return suffix in RAW_SUFFIXES
-    ours = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM")
+def _may_go_by_suffix(start: bytes) -> bool:
+    ours = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*")
     return not start.startswith(ours) and not (start and is_text(start))
-
-
-def _ftyp(start: bytes) -> Kind | None:
-    """What an ISO base media file is: a picture by its major brand, else a video."""
-    if start[4:8] != b"ftyp":
-        return None
-    size = min(int.from_bytes(start[:4], "big"), len(start))
-    brands = [start[8:12], *(start[at : at + 4] for at in range(16, size - 3, 4))]
-    kind = BRANDS.get(brands[0], VIDEO)
-    return AVIF if kind is HEIF and brands[0] in (b"mif1", b"msf1") and {b"avif", b"avis"} & set(brands) else kind
-
-
-def _pfm(start: bytes, _suffix: str) -> bool:
-    return re.match(rb"P[Ff]\s+[0-9]+\s+[0-9]+\s+[-+.0-9eE]+\s", start) is not None
-
-
-def _pam(start: bytes, _suffix: str) -> bool:
-    return re.match(rb"P7\s(\s*#[^\n]*\n)*\s*(WIDTH|HEIGHT|DEPTH|MAXVAL|TUPLTYPE)\s", start) is not None
 
 
 def _pcx(start: bytes, suffix: str) -> bool:
     return suffix in (".pcx", ".pcc") and len(start) >= 4 and start[0] == 10 and start[1] <= 5 and start[2] <= 1
-
-
-def _tga(start: bytes, suffix: str) -> bool:
-    if suffix not in (".tga", ".targa", ".icb", ".vda", ".vst") or len(start) < 18:
-        return False
-    width, height, depth = struct.unpack_from("<HHB", start, 12)
-    kind = start[2] in (1, 2, 3, 9, 10, 11) and start[1] <= 1
-    return bool(kind and width and height and depth in (8, 15, 16, 24, 32))
 
 
 def _analyze(start: bytes, suffix: str) -> bool:
@@ -191,9 +136,6 @@ def _analyze(start: bytes, suffix: str) -> bool:
 
 
 _TESTS: tuple[tuple[Callable[[bytes, str], bool], Kind], ...] = (
-    (_pfm, Kind("a PFM picture", FLOAT)),
-    (_pam, Kind("a PAM picture", "convert it to PPM, PNG or TIFF first")),
     (_pcx, Kind("a PCX picture", PNG)),
-    (_tga, Kind("a TGA picture", PNG)),
     (_analyze, Kind("an Analyze volume", FLOAT)),
 )

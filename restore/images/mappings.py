@@ -277,7 +277,8 @@ def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: 
     """
     colour = _split(stored, channels)
     step = max(1, int(np.sqrt(colour.size / 500_000)))
-    sample = colour[::step, ::step].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        sample = colour[::step, ::step].astype(np.float64)
     sample = sample[np.isfinite(sample)]
     low, high, floor = 0.0, 1.0, None
     if sample.size and stored.dtype.kind in "fi" and sample.min() >= 0 and bool((colour[np.isfinite(colour)] >= 0).all()):

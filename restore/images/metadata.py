@@ -51,6 +51,8 @@ class ImageHeader:
     """What the user should know of the file, one sentence each: a second picture that is not kept, a missing end."""
     ending: bytes = b""
     """Bytes that make an unchanged copy a whole file, where the file lacks its end."""
+    read_only: str = ""
+    """Why no result can have the file's own format, and what can; empty where one can."""
     quantisation: Quantisation | None = None
     """How coarsely the luma of the upright picture is quantised; None where the file does not say so."""
 

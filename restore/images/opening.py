@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from restore.images import foreign_formats
-from restore.images.codecs import CODECS, sniffed
+from restore.images.codecs import CODECS, recognized
 from restore.images.errors import MAX_PIXELS, Limits, as_image_error, image_error
 from restore.images.picture import Picture
 
@@ -17,7 +17,7 @@ def sniff(path: Path) -> str | None:
     """The format's name by the file's first bytes. None if no codec knows them or the file cannot be read."""
     try:
         with path.open("rb") as file:
-            codec = sniffed(file.read(HEAD))
+            codec = recognized(path, file.read(HEAD))
     except OSError:
         return None
     return None if codec is None else codec.name
@@ -44,10 +44,12 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS, salvage: bool = False) -> 
             start = file.read(HEAD)
         if not start:
             raise image_error(path, "an empty file; copy it again")
-        codec = sniffed(start)
+        codec = recognized(path, start)
         outranks_others = codec is not None and codec.has_preamble and codec.is_certain(start)
         foreign = None if outranks_others else foreign_formats.foreign(start, path.name)
         if codec is None or (foreign is not None and foreign.picture):
             what, mend, _ = foreign or foreign_formats.described(start)
             raise image_error(path, f"not a picture that restore reads (it is {what}): {mend}; it reads {', '.join(CODECS)}")
+        if codec.needs is not None and codec.needs.missing:
+            raise image_error(path, f"{codec.name} needs a package: {codec.needs.missing}")
         return Picture(path, codec.open(path, Limits(max_pixels, salvage)))

@@ -11,6 +11,7 @@ import numpy as np
 
 from restore.images.codecs import target
 from restore.images.codecs.base import Source
+from restore.images.errors import ImageError
 from restore.images.format_conversion import convert
 from restore.images.frame import Frame
 from restore.images.metadata import Provenance
@@ -29,7 +30,7 @@ class Picture:
         self._digests: dict[int, bytes] = {}
         header = source.header
         self.format: str = header.format
-        """png, jpeg, tiff, webp, bmp, pgm (all of PBM, PGM, PPM) or dicom."""
+        """A name of `CODECS`: png, jpeg, dicom, ...; pgm for all of PBM, PGM and PPM."""
         self.frames: int = header.frames
         self.size: tuple[int, int] = header.size
         """(height, width) of the first frame, upright."""
@@ -62,6 +63,20 @@ class Picture:
         self._digests[index] = _digest(frame.stored)
         self.warnings += [text for text in frame.warnings if text not in self.warnings]
         return frame
+
+    def check_target(self, format: str | None = None) -> None:
+        """Check by the header alone that results can be written, before any of them is computed.
+
+        Args:
+            format: a name of `TARGETS`; None keeps the format.
+
+        Raises:
+            ImageError: they cannot; the message says what can.
+        """
+        header = self._source.header
+        why = header.read_only if format is None or format == self.format else target(format).cannot_hold(header)
+        if why:
+            raise ImageError(f"{self.path.name}: {why}")
 
     def save(  # noqa: PLR0913  # keyword-only, all with a default
         self,

@@ -29,7 +29,7 @@ SHORT_SIDE = 128
 RADIUS, EPSILON = 3, 1e-3
 """Of the guided filter, in pixels of what the network sees, and as a variance of the luma."""
 
-VIVID, MOST = 0.055, 2.0
+VIVID, MOST = 0.06, 2.0
 """Chroma (Cb, Cr; nominal -0.5..0.5) at which predicted colours stay as they are, and the largest factor on stronger ones."""
 
 
@@ -89,8 +89,8 @@ class Colorizer:
         """
         gray = luma.luma(pixels)
         small = _shrunk(gray)
-        restored, info = self.runner.run(np.repeat(small[:, :, None], 3, axis=2))
-        chroma = _vivid(luma.chroma(restored))
+        predicted, info = self._predict(small)
+        chroma = _vivid(predicted)
         if hint is not None:
             chroma = palette.transfer(small, chroma, hint)
         linear = guided_filter.coefficients(small, chroma * np.float32(strength), radius=RADIUS, epsilon=EPSILON)
@@ -101,6 +101,14 @@ class Colorizer:
             coloured = luma.with_chroma(target, enlarge(rows, target))
             out[rows] = coloured if levels is None else luma.on_grid(coloured, target, levels)
         return out, info
+
+    def _predict(self, gray: np.ndarray) -> tuple[np.ndarray, InferenceInfo]:
+        """(h, w) -> (h, w, 2), the mean of the chroma predicted for the picture and for its mirror image."""
+        views = []
+        for picture in (gray, gray[:, ::-1]):
+            restored, info = self.runner.run(np.repeat(picture[:, :, None], 3, axis=2))
+            views.append(luma.chroma(restored))
+        return (views[0] + views[1][:, ::-1]) / 2, info
 
 
 def palette_of(pixels: np.ndarray) -> Palette:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -26,8 +28,14 @@ from restore.weights_file import Recipe
 TASK = "enhance"
 SIDE = 256
 """Side in pixels of what the network sees of a picture."""
-DOUBT = (0.02, 0.04)
-"""Root mean square changes by the table: those up to the first are too small to be certain and left out, from the second on none is."""
+PART = 0.75
+"""Side of the four corners that the network sees beside the whole, as a fraction. The five tables are averaged."""
+DOUBT_BRIGHTER, DOUBT_DARKER = (0.08, 0.1), (0.05, 0.07)
+"""Root mean square changes by a table that makes the picture brighter or darker.
+
+Up to the first the table is left out, and from the second on it counts in full. Chosen on 80 held-out pictures: the most doubt with which
+each kind of fault is still mended better than by auto-levels, by half a decibel or more. The repair of an over-exposed picture is smaller,
+because its clipped whites stay."""
 
 
 @dataclass(frozen=True)
@@ -114,24 +122,28 @@ class Enhancer:
         """
         return apply(picture, lambda pixels, valid: self.enhance(pixels, strengths or Strengths(), valid)[0])
 
-    def enhance(self, pixels: np.ndarray, strengths: Strengths, valid: np.ndarray | None = None) -> tuple[np.ndarray, GlobalMap, float]:
+    def enhance(
+        self, pixels: np.ndarray, strengths: Strengths, valid: np.ndarray | None = None, *, eight_bit: bool = False
+    ) -> tuple[np.ndarray, GlobalMap, float]:
         """Enhance normalized pixels.
 
         Args:
             pixels: (H, W, 1|3) float32, nominal [0, 1].
             strengths: of each part; where all are 0, the result is the same array.
             valid: (H, W) bool, the pixels that hold picture; None for all.
+            eight_bit: whether they were 8 bits before other steps changed them. If they still are, that is seen.
 
         Returns:
             (H, W, 1|3) float32, not clipped; the map of exposure and contrast; and the gain of the finest detail.
         """
         if pixels.shape[2] == 3 and radiograph.is_gray(pixels):
-            gray, mapped, gain = self.enhance(np.ascontiguousarray(pixels[:, :, :1]), strengths, valid)
+            gray, mapped, gain = self.enhance(np.ascontiguousarray(pixels[:, :, :1]), strengths, valid, eight_bit=eight_bit)
             return np.repeat(gray, 3, axis=2), mapped, gain
         mapping, result, gain = self.map(pixels, strengths), pixels, 1.0
         uneven: np.ndarray | None = None
         if not mapping.plain:
-            given = dither.unrounded(pixels, mapping.slopes(pixels.shape[2])) if is_eight_bit(pixels) else pixels
+            stairs = eight_bit or is_eight_bit(pixels)
+            given = dither.unrounded(pixels, mapping.slopes(pixels.shape[2])) if stairs else pixels
             uneven = None if given is pixels else given != pixels
             result = mapping(given)
         if strengths.local_contrast or strengths.sharpness:
@@ -141,20 +153,32 @@ class Enhancer:
 
     def map(self, pixels: np.ndarray, strengths: Strengths) -> GlobalMap:
         """The map of a picture's exposure and contrast: (H, W, 1|3) float32 -> the map."""
-        small = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA).reshape(SIDE, SIDE, -1)
-        mapping = GlobalMap()
+        small, mapping = thumbnail(pixels), GlobalMap()
         if strengths.exposure:
-            mapping = self._exposure(small, strengths.exposure)
+            mapping = self._exposure([small, *map(thumbnail, corners(pixels))], strengths.exposure)
         if strengths.contrast:
             slope, offset = photo_detail.levels(luma(mapping(small)), strengths.contrast)
             mapping = GlobalMap(mapping.table, slope, offset, mapping.change)
         return mapping
 
     @torch.inference_mode()
-    def _exposure(self, small: np.ndarray, strength: float) -> GlobalMap:
-        """The table of a thumbnail (SIDE, SIDE, 1|3), weaker where it would change little."""
-        seen: Tensor = to_tensor([small]).expand(-1, 3, -1, -1)
-        table = self.network.table(seen)
-        change = float((table.apply(seen.clamp(0, 1)) - seen.clamp(0, 1)).square().mean().sqrt())
-        certain = float(np.interp(change, DOUBT, (0, 1)))
+    def _exposure(self, thumbnails: Sequence[np.ndarray], strength: float) -> GlobalMap:
+        """The mean table of thumbnails (SIDE, SIDE, 1|3) of a picture, the first of the whole; weaker where it would change little."""
+        seen: Tensor = to_tensor(thumbnails).expand(-1, 3, -1, -1)
+        table, whole = self.network.table(seen).mean(), seen[:1].clamp(0, 1)
+        changes = table.apply(whole) - whole
+        change = float(changes.square().mean().sqrt())
+        certain = float(np.interp(change, DOUBT_BRIGHTER if changes.mean() > 0 else DOUBT_DARKER, (0, 1)))
         return GlobalMap(table.scaled(strength * certain), change=change) if certain else GlobalMap(change=change)
+
+
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, C) -> (SIDE, SIDE, C), area-averaged."""
+    return np.asarray(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)).reshape(SIDE, SIDE, -1)
+
+
+def corners(pixels: np.ndarray) -> list[np.ndarray]:
+    """The four corners of (H, W, C), each PART of its sides."""
+    rows, columns = (math.ceil(PART * side) for side in pixels.shape[:2])
+    vertical, horizontal = (slice(rows), slice(-rows, None)), (slice(columns), slice(-columns, None))
+    return [pixels[row, column] for row in vertical for column in horizontal]

@@ -15,8 +15,10 @@ from restore.images.noise_model import NoiseLevel
 from restore.inference import laplacian_pyramid
 
 SAMPLE = 500_000
-FULL = (0.35, 0.6)
-"""Ranges of brightness, without the outermost thousandths: up to the first the range is widened fully, from the second on not."""
+FULL = (0.3, 0.5)
+"""Ranges of brightness, without the outermost thousandths: up to the first the range is widened fully, from the second on not.
+
+With 0.35 to 0.6, one more of 80 held-out good pictures changed by more than 35 dB."""
 ENDS = (0.03, 0.97)
 """What a narrow range is widened to."""
 WIDEST = 2.5

@@ -109,12 +109,17 @@ def copy_report(results: np.ndarray, unseen: np.ndarray, training: np.ndarray) -
     return CopyReport(
         c_t=copy_test(results, unseen, training),
         distance_ratio=float(np.median(distance)) / scale,
-        suspects=float((distance < np.quantile(expected, NEAR)).mean()),
+        suspects=suspects(distance, expected),
         authentic=authenticity(results, training),
         authentic_unseen=authenticity(unseen, training),
         index=index,
         distance=distance / scale,
     )
+
+
+def suspects(distance: np.ndarray, expected: np.ndarray) -> float:
+    """Share of results that are nearer to a training picture (N,) than 99 % of the unseen real pictures are (M,)."""
+    return float((distance < np.quantile(expected, NEAR)).mean())
 
 
 def _mann_whitney(first: np.ndarray, second: np.ndarray) -> float:

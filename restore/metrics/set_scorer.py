@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from restore.metrics.distribution import SET_METRICS, SetMetric
 from restore.metrics.extractors import Extractor
-from restore.metrics.memorisation import copy_report
+from restore.metrics.memorisation import copy_report, suspects
+from restore.metrics.neighbours import nearest
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,10 @@ class SetScorer:
             except ValueError:  # too few pictures
                 continue
         if self.training is not None:
-            copies = copy_report(found, self.real, self.training)
-            scores |= {"copy_test": copies.c_t, "copies": copies.suspects, "distance_ratio": copies.distance_ratio}
+            scores["copies"] = suspects(nearest(found, self.training)[1], nearest(self.real, self.training)[1])
+            with suppress(ValueError):  # pictures far from all real ones share no cell with them
+                copies = copy_report(found, self.real, self.training)
+                scores |= {"copy_test": copies.c_t, "distance_ratio": copies.distance_ratio}
         return scores
 
 

@@ -7,7 +7,9 @@ on what it shows, so the blocks at the lowest resolution see all of it. Chroma i
 
 from __future__ import annotations
 
+import copy
 import itertools
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,6 +45,14 @@ class ColorizerConfig(NetworkConfig):
         default=(1, 2, 4, 8, 2, 1),
         metadata={"help": "of the blocks at the lowest resolution: how far each pixel sees", "range": (1, 1024), "count": (1, 64)},
     )
+    features: int = field(
+        default=0,
+        metadata={
+            "help": "channels of a teacher's features that it predicts too, for a distillation_weight; 0: none",
+            "range": (0, 4096),
+            "free": True,
+        },
+    )
 
 
 class GroupedBlock(Residual):
@@ -77,6 +87,7 @@ class ColorizerNet(RestorationNetwork):
         # further off, pixels matter little
         self.spec = ModelSpec(
             channels, channels, receptive_field=lowest * (sum(dilations) + 6) + 4, multiple=lowest, overlap=16 * lowest,
+            features=config.features,
         )  # fmt: skip
         pairs = list(itertools.pairwise(widths))
         self.head = nn.Conv2d(4, widths[0], 3, padding=1)
@@ -85,6 +96,7 @@ class ColorizerNet(RestorationNetwork):
         self.blocks = ResidualStack(*(GroupedBlock(widths[-1], dilation) for dilation in dilations))
         self.ups = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
         self.decoders = nn.ModuleList(GroupedBlock(width) for width in widths[:-1])
+        self.describe = nn.Conv2d(widths[-2], config.features, 1) if config.features else None
         self.tail = nn.Conv2d(widths[0], 2 if channels == 3 else 1, 3, padding=1)
         with torch.no_grad():
             self.tail.weight.mul_(0.1)
@@ -92,10 +104,33 @@ class ColorizerNet(RestorationNetwork):
         self.register_buffer("to_luma", to_luma[:, :, None, None], persistent=False)
         self.register_buffer("to_rgb", to_rgb[:, :, None, None], persistent=False)
 
+    def part_for(self, keys: Set[str]) -> RestorationNetwork:
+        """All but the prediction of features, for the keys of a network without it."""
+        if "describe.weight" in keys or self.describe is None:
+            return self
+        part = copy.copy(self)
+        part._modules = {**self._modules, "describe": None}
+        return part
+
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W) in nominal [0, 1] -> (B, C, H, W), to be added."""
+        return self._coloured(self._decoded(picture)[-1])
+
+    def described(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict the colours to be added, (B, C, H, W), and features at twice the lowest resolution.
+
+        Raises:
+            ValueError: it was built without features.
+        """
+        if self.describe is None:
+            return super().described(picture)
+        hidden = self._decoded(picture)
+        return self._coloured(hidden[-1]), self.describe(hidden[0])
+
+    def _decoded(self, picture: Tensor) -> list[Tensor]:
+        """The results of the decoders, from the lowest resolution to the highest."""
         luma = F.conv2d(picture, self.to_luma.to(picture.dtype)) - MIDDLE
-        hidden, skips = F.relu(self.head(F.pixel_unshuffle(luma, 2))), []
+        hidden, skips, decoded = F.relu(self.head(F.pixel_unshuffle(luma, 2))), [], []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             hidden = encoder(hidden, True)
             skips.append(hidden)
@@ -103,5 +138,10 @@ class ColorizerNet(RestorationNetwork):
         hidden = self.blocks(hidden, True)
         for up, decoder, skip in zip(reversed(self.ups), reversed(self.decoders), reversed(skips), strict=True):
             hidden = decoder(F.interpolate(up(hidden), scale_factor=2, mode="bilinear") + skip, True)
+            decoded.append(hidden)
+        return decoded
+
+    def _coloured(self, hidden: Tensor) -> Tensor:
+        """What is to be added to red, green and blue, from the last decoder's result."""
         chroma = F.interpolate(self.tail(hidden), scale_factor=2, mode="bilinear")
         return F.conv2d(chroma, self.to_rgb.to(chroma.dtype))

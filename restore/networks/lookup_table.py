@@ -32,6 +32,10 @@ class Table(NamedTuple):
         shift = None if self.shift is None else self.shift * min(strength, 1.0)
         return Table((1 + strength * (self.slopes - 1)).clamp_min(FLATTEST), self.starts * strength, shift)
 
+    def mean(self) -> Table:
+        """The mean of the B tables, B = 1. It is monotone, as each of them is."""
+        return Table(self.slopes.mean(0, True), self.starts.mean(0, True), None if self.shift is None else self.shift.mean(0, True))
+
     def apply(self, picture: Tensor) -> Tensor:
         """(B, C, H, W) of any range -> the same shape. Beyond 0 and 1 curves go on straight, and the 3-D table stays what it is there."""
         curved = self._curved(picture)

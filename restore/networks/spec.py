@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from restore.networks.lookup_table import Table
 
-Condition = Literal["noise", "mask", "quantisation"]
-"""A map (B, 1, H, W) in addition to the picture.
+Condition = Literal["noise", "mask", "quantisation", "blur"]
+"""A map (B, K, H, W) in addition to the picture, K as in `CONDITION_CHANNELS`.
 
 noise: the noise's standard deviation at each pixel. mask: 1 in the holes, 0 elsewhere. quantisation: the steps of a JPEG's quantisation
-table, repeated in its blocks of 8 x 8 pixels (see `restore.images.quantisation`)."""
+table, repeated in its blocks of 8 x 8 pixels (see `restore.images.quantisation`).
+blur: what Wiener's filter did to the picture (see `restore.images.deconvolution`)."""
+CONDITION_CHANNELS: dict[Condition, int] = {"noise": 1, "mask": 1, "quantisation": 1, "blur": 3}
 Output = Literal["residual", "image", "probability", "sample", "errors"]
 """What `forward` returns: a correction to add to the (enlarged) picture, a picture, a map of probabilities, a generated picture, or
 maps of a result's absolute error."""
@@ -43,6 +45,7 @@ class ModelSpec:
         homogeneous: f(a x, a s) = a f(x, s) for positive a, as without biases.
         sees_whole_image: a normalisation takes its statistics from the whole picture, so that tiles must share them.
         needs_whole_image: each pixel of the result depends on the whole picture, so that it cannot run in tiles.
+        features: channels of the features that `described` returns; 0 where it is not to be called.
     """
 
     channels: int
@@ -56,6 +59,7 @@ class ModelSpec:
     homogeneous: bool = False
     sees_whole_image: bool = False
     needs_whole_image: bool = False
+    features: int = 0
 
     @property
     def takes_noise(self) -> bool:
@@ -126,6 +130,14 @@ class RestorationNetwork(nn.Module):
             ValueError: it is none.
         """
         raise ValueError("this network predicts no lookup table: use weights of `restore train enhance`")
+
+    def described(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` returns for (B, C, H, W), and the features (B, `spec.features`, h, w) that a teacher trains; h and w are smaller.
+
+        Raises:
+            ValueError: it predicts none.
+        """
+        raise ValueError("this network predicts no features: use a colorizer with network.features above 0")
 
     def fitted(self, key: str, value: Tensor, shape: torch.Size) -> Tensor:
         """A tensor of a network of this kind, with other channels or another scale, in the shape that it has in this one.

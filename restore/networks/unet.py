@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.networks.fused_residual import Residual, ResidualStack
-from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
+from restore.networks.spec import CONDITION_CHANNELS, NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
 from restore.networks.weight_transfer import average_colours, spread_colours
 
 
@@ -50,7 +50,7 @@ class UNetSettings(NetworkConfig):
         default=1,
         metadata={"help": "the first resolution is the picture's divided by this, 1 or a power of 2", "range": (1, 16)},
     )
-    condition: Literal["noise", "quantisation"] = field(
+    condition: Literal["noise", "quantisation", "blur"] = field(
         default="noise", metadata={"help": "the map that it takes in addition to the picture"}
     )
 
@@ -94,7 +94,7 @@ class RestorationUNet(RestorationNetwork):
             conditions=(config.condition,), homogeneous=True,
         )  # fmt: skip
         pairs = list(itertools.pairwise(widths))
-        self.head = nn.Conv2d((channels + 1) * unshuffle**2, widths[0], 3, padding=1, bias=False)
+        self.head = nn.Conv2d((channels + CONDITION_CHANNELS[config.condition]) * unshuffle**2, widths[0], 3, padding=1, bias=False)
         self.encoders = nn.ModuleList(_stage(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in pairs)
         self.bottom = _stage(widths[-1], blocks[-1])
@@ -116,7 +116,7 @@ class RestorationUNet(RestorationNetwork):
 
         Args:
             picture: (B, C, H, W), nominal range [0, 1]; H and W multiples of `spec.multiple`.
-            noise: (B, 1, H, W), standard deviation of the noise at each pixel in the picture's units, or another `spec.conditions`.
+            noise: (B, K, H, W), standard deviation of the noise at each pixel in the picture's units (K = 1), or another `Condition`.
 
         Returns:
             (B, C, H, W), to be added to the picture.
@@ -124,7 +124,7 @@ class RestorationUNet(RestorationNetwork):
         return self.correction(torch.cat([picture, noise], 1))
 
     def correction(self, inputs: Tensor) -> Tensor:
-        """`forward` of the picture and its noise map in one tensor, (B, C + 1, H, W) -> (B, C, H, W)."""
+        """`forward` of the picture and its noise map in one tensor, (B, C + K, H, W) -> (B, C, H, W)."""
         first = self.head(F.pixel_unshuffle(inputs, self.unshuffle))
         hidden, skips = first, []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
@@ -140,7 +140,7 @@ class RestorationUNet(RestorationNetwork):
         """The first and the last layer fit another number of colours; see `RestorationNetwork.fitted`."""
         cell = self.unshuffle**2
         if key == "head.weight" and value.shape[0] == shape[0]:
-            return spread_colours(value, self.spec.channels, cell=cell, maps=cell)
+            return spread_colours(value, self.spec.channels, cell=cell, maps=cell * CONDITION_CHANNELS[self.spec.conditions[0]])
         if key == "tail.weight" and value.shape[1] == shape[1]:
             return average_colours(value, self.spec.channels, cell=cell)
         return super().fitted(key, value, shape)

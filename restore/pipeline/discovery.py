@@ -139,7 +139,7 @@ def _classify(path: Path, kind: str) -> Look | str:
     """Classify an entry of an input folder; see `_walk`. `kind` is "" for a hidden entry."""
     if not kind:
         return Look("other")
-    named = path.suffix.lower() in SUFFIXES or path.suffix.lower() in foreign_formats.SUFFIXES
+    named = codecs.suffix_of(path.name).lower() in SUFFIXES or path.suffix.lower() in foreign_formats.SUFFIXES
     if kind != "file":
         return kind if named or (not path.suffix and "link" in kind) else Look("other")
     try:

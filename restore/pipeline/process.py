@@ -122,6 +122,7 @@ class FileProcessor:
                 raise ValueError(f"{unmanaged} already exists and was not written by this program: move it, or use --overwrite")
         limit = {} if self.context.options.max_pixels is None else {"max_pixels": self.context.options.max_pixels}
         picture = images.read(self.job.source, salvage=self.context.options.salvage, **limit)
+        picture.check_target(self.context.options.format)
         record = self.record
         record.size, record.frames, record.bits, record.format = (*picture.size,), picture.frames, picture.bits, picture.format
         self.picture = picture

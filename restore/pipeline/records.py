@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -145,6 +146,13 @@ class Report:
         """The fraction of `wall` in which the step was working, 0..1."""
         return min(1.0, self.seconds[self.work] / self.wall) if self.wall else 0.0
 
+    @property
+    def seconds_per_megapixel(self) -> float:
+        """Seconds of `work` for a megapixel of input, over the pictures restored in this run; 0 if there is none."""
+        done = [record for record in self.records if record.status == "done"]
+        pixels = sum(math.prod(record.size or (0, 0)) * (record.frames or 1) for record in done)
+        return sum(record.seconds[self.work] for record in done) / pixels * 1e6 if pixels else 0.0
+
     def summary(self) -> dict[str, object]:
         """The sums as JSON-able values."""
         return {
@@ -159,6 +167,7 @@ class Report:
             "interrupted": self.interrupted,
             "seconds": {**{step: round(value, 3) for step, value in self.seconds.items()}, "wall": round(self.wall, 3)},
             "images_per_second": round(self.images_per_second, 3),
+            "seconds_per_megapixel": round(self.seconds_per_megapixel, 4),
             f"{self.work}_fraction": round(self.busy_fraction, 4),
             "remarks": self.remarks,
             "unwritten": self.unwritten,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import numpy as np
 from restore.datasets.crops import in_channels
 from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
 from restore.gan.paired import LossConfig
+from restore.images import luma
 from restore.networks import CONFIGS, NetworkConfig
 from restore.networks.colorizer import ColorizerConfig
 from restore.tasks import restoration_setup
 from restore.tasks.prepared_run import Prepared
 from restore.tasks.restoration_setup import DataConfig, Problem, RestorationConfig
+from restore.training.distillation import FEATURES
 from restore.training.optimizers import OptimizerConfig
 
 
@@ -34,6 +37,17 @@ class ColorizeConfig(RestorationConfig):
         metadata={"only_if": "losses.adversarial_weight"},
     )
     optimizer: OptimizerConfig = field(default=OptimizerConfig("adam", 5e-4, beta2=0.99))
+    distillation_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": f"weight of the distance of predicted features from AlexNet's; needs network.features={FEATURES}",
+            "range": (0, 1e6),
+        },
+    )
+    exposure: float = field(
+        default=0.0,
+        metadata={"help": "a crop's luma is raised to a power drawn between exp(-exposure) and exp(exposure)", "range": (0, 2)},
+    )
 
 
 def prepare(root: Path, config: ColorizeConfig) -> Prepared:
@@ -44,9 +58,21 @@ def prepare(root: Path, config: ColorizeConfig) -> Prepared:
     """
     if config.data.channels != 3:
         raise ValueError("colours are learnt from colour pictures: leave data.channels at 3")
-    return restoration_setup.prepare(root, config, Problem(remove_colour), task="colorize")
+    problem = Problem(
+        remove_colour,
+        global_degradation=partial(vary_exposure, most=config.exposure) if config.exposure else None,
+        distillation_weight=config.distillation_weight,
+    )
+    return restoration_setup.prepare(root, config, problem, task="colorize")
 
 
 def remove_colour(crop: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, None]:
     """(H, W, 3) -> its luma (ITU-R BT.601) as three equal channels, and no map."""
     return in_channels(in_channels(crop, 1), 3), None
+
+
+def vary_exposure(crop: np.ndarray, rng: np.random.Generator, *, most: float) -> np.ndarray:
+    """(H, W, 3) with its luma raised to a random power and its contrast changed; the chroma stays where the gamut has room."""
+    power, contrast, offset = np.exp(rng.uniform(-most, most)), rng.uniform(0.75, 1.1), rng.uniform(-0.06, 0.06)
+    changed = (np.clip(luma.luma(crop), 0, 1) ** np.float32(power) - 0.5) * contrast + 0.5 + offset
+    return luma.with_chroma(np.clip(changed, 0, 1).astype(np.float32), luma.chroma(crop))

@@ -22,6 +22,8 @@ from restore.tasks.options import EnhanceOptions
 from restore.writing import atomic_write
 
 DEFAULT = "enhance"
+EIGHT_BITS = 255
+"""Steps from black to white of 8-bit values. They stay visible as bands of a sky after a denoiser, so the file is asked."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ class Enhance(Step[EnhanceAnalysis]):
         analysis = analysis or self.analyse(image)
         if analysis.noise is not None:
             return self._for_display(image, analysis.noise)
-        restored, mapping, detail = self._enhancers(self.entry.path).enhance(image.pixels, self.strengths, image.valid)
+        restored, mapping, detail = self._enhancers(self.entry.path).enhance(
+            image.pixels, self.strengths, image.valid, eight_bit=image.info.levels == EIGHT_BITS
+        )
         if self.options.save_lut is not None:
             self._maps[image.info.path, image.info.index] = mapping, analysis.gray
         stats = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from restore import networks, weights
 from restore.datasets import folders
-from restore.networks import NetworkConfig
+from restore.networks import NetworkConfig, generators
 from restore.training import config as configuration
 from restore.training.journal import OnEvent
 from restore.training.training_config import TrainingConfig
@@ -26,6 +26,8 @@ PATTERNS = ("include", "source", "target")
 """Settings under `data` that name files of one dataset."""
 LAYOUT = {"data.channels": "channels", "scale": "scale"}
 """Settings outside the network's group that its architecture determines, and their names in a recipe."""
+GENERATE = "generate"
+"""The task whose networks are those of `generators.GENERATORS`."""
 
 
 def config_path(name: str | PathLike[str] | None) -> tuple[Path | None, bool]:
@@ -88,7 +90,7 @@ def with_architecture(config: Config, group: str, task: str, specified: set[str]
         recipe = weights.find(config.start_from).recipe
         if recipe["task"] != task:
             raise ValueError(f"these are {recipe['task']} weights; the run needs {task} weights")
-        if recipe["network"] not in networks.NETWORKS:
+        if recipe["network"] not in (generators.GENERATORS if task == GENERATE else networks.NETWORKS):
             raise ValueError(f"their network ({recipe['network']}) cannot be trained here")
         return _adopted(config, group, recipe, specified)
     except ValueError as error:
@@ -112,7 +114,8 @@ def check_same(own: NetworkConfig, theirs: NetworkConfig, group: str) -> None:
 def _adopted(config: Config, group: str, recipe: Recipe, specified: set[str]) -> Config:
     """`config` with the network of a recipe, except for the settings that the user specified."""
     own: NetworkConfig = vars(config)[group]
-    theirs = _checked(networks.config_of(recipe["network"], recipe["settings"]), group)
+    config_of = generators.config_of if recipe["task"] == GENERATE else networks.config_of
+    theirs = _checked(config_of(recipe["network"], recipe["settings"]), group)
     network = own if f"{group}.name" in specified else theirs
     names = {entry.name for entry in dataclasses.fields(network)}
     of_user = {key.removeprefix(f"{group}.") for key in specified if key.startswith(f"{group}.")}
@@ -123,7 +126,8 @@ def _adopted(config: Config, group: str, recipe: Recipe, specified: set[str]) ->
     check_same(network, theirs, group)
     groups: dict[str, Any] = {group: network}
     config = dataclasses.replace(config, **groups)
-    for key, name in LAYOUT.items():
+    layout = {**LAYOUT, "data.crop": "side"} if recipe["task"] == GENERATE else LAYOUT
+    for key, name in layout.items():
         if key not in specified and name in recipe["settings"]:
             config = _with_value(config, key.split("."), recipe["settings"][name])
     return config

@@ -19,7 +19,7 @@ from restore.networks.spec import Condition
 from restore.networks.unet import UNetConfig
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
-from restore.tasks import validating
+from restore.tasks import generated_pictures, validating
 from restore.tasks.prepared_run import (
     TEST_FRACTION,
     Prepared,
@@ -94,6 +94,7 @@ class Problem:
         global_degradation: applied to clean crops first; the network does not undo it.
         make_target: computes the target from the clean and the degraded crop, where it is not the clean one.
         whole: pictures go through the network as a whole, not in tiles.
+        distillation_weight: of the distance of the features that the network predicts from a teacher's; 0: there is no teacher.
     """
 
     degradation: Degradation
@@ -102,6 +103,7 @@ class Problem:
     global_degradation: GlobalDegradation | None = None
     make_target: MakeTarget | None = None
     whole: bool = False
+    distillation_weight: float = 0.0
 
 
 def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: str) -> Prepared:
@@ -131,13 +133,14 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     restorer = networks.build(config.network.name, **settings)
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
-    trainer = _trainer(restorer, config, runtime, masked=problem.condition == "mask")
-    dataset = _crops(
-        Pictures(train, data.channels, short_side=data.short_side), config, problem, seed=config.seed, length=loop.steps * loop.batch_size
-    )
+    trainer = _trainer(restorer, config, runtime, problem)
+    generated, _ = generated_pictures.make(config, runtime, real=len(train), channels=data.channels, short_side=data.short_side)
+    pictures = Pictures(train, data.channels, short_side=data.short_side, generated=generated)
+    dataset = _crops(pictures, config, problem, seed=config.seed, length=loop.steps * loop.batch_size)
     stats = {
         "training pictures": len(train),
         "held-out pictures": len(test),
+        **({"generated pictures": len(generated.pictures)} if generated else {}),
         "parameters": count_parameters(restorer),
         "device": str(runtime.device),
         "precision": runtime.precision,
@@ -168,12 +171,16 @@ def _check_network(name: str, spec: ModelSpec, problem: Problem, task: str) -> N
         raise ValueError(f"network {name!r} takes no mask, which {task} needs: choose another network.name")
 
 
-def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Runtime, *, masked: bool) -> Trainer:
+def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Runtime, problem: Problem) -> Trainer:
     """Build a supervised trainer, or an adversarial one if the losses ask for a discriminator."""
     micro_batches = config.loop.accumulate
     if not config.losses.adversarial_weight:
         loss = config.losses.reconstruction(runtime)
-        return SupervisedTrainer(network, config.optimizer, runtime, loss=loss, micro_batches=micro_batches)
+        weight = problem.distillation_weight
+        return SupervisedTrainer(network, config.optimizer, runtime, loss=loss, micro_batches=micro_batches, distillation_weight=weight)
+    if problem.distillation_weight:
+        raise ValueError("a teacher trains without a discriminator: set distillation_weight or losses.adversarial_weight to 0")
+    masked = problem.condition == "mask"
     discriminator = build.discriminator_trainer(config.data.channels, config.discriminator, runtime, side=config.data.crop, masked=masked)
     return PairedAdversarialTrainer(
         network,

@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from restore.inference import sharpener
-from restore.inference.loading import InferenceOptions
+from restore.inference.loading import InferenceOptions, find_weights
+from restore.inference.sharpener import Sharpener
 from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import SharpenOptions
+from restore.weights import fingerprint
+
+DEFAULT = "sharpen"
 
 
 class Sharpen(Step[float]):
@@ -15,24 +20,24 @@ class Sharpen(Step[float]):
 
     Args:
         options: see `SharpenOptions`.
-        weights: None; it has none.
-        inference: not used.
+        weights: a name, a file or a run's folder; None uses the shipped weights.
+        inference: device, precision, tiles.
 
     Raises:
-        ValueError: weights were given.
+        ValueError: the weights do not exist or are for another task.
     """
 
-    name, work = "sharpen", "sharpening"
+    name = "sharpen"
 
     def __init__(self, options: SharpenOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
-        if weights is not None:
-            raise ValueError("sharpen has no weights: leave --weights out")
-        self.options = options
+        self.options, self.inference = options, inference
+        self.entry = find_weights(weights or DEFAULT, "sharpen")
         self._blur = None if options.blur == "auto" else float(options.blur)
+        self._sharpeners = LazyCache(self._load)
 
     def settings(self) -> dict[str, object]:
-        """The options."""
-        return self.options.as_dict()
+        """The weights' content, the options, the precision and the tiles."""
+        return {"weights": fingerprint(self.entry), **self.options.as_dict(), **self.inference.fingerprint()}
 
     def analyse(self, image: Image) -> float:
         """The standard deviation of the blur in pixels, specified or estimated; 0 for a sharp image."""
@@ -41,7 +46,12 @@ class Sharpen(Step[float]):
     def __call__(self, image: Image, analysis: float | None = None, sidecars: Sidecars | None = None) -> Result:
         """Sharpen an image."""
         blur = self.analyse(image) if analysis is None else analysis
+        stats = {"weights": self.entry.name, "blur": round(blur, 2)}
         if blur <= 0:
-            return Result(image.pixels, {"blur": 0.0})
-        sharpened, noise = sharpener.sharpen(image.pixels, blur, self.options.strength, valid=image.valid)
-        return Result(sharpened, {"blur": round(blur, 2), "noise_level": round(noise, 2)})
+            return Result(image.pixels, stats)
+        model = self._sharpeners(self.entry.path)
+        restored, noise, info = model.sharpen(image.pixels, blur, self.options.strength, valid=image.valid)
+        return Result(restored, {**stats, "noise_level": round(noise, 2), **info.stats()})
+
+    def _load(self, path: Path) -> Sharpener:
+        return Sharpener.load(path, self.inference)

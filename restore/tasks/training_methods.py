@@ -12,8 +12,10 @@ from restore.tasks import (
     colorize_training,
     denoise_training,
     enhance_training,
+    generate_training,
     inpaint_training,
     scratches_training,
+    sharpen_training,
     translate_training,
     upscale_training,
 )
@@ -52,6 +54,7 @@ METHODS: Mapping[str, Method[Any]] = {
     "artifacts": Method(
         "removing JPEG artefacts, from clean pictures", artifacts_training.ArtifactsConfig, artifacts_training.prepare, "artifacts"
     ),
+    "sharpen": Method("removing blur, from clean pictures", sharpen_training.SharpenConfig, sharpen_training.prepare, "sharpen"),
     "colorize": Method("colouring, from colour pictures", colorize_training.ColorizeConfig, colorize_training.prepare, "colorize"),
     "enhance": Method(
         "mending exposure and colours, from good pictures", enhance_training.EnhanceConfig, enhance_training.prepare, "enhance"
@@ -65,5 +68,46 @@ METHODS: Mapping[str, Method[Any]] = {
     ),
     "pix2pix": Method(
         "translating, from pairs of pictures", translate_training.Pix2PixConfig, translate_training.pix2pix, "translate", "generator"
+    ),
+    "gan": Method(
+        "generating, with the networks and the loss of the first GAN",
+        generate_training.GANConfig,
+        generate_training.prepare,
+        "generate",
+        "generator",
+    ),
+    "dcgan": Method(
+        "generating, with convolutions (DCGAN)", generate_training.DCGANRunConfig, generate_training.prepare, "generate", "generator"
+    ),
+    "wgan": Method(
+        "generating, with the Wasserstein distance and a gradient penalty (WGAN-GP)",
+        generate_training.WGANConfig,
+        generate_training.prepare,
+        "generate",
+        "generator",
+    ),
+    "cgan": Method(
+        "generating pictures of a class (conditional GAN)", generate_training.CGANConfig, generate_training.prepare, "generate", "generator"
+    ),
+    "stylegan": Method(
+        "generating, with styles and adaptive augmentation (StyleGAN2-ADA)",
+        generate_training.StyleGANConfig,
+        generate_training.prepare,
+        "generate",
+        "generator",
+    ),
+    "r3gan": Method(
+        "generating pictures of 28 to 64 pixels (R3GAN)",
+        generate_training.R3GANRunConfig,
+        generate_training.prepare,
+        "generate",
+        "generator",
+    ),
+    "fastgan": Method(
+        "generating pictures of 64 to 512 pixels, from few (FastGAN)",
+        generate_training.FastGANRunConfig,
+        generate_training.prepare,
+        "generate",
+        "generator",
     ),
 }

@@ -76,6 +76,8 @@ def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: in
     Raises:
         ValueError: unusable settings, an unknown layout, or an empty domain.
     """
+    if config.augment_with:
+        raise ValueError("augment_with is for methods that learn from single pictures, not from two domains: leave it out")
     planned = networks.plan(config.generator.name, _settings(config))
     if planned.spec.conditions:
         raise ValueError(f"network {config.generator.name!r} takes a {planned.spec.conditions[0]} map: choose another generator.name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,6 +41,10 @@ class OptimizerConfig:
         metadata={"help": "Adam's decay of the mean (0.5 for GANs: Radford et al. 2016)", "range": (0, 1), "below": 1},
     )
     beta2: float = field(default=0.98, metadata={"help": "Adam's decay of the square", "range": (0, 1), "below": 1})
+    beta2_start: float = field(
+        default=0.0,
+        metadata={"help": "above 0: beta2 at the start; it rises to beta2 along a cosine within decay_steps", "range": (0, 1), "below": 1},
+    )
     warmup_steps: int = field(
         default=50, metadata={"help": "steps in which the rate rises linearly from zero", "range": (0, 1_000_000_000)}
     )
@@ -50,6 +55,7 @@ class OptimizerConfig:
         default=20_000,
         metadata={"help": "steps in which the rate falls, independent of `loop.steps`", "range": (0, 1_000_000_000)},
     )
+    decay: Literal["linear", "cosine"] = field(default="linear", metadata={"help": "how the rate falls: linear, or cosine"})
     floor: float = field(default=0.01, metadata={"help": "fraction of the rate that remains at the end", "range": (0, 1)})
     clip: float = field(default=0.0, metadata={"help": "largest gradient norm; 0: no clipping", "range": (0, 1e9)})
     ema: float = field(
@@ -62,10 +68,23 @@ class OptimizerConfig:
 
 
 def schedule(config: OptimizerConfig, step: int) -> float:
-    """Return the fraction of the full rate at `step`: linear warm-up, constant, linear decay to `floor`."""
+    """Return the fraction of the full rate at `step`: linear warm-up, constant, decay to `floor`."""
     warmup = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    decay = (step - config.decay_start) / max(1, config.decay_steps)
-    return warmup * (1 - (1 - config.floor) * min(1.0, max(0.0, decay)))
+    decay = min(1.0, max(0.0, (step - config.decay_start) / max(1, config.decay_steps)))
+    return warmup * (1 - (1 - config.floor) * (decay if config.decay == "linear" else cosine(decay)))
+
+
+def cosine(progress: float) -> float:
+    """0..1 -> 0..1 along half a period of the cosine (Loshchilov and Hutter 2017; Huang et al. 2024, R3GAN, appendix)."""
+    return (1 - math.cos(math.pi * progress)) / 2
+
+
+def beta2(config: OptimizerConfig, step: int) -> float:
+    """Return Adam's decay of the square at `step`; it is constant without a `beta2_start` (Huang et al. 2024, R3GAN, appendix)."""
+    if not config.beta2_start:
+        return config.beta2
+    progress = min(1.0, max(0.0, (step - config.decay_start) / max(1, config.decay_steps)))
+    return config.beta2_start + (config.beta2 - config.beta2_start) * cosine(progress)
 
 
 def build_optimizers(network: nn.Module, config: OptimizerConfig, runtime: Runtime) -> list[torch.optim.Optimizer]:

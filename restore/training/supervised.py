@@ -13,6 +13,7 @@ from restore.networks.resample import enlarge
 from restore.networks.spec import Condition
 from restore.runtime import Runtime
 from restore.training.cuda_graph import CUDAGraphStep
+from restore.training.distillation import FEATURES, FeatureDistillation
 from restore.training.losses import ReconstructionLoss
 from restore.training.micro_batches import mean, split
 from restore.training.optimizers import OptimizerConfig
@@ -32,6 +33,13 @@ def predict(network: nn.Module, spec: ModelSpec, batch: Mapping[str, Tensor], ru
     with runtime.autocast():
         correction: Tensor = network(*inputs)
     return enlarge(inputs[0], spec.scale) + correction.float()
+
+
+def predict_described(network: RestorationNetwork, batch: Mapping[str, Tensor], runtime: Runtime) -> tuple[Tensor, Tensor]:
+    """Return what `predict` does for a network without conditions and scale, and the features that it predicts."""
+    with runtime.autocast():
+        correction, features = network.described(batch["input"])
+    return batch["input"] + correction.float(), features
 
 
 def to_device(batch: Mapping[str, Tensor], runtime: Runtime) -> dict[str, Tensor]:
@@ -63,12 +71,20 @@ class SupervisedTrainer:
         runtime: device and precision.
         loss: the distance of prediction and target; L1 by default.
         micro_batches: a batch goes through the network in so many equal parts.
+        distillation_weight: of the distance of the features that the network predicts from AlexNet's; 0: none.
+
+    Raises:
+        ValueError: the network predicts no such features, or AlexNet's weights cannot be found.
     """
 
     def __init__(
         self, network: RestorationNetwork, optimizer: OptimizerConfig, runtime: Runtime, *, loss: ReconstructionLoss | None = None,
-        micro_batches: int = 1,
+        micro_batches: int = 1, distillation_weight: float = 0.0,
     ) -> None:  # fmt: skip
+        if distillation_weight and network.spec.features != FEATURES:
+            raise ValueError(f"the teacher has {FEATURES} features: set network.features={FEATURES} of a colorizer")
+        self.network, self.distillation_weight = network, distillation_weight
+        self.distillation = FeatureDistillation().to(runtime.device) if distillation_weight else None
         self.runtime, self.micro_batches, self.spec = runtime, micro_batches, network.spec
         self.loss = loss or ReconstructionLoss(runtime)
         self.state = TrainState(network, optimizer, runtime)
@@ -116,10 +132,19 @@ class SupervisedTrainer:
     def _update(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
         outputs, losses = [], []
         for part in split(batch, micro_batches):
-            prediction = predict(self.state.network, self.spec, part, self.runtime)
-            terms = self.loss.terms(prediction, part["target"])
+            prediction, terms = self._terms(part)
             self.state.accumulate(torch.stack(list(terms.values())).sum() / micro_batches)
             outputs.append(prediction.detach())
             losses.append(terms)
         self.state.optimizer_step()
         return StepOutput(mean(losses), {"output": torch.cat(outputs)})
+
+    def _terms(self, part: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The prediction, and the weighted losses by name."""
+        if self.distillation is None:
+            prediction = predict(self.state.network, self.spec, part, self.runtime)
+            return prediction, self.loss.terms(prediction, part["target"])
+        prediction, features = predict_described(self.network, part, self.runtime)
+        terms = self.loss.terms(prediction, part["target"])
+        terms["distillation"] = self.distillation_weight * self.distillation(features, part["input"])
+        return prediction, terms

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from restore import distributed
 from restore.runtime import Runtime
-from restore.training.optimizers import MACHINE_OPTIONS, OptimizerConfig, build_optimizers, schedule, step_number
+from restore.training.optimizers import MACHINE_OPTIONS, OptimizerConfig, beta2, build_optimizers, schedule, step_number
 
 SMALLEST_LR_SCALE = 1 / 16
 """The learning rate is not halved any further."""
@@ -86,6 +86,8 @@ class TrainState:
         rate = self.lr_scale * schedule(self.config, self.steps)
         for group in self._groups():
             group["lr"] = step_number(group["full_rate"] * rate, self.runtime, group["lr"])
+            if self.config.beta2_start and "betas" in group:
+                group["betas"] = (self.config.beta1, beta2(self.config, self.steps))
         self.steps += 1
         # a young average follows faster, so that it soon forgets the random weights of the start
         decay = min(self.config.ema, (1 + self.steps) / (10 + self.steps))

@@ -21,6 +21,12 @@ class TrainingConfig:
     start_from: str | None = field(
         default=None, metadata={"help": "weights (name or file) to start from; their network's settings are taken over"}
     )
+    augment_with: str | None = field(
+        default=None, metadata={"help": "weights (name or file) of a generator whose pictures are mixed into the training pictures"}
+    )
+    augment_fraction: float = field(
+        default=0.25, metadata={"help": "fraction of the training pictures that are generated, with augment_with", "range": (0, 1)}
+    )
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,6 +85,7 @@ def test_lines_summary_and_failures(restore: Run, steps: list[_Inverse], scans: 
     assert "noise 12.3" in err
     assert "bad\\n.png" in err
     assert "images per second" in err
+    assert re.search(r"[0-9.e+-]+ s +per megapixel", err)
     assert "denoise-gray (2)" in err
     assert err.count("failed") == 3  # the line, the sum, the list at the end
     assert sorted(path.name for path in (tmp_path / "clean").glob("*.png")) == ["a.png", "b.png"]

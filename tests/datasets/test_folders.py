@@ -40,18 +40,18 @@ def test_a_dicom_file_needs_no_suffix(root: Path) -> None:
 def test_a_picture_is_known_by_its_content(root: Path) -> None:
     (root / "a/0.png").rename(root / "a/photo.jpg_large")
     (root / "b/0.png").rename(root / "b/scan")
-    (root / "c.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
+    (root / "c.qoi").write_bytes(b"qoif" + bytes(300))
     (root / ".thumbs").mkdir()
     (root / ".thumbs/0.png").write_bytes((root / "b/1.png").read_bytes())
-    (root / "d.gif").write_bytes(b"GIF89a" + bytes(50))
+    (root / "d.psd").write_bytes(b"8BPS\0\1" + bytes(50))
     assert _names(root, folders.pictures(root)) == ["a/photo.jpg_large", "b/1.png", "b/scan"]
-    assert folders.passed_over(root) == {"a GIF picture": 1, "a HEIC or HEIF picture": 1}
+    assert folders.passed_over(root) == {"a Photoshop document (PSD)": 1, "a QOI picture": 1}
 
 
 def test_a_folder_of_other_formats_says_what_to_do(tmp_path: Path) -> None:
     for index in range(2):
-        (tmp_path / f"{index}.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
-    with pytest.raises(ValueError, match=r"2 times a HEIC.*convert them"):
+        (tmp_path / f"{index}.qoi").write_bytes(b"qoif" + bytes(300))
+    with pytest.raises(ValueError, match=r"2 times a QOI.*convert them"):
         folders.pictures(tmp_path)
 
 

@@ -10,47 +10,19 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+from fuzz_fields import MOST, Anatomy, Field
+from fuzz_formats import DISSECTORS
 
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """TIFF field type -> bytes of one value."""
-MOST = 3000
-"""Fields of one file that are noted, the first ones."""
-
-
-@dataclass(frozen=True)
-class Field:
-    """A number of `size` bytes at `at`; `order` is "<" or ">", or "t" for decimal digits."""
-
-    at: int
-    size: int
-    order: str = "<"
-
-
-@dataclass
-class Anatomy:
-    """The fields of a file, its segments as (start, end): what may be dropped, doubled or swapped; and where it says how large it is.
-
-    Attributes:
-        sides: pairs of fields, (height, width); a container and the codestream in it have one each.
-    """
-
-    fields: list[Field] = field(default_factory=list)
-    segments: list[tuple[int, int]] = field(default_factory=list)
-    sides: list[tuple[Field, Field]] = field(default_factory=list)
-
-    def note(self, at: int, sizes: str, order: str) -> None:
-        """Fields that follow each other, their sizes as digits: "4411"."""
-        for digit in sizes:
-            self.fields.append(Field(at, int(digit), order))
-            at += int(digit)
 
 
 def dissect(kind: str, data: bytes) -> Anatomy:
     """The anatomy of a file of that kind (see `fuzz_samples.Sample`)."""
     found = Anatomy()
-    with suppress(struct.error, IndexError, OverflowError):  # noted as far as it could be read
+    with suppress(struct.error, IndexError, OverflowError, ValueError):  # noted as far as it could be read
         _DISSECTORS[kind.split(maxsplit=1)[0]](data, found)
     whole = [entry for entry in found.fields if entry.at >= 0 and entry.at + entry.size <= len(data)]
     found.fields = whole[:MOST]
@@ -254,5 +226,6 @@ def _items(data: bytes, found: Anatomy, at: int) -> None:
 
 
 _DISSECTORS: dict[str, Callable[[bytes, Anatomy], None]] = {
-    "png": _png, "jpeg": _markers, "tiff": _tiff, "webp": _webp, "bmp": _bmp, "pnm": _pnm, "dicom": _dicom,
+    "png": _png, "jpeg": _markers, "tiff": _tiff, "raw": _tiff, "webp": _webp, "bmp": _bmp, "pnm": _pnm, "dicom": _dicom,
+    **DISSECTORS,
 }  # fmt: skip

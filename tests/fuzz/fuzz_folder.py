@@ -12,6 +12,7 @@ import numpy as np
 from fuzz_harness import cases, suffix
 from fuzz_samples import samples
 
+from restore.images.codecs import suffix_of
 from restore.pipeline.batch import BatchOptions, Report, run
 from restore.pipeline.step import Image, Result, Sidecars, Step
 
@@ -34,10 +35,10 @@ class Slow(Step[None]):
 def fill(root: Path, mutants: int, good: int, seed: int) -> None:
     """Write `good` pictures, and among them as they are sorted `mutants`."""
     root.mkdir()
-    valid = samples()
+    valid = [sample for sample in samples() if sample.kind != "raw"]  # no result can be raw
     for number in range(good):
         sample = valid[number * 7 % len(valid)]
-        (root / f"{number:04d}-good{Path(sample.name).suffix}").write_bytes(sample.data)
+        (root / f"{number:04d}-good{suffix_of(sample.name)}").write_bytes(sample.data)
     for case in cases(mutants, seed):
         (root / f"{case.number % max(1, good):04d}-mutant-{case.number:04d}{suffix(case.kind)}").write_bytes(case.data)
 

@@ -22,14 +22,24 @@ from random import Random
 
 import psutil
 from fuzz_mutations import drawn_kinds, mutant
-from fuzz_samples import kinds
+from fuzz_samples import KINDS, kinds
 
 RIGHT = ("refused", "restored")
 """The outcomes that are no findings; the others: hang, crash, memory, unexpected, unreadable, warning."""
 LIMIT, PATIENCE = 10.0, 120.0
 """Seconds that a case may compute, with its child processes, and that it may take in all; the second is long, for busy machines."""
 _WORKER = Path(__file__).with_name("fuzz_worker.py")
-_SUFFIXES = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp", "bmp": ".bmp", "pnm": ".pgm", "dicom": ".dcm"}
+_SUFFIXES = {kind: f".{kind}" for kind in KINDS} | {
+    "jpeg": ".jpg",
+    "tiff": ".tif",
+    "pnm": ".pgm",
+    "nifti": ".nii",
+    "heif": ".heic",
+    "jpeg2000": ".jp2",
+    "jpegxl": ".jxl",
+    "raw": ".dng",
+    "dicom": ".dcm",
+}
 
 
 def suffix(kind: str) -> str:

@@ -38,11 +38,17 @@ if str(_IMAGES) not in sys.path:
     sys.path.insert(0, str(_IMAGES))
 
 import dicom_samples  # noqa: E402
+import format_samples  # noqa: E402
 import picture_samples  # noqa: E402
 
 SUFFIXES = {
     ".png": "png", ".jpg": "jpeg", ".tif": "tiff", ".webp": "webp", ".bmp": "bmp", ".pgm": "pnm", ".pbm": "pnm", ".ppm": "pnm",
+    ".tga": "tga", ".pfm": "pfm", ".pam": "pam", ".npy": "npy", ".gif": "gif", ".exr": "exr",
+    ".heic": "heif",
+    ".jxl": "jpegxl", ".avif": "avif", ".jp2": "jpeg2000", ".j2k": "jpeg2000", ".dng": "raw", ".nii": "nifti", ".gz": "nifti",
 }  # fmt: skip
+KINDS = frozenset(SUFFIXES.values())
+"""The kinds of pictures other than DICOM."""
 BUNDLED = ("CT_small.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jp2klossless.dcm")
 """Files that come with pydicom, small ones of real scanners."""
 
@@ -81,7 +87,7 @@ def _pictures(scratch: Path) -> Iterator[Sample]:
         "exif.png": picture_samples.pillow(picture_samples.RGB8, exif=_exif()),
         "exif.webp": picture_samples.pillow(picture_samples.RGB8, exif=_exif(), lossless=True),
     }
-    for name, make in {**picture_samples.ALL, **more}.items():
+    for name, make in {**picture_samples.ALL, **format_samples.READ_ONLY, **more}.items():
         path = scratch / name
         make(path)
         yield Sample(name, SUFFIXES[path.suffix], path.read_bytes())

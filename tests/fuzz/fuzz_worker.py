@@ -114,7 +114,7 @@ def _reopened(path: Path, size: tuple[int, int] | None, frames: int | None) -> s
 
 def _row(path: Path, out: Path) -> Record:
     """The file's row: as one of a folder, or as one that was named itself where the walk finds that it is no picture."""
-    options = BatchOptions(overwrite=True, workers=1)
+    options = BatchOptions(overwrite=True, workers=1, format="tiff" if path.suffix == ".dng" else None)
     rows = run(Changed(), [path.parent], out, options).records or run(Changed(), [path], out, options).records
     return rows[0]
 

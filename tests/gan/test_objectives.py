@@ -27,6 +27,10 @@ WRITTEN: dict[str, tuple[Formula, Formula]] = {
         lambda r, f: float(-np.log(_sigmoid(r)).mean() - np.log(1 - _sigmoid(f)).mean()),
         lambda r, f: float(-np.log(_sigmoid(f)).mean()),
     ),
+    "saturating": (
+        lambda r, f: float(-np.log(_sigmoid(r)).mean() - np.log(1 - _sigmoid(f)).mean()),
+        lambda r, f: float(np.log(1 - _sigmoid(f)).mean()),
+    ),
     "least_squares": (
         lambda r, f: float(0.5 * ((r - 1) ** 2).mean() + 0.5 * (f**2).mean()),
         lambda r, f: float(((f - 1) ** 2).mean()),
@@ -37,6 +41,10 @@ WRITTEN: dict[str, tuple[Formula, Formula]] = {
     ),
     "wasserstein": (lambda r, f: float(f.mean() - r.mean()), lambda r, f: float(-f.mean())),
     "relativistic": (_relative, lambda r, f: _relative(f, r)),
+    "relativistic_pairing": (
+        lambda r, f: float(-np.log(_sigmoid(r - f)).mean()),
+        lambda r, f: float(-np.log(_sigmoid(f - r)).mean()),
+    ),
 }
 
 
@@ -101,7 +109,7 @@ def test_smoothing_moves_the_best_answer_for_real_pictures_below_certainty(name:
         optimizer.zero_grad()
         OBJECTIVES[name].discriminator(answer[None], fake, 0.9).backward()
         optimizer.step()
-    certainty = torch.sigmoid(answer) if name == "vanilla" else answer
+    certainty = torch.sigmoid(answer) if name in {"vanilla", "saturating"} else answer
     assert float(certainty.detach()) == pytest.approx(0.9, abs=0.01)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import format_samples
 import imagecodecs
 import numpy as np
 import tifffile
@@ -138,6 +139,7 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
     "float64-hot.tif": tiff(HOT.astype(np.float64)),
     "palette.tif": pillow(RGB8, "P"),
     "pages.tif": pages,
+    **format_samples.LOSSLESS,
 }
 """Kinds whose changed pixels come back bit for bit."""
 
@@ -153,6 +155,7 @@ LOSSY: dict[str, Callable[[Path], None]] = {
     "jpeg.tif": tiff(SMOOTH[..., 0], compression="jpeg", compressionargs={"level": 80}),
     "jpeg-ycbcr.tif": tiff(SMOOTH, compression="jpeg", compressionargs={"level": 80}, photometric="rgb", subsampling=(2, 2), tile=(16, 16)),
     "jpeg-rgb.tif": tiff(SMOOTH, compression="jpeg", compressionargs={"level": 80}, photometric="rgb", rowsperstrip=8),
+    **format_samples.LOSSY,
 }
 """Kinds whose identity is exact, and whose changed pixels come back about right."""
 

@@ -1,4 +1,4 @@
-"""The width of a blur is read off the edges."""
+"""The width of a blur is read off the spectrum."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from restore.inference import blur_estimation, sharpener
 Photograph = Callable[..., np.ndarray]
 
 
-@pytest.mark.parametrize("noise", [0, 1, 3])
+@pytest.mark.parametrize("noise", [0.3, 1, 3])
 @pytest.mark.parametrize("width", [1.0, 1.5, 2.0])
 def test_the_width_of_a_gaussian_is_found(photograph: Photograph, width: float, noise: float) -> None:
     blurred = cv2.GaussianBlur(photograph()[:, :, 0], (0, 0), width)
     noisy = blurred + np.random.default_rng(0).normal(0, noise / 255, blurred.shape).astype(np.float32)
-    assert blur_estimation.estimate(noisy) == pytest.approx(width, rel=0.3)
+    found = blur_estimation.estimate(noisy, noise / 255)
+    assert found == pytest.approx(width, rel=0.3)
     # the range of the values does not matter
-    assert blur_estimation.estimate(40 + 0.01 * noisy) == pytest.approx(blur_estimation.estimate(noisy), rel=0.02)
+    assert blur_estimation.estimate(5 + 3 * noisy, 3 * noise / 255) == pytest.approx(found, rel=0.02)
 
 
 def test_sharp_pictures_and_pictures_without_edges_have_none(photograph: Photograph) -> None:
@@ -38,11 +39,24 @@ def test_what_is_no_picture_does_not_count(photograph: Photograph) -> None:
     spoilt, valid = scene.copy(), np.ones(scene.shape, bool)
     spoilt[:, ::10], valid[:, ::10] = 1.0, False
     valid[:, :170], spoilt[:, :170] = True, scene[:, :170]
-    assert blur_estimation.estimate(spoilt, valid) == pytest.approx(2.0, rel=0.3)
+    assert blur_estimation.estimate(spoilt, 0.001, valid) == pytest.approx(2.0, rel=0.3)
 
 
-def test_of_a_large_picture_the_middle_is_seen(photograph: Photograph, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_large_picture_parts_are_seen(photograph: Photograph, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = np.tile(cv2.GaussianBlur(photograph()[:, :, 0], (0, 0), 1.5), (2, 2))
-    whole = blur_estimation.estimate(scene)
-    monkeypatch.setattr(blur_estimation, "LARGEST", scene.size // 4)
-    assert blur_estimation.estimate(scene) == pytest.approx(whole, rel=0.25)
+    whole = blur_estimation.estimate(scene, 0.001)
+    monkeypatch.setattr(blur_estimation, "TILE", 150)
+    assert len(blur_estimation._tiles(scene)) == 9
+    assert blur_estimation.estimate(scene, 0.001) == pytest.approx(whole, rel=0.15)
+
+
+def test_padding_around_a_picture_does_not_count(photograph: Photograph) -> None:
+    scene = cv2.GaussianBlur(photograph()[:, :, 0], (0, 0), 2.0)
+    padded, valid = np.pad(scene, ((40, 9), (0, 70))), np.pad(np.ones(scene.shape, bool), ((40, 9), (0, 70)))
+    assert blur_estimation.estimate(padded, 0.001, valid) == blur_estimation.estimate(scene, 0.001)
+    assert blur_estimation.estimate(padded, 0.001, np.zeros(padded.shape, bool)) == 0
+
+
+def test_the_power_of_white_noise_is_its_variance() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.02, (400, 300)).astype(np.float32)
+    np.testing.assert_allclose(blur_estimation._rings(noise)[4:], 0.02**2, rtol=0.1)

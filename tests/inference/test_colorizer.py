@@ -96,6 +96,12 @@ def test_strong_colours_become_stronger_and_weak_ones_weaker(tiny: Make, fp32: R
     assert strong > 0.1
 
 
+def test_a_mirrored_picture_gets_mirrored_colours(colorizer: Colorizer, smooth: Callable[..., np.ndarray]) -> None:
+    gray = np.ascontiguousarray(smooth(64, 96)[:, :, 0])
+    mirrored = colorizer(np.ascontiguousarray(gray[:, ::-1]))[:, ::-1]
+    np.testing.assert_allclose(mirrored, colorizer(gray), atol=1e-5)
+
+
 def test_three_equal_channels_are_gray(colorizer: Colorizer) -> None:
     gray = _gray(40, 50)
     assert np.array_equal(colorizer(np.repeat(gray[..., None], 3, 2)), colorizer(gray))

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from restore import weights
+from restore.images.deconvolution import Inversion, WienerFilter
 from restore.images.noise_model import NoiseLevel
 from restore.images.quantisation import Quantisation
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.noise_estimation import Estimate
+from restore.inference.tiled_runner import Condition
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.runtime import PRECISIONS, Runtime
 
@@ -24,7 +26,7 @@ Make = Callable[..., nn.Module]
 Smooth = Callable[..., np.ndarray]
 BF16 = Runtime(torch.device("cpu"), torch.bfloat16)
 FP16 = Runtime(torch.device("cpu"), torch.float16)
-NOT_TILED = ("confidence", "enhance")
+NOT_TILED = ("confidence", "digits", "enhance", "xray-generator")
 SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem not in NOT_TILED)
 
 
@@ -144,9 +146,13 @@ def test_the_noise_level_is_estimated_by_default(fp32: Runtime, tiny: Make, smoo
 
 def _tiled_and_whole(network: RestorationNetwork, runtime: Runtime, picture: np.ndarray, tile: int) -> tuple[np.ndarray, int]:
     mask = np.random.default_rng(1).random(picture.shape[:2]) < 0.1 if network.spec.takes_mask else None
-    blocks = Quantisation.of_quality(20, 3, 5).condition if "quantisation" in network.spec.conditions else None
+    plane = np.ascontiguousarray(picture[:, :, 0])
+    conditions: dict[str, Condition] = {
+        "quantisation": Quantisation.of_quality(20, 3, 5).condition, "blur": Inversion(plane, WienerFilter(1.5, 0.02), 0.01).condition,
+    }  # fmt: skip
+    condition = next((conditions[name] for name in network.spec.conditions if name in conditions), None)
     tiled, whole = (
-        make_runner(network, InferenceOptions(runtime, side)).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask, condition=blocks)
+        make_runner(network, InferenceOptions(runtime, side)).run(picture, level=NoiseLevel(0.002, 0.005), mask=mask, condition=condition)
         for side in (tile, 0)
     )
     assert whole[1].tiles == 1

@@ -16,6 +16,7 @@ from restore.inference import photo_detail
 from restore.inference.cube_file import LENGTH, SIDE, cube
 from restore.inference.enhancer import Enhancer, GlobalMap
 from restore.inference.strengths import Strengths
+from restore.networks.lookup_table import Table
 from restore.networks.lut import GAPS, LutNetwork
 from restore.runtime import Runtime
 
@@ -99,6 +100,16 @@ def test_a_dark_sky_in_eight_bits_gets_no_bands(enhancer: Enhancer) -> None:
     assert np.abs(rows - exact)[40:-40].max() < 0.5
 
 
+@pytest.mark.parametrize(("eight_bit", "most"), [(True, (0.0, 0.5)), (False, (0.75, 3.0))])
+def test_nor_after_a_step_that_left_the_stairs(enhancer: Enhancer, eight_bit: bool, most: tuple[float, float]) -> None:
+    ramp = 0.999 * np.linspace(0.1, 0.3, 400, dtype=np.float32)[None].repeat(96, 0)
+    ramp = np.stack([ramp, ramp, ramp], 2)
+    stairs = 0.999 * np.rint(ramp / 0.999 * 255) / np.float32(255)
+    exact = 255 * enhancer.map(stairs, EXPOSURE)(ramp)[0, :, 1]
+    result = np.rint(255 * enhancer.enhance(stairs, EXPOSURE, eight_bit=eight_bit)[0])
+    assert most[0] <= np.abs(result[:, :, 1].mean(axis=0) - exact)[40:-40].max() < most[1]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 33), (35, 9)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_any_size(enhancer: Enhancer, smooth: Smooth, size: tuple[int, int], channels: int) -> None:
@@ -119,6 +130,39 @@ def test_a_small_change_is_left_out(smooth: Smooth, tiny: Make) -> None:
     result, mapping, _ = Enhancer(tiny("lut", 3)).enhance(picture, EXPOSURE)
     assert 0 < mapping.change < 0.02 and mapping.plain
     assert result is picture
+
+
+@pytest.mark.parametrize(("shift", "kept"), [(0.075, False), (-0.075, True), (0.11, True), (-0.045, False)])
+def test_a_picture_is_made_brighter_only_by_much(
+    smooth: Smooth, tiny: Make, monkeypatch: pytest.MonkeyPatch, shift: float, kept: bool
+) -> None:
+    network = tiny("lut", 3)
+    monkeypatch.setattr(network, "table", lambda pictures: constant([shift] * len(pictures)))
+    picture = 0.2 + 0.5 * smooth(72, 90, 3)
+    result, mapping, _ = Enhancer(network).enhance(picture, EXPOSURE)
+    assert mapping.change == pytest.approx(abs(shift), abs=1e-5) and mapping.plain is not kept
+    np.testing.assert_allclose(result, picture + (shift if kept else 0), atol=1e-5)
+
+
+def test_the_table_is_the_mean_of_those_of_the_whole_and_its_corners(smooth: Smooth, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, seen = tiny("lut", 3), []
+
+    def table(pictures: torch.Tensor) -> Table:
+        seen.append(pictures)
+        return constant([0.3, 0, 0.1, 0.1, 0])
+
+    enhancer = Enhancer(network)
+    monkeypatch.setattr(network, "table", table)
+    picture = 0.5 * smooth(72, 90, 3)
+    assert enhancer.map(picture, EXPOSURE).change == pytest.approx(0.1, abs=1e-5)
+    (pictures,) = seen
+    lower_right = cv2.resize(picture[-54:, -68:], (256, 256), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(pictures[4].permute(1, 2, 0), lower_right)
+
+
+def constant(shifts: list[float]) -> Table:
+    """Tables that add a constant."""
+    return Table(torch.ones(len(shifts), 3, 128), torch.tensor(shifts)[:, None].repeat(1, 3), None)
 
 
 def test_only_a_network_with_a_table_of_colours_will_do(tiny: Make) -> None:

@@ -120,10 +120,10 @@ def test_partners_of_names_given_by_rule(
 def test_what_cannot_be_read_gets_its_line(folders: tuple[Path, Path]) -> None:
     results, reference = folders
     for folder in folders:
-        (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
+        (folder / "game.qoi").write_bytes(b"qoif" + bytes(300))
         (folder / "notes.txt").write_text("no picture")
     (problem,) = scoring.compare(results, reference, setting=PLAIN).problems
-    assert problem.name == "phone.heic" and "HEIC" in problem.reason and "convert" in problem.reason
+    assert problem.name == "game.qoi" and "QOI" in problem.reason and "convert" in problem.reason
 
 
 def test_missing_partners_and_bad_files_stop_nothing(folders: tuple[Path, Path], smooth: Smooth) -> None:

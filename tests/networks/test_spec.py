@@ -12,11 +12,13 @@ from torch import nn
 from restore import networks, weights
 from restore.inference import instance_statistics
 from restore.networks import NETWORKS, RestorationNetwork
+from restore.networks.spec import CONDITION_CHANNELS
 
-SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem != "confidence")
+NOT_RESTORING = ("confidence", "digits", "xray-generator")
+SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem not in NOT_RESTORING)
 OVERLAPS = {
     "artifacts": 64, "colorize": 256, "denoise-color": 64, "denoise-gray": 64, "denoise-xray": 64, "enhance": 0, "facades": 324,
-    "inpaint": 384, "photo2paint": 170, "scratches": 164, "upscale-x2": 64, "upscale-x4": 64, "upscale-x4-photo": 64,
+    "inpaint": 384, "photo2paint": 170, "scratches": 164, "sharpen": 64, "upscale-x2": 64, "upscale-x4": 64, "upscale-x4-photo": 64,
 }  # fmt: skip
 """Pixels by which the tiles of each overlap: tiled pictures equal whole ones within 1/255 (`tests/inference/test_restorer.py`)."""
 by_file = pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -51,7 +53,9 @@ def test_nothing_beyond_the_receptive_field_of_what_ships_matters(path: Path) ->
     )  # a strip: it is the same in both directions
     height, width = (-(-side // spec.multiple) * spec.multiple for side in (height, width))
     picture = torch.rand(1, spec.channels, height, width, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    maps = [torch.full((1, 1, height, width), 1.0 if condition == "mask" else 0.1) for condition in spec.conditions]
+    maps = [
+        torch.full((1, CONDITION_CHANNELS[condition], height, width), 1.0 if condition == "mask" else 0.1) for condition in spec.conditions
+    ]
     network(picture, *maps)[0, 0, spec.scale * (height // 2), spec.scale * (width // 2)].backward()
     assert picture.grad is not None
     distance = (picture.grad[0].abs().amax((0, 1)).nonzero() - width // 2).abs().max()

@@ -214,8 +214,22 @@ def test_sums() -> None:
     report = Report(wall=2.0)
     report.records = [batch.Record(Path("a"), Path("b"), "done", {"decode": 1.0, "network": 1.5, "encode": 0.5})] * 2
     assert report.images_per_second == 1.0
+    assert report.seconds_per_megapixel == 0.0, "the sizes are not known"
     assert report.busy_fraction == 1.0
     assert report.seconds == {"decode": 2.0, "network": 3.0, "encode": 1.0}
+
+
+def test_the_time_per_megapixel_is_of_what_was_restored() -> None:
+    report = Report()
+    seconds = {"decode": 9.0, "network": 1.5, "encode": 9.0}
+    report.records = [
+        batch.Record(Path("a"), Path("a"), "done", seconds, size=(1000, 500), frames=2),
+        batch.Record(Path("b"), Path("b"), "done", seconds, size=(1000, 2000), frames=1),
+        batch.Record(Path("c"), Path("c"), "skipped", size=(1000, 500), frames=1),
+        batch.Record(Path("d"), None, "failed", seconds, size=(1000, 500), frames=1),
+    ]
+    assert report.seconds_per_megapixel == pytest.approx(1.0)
+    assert report.summary()["seconds_per_megapixel"] == 1.0
 
 
 def test_stats_of_frames_merge() -> None:

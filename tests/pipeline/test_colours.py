@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from restore.images import colour_profiles, read
 from restore.images.colouring import in_colour
+from restore.images.colouring import levels as levels_of
 from restore.images.luma import luma, on_grid, with_chroma
 from restore.pipeline import batch
 from restore.pipeline.batch import BatchOptions
@@ -26,6 +27,8 @@ from picture_samples import ALL, G8, LOSSLESS, RGB8, SMOOTH, pillow, tiff
 
 GAMMA18 = bytes(imagecodecs.cms_profile("gray", whitepoint=(0.3127, 0.329, 1.0), gamma=1.8))
 BANDS = np.stack([G8, G8, G8], -1)
+NO_COLOURS = {"gray12.avif", "slice-uint16.nii", "volume-float-be.nii.gz", "volume-int16.nii"}
+"""Gray files whose format holds no colours of that depth."""
 UNEVEN = {"float32-hot.tif", "float64-hot.tif"}
 """Pixels that are no numbers or far beyond white, which stay as they are."""
 
@@ -83,7 +86,13 @@ def made(tmp_path: Path) -> Callable[[str, Callable[[Path], None]], Path]:
     return make
 
 
-@pytest.mark.parametrize("name", sorted(ALL))
+@pytest.mark.parametrize("name", sorted(NO_COLOURS))
+def test_a_depth_that_a_format_holds_in_gray_only_is_refused(name: str, made: Callable[..., Path], tmp_path: Path) -> None:
+    (record,) = batch.run(Tint(), [made(name, ALL[name])], tmp_path / "out").records
+    assert "can't hold colours of" in record.error and "choose --format" in record.error
+
+
+@pytest.mark.parametrize("name", sorted(ALL.keys() - NO_COLOURS))
 def test_every_kind_of_file_becomes_colour_and_keeps_its_luma(name: str, made: Callable[..., Path], tmp_path: Path) -> None:
     source = made(name, ALL[name])
     before, after = read(source), read(coloured(source, tmp_path / "out"))
@@ -93,13 +102,13 @@ def test_every_kind_of_file_becomes_colour_and_keeps_its_luma(name: str, made: C
         assert new.mapping.channels == 3
         assert new.stored.dtype == in_colour(old).stored.dtype
         if old.alpha is not None and old.mapping.alpha_channel is not None:
-            assert np.array_equal(old.alpha, new.alpha)
+            assert np.array_equal(in_colour(old).alpha, new.alpha)
         if name in UNEVEN or old.stored.dtype.kind in "if" or old.stored.dtype.itemsize > 2:
             continue
         gray, colour = old.displayed(), new.displayed()
         if ((gray > 0.2) & (gray < 0.8)).any():  # black and white have no room for colour
             assert np.ptp(colour, axis=2).max() > 0.02
-        levels = 255 if old.stored.dtype.itemsize == 1 else 65535
+        levels = levels_of(old)
         difference = np.abs(np.rint(luma(colour) * levels) - np.rint(luma(gray) * levels))
         if name in LOSSLESS and "cmyk" not in name:
             shown = new.alpha is None or name.startswith("key") is False

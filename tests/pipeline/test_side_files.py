@@ -101,13 +101,14 @@ def test_pictures_of_other_formats_get_their_line(tmp_path: Path) -> None:
     picture(tmp_path / "in/photo.jpg")
     picture(tmp_path / "in/scan.gif")
     picture(tmp_path / "in/odd.png").rename(tmp_path / "in/odd")
-    (tmp_path / "in/IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
+    (tmp_path / "in/IMG_1.QOI").write_bytes(b"qoif" + bytes(300))
+    (tmp_path / "in/IMG_2.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
     (tmp_path / "in/DSC_1.NEF").write_bytes(b"MM\0*" + bytes(300))
     (tmp_path / "in/notes.txt").write_text("no picture")
     report = run(Identity(), [tmp_path / "in"], tmp_path / "out")
     outcomes = {record.input.name: (record.status, record.error) for record in report.records}
     assert {name: status for name, (status, _) in outcomes.items()} == {
-        "DSC_1.NEF": "failed", "IMG_1.HEIC": "failed", "odd": "done", "scan.gif": "failed", "photo.jpg": "done",
+        "DSC_1.NEF": "failed", "IMG_1.QOI": "failed", "IMG_2.HEIC": "failed", "odd": "done", "scan.gif": "done", "photo.jpg": "done",
     }  # fmt: skip
-    assert "develop it" in outcomes["DSC_1.NEF"][1] and "convert it" in outcomes["IMG_1.HEIC"][1] and "frames" in outcomes["scan.gif"][1]
+    assert "camera raw" in outcomes["DSC_1.NEF"][1] and "convert it" in outcomes["IMG_1.QOI"][1] and "HEIF" in outcomes["IMG_2.HEIC"][1]
     assert report.ignored == 1

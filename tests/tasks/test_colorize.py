@@ -12,10 +12,10 @@ from PIL import Image
 
 import restore
 from restore import weights
-from restore.images import read
+from restore.images import luma, read
 from restore.pipeline.step import Image as StepImage
 from restore.pipeline.step import ImageInfo
-from restore.tasks.colorize_training import ColorizeConfig, prepare
+from restore.tasks.colorize_training import ColorizeConfig, prepare, vary_exposure
 from restore.training import config
 from restore.training.losses import chroma
 
@@ -46,8 +46,8 @@ def test_the_input_is_the_targets_luma_and_crops_stay_upright(tmp_path: Path) ->
         Image.fromarray(np.stack([slope, slope // 2, slope // 3], 2)).save(tmp_path / "in" / f"{name}.png")
     dataset = prepare(tmp_path / "in", config.resolve(ColorizeConfig, None, TINY)).dataset
     for item in (dataset[index] for index in range(8)):
-        luma = torch.tensor([0.299, 0.587, 0.114]) @ item["target"].flatten(1)
-        torch.testing.assert_close(item["input"][0].flatten(), luma, atol=1e-5, rtol=0)
+        gray = torch.tensor([0.299, 0.587, 0.114]) @ item["target"].flatten(1)
+        torch.testing.assert_close(item["input"][0].flatten(), gray, atol=1e-5, rtol=0)
         assert torch.equal(item["input"][0], item["input"][2])
         assert item["input"][0, 0].mean() > item["input"][0, -1].mean()
 
@@ -65,6 +65,20 @@ def test_a_run_publishes_weights_that_colour(adversarial: str, photos: Photos, t
         result = Image.open(tmp_path / "out" / path.name)
         assert result.mode == "RGB"
         assert np.array_equal(np.asarray(result.convert("L")), np.asarray(Image.open(path)))
+
+
+def test_exposure_changes_the_luma_and_keeps_the_chroma() -> None:
+    crop = np.random.default_rng(0).uniform(0.4, 0.6, (16, 16, 3)).astype(np.float32)
+    changed = [vary_exposure(crop, np.random.default_rng(seed), most=0.35) for seed in range(8)]
+    assert np.ptp([one.mean() for one in changed]) > 0.05
+    for one in changed:
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(luma.chroma(one), luma.chroma(crop), atol=1e-6)
+
+
+def test_a_teacher_and_a_discriminator_are_refused(photos: Photos, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="without a discriminator"):
+        restore.train("colorize", photos(tmp_path / "in", channels=3), overrides={**TINY, "distillation_weight": "1"}, out=tmp_path / "run")
 
 
 def test_gray_training_is_refused(photos: Photos, tmp_path: Path) -> None:

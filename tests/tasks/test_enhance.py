@@ -15,6 +15,7 @@ from pydicom.data import get_testdata_file
 
 import restore
 from restore import images, weights
+from restore.inference.enhancer import Enhancer, GlobalMap
 from restore.networks.lut import GAPS, LutNetwork
 from restore.pipeline.step import Chain, Image, ImageInfo
 from restore.tasks.enhance_training import EnhanceConfig, prepare
@@ -81,6 +82,15 @@ def test_tiles_and_precision_change_nothing(table: str, smooth: Smooth) -> None:
         for precision, tile in (("fp32", 0), ("bf16", 64))
     ]
     np.testing.assert_array_equal(*results)
+
+
+def test_the_bits_of_the_file_are_asked(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(Enhancer, "enhance", lambda self, pixels, *_, eight_bit: asked.append(eight_bit) or (pixels, GlobalMap(), 1.0))
+    step = restore.step("enhance", weights=table)
+    for levels in (255, 65535, None):
+        step(Image(np.random.default_rng(0).random((40, 50, 3), np.float32), info=ImageInfo(levels=levels)))
+    assert asked == [True, False, False]
 
 
 def test_a_medical_picture_is_known_by_its_file_or_its_content(table: str, smooth: Smooth) -> None:

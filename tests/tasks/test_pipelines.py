@@ -46,7 +46,7 @@ weights = "twice"
 
 
 WEIGHTS = {
-    "denoise": "little", "upscale": "twice", "artifacts": "blocks", "sharpen": None, "enhance": "table", "inpaint": "holes",
+    "denoise": "little", "upscale": "twice", "artifacts": "blocks", "sharpen": "soft", "enhance": "table", "inpaint": "holes",
     "colorize": "colours", "translate": "paint", "simulate": None,
 }  # fmt: skip
 """The tiny weights of every task."""
@@ -73,10 +73,11 @@ def little(
         ("table", "enhance", "lut", {"channels": 3}),
         ("paint", "translate", "unet", {"channels": 1}),
         ("blocks", "artifacts", "unet", {"channels": 1, "condition": "quantisation"}),
+        ("soft", "sharpen", "unet", {"channels": 1, "condition": "blur"}),
         ("colours", "colorize", "colorizer", {"channels": 3}),
     ):
         recipe = {"task": task, "network": network, "settings": {**tiny_variants[network], **settings}}
-        weights.save(own_weights / f"{name}.safetensors", tiny(network, settings["channels"]).state_dict(), recipe)
+        weights.save(own_weights / f"{name}.safetensors", tiny(network, **settings).state_dict(), recipe)
     return Path.cwd()
 
 

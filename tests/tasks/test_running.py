@@ -55,13 +55,13 @@ def test_half_precision_does_not_mix(begun: tuple[Path, Path]) -> None:
 
 def test_pictures_that_training_does_not_read_are_reported(tmp_path: Path, photos: Photos) -> None:
     folder = photos(tmp_path / "photos")
-    (folder / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(300))
-    (folder / "b.gif").write_bytes(b"GIF89a" + bytes(50))
+    (folder / "a.qoi").write_bytes(b"qoif" + bytes(300))
+    (folder / "b.psd").write_bytes(b"8BPS\0\1" + bytes(50))
     events: list[str] = []
     restore.train("denoise", folder, overrides=SMALL, dry_run=True, on_event=lambda event: events.append(str(event)))
     over = [text for text in events if text.startswith("passed over")]
     assert len(over) == 2
-    assert "a GIF picture" in over[0] and "HEIC" in over[1] and "convert" in over[1]
+    assert "a Photoshop document" in over[0] and "QOI" in over[1] and "convert" in over[1]
 
 
 def test_a_runs_card_says_what_its_weights_are_for(begun: tuple[Path, Path]) -> None:

@@ -125,9 +125,15 @@ SMALL = {
     },
     "scratches": {"network.width": "4", "network.levels": "3", "data.crop": "16"},
     "artifacts": {"network.widths": "8,8", "network.blocks": "1,1", "network.chroma_widths": "8,8", "data.crop": "16"},
+    "sharpen": {"network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16"},
     "colorize": {
         "network.widths": "8,8", "network.dilations": "1", "data.crop": "32", "losses.adversarial_weight": "0",
         "losses.lpips_weight": "0",
+    },
+    "gan": {"generator.widths": "8", "discriminator_network.widths": "8", "data.crop": "16"},
+    **{
+        method: {"generator.width": "4", "generator.widest": "8", "discriminator_network.width": "4", "data.crop": "32"}
+        for method in ("dcgan", "wgan", "cgan", "stylegan", "r3gan", "fastgan")
     },
     "enhance": {"network.widths": "4,8", "network.side": "3", "network.tables": "2", "data.crop": "32"},
 }  # fmt: skip
@@ -143,6 +149,9 @@ HUGE = [
     ("cyclegan", {"data.sides": "65536,65536"}, "data.sides"),
     ("pix2pix", {"generator.width": "4096", "generator.levels": "5"}, "make it smaller"),
     ("pix2pix", {"discriminator.width": "4096"}, "discriminator.width"),
+    ("dcgan", {"generator.widest": "8192", "generator.width": "4096"}, "make it smaller"),
+    ("r3gan", {"discriminator_network.widest": "8192", "discriminator_network.width": "4096"}, "discriminator_network"),
+    ("stylegan", {"data.crop": "1024", "loop.batch_size": "65536"}, "loop.batch_size"),
     ("denoise", {"losses.adversarial_weight": "1", "discriminator.width": "4096"}, "discriminator.width"),
 ]  # fmt: skip
 

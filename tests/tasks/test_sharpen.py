@@ -1,4 +1,4 @@
-"""Sharpening end to end: sharp pictures, colours, ranges and bit depths."""
+"""Sharpening end to end: sharp pictures, colours, ranges, tiles and training."""
 
 from __future__ import annotations
 
@@ -13,8 +13,23 @@ import tifffile
 from PIL import Image
 
 import restore
-from restore.images.luma import luma
-from restore.inference import sharpener
+from restore import networks, weights
+from restore.images.luma import chroma, luma
+from restore.inference.loading import InferenceOptions
+from restore.inference.sharpener import Sharpener
+from restore.runtime import Runtime
+
+SETTINGS: dict[str, Any] = {"channels": 1, "widths": [8, 12], "blocks": [1, 1], "condition": "blur"}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Weights whose correction shows."""
+    network = networks.build("unet", **SETTINGS)
+    tensors = {key: 3 * value if key == "tail.weight" else value for key, value in network.state_dict().items()}
+    path = tmp_path / "sharpener.safetensors"
+    weights.save(path, tensors, {"task": "sharpen", "network": "unet", "settings": SETTINGS})
+    return path
 
 
 @pytest.fixture
@@ -23,60 +38,81 @@ def scene(photograph: Callable[..., np.ndarray]) -> np.ndarray:
     return photograph(96, 120, 3)
 
 
-def _run(source: Path, out: Path, **rest: Any) -> Any:
-    report = restore.run("sharpen", source, out, **rest)
+def _run(source: Path, out: Path, file: Path, **rest: Any) -> Any:
+    report = restore.run("sharpen", source, out, weights=file, precision="fp32", **rest)
     assert not report.failed, [record.error for record in report.records]
     return report.records[0]
 
 
-def test_a_sharp_file_is_copied_and_a_blurred_one_is_not(photograph: Callable[..., np.ndarray], tmp_path: Path) -> None:
-    scene = photograph(channels=3)
-    soft = cv2.GaussianBlur(scene, (0, 0), 1.5)
-    for name, picture in (("sharp", scene), ("soft", soft)):
+def test_a_sharp_file_is_copied_and_a_blurred_one_is_not(file: Path, scene: np.ndarray, tmp_path: Path) -> None:
+    for name, picture in (("sharp", scene), ("soft", cv2.GaussianBlur(scene, (0, 0), 1.5))):
         Image.fromarray(np.rint(255 * picture).astype(np.uint8)).save(tmp_path / f"{name}.png")
-    record = _run(tmp_path / "sharp.png", tmp_path / "out")
+    record = _run(tmp_path / "sharp.png", tmp_path / "out", file)
     assert record.stats["blur"] == 0
     assert record.output.read_bytes() == (tmp_path / "sharp.png").read_bytes()
-    record = _run(tmp_path / "soft.png", tmp_path / "out")
+    record = _run(tmp_path / "soft.png", tmp_path / "out", file)
     assert record.stats["blur"] == pytest.approx(1.5, rel=0.3)
-    with Image.open(record.output) as result:
-        error = np.mean((np.asarray(result) / 255 - scene) ** 2)
-    assert error < 0.75 * np.mean((soft - scene) ** 2)
-    record = _run(tmp_path / "sharp.png", tmp_path / "told", options={"blur": 1.2})
+    assert record.output.read_bytes() != (tmp_path / "soft.png").read_bytes()
+    record = _run(tmp_path / "sharp.png", tmp_path / "told", file, options={"blur": 1.2})
     assert record.stats["blur"] == 1.2
     assert record.output.read_bytes() != (tmp_path / "sharp.png").read_bytes()
 
 
-def test_all_colours_get_the_correction_of_the_luma(scene: np.ndarray) -> None:
+def test_the_luma_is_that_of_the_gray_picture_and_colours_are_sharpened(
+    file: Path, photograph: Callable[..., np.ndarray], fp32: Runtime
+) -> None:
+    scene = photograph(160, 200, 3)
+    model = Sharpener.load(file, InferenceOptions(fp32))
     soft = cv2.GaussianBlur(scene, (0, 0), 1.5)
-    sharpened, _ = sharpener.sharpen(soft, 1.5)
-    change = sharpened - soft
-    assert np.abs(change).max() > 0.02
-    np.testing.assert_allclose(change, np.repeat(change[:, :, :1], 3, axis=2), atol=1e-6)
-    gray, _ = sharpener.sharpen(luma(soft)[:, :, None], 1.5)
-    np.testing.assert_allclose(luma(sharpened), gray[:, :, 0], atol=1e-5)
-    half, _ = sharpener.sharpen(soft, 1.5, 0.5)
-    np.testing.assert_allclose(half - soft, change / 2, atol=1e-6)
+    sharpened, noise, _ = model.sharpen(soft, 1.5)
+    assert noise == pytest.approx(0.3, abs=0.2)
+    gray, _, _ = model.sharpen(luma(soft)[:, :, None], 1.5)
+    assert np.abs(gray - luma(soft)[:, :, None]).max() > 0.02
+    np.testing.assert_allclose(luma(sharpened)[:, :, None], gray, atol=1e-5)
+    assert np.mean((chroma(sharpened) - chroma(scene)) ** 2) < 0.6 * np.mean((chroma(soft) - chroma(scene)) ** 2)
+    equal, _, _ = model.sharpen(np.repeat(luma(soft)[:, :, None], 3, axis=2), 1.5)
+    np.testing.assert_allclose(equal, np.repeat(gray, 3, axis=2), atol=1e-5)
 
 
-@pytest.mark.parametrize("levels", [255, 4095, 65535])
-def test_every_range_is_sharpened_alike(scene: np.ndarray, tmp_path: Path, levels: int) -> None:
-    sharp = scene[:, :, 1]
-    soft = cv2.GaussianBlur(sharp, (0, 0), 1.5)
-    tifffile.imwrite(tmp_path / "a.tif", np.rint(levels * soft).astype(np.uint8 if levels == 255 else np.uint16))
-    record = _run(tmp_path / "a.tif", tmp_path / "out", options={"blur": 1.5})
+def test_the_width_and_the_strength_count(file: Path, scene: np.ndarray, fp32: Runtime) -> None:
+    model = Sharpener.load(file, InferenceOptions(fp32))
+    narrow, wide = model(scene, 0.8), model(scene, 2.5)
+    assert np.abs(narrow - wide).max() > 1e-3
+    np.testing.assert_allclose(model(scene, 2.5, strength=0.5) - scene, (wide - scene) / 2, atol=1e-5)
+    np.testing.assert_array_equal(model(scene, 0.0), scene)
+
+
+def test_sixteen_bits_of_twelve_are_stretched_for_the_network(file: Path, scene: np.ndarray, tmp_path: Path, fp32: Runtime) -> None:
+    soft = cv2.GaussianBlur(scene[:, :, 1], (0, 0), 1.5)
+    twelve = np.rint(4095 * soft).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", twelve)
+    record = _run(tmp_path / "a.tif", tmp_path / "out", file, options={"blur": 1.5})
     result = tifffile.imread(record.output)
-    assert result.dtype == (np.uint8 if levels == 255 else np.uint16)
-    assert np.mean((result / levels - sharp) ** 2) < 0.6 * np.mean((soft - sharp) ** 2)
+    assert result.dtype == np.uint16
+    # its range is a sixteenth of 16 bits: the network sees it from black to white
+    low, high = float(soft.min()), float(soft.max())
+    model = Sharpener.load(file, InferenceOptions(fp32))
+    expected = low + (high - low) * model.sharpen(((soft - low) / (high - low))[:, :, None], 1.5)[0][:, :, 0]
+    assert np.abs(expected - soft).max() > 0.05
+    assert np.abs(result / 4095 - expected).mean() < 0.15 * np.abs(expected - soft).mean()
 
 
-def test_noise_is_measured_and_not_strengthened(scene: np.ndarray) -> None:
-    noisy = cv2.GaussianBlur(scene, (0, 0), 1.0) + np.random.default_rng(0).normal(0, 8 / 255, scene.shape).astype(np.float32)
-    sharpened, noise = sharpener.sharpen(noisy, 1.0)
-    assert noise == pytest.approx(8 * np.sqrt(np.sum(np.square([0.299, 0.587, 0.114]))), rel=0.4)
-    assert np.mean((sharpened - scene) ** 2) < 1.1 * np.mean((noisy - scene) ** 2)
+def test_tiles_are_the_whole_picture(file: Path, scene: np.ndarray, fp32: Runtime) -> None:
+    picture = np.tile(scene, (2, 2, 1))[:171, :203]
+    whole, tiled = (Sharpener.load(file, InferenceOptions(fp32, tile)).sharpen(picture, 2.0)[0] for tile in (0, 128))
+    assert np.abs(whole - picture).max() > 0.02
+    np.testing.assert_allclose(tiled, whole, atol=1 / 255)
 
 
-def test_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="sharpen has no weights"):
-        restore.run("sharpen", tmp_path, tmp_path / "out", weights="denoise-gray")
+def test_other_networks_are_refused(tiny: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="does not take a gray picture and its blur"):
+        Sharpener(tiny())
+
+
+def test_it_is_trained_and_used_by_its_name(photos: Any, own_weights: Path) -> None:
+    assert own_weights.is_dir()
+    small = {"network.widths": "8,12", "network.blocks": "1,1", "data.crop": "32", "loop.batch_size": "2", "loop.steps": "2"}
+    restore.train("sharpen", photos(Path("photos")), overrides=small, out="runs/a")
+    recipe = weights.find("runs/a").recipe
+    assert (recipe["task"], recipe["settings"]["condition"], recipe["training"]["blur"]["motion_fraction"]) == ("sharpen", "blur", 0.1)
+    assert isinstance(restore.load("a"), Sharpener)

@@ -46,7 +46,7 @@ def _losses(folder: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in row.items() if key != "images_per_second"} for row in rows if "images_per_second" in row]
 
 
-@pytest.mark.parametrize("method", ["cyclegan", "denoise", pytest.param("pix2pix", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["cyclegan", "denoise", "r3gan", pytest.param("pix2pix", marks=pytest.mark.slow)])
 def test_two_processes_are_one_with_their_batches_together(photos: Photos, tmp_path: Path, method: str) -> None:
     for name in ("source", "target"):
         photos(tmp_path / "pairs" / name, 4, size=(48, 60), channels=3)

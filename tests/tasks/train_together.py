@@ -19,14 +19,16 @@ from restore.tasks.prepared_run import Prepared
 from restore.tasks.training_methods import METHODS
 
 COMMON = {
-    "device": "cpu", "precision": "fp32", "loop.batch_size": "4", "loop.log_every": "1", "loop.checkpoint_every": "2",
-    "discriminator.width": "4", "monitor.every": "2",
+    "device": "cpu", "precision": "fp32", "loop.batch_size": "4", "loop.log_every": "1", "loop.checkpoint_every": "2", "monitor.every": "2",
 }  # fmt: skip
 OWN = {
-    "cyclegan": {"generator.width": "4", "generator.blocks": "1", "data.crop": "32", "data.sides": "32,40"},
-    "pix2pix": {"generator.width": "4", "generator.levels": "3", "generator.dropout": "0", "data.crop": "32", "data.sides": "32,40"},
+    "cyclegan": {"generator.width": "4", "generator.blocks": "1", "data.crop": "32", "data.sides": "32,40", "discriminator.width": "4"},
+    "pix2pix": {"generator.width": "4", "generator.levels": "3", "generator.dropout": "0", "data.crop": "32", "data.sides": "32,40",
+                "discriminator.width": "4"},
     "denoise": {"network.widths": "4,8", "network.blocks": "1,1", "data.crop": "32", "losses.adversarial_weight": "0.01",
-                "discriminator.optimizer.beta1": "0.5"},
+                "discriminator.optimizer.beta1": "0.5", "discriminator.width": "4"},
+    "r3gan": {"generator.width": "4", "generator.widest": "8", "discriminator_network.width": "4", "discriminator_network.widest": "8",
+              "data.crop": "32", "loop.validate_every": "0"},
 }  # fmt: skip
 
 

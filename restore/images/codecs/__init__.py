@@ -5,12 +5,26 @@ Reading, writing, `--format`, folder walking and the lists of suffixes all come 
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from restore.images.codecs.avif.codec import AvifCodec
 from restore.images.codecs.base import Codec
 from restore.images.codecs.bmp import BmpCodec
 from restore.images.codecs.dicom.codec import DicomCodec
+from restore.images.codecs.exr import ExrCodec
+from restore.images.codecs.gif import GifCodec
+from restore.images.codecs.heif import HeifCodec
 from restore.images.codecs.jpeg.codec import JpegCodec
+from restore.images.codecs.jpeg2000 import Jpeg2000Codec
+from restore.images.codecs.jpegxl.codec import JpegXlCodec
+from restore.images.codecs.nifti import NiftiCodec
+from restore.images.codecs.npy import NpyCodec
+from restore.images.codecs.pam import PamCodec
+from restore.images.codecs.pfm import PfmCodec
 from restore.images.codecs.png.codec import PngCodec
 from restore.images.codecs.pnm import PnmCodec
+from restore.images.codecs.raw import RawCodec
+from restore.images.codecs.tga import TgaCodec
 from restore.images.codecs.tiff.codec import TiffCodec
 from restore.images.codecs.webp import WebpCodec
 from restore.images.errors import ImageError
@@ -21,10 +35,22 @@ CODECS: dict[str, Codec] = {
         DicomCodec(),  # first, because DICOM's preamble may pretend to be another format (TIFF, in whole-slide files)
         PngCodec(),
         JpegCodec(),
+        RawCodec(),  # before TIFF, which most of its files are
         TiffCodec(),
         WebpCodec(),
         BmpCodec(),
         PnmCodec(),
+        PamCodec(),
+        PfmCodec(),
+        NpyCodec(),
+        GifCodec(),
+        Jpeg2000Codec(),
+        JpegXlCodec(),
+        AvifCodec(),
+        HeifCodec(),
+        ExrCodec(),
+        NiftiCodec(),
+        TgaCodec(),  # last, because its first bytes are no mark
     )
 }
 """Every format by its name, in the order in which a file's first bytes are asked."""
@@ -39,9 +65,15 @@ COLOUR_SUFFIXES: dict[str, str] = {gray: colour for codec in CODECS.values() for
 """Suffixes that mean gray -> those that the results of a step in colour get."""
 
 
-def sniffed(head: bytes) -> Codec | None:
-    """The codec that opens a file with these first bytes (512 are enough), or None."""
-    return next((codec for codec in CODECS.values() if codec.sniff(head)), None)
+def recognized(path: Path, head: bytes) -> Codec | None:
+    """The codec that opens the file `path` with these first bytes (512 are enough), or None."""
+    return next((codec for codec in CODECS.values() if codec.recognizes(path, head)), None)
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a picture format at the end of a file's name, as the name spells it (".nii.gz"); else its last suffix."""
+    found = max((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), key=len, default="")
+    return name[len(name) - len(found) :] if 0 < len(found) < len(name) else Path(name).suffix
 
 
 def target(name: str) -> Codec:
@@ -59,10 +91,12 @@ def format_name(text: str) -> str:
     """The name in `TARGETS` of what a user calls a format, by name or suffix: "png", "JPG", ".tif".
 
     Raises:
-        ValueError: there is no such format.
+        ValueError: there is no such format, or its package is missing.
     """
     asked = text.lower().lstrip(".")
     for name, codec in TARGETS.items():
         if asked == name or f".{asked}" in codec.suffixes:
+            if codec.needs is not None and codec.needs.missing:
+                raise ValueError(f"{name} can't be written: {codec.needs.missing}")
             return name
     raise ValueError(f"unknown format {text!r}: use one of {', '.join(TARGETS)}")

@@ -14,6 +14,7 @@ from restore.images import colour_profiles
 from restore.images.errors import Limits
 from restore.images.frame import Frame
 from restore.images.metadata import ImageHeader, MapInfo, Metadata, Provenance
+from restore.images.packages import Package
 
 
 class Source(Protocol):
@@ -84,6 +85,9 @@ class Codec(ABC):
     has_preamble: ClassVar[bool] = False
     """Whether another format's first bytes may stand before this one's own."""
 
+    needs: ClassVar[Package | None] = None
+    """The package of an extra that reads and writes the format; None where the core does."""
+
     holds_maps: ClassVar[bool] = False
     """Whether maps of a picture's error are written in its own format, by `write_map`."""
 
@@ -93,6 +97,13 @@ class Codec(ABC):
 
     def is_certain(self, head: bytes) -> bool:
         """Whether `head` leaves no doubt, so that a folder walk takes the file for a picture whatever its suffix."""
+        return self.sniff(head)
+
+    def recognizes(self, path: Path, head: bytes) -> bool:
+        """Whether this codec opens the file `path`, whose first bytes are `head`.
+
+        For formats that need more than their first bytes: a suffix, the file's end, or what lies behind an offset.
+        """
         return self.sniff(head)
 
     def without_pixels(self, path: Path) -> str | None:

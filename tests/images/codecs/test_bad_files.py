@@ -62,7 +62,7 @@ BAD = {
     "page.jpg": (b"<!DOCTYPE html><html></html>", "a web page"),
     "zeros.tif": (bytes(4000), "all zero"),
     "random.dcm": (bytes(np.random.default_rng(0).integers(128, 256, 999, dtype=np.uint8)), "no known format"),
-    "anim.gif": (b"GIF89a" + bytes(50), "a GIF"),
+    "anim.gif": (b"GIF89a" + bytes(50), "damaged GIF"),
     "head.png": (SIGNATURE, "truncated PNG"),
     "head.jpg": (b"\xff\xd8\xff", "truncated JPEG"),
     "head.tif": (b"II*\0", "truncated TIFF"),

@@ -10,7 +10,7 @@ EXIF and the descriptions of ImageJ, tifffile and Micro-Manager follow (geometry
 are normalized straight and written multiplied (premultiplied.py).
 Not kept when pixels change: a palette (the page becomes RGB in a new file), CCITT, old-style JPEG and
 other codings that cannot be written (deflate instead), and the exact effort of a compressor. Reduced sub-images (pyramids,
-thumbnails in SubIFDs) keep their old pixels. Refused: CIE Lab, YCbCr outside JPEG, volumes, mixed sample depths, camera raw.
+thumbnails in SubIFDs) keep their old pixels. Refused: CIE Lab, YCbCr outside JPEG, volumes, mixed sample depths.
 Missing strips, tiles or planes: refused, or 0 and a warning with `salvage`.
 """
 
@@ -26,7 +26,6 @@ from tifffile import PHOTOMETRIC, TiffPage
 from restore.images import decoding
 from restore.images.codecs.base import Capabilities, Codec
 from restore.images.codecs.tiff import corruption_checks, new_file, pixel_replacement, segments, stacks
-from restore.images.codecs.tiff.camera_raw import camera_raw
 from restore.images.codecs.tiff.directories import count_pages, enum_name, open_tiff, read_header, tag_value
 from restore.images.codecs.tiff.samples import COLOURS, expanded, mapping_of, shaped
 from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_share, quiet
@@ -142,10 +141,6 @@ class TiffCodec(Codec):
     def open(self, path: Path, limits: Limits) -> TiffSource:
         """Read the directories of all pages; ImageError as `read` says."""
         warnings: list[str] = []
-        with as_image_error(path, "TIFF"):
-            raw = camera_raw(path)
-        if raw is not None:
-            raise image_error(path, f"camera raw ({raw}); develop it to a 16-bit TIFF first")
         with path.open("rb") as file:
             pages, broken_ifd_pointer = count_pages(file, path)
         if broken_ifd_pointer is not None:

@@ -1,0 +1,98 @@
+"""NIfTI: what nibabel reads of results, the place of enlarged slices in space, order of slices, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import format_samples as samples
+import nibabel
+import numpy as np
+import pytest
+from picture_samples import passed
+
+from restore.images import ImageError, file_kind, naming, read
+
+KEPT = ("pixdim", "descrip", "xyzt_units", "qform_code", "sform_code", "scl_slope", "scl_inter", "intent_code", "cal_max")
+
+
+def _made(name: str, folder: Path) -> Path:
+    samples.LOSSLESS[name](folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["volume-int16.nii", "volume-float-be.nii.gz", "series-uint8.nii", "slice-uint16.nii", "rgb8.nii"])
+def test_nibabel_reads_what_was_written(name: str, tmp_path: Path) -> None:
+    source, out = _made(name, tmp_path), tmp_path / ("out.nii.gz" if name.endswith("gz") else "out.nii")
+    given = passed(read(source), out, lambda seen: seen * np.float32(0.5))
+    old, new = nibabel.load(source), nibabel.load(out)
+    assert new.header.endianness == old.header.endianness and new.get_data_dtype() == old.get_data_dtype()
+    assert new.shape == old.shape and np.array_equal(new.affine, old.affine)
+    for key in KEPT:
+        assert np.array_equal(old.header[key], new.header[key], equal_nan=old.header[key].dtype.kind == "f"), key
+    assert [e.get_content() for e in old.header.extensions] == [e.get_content() for e in new.header.extensions]
+    data = np.asanyarray(new.dataobj)
+    if name == "rgb8.nii":
+        assert np.array_equal(data[:, :, 0].T["G"], given[0][..., 1])
+    else:
+        slices = data.reshape(data.shape[0], data.shape[1], -1, order="F")
+        assert all(np.array_equal(slices[..., index].T, frame) for index, frame in enumerate(given))
+
+
+def test_enlarged_slices_stay_at_their_place(tmp_path: Path) -> None:
+    source = _made("volume-int16.nii", tmp_path)
+    picture = read(source)
+    stored = [picture.frame(index).resized(38, 60).stored for index in range(3)]
+    picture.save(tmp_path / "b.nii", stored, scale=2)
+    old, new = nibabel.load(source), nibabel.load(tmp_path / "b.nii")
+    assert new.shape == (60, 38, 3) and np.allclose(new.header.get_zooms(), np.array(old.header.get_zooms()) / (2, 2, 1))
+    for affine in ("get_qform", "get_sform"):
+        before, after = getattr(old.header, affine)(), getattr(new.header, affine)()
+        for low, high in (((-0.5, -0.5, 0), (-0.5, -0.5, 0)), ((29.5, 18.5, 2), (59.5, 37.5, 2))):  # the slices' corners
+            assert np.allclose(before @ [*low, 1], after @ [*high, 1], atol=1e-4), affine
+
+
+def test_slope_and_intercept_stay_and_the_range_is_that_of_the_volume(tmp_path: Path) -> None:
+    samples.nifti(samples.STACK.transpose(2, 1, 0), slope=-2.0)(tmp_path / "a.nii")
+    picture = read(tmp_path / "a.nii")
+    frames = [picture.frame(index) for index in range(3)]
+    assert len({frame.mapping for frame in frames}) == 1
+    darker = frames[0].stored.ravel().argmax()  # a negative slope: the largest stored value is the darkest
+    assert frames[0].normalized().ravel()[darker] < 0.2
+    passed(picture, tmp_path / "b.nii", lambda seen: seen * np.float32(0.9))
+    header = nibabel.load(tmp_path / "b.nii").dataobj
+    assert (header.slope, header.inter) == (-2.0, 5.0)
+
+
+def test_a_colour_result_is_rgb24(tmp_path: Path) -> None:
+    samples.nifti(samples.G8.T)(tmp_path / "a.nii")
+    picture = read(tmp_path / "a.nii")
+    picture.save(tmp_path / "b.nii", [samples.RGB8], coloured=True)
+    assert np.array_equal(np.asanyarray(nibabel.load(tmp_path / "b.nii").dataobj).T["B"].squeeze(), samples.RGB8[..., 2])
+
+
+def test_the_name_has_two_suffixes(tmp_path: Path) -> None:
+    assert file_kind.stem("brain.t1.nii.gz") == "brain.t1" and file_kind.stem("a.nii") == "a"
+    assert naming.results([Path("brain.nii.gz")], (".tif", ".tiff"))[0].path == Path("brain.tif")
+    assert file_kind.look(_made("volume-float-be.nii.gz", tmp_path)).is_picture
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(b"words"))
+    assert file_kind.look(tmp_path / "b.nii.gz").is_picture  # by its suffix: it is reported as broken
+    with pytest.raises(ImageError, match="gzip archive"):
+        read(tmp_path / "b.nii.gz")
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    volume = nibabel.Nifti1Image(np.zeros((4, 5, 2), np.complex64), np.eye(4))
+    nibabel.save(volume, tmp_path / "a.nii")
+    with pytest.raises(ImageError, match="type complex64"):
+        read(tmp_path / "a.nii")
+    source = _made("volume-int16.nii", tmp_path)
+    whole = bytearray(source.read_bytes())
+    source.write_bytes(whole[:-100])
+    with pytest.raises(ImageError, match="truncated NIfTI"):
+        read(source)
+    whole[42:46] = b"\x30\x75\x30\x75"
+    for name, data in (("b.nii", bytes(whole)), ("c.nii.gz", gzip.compress(bytes(whole)))):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ImageError, match=r"truncated NIfTI|over the limit"):
+            read(tmp_path / name)
