@@ -164,7 +164,7 @@ def summary(report: Report) -> Table:
         parallel = f"decoding {seconds['decode']:.1f} s, encoding {seconds['encode']:.1f} s in parallel"
         add(report.work, f"{seconds[report.work]:.1f} s", parallel)
         if report.seconds_per_megapixel:
-            add("", f"{report.seconds_per_megapixel:.3g} s", "per megapixel")
+            add("", "", f"{report.seconds_per_megapixel:.3g} s per megapixel")
         for name in ("weights", "precision"):
             used = Counter(str(entry.stats[name]) for entry in report.records if entry.stats.get(name) is not None)
             if used:
