@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Self
-
 import numpy as np
 
 from restore.images.quantisation import Quantisation
 from restore.inference import compression_traces, quantisation_constraint, radiograph
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import InferenceOptions, load_network, make_runner
+from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
-from restore.networks.spec import RestorationNetwork
-from restore.weights_file import Recipe
+from restore.networks.spec import ModelSpec
 
 
-class ArtifactRemover:
+class ArtifactRemover(NetworkModel):
     """A network against JPEG artefacts, ready to use. It keeps no state between pictures, so threads may share one.
 
     Args:
@@ -28,21 +24,13 @@ class ArtifactRemover:
         ValueError: the network does not take the quantisation as its condition.
     """
 
-    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
-        if network.spec.conditions != ("quantisation",):
-            raise ValueError("this network does not take the quantisation of a JPEG: use weights that `restore train artifacts` made")
-        self.recipe: Recipe = recipe or {}
-        self.runner = make_runner(network, options)
-        self.spec, self.runtime = self.runner.spec, self.runner.runtime
+    task = "artifacts"
 
     @classmethod
-    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
-        """An artefact remover with the weights called `name` (a name, a file or a run's folder).
-
-        Raises:
-            ValueError: the weights do not exist or are for another task.
-        """
-        return cls(*load_network(name, "artifacts"), options)
+    def check(cls, spec: ModelSpec) -> None:
+        """Raise ValueError if the network does not take the quantisation as its condition."""
+        if spec.conditions != ("quantisation",):
+            raise ValueError("this network does not take the quantisation of a JPEG: use weights that `restore train artifacts` made")
 
     def __call__(self, picture: Picture, quality: int | None = None, strength: float = 1.0) -> Picture:
         """Remove the artefacts of a decoded JPEG.

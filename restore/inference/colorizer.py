@@ -7,8 +7,6 @@ the picture's size along the edges of the luma.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Self
 
 import cv2
 import numpy as np
@@ -17,7 +15,8 @@ from restore.images import luma
 from restore.images.frame import bands
 from restore.inference import guided_filter, palette
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import InferenceOptions, load_network, make_runner
+from restore.inference.loading import InferenceOptions
+from restore.inference.network_model import NetworkModel
 from restore.inference.palette import Palette
 from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import RestorationNetwork
@@ -33,7 +32,7 @@ VIVID, MOST = 0.06, 2.0
 """Chroma (Cb, Cr; nominal -0.5..0.5) at which predicted colours stay as they are, and the largest factor on stronger ones."""
 
 
-class Colorizer:
+class Colorizer(NetworkModel):
     """A network that predicts colours from luma. It keeps no state between pictures, so threads may share one.
 
     Args:
@@ -42,19 +41,10 @@ class Colorizer:
         options: see `InferenceOptions`; by default those of this machine. The network sees the picture as one tile.
     """
 
+    task = TASK
+
     def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
-        self.recipe: Recipe = recipe or {}
-        self.runner = make_runner(network, replace(options or InferenceOptions(), tile=0))
-        self.spec, self.runtime = self.runner.spec, self.runner.runtime
-
-    @classmethod
-    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
-        """A colorizer with the weights called `name` (a name, a file or a run's folder).
-
-        Raises:
-            ValueError: the weights do not exist or are for another task.
-        """
-        return cls(*load_network(name, TASK), options)
+        super().__init__(network, recipe, replace(options or InferenceOptions(), tile=0))
 
     def __call__(self, picture: Picture, strength: float = 1.0, *, hint: Palette | None = None) -> Picture:
         """Colour a picture.

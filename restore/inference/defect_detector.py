@@ -6,16 +6,12 @@ for each pixel. A pixel above the low threshold counts if it is connected to one
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Self
-
 import cv2
 import numpy as np
 
 from restore.inference.arrays import to_float
-from restore.inference.loading import DEFECT_TASK, InferenceOptions, load_network, make_runner
-from restore.networks.spec import RestorationNetwork
-from restore.weights_file import Recipe
+from restore.inference.loading import DEFECT_TASK
+from restore.inference.network_model import NetworkModel
 
 STRONG, WEAK = (0.98, 0.5), 0.5
 """The high threshold at sensitivity 0 and at 1; the low threshold as a fraction of the high one."""
@@ -27,7 +23,7 @@ SENSITIVITY = 0.35
 """The default. At 0.5 a collar's edge and highlights in hair count as defects. Below it, cracks are missed."""
 
 
-class DefectDetector:
+class DefectDetector(NetworkModel):
     """A network that finds scratches and dust. It keeps no state between pictures, so threads may share one.
 
     Args:
@@ -36,19 +32,7 @@ class DefectDetector:
         options: see `InferenceOptions`; by default those of this machine.
     """
 
-    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
-        self.recipe: Recipe = recipe or {}
-        self.runner = make_runner(network, options)
-        self.spec, self.runtime = self.runner.spec, self.runner.runtime
-
-    @classmethod
-    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
-        """A detector with the weights called `name` (a name, a file or a run's folder).
-
-        Raises:
-            ValueError: the weights do not exist or are for another task.
-        """
-        return cls(*load_network(name, DEFECT_TASK), options)
+    task = DEFECT_TASK
 
     def __call__(self, picture: np.ndarray, sensitivity: float = SENSITIVITY) -> np.ndarray:
         """Find the defects of a picture.

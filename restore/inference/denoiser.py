@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Self
-
 import numpy as np
 
 from restore.images.noise_model import NoiseLevel
 from restore.inference import excluded_regions, mean_preservation, uniform_borders
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import InferenceOptions, load_network, make_runner
+from restore.inference.network_model import NetworkModel
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.ranges import Range
 from restore.inference.tile_faults import InferenceInfo
-from restore.networks.spec import RestorationNetwork
+from restore.networks.spec import ModelSpec
 from restore.weights_file import Recipe
 
 Noise = Estimate | NoiseLevel | float | None
 """A noise level: a standard deviation on the 0..255 scale, a NoiseLevel or an Estimate. None estimates it from the picture."""
 
 
-class Denoiser:
+class Denoiser(NetworkModel):
     """A denoising network ready to use. It keeps no state between pictures, so threads may share one.
 
     Args:
@@ -33,21 +30,13 @@ class Denoiser:
         ValueError: the network takes a mask, so it belongs into an `Inpainter`.
     """
 
-    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
-        if network.spec.takes_mask:
-            raise ValueError("this network takes a mask and fills holes: use an Inpainter")
-        self.recipe: Recipe = recipe or {}
-        self.runner = make_runner(network, options)
-        self.spec, self.runtime = self.runner.spec, self.runner.runtime
+    task = "denoise"
 
     @classmethod
-    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
-        """A denoiser with the weights called `name` (a name, a file or a run's folder).
-
-        Raises:
-            ValueError: the weights do not exist or are for another task.
-        """
-        return cls(*load_network(name, "denoise"), options)
+    def check(cls, spec: ModelSpec) -> None:
+        """Raise ValueError if the network takes a mask."""
+        if spec.takes_mask:
+            raise ValueError("this network takes a mask and fills holes: use an Inpainter")
 
     @property
     def signal_dependent(self) -> bool:

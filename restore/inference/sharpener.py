@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -13,10 +11,9 @@ from restore.images.deconvolution import Inversion
 from restore.images.luma import CHROMA_TO_RGB, chroma, luma
 from restore.inference import blur_estimation, noise_estimation
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import InferenceOptions, load_network, make_runner
+from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
-from restore.networks.spec import RestorationNetwork
-from restore.weights_file import Recipe
+from restore.networks.spec import ModelSpec
 
 SHARP = 0.65
 """Pixels; sharp photographs and those with less blur cannot be told apart, so they are left as they are."""
@@ -40,7 +37,7 @@ def estimate(pixels: np.ndarray, valid: np.ndarray | None = None) -> float:
     return math.sqrt(width**2 - SOFTNESS**2) if width >= SHARP else 0.0
 
 
-class Sharpener:
+class Sharpener(NetworkModel):
     """A network against blur, ready to use. It keeps no state between pictures, so threads may share one.
 
     Wiener's filter comes first. The network removes the noise and the ringing that it leaves in the luminance. The colour differences,
@@ -55,21 +52,13 @@ class Sharpener:
         ValueError: the network does not take the blur's width as its condition.
     """
 
-    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
-        if network.spec.conditions != ("blur",) or network.spec.channels != 1:
-            raise ValueError("this network does not take a gray picture and its blur: use weights that `restore train sharpen` made")
-        self.recipe: Recipe = recipe or {}
-        self.runner = make_runner(network, options)
-        self.spec, self.runtime = self.runner.spec, self.runner.runtime
+    task = "sharpen"
 
     @classmethod
-    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
-        """A sharpener with the weights called `name` (a name, a file or a run's folder).
-
-        Raises:
-            ValueError: the weights do not exist or are for another task.
-        """
-        return cls(*load_network(name, "sharpen"), options)
+    def check(cls, spec: ModelSpec) -> None:
+        """Raise ValueError if the network does not take a gray picture and its blur."""
+        if spec.conditions != ("blur",) or spec.channels != 1:
+            raise ValueError("this network does not take a gray picture and its blur: use weights that `restore train sharpen` made")
 
     def __call__(self, picture: Picture, blur: float | None = None, strength: float = 1.0) -> Picture:
         """Sharpen a picture.

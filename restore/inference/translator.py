@@ -8,13 +8,12 @@ from typing import Self
 import numpy as np
 
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import InferenceOptions, load_network, make_runner
+from restore.inference.loading import InferenceOptions, load_network
+from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
-from restore.networks.spec import RestorationNetwork
-from restore.weights_file import Recipe
 
 
-class Translator:
+class Translator(NetworkModel):
     """A translation network ready to use. It keeps no state between pictures, so threads may share one.
 
     Args:
@@ -23,10 +22,7 @@ class Translator:
         options: see `InferenceOptions`; by default those of this machine.
     """
 
-    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
-        self.recipe: Recipe = recipe or {}
-        self.runner = make_runner(network, options)
-        self.spec, self.runtime = self.runner.spec, self.runner.runtime
+    task = "translate"
 
     @classmethod
     def load(cls, name: str | Path, options: InferenceOptions | None = None, *, direction: str | None = None) -> Self:

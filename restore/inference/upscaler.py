@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Self
-
 import numpy as np
 import torch
 
 from restore.inference import radiograph
 from restore.inference.array_interface import Picture, apply
-from restore.inference.loading import InferenceOptions, load_network, make_runner
+from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
 from restore.networks.resample import resized
-from restore.networks.spec import RestorationNetwork
-from restore.weights_file import Recipe
 
 
-class Upscaler:
+class Upscaler(NetworkModel):
     """A super-resolution network ready to use. It keeps no state between pictures, so threads may share one.
 
     Args:
@@ -26,20 +21,12 @@ class Upscaler:
         options: see `InferenceOptions`; by default those of this machine.
     """
 
-    def __init__(self, network: RestorationNetwork, recipe: Recipe | None = None, options: InferenceOptions | None = None) -> None:
-        self.recipe: Recipe = recipe or {}
-        self.runner = make_runner(network, options)
-        self.spec, self.runtime = self.runner.spec, self.runner.runtime
-        self.scale = self.spec.scale
+    task = "upscale"
 
-    @classmethod
-    def load(cls, name: str | Path, options: InferenceOptions | None = None) -> Self:
-        """An upscaler with the weights called `name` (a name, a file or a run's folder).
-
-        Raises:
-            ValueError: the weights do not exist or are for another task.
-        """
-        return cls(*load_network(name, "upscale"), options)
+    @property
+    def scale(self) -> int:
+        """How many times higher and wider than the picture the network's result is."""
+        return self.spec.scale
 
     def __call__(self, picture: Picture, strength: float = 1.0) -> Picture:
         """Upscale a picture `scale` times.
