@@ -80,6 +80,10 @@ class Common:
         typer.Option(metavar="PIXELS", help="Side of a tile: auto fits the memory, 0 is the whole picture.", callback=_tile),
     ] = "auto"
     batch_size: Annotated[int | None, typer.Option(metavar="N", min=1, help="Tiles that run together.")] = None
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Restore the I-th of N parts of the pictures; the others may run elsewhere, into the same DIR."),
+    ] = None
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False
     report: Annotated[
@@ -164,6 +168,7 @@ def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, comm
         decoding.prepare()  # the decoding process starts while this process imports torch
         from restore.api import run, run_pipeline
         from restore.pipeline.batch import BatchOptions
+        from restore.pipeline.sharding import Shard
 
         preview = None if common.preview is None else Path(common.preview)
         if common.preview == "auto":
@@ -174,7 +179,7 @@ def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, comm
             "batch_size": common.batch_size or 1, "on_event": display.event,
             "batch": BatchOptions(
                 overwrite=common.overwrite, format=common.format, preview=preview, html=common.html, report=common.report,
-                salvage=common.salvage,
+                salvage=common.salvage, shard=None if common.shard is None else Shard.parse(common.shard),
             ),
         }  # fmt: skip
         if isinstance(task, Path):

@@ -19,6 +19,7 @@ from restore.pipeline.manifest import Manifest
 from restore.pipeline.process import BatchContext
 from restore.pipeline.records import Event, Record, Report
 from restore.pipeline.report_writer import Reporter, ReportFile
+from restore.pipeline.sharding import Shard
 from restore.pipeline.step import AnyStep
 from restore.writing import reason
 
@@ -64,18 +65,21 @@ def run(
     _refuse_side_files(planned.jobs, options)
     side_images.refuse_collisions(planned.jobs, step.side_images)
     options = replace(options, format=None if options.format is None else codecs.format_name(options.format))
-    report = Report(planned=len(planned.jobs), ignored=planned.ignored, objects=dict(planned.objects), maps=planned.maps, work=step.work)
+    jobs = planned.jobs if options.shard is None else _part(planned.jobs, out, options.shard)
+    report = Report(planned=len(jobs), ignored=planned.ignored, objects=dict(planned.objects), maps=planned.maps, work=step.work)
     step.plan(planned.jobs)
     settings = {"task": step.name, "format": options.format, **step.settings()}
     if options.salvage:  # a False entry would invalidate the results of runs without it
         settings["salvage"] = True
     with ExitStack() as stack:
-        manifest = stack.enter_context(Manifest(out, settings))
+        manifest = stack.enter_context(Manifest(out, settings, options.shard))
         file = stack.enter_context(ReportFile(options.report, report)) if options.report else None
         notify = on_event or (lambda event: None)
         notify(Event("plan", report.planned))
-        _execute(step, planned.jobs, manifest, options, Reporter(report, notify, file))
+        _execute(step, jobs, manifest, options, Reporter(report, notify, file))
         _collect_remarks(step, report)
+        if shard := options.shard:
+            report.remarks.append(f"shard {shard.index} of {shard.count}: {len(jobs)} of {len(planned.jobs)} pictures")
         if (sheet := options.preview) and not report.interrupted:
             _side_output("preview", sheet, report, lambda: contact_sheet.write(sheet, report.records, f"restore {step.name}"))
         if (page := options.html) and not report.interrupted:
@@ -83,6 +87,11 @@ def run(
     if report.interrupted:
         raise Interrupted(report)
     return report
+
+
+def _part(jobs: Sequence[Job], out: Path, shard: Shard) -> tuple[Job, ...]:
+    """The jobs of one shard. All are planned first, so that every shard gives the results the same names."""
+    return tuple(job for job in jobs if shard.holds(job.target.relative_to(out)))
 
 
 def _execute(step: AnyStep, jobs: Sequence[Job], manifest: Manifest, options: BatchOptions, reporter: Reporter) -> None:

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from restore.pipeline.sharding import Shard
+
 
 def _default_workers() -> int:
     """The default number of decoding threads and of encoding threads: few, because the network needs the cores."""
@@ -27,6 +29,7 @@ class BatchOptions:
         max_pixels: larger pictures fail; None uses the limit of `images.read`.
         salvage: restore the available part of pictures with missing pixels; else they fail.
         executor: a key of `executors.EXECUTORS`.
+        shard: the part of the pictures that this run restores; None for all. Runs of the other parts may share the output folder.
     """
 
     overwrite: bool = False
@@ -38,3 +41,4 @@ class BatchOptions:
     max_pixels: int | None = None
     salvage: bool = False
     executor: str = "threaded"
+    shard: Shard | None = None

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from restore.pipeline.discovery import PRIVATE
+from restore.pipeline.sharding import Shard
 from restore.writing import replace_durably, with_path
 
 try:
@@ -33,15 +34,21 @@ class Manifest:
     the two, the result's hash does not match and the picture is restored again. An empty or unreadable record, as after a power cut, is
     stale. A file without a record is unmanaged and is replaced only with `overwrite`. Contents are on the disk before their names.
 
-    Use it as a context manager: it locks the folder against a second run and removes the temporary files of a killed one.
+    Use it as a context manager: it locks the folder against a second run and removes the temporary files of a killed one. Shards of one run
+    share the folder; each is locked against a second run of itself, and all of them against a run without shards.
+
+    Args:
+        out: the output folder.
+        settings: all values besides the input that affect a result (JSON-able).
+        shard: the shard of the run that writes; None for the whole run.
     """
 
-    def __init__(self, out: Path, settings: dict[str, object]) -> None:
-        """`settings` are all values besides the input that affect a result (JSON-able)."""
-        self.out = Path(out)
+    def __init__(self, out: Path, settings: dict[str, object], shard: Shard | None = None) -> None:
+        self.out, self.shard = Path(out), shard
+        self.drafts = Path(out) / PRIVATE / (DRAFTS if shard is None else f"{DRAFTS}-{shard.name}")
         self.private = self.out / PRIVATE
         self.settings = digest(json.dumps([VERSION, settings], sort_keys=True, default=str).encode())
-        self._lock: int | None = None
+        self._locks: list[int] = []
 
     def __enter__(self) -> Manifest:
         """Lock the folder. A read-only folder of an earlier run is accepted, so its results can be skipped.
@@ -49,7 +56,7 @@ class Manifest:
         Raises:
             ValueError: another run has locked the folder, it cannot be written, or its private folder is a link.
         """
-        for folder in (self.private, self.private / DONE, self.private / DRAFTS):
+        for folder in (self.private, self.private / DONE, self.drafts):
             if folder.is_symlink():
                 raise ValueError(f"{folder} is a link, but a run's private folder must not be one: remove it")
         try:
@@ -62,9 +69,7 @@ class Manifest:
 
     def __exit__(self, *_: object) -> None:
         self._sweep()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._release()
 
     def is_done(self, target: Path, content: str) -> bool:
         """Whether `target` is the result of these settings for an input with the hash `content`."""
@@ -84,10 +89,10 @@ class Manifest:
             OSError: the disk is full or read-only; the error names `target`.
         """
         try:
-            (self.private / DRAFTS).mkdir(exist_ok=True)
+            self.drafts.mkdir(exist_ok=True)
         except OSError as error:
             raise with_path(error, target) from error
-        return self.private / DRAFTS / (self._name(target) + target.suffix[:16])
+        return self.drafts / (self._name(target) + target.suffix[:16])
 
     def commit(self, temporary: Path, target: Path, content: str) -> None:
         """Record the result and rename it into place.
@@ -137,19 +142,36 @@ class Manifest:
         return digest(os.fsencode(target.relative_to(self.out)))[:32]
 
     def _hold(self) -> None:
+        """Lock the folder, and a shard's own file in it. What cannot be opened or locked, as in a read-only folder, stays unlocked."""
         if fcntl is None:
             return
-        try:
-            self._lock = os.open(self.private, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if self._lock is not None and error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                os.close(self._lock)
-                self._lock = None
-                raise ValueError(f"another run is writing to {self.out}: wait for it, or name another folder") from None
+        wanted = [(self.private, os.O_RDONLY, fcntl.LOCK_EX if self.shard is None else fcntl.LOCK_SH)]
+        if self.shard is not None:
+            wanted.append((self.private / f"shard-{self.shard.name}.lock", os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX))
+        for path, flags, kind in wanted:
+            try:
+                self._locks.append(os.open(path, flags | os.O_NOFOLLOW, 0o666))
+            except OSError:
+                continue
+            try:
+                fcntl.flock(self._locks[-1], fcntl.LOCK_NB | kind)
+            except OSError as error:
+                if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                    self._release()
+                    what = "another run" if path == self.private else "another run of this shard"
+                    raise ValueError(f"{what} is writing to {self.out}: wait for it, or name another folder") from None
+
+    def _release(self) -> None:
+        for lock in self._locks:
+            os.close(lock)
+        self._locks.clear()
 
     def _sweep(self) -> None:
-        shutil.rmtree(self.private / DRAFTS, ignore_errors=True)  # a thread may still write to it after Ctrl-C
+        """Remove temporary files: a shard its own, a whole run all of them, also those of killed shards."""
+        shutil.rmtree(self.drafts, ignore_errors=True)  # a thread may still write to it after Ctrl-C
+        if self.shard is None:
+            for folder in self.private.glob(f"{DRAFTS}-*-of-*"):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def digest(data: bytes) -> str:

@@ -220,6 +220,19 @@ def test_salvage_is_an_option(steps: list[_Inverse], restore: Run, tmp_path: Pat
     assert "rows are missing" in json.loads(lines.splitlines()[0])["warnings"][0]
 
 
+def test_shards_are_an_option(steps: list[_Inverse], restore: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for index in range(5):
+        Pillow.fromarray(np.full((16, 16), 40 * index, np.uint8)).save(tmp_path / "in" / f"{index}.png")
+    for shard in ("1/2", "2/2"):
+        code, lines, _ = restore("denoise", tmp_path / "in", "--out", tmp_path / "out", "--shard", shard, "--json")
+        assert code == 0
+        assert json.loads(lines.splitlines()[-1])["summary"]["remarks"][0].startswith(f"shard {shard[0]} of 2: ")
+    assert len(list((tmp_path / "out").glob("*.png"))) == 5
+    code, _, err = restore("denoise", tmp_path / "in", "--out", tmp_path / "out", "--shard", "3/2")
+    assert code == 2 and "1/2 to 2/2" in err
+
+
 def test_doctor_says_what_will_be_used(restore: Run) -> None:
     _, out, _ = restore("doctor", "--json")
     findings = {finding["what"]: finding for finding in map(json.loads, out.splitlines())}
