@@ -166,7 +166,12 @@ def summary(report: Report) -> Table:
         if report.seconds_per_megapixel:
             add("", "", f"{report.seconds_per_megapixel:.3g} s per megapixel")
         for name in ("weights", "precision"):
-            used = Counter(str(entry.stats[name]) for entry in report.records if entry.stats.get(name) is not None)
+            used = Counter(value for entry in report.records for value in _values(entry.stats.get(name)))
             if used:
                 add(name, "", ", ".join(f"{value} ({count})" for value, count in sorted(used.items())))
     return table
+
+
+def _values(stat: object) -> set[str]:
+    """A record's value as text; of a file with several pictures, the values of all that have one."""
+    return {str(value) for value in (stat if isinstance(stat, list | tuple) else [stat]) if value is not None}

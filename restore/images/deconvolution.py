@@ -78,9 +78,13 @@ def wiener(plane: np.ndarray, width: float, noise: float) -> WienerFilter:
         plane: (H, W) float32, any range.
         width: standard deviation of the blur in pixels.
         noise: standard deviation of the noise, in units of the plane.
+
+    Returns:
+        The filter; one that changes nothing where no signal exceeds the noise.
     """
     middle = plane[tuple(slice(max(0, (side - BLOCK) // 2), max(0, (side - BLOCK) // 2) + BLOCK) for side in plane.shape)]
-    return WienerFilter(width, CAUTION * noise**2 / max(_signal(middle, width, noise), 1e-30) if width > 0 else 0.0)
+    signal = _signal(middle, width, noise) if width > 0 else 0.0
+    return WienerFilter(width, CAUTION * noise**2 / signal) if signal > 0 else WienerFilter(0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ class Inversion:
 def _signal(plane: np.ndarray, width: float, noise: float) -> float:
     """The power of the sharp picture's coefficients times the square of their frequency, 0 where none can be measured."""
     response, squared = _response(plane.shape, width)
-    band = (squared > COARSE**2) & (squared < (FINE / width) ** 2)
+    fine = FINE / width
+    band = (squared > min(COARSE, fine / 2) ** 2) & (squared < fine**2)  # wide blur leaves coarse detail alone
     if not band.any():
         return 0.0
     power = scipy.fft.dctn(np.asarray(plane, np.float32), norm="ortho")[band] ** 2

@@ -30,6 +30,8 @@ WIDEST = 3.0
 """Pixels; the widest blur that the regression has seen."""
 SMOOTH = 5.0
 """The first ring's logarithm above which a picture holds smooth shading alone: photographs have 2.7, blurred by 3 pixels at most 4.5."""
+NOISY = -4.3
+"""The logarithm of the noise's power in units of the base above which the noise hides the blur: sigma 8 of 255 in a photograph."""
 FLAT = 1e-12
 """Contrast, as power, below which a picture shows no blur."""
 TABLE = "blur-width.json"
@@ -67,7 +69,7 @@ def regression() -> Regression:
 
 
 def estimate(plane: np.ndarray, noise: float, valid: np.ndarray | None = None) -> float:
-    """The standard deviation of the blur in pixels, 0..3; 0 for a picture that is flat, smooth or too small.
+    """The standard deviation of the blur in pixels, 0..3; 0 for a picture that is flat, smooth, noisy or too small.
 
     Args:
         plane: (H, W) float32, any range.
@@ -75,7 +77,9 @@ def estimate(plane: np.ndarray, noise: float, valid: np.ndarray | None = None) -
         valid: (H, W) bool, the pixels that hold picture; None for all.
     """
     found = features(plane, noise, valid)
-    return 0.0 if found is None or found[0] > SMOOTH else float(np.clip(regression()(found), 0, WIDEST))
+    if found is None or found[0] > SMOOTH or found[-1] > NOISY:
+        return 0.0
+    return float(np.clip(regression()(found), 0, WIDEST))
 
 
 def features(plane: np.ndarray, noise: float, valid: np.ndarray | None = None) -> np.ndarray | None:

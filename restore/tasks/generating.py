@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -113,6 +114,7 @@ def generate(
     generator = Generator.load(name, InferenceOptions(runtime))
     generator.number(chosen.label)
     planned = plan(chosen, generator.labels)
+    _refuse_side_files(folder, planned, chosen)
     made = Report(planned=len(planned), work="network")
     settings: dict[str, object] = {
         "task": "generate", "weights": catalogue.fingerprint(catalogue.find(name)), "truncation": chosen.truncation,
@@ -121,9 +123,33 @@ def generate(
     with ExitStack() as stack:
         manifest = stack.enter_context(Manifest(folder, settings))
         file = stack.enter_context(ReportFile(Path(report), made)) if report is not None else None
-        _run(generator, planned, manifest, chosen, Reporter(made, on_event, file))
-    _finish(folder, planned, chosen, made, name.name)
+        try:
+            _run(generator, planned, manifest, chosen, Reporter(made, on_event, file))
+        finally:  # a run that is stopped lists what it made
+            _finish(folder, planned, chosen, made, name.name)
     return made
+
+
+def _refuse_side_files(out: Path, planned: Sequence[Planned], options: GenerationOptions) -> None:
+    """Raise ValueError if the manifest or the grid would replace a file that is not theirs."""
+    manifest = out / MANIFEST
+    if os.path.lexists(manifest) and not _is_manifest(manifest):
+        raise ValueError(f"{manifest} is a file that no run of restore made: move it, or name another --out")
+    if options.grid is None:
+        return
+    if options.grid.suffix.lower() != ".png":
+        raise ValueError(f"the grid is a PNG file: name {options.grid.with_suffix('.png')}")
+    if os.path.realpath(options.grid) in {os.path.realpath(out / one.path) for one in planned}:
+        raise ValueError(f"{options.grid} is one of the pictures of this run: name another file")
+
+
+def _is_manifest(path: Path) -> bool:
+    """Whether a run wrote this manifest."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return tuple(next(csv.reader(file), ())) == COLUMNS
+    except (OSError, ValueError, csv.Error):
+        return False
 
 
 def _run(generator: Generator, planned: Sequence[Planned], manifest: Manifest, options: GenerationOptions, reporter: Reporter) -> None:
@@ -202,14 +228,14 @@ def quantised(pixels: np.ndarray, bits: int) -> np.ndarray:
 
 def _finish(out: Path, planned: Sequence[Planned], options: GenerationOptions, report: Report, name: str) -> None:
     """Write the manifest, and the grid if it is asked for. No error there undoes the pictures; it is in the report."""
-    failed = {record.input for record in report.records if record.status == "failed"}
-    written = [one for one in planned if one.path not in failed]
+    whole = {record.input for record in report.records if record.status != "failed"}
+    written = [one for one in planned if one.path in whole]
     try:
         with atomic_write(out / MANIFEST) as draft:
             draft.write_text(manifest_text(out / MANIFEST, written, options, name), encoding="utf-8", newline="")
     except OSError as error:
         report.unwritten.append(f"cannot write the manifest {out / MANIFEST}: {error.strerror or error}")
-    if options.grid is None:
+    if options.grid is None or report.interrupted or not written:
         return
     try:
         write_grid(options.grid, [out / one.path for one in written[: GRID_COLUMNS * GRID_ROWS]])

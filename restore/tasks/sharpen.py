@@ -13,6 +13,9 @@ from restore.tasks.options import SharpenOptions
 from restore.weights import fingerprint
 
 DEFAULT = "sharpen"
+CLEAN = 85
+"""JPEG quality from which on its traces do not show after sharpening."""
+BLOCKY = "the JPEG's own artefacts were sharpened with it: run `restore artifacts` first, or both steps in a pipeline"
 
 
 class Sharpen(Step[float]):
@@ -49,9 +52,11 @@ class Sharpen(Step[float]):
         stats = {"weights": self.entry.name, "blur": round(blur, 2)}
         if blur <= 0:
             return Result(image.pixels, stats)
+        tables = image.info.quantisation
+        warnings = (BLOCKY,) if tables is not None and tables.quality < CLEAN else ()
         model = self._sharpeners(self.entry.path)
         restored, noise, info = model.sharpen(image.pixels, blur, self.options.strength, valid=image.valid)
-        return Result(restored, {**stats, "noise_level": round(noise, 2), **info.stats()})
+        return Result(restored, {**stats, "noise_level": round(noise, 2), **info.stats()}, warnings)
 
     def _load(self, path: Path) -> Sharpener:
         return Sharpener.load(path, self.inference)

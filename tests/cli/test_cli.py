@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 from restore_cli import main
+from restore_cli.display import summary
 
 from restore.inference.loading import InferenceOptions
+from restore.pipeline.records import Record, Report
 from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks import TASKS
 from restore.tasks.options import DenoiseOptions
@@ -206,6 +208,19 @@ def test_unknown_weights_name_the_known_ones(restore: Run) -> None:
     code, _, err = restore("weights", "show", "no-such-weights")
     assert code == 2
     assert "no-such-weights" in err
+
+
+def test_a_stack_counts_once_in_the_summary() -> None:
+    stats: dict[str, object] = {"precision": [None, "bf16", "bf16"]}
+    report = Report(
+        planned=2,
+        records=[
+            Record(Path("a.dcm"), Path("o/a.dcm"), "done", stats=stats),
+            Record(Path("b.png"), Path("o/b.png"), "done", stats={"precision": "bf16"}),
+        ],
+    )
+    cells = [str(cell) for column in summary(report).columns for cell in column.cells]
+    assert "bf16 (2)" in cells
 
 
 def test_salvage_is_an_option(steps: list[_Inverse], restore: Run, tmp_path: Path) -> None:

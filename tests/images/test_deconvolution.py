@@ -79,3 +79,18 @@ def test_a_network_is_told_what_the_filter_did_and_the_noise(photograph: Photogr
     # in units of the picture
     brighter = Inversion(3 * plane, sharpen, 3 * 0.004).condition(slice(5, 40), slice(20, 90))
     np.testing.assert_allclose(brighter, 3 * condition, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [3.0, 4.0, 5.0])
+def test_wide_blur_is_not_flattened(photograph: Photograph, width: float) -> None:
+    sharp = photograph()[:, :, 0]
+    blurred = cv2.GaussianBlur(sharp, (0, 0), width, borderType=cv2.BORDER_REFLECT)
+    result = deconvolution.wiener(blurred, width, 0.3 / 255)(blurred)
+    assert result.std() > blurred.std()
+    assert np.mean((result - sharp) ** 2) < 0.8 * np.mean((blurred - sharp) ** 2)
+
+
+def test_a_flat_plane_stays_as_it_is() -> None:
+    plane = np.full((80, 90), 0.5, np.float32)
+    for width in (1.5, 5.0):
+        assert deconvolution.wiener(plane, width, 0.01)(plane) is plane

@@ -60,3 +60,11 @@ def test_padding_around_a_picture_does_not_count(photograph: Photograph) -> None
 def test_the_power_of_white_noise_is_its_variance() -> None:
     noise = np.random.default_rng(0).normal(0, 0.02, (400, 300)).astype(np.float32)
     np.testing.assert_allclose(blur_estimation._rings(noise)[4:], 0.02**2, rtol=0.1)
+
+
+def test_noise_is_not_taken_for_blur(photograph: Photograph) -> None:
+    for sigma, picture in ((25, photograph()), (60, photograph()), (5, np.full((200, 240, 1), 0.5, np.float32))):
+        noisy = picture + np.random.default_rng(1).normal(0, sigma / 255, picture.shape).astype(np.float32)
+        assert sharpener.estimate(noisy) == 0
+    dithered = (photograph() > np.random.default_rng(2).random((300, 340, 1))).astype(np.float32)
+    assert sharpener.estimate(dithered) == 0

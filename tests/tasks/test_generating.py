@@ -20,7 +20,8 @@ from restore.networks import generators
 from restore.networks.generators.dcgan import DCGANConfig, DCGANDiscriminatorConfig
 from restore.networks.generators.r3gan import R3GANConfig
 from restore.networks.generators.spec import GeneratorSpec
-from restore.pipeline.records import Report
+from restore.pipeline.batch import Interrupted
+from restore.pipeline.records import Event, Report
 from restore.tasks import generate_training, validating_samples
 from restore.tasks.generate_training import CGANConfig, SampleDataConfig
 from restore.tasks.training_methods import METHODS
@@ -162,6 +163,37 @@ def test_the_grid_shows_the_first_pictures(generator_file: Make, tmp_path: Path)
     assert sheet.shape == (2 * 18 + 2, 10 * 18 + 2, 3)
     first = np.asarray(Image.open(tmp_path / "out" / "normal" / "00000000.png"))
     assert np.array_equal(sheet[2:18, 2:18, 0], first)
+
+
+def test_no_side_file_replaces_what_is_not_its_own(generator_file: Make, tmp_path: Path) -> None:
+    file, out = generator_file(), tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.csv").write_text("precious\n")
+    with pytest.raises(ValueError, match=r"manifest\.csv is a file that no run of restore made: move it"):
+        _made(file, out, count=1)
+    assert (out / "manifest.csv").read_text() == "precious\n"
+    (out / "manifest.csv").unlink()
+    with pytest.raises(ValueError, match="is one of the pictures of this run"):
+        _made(file, out, count=1, grid=out / "normal" / "00000000.png")
+    with pytest.raises(ValueError, match=r"the grid is a PNG file: name .*sheet\.png"):
+        _made(file, out, count=1, grid=tmp_path / "sheet.jpg")
+    assert not list(out.rglob("*.png"))
+
+
+def test_a_stopped_run_lists_what_it_made(generator_file: Make, tmp_path: Path) -> None:
+    def stop(event: Event) -> None:
+        if event.index == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as stopped:
+        restore.generate(generator_file(), tmp_path / "out", {"count": 60}, device="cpu", on_event=stop)
+    listed = [row["path"] for row in _manifest(tmp_path / "out")]
+    assert sorted(listed) == sorted(record.input.as_posix() for record in stopped.value.report.records)
+    assert 20 <= len(listed) < 60
+    assert all((tmp_path / "out" / path).is_file() for path in listed)
+    report, files = _made(generator_file(), tmp_path / "out", count=60)
+    assert report.skipped >= 20
+    assert [row["path"] for row in _manifest(tmp_path / "out")] == sorted(files)
 
 
 @pytest.mark.parametrize("labels", [("..", "b"), ("a/../../b", "b"), ("a", "A")])

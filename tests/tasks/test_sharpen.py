@@ -116,3 +116,10 @@ def test_it_is_trained_and_used_by_its_name(photos: Any, own_weights: Path) -> N
     recipe = weights.find("runs/a").recipe
     assert (recipe["task"], recipe["settings"]["condition"], recipe["training"]["blur"]["motion_fraction"]) == ("sharpen", "blur", 0.1)
     assert isinstance(restore.load("a"), Sharpener)
+
+
+@pytest.mark.parametrize(("quality", "warned"), [(60, True), (95, False)])
+def test_artefacts_of_jpeg_are_warned_of(file: Path, scene: np.ndarray, tmp_path: Path, quality: int, warned: bool) -> None:
+    Image.fromarray(np.rint(255 * cv2.GaussianBlur(scene, (0, 0), 1.5)).astype(np.uint8)).save(tmp_path / "a.jpg", quality=quality)
+    record = _run(tmp_path / "a.jpg", tmp_path / "out", file, options={"blur": 1.5})
+    assert any("run `restore artifacts` first" in warning for warning in record.warnings) == warned
