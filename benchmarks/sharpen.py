@@ -3,9 +3,9 @@
     python benchmarks/sharpen.py DATASETS [--widths 0,1,1.5,2] [--noise 1] [--limit N] [--weights sharpen]
 
 Protocol: colour, Gaussian blur of the width in pixels, Gaussian noise (sigma of 255), rounded to 8 bits; PSNR in dB over all values, the
-results rounded to 8 bits. Ours is blind; "told" is told the width, but not the noise; "filter" is the filter before the network, told
-the width. Unsharp masking (radius and amount), Wiener's filter
-and Richardson-Lucy are told the width, and the truth chooses their other setting for each picture. Width 0 is the sharp picture, for ours
+results rounded to 8 bits. Ours is blind; "specified" gets the true width, but not the noise; "filter" is what precedes the network, with
+the true width. Unsharp masking (radius and amount), Wiener's filter
+and Richardson-Lucy get the true width, and the truth chooses their other setting for each picture. Width 0 is the sharp picture, for ours
 alone.
 """
 
@@ -101,7 +101,7 @@ def main() -> None:
             blind = sharpener.estimate(blurred)
             found["ours"].append(psnr(eight(model.sharpen(blurred, blind)[0]) if blind else blurred, clean))
             if width:
-                found["ours, told"].append(psnr(eight(model.sharpen(blurred, width)[0]), clean))
+                found["ours, specified"].append(psnr(eight(model.sharpen(blurred, width)[0]), clean))
                 found["filter"].append(psnr(eight(filtered(blurred, width)), clean))
                 for name, method in methods.items():
                     found[name].append(max(psnr(eight(result), clean) for result in method(blurred, width)))

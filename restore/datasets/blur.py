@@ -41,10 +41,10 @@ class BlurConfig:
     jpeg_fraction: float = field(default=0.1, metadata={"help": "fraction of the crops that are stored as JPEG", "range": (0, 1)})
     jpeg_quality: tuple[int, int] = field(default=(85, 97), metadata={"help": "range of its quality", "range": (1, 100), "rising": True})
     width_error: float = field(
-        default=0.1, metadata={"help": "standard deviation of the error of the told width, as a natural logarithm", "range": (0, 2)}
+        default=0.1, metadata={"help": "standard deviation of the error of the specified width, as a natural logarithm", "range": (0, 2)}
     )
     noise_error: float = field(
-        default=0.1, metadata={"help": "standard deviation of the error of the told noise, as a natural logarithm", "range": (0, 2)}
+        default=0.1, metadata={"help": "standard deviation of the error of the specified noise, as a natural logarithm", "range": (0, 2)}
     )
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ def blur(picture: np.ndarray, rng: np.random.Generator, *, config: BlurConfig) -
     """
     draws = rng.random(4)
     width = 0.0 if draws[0] < config.sharp_fraction else float(rng.uniform(*config.width))
-    told = width * float(np.exp(rng.normal(0, config.width_error)))
+    specified = width * float(np.exp(rng.normal(0, config.width_error)))
     if width and draws[1] < config.defocus_fraction:
         blurred = filtered(picture, disc(width))
     elif width and draws[1] < config.defocus_fraction + config.motion_fraction:
@@ -75,7 +75,7 @@ def blur(picture: np.ndarray, rng: np.random.Generator, *, config: BlurConfig) -
     noise = max(sigma * float(np.exp(rng.normal(0, config.noise_error))), LEAST_NOISE)
     ratio = CAUTION * noise**2 / float(np.exp(rng.normal(*SIGNAL)))
     plane = np.ascontiguousarray(noisy[:, :, 0], np.float32)
-    inversion = Inversion(plane, WienerFilter(told, ratio), noise)
+    inversion = Inversion(plane, WienerFilter(specified, ratio), noise)
     return inversion.sharper[:, :, None], inversion.condition(*(slice(0, side) for side in plane.shape))
 
 

@@ -21,8 +21,8 @@ BLOCK, MARGIN = 1024, 96
 """Side of the blocks of a large picture, and how far they reach into each other."""
 
 
-TOLD = np.float32(10)
-"""By which the noise that a network is told is multiplied: noise of sharp pictures is small beside their contrast."""
+NOISE_SCALE = np.float32(10)
+"""By which the noise in a network's condition is multiplied: noise of sharp pictures is small beside their contrast."""
 GRID = 64
 """Frequencies along an axis at which a filter's gain is computed."""
 
@@ -89,7 +89,7 @@ def wiener(plane: np.ndarray, width: float, noise: float) -> WienerFilter:
 
 @dataclass(frozen=True)
 class Inversion:
-    """What a filter made of a blurred plane, and what a network is told about it.
+    """What a filter made of a blurred plane, and the condition of the network after it.
 
     Attributes:
         blurred: (H, W) float32.
@@ -109,10 +109,10 @@ class Inversion:
     def condition(self, rows: slice, columns: slice) -> np.ndarray:
         """(h, w, 3) float32 of a region: what the filter took away, the noise that it left, and the noise times the blur's width.
 
-        All are in units of the plane, the last two times `TOLD`, so that a homogeneous network scales with the picture.
+        All are in units of the plane, the last two times `NOISE_SCALE`, so that a homogeneous network scales with the picture.
         """
         taken = self.blurred[rows, columns] - self.sharper[rows, columns]
-        levels = (TOLD * self.noise * self.filter.gain, TOLD * self.noise * self.filter.width)
+        levels = (NOISE_SCALE * self.noise * self.filter.gain, NOISE_SCALE * self.noise * self.filter.width)
         return np.stack([taken, *(np.full_like(taken, level) for level in levels)], axis=2)
 
 

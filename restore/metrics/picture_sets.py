@@ -80,7 +80,7 @@ def classifier_of(folder: Path) -> Classifier:
     Raises:
         ValueError: there are fewer than two of them with pictures that can be read.
     """
-    problems: list[Problem] = []  # they are told when the folder's features are taken
+    problems: list[Problem] = []  # they are reported when the folder's features are taken
     names, pictures, side, channels = _reduced(folder, problems)
     classes = sorted({name.parent.name for name in names if len(name.parts) > 1})
     index = {name: number for number, name in enumerate(classes)}

@@ -10,7 +10,7 @@ import pytest
 
 from restore.datasets import blur
 from restore.datasets.blur import BlurConfig
-from restore.images.deconvolution import TOLD
+from restore.images.deconvolution import NOISE_SCALE
 
 Smooth = Callable[..., np.ndarray]
 PLAIN = BlurConfig(
@@ -26,7 +26,7 @@ def _spread(kernel: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("width", [1.0, 2.0, 3.0])
-def test_kernels_have_the_width_that_is_told(width: float) -> None:
+def test_kernels_have_the_width_that_is_specified(width: float) -> None:
     for kernel in (blur.disc(width), blur.line(width, 0.0), blur.line(width, 1.1)):
         assert kernel.sum() == pytest.approx(1, abs=1e-5)
         assert np.sqrt(np.trace(_spread(kernel)) / 2) == pytest.approx(width, rel=0.08)
@@ -35,9 +35,9 @@ def test_kernels_have_the_width_that_is_told(width: float) -> None:
     assert line[0, 0] > 5 * line[1, 1]  # a motion down blurs down
 
 
-def _told(condition: np.ndarray) -> float:
+def _specified(condition: np.ndarray) -> float:
     """The width that a condition says, without noise but that of rounding."""
-    return float(condition[0, 0, 2]) / float(TOLD) / blur.LEAST_NOISE
+    return float(condition[0, 0, 2]) / float(NOISE_SCALE) / blur.LEAST_NOISE
 
 
 def test_the_filter_undoes_the_blur_and_the_condition_tells_of_both(photograph: Smooth) -> None:
@@ -45,7 +45,7 @@ def test_the_filter_undoes_the_blur_and_the_condition_tells_of_both(photograph: 
     for seed in range(4):
         sharper, condition = blur.blur(picture, np.random.default_rng(seed), config=PLAIN)
         assert (sharper.shape, condition.shape) == ((80, 80, 1), (80, 80, 3))
-        blurred = blur.gaussian(picture, _told(condition))
+        blurred = blur.gaussian(picture, _specified(condition))
         np.testing.assert_allclose(sharper + condition[:, :, :1], blurred, atol=1e-5)
         assert np.mean((sharper - picture) ** 2) < np.mean((blurred - picture) ** 2)
 
@@ -57,14 +57,14 @@ def test_sharp_crops_say_so(smooth: Smooth) -> None:
     assert not condition[:, :, [0, 2]].any()
 
 
-def test_the_told_width_and_noise_err_as_much_as_is_asked() -> None:
+def test_the_specified_width_and_noise_err_as_much_as_is_asked() -> None:
     picture = np.zeros((8, 8, 1), np.float32)
     fixed = replace(PLAIN, width=(1.0, 1.0 + 1e-9), width_error=0.2)
-    told = [_told(blur.blur(picture, np.random.default_rng(seed), config=fixed)[1]) for seed in range(300)]
-    assert np.std(np.log(told)) == pytest.approx(0.2, rel=0.15)
+    specified = [_specified(blur.blur(picture, np.random.default_rng(seed), config=fixed)[1]) for seed in range(300)]
+    assert np.std(np.log(specified)) == pytest.approx(0.2, rel=0.15)
     noisy = replace(PLAIN, width=(1.0, 1.0 + 1e-9), sigma=(4, 4 + 1e-9), noise_error=0.2)
     levels = [float(blur.blur(picture, np.random.default_rng(seed), config=noisy)[1][0, 0, 2]) for seed in range(300)]
-    assert np.exp(np.mean(np.log(levels))) == pytest.approx(TOLD * 4 / 255, rel=0.05)
+    assert np.exp(np.mean(np.log(levels))) == pytest.approx(NOISE_SCALE * 4 / 255, rel=0.05)
     assert np.std(np.log(levels)) == pytest.approx(0.2, rel=0.15)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from restore.images import deconvolution
-from restore.images.deconvolution import TOLD, Inversion, WienerFilter
+from restore.images.deconvolution import NOISE_SCALE, Inversion, WienerFilter
 
 Photograph = Callable[..., np.ndarray]
 
@@ -68,14 +68,14 @@ def test_the_gain_is_that_of_white_noise(width: float) -> None:
     assert sharpen.gain == pytest.approx(sharpen(noise).std(), rel=0.03)
 
 
-def test_a_network_is_told_what_the_filter_did_and_the_noise(photograph: Photograph) -> None:
+def test_the_condition_holds_what_the_filter_did_and_the_noise(photograph: Photograph) -> None:
     plane = cv2.GaussianBlur(photograph()[:, :, 0], (0, 0), 1.5)
     sharpen = deconvolution.wiener(plane, 1.5, 0.004)
-    told = Inversion(plane, sharpen, 0.004)
-    condition = told.condition(slice(5, 40), slice(20, 90))
+    inversion = Inversion(plane, sharpen, 0.004)
+    condition = inversion.condition(slice(5, 40), slice(20, 90))
     assert (condition.shape, condition.dtype) == ((35, 70, 3), np.float32)
     np.testing.assert_allclose(condition[:, :, 0], (plane - sharpen(plane))[5:40, 20:90], atol=1e-7)
-    np.testing.assert_allclose(condition[0, 0, 1:], [TOLD * 0.004 * sharpen.gain, TOLD * 0.004 * 1.5], rtol=1e-5)
+    np.testing.assert_allclose(condition[0, 0, 1:], [NOISE_SCALE * 0.004 * sharpen.gain, NOISE_SCALE * 0.004 * 1.5], rtol=1e-5)
     # in units of the picture
     brighter = Inversion(3 * plane, sharpen, 3 * 0.004).condition(slice(5, 40), slice(20, 90))
     np.testing.assert_allclose(brighter, 3 * condition, atol=1e-5)

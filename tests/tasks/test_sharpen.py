@@ -53,7 +53,7 @@ def test_a_sharp_file_is_copied_and_a_blurred_one_is_not(file: Path, scene: np.n
     record = _run(tmp_path / "soft.png", tmp_path / "out", file)
     assert record.stats["blur"] == pytest.approx(1.5, rel=0.3)
     assert record.output.read_bytes() != (tmp_path / "soft.png").read_bytes()
-    record = _run(tmp_path / "sharp.png", tmp_path / "told", file, options={"blur": 1.2})
+    record = _run(tmp_path / "sharp.png", tmp_path / "specified", file, options={"blur": 1.2})
     assert record.stats["blur"] == 1.2
     assert record.output.read_bytes() != (tmp_path / "sharp.png").read_bytes()
 
