@@ -81,7 +81,7 @@ def _devices() -> Iterator[Finding]:
 
     for name in runtime.available_devices():
         device = torch.device(name)
-        fast = "bf16 in hardware" if runtime.fast_bf16(device) else "no bf16 in hardware"
+        fast = "bf16 is faster" if runtime.fast_bf16(device) else "float32 is faster"
         detail = fast
         if device.type == "cuda":
             properties = torch.cuda.get_device_properties(device)

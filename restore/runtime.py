@@ -189,11 +189,16 @@ def _device(name: str) -> torch.device:
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """Whether `device` computes bfloat16 in hardware (Ampere GPUs and later, CPUs with AMX or AVX512-BF16)."""
+    """Whether `device` runs a network faster in bfloat16 than in float32: Ampere GPUs and later, CPUs with AMX, AMD's with AVX512-BF16.
+
+    Intel's AVX512-BF16 does as many operations a cycle as its float32 instructions, and bf16 has to be packed and unpacked;
+    AMD's does twice as many (`docs/decisions/cpu-speed.md`).
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        return bool(cpu_features() & {"amx_bf16", "avx512_bf16"})
+        features = cpu_features()
+        return "amx_bf16" in features or ("avx512_bf16" in features and _cpu_line("vendor_id") == "AuthenticAMD")
     return False
 
 
@@ -201,14 +206,18 @@ def fast_bf16(device: torch.device) -> bool:
 def cpu_features() -> frozenset[str]:
     """The CPU's instruction-set flags that matter here, as Linux names them; empty on other systems."""
     relevant = {"amx_bf16", "amx_tile", "avx512_bf16", "avx512f", "avx2", "bf16", "asimd"}
+    return frozenset((_cpu_line("flags") or _cpu_line("Features")).split()) & relevant
+
+
+@cache
+def _cpu_line(name: str) -> str:
+    """What Linux says about the first CPU under `name`; empty where it says nothing, and on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:
-        return frozenset()
-    for line in text.splitlines():
-        if line.lower().startswith(("flags", "features")):
-            return frozenset(line.split(":", 1)[1].split()) & relevant
-    return frozenset()
+        return ""
+    fields = (line.partition(":") for line in text.splitlines())
+    return next((value.strip() for key, _, value in fields if key.strip() == name), "")
 
 
 def peak_memory() -> int:

@@ -35,6 +35,24 @@ def test_auto_is_bf16_only_where_the_hardware_has_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("vendor", "flags", "fast"),
+    [
+        ("GenuineIntel", "avx512f avx512_bf16 amx_tile amx_bf16", True),
+        ("GenuineIntel", "avx512f avx512_bf16", False),
+        ("AuthenticAMD", "avx512f avx512_bf16", True),
+        ("AuthenticAMD", "avx2", False),
+    ],
+)
+def test_bf16_is_chosen_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, vendor: str, flags: str, fast: bool) -> None:
+    monkeypatch.setattr(runtime, "_cpu_line", lambda name: {"vendor_id": vendor, "flags": flags}.get(name, ""))
+    runtime.cpu_features.cache_clear()
+    try:
+        assert runtime.choose("cpu").precision == ("bf16" if fast else "fp32")
+    finally:
+        runtime.cpu_features.cache_clear()
+
+
+@pytest.mark.parametrize(
     ("device", "precision", "word"),
     [("abacus", "auto", "cpu"), ("cpu", "fp8", "bf16"), ("cuda:99", "auto", "not available")],
 )
