@@ -25,6 +25,8 @@ LONGEST = 1_000_000
 """Largest recipe in characters; ours have a few thousand."""
 
 
+LARGEST_SIDE = 65_536
+"""Pixels; of pictures that a network learns from."""
 Recipe = dict[str, Any]
 """The header of a weights file, from JSON: `task`, `network`, `settings`, `training` ..."""
 
@@ -84,8 +86,16 @@ def _is_number(value: object) -> bool:
 
 def _is_training(recipe: Recipe) -> bool:
     training = recipe.get("training", {})
-    noise = training.get("noise", {}) if isinstance(training, dict) else None
-    return isinstance(noise, dict) and _is_number(noise.get("poisson_fraction", 0))
+    if not isinstance(training, dict):
+        return False
+    noise, data = training.get("noise", {}), training.get("data", {})
+    return isinstance(noise, dict) and _is_number(noise.get("poisson_fraction", 0)) and isinstance(data, dict) and _has_sides(data)
+
+
+def _has_sides(data: Recipe) -> bool:
+    """The range of the training pictures' shorter sides, which a translation fits pictures to."""
+    sides = data.get("sides", [0, 0])
+    return isinstance(sides, list) and len(sides) == 2 and all(type(side) is int and 0 <= side <= LARGEST_SIDE for side in sides)
 
 
 def _has_directions(recipe: Recipe) -> bool:

@@ -7,10 +7,15 @@ from typing import Self
 
 import numpy as np
 
+from restore.inference import fitted_size
 from restore.inference.array_interface import Picture, apply
 from restore.inference.loading import InferenceOptions, load_network
 from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
+from restore.weights_file import Recipe
+
+FITTED, FULL = "fitted", "full"
+"""Sizes of the picture that the network sees, besides a number of pixels."""
 
 
 class Translator(NetworkModel):
@@ -36,29 +41,69 @@ class Translator(NetworkModel):
         """
         return cls(*load_network(name, "translate", direction), options)
 
-    def __call__(self, picture: Picture, strength: float = 1.0) -> Picture:
+    def __call__(self, picture: Picture, strength: float = 1.0, size: int | str = FITTED) -> Picture:
         """Translate a picture.
 
         Args:
             picture: an array or a tensor; see `array_interface.apply`.
             strength: from the picture (0) to its translation (1).
+            size: see `side_for`.
 
         Returns:
             The same kind, type and shape.
 
         Raises:
-            ValueError: the shape or type is not that of a picture.
+            ValueError: the shape or type is not that of a picture, or there is no such size.
         """
-        return apply(picture, lambda pixels, valid: self.translate(pixels, strength)[0])
+        return apply(picture, lambda pixels, valid: self.translate(pixels, strength, size)[0])
 
-    def translate(self, pixels: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, InferenceInfo]:
+    def translate(self, pixels: np.ndarray, strength: float = 1.0, size: int | str = FITTED) -> tuple[np.ndarray, InferenceInfo]:
         """Translate normalized pixels.
 
         Args:
             pixels: (H, W, 1|3) float32, nominal [0, 1].
             strength: from the picture (0) to its translation (1).
+            size: see `side_for`.
 
         Returns:
             (H, W, 1|3) float32, not clipped; and information about the run.
+
+        Raises:
+            ValueError: there is no such size.
         """
-        return self.runner.run(pixels, strength)
+        side = self.side_for(pixels.shape, size)
+        if side == min(pixels.shape[:2]) or not strength:
+            return self.runner.run(pixels, strength)
+        small, info = self.runner.run(fitted_size.reduced(pixels, side))
+        translated = fitted_size.enlarged(small, pixels)
+        if strength != 1:
+            translated = pixels + np.float32(strength) * (translated - pixels)
+        return translated, info
+
+    def side_for(self, shape: tuple[int, ...], size: int | str) -> int:
+        """The shorter side, in pixels, of what the network sees of a picture.
+
+        Args:
+            shape: (H, W, ...) of the picture.
+            size: `full`: the picture as it is. `fitted`: a picture larger than those that the network learnt from is reduced to the size
+                of the smallest of them; weights that do not tell it see the picture as it is. A number of pixels: that side, unless the
+                picture is smaller.
+
+        Raises:
+            ValueError: it is none of these.
+        """
+        own = min(shape[:2])
+        if size == FULL:
+            return own
+        if size == FITTED:
+            smallest, largest = trained_sides(self.recipe) or (own, own)
+            return smallest if own > largest else own
+        if isinstance(size, str) or size < 1:
+            raise ValueError(f"size must be {FITTED}, {FULL} or a number of pixels, not {size!r}")
+        return min(own, size)
+
+
+def trained_sides(recipe: Recipe) -> tuple[int, int] | None:
+    """The range of the shorter side, in pixels, that the pictures of a translation's training were reduced to; None if unknown."""
+    smallest, largest = recipe.get("training", {}).get("data", {}).get("sides", (0, 0))
+    return (smallest, largest) if smallest else None

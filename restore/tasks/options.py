@@ -125,6 +125,10 @@ class TranslateOptions(Options):
 
     reverse: bool = option(False, "Translate backward, for weights with both directions (cyclegan).")
     strength: float = option(1.0, "From the picture (0) to its translation (1).", metavar="0..1", low=0, high=1)
+    size: int | str = option(
+        "fitted", "Shorter side at which the network sees large pictures; fitted is that of its training, full the picture's own.",
+        metavar="fitted|full|PIXELS", words=("fitted", "full"), low=1,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

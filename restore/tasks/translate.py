@@ -43,8 +43,10 @@ class Translate(Step[None]):
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         """Translate an image."""
-        restored, info = self._translators(self.entry.path).translate(image.pixels, self.options.strength)
-        return Result(restored, {"weights": self.entry.name, **info.stats()})
+        translator = self._translators(self.entry.path)
+        side = translator.side_for(image.pixels.shape, self.options.size)
+        restored, info = translator.translate(image.pixels, self.options.strength, side)
+        return Result(restored, {"weights": self.entry.name, "shorter_side": side, **info.stats()})
 
     def _load(self, path: Path) -> Translator:
         return Translator.load(path, self.inference, direction=self.direction)
