@@ -14,6 +14,7 @@ from restore.networks.spec import Condition
 from restore.runtime import Runtime
 from restore.training.cuda_graph import CUDAGraphStep
 from restore.training.distillation import FEATURES, FeatureDistillation
+from restore.training.divergence import DivergenceMonitor
 from restore.training.losses import ReconstructionLoss
 from restore.training.micro_batches import mean, split
 from restore.training.optimizers import OptimizerConfig
@@ -87,16 +88,19 @@ class SupervisedTrainer:
         self.distillation = FeatureDistillation().to(runtime.device) if distillation_weight else None
         self.runtime, self.micro_batches, self.spec = runtime, micro_batches, network.spec
         self.loss = loss or ReconstructionLoss(runtime)
-        self.state = TrainState(network, optimizer, runtime)
+        self.state, self.monitor = TrainState(network, optimizer, runtime), DivergenceMonitor(runtime.device)
         self._graphed_update = CUDAGraphStep(self._update, [self.state], runtime)
 
     def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
         """Update the network once."""
-        return self._graphed_update(to_device(batch, self.runtime), self.micro_batches)
+        batch = to_device(batch, self.runtime)
+        result = self._graphed_update(batch, self.micro_batches)
+        self.monitor.update(result.images["output"], batch["target"])
+        return result
 
     def diagnostics(self, step: int) -> Sequence[Diagnosis]:
-        """Report nothing: the failure modes are those of adversarial training."""
-        return ()
+        """Report a training that diverges."""
+        return self.monitor.check(step)
 
     def scale_learning_rate(self) -> None:
         """Halve the learning rate from now on."""
@@ -116,7 +120,7 @@ class SupervisedTrainer:
 
     def state_dict(self) -> StateDict:
         """Return everything that the next step depends on."""
-        return {"generator": self.state.state_dict()}
+        return {"generator": self.state.state_dict(), "monitor": self.monitor.state_dict()}
 
     def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned.
@@ -127,6 +131,8 @@ class SupervisedTrainer:
         if "discriminator" in state:
             raise ValueError("a run that began with a discriminator can only be resumed with one: keep its losses.adversarial_weight")
         self.state.load_state_dict(state["generator"])
+        if "monitor" in state:  # checkpoints of earlier versions have none
+            self.monitor.load_state_dict(state["monitor"])
         self._graphed_update.reset()
 
     def _update(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
