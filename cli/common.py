@@ -23,7 +23,10 @@ from .printable import printable
 
 SOME_FAILED, INTERRUPTED = 1, 130
 
-Inputs = Annotated[list[Path], typer.Argument(metavar="IN", help="Pictures, and folders of pictures.", show_default=False)]
+Inputs = Annotated[
+    list[str],  # a Path would drop one slash of s3://
+    typer.Argument(metavar="IN", help="Pictures, and folders of pictures; also URLs (s3://...).", show_default=False),
+]
 
 
 def _tile(text: str) -> str:
@@ -48,7 +51,7 @@ check_precision = _choice("auto", "fp32", "bf16", "fp16")
 class Common:
     """The shared options, in the order of `--help`."""
 
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; keeps the input tree.")]
+    out: Annotated[str, typer.Option(metavar="DIR", help="Folder or URL for the results; keeps the input tree.")]
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Restore again; replace unmanaged files.")] = False
     format: Annotated[
         str | None,
@@ -120,7 +123,7 @@ def with_common(command: Callable[..., None]) -> Callable[..., None]:
 Tables = Sequence[Mapping[str, object]]
 
 
-def restore_pictures(task: str | Path, inputs: Sequence[Path], options: Options | None, common: Common, more: Tables = ()) -> NoReturn:
+def restore_pictures(task: str | Path, inputs: Sequence[str], options: Options | None, common: Common, more: Tables = ()) -> NoReturn:
     """Run a task or a pipeline file (with further steps) on `inputs`, show the progress, and exit with the exit code."""
     from .display import Display
 
@@ -160,7 +163,7 @@ def _unless_quiet(quiet: bool) -> Iterator[None]:
         own.setLevel(before)
 
 
-def _run(task: str | Path, inputs: Sequence[Path], options: Options | None, common: Common, display: Any, more: Tables) -> Any:
+def _run(task: str | Path, inputs: Sequence[str], options: Options | None, common: Common, display: Any, more: Tables) -> Any:
     display.opening()
     try:
         from restore.images import decoding

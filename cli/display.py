@@ -77,7 +77,7 @@ class Display:
         self._show(summary(report))
         failures = [record for record in report.records if record.status == "failed"]
         for record in failures[:_SHOWN_FAILURES]:
-            self._print(f"  failed  {printable(record.input)}: {printable(record.error)}", "red")
+            self._print(f"  failed  {printable(record.name)}: {printable(record.error)}", "red")
         if len(failures) > _SHOWN_FAILURES:
             self._print(f"  ... and {len(failures) - _SHOWN_FAILURES} more; --report FILE lists them all")
         for remark in report.remarks:
@@ -101,12 +101,12 @@ class Display:
             rate = f"{self._counts['done'] / elapsed:.2f}/s" if elapsed else ""
             self._progress.update(self._task, completed=event.index, description=name.plain, rate=rate)
         if record.status == "failed" and (self.quiet or self._progress):
-            self._print(f"failed  {printable(record.input)}: {printable(record.error)}", "red")
+            self._print(f"failed  {printable(record.name)}: {printable(record.error)}", "red")
         elif not self._progress and not self.quiet:
             self._print(line(event, record), _STYLES[record.status])
         if not self.quiet:
             for text in record.warnings:
-                self._print(f"  warning  {printable(record.input) + ': ' if self._progress else ''}{printable(text)}", "yellow")
+                self._print(f"  warning  {printable(record.name) + ': ' if self._progress else ''}{printable(text)}", "yellow")
 
     def _print(self, text: str, style: str | None = None) -> None:
         self._show(Text(text, style or ""), soft_wrap=True)
@@ -121,7 +121,7 @@ class Display:
 
 def line(event: Event, record: Record) -> str:
     """The line of one picture."""
-    head = f"{event.index:>{len(str(event.total))}}/{event.total}  {record.status:7}  {printable(record.input)}"
+    head = f"{event.index:>{len(str(event.total))}}/{event.total}  {record.status:7}  {printable(record.name)}"
     if record.status == "failed":
         return f"{head}: {printable(record.error)}"
     if record.status == "skipped":

@@ -57,8 +57,8 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
 
     Args:
         task: a name in `restore.tasks.TASKS`.
-        inputs: files and folders; the results of a folder keep its tree.
-        out: the folder for the results.
+        inputs: files and folders; the results of a folder keep its tree. URLs such as s3://bucket/scans work too.
+        out: the folder for the results, or its URL.
         weights: a name that `restore weights list` shows, or a file; None chooses by each picture's content.
         options: the task's options, e.g. ``{"noise_level": 25.0, "strength": 0.8}``; see `restore.tasks.options`.
         device, precision: see `restore.runtime.choose`.
@@ -72,7 +72,7 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
         restore.pipeline.batch.Interrupted: the user stopped the run; it has the report of the finished pictures.
     """
     inference = InferenceOptions(runtime.choose(device, precision), tile, batch_size)
-    return run_batch(step(task, weights=weights, options=options, inference=inference), _paths(inputs), Path(out), batch, on_event)
+    return run_batch(step(task, weights=weights, options=options, inference=inference), _places(inputs), str(out), batch, on_event)
 
 
 def step(
@@ -125,7 +125,7 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
     """
     if isinstance(pipeline, str | PathLike):
         pipeline = _chain(pipelines.find(Path(pipeline)), more, InferenceOptions(runtime.choose(device, precision), tile, batch_size))
-    return run_batch(pipeline, _paths(inputs), Path(out), batch, on_event)
+    return run_batch(pipeline, _places(inputs), str(out), batch, on_event)
 
 
 def _chain(path: Path, more: Sequence[Mapping[str, Any]], inference: InferenceOptions) -> Chain:
@@ -137,6 +137,11 @@ def _chain(path: Path, more: Sequence[Mapping[str, Any]], inference: InferenceOp
         except ValueError as error:
             raise ValueError(f"{path}: step {number}: {error}") from error
     return Chain(steps)
+
+
+def _places(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[str]:
+    """Paths and URLs as text: a Path would drop one of the slashes of a URL."""
+    return [str(place) for place in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
 
 
 def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:

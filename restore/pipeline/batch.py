@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore.images import codecs
-from restore.pipeline import contact_sheet, run_page, side_images
+from restore.pipeline import contact_sheet, places, run_page, side_images
 from restore.pipeline.batch_options import BatchOptions
-from restore.pipeline.discovery import Job, plan
+from restore.pipeline.discovery import Job, plan_sources
 from restore.pipeline.executors import EXECUTORS
-from restore.pipeline.manifest import Manifest
+from restore.pipeline.places import Places
 from restore.pipeline.process import BatchContext
 from restore.pipeline.records import Event, Record, Report
+from restore.pipeline.remote import is_url
 from restore.pipeline.report_writer import Reporter, ReportFile
 from restore.pipeline.sharding import Shard
 from restore.pipeline.step import AnyStep
@@ -36,20 +38,20 @@ class Interrupted(KeyboardInterrupt):
 
 def run(
     step: AnyStep,
-    inputs: Sequence[Path],
-    out: Path,
+    inputs: Sequence[Path | str],
+    out: Path | str,
     options: BatchOptions | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Report:
-    """Restore the pictures of `inputs` (files and folders) into the folder `out`.
+    """Restore the pictures of `inputs` (files and folders, or URLs such as s3://bucket/scans) into the folder `out`.
 
     A picture is done when its complete result is under `out`. A later run with the same content and settings skips it. Errors of a picture
     are in its record of the report.
 
     Args:
         step: restores the pictures.
-        inputs: files and folders.
-        out: the folder for the results.
+        inputs: files, folders and URLs.
+        out: the folder or the URL for the results.
         options: see `BatchOptions`.
         on_event: called in this thread, once with the plan and then once for each picture, in the order of the plan.
 
@@ -60,32 +62,40 @@ def run(
     options = options or BatchOptions()
     if options.executor not in EXECUTORS:
         raise ValueError(f"unknown executor {options.executor!r}: use one of {', '.join(EXECUTORS)}")
-    inputs, out = [Path(path) for path in inputs], Path(out)
-    planned = plan(inputs, out, options.format, colours=step.colours)
+    with places.opened(inputs, out) as opened:
+        report = _run(step, opened, options, on_event or (lambda event: None))
+    if report.interrupted:
+        raise Interrupted(report)
+    return report
+
+
+def _run(step: AnyStep, where: Places, options: BatchOptions, notify: Callable[[Event], None]) -> Report:
+    early = options.shard if where.remote_inputs else None
+    planned = plan_sources(where.inputs, where.out, options.format, colours=step.colours, shard=early)
     _refuse_side_files(planned.jobs, options)
+    _refuse_drawings(where, options)
     side_images.refuse_collisions(planned.jobs, step.side_images)
     options = replace(options, format=None if options.format is None else codecs.format_name(options.format))
-    jobs = planned.jobs if options.shard is None else _part(planned.jobs, out, options.shard)
+    jobs = planned.jobs if options.shard is None or early else _part(planned.jobs, where.out, options.shard)
     report = Report(planned=len(jobs), ignored=planned.ignored, objects=dict(planned.objects), maps=planned.maps, work=step.work)
     step.plan(planned.jobs)
     settings = {"task": step.name, "format": options.format, **step.settings()}
     if options.salvage:  # a False entry would invalidate the results of runs without it
         settings["salvage"] = True
     with ExitStack() as stack:
-        manifest = stack.enter_context(Manifest(out, settings, options.shard))
+        manifest = stack.enter_context(where.results(settings, options.shard))
         file = stack.enter_context(ReportFile(options.report, report)) if options.report else None
-        notify = on_event or (lambda event: None)
         notify(Event("plan", report.planned))
-        _execute(step, jobs, manifest, options, Reporter(report, notify, file))
+        context = BatchContext(step, manifest, options, json.dumps(step.settings(), sort_keys=True, default=str), where.stage)
+        _execute(context, jobs, Reporter(report, notify, file))
         _collect_remarks(step, report)
         if shard := options.shard:
-            report.remarks.append(f"shard {shard.index} of {shard.count}: {len(jobs)} of {len(planned.jobs)} pictures")
+            total = "" if early else f" of {len(planned.jobs)}"
+            report.remarks.append(f"shard {shard.index} of {shard.count}: {len(jobs)}{total} pictures")
         if (sheet := options.preview) and not report.interrupted:
             _side_output("preview", sheet, report, lambda: contact_sheet.write(sheet, report.records, f"restore {step.name}"))
         if (page := options.html) and not report.interrupted:
             _side_output("page", page, report, lambda: run_page.write(page, report, step.name, step.settings()))
-    if report.interrupted:
-        raise Interrupted(report)
     return report
 
 
@@ -94,9 +104,9 @@ def _part(jobs: Sequence[Job], out: Path, shard: Shard) -> tuple[Job, ...]:
     return tuple(job for job in jobs if shard.holds(job.target.relative_to(out)))
 
 
-def _execute(step: AnyStep, jobs: Sequence[Job], manifest: Manifest, options: BatchOptions, reporter: Reporter) -> None:
+def _execute(context: BatchContext, jobs: Sequence[Job], reporter: Reporter) -> None:
     """Run every job. A KeyboardInterrupt sets `interrupted` in the report."""
-    context = BatchContext(step, manifest, options, json.dumps(step.settings(), sort_keys=True, default=str))
+    options = context.options
     start = time.perf_counter()
     try:
         EXECUTORS[options.executor](options.workers).run(context, jobs, reporter)
@@ -127,9 +137,19 @@ def _side_output(what: str, path: Path, report: Report, write: Callable[[], list
         report.unwritten.append(f"cannot draw the {what} {path}: {reason(error)}")
 
 
+def _refuse_drawings(where: Places, options: BatchOptions) -> None:
+    """Raise ValueError if a drawing needs pictures that are not on this machine."""
+    for name, path in (("--preview", options.preview), ("--html", options.html)):
+        if path and where.stage is not None:
+            raise ValueError(f"{name} reads inputs and results of this machine, not URLs: leave it out, or use folders")
+
+
 def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
     """Raise ValueError if the report, the preview or the page would overwrite an input or a result."""
     side_files = [path for path in (options.report, options.preview, options.html) if path]
+    for path in side_files:
+        if is_url(path) or re.match(r"[a-z0-9+]{2,}:/", str(path)):  # a Path has one slash only
+            raise ValueError(f"{path} is a URL: name a file of this machine for the report")
     pictures = {os.path.realpath(path) for job in jobs if side_files for path in (job.source, job.target)}
     for path in side_files:
         if path.is_dir():

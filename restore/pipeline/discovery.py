@@ -9,11 +9,32 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from restore.images import COLOUR_SUFFIXES, SUFFIXES, TARGETS, Look, codecs, error_maps, foreign_formats, look, naming
+from restore.pipeline.sharding import Shard
 
 PRIVATE = ".restore"
 """The folder under `out` with a run's private files."""
+
+
+class Origin(Protocol):
+    """An object of another store. It is read to a file of this machine when its turn comes."""
+
+    @property
+    def url(self) -> str:
+        """Its address, for people."""
+
+    @property
+    def size(self) -> int:
+        """In bytes; -1 if unknown."""
+
+    @property
+    def version(self) -> str:
+        """Another one where the content has changed; "" if unknown."""
+
+    def fetch(self, path: Path) -> None:
+        """Read it to a file. Raises OSError."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +48,24 @@ class Job:
     """The source's path below its input folder; only its name if the input is a file."""
     warnings: tuple[str, ...] = ()
     """Warnings about the result's name, one sentence each."""
+    origin: Origin | None = None
+    """Where `source` comes from, if it is no file of this machine."""
+
+    @property
+    def name(self) -> str:
+        """The picture's path or URL, for people."""
+        return str(self.source) if self.origin is None else self.origin.url
+
+
+class Source(Protocol):
+    """One input of a run."""
+
+    @property
+    def path(self) -> Path:
+        """The input as a path, to compare names; that of a URL exists nowhere."""
+
+    def jobs(self, out: Path, shard: Shard | None) -> Iterator[Job | Look]:
+        """Its pictures, still without targets; for files that are not pictures, their `Look`. `shard` leaves out what it does not hold."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +85,20 @@ class Plan:
 
 
 def plan(inputs: Sequence[Path], out: Path, format: str | None = None, *, colours: bool = False) -> Plan:
-    """Find the pictures of `inputs` (files and folders) and the path of each result under `out`.
+    """`plan_sources` for files and folders of this machine.
+
+    Raises:
+        ValueError: there are no inputs, the format is unknown, or `out` lies in one of the inputs.
+    """
+    for path in inputs:
+        refuse_out_in_input(Path(path), Path(out))
+    return plan_sources([LocalSource(Path(path)) for path in inputs], Path(out), format, colours=colours)
+
+
+def plan_sources(
+    inputs: Sequence[Source], out: Path, format: str | None = None, *, colours: bool = False, shard: Shard | None = None
+) -> Plan:
+    """Find the pictures of the inputs and the path of each result under `out`.
 
     Results keep the tree of an input folder. The result of an input file goes directly into `out`; such files are always tried. Names that
     differ only in case or in the composition of accents count as equal, so a result folder can be copied to any disk. `naming.results`
@@ -54,32 +106,31 @@ def plan(inputs: Sequence[Path], out: Path, format: str | None = None, *, colour
 
     Args:
         colours: the results are in colour: `a.pgm` becomes `a.ppm`.
+        shard: plan the pictures of this shard only, by `Shard.holds_name`. Memory then grows with the shard, not with the inputs.
 
     Raises:
-        ValueError: there are no inputs, the format is unknown, or `out` lies in one of the inputs.
+        ValueError: there are no inputs, or the format is unknown.
     """
     if not inputs:
         raise ValueError("there is nothing to restore: name at least one file or folder")
     name = None if format is None else codecs.format_name(format)
-    inputs, out = [Path(path) for path in inputs], Path(out)
-    for path in inputs:
-        _refuse_out_in_input(path, out)
     jobs: dict[tuple[str, str], Job] = {}
     ignored: Counter[str] = Counter()
-    for path in inputs:
-        for job in _jobs(path, out):
+    for source in inputs:
+        for job in source.jobs(out, shard):
             if isinstance(job, Look):
                 ignored[job.what] += 1
             else:
                 jobs.setdefault((os.path.normpath(Path.cwd() / job.source), str(job.relative)), job)
-    maps = error_maps.beside_pictures([job.source for job in jobs.values()]) - set(inputs)
-    ordered = sorted((job for job in jobs.values() if job.source not in maps), key=lambda job: str(job.source))
+    maps = error_maps.beside_pictures([Path(job.name) for job in jobs.values()]) - {source.path for source in inputs}
+    ordered = sorted((job for job in jobs.values() if Path(job.name) not in maps), key=lambda job: job.name)
     objects = {what: ignored[what] for what in sorted(ignored) if what}
-    targets = _with_targets(ordered, out, name, COLOUR_SUFFIXES if colours else {})
-    return Plan(tuple(targets), ignored[""], objects, len(maps))
+    targets = tuple(_with_targets(ordered, out, name, COLOUR_SUFFIXES if colours else {}, alone=shard is not None))
+    return Plan(targets, ignored[""], objects, len(maps))
 
 
-def _refuse_out_in_input(path: Path, out: Path) -> None:
+def refuse_out_in_input(path: Path, out: Path) -> None:
+    """Raise ValueError if the folder `out` lies in an input, or holds it."""
     source, target = Path(os.path.realpath(path)), Path(os.path.realpath(out))
     if target.exists() and not target.is_dir():
         raise ValueError(f"the output {out} is a file: name a folder")
@@ -92,18 +143,24 @@ def _refuse_out_in_input(path: Path, out: Path) -> None:
         raise ValueError(f"the output folder {out} contains {path} and would overwrite it: name another one")
 
 
-def _jobs(path: Path, out: Path) -> Iterator[Job | Look]:
-    """The jobs of one input, still without targets; for files that are not pictures, their `Look`."""
-    kind = _kind(path)
-    if kind != "folder":
-        yield Job(path, out, "" if kind == "file" else kind, Path(path.name))
-        return
-    for source, entry in _walk(path, Path(os.path.realpath(out))):
-        if isinstance(entry, Look) and not entry.is_picture:
-            yield entry
-        else:
-            relative = source.relative_to(path)
-            yield Job(source, out, entry if isinstance(entry, str) else "", relative if relative.name else Path(path.name))
+@dataclass(frozen=True)
+class LocalSource:
+    """A file or a folder of this machine. Of a shard, all pictures are planned; so `shard` leaves nothing out."""
+
+    path: Path
+
+    def jobs(self, out: Path, shard: Shard | None) -> Iterator[Job | Look]:
+        """See `Source.jobs`."""
+        path, kind = self.path, _kind(self.path)
+        if kind != "folder":
+            yield Job(path, out, "" if kind == "file" else kind, Path(path.name))
+            return
+        for source, entry in _walk(path, Path(os.path.realpath(out))):
+            if isinstance(entry, Look) and not entry.is_picture:
+                yield entry
+            else:
+                relative = source.relative_to(path)
+                yield Job(source, out, entry if isinstance(entry, str) else "", relative if relative.name else Path(path.name))
 
 
 def _walk(root: Path, out: Path) -> Iterator[tuple[Path, Look | str]]:
@@ -166,13 +223,13 @@ def _kind(path: Path) -> str:
     return "file" if stat.S_ISREG(mode) else "not a regular file (a pipe, a socket or a device)"
 
 
-def _with_targets(jobs: Sequence[Job], out: Path, format: str | None, other: Mapping[str, str]) -> Iterator[Job]:
-    """The jobs with their targets. Jobs that would overwrite an input get an error."""
+def _with_targets(jobs: Sequence[Job], out: Path, format: str | None, other: Mapping[str, str], *, alone: bool) -> Iterator[Job]:
+    """The jobs with their targets. Jobs that would overwrite an input get an error, and numbered ones if other jobs are planned `alone`."""
     folders = [bool(job.error) and job.source.is_dir() for job in jobs]
     files = [job for job, is_folder in zip(jobs, folders, strict=True) if not is_folder]
     suffixes = None if format is None else TARGETS[format].suffixes
     named = iter(naming.results([job.relative for job in files], suffixes, {(PRIVATE,)}, other=other))
-    sources = {naming.key(Path(os.path.realpath(job.source))): job.source for job in files if not job.error}
+    sources = {naming.key(Path(os.path.realpath(job.source))): job.source for job in files if not job.error and job.origin is None}
     base = Path(os.path.realpath(out))
     for job, is_folder in zip(jobs, folders, strict=True):
         if is_folder:
@@ -183,6 +240,8 @@ def _with_targets(jobs: Sequence[Job], out: Path, format: str | None, other: Map
         victim = sources.get(naming.key(base / name.path))
         if victim is not None and not job.error:
             job = replace(job, error=f"its result {name.path} would overwrite the input {victim}: name another output folder")
+        if alone and name.instead_of is not None and name.path.name != job.relative.name + (suffixes or ("",))[0] and not job.error:
+            job = replace(job, error=f"another picture's result has its name {name.instead_of}, and shards cannot number: rename it")
         yield job
 
 

@@ -8,9 +8,11 @@ import json
 import os
 import shutil
 import stat
+from copy import copy
 from pathlib import Path
 
-from restore.pipeline.discovery import PRIVATE
+from restore.pipeline.discovery import PRIVATE, Origin
+from restore.pipeline.result_store import Seen
 from restore.pipeline.sharding import Shard
 from restore.writing import replace_durably, with_path
 
@@ -47,7 +49,7 @@ class Manifest:
         self.out, self.shard = Path(out), shard
         self.drafts = Path(out) / PRIVATE / (DRAFTS if shard is None else f"{DRAFTS}-{shard.name}")
         self.private = self.out / PRIVATE
-        self.settings = digest(json.dumps([VERSION, settings], sort_keys=True, default=str).encode())
+        self.settings = settings_digest(settings)
         self._locks: list[int] = []
 
     def __enter__(self) -> Manifest:
@@ -71,6 +73,10 @@ class Manifest:
         self._sweep()
         self._release()
 
+    def known_content(self, target: Path, origin: Origin) -> str:
+        """The hash of an object's content if an earlier run has read the same version of it; else ""."""
+        return recorded_content(self._record(target), origin)
+
     def is_done(self, target: Path, content: str) -> bool:
         """Whether `target` is the result of these settings for an input with the hash `content`."""
         record = self._record(target)
@@ -89,12 +95,12 @@ class Manifest:
             OSError: the disk is full or read-only; the error names `target`.
         """
         try:
-            self.drafts.mkdir(exist_ok=True)
+            self.drafts.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise with_path(error, target) from error
         return self.drafts / (self._name(target) + target.suffix[:16])
 
-    def commit(self, temporary: Path, target: Path, content: str) -> None:
+    def commit(self, temporary: Path, target: Path, content: str, seen: Seen | None = None) -> None:
         """Record the result and rename it into place.
 
         Raises:
@@ -110,10 +116,10 @@ class Manifest:
         if target.is_dir() and not target.is_symlink():
             raise ValueError(f"a folder exists at the path of the result {target}: move it")
         name = target.relative_to(self.out).as_posix()
-        record = {"input": content, "name": name, "output": digest_file(temporary), "settings": self.settings}
+        record = record_text(name, content, digest_file(temporary), self.settings, seen)
         draft = temporary.with_name(temporary.name + ".json")
         try:
-            draft.write_text(json.dumps(record, sort_keys=True, indent=1) + "\n", encoding="ascii")
+            draft.write_text(record, encoding="ascii")
             replace_durably(draft, self._path(target))
         except OSError as error:
             raise with_path(error, self._path(target)) from error
@@ -122,6 +128,16 @@ class Manifest:
         except OSError as error:
             raise with_path(error, target) from error
 
+    def readable(self, text: str) -> str:
+        """The message as it is: its paths are the user's."""
+        return text
+
+    def for_worker(self, name: str) -> Manifest:
+        """The same folder for another process of this run. It locks nothing: this process holds the folder."""
+        other = copy(self)
+        other.drafts, other._locks = self.drafts / name, []
+        return other
+
     def _record(self, target: Path) -> dict[str, str] | None:
         """The record of `target`; None if there is none, or if it is not usable."""
         path = self._path(target)
@@ -129,17 +145,15 @@ class Manifest:
             if not path.is_file():  # opening a pipe would block
                 return None
             with path.open(encoding="ascii") as file:
-                record = json.loads(file.read(LONGEST))
-        except (OSError, ValueError, RecursionError):
+                return parsed_record(file.read(LONGEST))
+        except (OSError, ValueError):
             return None
-        required = ("input", "settings", "output")
-        return record if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in required) else None
 
     def _path(self, target: Path) -> Path:
         return self.private / DONE / f"{self._name(target)}.json"
 
     def _name(self, target: Path) -> str:
-        return digest(os.fsencode(target.relative_to(self.out)))[:32]
+        return record_name(target.relative_to(self.out))
 
     def _hold(self) -> None:
         """Lock the folder, and a shard's own file in it. What cannot be opened or locked, as in a read-only folder, stays unlocked."""
@@ -172,6 +186,41 @@ class Manifest:
         if self.shard is None:
             for folder in self.private.glob(f"{DRAFTS}-*-of-*"):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def settings_digest(settings: dict[str, object]) -> str:
+    """The hash of all values besides the input that affect a result."""
+    return digest(json.dumps([VERSION, settings], sort_keys=True, default=str).encode())
+
+
+def record_name(relative: Path) -> str:
+    """The name of a result's record, without its suffix."""
+    return digest(os.fsencode(relative))[:32]
+
+
+def record_text(name: str, content: str, output: str, settings: str, seen: Seen | None) -> str:
+    """A record as JSON: the result's name, and the hashes of the input, the result and the settings."""
+    record = {"input": content, "name": name, "output": output, "settings": settings}
+    if seen is not None and seen.version:
+        record |= {"version": seen.version, "content": seen.content}
+    return json.dumps(record, sort_keys=True, indent=1) + "\n"
+
+
+def parsed_record(text: str | bytes) -> dict[str, str] | None:
+    """A record; None if the text is not usable."""
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    required = ("input", "settings", "output")
+    return record if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in required) else None
+
+
+def recorded_content(record: dict[str, str] | None, origin: Origin) -> str:
+    """The hash of an object's content, if the record is of the same version of it; else ""."""
+    if record is None or not origin.version or record.get("version") != origin.version:
+        return ""
+    return str(record.get("content", ""))
 
 
 def digest(data: bytes) -> str:

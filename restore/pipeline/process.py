@@ -22,9 +22,11 @@ from restore.pipeline import result_check, side_images
 from restore.pipeline.batch_options import BatchOptions
 from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
-from restore.pipeline.manifest import Manifest, digest, digest_file
-from restore.pipeline.records import Record, merged
+from restore.pipeline.manifest import digest, digest_file
+from restore.pipeline.records import Record, Status, merged
+from restore.pipeline.result_store import ResultStore
 from restore.pipeline.side_images import Plane, SideFiles
+from restore.pipeline.source_file import SourceFile
 from restore.pipeline.step import AnyStep, Image, Result, Sidecar, image_of
 from restore.writing import reason, with_path
 
@@ -40,13 +42,15 @@ class BatchContext:
         manifest: knows the finished results and commits new ones.
         options: of the batch; `format` is a name of `CODECS` or None.
         settings: the step's settings as JSON, for formats that record them.
+        stage: folder of this machine for copies of objects of other stores; None if there are none.
         stopped: set when the user stops the run.
     """
 
     step: AnyStep
-    manifest: Manifest
+    manifest: ResultStore
     options: BatchOptions
     settings: str
+    stage: Path | None = None
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def check_stopped(self) -> None:
@@ -95,7 +99,8 @@ class FileProcessor:
 
     def __init__(self, context: BatchContext, job: Job) -> None:
         self.context, self.job = context, job
-        self.record = Record(job.source, None, "failed", warnings=list(job.warnings), work=context.step.work)
+        self.record = Record(job.source, None, "failed", warnings=list(job.warnings), work=context.step.work, name=job.name)
+        self.source = SourceFile(job, context.manifest)
         self.picture: Picture | None = None
         self._content = ""
         self._sidecars: dict[Path, Sidecar] = {}
@@ -115,11 +120,13 @@ class FileProcessor:
         self._content = self._hash()
         if not self.context.options.overwrite:
             if manifest.is_done(target, self._content) and self._side_files.are_done(self._content):
-                self.record.status, self.record.output = "skipped", target
+                self._ended("skipped")
                 return
             unmanaged = target if manifest.is_unmanaged(target) else self._side_files.unmanaged()
             if unmanaged is not None:
                 raise ValueError(f"{unmanaged} already exists and was not written by this program: move it, or use --overwrite")
+        if self.source.fetch():  # only its hash was known
+            self._content = self._hash()
         limit = {} if self.context.options.max_pixels is None else {"max_pixels": self.context.options.max_pixels}
         picture = images.read(self.job.source, salvage=self.context.options.salvage, **limit)
         picture.check_target(self.context.options.format)
@@ -171,13 +178,15 @@ class FileProcessor:
             with suppress(OSError):  # the manifest removes it later
                 temporary.unlink(missing_ok=True)
         self.record.warnings = list(dict.fromkeys([*self.job.warnings, *picture.warnings, *self._warnings]))
-        self.record.status, self.record.output, self.record.stats = "done", target, merged(self._stats)
+        self.record.stats = merged(self._stats)
+        self._ended("done")
 
     def close(self) -> None:
         """Release the picture; the record is final."""
         if self.picture is not None and self.record.status == "failed":
             self.record.warnings = list(dict.fromkeys([*self.job.warnings, *self.picture.warnings]))
         self.picture = None
+        self.source.release()
 
     @contextmanager
     def guard(self, stage: str | None = None) -> Iterator[None]:
@@ -193,7 +202,7 @@ class FileProcessor:
             log.debug("%s: failed", self.job.source, exc_info=True)
             if not self.record.error and self.record.status != "done":
                 self.record.status, self.record.output = "failed", None
-                self.record.error = reason(error).removeprefix(f"{self.job.source.name}: ")  # the record names the picture
+                self.record.error = self.source.readable(reason(error).removeprefix(f"{self.job.source.name}: "))  # the record names it
 
     @contextmanager
     def timed(self, stage: str | None) -> Iterator[None]:
@@ -205,9 +214,13 @@ class FileProcessor:
             if stage:
                 self.record.seconds[stage] += time.perf_counter() - start
 
+    def _ended(self, status: Status) -> None:
+        self.record.status, self.record.output = status, self.job.target
+        self.record.result = self.source.readable(str(self.job.target))
+
     def _hash(self) -> str:
         """The hash of the picture's file and its sidecars."""
-        content = digest_file(self.job.source)
+        content = self.source.content()
         for path in self.context.step.sidecars(self.job.source, self.job.relative):
             content = digest(f"{content} {digest_file(path)}".encode())
             self._sidecars[path] = Sidecar(path)
@@ -244,7 +257,7 @@ class FileProcessor:
         if step.side_images:
             format = MapFormat(self.context.options.format or picture.format, picture.bits, self._floats, picture.frames)
             self._stats[0]["side_images"] = self._side_files.commit(format, self._side, step.name, self._content)
-        self.context.manifest.commit(temporary, self.job.target, self._content)
+        self.context.manifest.commit(temporary, self.job.target, self._content, self.source.seen)
 
     def _encoded(self, restored: Iterable[RestoredFrame]) -> Iterator[np.ndarray]:
         """The restored frames in the file's sample type. Waiting for a frame does not count as encoding time."""

@@ -28,6 +28,7 @@ class Record:
         error: why it failed; "" if it did not.
         warnings: one sentence each.
         work: the name of the stage between decoding and encoding; see `Step.work`.
+        name, result: `input` and `output` for people: the URL of an object of another store, whose paths exist during the run only.
     """
 
     input: Path
@@ -42,15 +43,18 @@ class Record:
     error: str = ""
     warnings: list[str] = field(default_factory=list)
     work: str = "network"
+    name: str = ""
+    result: str = ""
 
     def __post_init__(self) -> None:
+        self.name = self.name or str(self.input)
         self.seconds = dict.fromkeys(("decode", self.work, "encode"), 0.0) | self.seconds
 
     def as_dict(self) -> dict[str, object]:
         """The record as JSON-able values; the stats are at the top level."""
         own = {
-            "input": str(self.input),
-            "output": None if self.output is None else str(self.output),
+            "input": self.name,
+            "output": None if self.output is None else self.result or str(self.output),
             "status": self.status,
             "error": self.error or None,
             "seconds": {step: round(seconds, 4) for step, seconds in self.seconds.items()},

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from restore.images import error_maps, file_kind, naming
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -50,5 +52,22 @@ class Shard:
 
     def holds(self, relative: Path) -> bool:
         """Whether the picture with this result, relative to the output folder, belongs to it."""
-        name = hashlib.blake2b(relative.as_posix().encode("utf-8", "surrogateescape"), digest_size=8).digest()
-        return int.from_bytes(name, "big") % self.count == self.index - 1
+        return self._holds(relative.as_posix())
+
+    def holds_name(self, relative: str) -> bool:
+        """Whether the object with this name, below the input, belongs to it. `a.jpg`, `A.png` and `a.error.png` are in one shard."""
+        folder, slash, name = relative.rpartition("/")
+        while (shorter := _shorter(name)) != name:
+            name = shorter
+        return self._holds("/".join(naming.key(Path(folder + slash + name))))
+
+    def _holds(self, name: str) -> bool:
+        number = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        return int.from_bytes(number, "big") % self.count == self.index - 1
+
+
+def _shorter(name: str) -> str:
+    """A name without one suffix of a picture, or of a map that `--confidence` writes."""
+    stem = file_kind.stem(name)
+    inner, dot, last = stem.rpartition(".")
+    return inner if dot and inner and last in error_maps.NAMES else stem

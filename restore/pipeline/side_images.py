@@ -16,7 +16,7 @@ import numpy as np
 from restore.images import Frame, error_maps, file_kind
 from restore.images.error_maps import MapFormat
 from restore.pipeline.discovery import Job
-from restore.pipeline.manifest import Manifest
+from restore.pipeline.result_store import ResultStore
 from restore.pipeline.step import SideImage
 
 SUFFIXES = (error_maps.PAGE, error_maps.PAGES, ".dcm")
@@ -41,7 +41,7 @@ class SideFiles:
         names: of the side images, e.g. ("error", "bound").
     """
 
-    manifest: Manifest
+    manifest: ResultStore
     job: Job
     names: tuple[str, ...]
 
@@ -82,7 +82,7 @@ class SideFiles:
             finally:
                 with suppress(OSError):  # the manifest removes it later
                     temporary.unlink(missing_ok=True)
-            written[name] = {"file": str(path), "steps": steps}
+            written[name] = {"file": self.manifest.readable(str(path)), "steps": steps}
         return written
 
 

@@ -32,7 +32,7 @@ SMALLEST = 1 << 20
 FRAMES_AHEAD = 3
 """Frames of one picture in flight besides the one in the network: one decoded, one in the queue, one being written."""
 WAITING = 2
-"""Additional encoding threads: some of them only wait for the disk."""
+"""Additional threads where some only wait: for encoding, for the disk; for decoding, for another store."""
 MANY, SMALL_FILES = 8, 2 << 20
 """Number of pictures opened ahead if their files total less than this many bytes."""
 GRACE = 1.0
@@ -64,7 +64,8 @@ class Threaded:
     def run(self, context: BatchContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
         """See `Executor.run`. After Ctrl-C, pictures that are almost written are finished."""
         limiter = MemoryLimiter(max(1, min(SAMPLES_IN_FLIGHT, free_memory() // BYTES_A_SAMPLE)))
-        threads = _Threads(context, limiter, Workers(self.workers, "decode"), Workers(self.workers + WAITING, "encode"))
+        decoders = self.workers + WAITING * any(job.origin is not None for job in jobs)
+        threads = _Threads(context, limiter, Workers(decoders, "decode"), Workers(self.workers + WAITING, "encode"))
         in_flight: deque[InFlight] = deque()
         waiting: deque[InFlight] = deque()
         interrupted = False
@@ -251,7 +252,7 @@ def _ahead(threads: _Threads, jobs: Sequence[Job], count: int, started: deque[In
     for ticket, job in enumerate(jobs):
         started.append(InFlight(threads, ticket, job))
         started[-1].start()
-        sizes.append(_bytes(job.source))
+        sizes.append(_bytes(job))
         while len(started) > (MANY if sum(sizes) < SMALL_FILES else count):
             sizes.popleft()
             yield started.popleft()
@@ -259,8 +260,10 @@ def _ahead(threads: _Threads, jobs: Sequence[Job], count: int, started: deque[In
         yield started.popleft()
 
 
-def _bytes(path: Path) -> int:
+def _bytes(job: Job) -> int:
+    if job.origin is not None:
+        return max(0, job.origin.size)
     try:
-        return path.stat().st_size
+        return job.source.stat().st_size
     except OSError:
         return 0
