@@ -40,5 +40,5 @@ class BatchOptions:
     workers: int = field(default_factory=_default_workers)
     max_pixels: int | None = None
     salvage: bool = False
-    executor: str = "threaded"
+    executor: str = "threads"
     shard: Shard | None = None

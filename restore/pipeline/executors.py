@@ -38,6 +38,6 @@ class Serial:
 
 EXECUTORS: dict[str, Callable[[int], Executor]] = {
     "serial": lambda workers: Serial(),
-    "threaded": Threaded,
+    "threads": Threaded,
 }
 """Name -> function that makes the executor for a number of worker threads."""

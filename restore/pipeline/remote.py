@@ -198,7 +198,8 @@ def _walked(folder: RemoteFolder) -> Iterator[Found | OSError]:
         try:
             entries = retried(folder.fs.ls, here, detail=True)
         except OSError as error:
-            yield OSError(error.errno, error.strerror or str(error), here)
+            error.filename = here
+            yield error
             continue
         for info in sorted(entries, key=lambda entry: str(entry["name"]), reverse=True):
             name = str(info["name"]).rstrip("/")
@@ -218,7 +219,8 @@ def _paged(folder: RemoteFolder) -> Iterator[Found | OSError]:
         try:
             page = retried(folder.fs.call_s3, "list_objects_v2", **request)
         except OSError as error:
-            yield OSError(error.errno, error.strerror or str(error), folder.root)
+            error.filename = folder.root
+            yield error
             return
         for entry in page.get("Contents", ()):
             if not entry["Key"].endswith("/"):

@@ -44,7 +44,10 @@ class RemoteObject:
     def fetch(self, path: Path) -> None:
         """See `Origin.fetch`."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.folder.fetch(self.found, path)
+        try:
+            self.folder.fetch(self.found, path)
+        except (FileNotFoundError, PermissionError) as error:
+            raise ValueError(_said(error)) from error
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class RemoteSource:
             return
         for found in folder.objects():
             if isinstance(found, OSError):
-                yield self._refused(str(found.filename), f"cannot list the folder: {_said(OSError(found.errno, found.strerror))}", out)
+                yield self._refused(str(found.filename), f"cannot list the folder: {_said(found)}", out)
                 continue
             relative = folder.relative(found.name)
             if shard is not None and not shard.holds_name(relative):
@@ -128,9 +131,9 @@ class RemoteSource:
 
 
 def _said(error: OSError) -> str:
-    """An error of a store in words."""
+    """An error of a store in words, without the object's name."""
     if isinstance(error, FileNotFoundError):
         return "no such object or folder"
     if isinstance(error, PermissionError):
         return f"access denied: check the credentials ({error.strerror or error})"
-    return reason(error)
+    return reason(OSError(error.errno, error.strerror or str(error)))

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from restore.available_memory import free_memory
 from restore.pipeline.concurrency import BoundedQueue, MemoryLimiter, Workers

@@ -197,15 +197,15 @@ def test_results_do_not_depend_on_the_executor_or_the_number_of_helpers(tmp_path
     folder(tmp_path / "in", 12)
     (tmp_path / "in/bad.png").write_bytes(b"no picture")
     reports = []
-    for name, workers in (("threaded", 1), ("threaded", 5), ("serial", 1)):
+    for name, workers in (("threads", 1), ("threads", 5), ("serial", 1)):
         out = tmp_path / f"{name}{workers}"
         reports.append(run(Inverse(), [tmp_path / "in"], out, BatchOptions(workers=workers, executor=name)))
-    assert tree(tmp_path / "threaded1") == tree(tmp_path / "threaded5") == tree(tmp_path / "serial1")
+    assert tree(tmp_path / "threads1") == tree(tmp_path / "threads5") == tree(tmp_path / "serial1")
     assert len({tuple((record.input, record.status, record.error) for record in report.records) for report in reports}) == 1
 
 
 def test_an_unknown_executor_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="threaded"):
+    with pytest.raises(ValueError, match="threads"):
         run(Inverse(), [folder(tmp_path / "in", 1)], tmp_path / "out", BatchOptions(executor="cluster"))
     assert not (tmp_path / "out").exists()
 

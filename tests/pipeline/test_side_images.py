@@ -30,7 +30,7 @@ class Mapped(Identity):
         return replace(super().__call__(image), side=side)
 
 
-@pytest.mark.parametrize("executor", ["serial", "threaded"])
+@pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_maps_lie_beside_each_result(tmp_path: Path, executor: str) -> None:
     folder(tmp_path / "in", 2)
     report = run(Mapped(), [tmp_path / "in"], tmp_path / "out", BatchOptions(executor=executor))

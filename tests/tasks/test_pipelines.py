@@ -142,7 +142,7 @@ def test_serial_and_threaded_runs_are_equal(task: str, little: Path, weights_fil
     name = WEIGHTS[task]
     options = OPTIONS.get(task, {})
     written = []
-    for executor in ("serial", "threaded"):
+    for executor in ("serial", "threads"):
         batch = BatchOptions(executor=executor)
         report = restore.run(task, "in", executor, weights=name, options=options, device="cpu", precision="fp32", batch=batch)
         assert report.done == 3, [record.error for record in report.records]
