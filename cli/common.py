@@ -45,6 +45,7 @@ def _choice(*allowed: str) -> Callable[[str | None], str | None]:
 
 
 check_precision = _choice("auto", "fp32", "bf16", "fp16")
+check_executor = _choice("threads", "serial", "ray")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ class Common:
         str | None,
         typer.Option(metavar="I/N", help="Restore the I-th of N parts of the pictures; the others may run elsewhere, into the same DIR."),
     ] = None
+    executor: Annotated[
+        str,
+        typer.Option(metavar="EXECUTOR", help="threads, serial, or ray (the nodes of a cluster).", callback=check_executor),
+    ] = "threads"
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False
     report: Annotated[
@@ -182,7 +187,7 @@ def _run(task: str | Path, inputs: Sequence[str], options: Options | None, commo
             "batch_size": common.batch_size or 1, "on_event": display.event,
             "batch": BatchOptions(
                 overwrite=common.overwrite, format=common.format, preview=preview, html=common.html, report=common.report,
-                salvage=common.salvage, shard=None if common.shard is None else Shard.parse(common.shard),
+                salvage=common.salvage, executor=common.executor, shard=None if common.shard is None else Shard.parse(common.shard),
             ),
         }  # fmt: skip
         if isinstance(task, Path):

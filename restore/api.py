@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
@@ -57,8 +58,8 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
 
     Args:
         task: a name in `restore.tasks.TASKS`.
-        inputs: files and folders; the results of a folder keep its tree. URLs such as s3://bucket/scans work too.
-        out: the folder for the results, or its URL.
+        inputs: files, folders and URLs such as s3://bucket/scans; the results of a folder keep its tree.
+        out: folder or URL for the results.
         weights: a name that `restore weights list` shows, or a file; None chooses by each picture's content.
         options: the task's options, e.g. ``{"noise_level": 25.0, "strength": 0.8}``; see `restore.tasks.options`.
         device, precision: see `restore.runtime.choose`.
@@ -72,6 +73,7 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
         restore.pipeline.batch.Interrupted: the user stopped the run; it has the report of the finished pictures.
     """
     inference = InferenceOptions(runtime.choose(device, precision), tile, batch_size)
+    batch = replace(batch or BatchOptions(), device=str(inference.runtime.device))
     return run_batch(step(task, weights=weights, options=options, inference=inference), _places(inputs), str(out), batch, on_event)
 
 
@@ -124,7 +126,9 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
         ValueError: a step or an option in the file is unknown (the message names the nearest one); also see `run`.
     """
     if isinstance(pipeline, str | PathLike):
-        pipeline = _chain(pipelines.find(Path(pipeline)), more, InferenceOptions(runtime.choose(device, precision), tile, batch_size))
+        inference = InferenceOptions(runtime.choose(device, precision), tile, batch_size)
+        pipeline = _chain(pipelines.find(Path(pipeline)), more, inference)
+        batch = replace(batch or BatchOptions(), device=str(inference.runtime.device))
     return run_batch(pipeline, _places(inputs), str(out), batch, on_event)
 
 
@@ -140,12 +144,7 @@ def _chain(path: Path, more: Sequence[Mapping[str, Any]], inference: InferenceOp
 
 
 def _places(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[str]:
-    """Paths and URLs as text: a Path would drop one of the slashes of a URL."""
-    return [str(place) for place in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
-
-
-def _paths(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
-    return [Path(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
+    return [str(place) for place in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]  # a Path spoils URLs
 
 
 Model = Denoiser | Upscaler | ArtifactRemover | Sharpener | Inpainter | Translator | DefectDetector | Colorizer | Enhancer | Generator
@@ -247,15 +246,14 @@ def evaluate(
     Raises:
         ValueError: there is nothing to compare, a metric is unknown, or stored scores have another protocol.
     """
-    # here, for a run over pictures must not wait for SciPy
-    from restore.metrics import DEFAULT_METRICS, METRICS
+    from restore.metrics import DEFAULT_METRICS, METRICS  # here, for a run over pictures must not wait for SciPy
     from restore.metrics.comparison import Setting, compare
 
     names = DEFAULT_METRICS if metrics is None else tuple(metrics)
     if unknown := [name for name in names if name not in METRICS]:
         raise ValueError(f"unknown metric {unknown[0]!r}: use some of {', '.join(METRICS)}{nearest(unknown[0], METRICS)}")
     setting = Setting({name: METRICS[name] for name in names}, channels, border)
-    return compare(Path(results), Path(reference), against=_paths(against), setting=setting)
+    return compare(Path(results), Path(reference), against=[Path(place) for place in _places(against)], setting=setting)
 
 
 def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from restore.images import codecs
 from restore.pipeline import contact_sheet, places, run_page, side_images
+from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.batch_options import BatchOptions
 from restore.pipeline.discovery import Job, plan_sources
-from restore.pipeline.executors import EXECUTORS
+from restore.pipeline.executors import EXECUTORS, Executor
 from restore.pipeline.places import Places
-from restore.pipeline.process import BatchContext
 from restore.pipeline.records import Event, Record, Report
 from restore.pipeline.remote import is_url
 from restore.pipeline.report_writer import Reporter, ReportFile
@@ -62,14 +62,15 @@ def run(
     options = options or BatchOptions()
     if options.executor not in EXECUTORS:
         raise ValueError(f"unknown executor {options.executor!r}: use one of {', '.join(EXECUTORS)}")
+    executor = EXECUTORS[options.executor](options.workers)
     with places.opened(inputs, out) as opened:
-        report = _run(step, opened, options, on_event or (lambda event: None))
+        report = _run(step, opened, options, executor, on_event or (lambda event: None))
     if report.interrupted:
         raise Interrupted(report)
     return report
 
 
-def _run(step: AnyStep, where: Places, options: BatchOptions, notify: Callable[[Event], None]) -> Report:
+def _run(step: AnyStep, where: Places, options: BatchOptions, executor: Executor, notify: Callable[[Event], None]) -> Report:
     early = options.shard if where.remote_inputs else None
     planned = plan_sources(where.inputs, where.out, options.format, colours=step.colours, shard=early)
     _refuse_side_files(planned.jobs, options)
@@ -87,7 +88,7 @@ def _run(step: AnyStep, where: Places, options: BatchOptions, notify: Callable[[
         file = stack.enter_context(ReportFile(options.report, report)) if options.report else None
         notify(Event("plan", report.planned))
         context = BatchContext(step, manifest, options, json.dumps(step.settings(), sort_keys=True, default=str), where.stage)
-        _execute(context, jobs, Reporter(report, notify, file))
+        _execute(executor, context, jobs, Reporter(report, notify, file))
         _collect_remarks(step, report)
         if shard := options.shard:
             total = "" if early else f" of {len(planned.jobs)}"
@@ -104,12 +105,11 @@ def _part(jobs: Sequence[Job], out: Path, shard: Shard) -> tuple[Job, ...]:
     return tuple(job for job in jobs if shard.holds(job.target.relative_to(out)))
 
 
-def _execute(context: BatchContext, jobs: Sequence[Job], reporter: Reporter) -> None:
+def _execute(executor: Executor, context: BatchContext, jobs: Sequence[Job], reporter: Reporter) -> None:
     """Run every job. A KeyboardInterrupt sets `interrupted` in the report."""
-    options = context.options
     start = time.perf_counter()
     try:
-        EXECUTORS[options.executor](options.workers).run(context, jobs, reporter)
+        executor.run(context, jobs, reporter)
     except KeyboardInterrupt:
         reporter.report.interrupted = True
     finally:

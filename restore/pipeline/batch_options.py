@@ -29,6 +29,7 @@ class BatchOptions:
         max_pixels: larger pictures fail; None uses the limit of `images.read`.
         salvage: restore the available part of pictures with missing pixels; else they fail.
         executor: a key of `executors.EXECUTORS`.
+        device: the device of the step's network, which an executor on many machines reserves; `restore.run` sets it.
         shard: the part of the pictures that this run restores; None for all. Runs of the other parts may share the output folder.
     """
 
@@ -41,4 +42,5 @@ class BatchOptions:
     max_pixels: int | None = None
     salvage: bool = False
     executor: str = "threads"
+    device: str = "cpu"
     shard: Shard | None = None

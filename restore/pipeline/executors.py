@@ -1,12 +1,14 @@
-"""Executors run the jobs of a batch: one picture after the other, or with overlapping decoding, network and encoding."""
+"""Executors run the jobs of a batch: one picture after the other, with overlapping decoding, network and encoding, or on many machines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.discovery import Job
-from restore.pipeline.process import BatchContext, process
+from restore.pipeline.process import process
+from restore.pipeline.ray_cluster import RayCluster
 from restore.pipeline.records import Record
 from restore.pipeline.threaded import Threaded
 
@@ -39,5 +41,6 @@ class Serial:
 EXECUTORS: dict[str, Callable[[int], Executor]] = {
     "serial": lambda workers: Serial(),
     "threads": Threaded,
+    "ray": lambda workers: RayCluster(),
 }
 """Name -> function that makes the executor for a number of worker threads."""

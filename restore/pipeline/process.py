@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,44 +18,17 @@ from restore.images import Frame, Picture, colouring
 from restore.images.error_maps import MapFormat
 from restore.images.frame import bands
 from restore.pipeline import result_check, side_images
-from restore.pipeline.batch_options import BatchOptions
+from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import digest, digest_file
 from restore.pipeline.records import Record, Status, merged
-from restore.pipeline.result_store import ResultStore
 from restore.pipeline.side_images import Plane, SideFiles
 from restore.pipeline.source_file import SourceFile
-from restore.pipeline.step import AnyStep, Image, Result, Sidecar, image_of
+from restore.pipeline.step import Image, Result, Sidecar, image_of
 from restore.writing import reason, with_path
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class BatchContext:
-    """What all pictures of a batch share.
-
-    Attributes:
-        step: restores each picture.
-        manifest: knows the finished results and commits new ones.
-        options: of the batch; `format` is a name of `CODECS` or None.
-        settings: the step's settings as JSON, for formats that record them.
-        stage: folder of this machine for copies of objects of other stores; None if there are none.
-        stopped: set when the user stops the run.
-    """
-
-    step: AnyStep
-    manifest: ResultStore
-    options: BatchOptions
-    settings: str
-    stage: Path | None = None
-    stopped: threading.Event = field(default_factory=threading.Event)
-
-    def check_stopped(self) -> None:
-        """Raise Stopped if the user has stopped the run."""
-        if self.stopped.is_set():
-            raise Stopped
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore.images import error_maps, file_kind, naming
+from restore.images import SUFFIXES, error_maps
+
+_ENDINGS = frozenset([*error_maps.NAMES, *(part for suffix in SUFFIXES for part in suffix.split(".") if part)])
+"""The ends of names that say what a file is, not which picture it shows: png, gz (of .nii.gz), error."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,11 @@ class Shard:
 
     def holds_name(self, relative: str) -> bool:
         """Whether the object with this name, below the input, belongs to it. `a.jpg`, `A.png` and `a.error.png` are in one shard."""
-        folder, slash, name = relative.rpartition("/")
-        while (shorter := _shorter(name)) != name:
-            name = shorter
-        return self._holds("/".join(naming.key(Path(folder + slash + name))))
+        name = unicodedata.normalize("NFC", relative).casefold()
+        while (parts := name.rpartition("."))[2] in _ENDINGS and parts[0]:
+            name = parts[0]
+        return self._holds(name)
 
     def _holds(self, name: str) -> bool:
         number = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
         return int.from_bytes(number, "big") % self.count == self.index - 1
-
-
-def _shorter(name: str) -> str:
-    """A name without one suffix of a picture, or of a map that `--confidence` writes."""
-    stem = file_kind.stem(name)
-    inner, dot, last = stem.rpartition(".")
-    return inner if dot and inner and last in error_maps.NAMES else stem

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from restore.available_memory import free_memory
+from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.concurrency import BoundedQueue, MemoryLimiter, Workers
 from restore.pipeline.discovery import Job
-from restore.pipeline.process import AnalysedFrame, BatchContext, FileProcessor, RestoredFrame
+from restore.pipeline.process import AnalysedFrame, FileProcessor, RestoredFrame
 from restore.pipeline.records import Record
 
 log = logging.getLogger(__name__)
