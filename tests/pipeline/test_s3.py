@@ -13,16 +13,14 @@ from typing import Any
 import pytest
 from batch_steps import Inverse, folder, picture, results
 
-pytest.importorskip("s3fs")
-moto_app = pytest.importorskip("moto.server")
-
-import s3fs
-from werkzeug.serving import make_server
-
 from restore.pipeline import remote, retrying
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.remote import RemoteFolder
 from restore.pipeline.sharding import Shard
+
+s3fs = pytest.importorskip("s3fs")
+moto_app = pytest.importorskip("moto.server")
+serving = pytest.importorskip("werkzeug.serving")
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")]
 
@@ -70,10 +68,14 @@ def _half(application: Application, environ: dict[str, Any], start_response: Any
     return [body[: len(body) // 2]]
 
 
+Store = tuple[Any, Faulty]
+"""s3fs's file system, and the server that it talks to."""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[str, Faulty]]:
     faulty = Faulty(moto_app.DomainDispatcherApplication(moto_app.create_backend_app))
-    running = make_server("127.0.0.1", 0, faulty, threaded=True)
+    running = serving.make_server("127.0.0.1", 0, faulty, threaded=True)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     thread = threading.Thread(target=running.serve_forever, daemon=True)
     thread.start()
@@ -84,7 +86,7 @@ def server() -> Iterator[tuple[str, Faulty]]:
 
 
 @pytest.fixture
-def s3(server: tuple[str, Faulty], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[s3fs.S3FileSystem, Faulty]]:
+def s3(server: tuple[str, Faulty], monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     address, faulty = server
     for name, value in {
         "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1",
@@ -101,18 +103,18 @@ def s3(server: tuple[str, Faulty], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     s3fs.S3FileSystem.clear_instance_cache()
 
 
-def upload(fs: s3fs.S3FileSystem, source: Path, place: str = "pictures/xray") -> None:
+def upload(fs: Any, source: Path, place: str = "pictures/xray") -> None:
     for path in source.rglob("*"):
         if path.is_file():
             fs.pipe_file(f"{place}/{path.relative_to(source).as_posix()}", path.read_bytes())
 
 
-def objects(fs: s3fs.S3FileSystem) -> dict[str, bytes]:
+def objects(fs: Any) -> dict[str, bytes]:
     found = [name for name in fs.find("pictures/clean") if "/.restore/" not in name]
     return {name.removeprefix("pictures/clean/"): fs.cat_file(name) for name in found}
 
 
-def test_errors_throttling_and_cut_answers_lose_nothing(tmp_path: Path, s3: tuple[s3fs.S3FileSystem, Faulty]) -> None:
+def test_errors_throttling_and_cut_answers_lose_nothing(tmp_path: Path, s3: Store) -> None:
     fs, faulty = s3
     source = folder(tmp_path / "in", 24, (40, 50))
     (source / "bad.png").write_bytes(b"no picture")
@@ -127,9 +129,7 @@ def test_errors_throttling_and_cut_answers_lose_nothing(tmp_path: Path, s3: tupl
     print(f"{sum(faulty.requests.values())} requests, {dict(faulty.faults)}")
 
 
-def test_a_rerun_reads_records_but_no_pictures(
-    tmp_path: Path, s3: tuple[s3fs.S3FileSystem, Faulty], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rerun_reads_records_but_no_pictures(tmp_path: Path, s3: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     fs, faulty = s3
     upload(fs, folder(tmp_path / "in", 5))
     assert run(Inverse(), [IN], OUT).done == 5
@@ -141,7 +141,7 @@ def test_a_rerun_reads_records_but_no_pictures(
     monkeypatch.undo()
 
 
-def test_the_listing_comes_in_pages(tmp_path: Path, s3: tuple[s3fs.S3FileSystem, Faulty], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_listing_comes_in_pages(tmp_path: Path, s3: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     fs, _ = s3
     upload(fs, folder(tmp_path / "in", 7))
     fs.pipe_file("pictures/xray/empty/", b"")
@@ -152,7 +152,7 @@ def test_the_listing_comes_in_pages(tmp_path: Path, s3: tuple[s3fs.S3FileSystem,
     assert len(found) == 7
 
 
-def test_shards_and_suffixless_objects(tmp_path: Path, s3: tuple[s3fs.S3FileSystem, Faulty]) -> None:
+def test_shards_and_suffixless_objects(tmp_path: Path, s3: Store) -> None:
     fs, _ = s3
     source = folder(tmp_path / "in", 6)
     picture(source / "plain.png", 9).rename(source / "plain")
@@ -164,10 +164,10 @@ def test_shards_and_suffixless_objects(tmp_path: Path, s3: tuple[s3fs.S3FileSyst
     assert "plain" in objects(fs)
 
 
-def test_a_bucket_that_does_not_exist(tmp_path: Path, s3: tuple[s3fs.S3FileSystem, Faulty]) -> None:
+def test_a_bucket_that_does_not_exist(tmp_path: Path, s3: Store) -> None:
     fs, _ = s3
     upload(fs, folder(tmp_path / "in", 1))
-    with pytest.raises(ValueError, match="cannot write to s3://nowhere/clean.*check the bucket's name"):
+    with pytest.raises(ValueError, match=r"cannot write to s3://nowhere/clean.*check the bucket's name"):
         run(Inverse(), [IN], "s3://nowhere/clean")
     report = run(Inverse(), ["s3://nowhere/xray"], tmp_path / "out")
     assert report.records[0].error == "no such object or folder"
