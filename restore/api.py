@@ -25,8 +25,9 @@ from restore.limits import nearest
 from restore.networks import generators
 from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
+from restore.pipeline.chain import Chain
 from restore.pipeline.options import Options
-from restore.pipeline.step import AnyStep, Chain
+from restore.pipeline.step import AnyStep
 from restore.tasks import TASKS, pipelines
 from restore.tasks.generating import generate
 from restore.tasks.train_run import TrainingResult, train
@@ -65,8 +66,7 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
         device, precision: see `restore.runtime.choose`.
         tile: side of a tile in pixels; 0 runs the whole picture at once, "auto" fits the memory.
         batch_size: tiles that run together.
-        batch: options of the run, such as the format of the results; see `BatchOptions`.
-        on_event: see `restore.pipeline.batch.run`.
+        batch, on_event: options of the run, such as the format of the results, and a listener; see `restore.pipeline.batch.run`.
 
     Raises:
         ValueError: the task, an option, the device or the weights are unknown, or the inputs and `out` do not fit together.

@@ -22,6 +22,7 @@ from typing import NewType
 from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.discovery import Job
 from restore.pipeline.records import Record
+from restore.pipeline.step import RunLog
 from restore.pipeline.threaded import Threaded
 
 log = logging.getLogger(__name__)
@@ -60,13 +61,14 @@ class Worker:
         """Answered once the worker has its resources and its packages."""
         return True
 
-    def restore(self, chunk: _Chunk) -> list[tuple[int, Record]]:
-        """The final records with the index of their jobs; not all of them if the run was stopped."""
+    def restore(self, chunk: _Chunk) -> tuple[list[tuple[int, Record]], list[RunLog]]:
+        """The final records with the index of their jobs, not all of them if the run was stopped; and what the step has met so far."""
         self._context = replace(self._context, stopped=threading.Event())
         records: list[Record] = []
         Threaded(self._context.options.workers).run(self._context, [job for _, job in chunk.jobs], records.append)
         left = iter(chunk.jobs)  # records come in the order of the jobs
-        return [(next(index for index, job in left if job.source == record.input), record) for record in records]
+        numbered = [(next(index for index, job in left if job.source == record.input), record) for record in records]
+        return numbered, self._context.step.run_logs()
 
     def stop(self) -> None:
         """End `restore` after the pictures that are almost written."""
@@ -102,12 +104,14 @@ class RayCluster:
             chunks = _chunks(jobs, count)
             make = ray.remote(Worker).options(max_concurrency=2, scheduling_strategy="SPREAD", **resources).remote
             shared = ray.put(context)
-            run = _Run(ray, lambda name: make(shared, name), chunks, on_record)
+            run = _Run(ray, lambda name: make(shared, name), chunks, on_record, context.step.run_logs())
             try:
                 run.work(min(count, len(chunks)))
             except KeyboardInterrupt:
                 run.interrupt()
                 raise
+            except ray.exceptions.RayError as error:
+                raise ValueError(f"the cluster failed; a rerun goes on: {_last_line(error)}") from error
             finally:
                 run.close()
 
@@ -115,8 +119,10 @@ class RayCluster:
 class _Run:
     """The chunks of one run and its workers."""
 
-    def __init__(self, ray: ModuleType, make: Callable[[str], Handle], chunks: Sequence[_Chunk], on_record: OnRecord) -> None:
-        self.ray, self.make, self.on_record = ray, make, on_record
+    def __init__(
+        self, ray: ModuleType, make: Callable[[str], Handle], chunks: Sequence[_Chunk], on_record: OnRecord, logs: Sequence[RunLog]
+    ) -> None:
+        self.ray, self.make, self.on_record, self.logs = ray, make, on_record, logs
         self.waiting = deque(chunks)
         self.starting: dict[Reference, Handle] = {}
         self.running: dict[Reference, tuple[Handle, _Chunk]] = {}
@@ -148,7 +154,7 @@ class _Run:
         done, _ = self.ray.wait([*self.running], num_returns=len(self.running), timeout=GRACE) if self.running else ([], [])
         for reference in done:
             with suppress(self.ray.exceptions.RayError):
-                self._records.update(self.ray.get(reference))
+                self._take(reference)
         for index in sorted(self._records):
             self._report(index)
 
@@ -185,7 +191,7 @@ class _Run:
         worker, chunk = self.running.pop(reference)
         errors = self.ray.exceptions
         try:
-            self._records.update(self.ray.get(reference))
+            self._take(reference)
         except (errors.RayActorError, errors.WorkerCrashedError, errors.NodeDiedError, errors.ObjectLostError) as error:
             log.warning("a worker of the cluster was lost; its %d pictures go to another one", len(chunk.jobs))
             log.debug("%s", error)
@@ -193,6 +199,12 @@ class _Run:
             self._start()
         else:
             self.idle.append(worker)
+
+    def _take(self, reference: Reference) -> None:
+        records, logs = self.ray.get(reference)
+        self._records.update(records)
+        for own, other in zip(self.logs, logs, strict=True):
+            own.merge(other)
 
     def _lost(self, chunk: _Chunk) -> None:
         """Give a dead worker's jobs to others, one by one: one of them may have killed it."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import cv2
 import numpy as np
 
 from restore import images
@@ -117,6 +116,29 @@ class Sidecar:
 Sidecars = Mapping[Path, Sidecar]
 
 
+@dataclass
+class RunLog:
+    """What a step has met during a run.
+
+    Attributes:
+        used: sidecars that belong to a picture.
+        unwritten: side files that could not be written, one line each.
+    """
+
+    used: set[Path] = field(default_factory=set)
+    unwritten: set[str] = field(default_factory=set)
+
+    def merge(self, other: RunLog) -> None:
+        """Add what another log has."""
+        self.used |= other.used
+        self.unwritten |= other.unwritten
+
+    def first_unwritten(self, what: str = "") -> list[str]:
+        """The first by name, and the number of the others."""
+        more = len(self.unwritten) - 1
+        return [min(self.unwritten) + (f" (and {more} more{what})" if more else "")] if self.unwritten else []
+
+
 class Step(ABC, Generic[AnalysisT]):
     """Restores images. It keeps no state between pictures and can be pickled.
 
@@ -180,6 +202,10 @@ class Step(ABC, Generic[AnalysisT]):
     def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
         """Write further files of a picture, such as its masks. It is called after all frames are restored."""
 
+    def run_logs(self) -> list[RunLog]:
+        """What the step has met during the run, for `remarks` and `unwritten`. Logs of workers of a cluster are merged into them."""
+        return []
+
     def remarks(self) -> list[str]:
         """Messages about the run as a whole; called once after the last picture."""
         return []
@@ -200,101 +226,3 @@ def image_of(frame: Frame, picture: Picture, index: int, relative: Path) -> Imag
 
 AnyStep = Step[Any]
 """The step of any task, whatever its analysis is."""
-
-
-class Chain(AnyStep):
-    """Runs several steps on one decoded picture, in float32 between them.
-
-    Args:
-        steps: at least one. A mask of the input's size is upscaled for a step that follows an upscaling step.
-
-    Raises:
-        ValueError: there is no step.
-    """
-
-    def __init__(self, steps: Sequence[AnyStep]) -> None:
-        if not steps:
-            raise ValueError("a pipeline needs at least one step")
-        self.steps = tuple(steps)
-        self.name = "+".join(step.name for step in self.steps)
-        self.scale = float(np.prod([step.scale for step in self.steps]))
-        self.colours = any(step.colours for step in self.steps)
-        if any(step.side_images for step in self.steps[:-1]):
-            raise ValueError("only the last step of a pipeline can write maps (confidence): those of other steps would not fit the result")
-        self.side_images = self.steps[-1].side_images
-        self.finer_coding = any(step.finer_coding for step in self.steps)
-        self.caution = "; ".join(dict.fromkeys(step.caution for step in self.steps if step.caution))
-
-    def settings(self) -> dict[str, object]:
-        """See `Step.settings`."""
-        return {"steps": [{"task": step.name, **step.settings()} for step in self.steps]}
-
-    def sidecars(self, source: Path, relative: Path) -> Sequence[Path]:
-        """The sidecars of all steps."""
-        return [path for step in self.steps for path in step.sidecars(source, relative)]
-
-    def analyse(self, image: Image) -> object:
-        """The first step's analysis. The other steps analyse the output of the step before them."""
-        return self.steps[0].analyse(image)
-
-    def __call__(self, image: Image, analysis: object = None, sidecars: Sidecars | None = None) -> Result:
-        """See `Step.__call__`. The stats of each step are under its name."""
-        stats: dict[str, object] = {}
-        warnings: list[str] = []
-        opaque = mask = None
-        for number, step in enumerate(self.steps):
-            result = step(image, analysis if number == 0 else None, sidecars)
-            image = _next(image, result)
-            height, width = image.pixels.shape[:2]
-            opaque = _union(_resized(opaque, height, width), result.opaque)
-            mask = _union(_resized(mask, height, width), result.mask)
-            stats |= {_unused(step.name, stats): dict(result.stats)}
-            warnings += result.warnings
-        return Result(image.pixels, stats, tuple(dict.fromkeys(warnings)), opaque, mask, result.side)
-
-    def plan(self, jobs: Sequence[Job]) -> None:
-        """See `Step.plan`."""
-        for step in self.steps:
-            step.plan(jobs)
-
-    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
-        """See `Step.write_side_files`."""
-        for step in self.steps:
-            step.write_side_files(job, frames, masks)
-
-    def remarks(self) -> list[str]:
-        """See `Step.remarks`."""
-        return [text for step in self.steps for text in step.remarks()]
-
-    def unwritten(self) -> list[str]:
-        """See `Step.unwritten`."""
-        return [text for step in self.steps for text in step.unwritten()]
-
-
-def _next(image: Image, result: Result) -> Image:
-    """The next step's input: alpha and validity are resized to the pixels' size."""
-    height, width = result.pixels.shape[:2]
-    alpha = _resized(image.alpha, height, width)
-    if result.opaque is not None and alpha is not None:
-        alpha = np.where(result.opaque, alpha.max(), alpha)
-    return replace(image, pixels=result.pixels, alpha=alpha, valid=_resized(image.valid, height, width))
-
-
-def _resized(plane: np.ndarray | None, height: int, width: int) -> np.ndarray | None:
-    """(H, W) -> (height, width) by the nearest sample."""
-    if plane is None or plane.shape == (height, width):
-        return plane
-    stored = plane.astype(np.uint8) if plane.dtype == bool else plane
-    return cv2.resize(stored, (width, height), interpolation=cv2.INTER_NEAREST).astype(plane.dtype)
-
-
-def _union(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
-    if first is None or second is None:
-        return second if first is None else first
-    return np.asarray(first | second)
-
-
-def _unused(name: str, names: Mapping[str, object]) -> str:
-    """`name`, with a number from its second use."""
-    number = sum(other.partition(" ")[0] == name for other in names)
-    return f"{name} {number + 1}" if number else name

@@ -16,7 +16,7 @@ from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import estimate
 from restore.inference.strengths import Strengths
 from restore.pipeline.discovery import Job
-from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.pipeline.step import Image, Result, RunLog, Sidecars, Step
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import EnhanceOptions
 from restore.writing import atomic_write
@@ -60,7 +60,7 @@ class Enhance(Step[EnhanceAnalysis]):
         self.entry = find_weights(weights or DEFAULT, TASK)
         self._enhancers = LazyCache(self._load)
         self._maps: dict[tuple[Path, int], tuple[GlobalMap, bool]] = {}
-        self._unwritten: list[str] = []
+        self._log = RunLog()
 
     def settings(self) -> dict[str, object]:
         """The weights' content and the strengths. Precision and tiles change nothing."""
@@ -109,12 +109,15 @@ class Enhance(Step[EnhanceAnalysis]):
                 with atomic_write(target) as draft:
                     draft.write_text(cube_file.cube(mapping, gray=gray, title=job.relative.name), encoding="ascii")
             except OSError as error:
-                self._unwritten.append(f"cannot write the lookup table {target}: {(error.strerror or str(error)).lower()}")
+                self._log.unwritten.add(f"cannot write the lookup table {target}: {(error.strerror or str(error)).lower()}")
+
+    def run_logs(self) -> list[RunLog]:
+        """See `Step.run_logs`."""
+        return [self._log]
 
     def unwritten(self) -> list[str]:
         """The tables that could not be written: the first by name, and the number of the others."""
-        more = len(self._unwritten) - 1
-        return [min(self._unwritten) + (f" (and {more} more)" if more else "")] if self._unwritten else []
+        return self._log.first_unwritten()
 
     def _for_display(self, image: Image, noise: NoiseLevel) -> Result:
         """Enhance a gray medical image."""

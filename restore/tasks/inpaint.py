@@ -13,7 +13,7 @@ from restore.inference.defect_detector import DefectDetector
 from restore.inference.inpainter import Inpainter, dilated
 from restore.inference.loading import DEFECT_TASK, InferenceOptions, find_weights
 from restore.pipeline.discovery import Job
-from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.pipeline.step import Image, Result, RunLog, Sidecars, Step
 from restore.tasks import mask_files
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.mask_files import MaskNames
@@ -49,8 +49,7 @@ class Inpaint(Step[None]):
         self._inpainters = LazyCache(self._load)
         self._detectors = LazyCache(self._load_detector)
         self._names = MaskNames()
-        self._used: set[Path] = set()
-        self._unwritten: list[str] = []
+        self._log = RunLog()
 
     def settings(self) -> dict[str, object]:
         """The weights' contents, the options, the precision and the tiles. Masks are sidecars of their pictures."""
@@ -73,7 +72,7 @@ class Inpaint(Step[None]):
         mask = self._mask_of(source, relative)
         if mask is None:
             return ()
-        self._used.add(mask)
+        self._log.used.add(mask)
         return [mask]
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
@@ -95,21 +94,24 @@ class Inpaint(Step[None]):
         try:
             mask_files.write(pages, folder / name)
         except OSError as error:
-            self._unwritten.append(f"cannot write the mask {folder / name}: {(error.strerror or str(error)).lower()}")
+            self._log.unwritten.add(f"cannot write the mask {folder / name}: {(error.strerror or str(error)).lower()}")
 
     def remarks(self) -> list[str]:
         """The masks that no picture of the run used."""
         folder = self.options.masks
         if folder is None or not folder.is_dir():
             return []
-        left = [path for path in mask_files.pictures(folder) if path not in self._used]
+        left = [path for path in mask_files.pictures(folder) if path not in self._log.used]
         names = ", ".join(str(path.relative_to(folder)) for path in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         return [f"no picture for {len(left)} of the masks: {names}"] if left else []
 
+    def run_logs(self) -> list[RunLog]:
+        """See `Step.run_logs`."""
+        return [self._log]
+
     def unwritten(self) -> list[str]:
         """The masks that could not be saved: the first by name, and the number of the others."""
-        more = len(self._unwritten) - 1
-        return [min(self._unwritten) + (f" (and {more} more masks)" if more else "")] if self._unwritten else []
+        return self._log.first_unwritten(" masks")
 
     def mask_from_file(self, image: Image, sidecars: Sidecars) -> np.ndarray:
         """The mask of an image: the page with the frame's number, or a single page for all frames.

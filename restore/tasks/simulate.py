@@ -12,7 +12,7 @@ import numpy as np
 from restore.datasets.simulation import SIMULATIONS, simulate
 from restore.inference.loading import InferenceOptions
 from restore.pipeline.discovery import Job
-from restore.pipeline.step import Image, Result, Sidecars, Step
+from restore.pipeline.step import Image, Result, RunLog, Sidecars, Step
 from restore.tasks.options import SimulateOptions
 from restore.writing import atomic_write
 
@@ -35,7 +35,7 @@ class Simulate(Step[None]):
         if weights is not None:
             raise ValueError("simulate has no weights: leave --weights out")
         self.options, self.recipe = options, str(options.recipe)
-        self._unwritten: list[str] = []
+        self._log = RunLog()
 
     def settings(self) -> dict[str, object]:
         """The recipe, its ranges and the seed."""
@@ -69,14 +69,17 @@ class Simulate(Step[None]):
         copy = self.options.clean / job.relative
         try:
             if copy.exists() and not filecmp.cmp(job.source, copy, shallow=False):
-                self._unwritten.append(f"{copy} already exists and is another picture: move it, or choose another folder for --clean")
+                self._log.unwritten.add(f"{copy} already exists and is another picture: move it, or choose another folder for --clean")
                 return
             with atomic_write(copy) as draft:
                 shutil.copyfile(job.source, draft)
         except OSError as error:
-            self._unwritten.append(f"cannot write the clean picture {copy}: {(error.strerror or str(error)).lower()}")
+            self._log.unwritten.add(f"cannot write the clean picture {copy}: {(error.strerror or str(error)).lower()}")
+
+    def run_logs(self) -> list[RunLog]:
+        """See `Step.run_logs`."""
+        return [self._log]
 
     def unwritten(self) -> list[str]:
         """The clean pictures that could not be copied: the first by name, and the number of the others."""
-        more = len(self._unwritten) - 1
-        return [min(self._unwritten) + (f" (and {more} more)" if more else "")] if self._unwritten else []
+        return self._log.first_unwritten()

@@ -12,7 +12,8 @@ from PIL import Image as Pillow
 
 from restore.images import read
 from restore.pipeline.batch import run
-from restore.pipeline.step import Chain, Image, ImageInfo, Result, Sidecars, Step
+from restore.pipeline.chain import Chain
+from restore.pipeline.step import Image, ImageInfo, Result, Sidecars, Step
 
 
 class Scaled(Step[float]):

@@ -19,8 +19,9 @@ from restore.images.colouring import levels as levels_of
 from restore.images.luma import luma, on_grid, with_chroma
 from restore.pipeline import batch
 from restore.pipeline.batch import BatchOptions
-from restore.pipeline.step import Chain, Result, Step
+from restore.pipeline.chain import Chain
 from restore.pipeline.step import Image as StepImage
+from restore.pipeline.step import Result, Step
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "images"))
 from picture_samples import ALL, G8, LOSSLESS, RGB8, SMOOTH, pillow, tiff

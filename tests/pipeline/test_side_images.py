@@ -15,7 +15,8 @@ from PIL import Image as Pillow
 from restore.images import error_maps
 from restore.pipeline import side_images
 from restore.pipeline.batch import BatchOptions, run
-from restore.pipeline.step import Chain, Image, Result, Sidecars, SideImage
+from restore.pipeline.chain import Chain
+from restore.pipeline.step import Image, Result, Sidecars, SideImage
 
 
 class Mapped(Identity):

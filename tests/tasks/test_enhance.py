@@ -17,7 +17,8 @@ import restore
 from restore import images, weights
 from restore.inference.enhancer import Enhancer, GlobalMap
 from restore.networks.lut import GAPS, LutNetwork
-from restore.pipeline.step import Chain, Image, ImageInfo
+from restore.pipeline.chain import Chain
+from restore.pipeline.step import Image, ImageInfo
 from restore.tasks.enhance_training import EnhanceConfig, prepare
 from restore.training import config
 

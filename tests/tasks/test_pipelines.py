@@ -21,7 +21,8 @@ import restore
 from restore import images, weights
 from restore.inference.loading import InferenceOptions
 from restore.pipeline.batch import BatchOptions
-from restore.pipeline.step import Chain, image_of
+from restore.pipeline.chain import Chain
+from restore.pipeline.step import image_of
 from restore.runtime import Runtime
 from restore.tasks import TASKS, pipelines
 
