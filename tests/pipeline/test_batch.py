@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -254,3 +255,10 @@ def test_a_failure_names_its_picture_once(tmp_path: Path) -> None:
     picture(bad).write_bytes(b"\x89PNG\r\n\x1a\n")
     (record,) = run(Identity(), [tmp_path / "in"], tmp_path / "out").records
     assert record.status == "failed" and record.error and "broken.png" not in record.error
+
+
+def test_ray_is_named_with_its_extra_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'restore-suite\[cluster\]'"):
+        run(Inverse(), [folder(tmp_path / "in", 1)], tmp_path / "out", BatchOptions(executor="ray"))
+    assert not (tmp_path / "out").exists()
