@@ -30,7 +30,7 @@ RAY = BatchOptions(executor="ray", workers=1)
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A node for the driver, which restores nothing, and two nodes of one core."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     made = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(2):
         made.add_node(num_cpus=1)
