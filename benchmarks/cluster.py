@@ -80,9 +80,8 @@ def main() -> None:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
         report = denoise(source, root / "ray", "ray", on_ray)
-        print(
-            f"{torch.get_num_threads()} cores; {report.done} of {arguments.pictures} pictures, byte-identical: {same(root / 'threads', root / 'ray')}"
-        )
+        equal = same(root / "threads", root / "ray")
+        print(f"{torch.get_num_threads()} cores; {report.done} of {arguments.pictures} pictures, byte-identical: {equal}")
         skipped = arguments.pictures // 10
         rates = threads.rate(skipped), on_ray.rate(skipped)
         print(f"{rates[0]:.2f} pictures a second by threads, {rates[1]:.2f} by ray: overhead {rates[0] / rates[1] - 1:+.1%}", flush=True)
