@@ -3,7 +3,8 @@
     python benchmarks/cluster.py [--pictures 400] [--side 96] [--task simulate]
 
 It starts a cluster of two nodes of one core each on this machine, restores the pictures by `restore denoise` in float32, and compares the
-files. `--task simulate` does so without a network. The overhead is the time from the first record to the last, for which both have loaded their networks, in one run side by side.
+files. `--task simulate` does so without a network. The overhead is the time from the first tenth of the records to the last, for which both
+have loaded their networks, in one run side by side.
 """
 
 from __future__ import annotations
