@@ -56,6 +56,12 @@ def check(graph: Graph, run: Run, what: str, *, quick: bool = False) -> float:
     return largest
 
 
+def sample(graph: Graph) -> tuple[torch.Tensor, ...]:
+    """Inputs to trace a graph with. Lengths of one, in pixels or multiples, would be taken for constants."""
+    sides = sides_of(graph.multiple, 1, 2)
+    return tuple(torch.from_numpy(example(entry, 2, sides, graph.multiple)) for entry in graph.inputs)
+
+
 def sides_of(multiple: int, rows: int, columns: int) -> tuple[int, int]:
     """Sides that are multiples, SHORTEST pixels at least, longer by so many multiples (of at least 8 pixels)."""
     least, step = -(-SHORTEST // multiple), -(-8 // multiple)

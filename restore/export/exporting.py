@@ -13,7 +13,6 @@ from restore.export.formats import FORMATS, ExportFormat
 from restore.export.graphs import Graph, generating, judging, restoring
 from restore.limits import nearest
 from restore.networks import generators
-from restore.networks.error_head import ErrorHead
 from restore.weights import Entry
 from restore.writing import replace_durably, with_path
 
@@ -90,7 +89,6 @@ def graph_of(entry: Entry, part: str | None = None) -> Graph:
         raise ValueError(f"{entry.name}: {error}") from error
     network = network.float().eval().requires_grad_(False)
     if network.spec.output == ERRORS:
-        assert isinstance(network, ErrorHead)
         return judging(network, facts)
     return restoring(network, facts)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from restore.export.facts import Facts
 from restore.images.quantisation import STEP_ERROR
-from restore.networks.error_head import SIDE, ErrorHead
+from restore.networks.error_head import SIDE
 from restore.networks.generators.spec import Generator
 from restore.networks.inpainter import HOLE
 from restore.networks.resample import enlarge
@@ -132,7 +132,7 @@ class Generating(nn.Module):
 class Judging(nn.Module):
     """An error head, with its tuple of results as a plain one."""
 
-    def __init__(self, network: ErrorHead) -> None:
+    def __init__(self, network: RestorationNetwork) -> None:
         super().__init__()
         self.network = network
 
@@ -174,7 +174,7 @@ def generating(network: Generator, facts: Facts) -> Graph:
     return Graph(Generating(network).eval(), tuple(inputs), ("picture",), facts=facts)
 
 
-def judging(network: ErrorHead, facts: Facts) -> Graph:
+def judging(network: RestorationNetwork, facts: Facts) -> Graph:
     """The graph of an error head."""
     channels, free = network.spec.channels, (HEIGHT, WIDTH)
     inputs = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from restore.export.checking import example, sides_of
+from restore.export.checking import sample
 from restore.export.graphs import BATCH, COLUMNS, HEIGHT, ROWS, WIDTH, Graph
 
 if TYPE_CHECKING:
@@ -26,13 +26,11 @@ def program_of(graph: Graph) -> ExportedProgram:
     """
     from torch.export import export  # half a second, which a run with torch must not wait for
 
-    # a batch of one would be taken for a constant
-    inputs = tuple(map(torch.from_numpy, (example(entry, 2, sides_of(graph.multiple, 0, 1), graph.multiple) for entry in graph.inputs)))
     axes = _free_axes(graph.multiple)
     shapes = tuple({number: axes[axis] for number, axis in enumerate(entry.shape) if isinstance(axis, str)} for entry in graph.inputs)
     try:
         with torch.no_grad():
-            return export(graph.module, inputs, dynamic_shapes={"inputs": shapes})
+            return export(graph.module, sample(graph), dynamic_shapes={"inputs": shapes})
     except Exception as error:  # torch's own errors have no common base
         raise ValueError(f"torch.export cannot trace this network: {str(error).strip().splitlines()[0][:300]}") from error
 

@@ -74,7 +74,7 @@ def test_every_generator_is_the_same_exported(name: str, tmp_path: Path) -> None
 @needs_onnx
 def test_an_error_head_is_the_same_exported(tmp_path: Path) -> None:
     network = networks.build("error_head", channels=3, width=8).eval().requires_grad_(False)
-    _equal_everywhere(judging(network, {}), tmp_path)  # type: ignore[arg-type]
+    _equal_everywhere(judging(network, {}), tmp_path)
 
 
 @needs_onnx

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from restore.export.checking import Run, example, sides_of
+from restore.export.checking import Run, sample
 from restore.export.graphs import Graph
 from restore.images.packages import Package
 
@@ -29,12 +29,10 @@ class TorchScript:
 
     def write(self, graph: Graph, path: Path) -> None:
         """See `ExportFormat.write`."""
-        sides = sides_of(graph.multiple, 0, 1)
-        inputs = tuple(torch.from_numpy(example(entry, 2, sides, graph.multiple)) for entry in graph.inputs)
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of its deprecation, and of values that the trace takes for constants: the check finds those
             try:
-                traced = torch.jit.trace(graph.module, inputs, check_trace=False)
+                traced = torch.jit.trace(graph.module, sample(graph), check_trace=False)
             except RuntimeError as error:
                 raise ValueError(f"torch.jit cannot trace this network: {str(error).strip().splitlines()[0][:300]}") from error
             torch.jit.save(traced, str(path), _extra_files={FACTS: json.dumps(graph.metadata())})
