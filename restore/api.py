@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from restore import weights as catalogue
-from restore.export.exporting import export
+from restore.exporting.export import export
 from restore.inference import engines
 from restore.inference.artifact_remover import ArtifactRemover
 from restore.inference.colorizer import Colorizer

@@ -20,7 +20,7 @@ from restore_cli import train
 from restore_cli.common import Common
 
 from restore import metrics
-from restore.export.formats import FORMATS
+from restore.exporting.formats import FORMATS
 from restore.images import CODECS, TARGETS
 from restore.metrics import DEFAULT_METRICS, METRICS
 from restore.networks import NETWORKS
@@ -139,7 +139,7 @@ def test_codecs() -> None:
 
 
 def test_export_formats() -> None:
-    files = {path.stem for path in (ROOT / "export" / "formats").glob("*.py")} - {"__init__", "base"}
+    files = {path.stem for path in (ROOT / "exporting" / "formats").glob("*.py")} - {"__init__", "base"}
     assert FORMATS.keys() == files == _modules(type(row) for row in FORMATS.values())
     assert all(row.name == name for name, row in FORMATS.items())
 

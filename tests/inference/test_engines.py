@@ -13,8 +13,8 @@ import torch
 
 import restore
 from restore import networks, weights
-from restore.export import cached_model
-from restore.export.formats.onnx import runner
+from restore.exporting import cached_model
+from restore.exporting.formats.onnx import runner
 from restore.images.noise_model import NoiseLevel
 from restore.inference import engines
 from restore.inference.defect_detector import DefectDetector

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from restore import runtime
-from restore.export import EXPORTERS
+from restore.exporting import EXPORTERS
 from restore.images.packages import Package
 from restore.inference.engines.base import Engine
 from restore.limits import nearest

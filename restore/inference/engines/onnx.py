@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from restore.available_memory import out_of_memory
-from restore.export.cached_model import correction_model
-from restore.export.formats.onnx import runner
+from restore.exporting.cached_model import correction_model
+from restore.exporting.formats.onnx import runner
 from restore.inference import memory
 from restore.inference.engines.base import run_on_tiles
 from restore.inference.instance_statistics import Statistics

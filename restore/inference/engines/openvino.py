@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restore.export.cached_model import correction_model
-from restore.export.checking import Run
+from restore.exporting.cached_model import correction_model
+from restore.exporting.checking import Run
 from restore.inference import memory
 from restore.inference.engines.base import run_on_tiles
 from restore.inference.instance_statistics import Statistics

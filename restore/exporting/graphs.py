@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor, nn
 
-from restore.export.facts import Facts
+from restore.exporting.facts import Facts
 from restore.images.quantisation import STEP_ERROR
 from restore.networks.error_head import SIDE
 from restore.networks.generators.spec import Generator

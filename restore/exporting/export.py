@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore import networks, weights
-from restore.export.checking import check
-from restore.export.facts import facts_of
-from restore.export.formats import FORMATS, ExportFormat
-from restore.export.graphs import Graph, generating, judging, restoring
+from restore.exporting.checking import check
+from restore.exporting.facts import facts_of
+from restore.exporting.formats import FORMATS, ExportFormat
+from restore.exporting.graphs import Graph, generating, judging, restoring
 from restore.limits import nearest
 from restore.networks import generators
 from restore.weights import Entry

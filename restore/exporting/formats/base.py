@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from restore.export.checking import Run
-from restore.export.graphs import Graph
+from restore.exporting.checking import Run
+from restore.exporting.graphs import Graph
 from restore.images.packages import Package
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from restore.export.checking import Run, sample
-from restore.export.graphs import Graph
+from restore.exporting.checking import Run, sample
+from restore.exporting.graphs import Graph
 from restore.images.packages import Package
 
 FACTS = "restore.json"

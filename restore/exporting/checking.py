@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from restore.export.graphs import BATCH, COLUMNS, HEIGHT, ROWS, WIDTH, Graph, Input
+from restore.exporting.graphs import BATCH, COLUMNS, HEIGHT, ROWS, WIDTH, Graph, Input
 
 Run = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 """The inputs of a graph, in its order -> its outputs."""

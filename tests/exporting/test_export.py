@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 import restore
 from restore import networks, weights
-from restore.export.checking import check, example, sides_of
-from restore.export.exporting import graph_of, write
-from restore.export.formats import FORMATS
-from restore.export.graphs import Graph, generating, judging, restoring
+from restore.exporting.checking import check, example, sides_of
+from restore.exporting.export import graph_of, write
+from restore.exporting.formats import FORMATS
+from restore.exporting.graphs import Graph, generating, judging, restoring
 from restore.images.noise_model import NoiseLevel
 from restore.inference.loading import InferenceOptions, make_runner
 from restore.networks import NETWORKS, generators

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from restore.export.checking import Run, check
-from restore.export.formats.onnx import OPSET, model_of
-from restore.export.graphs import Graph, correcting
+from restore.exporting.checking import Run, check
+from restore.exporting.formats.onnx import OPSET, model_of
+from restore.exporting.graphs import Graph, correcting
 from restore.networks.spec import RestorationNetwork
 from restore.weights_file import digest
 from restore.writing import atomic_write

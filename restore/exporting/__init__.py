@@ -1,6 +1,6 @@
 """Exports networks to files of other programs, and checks that they compute the same.
 
-`exporting.export` writes a file, `formats` has one file a format, `graphs` says what goes in and out, and `cached_model` serves engines.
+`export.export` writes a file, `formats` has one file a format, `graphs` says what goes in and out, and `cached_model` serves engines.
 """
 
 from __future__ import annotations

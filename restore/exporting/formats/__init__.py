@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from restore.export.formats.base import ExportFormat
-from restore.export.formats.onnx import Onnx
-from restore.export.formats.openvino import OpenVino
-from restore.export.formats.torchscript import TorchScript
+from restore.exporting.formats.base import ExportFormat
+from restore.exporting.formats.onnx import Onnx
+from restore.exporting.formats.openvino import OpenVino
+from restore.exporting.formats.torchscript import TorchScript
 
 __all__ = ["FORMATS", "ExportFormat"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from restore.export import EXPORTERS
-from restore.export.checking import Run
-from restore.export.facts import PREFIX, texts
-from restore.export.formats.onnx import model_of
-from restore.export.graphs import Graph
+from restore.exporting import EXPORTERS
+from restore.exporting.checking import Run
+from restore.exporting.facts import PREFIX, texts
+from restore.exporting.formats.onnx import model_of
+from restore.exporting.graphs import Graph
 from restore.images.packages import Package
 
 PACKAGE = Package("openvino", "openvino")

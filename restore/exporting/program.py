@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from restore.export.checking import sample
-from restore.export.graphs import BATCH, COLUMNS, HEIGHT, ROWS, WIDTH, Graph
+from restore.exporting.checking import sample
+from restore.exporting.graphs import BATCH, COLUMNS, HEIGHT, ROWS, WIDTH, Graph
 
 if TYPE_CHECKING:
     from torch.export import Dim, ExportedProgram

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from restore.export import EXPORTERS
-from restore.export.checking import Run
-from restore.export.facts import texts
-from restore.export.graphs import Graph
-from restore.export.program import program_of
+from restore.exporting import EXPORTERS
+from restore.exporting.checking import Run
+from restore.exporting.facts import texts
+from restore.exporting.graphs import Graph
+from restore.exporting.program import program_of
 from restore.images.packages import Package
 
 if TYPE_CHECKING:
