@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from . import doctor, evaluate, generate, restore_commands, train, weights
+from . import doctor, evaluate, export, generate, restore_commands, train, weights
 from .common import INTERRUPTED, say
 from .json_lines import open_standard_streams
 
@@ -36,6 +36,7 @@ restore_commands.add_to(app)
 app.command("train")(train.train)
 app.command("generate")(generate.generate)
 app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
 app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.doctor)
 

@@ -35,7 +35,9 @@ def _tile(text: str) -> str:
     return text
 
 
-def _choice(*allowed: str) -> Callable[[str | None], str | None]:
+def choice(*allowed: str) -> Callable[[str | None], str | None]:
+    """A check that a text is one of these, or None."""
+
     def check(text: str | None) -> str | None:
         if text is not None and text not in allowed:
             raise typer.BadParameter(f"must be one of {', '.join(allowed)}")
@@ -44,8 +46,9 @@ def _choice(*allowed: str) -> Callable[[str | None], str | None]:
     return check
 
 
-check_precision = _choice("auto", "fp32", "bf16", "fp16")
-check_executor = _choice("threads", "serial", "ray")
+check_precision = choice("auto", "fp32", "bf16", "fp16")
+check_executor = choice("threads", "serial", "ray")
+check_engine = choice("torch", "onnx", "openvino")
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,10 @@ class Common:
         typer.Option(metavar="PIXELS", help="Side of a tile: auto fits the memory, 0 is the whole picture.", callback=_tile),
     ] = "auto"
     batch_size: Annotated[int | None, typer.Option(metavar="N", min=1, help="Tiles that run together.")] = None
+    engine: Annotated[
+        str,
+        typer.Option(metavar="ENGINE", help="What runs the networks: torch, onnx or openvino; see docs/export.md.", callback=check_engine),
+    ] = "torch"
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Restore the I-th of N parts of the pictures; the others may run elsewhere, into the same DIR."),
@@ -184,7 +191,7 @@ def _run(task: str | Path, inputs: Sequence[str], options: Options | None, commo
             preview = whole.with_name(f"{whole.name}-preview.png")
         shared: dict[str, Any] = {
             "device": common.device, "precision": common.precision, "tile": "auto" if common.tile == "auto" else int(common.tile),
-            "batch_size": common.batch_size or 1, "on_event": display.event,
+            "batch_size": common.batch_size or 1, "engine": common.engine, "on_event": display.event,
             "batch": BatchOptions(
                 overwrite=common.overwrite, format=common.format, preview=preview, html=common.html, report=common.report,
                 salvage=common.salvage, executor=common.executor, shard=None if common.shard is None else Shard.parse(common.shard),

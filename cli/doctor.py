@@ -24,7 +24,7 @@ def doctor(
 ) -> None:
     """Show this machine's devices and software, and the defaults that restore uses. Exit code 1: something is broken."""
     bad = False
-    for section in (_machine, _software, _devices, _choice, _dicom, _formats, _weights):
+    for section in (_machine, _software, _devices, _choice, _engines, _dicom, _formats, _weights):
         for state, what, detail in _safely(section):
             bad = bad or state == "bad"
             _print_finding(state, what, detail, json)
@@ -98,6 +98,16 @@ def _choice() -> Iterator[Finding]:
     chosen = runtime.choose()
     layout = str(chosen.memory_format).removeprefix("torch.").replace("_", " ")
     yield "ok", "restore will use", f"device {chosen.device}, precision {chosen.precision}, {layout}"
+
+
+def _engines() -> Iterator[Finding]:
+    """The engines besides torch, which need a package of an extra."""
+    from restore.inference.engines import ENGINES
+
+    for name, row in ENGINES.items():
+        missing = next((package.missing for package in row.needs if package.missing), "")
+        if row.needs:
+            yield ("note" if missing else "ok"), f"engine {name}", f"cannot be used: {missing}" if missing else "can be used (--engine)"
 
 
 def _dicom() -> Iterator[Finding]:

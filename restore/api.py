@@ -8,8 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
-from restore import networks, runtime
 from restore import weights as catalogue
+from restore.exporting.export import export
+from restore.inference import engines
 from restore.inference.artifact_remover import ArtifactRemover
 from restore.inference.colorizer import Colorizer
 from restore.inference.defect_detector import DefectDetector
@@ -22,7 +23,6 @@ from restore.inference.sharpener import Sharpener
 from restore.inference.translator import Translator
 from restore.inference.upscaler import Upscaler
 from restore.limits import nearest
-from restore.networks import generators
 from restore.pipeline.batch import BatchOptions, Event, Report
 from restore.pipeline.batch import run as run_batch
 from restore.pipeline.chain import Chain
@@ -30,13 +30,14 @@ from restore.pipeline.options import Options
 from restore.pipeline.step import AnyStep
 from restore.tasks import TASKS, pipelines
 from restore.tasks.generating import generate
+from restore.tasks.kept_weights import add_weights, verify_weights
 from restore.tasks.train_run import TrainingResult, train
 
 if TYPE_CHECKING:
     from restore.metrics.comparison import Comparison
 
 __all__ = [
-    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "generate", "load", "run", "run_pipeline", "step", "train",
+    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "export", "generate", "load", "run", "run_pipeline", "step", "train",
     "verify_weights",
 ]  # fmt: skip
 
@@ -52,6 +53,7 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
     precision: str = "auto",
     tile: int | str = "auto",
     batch_size: int = 1,
+    engine: str = "torch",
     batch: BatchOptions | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Report:
@@ -66,13 +68,14 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
         device, precision: see `restore.runtime.choose`.
         tile: side of a tile in pixels; 0 runs the whole picture at once, "auto" fits the memory.
         batch_size: tiles that run together.
+        engine: what runs the networks, a key of `restore.inference.engines.ENGINES`.
         batch, on_event: options of the run, such as the format of the results, and a listener; see `restore.pipeline.batch.run`.
 
     Raises:
         ValueError: the task, an option, the device or the weights are unknown, or the inputs and `out` do not fit together.
         restore.pipeline.batch.Interrupted: the user stopped the run; it has the report of the finished pictures.
     """
-    inference = InferenceOptions(runtime.choose(device, precision), tile, batch_size)
+    inference = InferenceOptions(engines.choose(engine, device, precision), tile, batch_size, engine=engine)
     batch = replace(batch or BatchOptions(), device=str(inference.runtime.device))
     return run_batch(step(task, weights=weights, options=options, inference=inference), _places(inputs), str(out), batch, on_event)
 
@@ -110,6 +113,7 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
     precision: str = "auto",
     tile: int | str = "auto",
     batch_size: int = 1,
+    engine: str = "torch",
     batch: BatchOptions | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Report:
@@ -126,7 +130,7 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
         ValueError: a step or an option in the file is unknown (the message names the nearest one); also see `run`.
     """
     if isinstance(pipeline, str | PathLike):
-        inference = InferenceOptions(runtime.choose(device, precision), tile, batch_size)
+        inference = InferenceOptions(engines.choose(engine, device, precision), tile, batch_size, engine=engine)
         pipeline = _chain(pipelines.find(Path(pipeline)), more, inference)
         batch = replace(batch or BatchOptions(), device=str(inference.runtime.device))
     return run_batch(pipeline, _places(inputs), str(out), batch, on_event)
@@ -170,6 +174,7 @@ class LoadOptions(TypedDict, total=False):
     tile: see `run`.
     batch_size: tiles that run together.
     ensemble: rotated and flipped copies whose results are averaged, 1, 2, 4 or 8; see `TiledRunner`.
+    engine: see `run`.
     """
 
     device: str
@@ -177,6 +182,7 @@ class LoadOptions(TypedDict, total=False):
     tile: int | str
     batch_size: int
     ensemble: int
+    engine: str
 
 
 @overload
@@ -218,10 +224,10 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     task = str(entry.recipe.get("task"))
     if task not in MODELS:
         raise ValueError(f"{name} has weights for the unknown task {task!r}: use weights for {', '.join(MODELS)}")
-    inference = InferenceOptions(
-        runtime.choose(options.get("device", "auto"), options.get("precision", "auto")), options.get("tile", "auto"),
-        options.get("batch_size", 1), options.get("ensemble", 1),
-    )  # fmt: skip
+    engine = options.get("engine", engines.TORCH)
+    chosen = engines.choose(engine, options.get("device", "auto"), options.get("precision", "auto"))
+    tile, batch_size, ensemble = options.get("tile", "auto"), options.get("batch_size", 1), options.get("ensemble", 1)
+    inference = InferenceOptions(chosen, tile, batch_size, ensemble, engine)
     return MODELS[task](entry.path, inference)
 
 
@@ -254,47 +260,3 @@ def evaluate(
         raise ValueError(f"unknown metric {unknown[0]!r}: use some of {', '.join(METRICS)}{nearest(unknown[0], METRICS)}")
     setting = Setting({name: METRICS[name] for name in names}, channels, border)
     return compare(Path(results), Path(reference), against=[Path(place) for place in _places(against)], setting=setting)
-
-
-def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:
-    """Keep a copy of a weights file so that `weights=name` finds it. Third-party checkpoints are converted.
-
-    Args:
-        file: a safetensors file of this suite, or a third-party checkpoint, such as a generator of CycleGAN's reference code. It is read
-            with `weights_only`, so no code in the file is run.
-        name: the new name; by default the file's name.
-
-    Returns:
-        The path of the copy.
-
-    Raises:
-        ValueError: the file is not a known checkpoint, or the name is taken or invalid.
-    """
-    from restore.tasks.checkpoint_conversion import convert
-
-    with convert(Path(file)) as path:
-        return catalogue.add(path, name or Path(file).stem).path
-
-
-def verify_weights() -> list[tuple[catalogue.Listed, str]]:
-    """Check every weights file: its checksum, and its tensors against the network of its recipe.
-
-    Returns:
-        Each file with its problem, or "" for a sound file.
-    """
-    return [(listed, listed.problem or _problem(listed)) for listed in catalogue.listing()]
-
-
-def _problem(listed: catalogue.Listed) -> str:
-    try:
-        tensors, recipe = catalogue.load(listed.path)
-        if recipe["task"] == "generate":
-            generators.check(recipe["network"], recipe["settings"], tensors)
-            return ""
-        for direction in recipe.get("directions") or [None]:
-            networks.check(recipe["network"], recipe["settings"], catalogue.select_network(tensors, recipe, direction))
-    except ValueError as error:
-        return str(error) if str(listed.path) in str(error) else f"{listed.path}: {error}"
-    except Exception as error:  # a damaged file can raise anything, and must not stop the check of the others
-        return f"{listed.path}: {type(error).__name__}: {error}"
-    return ""

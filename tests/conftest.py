@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,14 @@ TINY: dict[str, dict[str, Any]] = {
     "rrdb": {"width": 8, "growth": 4, "blocks": 1, "scale": 2},
 }
 """A tiny variant of every row of NETWORKS."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def exported_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Models that engines run: the tests share them, and leave the user's cache alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESTORE_CACHE", str(tmp_path_factory.mktemp("engines")))
+        yield
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from restore_cli import train
 from restore_cli.common import Common
 
 from restore import metrics
+from restore.exporting.formats import FORMATS
 from restore.images import CODECS, TARGETS
 from restore.metrics import DEFAULT_METRICS, METRICS
 from restore.networks import NETWORKS
@@ -41,7 +42,7 @@ HELPERS = {
         "artifacts_training", "colorize_training", "denoise_training", "enhance_training", "inpaint_training", "scratches_training",
         "sharpen_training",
         "translate_training", "upscale_training", "generate_training",
-        "generating", "generation_options", "generated_pictures", "validating_samples",
+        "kept_weights", "generating", "generation_options", "generated_pictures", "validating_samples",
     },
     "metrics": {
         "extractors", "sets", "set_page", "set_scorer", "picture_sets", "classifier", "classes", "diversity", "memorisation", "neighbours",
@@ -135,6 +136,12 @@ def test_codecs() -> None:
     assert all(codec.name == name for name, codec in CODECS.items())
     suffixes = [suffix for codec in CODECS.values() for suffix in codec.suffixes]
     assert len(set(suffixes)) == len(suffixes) and all(suffix == f".{suffix[1:].lower()}" for suffix in suffixes)
+
+
+def test_export_formats() -> None:
+    files = {path.stem for path in (ROOT / "exporting" / "formats").glob("*.py")} - {"__init__", "base"}
+    assert FORMATS.keys() == files == _modules(type(row) for row in FORMATS.values())
+    assert all(row.name == name for name, row in FORMATS.items())
 
 
 def _rooms() -> list[ModuleType]:

@@ -45,7 +45,8 @@ class InpaintInfo:
         if self.coarsest < 1:
             stats["coarsest_scale"] = round(self.coarsest, 3)
         redone = [text for run in self.runs for text in run.redone]
-        return stats | ({"precision": self.runs[0].precision} if self.runs else {}) | ({"redone": redone} if redone else {})
+        ran = {"engine": self.runs[0].engine, "precision": self.runs[0].precision} if self.runs else {}
+        return stats | ran | ({"redone": redone} if redone else {})
 
 
 class Inpainter:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from restore import networks, runtime, weights
-from restore.inference.engine import TorchEngine
+from restore.inference import engines
 from restore.inference.normalizing_runner import NormalizingRunner
 from restore.inference.tiled_runner import TiledRunner
 from restore.networks.spec import RestorationNetwork
@@ -25,40 +25,64 @@ class InferenceOptions:
         tile: auto, 0 (no tiles) or the largest side of a tile in pixels.
         batch_size: tiles that run together.
         ensemble: rotated and flipped copies whose results are averaged, 1, 2, 4 or 8; see `TiledRunner`.
+        engine: what runs the network, a key of `ENGINES`; `engines.choose` gives the runtime of one.
     """
 
     runtime: Runtime = field(default_factory=runtime.choose)
     tile: str | int = "auto"
     batch_size: int = 1
     ensemble: int = 1
+    engine: str = engines.TORCH
 
     def fingerprint(self) -> dict[str, str | int]:
-        """The values that affect a result of a task; its own options hold the ensemble."""
-        return {"precision": self.runtime.precision, "tile": self.tile}
+        """The values that affect a result of a task; its own options hold the ensemble.
+
+        An entry for torch would invalidate the results of earlier runs.
+        """
+        other = {} if self.engine == engines.TORCH else {"engine": self.engine}
+        return {"precision": self.runtime.precision, "tile": self.tile, **other}
 
 
 def make_runner(network: RestorationNetwork, options: InferenceOptions | None = None) -> NormalizingRunner:
     """The runner of a network for pictures of any size and range.
 
     Raises:
-        ValueError: the tile or the ensemble is invalid, or the network cannot run in tiles.
+        ValueError: the tile or the ensemble is invalid, or the network cannot run in tiles or in the engine.
     """
     options = options or InferenceOptions()
     if network.spec.needs_whole_image:
         raise ValueError("this network needs the whole picture and cannot run in tiles: use an Enhancer")
-    engine = TorchEngine(network, options.runtime)
+    engine = engines.make(options.engine, network, options.runtime)
     return NormalizingRunner(TiledRunner(engine, tile=options.tile, batch_size=options.batch_size, ensemble=options.ensemble))
 
 
-def find_weights(name: str | Path, task: str) -> weights.Entry:
+def find_weights(name: str | Path, task: str, options: InferenceOptions | None = None) -> weights.Entry:
     """The weights called `name`.
 
+    Args:
+        name: a name, a file or a run's folder.
+        task: the task that the weights must be for.
+        options: how their network is to run; None where it does not run in an engine.
+
     Raises:
-        ValueError: the weights do not exist or are not for `task`.
+        ValueError: the weights do not exist or are not for `task`, or the engine cannot run their network.
     """
     entry = weights.find(name)
     check_task(entry.recipe, task, entry.name)
+    if options is not None:
+        check_engine(entry, options)
     return entry
+
+
+def check_engine(entry: weights.Entry, options: InferenceOptions) -> None:
+    """Raise ValueError if the engine cannot run the network of weights. The network is not built."""
+    if options.engine == engines.TORCH:
+        return
+    try:
+        planned = networks.plan(entry.recipe["network"], entry.recipe["settings"])
+        engines.check_network(options.engine, planned.spec, trainable=planned.trainable)
+    except ValueError as error:
+        raise ValueError(f"{entry.name}: {error}") from error
 
 
 def check_task(recipe: Recipe, task: str, name: str) -> None:

@@ -5,11 +5,11 @@ Timofte et al. 2016, "Seven ways to improve example-based single image super res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from restore.inference.instance_statistics import Statistics
 from restore.runtime import Runtime
@@ -38,7 +38,7 @@ def undo_transform(tensor: Tensor, transform: Transform) -> Tensor:
 
 
 def averaged(
-    network: nn.Module, inputs: list[Tensor], transforms: Sequence[Transform], runtime: Runtime, common: Statistics | None
+    network: Callable[..., Tensor], inputs: list[Tensor], transforms: Sequence[Transform], runtime: Runtime, common: Statistics | None
 ) -> Tensor:
     """The mean of the network's outputs over the transforms, (B, C, H, W) float32.
 

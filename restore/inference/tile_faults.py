@@ -18,10 +18,12 @@ class InferenceInfo:
     tile: int = 0
     tiles: int = 0
     redone: list[str] = field(default_factory=list)
+    engine: str = "torch"
 
     def stats(self) -> dict[str, object]:
         """The fields of the report; `redone` only where a tile was redone."""
-        return {"precision": self.precision, "tile": self.tile, "tiles": self.tiles} | ({"redone": self.redone} if self.redone else {})
+        own: dict[str, object] = {"engine": self.engine, "precision": self.precision, "tile": self.tile, "tiles": self.tiles}
+        return own | ({"redone": self.redone} if self.redone else {})
 
 
 def find_fault(base: np.ndarray, correction: np.ndarray) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 from restore.available_memory import out_of_memory
 from restore.inference import instance_statistics, memory, tiling
 from restore.inference.arrays import upscale_cubic
-from restore.inference.engine import Engine
+from restore.inference.engines import Engine
 from restore.inference.instance_statistics import Statistics
 from restore.inference.self_ensemble import TRANSFORMS
 from restore.inference.tile_faults import FALLBACKS, InferenceInfo, find_fault
@@ -60,7 +60,7 @@ class TiledRunner:
         """
         longest, values = max(picture.shape[:2]), picture.size * self.spec.scale**2
         tile = self.engine.tile_side(self._tile, picture.shape, values)
-        info = InferenceInfo(precision, tile)
+        info = InferenceInfo(precision, tile, engine=self.engine.name)
         while True:
             try:
                 with self.engine.memory_reuse(values, min(tile, longest)):

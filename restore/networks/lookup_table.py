@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import NamedTuple
 
 import torch
@@ -41,6 +43,8 @@ class Table(NamedTuple):
         curved = self._curved(picture)
         if self.shift is None:
             return curved
+        if torch.compiler.is_exporting():
+            return curved + trilinear(self.shift, curved)
         grid = curved.permute(0, 2, 3, 1)[:, None] * 2 - 1
         return curved + F.grid_sample(self.shift, grid, padding_mode="border", align_corners=True)[:, :, 0]
 
@@ -52,3 +56,21 @@ class Table(NamedTuple):
         index = segment.long()
         value = nodes.gather(2, index) + (place - segment) * steps.gather(2, index)
         return value.view_as(picture)
+
+
+def trilinear(table: Tensor, colours: Tensor) -> Tensor:
+    """A 3-D table (B, 3, side, side, side) by blue, green and red, at colours (B, 3, H, W): (B, 3, H, W).
+
+    Its operators are in every exported format; `F.grid_sample` in three dimensions is not.
+    """
+    side, flat = table.shape[-1], table.flatten(2)
+    place = colours.clamp(0, 1).flatten(2) * (side - 1)
+    low = place.floor().clamp(0, side - 2)
+    fraction, index = place - low, low.long()
+    result = torch.zeros_like(place)
+    for corner in itertools.product((0, 1), repeat=3):
+        weights = [fraction[:, axis] if upper else 1 - fraction[:, axis] for axis, upper in enumerate(corner)]
+        node = sum((index[:, axis] + upper) * side**axis for axis, upper in enumerate(corner))
+        assert isinstance(node, Tensor)
+        result = result + flat.gather(2, node[:, None].expand(-1, 3, -1)) * math.prod(weights[1:], start=weights[0])[:, None]
+    return result.view_as(colours)

@@ -91,7 +91,7 @@ class LutNetwork(RestorationNetwork):
         """See `RestorationNetwork.table`. The network sees means of a few pixels, so reduce large pictures to some hundred pixels."""
         picture = picture.clamp(0, 1)
         values = torch.quantile(picture.flatten(2), torch.tensor(QUANTILES, device=picture.device), dim=2).permute(1, 2, 0)
-        thumbnail = F.adaptive_avg_pool2d(picture, THUMBNAIL)
+        thumbnail = _means(picture) if torch.compiler.is_exporting() else F.adaptive_avg_pool2d(picture, THUMBNAIL)
         low, high = values[..., :1, None], values[..., -1:, None]
         levelled = ((thumbnail - low) / (high - low + NARROWEST)).clamp(0, 1)
         seen = self.features(torch.cat([thumbnail, levelled], 1) - 0.5).mean((2, 3))
@@ -112,6 +112,19 @@ class LutNetwork(RestorationNetwork):
         return table
 
 
+def _means(picture: Tensor) -> Tensor:
+    """`F.adaptive_avg_pool2d(picture, THUMBNAIL)` in operators that take any size in every exported format."""
+    down, across = (_cells(side, picture) for side in picture.shape[2:])
+    return down @ picture @ across.T
+
+
+def _cells(side: int, like: Tensor) -> Tensor:
+    """(THUMBNAIL, side): the weights of a side's pixels in the mean of each cell."""
+    cells, pixels = torch.arange(THUMBNAIL, device=like.device)[:, None], torch.arange(side, device=like.device)
+    inside = (pixels >= cells * side // THUMBNAIL) & (pixels < ((cells + 1) * side + THUMBNAIL - 1) // THUMBNAIL)
+    return inside.to(like.dtype) / inside.sum(1, keepdim=True)
+
+
 def curves(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """The smooth curves that take values to their targets, both (B, C, N) and rising: slopes, and values at 0; see `Table`.
 
@@ -128,7 +141,8 @@ def curves(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     margin = SMOOTHING // 2
     nodes = torch.arange(-margin, SEGMENTS + 1 + margin, device=values.device) / SEGMENTS
     nodes = nodes.expand(*values.shape[:2], -1).contiguous()
-    segment = (torch.searchsorted(knots.detach().contiguous(), nodes) - 1).clamp(0, slopes.shape[2] - 1)
+    # as torch.searchsorted, which no exported format has
+    segment = ((knots.detach()[:, :, None] < nodes[..., None]).sum(3) - 1).clamp(0, slopes.shape[2] - 1)
     curve = heights.gather(2, segment) + (nodes - knots.gather(2, segment)) * slopes.gather(2, segment)
     smooth = F.avg_pool1d(curve, SMOOTHING, stride=1)
     return (smooth.diff(dim=2) * SEGMENTS).clamp(FLATTEST, STEEPEST), smooth[..., 0]

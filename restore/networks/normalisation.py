@@ -20,13 +20,18 @@ class InstanceNorm(nn.InstanceNorm2d):
         """(B, C, H, W) -> the same, each picture and channel normalised."""
         if self.affine or self.track_running_stats:
             return super().forward(x)
-        if torch.compiler.is_compiling():  # written out, so that the compiler keeps the layout and fuses it with its neighbours
+        # written out, so that the compiler keeps the layout and fuses it with its neighbours, and a trace fits any batch
+        if torch.compiler.is_compiling() or _is_tracing():
             variance, mean = torch.var_mean(x.float(), (2, 3), correction=0, keepdim=True)
             return ((x.float() - mean) * torch.rsqrt(variance + self.eps)).to(x.dtype)
         if len(x) > MOST_SEPARATE.get(x.device.type, 0):
             return super().forward(x)
         separate = [F.batch_norm(picture, None, None, training=True, eps=self.eps) for picture in torch.split(x, 1)]
         return separate[0] if len(separate) == 1 else torch.cat(separate)
+
+
+def _is_tracing() -> bool:
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]  # documented, and not annotated
 
 
 MOST_SEPARATE = {"cpu": 16, "cuda": 4}

@@ -15,6 +15,8 @@ def enlarge(picture: Tensor, scale: int) -> Tensor:
     """(B, C, H, W) -> (B, C, scale H, scale W)."""
     if scale == 1:
         return picture
+    if torch.compiler.is_exporting():
+        return _enlarge_by_convolution(picture, scale)
     margin = 4
     height, width = picture.shape[-2:]
     larger = _cubic(_symmetric_pad(picture, margin), (scale * (height + 2 * margin), scale * (width + 2 * margin)))
@@ -45,6 +47,27 @@ def resized(picture: Tensor, height: int, width: int) -> Tensor:
 def _cubic(picture: Tensor, size: tuple[int, int]) -> Tensor:
     # with antialias PyTorch takes a = -1/2, without it -3/4
     return F.interpolate(picture, size=size, mode="bicubic", antialias=True, align_corners=False)
+
+
+def _enlarge_by_convolution(picture: Tensor, scale: int) -> Tensor:
+    """`enlarge` for sides of 2 pixels at least, in operators that every exported format has: one kernel for each sub-pixel."""
+    taps = torch.arange(-2, 3, device=picture.device)
+    phases = (torch.arange(scale, device=picture.device) + 0.5) / scale - 0.5
+    rows = _keys((taps - phases[:, None]).abs())
+    kernels = (rows[:, None, :, None] * rows[None, :, None, :]).flatten(0, 1)[:, None].to(picture.dtype)
+    for axis in (2, 3):
+        length = picture.shape[axis]
+        ends = picture.narrow(axis, 0, 2).flip(axis), picture.narrow(axis, length - 2, 2).flip(axis)
+        picture = torch.cat([ends[0], picture, ends[1]], axis)
+    channels = picture.shape[1]
+    return F.pixel_shuffle(F.conv2d(picture, kernels.repeat(channels, 1, 1, 1), groups=channels), scale)
+
+
+def _keys(distance: Tensor) -> Tensor:
+    """The cubic kernel with a = -1/2 at a distance of 0 or more (Keys 1981, equation 15)."""
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return torch.where(distance < 1, near, torch.where(distance < 2, far, torch.zeros_like(distance)))
 
 
 def _symmetric_pad(picture: Tensor, margin: int) -> Tensor:

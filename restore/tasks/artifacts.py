@@ -49,7 +49,7 @@ class Artifacts(Step[CompressionAnalysis]):
 
     def __init__(self, options: ArtifactsOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference
-        self.entry = find_weights(weights or DEFAULT, "artifacts")
+        self.entry = find_weights(weights or DEFAULT, "artifacts", inference)
         self._quality = None if options.quality == "auto" else int(options.quality)
         self._removers = LazyCache(self._load)
 

@@ -40,12 +40,13 @@ class Colorize(Step[bool]):
 
     def __init__(self, options: ColorizeOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference
-        self.entry = find_weights(weights or DEFAULT, TASK)
+        self.entry = find_weights(weights or DEFAULT, TASK, inference)
         self._colorizers = LazyCache(self._load)
 
     def settings(self) -> dict[str, object]:
         """The weights' content, the options and the precision; the hint counts by its content, as a sidecar."""
-        return {"weights": fingerprint(self.entry), **self.options.as_dict(), "precision": self.inference.runtime.precision}
+        inference = {name: value for name, value in self.inference.fingerprint().items() if name != "tile"}
+        return {"weights": fingerprint(self.entry), **self.options.as_dict(), **inference}
 
     def sidecars(self, source: Path, relative: Path) -> Sequence[Path]:
         """The hint."""

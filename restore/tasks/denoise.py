@@ -56,7 +56,7 @@ class Denoise(Step[NoiseAnalysis]):
 
     def __init__(self, options: DenoiseOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference, self.chosen = options, inference, weights
-        self._entries = _entries(weights)
+        self._entries = _entries(weights, inference)
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
         self._denoisers = LazyCache(self._load)
         self._exact = LazyCache(self._load_exact)
@@ -116,15 +116,14 @@ class Denoise(Step[NoiseAnalysis]):
         return XRAY if radiograph.is_radiograph(pixels, is_radiograph) else GRAY
 
 
-def _entries(chosen: str | Path | None) -> Mapping[str, weights.Entry]:
+def _entries(chosen: str | Path | None, inference: InferenceOptions) -> Mapping[str, weights.Entry]:
     """The weights that the step may need, by name.
 
     Raises:
         ValueError: the weights are for another task.
     """
-    return {
-        Path(name).stem if chosen else str(name): find_weights(name, "denoise") for name in ([chosen] if chosen else [XRAY, GRAY, COLOUR])
-    }
+    names = [chosen] if chosen else [XRAY, GRAY, COLOUR]
+    return {Path(name).stem if chosen else str(name): find_weights(name, "denoise", inference) for name in names}
 
 
 def _warnings(pixels: np.ndarray, restored: np.ndarray, noise: Estimate | NoiseLevel) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from restore import weights as catalogue
 from restore.images.noise_model import NoiseLevel
 from restore.inference import cube_file, display_contrast, radiograph
+from restore.inference.engines import TORCH
 from restore.inference.enhancer import TASK, Enhancer, GlobalMap
 from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import estimate
@@ -45,7 +46,7 @@ class Enhance(Step[EnhanceAnalysis]):
     Args:
         options: see `EnhanceOptions`.
         weights: a name, a file or a run's folder; None for those that ship.
-        inference: not used: the network sees a thumbnail, and the rest is float32 whatever the precision.
+        inference: not used: the network sees a thumbnail, and torch computes the rest in float32 whatever the precision and the engine.
 
     Raises:
         ValueError: the weights do not exist or are for another task.
@@ -114,6 +115,11 @@ class Enhance(Step[EnhanceAnalysis]):
     def run_logs(self) -> list[RunLog]:
         """See `Step.run_logs`."""
         return [self._log]
+
+    def remarks(self) -> list[str]:
+        """Which engine was not used."""
+        engine = self.inference.engine
+        return [] if engine == TORCH else [f"enhance computes its tables with torch, not with {engine}"]
 
     def unwritten(self) -> list[str]:
         """The tables that could not be written: the first by name, and the number of the others."""

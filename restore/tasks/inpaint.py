@@ -44,8 +44,8 @@ class Inpaint(Step[None]):
         if options.masks is not None and not options.masks.exists():
             raise ValueError(f"{options.masks}: no such mask or folder of masks")
         self.grow = GROW[options.source] if options.grow is None else options.grow
-        self.entry = find_weights(weights or DEFAULT, "inpaint") if options.method == "network" else None
-        self.detector = _detector() if options.source == "scratches" else None
+        self.entry = find_weights(weights or DEFAULT, "inpaint", inference) if options.method == "network" else None
+        self.detector = _detector(inference) if options.source == "scratches" else None
         self._inpainters = LazyCache(self._load)
         self._detectors = LazyCache(self._load_detector)
         self._names = MaskNames()
@@ -196,14 +196,14 @@ SOURCES: Mapping[str, Callable[[Inpaint, Image, Sidecars], np.ndarray]] = {
 """Option -> method that returns the mask of an image, (H, W) bool."""
 
 
-def _detector() -> Entry:
+def _detector(inference: InferenceOptions) -> Entry:
     """The weights of the defect detector.
 
     Raises:
         ValueError: the weights of this name are for another task.
     """
     try:
-        return find_weights(DETECTOR, DEFECT_TASK)
+        return find_weights(DETECTOR, DEFECT_TASK, inference)
     except ValueError as error:
         raise ValueError(f"{error}: rename or remove that run or file") from error
 

@@ -34,7 +34,7 @@ class Sharpen(Step[float]):
 
     def __init__(self, options: SharpenOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference
-        self.entry = find_weights(weights or DEFAULT, "sharpen")
+        self.entry = find_weights(weights or DEFAULT, "sharpen", inference)
         self._blur = None if options.blur == "auto" else float(options.blur)
         self._sharpeners = LazyCache(self._load)
 

@@ -30,7 +30,7 @@ class Translate(Step[None]):
 
     def __init__(self, options: TranslateOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference
-        self.entry = find_weights(weights or DEFAULT, "translate")
+        self.entry = find_weights(weights or DEFAULT, "translate", inference)
         directions = self.entry.recipe.get("directions") or []
         if options.reverse and len(directions) < 2:
             raise ValueError(f"the weights {self.entry.name!r} have one direction only: leave --reverse out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from restore import weights as catalogue
-from restore.inference.loading import InferenceOptions, check_task
+from restore.inference.loading import InferenceOptions, check_engine, check_task
 from restore.inference.upscaler import Upscaler
 from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks.confidence import NAMES
@@ -37,6 +37,7 @@ class Upscale(Step[None]):
         self.options, self.inference = options, inference
         self.entry = catalogue.find(_name(weights, options.scale or LARGEST_SCALE))
         check_task(self.entry.recipe, "upscale", self.entry.name)
+        check_engine(self.entry, inference)
         own = int(self.entry.recipe["settings"].get("scale", 4))
         self.scale = options.scale or float(own)
         if self.scale > own:

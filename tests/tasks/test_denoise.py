@@ -35,10 +35,14 @@ def three(own_weights: Path, weights_file: Callable[..., Path], monkeypatch: pyt
     return own_weights
 
 
-@pytest.fixture
-def make(fp32: Runtime) -> Callable[..., Denoise]:
-    """Makes the step."""
-    return lambda weights=None, **options: step("denoise", weights=weights, options=options, inference=InferenceOptions(fp32))
+@pytest.fixture(params=["torch", "onnx"])
+def make(fp32: Runtime, request: pytest.FixtureRequest) -> Callable[..., Denoise]:
+    """Makes the step, for each engine."""
+    engine: str = request.param
+    if engine == "onnx":
+        pytest.importorskip("onnxruntime")
+    inference = InferenceOptions(fp32, engine=engine)
+    return lambda weights=None, **options: step("denoise", weights=weights, options=options, inference=inference)
 
 
 def _restore(step: Denoise, pixels: np.ndarray, radiograph: bool | None = None) -> tuple[np.ndarray, Mapping[str, Any]]:
