@@ -47,7 +47,12 @@ class Runtime:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """channels-last, except for float32 on CPU, where the plain layout has the faster convolutions."""
+        """The layout in which a network runs: channels-last."""
+        return torch.channels_last
+
+    @property
+    def training_format(self) -> torch.memory_format:
+        """The layout in which a network is trained: channels-last, except for float32 on CPU, whose gradients are faster in the plain one."""
         if self.device.type == "cpu" and self.dtype == torch.float32:
             return torch.contiguous_format
         return torch.channels_last

@@ -16,7 +16,8 @@ from restore.runtime import Runtime
 
 def test_the_cpu_is_always_there() -> None:
     place = runtime.choose("cpu", "fp32")
-    assert (place.device.type, place.precision, place.memory_format) == ("cpu", "fp32", torch.contiguous_format)
+    assert (place.device.type, place.precision, place.memory_format) == ("cpu", "fp32", torch.channels_last)
+    assert place.training_format == torch.contiguous_format
     assert runtime.available_devices()[-1] == "cpu"
 
 

@@ -42,7 +42,7 @@ class TrainState:
 
     def __init__(self, network: nn.Module, config: OptimizerConfig, runtime: Runtime) -> None:
         self.config, self.runtime = config, runtime
-        self.network = network.to(runtime.device).to(memory_format=runtime.memory_format)
+        self.network = network.to(runtime.device).to(memory_format=runtime.training_format)
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         if runtime.compile:
             self.network.compile()

@@ -62,7 +62,7 @@ def test_a_stack_leaves_its_input_alone_unless_that_is_spent(dtype: torch.dtype)
         torch.testing.assert_close(made, expected, atol=0.1, rtol=0.02)
         over = stack(x, True)
     torch.testing.assert_close(over, expected, atol=0.1, rtol=0.02)
-    assert (over.data_ptr() == x.data_ptr()) == (dtype == torch.bfloat16 and fused_residual._operators_work())
+    assert (over.data_ptr() == x.data_ptr()) == fused_residual._operators_work(dtype)
 
 
 def test_gradients_take_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,17 +73,18 @@ def test_gradients_take_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert x.grad is not None and first.weight.grad is not None
 
 
-def test_without_the_operators_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_without_the_operators_nothing_is_lost(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
     def absent(*_: object) -> None:
         raise AttributeError("no such operator")
 
     monkeypatch.setattr(fused_residual, "_fused", absent)
     fused_residual._operators_work.cache_clear()
     try:
-        first, second = (layer.bfloat16().to(memory_format=torch.channels_last) for layer in _block(False))
-        x = torch.randn(1, 8, 9, 9).bfloat16().contiguous(memory_format=torch.channels_last)
+        first, second = (layer.to(dtype, memory_format=torch.channels_last) for layer in _block(False))
+        x = torch.randn(1, 8, 9, 9).to(dtype).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             torch.testing.assert_close(fused_residual.residual(x, first, second), x + second(F.relu(first(x))))
-        assert not fused_residual._operators_work()
+        assert not fused_residual._operators_work(dtype)
     finally:
         fused_residual._operators_work.cache_clear()
