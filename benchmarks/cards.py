@@ -67,15 +67,32 @@ def artifacts(output: str) -> Cells:
     }
 
 
-PARSERS: Mapping[str, Callable[[str], Cells]] = {"denoise.py": denoise, "upscale.py": upscale, "artifacts.py": artifacts}
-"""What reads the output of each benchmark; a benchmark with its own Markdown needs none."""
+def sharpen(output: str) -> Cells:
+    """The cells of `sharpen.py`: a row is a blur's width in pixels, a column a method."""
+    cells: Cells = {}
+    for width, noise, row, count in re.findall(r"^width (\S+) noise (\S+)  (.*)  n=(\d+)$", output, re.MULTILINE):
+        cells[f"blur {width}, noise {noise} ({count})"] = {name.strip(): value for name, value in re.findall(rf"(\S.*?) +{NUMBER}", row)}
+    return cells
+
+
+PARSERS: Mapping[str, Callable[[str], Cells]] = {
+    "denoise.py": denoise,
+    "upscale.py": upscale,
+    "artifacts.py": artifacts,
+    "sharpen.py": sharpen,
+}
+"""What reads the output of each benchmark."""
 
 
 def table(cells: Cells) -> str:
     """A table in Markdown."""
     columns = list(dict.fromkeys(column for row in cells.values() for column in row))
-    lines = [["", *columns], ["---"] * (len(columns) + 1), *([name, *(row.get(column, "") for column in columns)] for name, row in cells.items())]
-    return "\n".join("| " + " | ".join(line).strip() + " |" for line in lines) + "\n"
+    lines = [
+        ["", *columns],
+        ["---"] * (len(columns) + 1),
+        *([name, *(row.get(column, "") for column in columns)] for name, row in cells.items()),
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def measure(command: str, datasets: Path) -> str:
