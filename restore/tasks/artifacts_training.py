@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from restore.datasets import compression
+from restore.datasets import batch_compression, compression
 from restore.datasets.compression import CompressionConfig
 from restore.networks import CONFIGS, NetworkConfig
 from restore.networks.luma_chroma_unet import LumaChromaUNetConfig
@@ -34,5 +34,7 @@ def prepare(root: Path, config: ArtifactsConfig) -> Prepared:
         partial(compression.compress, config=config.compression),
         condition="quantisation",
         global_degradation=partial(compression.some_gray, config=config.compression),
+        batch_degradation=partial(batch_compression.compress, config=config.compression),
+        batch_global_degradation=partial(batch_compression.some_gray, config=config.compression),
     )
     return restoration_setup.prepare(root, config, problem, task="artifacts")

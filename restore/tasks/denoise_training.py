@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from restore.datasets import degrade
+from restore.datasets import batch_degrade, degrade
 from restore.tasks import restoration_setup
 from restore.tasks.prepared_run import Prepared
 from restore.tasks.restoration_setup import Problem, RestorationConfig
@@ -21,5 +21,9 @@ class DenoiseConfig(RestorationConfig):
 
 def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     """Find the images, build the network and the trainer; see `restoration_setup.prepare`."""
-    problem = Problem(partial(degrade.add_noise, config=config.noise), condition="noise")
+    problem = Problem(
+        partial(degrade.add_noise, config=config.noise),
+        condition="noise",
+        batch_degradation=partial(batch_degrade.add_noise, config=config.noise),
+    )
     return restoration_setup.prepare(root, config, problem, task="denoise")

@@ -6,8 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from torch import Tensor
+from torch.utils.data import Dataset
+
 from restore import distributed, networks, weights
 from restore.datasets import folders
+from restore.datasets.batch_crops import BatchCrops, BatchDegradation, BatchGlobalDegradation
 from restore.datasets.crops import Degradation, DegradedCrops, GlobalDegradation, MakeTarget, Pictures
 from restore.gan import build
 from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
@@ -61,6 +65,9 @@ class DataConfig:
     )
     upright: bool = field(default=False, metadata={"help": "flip crops left to right only: the sky stays above"})
     test_fraction: float = field(default=0.05, metadata=TEST_FRACTION)
+    on_device: bool = field(
+        default=False, metadata={"help": "keep all pictures in the device's memory and make whole batches there: for a GPU"}
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -95,6 +102,8 @@ class Problem:
         make_target: computes the target from the clean and the degraded crop, where it is not the clean one.
         whole: pictures go through the network as a whole, not in tiles.
         distillation_weight: of the distance of the features that the network predicts from a teacher's; 0: there is no teacher.
+        batch_degradation: makes the degradation for whole batches on the device; None where only `degradation` can.
+        batch_global_degradation: `global_degradation` for whole batches.
     """
 
     degradation: Degradation
@@ -104,6 +113,8 @@ class Problem:
     make_target: MakeTarget | None = None
     whole: bool = False
     distillation_weight: float = 0.0
+    batch_degradation: BatchDegradation | None = None
+    batch_global_degradation: BatchGlobalDegradation | None = None
 
 
 def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: str) -> Prepared:
@@ -136,7 +147,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     trainer = _trainer(restorer, config, runtime, problem)
     generated, _ = generated_pictures.make(config, runtime, real=len(train), channels=data.channels, short_side=data.short_side)
     pictures = Pictures(train, data.channels, short_side=data.short_side, generated=generated)
-    dataset = _crops(pictures, config, problem, seed=config.seed, length=loop.steps * loop.batch_size)
+    dataset = _training_crops(pictures, config, problem, runtime, task)
     stats = {
         "training pictures": len(train),
         "held-out pictures": len(test),
@@ -147,11 +158,31 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     }
     recipe = {"task": task, "network": config.network.name, "settings": settings}
     held = Pictures(test, data.channels, short_side=data.short_side, use="validation") if test else None
-    preview = preview_batch(
-        lambda pictures: first_batch(_crops(pictures, config, problem, seed=config.seed + 1, length=4), 4), held, dataset.pictures
-    )
+    preview = preview_batch(lambda source: first_batch(_crops(source, config, problem, seed=config.seed + 1, length=4), 4), held, pictures)
     scored = _crops(held, config, problem, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if held else None
-    return Prepared(trainer, dataset, preview, recipe, stats, lambda: dataset.pictures.skipped, validating.of_pairs(scored, loop))
+    return Prepared(trainer, dataset, preview, recipe, stats, lambda: pictures.skipped, validating.of_pairs(scored, loop))
+
+
+def _training_crops(
+    pictures: Pictures, config: RestorationConfig, problem: Problem, runtime: Runtime, task: str
+) -> Dataset[dict[str, Tensor]]:  # fmt: skip
+    """The crops to train on, made on the CPU one by one, or on the device in whole batches.
+
+    Raises:
+        ValueError: the device cannot make them.
+    """
+    data, length = config.data, config.loop.steps * config.loop.batch_size
+    if not data.on_device:
+        return _crops(pictures, config, problem, seed=config.seed, length=length)
+    if problem.batch_degradation is None:
+        raise ValueError(f"data.on_device: {task} with these settings makes its crops on the CPU: leave it out and set loop.workers")
+    if pictures.generated is not None:
+        raise ValueError("data.on_device keeps files' pictures only: leave augment_with out")
+    return BatchCrops(
+        pictures, runtime.device, crop=data.crop, degradation=problem.batch_degradation, condition=problem.condition or "",
+        global_degradation=problem.batch_global_degradation, seed=config.seed, length=length, scales=data.scales,
+        scaled_fraction=data.scaled_fraction, gain=data.gain, upright=data.upright,
+    )  # fmt: skip
 
 
 def _check_network(name: str, spec: ModelSpec, problem: Problem, task: str) -> None:

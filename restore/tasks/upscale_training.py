@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from restore.datasets import batch_degrade
 from restore.datasets.downscaling import DownscalingConfig, downscale
 from restore.networks import CONFIGS, NetworkConfig
 from restore.networks.upscaler import UpscalerConfig
@@ -26,5 +27,9 @@ class UpscaleConfig(RestorationConfig):
 
 def prepare(root: Path, config: UpscaleConfig) -> Prepared:
     """Find the images, build the network and the trainer; see `restoration_setup.prepare`."""
-    problem = Problem(partial(downscale, scale=config.scale, config=config.downscaling), scale=config.scale)
+    problem = Problem(
+        partial(downscale, scale=config.scale, config=config.downscaling),
+        scale=config.scale,
+        batch_degradation=partial(batch_degrade.downscale, scale=config.scale) if config.downscaling.kind == "bicubic" else None,
+    )
     return restoration_setup.prepare(root, config, problem, task="upscale")

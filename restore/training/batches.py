@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,19 +13,32 @@ from restore import distributed
 from restore.training.signals import in_worker
 
 
+@runtime_checkable
+class WholeBatches(Protocol):
+    """A dataset that makes whole batches itself, on the device."""
+
+    def batch(self, first: int, count: int) -> dict[str, Tensor]:
+        """Make the batch of the items `first` .. `first + count - 1`, a function of these two numbers."""
+
+
 def batches(dataset: Dataset[dict[str, Tensor]], *, batch_size: int, workers: int, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
     """Yield this process's part of each batch, from step `start` to before step `stop`.
 
     Args:
-        dataset: `dataset[i]` must be a function of i alone.
+        dataset: `dataset[i]` must be a function of i alone. `WholeBatches` are asked for batches; no process loads them.
         batch_size: B, of all processes together.
         workers: loading processes; 0 loads in this one.
     """
     if start >= stop:
         return
+    group = distributed.current()
+    own = batch_size // group.world_size
+    if isinstance(dataset, WholeBatches):
+        yield from (dataset.batch(step * batch_size + group.rank * own, own) for step in range(start, stop))
+        return
     loader = DataLoader(
         dataset,
-        batch_size // distributed.current().world_size,
+        own,
         sampler=_StepSampler(start, stop, batch_size),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from kornia.color import rgb_to_lab
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -113,6 +112,8 @@ SATURATED = 0.2
 
 def _lab_chroma(picture: Tensor) -> Tensor:
     """(B, 3, H, W) sRGB, clipped to [0, 1] -> (B, 2, H, W), CIELAB's a and b in units of 100."""
+    from kornia.color import rgb_to_lab  # takes a second to import, and most runs need none of it
+
     lab: Tensor = rgb_to_lab(picture.clamp(0, 1))
     return lab[:, 1:] / 100
 
