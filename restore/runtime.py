@@ -52,7 +52,7 @@ class Runtime:
 
     @property
     def training_format(self) -> torch.memory_format:
-        """The layout in which a network is trained: channels-last, except for float32 on CPU, whose gradients are faster in the plain one."""
+        """The layout in which a network is trained: channels-last; for float32 on CPU the plain one, whose gradients are faster."""
         if self.device.type == "cpu" and self.dtype == torch.float32:
             return torch.contiguous_format
         return torch.channels_last

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 FUSED = {torch.bfloat16: 0.1, torch.float32: 1e-4}
 """Precisions in which the operators are used, and the largest error in their test."""
 
