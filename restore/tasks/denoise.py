@@ -22,7 +22,8 @@ from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import DenoiseOptions
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
-PHOTOGRAPH_ENSEMBLE = 2
+ENSEMBLES = {"fast": (1, 1), "default": (2, 1), "best": (8, 8)}
+"""Quality -> self-ensemble of photographs and of X-rays."""
 WARNING_SIGMA = 1.5
 """Noise (sigma of 255, in the picture's own range) below which there is no warning: the rounding of 8 bits alone is 0.3."""
 CORRELATED = (
@@ -60,12 +61,14 @@ class Denoise(Step[NoiseAnalysis]):
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
         self._denoisers = LazyCache(self._load)
         self._exact = LazyCache(self._load_exact)
+        self._single = LazyCache(self._load_single)
         self.confidence = DenoiseConfidence(inference.runtime) if options.confidence else None
         self.side_images = NAMES if options.confidence else ()
 
     def settings(self) -> dict[str, object]:
-        """The weights' contents, the options, the precision and the tiles. Without confidence, results do not depend on it."""
-        options = {name: value for name, value in self.options.as_dict().items() if value or name != "confidence"}
+        """The weights' contents, the options, the precision and the tiles. Defaults of newer options are left out."""
+        options = self.options.as_dict()
+        options = {name: value for name, value in options.items() if (name, value) not in {("confidence", False), ("quality", "default")}}
         return {
             "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()}, **options,
             **self.inference.fingerprint(), **(self.confidence.settings() if self.confidence else {}),
@@ -82,7 +85,10 @@ class Denoise(Step[NoiseAnalysis]):
         """Denoise an image."""
         analysis = analysis or self.analyse(image)
         pixels = image.pixels[:, :, :1] if analysis.gray else image.pixels
-        restored, info = self._denoisers(analysis.weights).denoise(pixels, analysis.noise, self.options.strength, valid=image.valid)
+        restored, info = self._denoisers(analysis.weights).denoise(
+            pixels, analysis.noise, self.options.strength, valid=image.valid,
+            exact=self._single(analysis.weights) if self.options.quality == "best" else None,
+        )  # fmt: skip
         warnings = _warnings(pixels, restored, analysis.noise)
         stats = {"weights": analysis.weights, **_stats(analysis.noise), **info.stats()}
         side: tuple[SideImage, ...] = ()
@@ -95,18 +101,26 @@ class Denoise(Step[NoiseAnalysis]):
         return Result(restored, stats, warnings, side=side)
 
     def _load(self, name: str) -> Denoiser:
-        return self._made(name, self.inference)
+        return self._made(name, self.inference, self._ensemble(name))
 
     def _load_exact(self, name: str) -> Denoiser:
         """The denoiser in float32."""
-        return self._made(name, replace(self.inference, runtime=self.inference.runtime.in_precision("fp32")))
+        return self._made(name, self._in_float32(), self._ensemble(name))
 
-    def _made(self, name: str, inference: InferenceOptions) -> Denoiser:
-        entry = self._entries[name]
-        ensemble = 1 if signal_dependent(entry.recipe) else PHOTOGRAPH_ENSEMBLE
+    def _load_single(self, name: str) -> Denoiser:
+        """The denoiser in float32 and without a self-ensemble."""
+        return self._made(name, self._in_float32(), 1)
+
+    def _in_float32(self) -> InferenceOptions:
+        return replace(self.inference, runtime=self.inference.runtime.in_precision("fp32"))
+
+    def _made(self, name: str, inference: InferenceOptions, ensemble: int) -> Denoiser:
+        return Denoiser.load(self._entries[name].path, replace(inference, ensemble=ensemble))
+
+    def _ensemble(self, name: str) -> int:
         if self.options.ensemble != "auto":
-            ensemble = int(self.options.ensemble)
-        return Denoiser.load(entry.path, replace(inference, ensemble=ensemble))
+            return int(self.options.ensemble)
+        return ENSEMBLES[self.options.quality][signal_dependent(self._entries[name].recipe)]
 
     def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None) -> str:
         if self.chosen is not None:
