@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from restore import distributed, networks, weights
 from restore.datasets import folders
 from restore.datasets.crops import Degradation, DegradedCrops, GlobalDegradation, MakeTarget, Pictures
+from restore.datasets.recorrupted import RecorruptedCrops
 from restore.gan import build
 from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
 from restore.gan.monitor import MonitorConfig
@@ -19,7 +21,7 @@ from restore.networks.spec import Condition
 from restore.networks.unet import UNetConfig
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
-from restore.tasks import generated_pictures, validating
+from restore.tasks import generated_pictures, self_supervision, validating
 from restore.tasks.prepared_run import (
     TEST_FRACTION,
     Prepared,
@@ -30,6 +32,7 @@ from restore.tasks.prepared_run import (
     preview_batch,
     runtime_of,
 )
+from restore.tasks.self_supervision import FolderNoise
 from restore.training.supervised import SupervisedTrainer
 from restore.training.trainer import Trainer
 from restore.training.training_config import TrainingConfig
@@ -95,6 +98,7 @@ class Problem:
         make_target: computes the target from the clean and the degraded crop, where it is not the clean one.
         whole: pictures go through the network as a whole, not in tiles.
         distillation_weight: of the distance of the features that the network predicts from a teacher's; 0: there is no teacher.
+        self_supervised: the pictures are noisy, and the targets are made of them; see `self_supervision`.
     """
 
     degradation: Degradation
@@ -104,6 +108,7 @@ class Problem:
     make_target: MakeTarget | None = None
     whole: bool = False
     distillation_weight: float = 0.0
+    self_supervised: bool = False
 
 
 def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: str) -> Prepared:
@@ -136,7 +141,9 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     trainer = _trainer(restorer, config, runtime, problem)
     generated, _ = generated_pictures.make(config, runtime, real=len(train), channels=data.channels, short_side=data.short_side)
     pictures = Pictures(train, data.channels, short_side=data.short_side, generated=generated)
-    dataset = _crops(pictures, config, problem, seed=config.seed, length=loop.steps * loop.batch_size)
+    noise = self_supervision.measure(pictures, planned.spec) if problem.self_supervised else None
+    crops_of = partial(_crops, config=config, problem=problem, noise=noise)
+    dataset = crops_of(pictures, seed=config.seed, length=loop.steps * loop.batch_size)
     stats = {
         "training pictures": len(train),
         "held-out pictures": len(test),
@@ -144,14 +151,14 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         "parameters": count_parameters(restorer),
         "device": str(runtime.device),
         "precision": runtime.precision,
+        **({"noise": noise.text} if noise else {}),
     }
     recipe = {"task": task, "network": config.network.name, "settings": settings}
     held = Pictures(test, data.channels, short_side=data.short_side, use="validation") if test else None
-    preview = preview_batch(
-        lambda pictures: first_batch(_crops(pictures, config, problem, seed=config.seed + 1, length=4), 4), held, dataset.pictures
-    )
-    scored = _crops(held, config, problem, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if held else None
-    return Prepared(trainer, dataset, preview, recipe, stats, lambda: dataset.pictures.skipped, validating.of_pairs(scored, loop))
+    preview = preview_batch(lambda pictures: first_batch(crops_of(pictures, seed=config.seed + 1, length=4), 4), held, pictures)
+    # noisy targets score the noise
+    scored = crops_of(held, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if held and not noise else None
+    return Prepared(trainer, dataset, preview, recipe, stats, lambda: pictures.skipped, validating.of_pairs(scored, loop))
 
 
 def _check_network(name: str, spec: ModelSpec, problem: Problem, task: str) -> None:
@@ -193,8 +200,12 @@ def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Ru
     )
 
 
-def _crops(pictures: Pictures, config: RestorationConfig, problem: Problem, *, seed: int, length: int) -> DegradedCrops:
+def _crops(
+    pictures: Pictures, *, config: RestorationConfig, problem: Problem, noise: FolderNoise | None, seed: int, length: int
+) -> DegradedCrops | RecorruptedCrops:
     data = config.data
+    if noise is not None:
+        return RecorruptedCrops(pictures, data.crop, noise, seed, length)
     return DegradedCrops(
         pictures, crop=data.crop, degradation=problem.degradation, condition=problem.condition or "",
         global_degradation=problem.global_degradation, make_target=problem.make_target, seed=seed, length=length,
