@@ -39,6 +39,10 @@ class DenoiseOptions(Options):
         "default", "fast: one run. best: eight, and a non-local estimate where noise is white; see `docs/denoise.md`.",
         metavar="fast|default|best", choices=QUALITIES,
     )  # fmt: skip
+    adapt: bool = option(
+        False, "First fine-tune the weights on these noisy pictures, and use the result if held-out ones say that it helps."
+    )
+    adapt_minutes: float = option(5.0, "How long --adapt trains.", metavar="MINUTES", low=0, high=1440, above=True)
     confidence: bool = option(False, CONFIDENCE)
 
     def __post_init__(self) -> None:
