@@ -38,7 +38,8 @@ JUDGED, JUDGED_CROP, JUDGED_FACTOR = 48, 96, 0.5
 """Held-out crops that the decision is taken on, their side, and their recorruption factor t."""
 LEAST_GAIN, SURE = 0.05, 2.0
 """The adapted weights are used if their estimated gain in dB is larger, and their error smaller by so many standard errors."""
-OPTIMIZER = OptimizerConfig(learning_rate=0.002, adam_rate=1e-4, warmup_steps=20, ema=0.98)
+OPTIMIZER = OptimizerConfig(name="adam", learning_rate=3e-4, warmup_steps=10, ema=0.97)
+"""Adam, because the targets are noisy: the steps of Muon keep their size however noisy a gradient is."""
 
 
 @dataclass(frozen=True)
