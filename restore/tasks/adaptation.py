@@ -87,9 +87,11 @@ def adapt(entry: weights.Entry, files: Sequence[Path], runtime: Runtime, minutes
         steps: train so many steps instead, which is reproducible.
 
     Raises:
-        ValueError: the weights' network cannot be trained, or there is no place to keep the result.
+        ValueError: there is no place to keep the result.
     """
     chosen = spread(files)
+    if entry.recipe["network"] not in networks.NETWORKS:
+        return Adaptation(None, f"not adapted: the network of {entry.name} cannot be trained here")
     if len(chosen) < 2:
         return Adaptation(None, f"not adapted: it takes a picture to train on and another to judge by; {entry.name} has {len(chosen)} here")
     name = f"{entry.name}-adapted-{_key(entry, chosen)}"

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from restore import images, weights
-from restore.images import ImageError
 from restore.images.noise_model import NoiseLevel
 from restore.inference import radiograph
 from restore.inference.denoiser import Denoiser, signal_dependent
@@ -153,7 +152,7 @@ class Denoise(Step[NoiseAnalysis]):
         try:
             picture = images.read(path)
             pixels = picture.frame(0).normalized()
-        except (ImageError, OSError, ValueError):
+        except Exception:  # whatever a damaged file raises is that file's fault
             return None
         gray = pixels.shape[2] == 1 or radiograph.is_gray(pixels)
         return self._weights(pixels, gray, picture.radiograph)
