@@ -17,7 +17,7 @@ from restore.images.noise_model import NoiseLevel
 from restore.pipeline.batch import Interrupted
 from restore.runtime import Runtime
 from restore.tasks import adaptation
-from restore.tasks.adaptation import adapt, judge
+from restore.tasks.adaptation import Judgement, adapt, judge
 from restore.tasks.denoise import GRAY
 
 Smooth = Callable[..., np.ndarray]
@@ -89,10 +89,16 @@ def test_worse_weights_are_not_used(smooth: Smooth, fp32: Runtime, tiny: Callabl
     with torch.no_grad():
         [parameter.zero_() for parameter in identity.parameters()]
     good, bad_ = judge(bad, identity, [(noisy, noise)], fp32), judge(identity, bad, [(noisy, noise)], fp32)
-    assert good.helps and good.gain > 1
+    assert good.helps and good.gain > good.least > 1
     assert not bad_.helps and bad_.gain < -1
     same = judge(identity, identity, [(noisy, noise)], fp32)
     assert not same.helps and same.gain == 0
+
+
+def test_a_gain_that_hangs_on_the_noise_level_is_not_believed() -> None:
+    assert Judgement(gain=0.22, least=-0.3, certainty=6.5).helps is False
+    assert Judgement(gain=0.22, least=0.1, certainty=6.5).helps is True
+    assert Judgement(gain=0.22, least=0.1, certainty=1.5).helps is False
 
 
 def test_why_weights_were_not_adapted(folder: Path, tmp_path: Path, given: weights.Entry, fp32: Runtime, smooth: Smooth) -> None:
