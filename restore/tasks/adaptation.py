@@ -143,7 +143,8 @@ def judge(
     added noise measures the divergence: its product with the output is t v' times it.
 
     Args:
-        given, adapted: denoising networks.
+        given, adapted: denoising networks. If the adapted one seems to have no error, the noise is not what was measured (such as few
+            photons, which are not Gaussian), and there is no gain to rely on.
         pictures: (H, W, C) uint8 or uint16 each, with their noise.
         runtime: device and precision.
     """
@@ -165,8 +166,10 @@ def judge(
     difference = float(np.mean(differences))
     doubt = 2 * LEVEL_ERROR * abs(float(np.mean(divergences)))
     deviation = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-    error = max(float(np.mean(errors)), abs(difference) * 1.01, 1e-12)
-    gain, least = (-10 * math.log10(max(1 - value / error, 1e-2)) for value in (difference, difference - doubt))
+    error = float(np.mean(errors))
+    if error <= difference:  # the adapted network would have no error at all: the measured noise is not that of the pictures
+        return Judgement(0.0, 0.0, 0.0)
+    gain, least = (-10 * math.log10(1 - value / error) for value in (difference, difference - doubt))
     return Judgement(gain, least, difference / max(deviation, 1e-12))
 
 
