@@ -51,10 +51,19 @@ AugmentFraction = Annotated[
     float | None,
     typer.Option(metavar="0..1", help="Fraction of generated pictures (0.25); short for --set augment_fraction=...", show_default=False),
 ]
+SelfSupervised = Annotated[
+    bool,
+    typer.Option(
+        "--self-supervised", help="denoise: learn from noisy pictures alone; short for --set self_supervised=true, losses.pixel=l2."
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the data and the settings, time a few steps, and stop.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Progress as JSON lines on standard output.")]
+
+SELF_SUPERVISED = {"self_supervised": "true", "losses.pixel": "l2"}
+"""The settings of --self-supervised."""
 
 
 def train(  # noqa: PLR0913  # each is an option of the command
@@ -71,6 +80,7 @@ def train(  # noqa: PLR0913  # each is an option of the command
     on_collapse: OnCollapse = None,
     augment_with: AugmentWith = None,
     augment_fraction: AugmentFraction = None,
+    self_supervised: SelfSupervised = False,
     resume: Resume = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -82,7 +92,7 @@ def train(  # noqa: PLR0913  # each is an option of the command
 
     restore train cyclegan photo2paint
     """
-    overrides = _overrides(settings or [])
+    overrides = {**(SELF_SUPERVISED if self_supervised else {}), **_overrides(settings or [])}
     shortcuts = (
         ("loop.steps", steps), ("seed", seed), ("device", device), ("precision", precision), ("monitor.on_collapse", on_collapse),
         ("augment_with", augment_with), ("augment_fraction", augment_fraction),

@@ -42,7 +42,8 @@ HELPERS = {
         "artifacts_training", "colorize_training", "denoise_training", "enhance_training", "inpaint_training", "scratches_training",
         "sharpen_training",
         "translate_training", "upscale_training", "generate_training",
-        "kept_weights", "generating", "generation_options", "generated_pictures", "validating_samples",
+        "kept_weights", "generating", "generation_options", "generated_pictures", "validating_samples", "self_supervision",
+        "adaptation",
     },
     "metrics": {
         "extractors", "sets", "set_page", "set_scorer", "picture_sets", "classifier", "classes", "diversity", "memorisation", "neighbours",

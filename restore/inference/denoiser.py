@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from restore.images.noise_model import NoiseLevel
-from restore.inference import excluded_regions, mean_preservation, uniform_borders
+from restore.inference import excluded_regions, mean_preservation, nonlocal_blend, uniform_borders
 from restore.inference.array_interface import Picture, apply
 from restore.inference.network_model import NetworkModel
 from restore.inference.noise_estimation import Estimate, resolve_level
@@ -60,8 +60,9 @@ class Denoiser(NetworkModel):
         return apply(picture, lambda pixels, valid: self.denoise(pixels, noise_level, strength, valid=valid)[0])
 
     def denoise(
-        self, pixels: np.ndarray, noise_level: Noise = None, strength: float = 1.0, *, valid: np.ndarray | None = None
-    ) -> tuple[np.ndarray, InferenceInfo]:
+        self, pixels: np.ndarray, noise_level: Noise = None, strength: float = 1.0, *, valid: np.ndarray | None = None,
+        exact: Denoiser | None = None,
+    ) -> tuple[np.ndarray, InferenceInfo]:  # fmt: skip
         """Denoise normalized pixels.
 
         Args:
@@ -69,6 +70,8 @@ class Denoiser(NetworkModel):
             noise_level: see `Noise`.
             strength: fraction of the correction that is applied, 0..1.
             valid: (H, W) bool, the pixels that hold picture (see `Frame.valid`); None for all.
+            exact: the same weights in float32. If it is given, the result is blended with a non-local estimate; see `nonlocal_blend`.
+                Correlated noise is not: the estimate is for white noise.
 
         Returns:
             (H, W, 1|3) float32, not clipped; and information about the run.
@@ -77,11 +80,11 @@ class Denoiser(NetworkModel):
         level = noise.level if isinstance(noise, Estimate) else noise
         excluded = self._excluded(pixels, level, valid)
         if excluded is None:
-            return self._denoised(pixels, noise, strength, None)
+            return self._denoised(pixels, noise, strength, None, exact)
         inner = uniform_borders.inner(excluded)
         restored, rest = pixels.copy(), excluded[inner]
         region = np.ascontiguousarray(pixels[inner])
-        restored[inner], info = self._denoised(region, noise, strength, rest if rest.any() else None)
+        restored[inner], info = self._denoised(region, noise, strength, rest if rest.any() else None, exact)
         return restored, info
 
     def noise_level(self, pixels: np.ndarray, noise_level: Noise, valid: np.ndarray | None = None) -> Estimate | NoiseLevel:
@@ -96,7 +99,7 @@ class Denoiser(NetworkModel):
         return noise.confidence(span.span) if isinstance(noise, Estimate) and not self.signal_dependent else 1.0
 
     def _denoised(
-        self, pixels: np.ndarray, noise: Estimate | NoiseLevel, strength: float, excluded: np.ndarray | None
+        self, pixels: np.ndarray, noise: Estimate | NoiseLevel, strength: float, excluded: np.ndarray | None, exact: Denoiser | None
     ) -> tuple[np.ndarray, InferenceInfo]:
         """`denoise` with a resolved noise level; pixels of the mask `excluded`, (H, W) bool, do not change."""
         level = noise.level if isinstance(noise, Estimate) else noise
@@ -108,11 +111,26 @@ class Denoiser(NetworkModel):
             confidence = self.confidence(noise, span)
             return confidence
 
-        restored, info = self.runner.run(picture, strength, level=level, confidence=trusted)
+        if exact is None or not self.spec.takes_noise or (isinstance(noise, Estimate) and noise.correlated):
+            restored, info = self.runner.run(picture, strength, level=level, confidence=trusted)
+        else:
+            trusted(self.runner.range_of(picture, level))
+            restored, info = self._blended(picture, level, exact)
+            if strength * confidence != 1:
+                restored = picture + np.float32(strength * confidence) * (restored - picture)
         if self.spec.takes_noise:
             mean_preservation.preserve(picture, restored, level, strength * confidence)
         if excluded is not None:
             restored[excluded] = pixels[excluded]
+        return restored, info
+
+    def _blended(self, picture: np.ndarray, level: NoiseLevel, exact: Denoiser) -> tuple[np.ndarray, InferenceInfo]:
+        """The network's whole correction, blended with the non-local estimate."""
+        restored, info = self.runner.run(picture, level=level)
+        restored, weight = nonlocal_blend.blended(
+            picture, restored, level, lambda region: exact.runner.run(region, level=level)[0], self.runtime.device
+        )
+        info.nonlocal_weight = None if weight is None else weight.value
         return restored, info
 
     def _excluded(self, pixels: np.ndarray, level: NoiseLevel, valid: np.ndarray | None) -> np.ndarray | None:

@@ -12,18 +12,27 @@ FALLBACKS = {"fp16": ("bf16", "fp32"), "bf16": ("fp32",), "fp32": ()}
 
 @dataclass
 class InferenceInfo:
-    """How a network ran on one picture, for the report."""
+    """How a network ran on one picture, for the report.
+
+    Attributes:
+        nonlocal_weight: of the non-local estimate in the result, 0..1; None without one; see `nonlocal_blend`.
+    """
 
     precision: str
     tile: int = 0
     tiles: int = 0
     redone: list[str] = field(default_factory=list)
     engine: str = "torch"
+    nonlocal_weight: float | None = None
 
     def stats(self) -> dict[str, object]:
-        """The fields of the report; `redone` only where a tile was redone."""
-        own: dict[str, object] = {"engine": self.engine, "precision": self.precision, "tile": self.tile, "tiles": self.tiles}
-        return own | ({"redone": self.redone} if self.redone else {})
+        """The fields of the report; `redone` only where a tile was redone, `nonlocal_weight` only where there is one."""
+        stats: dict[str, object] = {"engine": self.engine, "precision": self.precision, "tile": self.tile, "tiles": self.tiles}
+        if self.redone:
+            stats["redone"] = self.redone
+        if self.nonlocal_weight is not None:
+            stats["nonlocal_weight"] = round(self.nonlocal_weight, 3)
+        return stats
 
 
 def find_fault(base: np.ndarray, correction: np.ndarray) -> str | None:

@@ -7,6 +7,7 @@ import torch
 
 from restore.inference import radiograph
 from restore.inference.array_interface import Picture, apply
+from restore.inference.back_projection import back_project
 from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
 from restore.networks.resample import resized
@@ -43,19 +44,25 @@ class Upscaler(NetworkModel):
         """
         return apply(picture, lambda pixels, valid: self.runner.run(pixels, strength)[0], self.scale)
 
-    def upscale(self, pixels: np.ndarray, scale: float | None = None, strength: float = 1.0) -> tuple[np.ndarray, InferenceInfo]:
+    def upscale(
+        self, pixels: np.ndarray, scale: float | None = None, strength: float = 1.0, *, project: bool = False
+    ) -> tuple[np.ndarray, InferenceInfo]:
         """Upscale normalized pixels.
 
         Args:
             pixels: (H, W, 1|3) float32, nominal [0, 1]. Three equal channels run as one.
             scale: factor, at most the network's; None for the network's. For a smaller factor the network's result is downscaled.
             strength: from the cubic kernel's picture (0) to the network's (1).
+            project: correct the result once by back-projection; see `back_projection`.
 
         Returns:
             (scale H, scale W, 1|3) float32, not clipped; and information about the run.
         """
         gray = pixels.shape[2] == 3 and radiograph.is_gray(pixels)
-        restored, info = self.runner.run(pixels[:, :, :1] if gray else pixels, strength)
+        picture = pixels[:, :, :1] if gray else pixels
+        restored, info = self.runner.run(picture, strength)
+        if project:
+            restored = back_project(picture, restored, self.scale, strength)
         if scale is not None and scale != self.scale:
             height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
             planes = torch.from_numpy(restored.transpose(2, 0, 1)[None])

@@ -93,7 +93,7 @@ def _operators_work(dtype: torch.dtype) -> bool:
     """Whether this build of PyTorch has the operators, and they compute what is expected."""
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():
-        first, second = (nn.Conv2d(4, 4, 3, padding=1).to(dtype, memory_format=torch.channels_last) for _ in range(2))
+        first, second = (nn.Conv2d(4, 4, 3, padding=1).to(dtype=dtype).to(memory_format=torch.channels_last) for _ in range(2))
         for parameter in (*first.parameters(), *second.parameters()):
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
         x = torch.randn(2, 4, 9, 11, generator=generator).to(dtype).contiguous(memory_format=torch.channels_last)

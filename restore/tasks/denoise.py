@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from restore import weights
+from restore import images, weights
 from restore.images.noise_model import NoiseLevel
 from restore.inference import radiograph
 from restore.inference.denoiser import Denoiser, signal_dependent
 from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.residual_check import check_residual
+from restore.pipeline.discovery import Job
 from restore.pipeline.step import Image, Result, Sidecars, SideImage, Step
+from restore.tasks import adaptation
 from restore.tasks.confidence import NAMES
 from restore.tasks.denoise_confidence import DenoiseConfidence
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import DenoiseOptions
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
-PHOTOGRAPH_ENSEMBLE = 2
+ENSEMBLES = {"fast": (1, 1), "default": (2, 1), "best": (8, 8)}
+"""Quality -> self-ensemble of photographs and of X-rays."""
 WARNING_SIGMA = 1.5
 """Noise (sigma of 255, in the picture's own range) below which there is no warning: the rounding of 8 bits alone is 0.3."""
 CORRELATED = (
@@ -56,20 +60,44 @@ class Denoise(Step[NoiseAnalysis]):
 
     def __init__(self, options: DenoiseOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference, self.chosen = options, inference, weights
-        self._entries = _entries(weights, inference)
+        self._given = self._entries = _entries(weights, inference)
+        self._remarks: list[str] = []
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
         self._denoisers = LazyCache(self._load)
         self._exact = LazyCache(self._load_exact)
+        self._single = LazyCache(self._load_single)
         self.confidence = DenoiseConfidence(inference.runtime) if options.confidence else None
         self.side_images = NAMES if options.confidence else ()
 
     def settings(self) -> dict[str, object]:
-        """The weights' contents, the options, the precision and the tiles. Without confidence, results do not depend on it."""
-        options = {name: value for name, value in self.options.as_dict().items() if value or name != "confidence"}
+        """The weights' contents, the options, the precision and the tiles. Defaults of newer options are left out."""
+        options = self.options.as_dict()
+        options = {name: value for name, value in options.items() if not name.startswith("adapt")}  # the weights say what was adapted
+        options = {name: value for name, value in options.items() if (name, value) not in {("confidence", False), ("quality", "default")}}
         return {
             "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()}, **options,
             **self.inference.fingerprint(), **(self.confidence.settings() if self.confidence else {}),
         }  # fmt: skip
+
+    def plan(self, jobs: Sequence[Job]) -> None:
+        """Adapt the weights that most of the pictures need, if the options say so."""
+        if not self.options.adapt:
+            return
+        files = [job.source for job in jobs if not job.error]
+        names = {path: name for path in adaptation.spread(files) if (name := self._weights_of(path))}
+        if not names:
+            self._remarks = ["not adapted: none of the pictures can be read"]
+            return
+        (name, _), *_ = Counter(names.values()).most_common(1)
+        result = adaptation.adapt(
+            self._given[name], [path for path, own in names.items() if own == name], self.inference.runtime, self.options.adapt_minutes
+        )
+        self._remarks = [result.text]
+        self._entries = {**self._given, **({name: result.entry} if result.entry else {})}
+
+    def remarks(self) -> list[str]:
+        """What was adapted, and why it is used or not."""
+        return self._remarks
 
     def analyse(self, image: Image) -> NoiseAnalysis:
         """Choose the weights and estimate the noise."""
@@ -82,9 +110,12 @@ class Denoise(Step[NoiseAnalysis]):
         """Denoise an image."""
         analysis = analysis or self.analyse(image)
         pixels = image.pixels[:, :, :1] if analysis.gray else image.pixels
-        restored, info = self._denoisers(analysis.weights).denoise(pixels, analysis.noise, self.options.strength, valid=image.valid)
+        restored, info = self._denoisers(analysis.weights).denoise(
+            pixels, analysis.noise, self.options.strength, valid=image.valid,
+            exact=self._single(analysis.weights) if self.options.quality == "best" else None,
+        )  # fmt: skip
         warnings = _warnings(pixels, restored, analysis.noise)
-        stats = {"weights": analysis.weights, **_stats(analysis.noise), **info.stats()}
+        stats = {"weights": self._entries[analysis.weights].name, **_stats(analysis.noise), **info.stats()}
         side: tuple[SideImage, ...] = ()
         if self.confidence is not None:
             entry, exact = self._entries[analysis.weights], self._exact(analysis.weights)
@@ -95,18 +126,36 @@ class Denoise(Step[NoiseAnalysis]):
         return Result(restored, stats, warnings, side=side)
 
     def _load(self, name: str) -> Denoiser:
-        return self._made(name, self.inference)
+        return self._made(name, self.inference, self._ensemble(name))
 
     def _load_exact(self, name: str) -> Denoiser:
         """The denoiser in float32."""
-        return self._made(name, replace(self.inference, runtime=self.inference.runtime.in_precision("fp32")))
+        return self._made(name, self._in_float32(), self._ensemble(name))
 
-    def _made(self, name: str, inference: InferenceOptions) -> Denoiser:
-        entry = self._entries[name]
-        ensemble = 1 if signal_dependent(entry.recipe) else PHOTOGRAPH_ENSEMBLE
+    def _load_single(self, name: str) -> Denoiser:
+        """The denoiser in float32 and without a self-ensemble."""
+        return self._made(name, self._in_float32(), 1)
+
+    def _in_float32(self) -> InferenceOptions:
+        return replace(self.inference, runtime=self.inference.runtime.in_precision("fp32"))
+
+    def _made(self, name: str, inference: InferenceOptions, ensemble: int) -> Denoiser:
+        return Denoiser.load(self._entries[name].path, replace(inference, ensemble=ensemble))
+
+    def _ensemble(self, name: str) -> int:
         if self.options.ensemble != "auto":
-            ensemble = int(self.options.ensemble)
-        return Denoiser.load(entry.path, replace(inference, ensemble=ensemble))
+            return int(self.options.ensemble)
+        return ENSEMBLES[self.options.quality][signal_dependent(self._entries[name].recipe)]
+
+    def _weights_of(self, path: Path) -> str | None:
+        """The name of the weights for a file; None if it cannot be read, which its own record will say."""
+        try:
+            picture = images.read(path)
+            pixels = picture.frame(0).normalized()
+        except Exception:  # whatever a damaged file raises is that file's fault
+            return None
+        gray = pixels.shape[2] == 1 or radiograph.is_gray(pixels)
+        return self._weights(pixels, gray, picture.radiograph)
 
     def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None) -> str:
         if self.chosen is not None:

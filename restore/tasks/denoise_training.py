@@ -1,4 +1,4 @@
-"""`restore train denoise`: clean images, seeded noise and a restoration network."""
+"""`restore train denoise`: a restoration network, and clean images with seeded noise or noisy images with more of theirs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,32 @@ from restore.datasets import batch_degrade, degrade
 from restore.tasks import restoration_setup
 from restore.tasks.prepared_run import Prepared
 from restore.tasks.restoration_setup import Problem, RestorationConfig
+from restore.tasks.self_supervision import check_losses
 
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiseConfig(RestorationConfig):
     """The settings of a denoising run."""
 
+    self_supervised: bool = field(
+        default=False,
+        metadata={"help": "the pictures are noisy: learn from them alone, with more of their own noise instead of that of `noise`"},
+    )
     noise: degrade.NoiseConfig = field(default_factory=degrade.NoiseConfig)
 
 
 def prepare(root: Path, config: DenoiseConfig) -> Prepared:
-    """Find the images, build the network and the trainer; see `restoration_setup.prepare`."""
+    """Find the images, build the network and the trainer; see `restoration_setup.prepare`.
+
+    Raises:
+        ValueError: self-supervised training has a loss that needs clean targets, or what `restoration_setup.prepare` raises.
+    """
+    if config.self_supervised:
+        check_losses(config.losses)
     problem = Problem(
         partial(degrade.add_noise, config=config.noise),
         condition="noise",
-        batch_degradation=partial(batch_degrade.add_noise, config=config.noise),
+        batch_degradation=None if config.self_supervised else partial(batch_degrade.add_noise, config=config.noise),
+        self_supervised=config.self_supervised,
     )
     return restoration_setup.prepare(root, config, problem, task="denoise")

@@ -13,6 +13,7 @@ SIMULATIONS = ("gaussian", "xray-low-dose", "jpeg", "phone", "old-photo", "low-r
 MASK_SOURCES = ("masks", "mask_color", "alpha", "scratches")
 """Sources of the mask; exactly one of them must be specified."""
 
+QUALITIES = ("fast", "default", "best")
 CONFIDENCE = "Also write maps of each result's expected absolute error and of its 90 % bound, and report an expected PSNR."
 
 
@@ -34,6 +35,14 @@ class DenoiseOptions(Options):
         "auto", "Rotated and flipped runs to average (self-ensemble). auto: 2, X-rays 1.", metavar="auto|1|2|4|8",
         choices=("auto", "1", "2", "4", "8"),
     )  # fmt: skip
+    quality: str = option(
+        "default", "fast: one run. best: eight, and a non-local estimate where noise is white; see `docs/denoise.md`.",
+        metavar="fast|default|best", choices=QUALITIES,
+    )  # fmt: skip
+    adapt: bool = option(
+        False, "First fine-tune the weights on these noisy pictures, and use the result if held-out ones say that it helps."
+    )
+    adapt_minutes: float = option(5.0, "How long --adapt trains.", metavar="MINUTES", low=0, high=1440, above=True)
     confidence: bool = option(False, CONFIDENCE)
 
     def __post_init__(self) -> None:
@@ -50,6 +59,10 @@ class UpscaleOptions(Options):
         above=True, more="; for more, upscale the result again",
     )  # fmt: skip
     strength: float = option(1.0, "From the cubic kernel's picture (0) to the network's (1).", metavar="0..1", low=0, high=1)
+    quality: str = option(
+        "default", "fast and default: one run. best: eight runs and one back-projection; see `docs/upscale.md`.",
+        metavar="fast|default|best", choices=QUALITIES,
+    )  # fmt: skip
     confidence: bool = option(False, CONFIDENCE)
 
     def __post_init__(self) -> None:

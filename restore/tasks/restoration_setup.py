@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from restore import distributed, networks, weights
 from restore.datasets import folders
 from restore.datasets.batch_crops import BatchCrops, BatchDegradation, BatchGlobalDegradation
 from restore.datasets.crops import Degradation, DegradedCrops, GlobalDegradation, MakeTarget, Pictures
+from restore.datasets.recorrupted import RecorruptedCrops
 from restore.gan import build
 from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
 from restore.gan.monitor import MonitorConfig
@@ -23,7 +25,7 @@ from restore.networks.spec import Condition
 from restore.networks.unet import UNetConfig
 from restore.networks.weight_transfer import transfer
 from restore.runtime import Runtime, seed_everything
-from restore.tasks import generated_pictures, validating
+from restore.tasks import generated_pictures, self_supervision, validating
 from restore.tasks.prepared_run import (
     TEST_FRACTION,
     Prepared,
@@ -34,6 +36,7 @@ from restore.tasks.prepared_run import (
     preview_batch,
     runtime_of,
 )
+from restore.tasks.self_supervision import FolderNoise
 from restore.training.supervised import SupervisedTrainer
 from restore.training.trainer import Trainer
 from restore.training.training_config import TrainingConfig
@@ -104,6 +107,7 @@ class Problem:
         distillation_weight: of the distance of the features that the network predicts from a teacher's; 0: there is no teacher.
         batch_degradation: makes the degradation for whole batches on the device; None where only `degradation` can.
         batch_global_degradation: `global_degradation` for whole batches.
+        self_supervised: the pictures are noisy, and the targets are made of them; see `self_supervision`.
     """
 
     degradation: Degradation
@@ -115,6 +119,7 @@ class Problem:
     distillation_weight: float = 0.0
     batch_degradation: BatchDegradation | None = None
     batch_global_degradation: BatchGlobalDegradation | None = None
+    self_supervised: bool = False
 
 
 def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: str) -> Prepared:
@@ -147,7 +152,13 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     trainer = _trainer(restorer, config, runtime, problem)
     generated, _ = generated_pictures.make(config, runtime, real=len(train), channels=data.channels, short_side=data.short_side)
     pictures = Pictures(train, data.channels, short_side=data.short_side, generated=generated)
-    dataset = _training_crops(pictures, config, problem, runtime, task)
+    noise = self_supervision.measure(pictures, planned.spec) if problem.self_supervised else None
+    crops_of = partial(_crops, config=config, problem=problem, noise=noise)
+    dataset = (
+        _training_crops(pictures, config, problem, runtime, task)
+        if data.on_device
+        else crops_of(pictures, seed=config.seed, length=loop.steps * loop.batch_size)
+    )
     stats = {
         "training pictures": len(train),
         "held-out pictures": len(test),
@@ -155,25 +166,25 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         "parameters": count_parameters(restorer),
         "device": str(runtime.device),
         "precision": runtime.precision,
+        **({"noise": noise.text} if noise else {}),
     }
     recipe = {"task": task, "network": config.network.name, "settings": settings}
     held = Pictures(test, data.channels, short_side=data.short_side, use="validation") if test else None
-    preview = preview_batch(lambda source: first_batch(_crops(source, config, problem, seed=config.seed + 1, length=4), 4), held, pictures)
-    scored = _crops(held, config, problem, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if held else None
+    preview = preview_batch(lambda pictures: first_batch(crops_of(pictures, seed=config.seed + 1, length=4), 4), held, pictures)
+    # noisy targets score the noise
+    scored = crops_of(held, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if held and not noise else None
     return Prepared(trainer, dataset, preview, recipe, stats, lambda: pictures.skipped, validating.of_pairs(scored, loop))
 
 
 def _training_crops(
     pictures: Pictures, config: RestorationConfig, problem: Problem, runtime: Runtime, task: str
 ) -> Dataset[dict[str, Tensor]]:  # fmt: skip
-    """The crops to train on, made on the CPU one by one, or on the device in whole batches.
+    """The crops to train on, made on the device in whole batches.
 
     Raises:
         ValueError: the device cannot make them.
     """
     data, length = config.data, config.loop.steps * config.loop.batch_size
-    if not data.on_device:
-        return _crops(pictures, config, problem, seed=config.seed, length=length)
     if problem.batch_degradation is None:
         raise ValueError(f"data.on_device: {task} with these settings makes its crops on the CPU: leave it out and set loop.workers")
     if pictures.generated is not None:
@@ -224,8 +235,12 @@ def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Ru
     )
 
 
-def _crops(pictures: Pictures, config: RestorationConfig, problem: Problem, *, seed: int, length: int) -> DegradedCrops:
+def _crops(
+    pictures: Pictures, *, config: RestorationConfig, problem: Problem, noise: FolderNoise | None, seed: int, length: int
+) -> DegradedCrops | RecorruptedCrops:
     data = config.data
+    if noise is not None:
+        return RecorruptedCrops(pictures, data.crop, noise, seed, length)
     return DegradedCrops(
         pictures, crop=data.crop, degradation=problem.degradation, condition=problem.condition or "",
         global_degradation=problem.global_degradation, make_target=problem.make_target, seed=seed, length=length,

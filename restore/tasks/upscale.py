@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from restore import weights as catalogue
@@ -47,8 +48,9 @@ class Upscale(Step[None]):
         self.side_images = NAMES if options.confidence else ()
 
     def settings(self) -> dict[str, object]:
-        """The weights' content, the options, the precision and the tiles. Without confidence, results do not depend on it."""
-        options = {name: value for name, value in self.options.as_dict().items() if value or name != "confidence"}
+        """The weights' content, the options, the precision and the tiles. Defaults of newer options are left out."""
+        options = self.options.as_dict()
+        options = {name: value for name, value in options.items() if (name, value) not in {("confidence", False), ("quality", "default")}}
         return {
             "weights": catalogue.fingerprint(self.entry), **options, "scale": self.scale, **self.inference.fingerprint(),
             **(self.confidence.settings() if self.confidence else {}),
@@ -57,15 +59,19 @@ class Upscale(Step[None]):
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         """Upscale an image."""
         upscaler = self._upscalers(self.entry.path)
-        restored, info = upscaler.upscale(image.pixels, self.scale, self.options.strength)
+        restored, info = upscaler.upscale(image.pixels, self.scale, self.options.strength, project=self._best)
         stats = {"weights": self.entry.name, "scale": self.scale, **info.stats()}
         if self.confidence is None:
             return Result(restored, stats)
         found = self.confidence(image, restored, upscaler.runner.range_of(image.pixels), self.scale)
         return Result(restored, {**stats, **found.stats}, found.warnings, side=found.side)
 
+    @property
+    def _best(self) -> bool:
+        return self.options.quality == "best"
+
     def _load(self, path: Path) -> Upscaler:
-        return Upscaler.load(path, self.inference)
+        return Upscaler.load(path, replace(self.inference, ensemble=8) if self._best else self.inference)
 
 
 def _name(weights: str | Path | None, scale: float) -> str | Path:

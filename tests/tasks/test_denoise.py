@@ -112,15 +112,29 @@ def test_chosen_weights_are_used_for_everything(make: Callable[..., Denoise], th
 def test_photographs_average_two_transforms_and_x_rays_one(make: Callable[..., Denoise]) -> None:
     assert [_views(make(), name) for name in (XRAY, GRAY, COLOUR)] == [1, 2, 2]
     assert [_views(make(ensemble=4), name) for name in (XRAY, GRAY, COLOUR)] == [4, 4, 4]
+    assert [_views(make(quality="fast"), name) for name in (XRAY, GRAY, COLOUR)] == [1, 1, 1]
+    assert [_views(make(quality="best"), name) for name in (XRAY, GRAY, COLOUR)] == [8, 8, 8]
+    assert _views(make(quality="best", ensemble=2), XRAY) == 2
     with pytest.raises(ValueError, match="ensemble must be auto, 1, 2, 4 or 8"):
         make(ensemble=3)
 
 
 @pytest.mark.usefixtures("three")
+def test_the_best_quality_blends_white_noise_with_a_non_local_estimate(make: Callable[..., Denoise], smooth: Smooth) -> None:
+    noisy = smooth(80, 80) + np.random.default_rng(0).normal(0, 20 / 255, (80, 80, 1)).astype(np.float32)
+    best, facts = _restore(make(quality="best", ensemble=1, noise_level=20), noisy, False)
+    plain, other = _restore(make(ensemble=1, noise_level=20), noisy, False)
+    assert 0 < facts["nonlocal_weight"] <= 1
+    assert "nonlocal_weight" not in other
+    assert np.abs(best - smooth(80, 80)).mean() < np.abs(plain - smooth(80, 80)).mean()
+
+
+@pytest.mark.usefixtures("three")
 def test_the_settings_contain_what_affects_the_result(make: Callable[..., Denoise]) -> None:
-    variants = [make(), make(GRAY), make(XRAY), make(strength=0.5), make(noise_level=5)]
+    variants = [make(), make(GRAY), make(XRAY), make(strength=0.5), make(noise_level=5), make(quality="best")]
     assert len({repr(work.settings()) for work in variants}) == len(variants)
-    assert make().settings() == make().settings()
+    assert make().settings() == make(quality="default").settings()
+    assert "quality" not in make().settings()
 
 
 @pytest.mark.usefixtures("three")

@@ -17,10 +17,12 @@ from pydicom.data import get_testdata_file
 import restore
 from restore import images, weights
 from restore.api import step
+from restore.inference.back_projection import back_project
 from restore.inference.loading import InferenceOptions
 from restore.inference.upscaler import Upscaler
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.networks.resample import enlarge
+from restore.pipeline.step import Image as StepImage
 from restore.runtime import Runtime
 from restore.tasks.upscale import _name
 
@@ -198,3 +200,16 @@ def test_a_constant_result_in_half_precision_is_redone() -> None:
     result, trace = Upscaler(_Blank(), options=InferenceOptions(runtime, tile=0)).upscale(flat)
     assert result.std() > 0.1
     assert any("constant" in text for text in trace.redone)
+
+
+def test_the_best_quality_averages_eight_runs_and_projects_back(twice: Path, fp32: Runtime, photograph: Smooth) -> None:
+    picture = photograph(40, 52, 3)
+    default, fast, best = (
+        step("upscale", weights=twice, options={"quality": quality}, inference=InferenceOptions(fp32))
+        for quality in ("default", "fast", "best")
+    )
+    np.testing.assert_array_equal(fast(StepImage(picture)).pixels, default(StepImage(picture)).pixels)
+    averaged = Upscaler.load(twice, InferenceOptions(fp32, ensemble=8)).upscale(picture)[0]
+    np.testing.assert_allclose(best(StepImage(picture)).pixels, back_project(picture, averaged, 2), atol=1e-6)
+    assert "quality" not in default.settings()
+    assert best.settings()["quality"] == "best"

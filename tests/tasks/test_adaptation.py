@@ -1,0 +1,132 @@
+"""`restore denoise --adapt`: weights of another kind of noise become better on the folder's, or the given ones stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+import restore
+from restore import networks, weights
+from restore.datasets.recorrupted import PictureNoise
+from restore.images.noise_model import NoiseLevel
+from restore.pipeline.batch import Interrupted
+from restore.runtime import Runtime
+from restore.tasks import adaptation
+from restore.tasks.adaptation import Judgement, adapt, judge
+from restore.tasks.denoise import GRAY
+
+Smooth = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, smooth: Smooth) -> Path:
+    """Noisy pictures of 16 bits."""
+    (tmp_path / "in").mkdir()
+    for seed in range(5):
+        picture = smooth(112, 112, seed=seed)[:, :, 0] + np.random.default_rng(seed).normal(0, 0.06, (112, 112))
+        tifffile.imwrite(tmp_path / "in" / f"{seed}.tif", np.rint(np.clip(picture, 0, 1) * 65535).astype(np.uint16))
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def given(own_weights: Path, weights_file: Callable[..., Path]) -> weights.Entry:
+    """The weights of a tiny network that was not trained."""
+    return weights.entry(weights_file(own_weights / "tiny.safetensors"))
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adaptation of some steps instead of minutes."""
+    monkeypatch.setattr(adaptation, "_until", lambda minutes: lambda done: done < 25)
+    monkeypatch.setattr(adaptation, "CROP", 32)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_folder_is_restored_with_weights_adapted_to_it(folder: Path, tmp_path: Path, given: weights.Entry, smooth: Smooth) -> None:
+    plain = restore.run("denoise", folder, tmp_path / "plain", weights=given.path, precision="fp32")
+    report = restore.run("denoise", folder, tmp_path / "out", weights=given.path, options={"adapt": True}, precision="fp32")
+    assert not report.failed
+    (text,) = report.remarks
+    name = str(report.records[0].stats["weights"])
+    assert name.startswith("tiny-adapted-") and name in text and "dB on 1 held-out ones" in text
+    assert not plain.failed
+
+    def error(out: str) -> float:
+        pairs = [(tifffile.imread(tmp_path / out / f"{seed}.tif") / 65535, smooth(112, 112, seed=seed)[:, :, 0]) for seed in range(5)]
+        return float(np.mean([np.square(restored - clean).mean() for restored, clean in pairs]))
+
+    assert error("out") < 0.9 * error("plain")
+    again = restore.run("denoise", folder, tmp_path / "out", weights=given.path, options={"adapt": True}, precision="fp32")
+    assert "before" in again.remarks[0]
+    assert all(record.status == "skipped" for record in again.records)
+    assert weights.find(name).recipe["adapted"]["from"] == "tiny"
+
+
+@pytest.mark.usefixtures("short")
+def test_the_same_steps_give_the_same_weights(folder: Path, given: weights.Entry, fp32: Runtime) -> None:
+    made = []
+    for _ in range(2):
+        entry = (
+            adapt(given, sorted(folder.glob("*")), fp32, 1, steps=3).entry
+            or adapt(given, sorted(folder.glob("*")), fp32, 1, steps=12).entry
+        )
+        assert entry is not None
+        made.append(weights.load(entry.path)[0])
+        entry.path.unlink()
+    assert all(torch.equal(value, made[1][name]) for name, value in made[0].items())
+
+
+def test_worse_weights_are_not_used(smooth: Smooth, fp32: Runtime, tiny: Callable[..., torch.nn.Module]) -> None:
+    noise = PictureNoise(NoiseLevel.gaussian(15))
+    noisy = smooth(128, 128) + np.random.default_rng(0).normal(0, 15 / 255, (128, 128, 1))
+    noisy = np.rint(np.clip(noisy, 0, 1) * 65535).astype(np.uint16)
+    bad, identity = tiny(), tiny()
+    with torch.no_grad():
+        [parameter.zero_() for parameter in identity.parameters()]
+    good, bad_ = judge(bad, identity, [(noisy, noise)], fp32), judge(identity, bad, [(noisy, noise)], fp32)
+    assert good.helps and good.gain > good.least > 1
+    assert not bad_.helps and bad_.gain < -1
+    same = judge(identity, identity, [(noisy, noise)], fp32)
+    assert not same.helps and same.gain == 0
+
+
+def test_a_gain_that_hangs_on_the_noise_level_is_not_believed() -> None:
+    assert Judgement(gain=0.22, least=-0.3, certainty=6.5).helps is False
+    assert Judgement(gain=0.22, least=0.1, certainty=6.5).helps is True
+    assert Judgement(gain=0.22, least=0.1, certainty=1.5).helps is False
+
+
+def test_why_weights_were_not_adapted(folder: Path, tmp_path: Path, given: weights.Entry, fp32: Runtime, smooth: Smooth) -> None:
+    files = sorted(folder.glob("*"))
+    assert "another to judge by" in adapt(given, files[:1], fp32, 1).text
+    for seed in range(3):
+        tifffile.imwrite(tmp_path / f"{seed}.tif", (smooth(96, 96, seed=seed)[:, :, 0] * 65535).astype(np.uint16))
+    result = adapt(given, sorted(tmp_path.glob("*.tif")), fp32, 1)
+    assert result.entry is None and "hardly any noise" in result.text
+
+
+def test_ctrl_c_while_adapting_leaves_nothing_half(
+    folder: Path, tmp_path: Path, given: weights.Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(done: int) -> bool:
+        raise KeyboardInterrupt
+
+    before = sorted(given.path.parent.iterdir())
+    monkeypatch.setattr(adaptation, "_until", lambda minutes: stopped)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        restore.run("denoise", folder, tmp_path / "out", weights=given.path, options={"adapt": True}, precision="fp32")
+    assert not isinstance(caught.value, Interrupted)
+    assert sorted(given.path.parent.iterdir()) == before
+    assert not restore.run("denoise", folder, tmp_path / "out", weights=given.path, precision="fp32").failed
+
+
+def test_the_shipped_networks_can_be_trained_on(fp32: Runtime) -> None:
+    tensors, recipe = weights.load(weights.find(GRAY).path)
+    network = adaptation._network(recipe, tensors)
+    assert network.spec.takes_noise
+    assert isinstance(network, type(networks.build(recipe["network"], **recipe["settings"])))
