@@ -13,14 +13,14 @@ from restore.inference.arrays import to_float
 from restore.inference.loading import DEFECT_TASK
 from restore.inference.network_model import NetworkModel
 
-STRONG, WEAK = (0.98, 0.5), 0.5
+STRONG, WEAK = (0.95, 0.2), 0.5
 """The high threshold at sensitivity 0 and at 1; the low threshold as a fraction of the high one."""
 LARGE = 1000
 """Pixels on the shorter side above which half the size is searched too: defects may be wider than those in the training."""
 MIN_AREA = 4
 """Pixels of the smallest defect."""
 SENSITIVITY = 0.35
-"""The default. At 0.5 a collar's edge and highlights in hair count as defects. Below it, cracks are missed."""
+"""The default. Above it, hands and ears count as defects; below it, cracks are missed."""
 
 
 class DefectDetector(NetworkModel):
