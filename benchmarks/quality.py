@@ -36,7 +36,7 @@ DENOISING = {
     "xray": ("xray", "xray 50 counts", "xray"),
 }
 Case = tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], float]]
-"""An input, the picture that is wanted, and the score of a result."""
+"""An input, the expected picture, and the score of a result."""
 
 
 def denoising(name: str, options: argparse.Namespace) -> Iterator[Case]:
@@ -48,9 +48,9 @@ def denoising(name: str, options: argparse.Namespace) -> Iterator[Case]:
             rows, columns = (
                 slice(max(0, (n - options.side) // 2), (n + options.side) // 2) if options.side else slice(None) for n in clean.shape[:2]
             )
-            wanted = np.ascontiguousarray(clean[rows, columns])
+            expected = np.ascontiguousarray(clean[rows, columns])
             made = np.ascontiguousarray(to_8_bits(noisy[rows, columns]) if options.eight_bit else noisy[rows, columns])
-            yield made, wanted, lambda result, wanted=wanted: psnr(to_8_bits(result) if options.eight_bit else result, wanted)
+            yield made, expected, lambda result, expected=expected: psnr(to_8_bits(result) if options.eight_bit else result, expected)
 
 
 def upscaling(name: str, options: argparse.Namespace) -> Iterator[Case]:
@@ -58,8 +58,8 @@ def upscaling(name: str, options: argparse.Namespace) -> Iterator[Case]:
     scale = options.scale
     for picture in upscale.pictures(options.datasets, name, scale, options.limit):
         small = to_8_bits(upscale.on_planes(upscale.shrink, picture, scale))
-        wanted = upscale.luma(picture)
-        yield small, picture, lambda result, wanted=wanted: upscale.score(upscale.luma(to_8_bits(result)), wanted, scale)[0]
+        expected = upscale.luma(picture)
+        yield small, picture, lambda result, expected=expected: upscale.score(upscale.luma(to_8_bits(result)), expected, scale)[0]
 
 
 def dncnn() -> nn.Module:
@@ -81,8 +81,8 @@ def measure(name: str, options: argparse.Namespace) -> None:
     scores: dict[str, list[float]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     reference = dncnn()
-    for noisy, wanted, score in denoising(name, options) if denoises else upscaling(name, options):
-        megapixels = wanted[:, :, 0].size / 1e6
+    for noisy, expected, score in denoising(name, options) if denoises else upscaling(name, options):
+        megapixels = expected[:, :, 0].size / 1e6
         for quality, run in steps.items():
             since = time.perf_counter()
             result = run(Image(noisy, info=ImageInfo(radiograph=name == "xray"))).pixels

@@ -36,6 +36,6 @@ def export(
     """
     from restore.api import export as write
 
-    made = write(weights, format, out, part=part, overwrite=overwrite)
-    names = ", ".join(entry.name for entry in made.graph.inputs)
-    typer.echo(printable(f"wrote {made.path} (inputs {names}); it differs from torch by {made.difference:.1g} of the range at most"))
+    written = write(weights, format, out, part=part, overwrite=overwrite)
+    names = ", ".join(entry.name for entry in written.graph.inputs)
+    typer.echo(printable(f"wrote {written.path} (inputs {names}); it differs from torch by {written.difference:.1g} of the range at most"))

@@ -184,7 +184,7 @@ TENSORS = {
     "facades": "c6bcde9e686053139ac37d7a160aca2336f8a91a2a67f9fcc90558f10bda1457",
     "inpaint": "ecb32b7000dedef890bfd2f0ee40017264c433976fc3fc01ffab791dc0e1c90c",
     "photo2paint": "d8f9a93cca36ac839205c65fced7f8067b703857effc445d8cd14bfe90a3aa99",
-    "scratches": "f887e229a25eafa55e3d2dbe9e3cd2c5dee1e944c18563524ff30e3792ae30c7",
+    "scratches": "ef32cbc7b5dc30ea06ab3fa6a3870629ffed8937eae811c64620e8f8669c9c3b",
     "sharpen": "bfd07f4d8f33e3afaffee814ddaded491cb27adece31a0de7beeee2e6db4df21",
     "upscale-x2": "baa58aa9cf3bf274597386f50848a6779c9324b399aacf2a5572a247a3174d68",
     "upscale-x4-photo": "efb7051f93b935b11970179c6589ce2a62b510c7979bfacfb907af0386bf391c",

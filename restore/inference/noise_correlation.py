@@ -40,7 +40,7 @@ def measured_spectrum(pictures: Sequence[np.ndarray], estimates: Sequence[Estima
 
     Returns:
         WHITE where it is not correlated: most estimates say so, and there is no line noise. None where it is not known: texture and
-        correlated noise cannot be told apart in most pictures, or the noise is correlated and there are too few flat windows.
+        correlated noise cannot be distinguished in most pictures, or the noise is correlated and there are too few flat windows.
     """
     if 2 * sum(one.colour > CORRELATED and not one.correlated for one in estimates) > len(estimates):
         return None

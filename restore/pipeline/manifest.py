@@ -159,10 +159,10 @@ class Manifest:
         """Lock the folder, and a shard's own file in it. What cannot be opened or locked, as in a read-only folder, stays unlocked."""
         if fcntl is None:
             return
-        wanted = [(self.private, os.O_RDONLY, fcntl.LOCK_EX if self.shard is None else fcntl.LOCK_SH)]
+        locks = [(self.private, os.O_RDONLY, fcntl.LOCK_EX if self.shard is None else fcntl.LOCK_SH)]
         if self.shard is not None:
-            wanted.append((self.private / f"shard-{self.shard.name}.lock", os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX))
-        for path, flags, kind in wanted:
+            locks.append((self.private / f"shard-{self.shard.name}.lock", os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX))
+        for path, flags, kind in locks:
             try:
                 self._locks.append(os.open(path, flags | os.O_NOFOLLOW, 0o666))
             except OSError:

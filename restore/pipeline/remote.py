@@ -32,7 +32,7 @@ PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredObject:
     """One entry of a listing.
 
     Attributes:
@@ -104,7 +104,7 @@ class RemoteFolder:
             return self.index
         return bool(retried(self.fs.info, self.root)["type"] == "directory")
 
-    def found(self, name: str | None = None) -> Found:
+    def entry(self, name: str | None = None) -> StoredObject:
         """The entry of one object; of the URL itself by default.
 
         Raises:
@@ -112,7 +112,7 @@ class RemoteFolder:
         """
         return _found(retried(self.fs.info, name or self.root))
 
-    def objects(self) -> Iterator[Found | OSError]:
+    def objects(self) -> Iterator[StoredObject | OSError]:
         """Everything under this folder. A folder that cannot be listed gives its error, whose `filename` is the folder's name."""
         return LISTINGS.get(self.protocol, _walked)(self)
 
@@ -120,7 +120,7 @@ class RemoteFolder:
         """The first `count` bytes of an object."""
         return bytes(retried(self.fs.cat_file, name, start=0, end=count))
 
-    def fetch(self, found: Found, path: Path) -> None:
+    def fetch(self, entry: StoredObject, path: Path) -> None:
         """Read an object to a file.
 
         Raises:
@@ -128,9 +128,9 @@ class RemoteFolder:
         """
 
         def get() -> None:
-            self.fs.get_file(found.name, str(path))
-            if found.size >= 0 and (size := path.stat().st_size) != found.size:
-                raise OSError(errno.EIO, f"{size:,} bytes came instead of {found.size:,}")
+            self.fs.get_file(entry.name, str(path))
+            if entry.size >= 0 and (size := path.stat().st_size) != entry.size:
+                raise OSError(errno.EIO, f"{size:,} bytes came instead of {entry.size:,}")
 
         retried(get)
 
@@ -176,10 +176,10 @@ class RemoteFolder:
         return f"{self.root}/{relative}"
 
 
-def _found(info: Mapping[str, object]) -> Found:
+def _found(info: Mapping[str, object]) -> StoredObject:
     size = info.get("size")
     version = next((f"{key} {info[key]}" for key in IDENTITIES if info.get(key)), "")
-    return Found(str(info["name"]), size if isinstance(size, int) else -1, version)
+    return StoredObject(str(info["name"]), size if isinstance(size, int) else -1, version)
 
 
 def _md5(info: Mapping[str, object]) -> str:
@@ -190,7 +190,7 @@ def _md5(info: Mapping[str, object]) -> str:
     return base64.b64decode(str(info.get("md5Hash") or "")).hex()  # Google Cloud Storage
 
 
-def _walked(folder: RemoteFolder) -> Iterator[Found | OSError]:
+def _walked(folder: RemoteFolder) -> Iterator[StoredObject | OSError]:
     """Folder by folder. The memory is that of the largest folder."""
     pending = [folder.root]
     while pending:
@@ -211,7 +211,7 @@ def _walked(folder: RemoteFolder) -> Iterator[Found | OSError]:
                 yield _found(info)
 
 
-def _paged(folder: RemoteFolder) -> Iterator[Found | OSError]:
+def _paged(folder: RemoteFolder) -> Iterator[StoredObject | OSError]:
     """S3, page by page: the memory does not depend on the number of objects."""
     bucket, _, prefix = folder.root.partition("/")
     request = {"Bucket": bucket, "Prefix": prefix + "/" * bool(prefix), "MaxKeys": PAGE}
@@ -224,11 +224,11 @@ def _paged(folder: RemoteFolder) -> Iterator[Found | OSError]:
             return
         for entry in page.get("Contents", ()):
             if not entry["Key"].endswith("/"):
-                yield Found(f"{bucket}/{entry['Key']}", int(entry["Size"]), f"ETag {entry['ETag']}")
+                yield StoredObject(f"{bucket}/{entry['Key']}", int(entry["Size"]), f"ETag {entry['ETag']}")
         if not page.get("IsTruncated"):
             return
         request["ContinuationToken"] = page["NextContinuationToken"]
 
 
-LISTINGS: Mapping[str, Callable[[RemoteFolder], Iterator[Found | OSError]]] = {"s3": _paged, "s3a": _paged}
+LISTINGS: Mapping[str, Callable[[RemoteFolder], Iterator[StoredObject | OSError]]] = {"s3": _paged, "s3a": _paged}
 """Protocol -> how its folders are listed, where it is not folder by folder."""

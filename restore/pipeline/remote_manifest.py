@@ -15,7 +15,7 @@ from pathlib import Path
 
 from restore.pipeline.discovery import PRIVATE, Origin
 from restore.pipeline.manifest import DONE, VERSION, digest_file, parsed_record, record_name, record_text, recorded_content, settings_digest
-from restore.pipeline.remote import Found, RemoteFolder
+from restore.pipeline.remote import RemoteFolder, StoredObject
 from restore.pipeline.result_store import Seen
 from restore.writing import reason, with_path
 
@@ -118,7 +118,7 @@ class RemoteManifest:
         """The hash of the result in the store."""
         copied = self.temporary(target).with_suffix(".check")
         try:
-            self.folder.fetch(Found(f"{self.folder.root}/{self._relative(target)}", -1, ""), copied)
+            self.folder.fetch(StoredObject(f"{self.folder.root}/{self._relative(target)}", -1, ""), copied)
             return digest_file(copied)
         finally:
             copied.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from restore.images import SUFFIXES, Look, codecs, foreign_formats, look
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import digest
-from restore.pipeline.remote import Found, RemoteFolder
+from restore.pipeline.remote import RemoteFolder, StoredObject
 from restore.pipeline.sharding import Shard
 from restore.writing import reason
 
@@ -23,29 +23,29 @@ class RemoteObject:
     """An object with its store; see `Origin`."""
 
     folder: RemoteFolder
-    found: Found
+    entry: StoredObject
 
     @property
     def url(self) -> str:
         """See `Origin.url`."""
-        relative = self.folder.relative(self.found.name)
+        relative = self.folder.relative(self.entry.name)
         return f"{self.folder.url}/{relative}" if relative else self.folder.url
 
     @property
     def size(self) -> int:
         """See `Origin.size`."""
-        return self.found.size
+        return self.entry.size
 
     @property
     def version(self) -> str:
         """See `Origin.version`."""
-        return self.found.version
+        return self.entry.version
 
     def fetch(self, path: Path) -> None:
         """See `Origin.fetch`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self.folder.fetch(self.found, path)
+            self.folder.fetch(self.entry, path)
         except (FileNotFoundError, PermissionError) as error:
             raise ValueError(_said(error)) from error
 
@@ -76,26 +76,26 @@ class RemoteSource:
             if not folder.is_folder():
                 name = folder.url.rpartition("/")[2]
                 if shard is None or shard.holds_name(name):
-                    yield self._job(folder.found(), name, out)
+                    yield self._job(folder.entry(), name, out)
                 return
         except OSError as error:
             yield self._refused(folder.root, _said(error), out)
             return
-        for found in folder.objects():
-            if isinstance(found, OSError):
-                yield self._refused(str(found.filename), f"cannot list the folder: {_said(found)}", out)
+        for entry in folder.objects():
+            if isinstance(entry, OSError):
+                yield self._refused(str(entry.filename), f"cannot list the folder: {_said(entry)}", out)
                 continue
-            relative = folder.relative(found.name)
+            relative = folder.relative(entry.name)
             if shard is not None and not shard.holds_name(relative):
                 continue
-            kind = self._look(found, relative)
+            kind = self._look(entry, relative)
             if kind.is_picture:
-                yield self._job(found, relative, out)
+                yield self._job(entry, relative, out)
             else:
                 yield kind
 
-    def _job(self, found: Found, relative: str, out: Path) -> Job:
-        origin = RemoteObject(self.folder, found)
+    def _job(self, entry: StoredObject, relative: str, out: Path) -> Job:
+        origin = RemoteObject(self.folder, entry)
         bad = any(part in ("", ".", "..") for part in relative.split("/")) or "\0" in relative
         error = f"its key {relative!r} is no path of a file: rename the object" if bad else ""
         path = Path(relative.replace("\0", "?").strip("/") or "object")
@@ -103,13 +103,13 @@ class RemoteSource:
 
     def _refused(self, name: str, error: str, out: Path) -> Job:
         relative = Path(self.folder.relative(name) or self.folder.url.rpartition("/")[2] or "objects")
-        origin = RemoteObject(self.folder, Found(name, -1, ""))
+        origin = RemoteObject(self.folder, StoredObject(name, -1, ""))
         return Job(self._staged(origin.url, relative.name), out, error, relative, origin=origin)
 
     def _staged(self, url: str, name: str) -> Path:
         return self.stage / digest(url.encode("utf-8", "surrogateescape"))[:24] / name
 
-    def _look(self, found: Found, relative: str) -> Look:
+    def _look(self, entry: StoredObject, relative: str) -> Look:
         """Classify an object: by its suffix, or by its first bytes."""
         name = relative.rpartition("/")[2]
         if any(part.startswith(".") and part not in (".", "..") for part in relative.split("/")):
@@ -117,10 +117,10 @@ class RemoteSource:
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each of ten million names would take longer
         if codecs.suffix_of(name).lower() in SUFFIXES or suffix in foreign_formats.SUFFIXES:
             return Look("picture")
-        path = self._staged(RemoteObject(self.folder, found).url, name)
+        path = self._staged(RemoteObject(self.folder, entry).url, name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.folder.start(found.name, HEAD))
+            path.write_bytes(self.folder.start(entry.name, HEAD))
             return look(path)
         except OSError:
             return Look("other" if suffix else "picture")

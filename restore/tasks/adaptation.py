@@ -157,11 +157,11 @@ def judge(
         batch = {"input": to_tensor(inputs)[None].to(runtime.device), "noise": to_tensor(noise_map)[None].to(runtime.device)}
         with torch.inference_mode():
             before, after = (predict(network, network.spec, batch, runtime)[0].cpu().numpy() for network in (given, adapted))
-        wanted, added = to_tensor(target).numpy(), to_tensor(inputs - crop).numpy()
+        expected, added = to_tensor(target).numpy(), to_tensor(inputs - crop).numpy()
         variance = (1 + 1 / JUDGED_FACTOR**2) * noise.spectrum.variance * float(np.square(noise.level.map(crop)).mean())
-        distance = float(np.square(before - wanted).mean())
+        distance = float(np.square(before - expected).mean())
         errors.append(distance - variance)
-        differences.append(distance - float(np.square(after - wanted).mean()))
+        differences.append(distance - float(np.square(after - expected).mean()))
         divergences.append(float((added * (before - after)).mean()) / JUDGED_FACTOR**2)
     difference = float(np.mean(differences))
     doubt = 2 * LEVEL_ERROR * abs(float(np.mean(divergences)))

@@ -17,7 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from restore.pipeline import remote, retrying
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.records import Report
-from restore.pipeline.remote import Found, RemoteFolder
+from restore.pipeline.remote import RemoteFolder, StoredObject
 from restore.pipeline.sharding import Shard
 
 IN, OUT = "memory://bucket/in", "memory://bucket/out"
@@ -69,7 +69,7 @@ def test_results_are_those_of_a_folder_and_a_rerun_reads_no_picture(
     fetched: list[str] = []
     real = RemoteFolder.fetch
 
-    def fetch(store: RemoteFolder, found: Found, path: Path) -> None:
+    def fetch(store: RemoteFolder, found: StoredObject, path: Path) -> None:
         fetched.append(found.name)
         real(store, found, path)
 
