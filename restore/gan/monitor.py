@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from restore.gan.objectives import Objective
 from restore.limits import check_fields
 from restore.training.train_state import StateDict, TrainState, evaluating
 from restore.training.trainer import Diagnosis
@@ -173,8 +174,9 @@ class TrainingMonitor:
 
 
 class MonitoredDiscriminator(Protocol):
-    """What the monitor reads of a discriminator's trainer: its state, and the accuracies of its last step."""
+    """What the monitor reads of a discriminator's trainer: its objective, its state, and the accuracies of its last step."""
 
+    objective: Objective
     state: TrainState
     stats: dict[str, Tensor]
 
@@ -199,8 +201,9 @@ def measures(
 
 
 def network_measures(generator: TrainState, discriminator: MonitoredDiscriminator) -> dict[str, float]:
-    """The discriminator's accuracy and both gradient norms."""
-    measures = {name: float(value) for name, value in discriminator.stats.items() if name.startswith("accuracy")}
+    """The discriminator's accuracy, where its objective can be won, and both gradient norms."""
+    stats = discriminator.stats if discriminator.objective.can_be_won else {}
+    measures = {name: float(value) for name, value in stats.items() if name.startswith("accuracy")}
     measures["gradient generator"] = float(generator.gradient_norm)
     measures["gradient discriminator"] = float(discriminator.state.gradient_norm)
     return measures

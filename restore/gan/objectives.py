@@ -24,12 +24,14 @@ class Objective:
         generator: (logits of real, logits of fake) -> the generator's loss.
         relative: the generator's loss depends on the logits of real images too.
         has_labels: `real_label` has an effect.
+        can_be_won: a discriminator that separates all images leaves the generator little gradient; a critic should separate them.
     """
 
     discriminator: Callable[[Tensor, Tensor, float], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
     relative: bool = False
     has_labels: bool = True
+    can_be_won: bool = True
 
 
 def binary(logits: Tensor, label: float) -> Tensor:
@@ -109,7 +111,7 @@ OBJECTIVES: Mapping[str, Objective] = {
     "saturating": Objective(vanilla_discriminator, saturating_generator),
     "least_squares": Objective(least_squares_discriminator, least_squares_generator),
     "hinge": Objective(hinge_discriminator, hinge_generator),
-    "wasserstein": Objective(wasserstein_discriminator, wasserstein_generator, has_labels=False),
+    "wasserstein": Objective(wasserstein_discriminator, wasserstein_generator, has_labels=False, can_be_won=False),
     "relativistic": Objective(relativistic_discriminator, relativistic_generator, relative=True),
     "relativistic_pairing": Objective(pairing_discriminator, pairing_generator, relative=True, has_labels=False),
 }
