@@ -173,7 +173,7 @@ SHIPPED = sorted((Path(__file__).resolve().parents[1] / "weights").glob("*.safet
 
 
 TENSORS = {
-    "artifacts": "22c61d3177a2473291392a04dcf96059375d24d9f42fdc6e8d8f42f0ece7acfb",
+    "artifacts": "4e9cc9f96e156a8b1d8acb649718ee2ae5f96fe17237cabf6eeb9695aa8ea76c",
     "colorize": "3ccb5a1adc2ef1104ccf1d08f1866116825aca62a46e88f105189fe9efc11d45",
     "confidence": "5c4904f834b4b90e88c13e95269577c595aa61c775b1c3705fe9fab99e00f020",
     "denoise-color": "7f4924424b9b43f7cbef2f7f0547ffa4225195514659cbf6c2c79eac2636335f",
