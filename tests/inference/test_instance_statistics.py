@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import cv2
 import numpy as np
 import pytest
@@ -55,10 +57,11 @@ def test_the_tiles_do_not_change_a_picture_larger_than_its_sample(fp32: Runtime)
 
 def test_a_picture_without_tiles_needs_no_shared_statistics(fp32: Runtime) -> None:
     network, picture = _translator(), _picture(3)
+    exact = copy.deepcopy(network).double().eval()
     restored, _ = Denoiser(network, options=InferenceOptions(fp32, tile=512)).denoise(picture)
     with torch.inference_mode():
-        plain = network.eval()(torch.from_numpy(picture.transpose(2, 0, 1))[None])[0].numpy().transpose(1, 2, 0)
-    np.testing.assert_allclose(restored, picture + plain, atol=1e-5)
+        plain = exact(torch.from_numpy(picture.transpose(2, 0, 1))[None].double())[0].numpy().transpose(1, 2, 0)
+    np.testing.assert_allclose(restored, picture + plain, atol=4e-5)  # float32 in channels-last errs by 2.3e-5, in the plain layout by 7e-6
 
 
 def test_the_original_network_keeps_its_layers() -> None:
