@@ -173,7 +173,7 @@ SHIPPED = sorted((Path(__file__).resolve().parents[1] / "weights").glob("*.safet
 
 
 TENSORS = {
-    "artifacts": "4e9cc9f96e156a8b1d8acb649718ee2ae5f96fe17237cabf6eeb9695aa8ea76c",
+    "artifacts": "ce6aba15284a0fef94d3d4aa56f240fc0034501f49aaa512e59a8a9ffd29719a",
     "colorize": "3ccb5a1adc2ef1104ccf1d08f1866116825aca62a46e88f105189fe9efc11d45",
     "confidence": "5c4904f834b4b90e88c13e95269577c595aa61c775b1c3705fe9fab99e00f020",
     "denoise-color": "7f4924424b9b43f7cbef2f7f0547ffa4225195514659cbf6c2c79eac2636335f",
