@@ -1,4 +1,4 @@
-"""GIF of a single picture: a palette of at most 256 colours, one of which may be transparent. Layout by the GIF89a specification.
+"""GIF of a single picture: a palette of at most 256 colours; one may be transparent. Layout by the GIF89a specification.
 
 An unchanged picture is the same file. Kept when the pixels change: gray (all of its 256 values), transparency, interlacing, comments.
 A changed colour picture keeps its colours where there are at most 256 of them; else it gets the 256 that fit it best, and a warning says
