@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +80,35 @@ def test_openvino_computes_in_the_precision_that_is_asked_for(tiny: Make, smooth
         np.testing.assert_allclose(engine.run(tiles, maps, precision, [(0, False)])[0], exact, atol=tolerance)
     engine.release_memory()
     assert np.abs(engine.run(tiles, maps, "fp32", [(0, False)])[0] - exact).max() < 1e-6
+
+
+ENDED_ELSEWHERE = """
+import gc, os, signal, sys, threading
+from pathlib import Path
+import numpy as np, openvino
+from openvino import opset13
+from restore.exporting.formats.openvino import OpenVino
+
+pixels = opset13.parameter([1, 1, 8, 8], np.float32)
+openvino.save_model(openvino.Model([opset13.relu(pixels)], [pixels]), sys.argv[1])
+made = [OpenVino().runner(Path(sys.argv[1]))]
+made[0]([np.zeros((1, 1, 8, 8), np.float32)])
+thread = threading.Thread(target=lambda: (made.clear(), gc.collect()))
+thread.start()
+thread.join()
+signal.signal(signal.SIGTERM, lambda *_: print("alive"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@needs_openvino
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_signal_after_openvino_ended_in_another_thread_is_harmless(tmp_path: Path) -> None:
+    """OpenVINO unmapped the signal stack of the thread that had loaded it."""
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED_ELSEWHERE, str(tmp_path / "relu.xml")], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
 
 
 @needs_onnx

@@ -13,6 +13,7 @@ from restore.exporting.checking import Run
 from restore.exporting.facts import PREFIX, texts
 from restore.exporting.formats.onnx import model_of
 from restore.exporting.graphs import Graph
+from restore.exporting.openvino_core import core
 from restore.images.packages import Package
 
 PACKAGE = Package("openvino", "openvino")
@@ -30,17 +31,15 @@ class OpenVino:
         """See `ExportFormat.write`."""
         import openvino
 
-        model = openvino.Core().read_model(model_of(graph))
+        model = core().read_model(model_of(graph))
         for key, value in texts(graph.metadata()).items():
             model.set_rt_info(value, [PREFIX.rstrip("."), key.removeprefix(PREFIX)])
         openvino.save_model(model, path, compress_to_fp16=False)
 
     def runner(self, path: Path) -> Run:
         """See `ExportFormat.runner`."""
-        import openvino
-
-        core = openvino.Core()
-        compiled = core.compile_model(core.read_model(path), "CPU", {**SINGLE_PRECISION, "INFERENCE_NUM_THREADS": torch.get_num_threads()})
+        settings = {**SINGLE_PRECISION, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        compiled = core().compile_model(core().read_model(path), "CPU", settings)
 
         def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
             results = compiled.infer_new_request(dict(enumerate(inputs)))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from restore.exporting.cached_model import correction_model
 from restore.exporting.checking import Run
+from restore.exporting.openvino_core import core
 from restore.inference import memory
 from restore.inference.engines.base import run_on_tiles
 from restore.inference.instance_statistics import Statistics
@@ -92,14 +93,11 @@ class OpenVinoEngine:
 
 def _compile(model: bytes, precision: str, shapes: Sequence[Shape] | None = None) -> CompiledModel:
     """The model for inputs of these shapes; for all without."""
-    import openvino
-
-    core = openvino.Core()
-    read = core.read_model(model)
+    read = core().read_model(model)
     if shapes is not None:
         read.reshape({number: list(shape) for number, shape in enumerate(shapes)})
     settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    return core.compile_model(read, "CPU", settings)
+    return core().compile_model(read, "CPU", settings)
 
 
 def _runner(model: bytes) -> Run:
