@@ -2,9 +2,9 @@
 
     python benchmarks/train_upscaling_confidence.py DATASETS [--out FILE] [--steps N] [--heads NAMES]
 
-DATASETS is the folder with photos/open/, whose pictures no upscaler that ships was trained on. As in `train_confidence.py`: crops are
-downscaled by the antialiased cubic kernel, rounded to 8 bits and upscaled by the frozen network; a head learns the error; conformal risk
-control chooses a factor for each band of detail on pictures of their own. `benchmarks/confidence.py` measures on others again.
+DATASETS is the folder with photos/. As in `train_confidence.py`: crops are downscaled by the antialiased cubic kernel, rounded to 8 bits
+and upscaled by the frozen network; a head learns the error; conformal risk control chooses a factor for each band of detail on pictures
+that neither the head nor its upscaler was trained on. `benchmarks/upscaling_confidence.py` measures on others again.
 """
 
 from __future__ import annotations
@@ -52,14 +52,20 @@ class Head:
         edges: ends of the bands of detail: what the network adds, root mean square, of 255.
         side: of a crop. A pixel of upscale-x2 costs four times as much as one of upscale-x4.
         rounds: crops of each picture, at other scales; of those that fall in one band the first counts.
+        calibration: glob patterns of the calibration pictures; empty: two fifths of photos/open.
     """
 
     edges: tuple[float, ...]
     side: int
     rounds: int
+    calibration: tuple[str, ...] = ()
 
 
-HEADS = {"upscale-x2": Head((0.6, 4.0, 7.0, 20.0), 256, 3), "upscale-x4": Head((2.0, 6.0, 9.0, 24.0), 352, 4)}
+BSDS500 = ("photos/bsds500/train/*.jpg", "photos/bsds500/test/*.jpg")
+HEADS = {
+    "upscale-x2": Head((0.6, 4.0, 7.0, 20.0), 256, 3),
+    "upscale-x4": Head((2.0, 6.0, 9.0, 24.0), 352, 1, BSDS500),  # it learnt from photos/open
+}
 
 
 @dataclass(frozen=True)
@@ -72,11 +78,15 @@ class Sample:
     restored: np.ndarray
 
 
-def split(root: Path) -> tuple[list[Path], list[Path], list[Path]]:
-    """Pictures for training, for calibration and for measuring."""
-    found = sorted((root / "photos/open").glob("*.jpg"))
-    parts = ([path for path in found if chosen(hashed(path) % 5)] for chosen in (lambda n: n > 2, lambda n: n < 2, lambda n: n == 2))
-    return tuple(sorted(part, key=hashed) for part in parts)  # type: ignore[return-value]
+def split(root: Path, head: Head) -> tuple[list[Path], list[Path], list[Path]]:
+    """Pictures for training, for calibration and for measuring. Where the upscaler learnt from photos/open, it is for training alone."""
+    found = sorted((root / "photos/open").glob("*.jpg"), key=hashed)
+    if head.calibration:
+        return found, sorted((path for pattern in head.calibration for path in root.glob(pattern)), key=hashed), []
+    learning, held, measured = (
+        [path for path in found if chosen(hashed(path) % 5)] for chosen in (lambda n: n > 2, lambda n: n < 2, lambda n: n == 2)
+    )
+    return learning, held, measured
 
 
 def crop(path: Path, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -138,8 +148,8 @@ def main() -> None:
     parser.add_argument("--heads", default=",".join(HEADS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    learning, held, _ = split(options.datasets)
     for name in options.heads.split(","):
+        learning, held, _ = split(options.datasets, HEADS[name])
         since = time.process_time()
         upscaler = restore.load(name, precision="fp32")
         assert isinstance(upscaler, Upscaler)

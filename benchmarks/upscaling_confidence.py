@@ -2,9 +2,9 @@
 
     python benchmarks/upscaling_confidence.py DATASETS [--weights FILE] [--scales 2,4] [--limit N] [--degraded] [--maps DIR]
 
-Pictures that neither the upscalers nor the heads saw: those of photos/open that `train_upscaling_confidence.py` leaves out, BSD100 and
+Pictures that neither the upscalers nor the heads saw: those of photos/open that `train_upscaling_confidence.py` leaves out (x2), BSD100 and
 Set14, downscaled by the antialiased cubic kernel and rounded to 8 bits. Columns, each a mean over pictures: see `confidence.py`; `all` rows
-pool all pictures of a band. With --degraded, also noisy, soft and JPEG input of photos/open: how many get a warning, and what is covered
+pool all pictures of a band. With --degraded, also noisy, soft and JPEG input of the first set: how many get a warning, and what is covered
 with and without one. With --maps, a sheet of result, true error and map of three pictures.
 """
 
@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import torch
 from confidence import blurred, rank
-from train_upscaling_confidence import crop, split
+from train_upscaling_confidence import HEADS, Head, crop, split
 
 from restore import runtime, weights
 from restore.datasets.degrade import gaussian, jpeg, to_8_bits
@@ -56,9 +56,9 @@ class Row:
     seconds: tuple[float, float]
 
 
-def pictures(root: Path, limit: int | None) -> Iterator[tuple[str, np.ndarray]]:
+def pictures(root: Path, head: Head, limit: int | None) -> Iterator[tuple[str, np.ndarray]]:
     """(set, (H, W, 3) float32 in [0, 1], sides multiples of 8)."""
-    for path in split(root)[2][:limit]:
+    for path in split(root, head)[2][:limit]:
         yield "photos", crop(path, 512, np.random.default_rng(1))
     for name, folder in (("bsd100", "photos/bsds500/val"), ("set14", "test/set14")):
         for path in sorted((root / folder).glob("*.*g"))[:limit]:
@@ -122,15 +122,17 @@ def main() -> None:
         estimator = UpscalingConfidence.load(entry.path, FAITHFUL[scale], chosen)
         assert estimator.head.calibration is not None
         rows: dict[str, list[Row]] = defaultdict(list)
-        for number, (name, clean) in enumerate(pictures(options.datasets, options.limit)):
+        head = HEADS[FAITHFUL[scale]]
+        first = "bsd100" if head.calibration else "photos"
+        for number, (name, clean) in enumerate(pictures(options.datasets, head, options.limit)):
             small = to_8_bits(bicubic(clean, scale))
             row, parts = measure(clean, small, upscaler, estimator)
             rows[name].append(row)
             band = next((one for one in estimator.head.calibration.bands if one.low <= row.level < one.high), None)
             rows[f"all {band.low:g}..{band.high:g}" if band else "all outside"].append(row)
-            if options.maps and name == "photos" and number < 3:
+            if options.maps and name == first and number < 3:
                 sheet(options.maps / f"x{scale}-{number}.png", parts)
-            if options.degraded and name == "photos":
+            if options.degraded and name == first:
                 for kind, degraded in DEGRADED.items():
                     rows[kind].append(measure(clean, to_8_bits(degraded(small)), upscaler, estimator)[0])
         for name, found in rows.items():

@@ -175,7 +175,7 @@ SHIPPED = sorted((Path(__file__).resolve().parents[1] / "weights").glob("*.safet
 TENSORS = {
     "artifacts": "ce6aba15284a0fef94d3d4aa56f240fc0034501f49aaa512e59a8a9ffd29719a",
     "colorize": "3ccb5a1adc2ef1104ccf1d08f1866116825aca62a46e88f105189fe9efc11d45",
-    "confidence": "5c4904f834b4b90e88c13e95269577c595aa61c775b1c3705fe9fab99e00f020",
+    "confidence": "a9c3cd3ade5b6195828fbd3b1fb24aaca6d69588dfa4bb12caf8d5c7f399f2fc",
     "denoise-color": "7f4924424b9b43f7cbef2f7f0547ffa4225195514659cbf6c2c79eac2636335f",
     "denoise-gray": "09b98aae835f96cc592ba53e71ad7fb0ff49c240bfaabb32ec1e88a412f4f8ad",
     "denoise-xray": "35a61c1fd0aa837549d1602a88ea4f3487d77764c697c432e08565b7d979fbd1",
@@ -188,7 +188,7 @@ TENSORS = {
     "sharpen": "bfd07f4d8f33e3afaffee814ddaded491cb27adece31a0de7beeee2e6db4df21",
     "upscale-x2": "baa58aa9cf3bf274597386f50848a6779c9324b399aacf2a5572a247a3174d68",
     "upscale-x4-photo": "efb7051f93b935b11970179c6589ce2a62b510c7979bfacfb907af0386bf391c",
-    "upscale-x4": "ee9bb759756b4196883d7d99e210c9538892ecc7929ff4e39e6436d5a1ea12d1",
+    "upscale-x4": "22f96d547155b958d339d7f849f0778f83a62d5c4a666137daf8bf675d34e611",
     "xray-generator": "c41a7c2441ced2232c8442894630e99636f568de23f044ce46135b4a4579d4a0",
 }
 """SHA-256 over the names, types, shapes and bytes of each shipped file's tensors: a change of its header leaves them untouched."""
