@@ -133,6 +133,10 @@ class RunLog:
         self.used |= other.used
         self.unwritten |= other.unwritten
 
+    def copied(self) -> RunLog:
+        """A copy, while a thread may add to this one."""
+        return RunLog(self.used.copy(), self.unwritten.copy())
+
     def first_unwritten(self, what: str = "") -> list[str]:
         """The first by name, and the number of the others."""
         more = len(self.unwritten) - 1
