@@ -1,23 +1,32 @@
 """The Ray executor against the threaded one: equal pictures, a node lost in the middle, and the overhead at equal cores.
 
-    python benchmarks/cluster.py [--pictures 400] [--side 96] [--task simulate]
+    python benchmarks/cluster.py [--pictures 400] [--side 96] [--task simulate] [--rounds 4]
 
-It starts a cluster of two nodes of one core each on this machine, restores the pictures by `restore denoise` in float32, and compares the
-files. `--task simulate` does so without a network. The overhead is the time from the first tenth of the records to the last, for which both
-have loaded their networks, in one run side by side.
+The overhead is measured as a race. Both executors restore the same pictures in float32 at the same time, each with one thread and on one
+core of its own; on Ray's core run its worker, the driver and the cluster's own processes. So other programs of the machine slow down both.
+The cores are swapped after each round. A round's rates are those of the time in which both are at work, with their networks loaded. The
+processor time of all processes of a side says the same on a busy machine, where Ray's own processes also take from the worker's share.
+
+Then a cluster of two nodes of one core each restores the pictures twice, the second time with a node lost. `--task simulate` does all
+without a network.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 import restore
@@ -26,22 +35,58 @@ from restore.pipeline.batch import BatchOptions, Event, Report
 OPTIONS: dict[str, dict[str, object]] = {"denoise": {}, "simulate": {"recipe": "xray-low-dose"}}
 
 
-class Clock:
-    """Notes when records come; calls `at_half` once, in the middle."""
+BURST = 0.002
+"""Seconds between records that came with one chunk."""
 
-    def __init__(self, at_half: Callable[[], object] = lambda: None) -> None:
+
+class Clock:
+    """Notes when records come; calls `at` once, at the record of the number `when`."""
+
+    def __init__(self, when: int = 0, at: Callable[[], object] = lambda: None) -> None:
         self.times: list[float] = []
-        self.at_half = at_half
+        self.when, self.at = when, at
 
     def __call__(self, event: Event) -> None:
         if event.kind == "record":
             self.times.append(time.perf_counter())
-            if event.index == event.total // 2:
-                self.at_half()
+            if event.index == self.when:
+                self.at()
 
-    def rate(self, skipped: int) -> float:
-        """Pictures a second, without the first ones."""
-        return (len(self.times) - 1 - skipped) / (self.times[-1] - self.times[skipped])
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a round: when its records came, and the processor seconds that its session had taken at some times."""
+
+    times: list[float]
+    samples: list[tuple[float, float]]
+
+    def between(self, begin: float, end: float) -> tuple[float, float]:
+        """Pictures a second, and processor seconds a picture.
+
+        The time begins and ends with the last record of a chunk, so that no picture counts whose time does not.
+        """
+        gaps = np.diff([*self.times, np.inf])
+        ends = [index for index, gap in enumerate(gaps) if gap > BURST and begin <= self.times[index] <= end]
+        count, first, last = ends[-1] - ends[0], self.times[ends[0]], self.times[ends[-1]]
+        taken = np.interp([first, last], *zip(*self.samples, strict=True))
+        return count / (last - first), float(taken[1] - taken[0]) / count
+
+
+def session_seconds() -> float:
+    """Processor seconds of the processes of this session that live."""
+    total = 0
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended
+            fields = entry.read_text().rpartition(")")[2].split()
+            total += (int(fields[11]) + int(fields[12])) * (int(fields[3]) == os.getsid(0))
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def sample(samples: list[tuple[float, float]]) -> None:
+    """Note the session's processor seconds twice a second, for ever."""
+    while True:
+        samples.append((time.perf_counter(), session_seconds()))
+        time.sleep(0.5)
 
 
 def pictures(folder: Path, count: int, side: int) -> Path:
@@ -65,39 +110,89 @@ def restored(task: str, source: Path, out: Path, executor: str, clock: Clock) ->
     return restore.run(task, source, out, options=OPTIONS[task], device="cpu", precision="fp32", batch=batch, on_event=clock)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=400)
-    parser.add_argument("--side", type=int, default=96)
-    parser.add_argument("--task", choices=OPTIONS, default="denoise")
-    arguments = parser.parse_args()
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # both runs at one priority
+@contextmanager
+def cluster(nodes: int) -> Iterator[Any]:
+    """A cluster of a head without cores, and nodes of one core. Yields it and its nodes; the driver is connected."""
     import ray
     from ray.cluster_utils import Cluster
 
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    added = [made.add_node(num_cpus=1) for _ in range(nodes)]
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    yield made, added
+    ray.shutdown()
+    made.shutdown()
+
+
+def race(executor: str, core: int, task: str, source: Path, out: Path, start: Barrier, answers: Any) -> None:
+    """One side of a round, in its own process: waits at its first record for the other side."""
+    os.sched_setaffinity(0, {core})
+    os.setsid()  # Linux gives each session an equal share of a core, and Ray's workers have their own
+    clock, samples = Clock(1, start.wait), list[tuple[float, float]]()
+    threading.Thread(target=sample, args=(samples,), daemon=True).start()
+    with cluster(1) if executor == "ray" else nullcontext():
+        restored(task, source, out, executor, clock)
+        answers.put((executor, Side(clock.times, [*samples, (time.perf_counter(), session_seconds())])))
+
+
+def overhead(task: str, source: Path, folder: Path, cores: tuple[int, int]) -> tuple[float, float]:
+    """Ray's time and its processor time for a picture over those of the threads, less 1, of one round."""
+    context = multiprocessing.get_context("spawn")
+    start, answers = context.Barrier(2, timeout=300), context.Queue()
+    outs = {executor: folder / executor for executor in ("threads", "ray")}
+    folder.mkdir()
+    processes = [
+        context.Process(target=race, args=(executor, core, task, source, out, start, answers))
+        for (executor, out), core in zip(outs.items(), cores, strict=True)
+    ]
+    for process in processes:
+        process.start()
+    sides: dict[str, Side] = dict(answers.get(timeout=600) for _ in processes)
+    for process in processes:
+        process.join()
+    begin, end = max(side.times[len(side.times) // 5] for side in sides.values()), min(side.times[-1] for side in sides.values())
+    (rate, taken), (ray_rate, ray_taken) = (sides[executor].between(begin, end) for executor in outs)
+    by_time, by_processor = rate / ray_rate - 1, ray_taken / taken - 1
+    print(
+        f"{rate:.2f} pictures a second by threads, {ray_rate:.2f} by ray: {by_time:+.1%}; processor time of a picture "
+        f"{1000 * taken:.1f} and {1000 * ray_taken:.1f} ms: {by_processor:+.1%}; byte-identical: {same(*outs.values())}",
+        flush=True,
+    )
+    return by_time, by_processor
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=400)
+    parser.add_argument("--side", type=int, default=96)
+    parser.add_argument("--task", choices=OPTIONS, default="denoise")
+    parser.add_argument("--rounds", type=int, default=4)
+    arguments = parser.parse_args()
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}  # of both sides alike
+    task, count = arguments.task, arguments.pictures
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        source = pictures(root / "in", arguments.pictures, arguments.side)
-        threads, on_ray, lost = Clock(), Clock(), Clock()
-        restored(arguments.task, source, root / "threads", "threads", threads)
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-        report = restored(arguments.task, source, root / "ray", "ray", on_ray)
-        equal = same(root / "threads", root / "ray")
-        print(f"{torch.get_num_threads()} cores; {report.done} of {arguments.pictures} pictures, byte-identical: {equal}")
-        skipped = arguments.pictures // 10
-        rates = threads.rate(skipped), on_ray.rate(skipped)
-        print(f"{rates[0]:.2f} pictures a second by threads, {rates[1]:.2f} by ray: overhead {rates[0] / rates[1] - 1:+.1%}", flush=True)
-        lost.at_half = lambda: cluster.remove_node(nodes[1], allow_graceful=False)
-        report = restored(arguments.task, source, root / "lost", "ray", lost)
+        source = pictures(root / "in", count, arguments.side)
+        if arguments.rounds:
+            first, second, *_ = sorted(os.sched_getaffinity(0))
+            found = [
+                overhead(task, source, root / f"round{index}", (first, second) if index % 2 else (second, first))
+                for index in range(arguments.rounds)
+            ]
+            for name, values in zip(("time", "processor time"), zip(*found, strict=True), strict=True):
+                print(f"overhead in {name}: median {np.median(values):+.1%}, {min(values):+.1%} to {max(values):+.1%}", flush=True)
+        restored(task, source, root / "threads", "threads", Clock())
+        with cluster(2) as (made, nodes):
+            report = restored(task, source, root / "ray", "ray", Clock())
+            equal = same(root / "threads", root / "ray")
+            print(f"two nodes: {report.done} of {count} pictures, byte-identical: {equal}", flush=True)
+            lost = Clock(count // 2, lambda: made.remove_node(nodes[1], allow_graceful=False))
+            report = restored(task, source, root / "lost", "ray", lost)
         names = {record.name for record in report.records}
         print(
-            f"a node lost at picture {arguments.pictures // 2}: {report.done} done, {report.skipped} found done, {report.failed} failed, "
+            f"a node lost at picture {count // 2}: {report.done} done, {report.skipped} found done, {report.failed} failed, "
             f"{len(names)} different of {len(report.records)} records, byte-identical: {same(root / 'threads', root / 'lost')}"
         )
-        ray.shutdown()
-        cluster.shutdown()
 
 
 if __name__ == "__main__":
