@@ -82,6 +82,14 @@ def session_seconds() -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
+def settle() -> None:
+    """Wait until the processes of this session have started up: they take a tenth of a core at most, or a minute is over."""
+    deadline, before = time.perf_counter() + 60, -np.inf
+    while (now := session_seconds()) - before > 0.2 and time.perf_counter() < deadline:
+        before = now
+        time.sleep(2)
+
+
 def sample(samples: list[tuple[float, float]]) -> None:
     """Note the session's processor seconds twice a second, for ever."""
     while True:
@@ -131,6 +139,7 @@ def race(executor: str, core: int, task: str, source: Path, out: Path, start: Ba
     clock, samples = Clock(1, start.wait), list[tuple[float, float]]()
     threading.Thread(target=sample, args=(samples,), daemon=True).start()
     with cluster(1) if executor == "ray" else nullcontext():
+        settle()
         restored(task, source, out, executor, clock)
         answers.put((executor, Side(clock.times, [*samples, (time.perf_counter(), session_seconds())])))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -30,11 +29,11 @@ class Stack:
         shape: of the first frame's pixels.
     """
 
-    analyses: Sequence[Any] = ()
+    analyses: Sequence[object] = ()
     thumbnail: np.ndarray | None = None
     shape: tuple[int, ...] = ()
 
-    def analyse(self, step: AnyStep, image: Image) -> Any:
+    def analyse(self, step: AnyStep, image: Image) -> object:
         """The step's analysis of a frame, unified with those of the others if it looks like them."""
         own = step.analyse(image)
         if not self.analyses or not self.holds(image):
