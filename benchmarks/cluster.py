@@ -2,10 +2,10 @@
 
     python benchmarks/cluster.py [--pictures 400] [--side 96] [--task simulate] [--rounds 4]
 
-The overhead is measured as a race. Both executors restore the same pictures in float32 at the same time, each with one thread and on one
-core of its own; on Ray's core run its worker, the driver and the cluster's own processes. So other programs of the machine slow down both.
-The cores are swapped after each round. A round's rates are those of the time in which both are at work, with their networks loaded. The
-processor time of all processes of a side says the same on a busy machine, where Ray's own processes also take from the worker's share.
+For the overhead both executors restore the same pictures in turns, in float32, with one thread and on the same single core: on it also run
+Ray's worker, the driver and the cluster's own processes. Each has a session of its own, to which Linux gives an equal share where other
+programs run. A turn counts from its second tenth on, when the network is loaded. The processor time of all processes of a session, divided
+by the pictures, says the same whatever else the machine does.
 
 Then a cluster of two nodes of one core each restores the pictures twice, the second time with a node lost. `--task simulate` does all
 without a network.
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from multiprocessing.synchronize import Barrier
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -48,25 +48,25 @@ class Clock:
 
     def __call__(self, event: Event) -> None:
         if event.kind == "record":
-            self.times.append(time.perf_counter())
             if event.index == self.when:
                 self.at()
+            self.times.append(time.perf_counter())
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side of a round: when its records came, and the processor seconds that its session had taken at some times."""
+class Turn:
+    """One turn: when its records came, and the processor seconds that its session had taken at some times."""
 
     times: list[float]
     samples: list[tuple[float, float]]
 
-    def between(self, begin: float, end: float) -> tuple[float, float]:
+    def rates(self) -> tuple[float, float]:
         """Pictures a second, and processor seconds a picture.
 
         The time begins and ends with the last record of a chunk, so that no picture counts whose time does not.
         """
         gaps = np.diff([*self.times, np.inf])
-        ends = [index for index, gap in enumerate(gaps) if gap > BURST and begin <= self.times[index] <= end]
+        ends = [index for index, gap in enumerate(gaps) if gap > BURST and index >= len(self.times) // 5]
         count, first, last = ends[-1] - ends[0], self.times[ends[0]], self.times[ends[-1]]
         taken = np.interp([first, last], *zip(*self.samples, strict=True))
         return count / (last - first), float(taken[1] - taken[0]) / count
@@ -91,10 +91,10 @@ def settle() -> None:
 
 
 def sample(samples: list[tuple[float, float]]) -> None:
-    """Note the session's processor seconds twice a second, for ever."""
+    """Note the session's processor seconds once a second, for ever."""
     while True:
         samples.append((time.perf_counter(), session_seconds()))
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 def pictures(folder: Path, count: int, side: int) -> Path:
@@ -132,42 +132,50 @@ def cluster(nodes: int) -> Iterator[Any]:
     made.shutdown()
 
 
-def race(executor: str, core: int, task: str, source: Path, out: Path, start: Barrier, answers: Any) -> None:
-    """One side of a round, in its own process: waits at its first record for the other side."""
+def serve(executor: str, core: int, task: str, source: Path, turns: Connection) -> None:
+    """Restore the pictures by one executor whenever a folder is received, until None is. Sends a `Turn` each time."""
     os.sched_setaffinity(0, {core})
-    os.setsid()  # Linux gives each session an equal share of a core, and Ray's workers have their own
-    clock, samples = Clock(1, start.wait), list[tuple[float, float]]()
+    os.setsid()
+    samples: list[tuple[float, float]] = []
     threading.Thread(target=sample, args=(samples,), daemon=True).start()
     with cluster(1) if executor == "ray" else nullcontext():
         settle()
-        restored(task, source, out, executor, clock)
-        answers.put((executor, Side(clock.times, [*samples, (time.perf_counter(), session_seconds())])))
+        count = len([*source.iterdir()])
+        turns.send(None)
+        for out in iter(turns.recv, None):
+            samples.clear()
+            clock = Clock(count, lambda: samples.append((time.perf_counter(), session_seconds())))
+            restored(task, source, out, executor, clock)
+            # what comes after the last record lacks the time of Ray's worker, which is gone
+            turns.send(Turn(clock.times, [one for one in sorted(samples) if one[0] <= clock.times[-1] + BURST]))
 
 
-def overhead(task: str, source: Path, folder: Path, cores: tuple[int, int]) -> tuple[float, float]:
-    """Ray's time and its processor time for a picture over those of the threads, less 1, of one round."""
+def overhead(task: str, source: Path, folder: Path, rounds: int) -> None:
+    """Print Ray's time and processor time for a picture over those of the threads."""
     context = multiprocessing.get_context("spawn")
-    start, answers = context.Barrier(2, timeout=300), context.Queue()
-    outs = {executor: folder / executor for executor in ("threads", "ray")}
-    folder.mkdir()
-    processes = [
-        context.Process(target=race, args=(executor, core, task, source, out, start, answers))
-        for (executor, out), core in zip(outs.items(), cores, strict=True)
-    ]
-    for process in processes:
-        process.start()
-    sides: dict[str, Side] = dict(answers.get(timeout=600) for _ in processes)
-    for process in processes:
-        process.join()
-    begin, end = max(side.times[len(side.times) // 5] for side in sides.values()), min(side.times[-1] for side in sides.values())
-    (rate, taken), (ray_rate, ray_taken) = (sides[executor].between(begin, end) for executor in outs)
-    by_time, by_processor = rate / ray_rate - 1, ray_taken / taken - 1
-    print(
-        f"{rate:.2f} pictures a second by threads, {ray_rate:.2f} by ray: {by_time:+.1%}; processor time of a picture "
-        f"{1000 * taken:.1f} and {1000 * ray_taken:.1f} ms: {by_processor:+.1%}; byte-identical: {same(*outs.values())}",
-        flush=True,
-    )
-    return by_time, by_processor
+    core, ends = min(os.sched_getaffinity(0)), {}
+    for executor in ("threads", "ray"):
+        ends[executor], other = context.Pipe()
+        context.Process(target=serve, args=(executor, core, task, source, other)).start()
+        ends[executor].recv()
+    found = []
+    for number in range(rounds):
+        rates: dict[str, tuple[float, float]] = {}
+        outs = {executor: folder / f"{executor}{number}" for executor in ends}
+        for executor in list(ends)[:: 1 if number % 2 else -1]:
+            ends[executor].send(outs[executor])
+            rates[executor] = ends[executor].recv().rates()
+        (rate, taken), (ray_rate, ray_taken) = rates["threads"], rates["ray"]
+        found.append((rate / ray_rate - 1, ray_taken / taken - 1))
+        print(
+            f"{rate:.2f} pictures a second by threads, {ray_rate:.2f} by ray: {found[-1][0]:+.1%}; processor time of a picture "
+            f"{1000 * taken:.1f} and {1000 * ray_taken:.1f} ms: {found[-1][1]:+.1%}; byte-identical: {same(outs['threads'], outs['ray'])}",
+            flush=True,
+        )
+    for end in ends.values():
+        end.send(None)
+    for name, values in zip(("time", "processor time"), zip(*found, strict=True), strict=True):
+        print(f"overhead in {name}: median {np.median(values):+.1%}, {min(values):+.1%} to {max(values):+.1%}", flush=True)
 
 
 def main() -> None:
@@ -183,13 +191,7 @@ def main() -> None:
         root = Path(folder)
         source = pictures(root / "in", count, arguments.side)
         if arguments.rounds:
-            first, second, *_ = sorted(os.sched_getaffinity(0))
-            found = [
-                overhead(task, source, root / f"round{index}", (first, second) if index % 2 else (second, first))
-                for index in range(arguments.rounds)
-            ]
-            for name, values in zip(("time", "processor time"), zip(*found, strict=True), strict=True):
-                print(f"overhead in {name}: median {np.median(values):+.1%}, {min(values):+.1%} to {max(values):+.1%}", flush=True)
+            overhead(task, source, root, arguments.rounds)
         restored(task, source, root / "threads", "threads", Clock())
         with cluster(2) as (made, nodes):
             report = restored(task, source, root / "ray", "ray", Clock())
