@@ -64,15 +64,15 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         )
 
 
-def missing_rows(path: Path, kind: str, row: int, height: int) -> ImageError:
-    """An ImageError for a picture whose rows from `row` on are missing."""
-    what = f"truncated {kind} ({missing_share(row, height)})"
+def missing_rows(path: Path, kind: str, row: int, height: int, count: int | None = None) -> ImageError:
+    """An ImageError for a picture whose rows from `row` on are missing, or `count` of them."""
+    what = f"truncated {kind} ({missing_share(row, height, count)})"
     return image_error(path, f"{what}; copy it again, or restore what is there with --salvage")
 
 
-def salvage_warning(row: int, height: int, fill: str) -> str:
-    """The warning for a picture whose rows from `row` on are missing and read as `fill`."""
-    return f"{missing_share(row, height)}: they are {fill}, the rest was restored"
+def salvage_warning(row: int, height: int, fill: str, count: int | None = None) -> str:
+    """The warning for a picture whose rows from `row` on are missing, or `count` of them, and read as `fill`."""
+    return f"{missing_share(row, height, count)}: they are {fill}, the rest was restored"
 
 
 def missing_share(row: int, height: int, count: int | None = None) -> str:

@@ -33,6 +33,7 @@ class Chain(AnyStep):
         if any(step.side_images for step in self.steps[:-1]):
             raise ValueError("only the last step of a pipeline can write maps (confidence): those of other steps would not fit the result")
         self.side_images = self.steps[-1].side_images
+        self.unifies = self.steps[0].unifies
         self.finer_coding = any(step.finer_coding for step in self.steps)
         self.caution = "; ".join(dict.fromkeys(step.caution for step in self.steps if step.caution))
 
@@ -47,6 +48,10 @@ class Chain(AnyStep):
     def analyse(self, image: Image) -> object:
         """The first step's analysis. The other steps analyse the output of the step before them."""
         return self.steps[0].analyse(image)
+
+    def unified(self, own: object, samples: Sequence[object]) -> object:
+        """That of the first step."""
+        return self.steps[0].unified(own, samples)
 
     def __call__(self, image: Image, analysis: object = None, sidecars: Sidecars | None = None) -> Result:
         """See `Step.__call__`. The stats of each step are under its name."""

@@ -17,7 +17,7 @@ from restore.available_memory import free_memory, out_of_memory
 from restore.images import Frame, Picture, colouring
 from restore.images.error_maps import MapFormat
 from restore.images.frame import bands
-from restore.pipeline import result_check, side_images
+from restore.pipeline import result_check, side_images, stack
 from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
@@ -25,6 +25,7 @@ from restore.pipeline.manifest import digest, digest_file
 from restore.pipeline.records import Record, Status, merged
 from restore.pipeline.side_images import Plane, SideFiles
 from restore.pipeline.source_file import SourceFile
+from restore.pipeline.stack import Stack
 from restore.pipeline.step import Image, Result, Sidecar, image_of
 from restore.writing import reason, with_path
 
@@ -82,6 +83,7 @@ class FileProcessor:
         self._side_files = SideFiles(context.manifest, job, context.step.side_images)
         self._side: list[dict[str, Plane]] = []
         self._floats = False
+        self._stack = Stack()
 
     def open(self) -> None:
         """Read the file's header, unless the picture is already done."""
@@ -117,13 +119,11 @@ class FileProcessor:
         picture = self.picture
         if picture is None:
             raise Stopped
-        frame = picture.frame(index)
-        height, width = frame.stored.shape[:2]
-        needed = 4 * height * width * frame.mapping.channels
-        if needed > (free := free_memory()):
-            raise MemoryError(f"it takes {needed >> 20:,} MB, {free >> 20:,} MB are free")
-        image = image_of(frame, picture, index, self.job.relative)
-        return AnalysedFrame(DecodedFrame(frame.stored, frame.mapping, image=image), self.context.step.analyse(image))
+        frame, image = self._image(picture, index)
+        if index == 0:
+            self._stack = stack.survey(self.context.step, picture.frames, lambda other: self._image(picture, other)[1] if other else image)
+        analysis = self._stack.analyse(self.context.step, image)
+        return AnalysedFrame(DecodedFrame(frame.stored, frame.mapping, image=image), analysis)
 
     def restore(self, decoded: AnalysedFrame, make_room: Callable[[], None] = lambda: None) -> RestoredFrame:
         """Restore a frame with the step. If memory runs out, call `make_room` and try once more."""
@@ -185,6 +185,15 @@ class FileProcessor:
         finally:
             if stage:
                 self.record.seconds[stage] += time.perf_counter() - start
+
+    def _image(self, picture: Picture, index: int) -> tuple[Frame, Image]:
+        """A decoded frame, and as the step's input."""
+        frame = picture.frame(index)
+        height, width = frame.stored.shape[:2]
+        needed = 4 * height * width * frame.mapping.channels
+        if needed > (free := free_memory()):
+            raise MemoryError(f"it takes {needed >> 20:,} MB, {free >> 20:,} MB are free")
+        return frame, image_of(frame, picture, index, self.job.relative)
 
     def _ended(self, status: Status) -> None:
         self.record.status, self.record.output = status, self.job.target

@@ -1,7 +1,7 @@
 """The Ray executor: workers on the nodes of a Ray cluster, each with its own network, restore chunks of the pictures.
 
-A worker runs the threaded executor, so that its node's cores decode and encode while its network runs. A node that is lost costs its chunk:
-that goes to another worker, which skips what was already committed. See docs/decisions/cluster.md.
+A worker has the next chunk before it ends one, so it never waits for the driver. A node that is lost costs its chunks: they go to other
+workers, which skip what was already committed. See docs/decisions/cluster.md.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ import importlib
 import importlib.util
 import logging
 import os
-import shutil
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import NewType
 
 from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.discovery import Job
+from restore.pipeline.ray_worker import Chunk, Worker
 from restore.pipeline.records import Record
 from restore.pipeline.step import RunLog
-from restore.pipeline.threaded import Threaded
 
 log = logging.getLogger(__name__)
 
-LARGEST_CHUNK, CHUNKS_A_WORKER = 32, 8
-"""Pictures that a worker is given at once: at most so many, and so few that each worker gets several chunks."""
+LARGEST_CHUNK, CHUNKS_A_WORKER = 32, 16
+"""Pictures of a chunk: at most so many, and so few that each worker gets several chunks."""
+PICTURES_AHEAD = 8
+"""Pictures that a worker has besides the chunk in work, so that decoding can go ahead; at least one chunk."""
 DEATHS = 3
 """So many workers may die of one picture before it fails."""
 FAILED_STARTS = 5
@@ -43,41 +43,17 @@ Reference = NewType("Reference", object)
 """A call of a worker that may not have ended."""
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Some jobs by their index, and how many workers have died of them."""
+@dataclass(eq=False)
+class _Place:
+    """A worker that is ready, and the chunks that it has."""
 
-    jobs: tuple[tuple[int, Job], ...]
-    deaths: int = 0
+    worker: Handle
+    chunks: list[Chunk] = field(default_factory=list)
 
-
-class Worker:
-    """What runs on a node: the step with its network. `stop` may be called while `restore` runs."""
-
-    def __init__(self, context: BatchContext, name: str) -> None:
-        self._context = replace(context, manifest=context.manifest.for_worker(name))
-
-    def ready(self) -> bool:
-        """Answered once the worker has its resources and its packages."""
-        return True
-
-    def restore(self, chunk: _Chunk) -> tuple[list[tuple[int, Record]], list[RunLog]]:
-        """The final records with the index of their jobs, not all of them if the run was stopped; and what the step has met so far."""
-        self._context = replace(self._context, stopped=threading.Event())
-        records: list[Record] = []
-        Threaded(self._context.options.workers).run(self._context, [job for _, job in chunk.jobs], records.append)
-        left = iter(chunk.jobs)  # records come in the order of the jobs
-        numbered = [(next(index for index, job in left if job.source == record.input), record) for record in records]
-        return numbered, self._context.step.run_logs()
-
-    def stop(self) -> None:
-        """End `restore` after the pictures that are almost written."""
-        self._context.stopped.set()
-
-    def close(self) -> None:
-        """Remove copies of objects from this node."""
-        if self._context.stage is not None:
-            shutil.rmtree(self._context.stage, ignore_errors=True)
+    @property
+    def is_full(self) -> bool:
+        """Whether it restores a picture that may kill it, which it does alone."""
+        return any(chunk.deaths for chunk in self.chunks)
 
 
 class RayCluster:
@@ -102,7 +78,7 @@ class RayCluster:
         with _connected() as ray:
             count, resources = _resources(ray, context.options.device)
             chunks = _chunks(jobs, count)
-            make = ray.remote(Worker).options(max_concurrency=2, scheduling_strategy="SPREAD", **resources).remote
+            make = ray.remote(Worker).options(max_concurrency=PICTURES_AHEAD + 2, scheduling_strategy="SPREAD", **resources).remote
             shared = ray.put(context)
             run = _Run(ray, lambda name: make(shared, name), chunks, on_record, context.step.run_logs())
             try:
@@ -120,13 +96,14 @@ class _Run:
     """The chunks of one run and its workers."""
 
     def __init__(
-        self, ray: ModuleType, make: Callable[[str], Handle], chunks: Sequence[_Chunk], on_record: OnRecord, logs: Sequence[RunLog]
+        self, ray: ModuleType, make: Callable[[str], Handle], chunks: Sequence[Chunk], on_record: OnRecord, logs: Sequence[RunLog]
     ) -> None:
         self.ray, self.make, self.on_record, self.logs = ray, make, on_record, logs
         self.waiting = deque(chunks)
         self.starting: dict[Reference, Handle] = {}
-        self.running: dict[Reference, tuple[Handle, _Chunk]] = {}
-        self.idle: list[Handle] = []
+        self.ready: list[_Place] = []
+        self.running: dict[Reference, tuple[_Place, Chunk]] = {}
+        self._ahead = max(1, PICTURES_AHEAD // max(1, len(chunks[0].jobs)))
         self._records: dict[int, Record] = {}
         self._reported = self._started = self._failed_starts = 0
 
@@ -141,16 +118,15 @@ class _Run:
                     self._take_start(reference)
                 else:
                     self._take_records(reference)
-            while self.waiting and self.idle:
-                worker, chunk = self.idle.pop(), self.waiting.popleft()
-                self.running[worker.restore.remote(chunk)] = worker, chunk  # type: ignore[attr-defined]  # an actor has its class's methods
+            while self._give():
+                pass
             while self._reported in self._records:
                 self._report(self._reported)
 
     def interrupt(self) -> None:
         """Stop the workers and report the pictures that are done, in their order."""
-        for worker, _ in self.running.values():
-            worker.stop.remote()  # type: ignore[attr-defined]  # an actor has its class's methods
+        for place in self.ready:
+            place.worker.stop.remote()  # type: ignore[attr-defined]  # an actor has its class's methods
         done, _ = self.ray.wait([*self.running], num_returns=len(self.running), timeout=GRACE) if self.running else ([], [])
         for reference in done:
             with suppress(self.ray.exceptions.RayError):
@@ -160,12 +136,28 @@ class _Run:
 
     def close(self) -> None:
         """End the workers."""
-        workers = [*self.idle, *self.starting.values(), *(worker for worker, _ in self.running.values())]
-        closing = [worker.close.remote() for worker in self.idle]  # type: ignore[attr-defined]  # an actor has its class's methods
+        closing = [place.worker.close.remote() for place in self.ready if not place.chunks]  # type: ignore[attr-defined]  # as above
         if closing:
             self.ray.wait(closing, num_returns=len(closing), timeout=GRACE)
-        for worker in workers:
+        for worker in (*self.starting.values(), *(place.worker for place in self.ready)):
             self.ray.kill(worker)
+
+    def _give(self) -> bool:
+        """Give a chunk to the worker that has the fewest. Returns False if there is none, or if all have enough.
+
+        The fewer chunks are left, the fewer a worker gets ahead, so that none of them waits for a slow worker at the end.
+        """
+        places = [place for place in self.ready if not place.is_full]
+        if not self.waiting or not places:
+            return False
+        place, chunk = min(places, key=lambda one: len(one.chunks)), self.waiting[0]
+        ahead = min(self._ahead, len(self.waiting) // (2 * (len(self.ready) + len(self.starting))))
+        if len(place.chunks) > (0 if chunk.deaths else ahead):
+            return False
+        self.waiting.popleft()
+        place.chunks.append(chunk)
+        self.running[place.worker.restore.remote(chunk)] = place, chunk  # type: ignore[attr-defined]  # as above
+        return True
 
     def _start(self) -> None:
         worker = self.make(f"worker-{self._started}")
@@ -185,10 +177,11 @@ class _Run:
             self._start()
         else:
             self._failed_starts = 0
-            self.idle.append(worker)
+            self.ready.append(_Place(worker))
 
     def _take_records(self, reference: Reference) -> None:
-        worker, chunk = self.running.pop(reference)
+        place, chunk = self.running.pop(reference)
+        place.chunks.remove(chunk)
         errors = self.ray.exceptions
         try:
             self._take(reference)
@@ -196,9 +189,10 @@ class _Run:
             log.warning("a worker of the cluster was lost; its %d pictures go to another one", len(chunk.jobs))
             log.debug("%s", error)
             self._lost(chunk)
-            self._start()
-        else:
-            self.idle.append(worker)
+            if place in self.ready:  # else another chunk of it has told
+                self.ready.remove(place)
+                self.ray.kill(place.worker)  # it may live where only its answer was lost
+                self._start()
 
     def _take(self, reference: Reference) -> None:
         records, logs = self.ray.get(reference)
@@ -206,11 +200,11 @@ class _Run:
         for own, other in zip(self.logs, logs, strict=True):
             own.merge(other)
 
-    def _lost(self, chunk: _Chunk) -> None:
+    def _lost(self, chunk: Chunk) -> None:
         """Give a dead worker's jobs to others, one by one: one of them may have killed it."""
         for index, job in reversed(chunk.jobs):
             if chunk.deaths + 1 < DEATHS:
-                self.waiting.appendleft(_Chunk(((index, job),), chunk.deaths + 1))
+                self.waiting.appendleft(Chunk(((index, job),), chunk.deaths + 1))
             else:
                 error = f"{DEATHS} workers died while they restored it: it may need more memory than a node has"
                 self._records[index] = Record(job.source, None, "failed", error=error, name=job.name)
@@ -220,11 +214,11 @@ class _Run:
         self._reported = index + 1
 
 
-def _chunks(jobs: Sequence[Job], workers: int) -> list[_Chunk]:
+def _chunks(jobs: Sequence[Job], workers: int) -> list[Chunk]:
     """The jobs in chunks, in their order."""
     size = max(1, min(LARGEST_CHUNK, len(jobs) // (CHUNKS_A_WORKER * workers)))
     numbered = tuple(enumerate(jobs))
-    return [_Chunk(numbered[start : start + size]) for start in range(0, len(numbered), size)]
+    return [Chunk(numbered[start : start + size]) for start in range(0, len(numbered), size)]
 
 
 def _resources(ray: ModuleType, device: str) -> tuple[int, dict[str, float]]:

@@ -133,6 +133,10 @@ class RunLog:
         self.used |= other.used
         self.unwritten |= other.unwritten
 
+    def copied(self) -> RunLog:
+        """A copy, while a thread may add to this one."""
+        return RunLog(self.used.copy(), self.unwritten.copy())
+
     def first_unwritten(self, what: str = "") -> list[str]:
         """The first by name, and the number of the others."""
         more = len(self.unwritten) - 1
@@ -149,6 +153,7 @@ class Step(ABC, Generic[AnalysisT]):
         colours: whether results have three channels where images have one, so that gray files become colour files.
         side_images: names of the images that are written next to each result.
         finer_coding: whether lossy formats must code the result finer than the source, whose artefacts would come back.
+        unifies: whether frames of one file share what is estimated from them; see `unified`.
         caution: what the results are not for; formats that record how a picture came about (DICOM) say so.
     """
 
@@ -158,6 +163,7 @@ class Step(ABC, Generic[AnalysisT]):
     colours: bool = False
     side_images: tuple[str, ...] = ()
     finer_coding: bool = False
+    unifies: bool = False
     caution: str = ""
 
     @abstractmethod
@@ -185,6 +191,15 @@ class Step(ABC, Generic[AnalysisT]):
         It is called in the decoding thread and must not use torch: a second thread that uses torch slows down torch's thread pool.
         """
         return None
+
+    def unified(self, own: AnalysisT, samples: Sequence[AnalysisT]) -> AnalysisT:
+        """The analysis to use for a frame of a file whose frames look alike, so that a film does not flicker.
+
+        Args:
+            own: the frame's analysis.
+            samples: those of some frames of the file, equal for all its frames; at least one.
+        """
+        return own
 
     @abstractmethod
     def __call__(self, image: Image, analysis: AnalysisT | None = None, sidecars: Sidecars | None = None) -> Result:

@@ -9,7 +9,7 @@ import gc
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -61,10 +61,10 @@ class Threaded:
     def __init__(self, workers: int) -> None:
         self.workers = max(1, workers)
 
-    def run(self, context: BatchContext, jobs: Sequence[Job], on_record: OnRecord) -> None:
-        """See `Executor.run`. After Ctrl-C, pictures that are almost written are finished."""
+    def run(self, context: BatchContext, jobs: Iterable[Job], on_record: OnRecord) -> None:
+        """See `Executor.run`. After Ctrl-C, pictures that are almost written are finished. `jobs` is read as their turn comes."""
         limiter = MemoryLimiter(max(1, min(SAMPLES_IN_FLIGHT, free_memory() // BYTES_A_SAMPLE)))
-        decoders = self.workers + WAITING * any(job.origin is not None for job in jobs)
+        decoders = self.workers + WAITING * (context.stage is not None)
         threads = _Threads(context, limiter, Workers(decoders, "decode"), Workers(self.workers + WAITING, "encode"))
         in_flight: deque[InFlight] = deque()
         waiting: deque[InFlight] = deque()
@@ -243,7 +243,7 @@ def _make_room(limiter: MemoryLimiter, in_flight: Sequence[InFlight], waiting: S
     gc.collect()
 
 
-def _ahead(threads: _Threads, jobs: Sequence[Job], count: int, started: deque[InFlight]) -> Iterator[InFlight]:
+def _ahead(threads: _Threads, jobs: Iterable[Job], count: int, started: deque[InFlight]) -> Iterator[InFlight]:
     """Yield the pictures of the jobs in order. The next `count` are already started (more for small files) and wait in `started`.
 
     So the network is not idle during a series of files that are skipped or fail at once.

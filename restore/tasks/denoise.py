@@ -29,6 +29,8 @@ ENSEMBLES = {"fast": (1, 1), "default": (2, 1), "best": (8, 8)}
 """Quality -> self-ensemble of photographs and of X-rays."""
 WARNING_SIGMA = 1.5
 """Noise (sigma of 255, in the picture's own range) below which there is no warning: the rounding of 8 bits alone is 0.3."""
+AGREEING = 1.25
+"""Ratio of the noise of two frames of a film up to which it is the estimate that differs."""
 CORRELATED = (
     "its noise is correlated between neighbouring pixels (lossy compression, demosaicing, detector blur): "
     "only its finest part was measured; if noise remains, use a higher --noise-level"
@@ -63,6 +65,7 @@ class Denoise(Step[NoiseAnalysis]):
         self._given = self._entries = _entries(weights, inference)
         self._remarks: list[str] = []
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
+        self.unifies = self._level is None
         self._denoisers = LazyCache(self._load)
         self._exact = LazyCache(self._load_exact)
         self._single = LazyCache(self._load_single)
@@ -105,6 +108,13 @@ class Denoise(Step[NoiseAnalysis]):
         gray = pixels.shape[2] == 1 or radiograph.is_gray(pixels)
         name = self._weights(pixels, gray, image.info.radiograph)
         return NoiseAnalysis(gray, name, resolve_level(pixels[:, :, :1] if gray else pixels, self._level, image.valid))
+
+    def unified(self, own: NoiseAnalysis, samples: Sequence[NoiseAnalysis]) -> NoiseAnalysis:
+        """The sample with the median noise, if all agree; a film whose exposure changes keeps each frame's own."""
+        if any((one.gray, one.weights) != (own.gray, own.weights) for one in samples):
+            return own
+        ordered = sorted((*samples, own), key=_sigma)
+        return sorted(samples, key=_sigma)[(len(samples) - 1) // 2] if _sigma(ordered[-1]) <= AGREEING * _sigma(ordered[0]) else own
 
     def __call__(self, image: Image, analysis: NoiseAnalysis | None = None, sidecars: Sidecars | None = None) -> Result:
         """Denoise an image."""
@@ -183,8 +193,16 @@ def _warnings(pixels: np.ndarray, restored: np.ndarray, noise: Estimate | NoiseL
     return (*([CORRELATED] if noise.correlated else []), *([doubt] if doubt else []))
 
 
+def _sigma(analysis: NoiseAnalysis) -> float:
+    return _level_of(analysis.noise).sigma()
+
+
+def _level_of(noise: Estimate | NoiseLevel) -> NoiseLevel:
+    return noise.level if isinstance(noise, Estimate) else noise
+
+
 def _stats(noise: Estimate | NoiseLevel) -> dict[str, object]:
-    level = noise.level if isinstance(noise, Estimate) else noise
+    level = _level_of(noise)
     stats: dict[str, object] = {"noise_level": round(level.sigma(), 2), "noise": str(level)}
     if level.slope > 0:
         stats["counts_at_white"] = round(1 / level.slope, 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median_low
 
 from restore.inference import sharpener
 from restore.inference.loading import InferenceOptions, find_weights
@@ -36,6 +38,7 @@ class Sharpen(Step[float]):
         self.options, self.inference = options, inference
         self.entry = find_weights(weights or DEFAULT, "sharpen", inference)
         self._blur = None if options.blur == "auto" else float(options.blur)
+        self.unifies = self._blur is None
         self._sharpeners = LazyCache(self._load)
 
     def settings(self) -> dict[str, object]:
@@ -45,6 +48,10 @@ class Sharpen(Step[float]):
     def analyse(self, image: Image) -> float:
         """The standard deviation of the blur in pixels, specified or estimated; 0 for a sharp image."""
         return sharpener.estimate(image.pixels, image.valid) if self._blur is None else self._blur
+
+    def unified(self, own: float, samples: Sequence[float]) -> float:
+        """The samples' median. Of two in the middle it is the narrower: too wide a filter does more harm."""
+        return median_low(samples)
 
     def __call__(self, image: Image, analysis: float | None = None, sidecars: Sidecars | None = None) -> Result:
         """Sharpen an image."""

@@ -10,11 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 
 from restore import images
 from restore import weights as weights_catalogue
 from restore.api import step
+from restore.images.noise_model import NoiseLevel
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import InferenceOptions
 from restore.pipeline import batch
@@ -182,3 +184,30 @@ def test_a_batch_analyses_a_picture_where_it_is_decoded_and_restores_it_the_same
     frame = images.read(path).frame(0)
     restored, _ = _restore(step, frame.normalized())
     np.testing.assert_array_equal(images.read(tmp_path / "out" / "scan.png").frame(0).stored, frame.encode(restored))
+
+
+@pytest.mark.usefixtures("three")
+def test_frames_of_a_film_are_denoised_at_one_level(make: Callable[..., Denoise], smooth: Smooth, tmp_path: Path) -> None:
+    clean, random = 255 * smooth(96, 128)[:, :, 0], np.random.default_rng(4)
+
+    def levels(name: str, sigmas: list[float]) -> object:
+        frames = [np.rint(clean + random.normal(0, sigma, clean.shape)).clip(0, 255).astype(np.uint8) for sigma in sigmas]
+        with tifffile.TiffWriter(tmp_path / name) as file:
+            for frame in frames:
+                file.write(frame, photometric="minisblack")
+        report = batch.run(make(GRAY), [tmp_path / name], tmp_path / "out")
+        assert report.done == 1
+        return report.records[0].stats["noise_level"]
+
+    assert levels("film.tif", [10] * 6) == pytest.approx(10, rel=0.2)
+    brighter = levels("exposure.tif", [6, 6, 6, 12, 12, 12])
+    assert isinstance(brighter, list) and brighter[0] < 8 and brighter[-1] > 10, "a real change stays"
+
+
+@pytest.mark.usefixtures("three")
+def test_a_frame_in_colour_or_for_other_weights_keeps_its_own_analysis(make: Callable[..., Denoise]) -> None:
+    gray, coloured = NoiseAnalysis(True, GRAY, NoiseLevel(0.0, 0.001)), NoiseAnalysis(False, COLOUR, NoiseLevel(0.0, 0.001))
+    noisier = NoiseAnalysis(True, GRAY, NoiseLevel(0.0, 0.0012))
+    assert make().unified(coloured, [gray, gray, noisier]) is coloured
+    assert make().unified(noisier, [gray, gray, noisier]) is gray
+    assert not make(noise_level=5).unifies and make().unifies

@@ -38,6 +38,12 @@ def scene(photograph: Callable[..., np.ndarray]) -> np.ndarray:
     return photograph(96, 120, 3)
 
 
+def _write_pages(path: Path, pages: list[np.ndarray]) -> None:
+    with tifffile.TiffWriter(path) as writer:
+        for page in pages:
+            writer.write(page, photometric="minisblack")
+
+
 def _run(source: Path, out: Path, file: Path, **rest: Any) -> Any:
     report = restore.run("sharpen", source, out, weights=file, precision="fp32", **rest)
     assert not report.failed, [record.error for record in report.records]
@@ -95,6 +101,32 @@ def test_sixteen_bits_of_twelve_are_stretched_for_the_network(file: Path, scene:
     expected = low + (high - low) * model.sharpen(((soft - low) / (high - low))[:, :, None], 1.5)[0][:, :, 0]
     assert np.abs(expected - soft).max() > 0.05
     assert np.abs(result / 4095 - expected).mean() < 0.15 * np.abs(expected - soft).mean()
+
+
+def test_pages_of_a_film_are_sharpened_by_one_width(file: Path, photograph: Callable[..., np.ndarray], tmp_path: Path) -> None:
+    soft, random = cv2.GaussianBlur(photograph(160, 200)[:, :, 0], (0, 0), 1.6), np.random.default_rng(3)
+    pages = [
+        np.rint(255 * (soft + random.normal(0, sigma / 255, soft.shape))).astype(np.uint8) for sigma in (0.2, 1.5, 0.4, 2.5, 1, 2, 0.3)
+    ]
+    _write_pages(tmp_path / "film.tif", pages)
+    record = _run(tmp_path / "film.tif", tmp_path / "out", file)
+    for index, page in enumerate(pages):
+        _write_pages(tmp_path / f"page{index}.tif", [page])
+    own = [_run(tmp_path / f"page{index}.tif", tmp_path / "out", file).stats["blur"] for index in range(len(pages))]
+    assert len(set(own)) > 3, "the estimates differ from page to page"
+    assert record.frames == 7 and record.stats["blur"] in own, "one value: that of all pages"
+    assert record.stats["blur"] == sorted(own[index] for index in (0, 2, 3, 4, 6))[2], "the median of five pages"
+    specified = _run(tmp_path / "page5.tif", tmp_path / "specified", file, options={"blur": record.stats["blur"]})
+    shift = np.abs(tifffile.imread(record.output, key=5).astype(int) - tifffile.imread(specified.output))
+    assert shift.max() <= 1, "the page is sharpened by that width, which the stats round"
+
+
+def test_a_file_of_one_page_is_sharpened_as_its_array(file: Path, scene: np.ndarray, tmp_path: Path, fp32: Runtime) -> None:
+    soft = np.rint(255 * cv2.GaussianBlur(scene[:, :, 1], (0, 0), 1.5)).astype(np.uint8)
+    _write_pages(tmp_path / "a.tif", [soft])
+    record = _run(tmp_path / "a.tif", tmp_path / "out", file)
+    assert record.stats["blur"] > 0
+    np.testing.assert_array_equal(tifffile.imread(record.output), Sharpener.load(file, InferenceOptions(fp32))(soft))
 
 
 def test_tiles_are_the_whole_picture(file: Path, scene: np.ndarray, fp32: Runtime) -> None:

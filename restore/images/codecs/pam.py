@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from restore.images.codecs.base import Capabilities, Codec, only_frame
-from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_rows, salvage_warning
+from restore.images.errors import Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.mappings import with_maximum
 from restore.images.metadata import ImageHeader, Provenance
+from restore.images.salvaging import check_rows
 
 _MAGIC = re.compile(rb"P7\s*\n\s*(?:#[^\n]*\n\s*)*(?:WIDTH|HEIGHT|DEPTH|MAXVAL|TUPLTYPE|ENDHDR)\b")
 _END = re.compile(rb"^[ \t]*ENDHDR[^\n]*\n", re.MULTILINE)
@@ -26,8 +27,6 @@ _TYPE = re.compile(rb"^[ \t]*TUPLTYPE[ \t]+(\S+)", re.MULTILINE)
 _LONGEST_HEADER = 1 << 16
 _DEPTHS = {b"BLACKANDWHITE": 1, b"GRAYSCALE": 1, b"BLACKANDWHITE_ALPHA": 2, b"GRAYSCALE_ALPHA": 2, b"RGB": 3, b"RGB_ALPHA": 4}
 _TYPES = {1: "GRAYSCALE", 2: "GRAYSCALE_ALPHA", 3: "RGB", 4: "RGB_ALPHA"}
-_SMALL, _SALVAGED = 4_000_000, 64
-"""Samples of a picture that is salvaged whatever is missing; of a larger one, how many times as many rows as are there it may claim."""
 
 
 class PamSource:
@@ -51,7 +50,8 @@ class PamSource:
                 if _MAGIC.match(file.read(512).lstrip()):
                     raise image_error(self.path, "holds several pictures; split it into one a file")
             there = len(data) // row
-            warnings = self._missing(there)
+            warnings = check_rows(self.path, "PAM", self._shape, there, salvage=self._salvage)
+            self.copies = self.copies and not warnings
             samples = np.frombuffer(data[: there * row].ljust(height * row, b"\0"), kind).reshape(self._shape)
             samples = samples.astype(kind.newbyteorder("="))
             if int(samples.max()) > self._maxval:
@@ -59,17 +59,6 @@ class PamSource:
             alpha = depth - 1 if depth in (2, 4) else None
             mapping = with_maximum(self._maxval, 3 if depth >= 3 else 1, alpha_channel=alpha)
             return Frame(samples[..., 0].copy() if depth == 1 else samples, mapping, warnings=warnings)
-
-    def _missing(self, there: int) -> tuple[str, ...]:
-        """The warning for missing rows; ImageError before memory is taken for them where they may not be missing."""
-        height = self._shape[0]
-        if there == height:
-            return ()
-        believable = int(np.prod(self._shape)) <= _SMALL or there * _SALVAGED >= height
-        if not (self._salvage and believable):
-            raise missing_rows(self.path, "PAM", there, height)
-        self.copies = False
-        return (salvage_warning(there, height, "0"),)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""

@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from restore.images.codecs.base import Capabilities, Codec, only_frame
-from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_rows, missing_share
+from restore.images.errors import Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.mappings import ranged
 from restore.images.metadata import ImageHeader, Provenance
+from restore.images.salvaging import check_rows
 
 _HEADER = re.compile(rb"P([Ff])\s+([0-9]{1,9})\s+([0-9]{1,9})\s+([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)[ \t]*(?:\r\n|\s)")
-_SMALL, _SALVAGED = 4_000_000, 64
-"""Samples of a picture that is salvaged whatever is missing; of a larger one, how many times as many rows as are there it may claim."""
 
 
 class PfmSource:
@@ -42,31 +41,16 @@ class PfmSource:
                 file.seek(len(self._header))
                 data = file.read(min(height * row, self.path.stat().st_size))
             there = len(data) // row
-            warnings = self._missing(there)
+            warnings = check_rows(self.path, "PFM", self._shape, there, salvage=self._salvage, upward=True)
+            self.copies = self.copies and not warnings
             samples = np.frombuffer(data[: there * row].ljust(height * row, b"\0"), self._order + "f4").reshape(self._shape)
             stored = np.ascontiguousarray(samples[::-1], np.float32)
             return Frame(stored, ranged(stored, 1 if stored.ndim == 2 else 3, inverted=False, alpha_channel=None), warnings=warnings)
-
-    def _missing(self, there: int) -> tuple[str, ...]:
-        """The warning for missing rows; ImageError before memory is taken for them where they may not be missing."""
-        height = self._shape[0]
-        if there == height:
-            return ()
-        believable = int(np.prod(self._shape)) <= _SMALL or there * _SALVAGED >= height
-        if not (self._salvage and believable):
-            raise missing_rows(self.path, "PFM", 0, height) if not there else _upper_rows_missing(self.path, there, height)
-        self.copies = False
-        return (f"{missing_share(0, height, height - there)}: they are 0, the rest was restored",)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         stored = only_frame(frames, self.path)
         _write(path, stored, self._order, self._header if stored.shape == self._shape else None, self._scale)
-
-
-def _upper_rows_missing(path: Path, there: int, height: int) -> ValueError:
-    share = missing_share(0, height, height - there)
-    return image_error(path, f"truncated PFM ({share}); copy it again, or restore what is there with --salvage")
 
 
 def _write(path: Path, stored: np.ndarray, order: str, header: bytes | None, scale: bytes) -> None:

@@ -14,19 +14,16 @@ from typing import ClassVar
 import numpy as np
 
 from restore.images.codecs.base import Capabilities, Codec, only_frame
-from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_rows, salvage_warning
+from restore.images.errors import Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.mappings import with_maximum
 from restore.images.metadata import ImageHeader, Provenance
+from restore.images.salvaging import check_rows
 
 _MAGIC = re.compile(rb"P[1-6][\s#]")
 _SIZES = re.compile(rb"P([1-6])((?:\s|#[^\n\r]*[\n\r])+[0-9]+){2}(?:\s|#|$)")
 _TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([0-9]+)")
 _LONGEST_HEADER = 1 << 16
-_SMALL = 4_000_000
-"""The most samples of an incomplete picture that is salvaged whatever is missing."""
-_SALVAGED = 64
-"""How many times as many rows as are present a larger picture may claim."""
 
 
 class PnmSource:
@@ -43,22 +40,17 @@ class PnmSource:
         """Decode one frame; ImageError as `Codec.open` says."""
         with as_image_error(self.path, "PGM/PPM"):
             samples, rows_present = self._raw() if self._kind >= 4 else self._ascii()
-            warnings: tuple[str, ...] = ()
-            if rows_present < self._shape[0]:
-                self.copies = False
-                warnings = (salvage_warning(rows_present, self._shape[0], "0"),)
+            warnings = self._check_missing(rows_present)
+            self.copies = self.copies and not warnings
             if samples.size and int(samples.max()) > self._maxval:
                 raise image_error(self.path, f"damaged PGM/PPM (a sample exceeds maxval {self._maxval}); export it again")
             # PBM's 1 is black
             mapping = with_maximum(self._maxval, 1 if samples.ndim == 2 else 3, inverted=self._kind in (1, 4))
             return Frame(samples, mapping, warnings=warnings)
 
-    def _check_missing(self, rows_present: int) -> None:
-        """Raise ImageError for missing rows, before memory is taken for them. With salvage, rows may be missing, but not nearly all."""
-        height = self._shape[0]
-        believable = int(np.prod(self._shape)) <= _SMALL or rows_present * _SALVAGED >= height
-        if rows_present < height and not (self._salvage and believable):
-            raise missing_rows(self.path, "PGM/PPM", rows_present, height)
+    def _check_missing(self, rows_present: int) -> tuple[str, ...]:
+        """The warning for missing rows; see `check_rows`."""
+        return check_rows(self.path, "PGM/PPM", self._shape, rows_present, salvage=self._salvage)
 
     @property
     def _dtype(self) -> np.dtype:
