@@ -16,7 +16,7 @@ SAMPLES = 5
 SIDE = 32
 """Side in pixels of the thumbnails that are compared."""
 ALIKE = 0.8
-"""Correlation of two thumbnails from which on frames look alike. Different photographs of a set have 0.2 on average."""
+"""Correlation of two thumbnails from which on frames look alike."""
 
 
 @dataclass(frozen=True)
