@@ -88,6 +88,19 @@ class NoiseLevel:
         return f"sigma {self.sigma(0.1):.1f} in the dark to {self.sigma(0.9):.1f} in the light, of 255"
 
 
+@dataclass(frozen=True)
+class PhotonSteps:
+    """Pixels of `zero` + `step` times the number of photons, as a detector that counts them writes.
+
+    Attributes:
+        step: brightness of a photon.
+        zero: brightness without light.
+    """
+
+    step: float
+    zero: float = 0.0
+
+
 def dct(blocks: np.ndarray) -> np.ndarray:
     """(N, 8, 8) pixels -> (N, 8, 8) float32 coefficients of the orthonormal DCT."""
     side = BLOCK * BLOCK

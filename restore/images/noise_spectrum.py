@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SIDE = 32
-"""Side in pixels of the windows whose spectrum is measured; correlation farther than that is not seen."""
+"""Side in pixels of the windows whose spectrum is measured; correlation farther than that is not seen, but for whole lines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,19 +16,21 @@ class NoiseSpectrum:
 
     Attributes:
         power: (SIDE, SIDE), as `numpy.fft.fft2` orders frequencies; symmetric, because the noise is real.
+        lines: variances of the offsets of whole rows and of whole columns, in the same units, in addition to `power`.
     """
 
     power: np.ndarray
+    lines: tuple[float, float] = (0.0, 0.0)
 
     @property
     def variance(self) -> float:
         """The variance of a pixel in units of that of the measured level."""
-        return float(self.power.mean())
+        return float(self.power.mean()) + sum(self.lines)
 
     @property
     def white(self) -> bool:
         """Whether all frequencies have the same power."""
-        return bool((self.power == 1).all())
+        return bool((self.power == 1).all()) and not any(self.lines)
 
     def field(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Draw noise.
@@ -40,8 +42,16 @@ class NoiseSpectrum:
         Returns:
             The same shape, float32, of variance `variance`, independent in the channels.
         """
+        values = self._without_lines(shape, rng)
+        height, width, channels = shape
+        for variance, line in zip(self.lines, ((height, 1, channels), (1, width, channels)), strict=True):
+            if variance:
+                values = values + np.float32(np.sqrt(variance)) * rng.standard_normal(line, dtype=np.float32)
+        return values
+
+    def _without_lines(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         values = rng.standard_normal(shape, dtype=np.float32)
-        if self.white:
+        if (self.power == 1).all():
             return values
         height, width = shape[:2]
         # zero-padded kernel: the shape's own, finer grid of frequencies; rolled, so that negative shifts lie at the end

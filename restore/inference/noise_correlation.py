@@ -26,8 +26,6 @@ LINES = 1.5
 HIGH = 0.15
 """Cycles per pixel from which that ratio is taken: content has little power there."""
 _FREQUENCY = np.abs(np.fft.fftfreq(SIDE))
-AXIS = [0, 1, SIDE - 1]
-"""Frequencies that a line reaches through the taper."""
 _TAPER = np.outer(*(2 * [np.hanning(SIDE + 2)[1:-1]]))
 
 
@@ -52,21 +50,22 @@ def measured_spectrum(pictures: Sequence[np.ndarray], estimates: Sequence[Estima
     power = (power + _mirrored(power)) / 2
     if correlated:
         return NoiseSpectrum(_without_trend(power))
-    lines = [axis for axis in (0, 1) if _line_power(power, axis) > LINES]
-    if not lines:
-        return WHITE
-    result = np.ones_like(power)
-    for axis in lines:
-        part = (slice(None), AXIS) if axis == 0 else (AXIS, slice(None))
-        result[part] = np.maximum(result[part], _without_trend(power)[part])
-    return NoiseSpectrum(result)
+    lines = (_line_variance(power, 0), _line_variance(power, 1))
+    return NoiseSpectrum(np.ones_like(power), lines) if any(lines) else WHITE
 
 
-def _line_power(power: np.ndarray, axis: int) -> float:
-    """The power along an axis (0: rows that differ from each other) relative to that beside it, at high frequencies."""
+def _line_variance(power: np.ndarray, axis: int) -> float:
+    """The variance of the offsets of whole rows (axis 0) or columns (1), in units of the level; 0 where there is no line noise.
+
+    Offsets put power at the frequency 0 along the lines alone: their variance times (sum of the taper)^2 / (sum of its squares). It
+    is measured at high frequencies across the lines and holds for all, because lines have offsets independent of each other.
+    """
     profile = power if axis == 0 else power.T
     high = _FREQUENCY >= HIGH
-    return float(profile[high, 0].mean() / max(float(np.median(profile[high][:, high])), 1e-30))
+    beside = float(np.median(profile[high][:, high]))
+    along = float(profile[high, 0].mean())
+    taper = np.hanning(SIDE + 2)[1:-1]
+    return max(0.0, along - beside) * float(np.square(taper).sum() / taper.sum() ** 2) if along > LINES * beside else 0.0
 
 
 def _periodograms(picture: np.ndarray, level: NoiseLevel) -> np.ndarray:

@@ -86,17 +86,19 @@ class Denoise(Step[NoiseAnalysis]):
         """Adapt the weights that most of the pictures need, if the options say so."""
         if not self.options.adapt:
             return
-        files = [job.source for job in jobs if not job.error]
-        names = {path: name for path in adaptation.spread(files) if (name := self._weights_of(path))}
-        if not names:
+        name, files = self.most_common_weights([job.source for job in jobs if not job.error])
+        if not files:
             self._remarks = ["not adapted: none of the pictures can be read"]
             return
-        (name, _), *_ = Counter(names.values()).most_common(1)
-        result = adaptation.adapt(
-            self._given[name], [path for path, own in names.items() if own == name], self.inference.runtime, self.options.adapt_minutes
-        )
+        result = adaptation.adapt(self._given[name], files, self.inference.runtime, self.options.adapt_minutes)
         self._remarks = [result.text]
         self._entries = {**self._given, **({name: result.entry} if result.entry else {})}
+
+    def most_common_weights(self, files: Sequence[Path]) -> tuple[str, list[Path]]:
+        """The name of the weights that most of some files need, and those of the files that need them; no files if none can be read."""
+        names = {path: name for path in adaptation.spread(files) if (name := self._weights_of(path))}
+        common = Counter(names.values()).most_common(1)
+        return (common[0][0], [path for path, own in names.items() if own == common[0][0]]) if common else ("", [])
 
     def remarks(self) -> list[str]:
         """What was adapted, and why it is used or not."""

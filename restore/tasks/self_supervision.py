@@ -10,10 +10,11 @@ import numpy as np
 from restore.datasets.crops import Pictures, to_float
 from restore.datasets.recorrupted import PictureNoise
 from restore.gan.paired import LossConfig
-from restore.images.noise_model import NoiseLevel
+from restore.images.noise_model import PhotonSteps
 from restore.images.noise_spectrum import NoiseSpectrum
 from restore.inference.noise_correlation import measured_spectrum
-from restore.inference.noise_estimation import estimate
+from restore.inference.noise_estimation import Estimate, estimate
+from restore.inference.photon_counts import photon_steps
 from restore.inference.ranges import NARROW, range_of
 from restore.networks import ModelSpec
 
@@ -31,18 +32,23 @@ class FolderNoise:
         spectrum: of the noise of all pictures.
         homogeneous: whether the network's correction scales with the picture; see `range_of`.
         text: describes the noise, for the report.
+        photons: of all pictures, where single photons are told apart.
     """
 
     spectrum: NoiseSpectrum
     homogeneous: bool
     text: str = ""
+    photons: PhotonSteps | None = None
 
     def __call__(self, picture: np.ndarray) -> PictureNoise:
-        """The noise of (H, W, C) float32 in [0, 1]."""
-        level = estimate(picture).level
-        span = range_of(picture, level, homogeneous=self.homogeneous, narrow=NARROW)
-        own = NoiseLevel(level.slope / span.span, level.constant / span.span**2, (level.black - span.offset) / span.span)
-        return PictureNoise(own, self.spectrum, span.offset, span.span)
+        """The noise of (H, W, C) float32 in [0, 1], in the network's range."""
+        known = estimate(picture)
+        span = range_of(picture, known.level, homogeneous=self.homogeneous, narrow=NARROW)
+        return self.own(known).within(span.offset, span.span)
+
+    def own(self, known: Estimate) -> PictureNoise:
+        """The noise of a picture in its own range, given the estimate of it."""
+        return PictureNoise(known.level, self.spectrum, photons=self.photons)
 
 
 def check_losses(losses: LossConfig) -> None:
@@ -86,5 +92,14 @@ def folder_noise(pictures: Sequence[np.ndarray], spec: ModelSpec) -> FolderNoise
             "the noise may be correlated between neighbouring pixels, and these pictures have too little flat area to measure how: "
             "add pictures with flat areas, or train on clean ones"
         )
-    kind = "white" if spectrum.white else f"correlated, {spectrum.variance:.1f} times the variance of its finest detail"
-    return FolderNoise(spectrum, spec.homogeneous, f"sigma {sigma:.1f} of 255, {kind}")
+    photons = photon_steps(pictures, estimates) if spectrum.white else None
+    return FolderNoise(spectrum, spec.homogeneous, f"sigma {sigma:.1f} of 255, {_kind(spectrum, photons)}", photons)
+
+
+def _kind(spectrum: NoiseSpectrum, photons: PhotonSteps | None) -> str:
+    if photons is not None:
+        return "single photons"
+    if any(spectrum.lines):
+        rows, columns = (variance**0.5 for variance in spectrum.lines)
+        return f"lines: rows {rows:.1f} and columns {columns:.1f} times that"
+    return "white" if spectrum.white else f"correlated, {spectrum.variance:.1f} times the variance of its finest detail"

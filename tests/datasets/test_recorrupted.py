@@ -11,7 +11,7 @@ import torch
 
 from restore.datasets.crops import Pictures
 from restore.datasets.recorrupted import PictureNoise, RecorruptedCrops, recorrupted
-from restore.images.noise_model import NoiseLevel
+from restore.images.noise_model import NoiseLevel, PhotonSteps
 from restore.images.noise_spectrum import SIDE, NoiseSpectrum
 
 Smooth = Callable[..., np.ndarray]
@@ -47,3 +47,34 @@ def test_items_depend_on_seed_and_index_alone(photos: Photos, tmp_path: Path) ->
     assert all(torch.equal(value, same[name]) for name, value in item.items())
     assert not torch.equal(item["input"], other[5]["input"])
     assert float(item["target"].mean()) == pytest.approx((0.5 - 0.1) / 0.5, abs=0.5)  # in the network's range
+
+
+@pytest.mark.parametrize("photons", [None, PhotonSteps(1 / 8)])
+def test_few_photons_are_independent_next_to_edges_too(photons: PhotonSteps | None) -> None:
+    clean = np.full((400, 400, 1), 0.1, np.float32)
+    clean[:, ::4] = 1
+    rng = np.random.default_rng(0)
+    noisy = (rng.poisson(8 * clean) / 8).astype(np.float32)
+    inputs, target, _ = recorrupted(noisy, PictureNoise(NoiseLevel(1 / 8), photons=photons), 0.5, rng)
+    for where, brightness in ((clean == 1, 1.0), (clean < 1, 0.1)):
+        first, second = (inputs - clean)[where], (target - clean)[where]
+        assert float(np.square(first).mean()) == pytest.approx(1.25 * brightness / 8, rel=0.1)
+        assert abs(float((first * second).mean())) < 0.06 * brightness / 8
+
+
+def test_the_noise_that_is_added_to_twins_cancels(smooth: Smooth) -> None:
+    noisy = smooth(64, 64)
+    first, second = (
+        recorrupted(noisy, PictureNoise(NoiseLevel(0.01, 0.001)), 0.5, np.random.default_rng(3), twin=twin) for twin in (False, True)
+    )
+    assert (first[0] + second[0]) / 2 == pytest.approx(noisy, abs=1e-5)
+    assert (first[1] + second[1]) / 2 == pytest.approx(noisy, abs=1e-5)
+    assert not np.array_equal(first[0], second[0])
+
+
+def test_twin_items_are_the_same_crop(photos: Photos, tmp_path: Path) -> None:
+    files = sorted(photos(tmp_path / "p").glob("*.png"))
+    crops = RecorruptedCrops(Pictures(files, 1), 16, lambda picture: PictureNoise(NoiseLevel.gaussian(8)), 1, 9, twins=True)
+    first, second, other = (crops[index]["input"] + crops[index]["target"] for index in (0, 1, 2))
+    assert float((first - second).abs().max()) > 0.01
+    assert float((first - second).mean().abs()) < float((first - other).mean().abs())

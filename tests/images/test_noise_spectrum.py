@@ -39,3 +39,12 @@ def test_white_noise_is_drawn_as_it_is() -> None:
     np.testing.assert_array_equal(
         WHITE.field((9, 9, 1), np.random.default_rng(3)), np.random.default_rng(3).standard_normal((9, 9, 1), np.float32)
     )
+
+
+def test_lines_are_whole_rows_and_columns() -> None:
+    spectrum = NoiseSpectrum(np.ones((SIDE, SIDE)), (4.0, 1.0))
+    drawn = spectrum.field((300, 200, 1), np.random.default_rng(0))[:, :, 0]
+    assert not spectrum.white and spectrum.variance == 6
+    assert float(drawn.mean(axis=1).var()) == pytest.approx(4, rel=0.2)
+    assert float(drawn.mean(axis=0).var()) == pytest.approx(1, rel=0.3)
+    assert float(drawn.var()) == pytest.approx(6, rel=0.15)

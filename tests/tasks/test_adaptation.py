@@ -12,12 +12,10 @@ import torch
 
 import restore
 from restore import networks, weights
-from restore.datasets.recorrupted import PictureNoise
-from restore.images.noise_model import NoiseLevel
 from restore.pipeline.batch import Interrupted
 from restore.runtime import Runtime
 from restore.tasks import adaptation
-from restore.tasks.adaptation import Judgement, adapt, judge
+from restore.tasks.adaptation import adapt
 from restore.tasks.denoise import GRAY
 
 Smooth = Callable[..., np.ndarray]
@@ -79,26 +77,6 @@ def test_the_same_steps_give_the_same_weights(folder: Path, given: weights.Entry
         made.append(weights.load(entry.path)[0])
         entry.path.unlink()
     assert all(torch.equal(value, made[1][name]) for name, value in made[0].items())
-
-
-def test_worse_weights_are_not_used(smooth: Smooth, fp32: Runtime, tiny: Callable[..., torch.nn.Module]) -> None:
-    noise = PictureNoise(NoiseLevel.gaussian(15))
-    noisy = smooth(128, 128) + np.random.default_rng(0).normal(0, 15 / 255, (128, 128, 1))
-    noisy = np.rint(np.clip(noisy, 0, 1) * 65535).astype(np.uint16)
-    bad, identity = tiny(), tiny()
-    with torch.no_grad():
-        [parameter.zero_() for parameter in identity.parameters()]
-    good, bad_ = judge(bad, identity, [(noisy, noise)], fp32), judge(identity, bad, [(noisy, noise)], fp32)
-    assert good.helps and good.gain > good.least > 1
-    assert not bad_.helps and bad_.gain < -1
-    same = judge(identity, identity, [(noisy, noise)], fp32)
-    assert not same.helps and same.gain == 0
-
-
-def test_a_gain_that_hangs_on_the_noise_level_is_not_believed() -> None:
-    assert Judgement(gain=0.22, least=-0.3, certainty=6.5).helps is False
-    assert Judgement(gain=0.22, least=0.1, certainty=6.5).helps is True
-    assert Judgement(gain=0.22, least=0.1, certainty=1.5).helps is False
 
 
 def test_why_weights_were_not_adapted(folder: Path, tmp_path: Path, given: weights.Entry, fp32: Runtime, smooth: Smooth) -> None:
