@@ -33,8 +33,8 @@ from restore.weights_file import Recipe
 
 MOST = 48
 """Pictures of a folder that are used."""
-HELD_OUT = 4
-"""Every so many pictures one is held out."""
+HELD_OUT = 2
+"""Every so many pictures one is held out. Pictures of a folder differ: of sixteen phantoms four were too few to decide by."""
 CROP, BATCH = 64, 4
 OPTIMIZER = OptimizerConfig(name="adam", learning_rate=3e-4, warmup_steps=10, ema=0.97)
 """Adam, because the targets are noisy: the steps of Muon keep their size however noisy a gradient is."""
@@ -134,7 +134,7 @@ def fine_tuned(
     if len(chosen) < 2:
         return f"it takes a picture to train on and another to judge by; {entry.name} has {len(chosen)} here"
     tensors, recipe = weights.load(entry.path)
-    held = chosen[HELD_OUT // 2 :: HELD_OUT] if len(chosen) >= HELD_OUT else chosen[-1:]
+    held = held_out(chosen)
     channels = int(recipe["settings"].get("channels", 1))
     train = Pictures([path for path in chosen if path not in held], channels, use="adaptation")
     judged = Pictures(held, channels, use="adaptation")
@@ -155,6 +155,11 @@ def fine_tuned(
 def spread(files: Sequence[Path]) -> list[Path]:
     """At most MOST of the files, evenly spread."""
     return [files[number] for number in np.unique(np.linspace(0, len(files) - 1, MOST).astype(int))] if files else []
+
+
+def held_out(files: Sequence[Path]) -> list[Path]:
+    """Those of `spread(files)` that are not trained on."""
+    return spread(files)[HELD_OUT // 2 :: HELD_OUT]
 
 
 def _trained(

@@ -81,7 +81,8 @@ def folder_noise(pictures: Sequence[np.ndarray], spec: ModelSpec) -> FolderNoise
     ranges = [
         range_of(one, known.level, homogeneous=spec.homogeneous, narrow=NARROW) for one, known in zip(pictures, estimates, strict=True)
     ]
-    sigma = float(np.median([known.level.sigma() / span.span for known, span in zip(estimates, ranges, strict=True)]))
+    sigmas = [known.level.sigma(float(one.mean())) / span.span for one, known, span in zip(pictures, estimates, ranges, strict=True)]
+    sigma = float(np.median(sigmas))
     if sigma < LEAST_SIGMA:
         raise ValueError(
             f"the pictures have hardly any noise (sigma {sigma:.2f} of 255), so nothing can be learned from it: train on clean ones"

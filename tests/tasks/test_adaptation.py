@@ -51,7 +51,7 @@ def test_a_folder_is_restored_with_weights_adapted_to_it(folder: Path, tmp_path:
     assert not report.failed
     (text,) = report.remarks
     name = str(report.records[0].stats["weights"])
-    assert name.startswith("tiny-adapted-") and name in text and "dB on 1 held-out ones" in text
+    assert name.startswith("tiny-adapted-") and name in text and "dB on 2 held-out ones" in text
     assert not plain.failed
 
     def error(out: str) -> float:

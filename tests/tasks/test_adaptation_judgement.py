@@ -28,7 +28,7 @@ class Blur(Denoiser):
         super().__init__(network, None, InferenceOptions(runtime))
         self.side = side
 
-    def denoise(self, pixels, *args, **kwargs):  # noqa: ANN001, ANN002, ANN003, ANN201  # the same as Denoiser's
+    def denoise(self, pixels, *args, **kwargs):
         return cv2.blur(pixels, (self.side, self.side)).reshape(pixels.shape), None
 
 
