@@ -130,6 +130,23 @@ def memory_reused(device: torch.device) -> Iterator[None]:
                 _set_option(_MMAP_MAX, _MAPPED_BLOCKS)
 
 
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Compute gradients that are the same to the bit however many threads torch may use, on a CPU and on a GPU.
+
+    A convolution's gradients are sums over threads, so this thread and those that start in it have one each. One such context is open at a
+    time; another thread waits.
+    """
+    with _one_at_a_time:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+                yield
+        finally:
+            torch.set_num_threads(threads)
+
+
 def give_memory_back(device: torch.device) -> None:
     """Return to the system the memory that networks on a CPU kept: before a large picture, which needs it."""
     library = _glibc()
@@ -145,6 +162,7 @@ class _Reusing:
 
 
 _reusing = _Reusing()
+_one_at_a_time = threading.Lock()
 # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_MAX of malloc.h, and the last one's default
 _MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _MAPPED_BLOCKS = -3, -1, -2, -4, 65536
 

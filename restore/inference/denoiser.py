@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from restore.images.noise_model import NoiseLevel
@@ -9,6 +11,8 @@ from restore.inference import excluded_regions, mean_preservation, nonlocal_blen
 from restore.inference.array_interface import Picture, apply
 from restore.inference.network_model import NetworkModel
 from restore.inference.noise_estimation import Estimate, resolve_level
+from restore.inference.normalizing_runner import NormalizingRunner
+from restore.inference.picture_tuning import PictureTuner
 from restore.inference.ranges import Range
 from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import ModelSpec
@@ -16,6 +20,20 @@ from restore.weights_file import Recipe
 
 Noise = Estimate | NoiseLevel | float | None
 """A noise level: a standard deviation on the 0..255 scale, a NoiseLevel or an Estimate. None estimates it from the picture."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What `Denoiser.denoise` does for more quality.
+
+    Attributes:
+        single: the same weights in float32, without a self-ensemble. The result is blended with a non-local estimate; see `nonlocal_blend`.
+        tuner: fine-tunes the weights on the picture first; None leaves this out. It is left out too where the level is an estimate that is
+            not applied in full: what is taken for noise may be texture.
+    """
+
+    single: NormalizingRunner
+    tuner: PictureTuner | None = None
 
 
 class Denoiser(NetworkModel):
@@ -61,7 +79,7 @@ class Denoiser(NetworkModel):
 
     def denoise(
         self, pixels: np.ndarray, noise_level: Noise = None, strength: float = 1.0, *, valid: np.ndarray | None = None,
-        exact: Denoiser | None = None,
+        refinement: Refinement | None = None,
     ) -> tuple[np.ndarray, InferenceInfo]:  # fmt: skip
         """Denoise normalized pixels.
 
@@ -70,8 +88,7 @@ class Denoiser(NetworkModel):
             noise_level: see `Noise`.
             strength: fraction of the correction that is applied, 0..1.
             valid: (H, W) bool, the pixels that hold picture (see `Frame.valid`); None for all.
-            exact: the same weights in float32. If it is given, the result is blended with a non-local estimate; see `nonlocal_blend`.
-                Correlated noise is not: the estimate is for white noise.
+            refinement: what else is done for the result. It is for white noise, so it is left out where the noise is correlated.
 
         Returns:
             (H, W, 1|3) float32, not clipped; and information about the run.
@@ -80,11 +97,11 @@ class Denoiser(NetworkModel):
         level = noise.level if isinstance(noise, Estimate) else noise
         excluded = self._excluded(pixels, level, valid)
         if excluded is None:
-            return self._denoised(pixels, noise, strength, None, exact)
+            return self._denoised(pixels, noise, strength, None, refinement)
         inner = uniform_borders.inner(excluded)
         restored, rest = pixels.copy(), excluded[inner]
         region = np.ascontiguousarray(pixels[inner])
-        restored[inner], info = self._denoised(region, noise, strength, rest if rest.any() else None, exact)
+        restored[inner], info = self._denoised(region, noise, strength, rest if rest.any() else None, refinement)
         return restored, info
 
     def noise_level(self, pixels: np.ndarray, noise_level: Noise, valid: np.ndarray | None = None) -> Estimate | NoiseLevel:
@@ -99,8 +116,9 @@ class Denoiser(NetworkModel):
         return noise.confidence(span.span) if isinstance(noise, Estimate) and not self.signal_dependent else 1.0
 
     def _denoised(
-        self, pixels: np.ndarray, noise: Estimate | NoiseLevel, strength: float, excluded: np.ndarray | None, exact: Denoiser | None
-    ) -> tuple[np.ndarray, InferenceInfo]:
+        self, pixels: np.ndarray, noise: Estimate | NoiseLevel, strength: float, excluded: np.ndarray | None,
+        refinement: Refinement | None,
+    ) -> tuple[np.ndarray, InferenceInfo]:  # fmt: skip
         """`denoise` with a resolved noise level; pixels of the mask `excluded`, (H, W) bool, do not change."""
         level = noise.level if isinstance(noise, Estimate) else noise
         picture = pixels if excluded is None else excluded_regions.extrapolate(pixels, excluded, level)
@@ -111,11 +129,11 @@ class Denoiser(NetworkModel):
             confidence = self.confidence(noise, span)
             return confidence
 
-        if exact is None or not self.spec.takes_noise or (isinstance(noise, Estimate) and noise.correlated):
+        if refinement is None or not self.spec.takes_noise or (isinstance(noise, Estimate) and noise.correlated):
             restored, info = self.runner.run(picture, strength, level=level, confidence=trusted)
         else:
             trusted(self.runner.range_of(picture, level))
-            restored, info = self._blended(picture, level, exact)
+            restored, info = self._refined(picture, level, refinement, trusted=confidence == 1)
             if strength * confidence != 1:
                 restored = picture + np.float32(strength * confidence) * (restored - picture)
         if self.spec.takes_noise:
@@ -124,13 +142,18 @@ class Denoiser(NetworkModel):
             restored[excluded] = pixels[excluded]
         return restored, info
 
-    def _blended(self, picture: np.ndarray, level: NoiseLevel, exact: Denoiser) -> tuple[np.ndarray, InferenceInfo]:
-        """The network's whole correction, blended with the non-local estimate."""
-        restored, info = self.runner.run(picture, level=level)
+    def _refined(
+        self, picture: np.ndarray, level: NoiseLevel, refinement: Refinement, *, trusted: bool
+    ) -> tuple[np.ndarray, InferenceInfo]:  # fmt: skip
+        """The whole correction of the network, fine-tuned on the picture if its level is `trusted`, blended with the non-local estimate."""
+        tuned = refinement.tuner(picture, level) if refinement.tuner is not None and trusted else None
+        runner, single = (tuned.runner, tuned.single) if tuned is not None else (self.runner, refinement.single)
+        restored, info = runner.run(picture, level=level)
         restored, weight = nonlocal_blend.blended(
-            picture, restored, level, lambda region: exact.runner.run(region, level=level)[0], self.runtime.device
+            picture, restored, level, lambda region: single.run(region, level=level)[0], self.runtime.device
         )
         info.nonlocal_weight = None if weight is None else weight.value
+        info.tuned_weight = None if tuned is None else tuned.weight.value
         return restored, info
 
     def _excluded(self, pixels: np.ndarray, level: NoiseLevel, valid: np.ndarray | None) -> np.ndarray | None:

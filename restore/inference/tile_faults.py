@@ -16,6 +16,7 @@ class InferenceInfo:
 
     Attributes:
         nonlocal_weight: of the non-local estimate in the result, 0..1; None without one; see `nonlocal_blend`.
+        tuned_weight: how far the weights were fine-tuned on the picture, 0..1; None if they were not; see `picture_tuning`.
     """
 
     precision: str
@@ -24,14 +25,17 @@ class InferenceInfo:
     redone: list[str] = field(default_factory=list)
     engine: str = "torch"
     nonlocal_weight: float | None = None
+    tuned_weight: float | None = None
 
     def stats(self) -> dict[str, object]:
-        """The fields of the report; `redone` only where a tile was redone, `nonlocal_weight` only where there is one."""
+        """The fields of the report; `redone` only where a tile was redone, the weights only where there are any."""
         stats: dict[str, object] = {"engine": self.engine, "precision": self.precision, "tile": self.tile, "tiles": self.tiles}
         if self.redone:
             stats["redone"] = self.redone
         if self.nonlocal_weight is not None:
             stats["nonlocal_weight"] = round(self.nonlocal_weight, 3)
+        if self.tuned_weight is not None:
+            stats["tuned_weight"] = round(self.tuned_weight, 3)
         return stats
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from restore import images, weights
 from restore.images.noise_model import NoiseLevel
 from restore.inference import radiograph
-from restore.inference.denoiser import Denoiser, signal_dependent
-from restore.inference.loading import InferenceOptions, find_weights
+from restore.inference.denoiser import Denoiser, Refinement, signal_dependent
+from restore.inference.loading import InferenceOptions, find_weights, load_network
 from restore.inference.noise_estimation import Estimate, resolve_level
+from restore.inference.picture_tuning import PictureTuner
 from restore.inference.residual_check import check_residual
 from restore.pipeline.discovery import Job
 from restore.pipeline.step import Image, Result, Sidecars, SideImage, Step
@@ -68,7 +69,7 @@ class Denoise(Step[NoiseAnalysis]):
         self.unifies = self._level is None
         self._denoisers = LazyCache(self._load)
         self._exact = LazyCache(self._load_exact)
-        self._single = LazyCache(self._load_single)
+        self._refinement = LazyCache(self._load_refinement)
         self.confidence = DenoiseConfidence(inference.runtime) if options.confidence else None
         self.side_images = NAMES if options.confidence else ()
 
@@ -124,7 +125,7 @@ class Denoise(Step[NoiseAnalysis]):
         pixels = image.pixels[:, :, :1] if analysis.gray else image.pixels
         restored, info = self._denoisers(analysis.weights).denoise(
             pixels, analysis.noise, self.options.strength, valid=image.valid,
-            exact=self._single(analysis.weights) if self.options.quality == "best" else None,
+            refinement=self._refinement(analysis.weights) if self.options.quality == "best" else None,
         )  # fmt: skip
         warnings = _warnings(pixels, restored, analysis.noise)
         stats = {"weights": self._entries[analysis.weights].name, **_stats(analysis.noise), **info.stats()}
@@ -144,9 +145,10 @@ class Denoise(Step[NoiseAnalysis]):
         """The denoiser in float32."""
         return self._made(name, self._in_float32(), self._ensemble(name))
 
-    def _load_single(self, name: str) -> Denoiser:
-        """The denoiser in float32 and without a self-ensemble."""
-        return self._made(name, self._in_float32(), 1)
+    def _load_refinement(self, name: str) -> Refinement:
+        network, _ = load_network(self._entries[name].path, "denoise")
+        tuner = PictureTuner(network, replace(self.inference, ensemble=self._ensemble(name)))
+        return Refinement(self._made(name, self._in_float32(), 1).runner, tuner)
 
     def _in_float32(self) -> InferenceOptions:
         return replace(self.inference, runtime=self.inference.runtime.in_precision("fp32"))

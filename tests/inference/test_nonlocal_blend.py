@@ -13,7 +13,7 @@ import torch
 from restore.datasets.degrade import gaussian, poisson_gaussian, to_8_bits
 from restore.images.noise_model import NoiseLevel
 from restore.inference import nonlocal_blend
-from restore.inference.denoiser import Denoiser
+from restore.inference.denoiser import Denoiser, Refinement
 from restore.inference.loading import InferenceOptions
 from restore.inference.noise_estimation import Estimate
 from restore.runtime import Runtime
@@ -70,11 +70,12 @@ def test_a_denoiser_blends_only_if_asked_and_where_noise_is_white(
     denoiser = Denoiser.load(weights_file(tmp_path / "a.safetensors"), InferenceOptions(Runtime(CPU, torch.float32)))
     noisy, level = gaussian(_cloth(smooth, 0.15), 25 / 255, np.random.default_rng(0))
     plain, info = denoiser.denoise(noisy, level)
-    best, blended = denoiser.denoise(noisy, level, exact=denoiser)
+    single = Refinement(denoiser.runner)
+    best, blended = denoiser.denoise(noisy, level, refinement=single)
     assert "nonlocal_weight" not in info.stats()
     assert blended.nonlocal_weight == blended.stats()["nonlocal_weight"] == 1.0  # the tiny network is untrained
     assert np.abs(best - plain).max() > 0.01
-    half, _ = denoiser.denoise(noisy, level, 0.5, exact=denoiser)
+    half, _ = denoiser.denoise(noisy, level, 0.5, refinement=single)
     assert np.abs(half - noisy).mean() == pytest.approx(0.5 * np.abs(best - noisy).mean(), rel=0.1)
     correlated = Estimate(level, colour=2.5, spread=1.1)
-    np.testing.assert_array_equal(denoiser.denoise(noisy, correlated, exact=denoiser)[0], denoiser.denoise(noisy, correlated)[0])
+    np.testing.assert_array_equal(denoiser.denoise(noisy, correlated, refinement=single)[0], denoiser.denoise(noisy, correlated)[0])

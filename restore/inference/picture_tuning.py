@@ -1,0 +1,204 @@
+"""Fine-tunes a denoising network on the one noisy picture that it is to restore, and asks without a clean picture whether that helps.
+
+Lee et al. 2020, "Restore from restored: single image denoising with pseudo clean image" (arXiv 2003.04721): a result is taken for clean,
+noise of the picture's level is added to crops of it, and the network learns to remove it. So it learns what recurs in this picture. Here
+that result is blended with the non-local estimate, whose regular texture the network learns too.
+
+The tuned weights are drawn back to the given ones by the weight that Stein's unbiased risk estimate finds best (`blend_weight`); between
+weights so near, outputs lie nearly on a line. Everything random follows from SEED. A convolution's gradients depend on the number of
+threads in their last bits, so each crop has one thread of its own, and the result is the same on machines with more of them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restore import runtime
+from restore.images.noise_model import NoiseLevel
+from restore.inference import engines, nonlocal_blend, sure
+from restore.inference.blend_weight import Prior, Weight, measured_weight
+from restore.inference.loading import InferenceOptions, make_runner
+from restore.inference.normalizing_runner import NormalizingRunner
+from restore.inference.ranges import Range
+from restore.networks.spec import RestorationNetwork
+
+STEPS, BATCH, CROP = 60, 2, 64
+"""Steps, crops in each of them, and their side in pixels."""
+RATE, WARMUP, AVERAGE = 1e-4, 10, 0.93
+"""Adam's largest rate, the steps in which it rises before it falls to zero, and the decay of the averaged weights, which are the result."""
+USUAL = Prior(0.7, 0.3)
+"""The best weights of pictures."""
+LEAST = 0.05
+"""A smaller weight is not worth another network."""
+SEED = 0
+
+Example = tuple[Tensor, Tensor, Tensor]
+"""A noisy crop, the map of its noise, and the crop without the added noise, (1, C, S, S)."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A network that was fine-tuned on a picture, ready to run.
+
+    Attributes:
+        runner: with the self-ensemble of the options.
+        single: the same in float32, without a self-ensemble.
+        weight: how far its weights are from the given ones to the tuned ones.
+    """
+
+    runner: NormalizingRunner
+    single: NormalizingRunner
+    weight: Weight
+
+
+@dataclass(frozen=True)
+class PseudoClean:
+    """Results of regions of a picture, which examples are made of.
+
+    Attributes:
+        regions: (H, W, C) float32 each, no side shorter than CROP.
+        level: the noise that the picture has.
+        span: the network's range.
+    """
+
+    regions: Sequence[np.ndarray]
+    level: NoiseLevel
+    span: Range
+
+    def example(self, rng: np.random.Generator) -> Example:
+        """A crop with new noise, rotated and flipped."""
+        region = self.regions[int(rng.integers(len(self.regions)))]
+        top, left = (int(rng.integers(length - CROP + 1)) for length in region.shape[:2])
+        clean = np.rot90(region[top : top + CROP, left : left + CROP], int(rng.integers(4)))
+        clean = clean[:, ::-1] if rng.random() < 0.5 else clean
+        deviation = np.sqrt(self.level.variance(clean)).astype(np.float32)
+        noisy = np.ascontiguousarray(clean + deviation * rng.standard_normal(clean.shape, np.float32))
+        noise_map = self.level.map(noisy) / np.float32(self.span.span)
+        return _tensor(self.span.normalize(noisy)), _tensor(noise_map), _tensor(self.span.normalize(clean))
+
+
+@dataclass
+class Learner:
+    """A copy of a network that learns, and the average of its weights.
+
+    Attributes:
+        network: is changed.
+        average: the same at the start.
+        steps: done so far.
+    """
+
+    network: RestorationNetwork
+    average: RestorationNetwork
+    steps: int = 0
+    _optimizer: torch.optim.Adam = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.network.requires_grad_(True)
+        self._optimizer = torch.optim.Adam(self.network.parameters(), RATE)
+
+    def gradients(self, example: Example) -> tuple[Tensor, ...]:
+        """The gradients of the squared error of one example."""
+        noisy, noise_map, clean = (one.to(next(self.network.parameters()).device) for one in example)
+        with torch.enable_grad():
+            error = (noisy + self.network(noisy, noise_map) - clean).square().mean()
+            return torch.autograd.grad(error, list(self.network.parameters()))
+
+    def update(self, gradients: Sequence[tuple[Tensor, ...]]) -> None:
+        """Take a step by the mean of the examples' gradients."""
+        self.steps += 1
+        for group in self._optimizer.param_groups:
+            group["lr"] = RATE * min(1, self.steps / WARMUP, (STEPS + 1 - self.steps) / (STEPS - WARMUP))
+        for parameter, parts in zip(self.network.parameters(), zip(*gradients, strict=True), strict=True):
+            parameter.grad = torch.stack(parts).mean(0)
+        self._optimizer.step()
+        decay = min(AVERAGE, self.steps / (9 + self.steps))  # a young average follows faster
+        _interpolate(self.average, self.network, 1 - decay)
+
+
+class PictureTuner:
+    """Fine-tunes copies of a network. The network itself never changes, so threads may share a tuner.
+
+    Args:
+        network: takes noise as its condition.
+        options: those of the tuned networks. They run in torch: another engine would take longer to build than to run.
+    """
+
+    def __init__(self, network: RestorationNetwork, options: InferenceOptions) -> None:
+        self._network = copy.deepcopy(network).float().eval().requires_grad_(False)
+        self._options = replace(options, engine=engines.TORCH)
+        self._exact = InferenceOptions(options.runtime.in_precision("fp32"), tile=0)  # tiles must not change the weights
+        self._given = make_runner(self._network, self._exact)
+        self._averaged = make_runner(self._network, replace(self._exact, ensemble=options.ensemble))
+
+    def __call__(self, picture: np.ndarray, level: NoiseLevel) -> Tuned | None:
+        """Fine-tune on a picture.
+
+        Args:
+            picture: (H, W, C) float32.
+            level: its noise; white.
+
+        Returns:
+            The tuned network. None where it does not help, for pictures that are smaller than a crop, without noise, or with other
+            channels than the network's, and for networks that cannot be trained.
+        """
+        small, other = min(picture.shape[:2]) < CROP, picture.shape[2] != self._network.spec.channels
+        if small or other or not level.sigma() > 0 or not self._network.trainable:
+            return None
+        tuned = self._trained(PseudoClean(self._results(picture, level), level, self._given.range_of(picture, level)))
+        weight = self._weight(tuned, picture, level)
+        if weight.value < LEAST:
+            return None
+        result = copy.deepcopy(self._network)
+        _interpolate(result, tuned, weight.value)
+        return Tuned(make_runner(result, self._options), make_runner(result, replace(self._options, runtime=self._exact.runtime, ensemble=1)), weight)
+
+    def _results(self, picture: np.ndarray, level: NoiseLevel) -> list[np.ndarray]:
+        """The given network's results of regions, blended with the non-local estimate."""
+        results = []
+        for region in sure.regions(*picture.shape[:2]):
+            part = np.ascontiguousarray(picture[region])
+            result, _ = self._averaged.run(part, level=level)
+            results.append(nonlocal_blend.blended(part, result, level, lambda one: self._given.run(one, level=level)[0], self._device)[0])
+        return results
+
+    @property
+    def _device(self) -> torch.device:
+        return self._exact.runtime.device
+
+    def _trained(self, examples: PseudoClean) -> RestorationNetwork:
+        """The averaged network after the training, on the CPU."""
+        rng = np.random.default_rng(SEED)
+        network = copy.deepcopy(self._network).to(self._device)
+        learner = Learner(network, copy.deepcopy(network))
+        with runtime.reproducible(), ThreadPoolExecutor(BATCH) as threads:
+            for _ in range(STEPS):
+                learner.update(list(threads.map(learner.gradients, [examples.example(rng) for _ in range(BATCH)])))
+        return learner.average.cpu()
+
+    def _weight(self, tuned: RestorationNetwork, picture: np.ndarray, level: NoiseLevel) -> Weight:
+        """How far to go from the given weights to the tuned ones; the probe is not one that anything was trained with."""
+        runner = make_runner(tuned, self._exact)
+
+        def pair(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            before = self._given.run(part, level=level)[0]
+            return before, runner.run(part, level=level)[0].astype(np.float64) - before
+
+        return measured_weight(picture, level, pair, USUAL, seed=SEED + 1)
+
+
+@torch.no_grad()
+def _interpolate(network: RestorationNetwork, other: RestorationNetwork, weight: float) -> None:
+    """Move a network's weights towards those of another one."""
+    for mine, theirs in zip(network.parameters(), other.parameters(), strict=True):
+        mine.lerp_(theirs.to(mine.device), weight)
+
+
+def _tensor(picture: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
