@@ -51,7 +51,9 @@ class Weight:
     deviation: float
 
 
-def measured_weight(pixels: np.ndarray, level: NoiseLevel, pair: Pair, prior: Prior, *, seed: int = 0) -> Weight:
+def measured_weight(
+    pixels: np.ndarray, level: NoiseLevel, pair: Pair, prior: Prior, *, averaged: Pair | None = None, seed: int = 0
+) -> Weight:  # fmt: skip
     """The weight that the risk estimate gives for a picture, drawn to the prior by its uncertainty.
 
     Args:
@@ -59,6 +61,8 @@ def measured_weight(pixels: np.ndarray, level: NoiseLevel, pair: Pair, prior: Pr
         level: its noise; white.
         pair: what makes both results, in float32.
         prior: of weights like this one.
+        averaged: makes the results whose weight is asked, where they are averages over a self-ensemble and `pair` is one run of it.
+            A probe's answer is on average the same for both.
         seed: of the probe.
     """
     rng = np.random.default_rng(seed)
@@ -70,6 +74,8 @@ def measured_weight(pixels: np.ndarray, level: NoiseLevel, pair: Pair, prior: Pr
         before, distance = pair(picture)
         _, moved = pair(picture + step * signs)
         divergence = level.variance(picture.astype(np.float64)) * signs * (moved - distance) / np.maximum(step, 1e-12)
+        if averaged is not None:
+            before, distance = averaged(picture)
         inside = (picture > low) & (picture < high)  # clipped noise is not what the estimate assumes
         gains += _cells(inside * ((picture - before) * distance - divergence))
         squares += _cells(inside * np.square(distance))

@@ -1,4 +1,4 @@
-"""Blends a network's result with a non-local estimate; Stein's unbiased risk estimate chooses the weight for each picture (`blend_weight`)."""
+"""Blends a network's result with a non-local estimate; the risk estimate chooses the weight for each picture (see `blend_weight`)."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from restore import runtime
 from restore.images.noise_model import NoiseLevel
 from restore.inference import engines, nonlocal_blend, sure
-from restore.inference.blend_weight import Prior, Weight, measured_weight
+from restore.inference.blend_weight import Pair, Prior, Weight, measured_weight
 from restore.inference.loading import InferenceOptions, make_runner
 from restore.inference.normalizing_runner import NormalizingRunner
 from restore.inference.ranges import Range
@@ -31,8 +31,8 @@ from restore.networks.spec import RestorationNetwork
 
 STEPS, BATCH, CROP = 60, 2, 64
 """Steps, crops in each of them, and their side in pixels."""
-RATE, WARMUP, AVERAGE = 1e-4, 10, 0.93
-"""Adam's largest rate, the steps in which it rises before it falls to zero, and the decay of the averaged weights, which are the result."""
+RATE, WARMUP, AVERAGE = 3e-4, 10, 0.93
+"""Adam's rate, the steps in which it rises, and the decay of the averaged weights, which are the result."""
 USUAL = Prior(0.7, 0.3)
 """The best weights of pictures."""
 LEAST = 0.05
@@ -114,7 +114,7 @@ class Learner:
         """Take a step by the mean of the examples' gradients."""
         self.steps += 1
         for group in self._optimizer.param_groups:
-            group["lr"] = RATE * min(1, self.steps / WARMUP, (STEPS + 1 - self.steps) / (STEPS - WARMUP))
+            group["lr"] = RATE * min(1, self.steps / WARMUP)
         for parameter, parts in zip(self.network.parameters(), zip(*gradients, strict=True), strict=True):
             parameter.grad = torch.stack(parts).mean(0)
         self._optimizer.step()
@@ -133,9 +133,9 @@ class PictureTuner:
     def __init__(self, network: RestorationNetwork, options: InferenceOptions) -> None:
         self._network = copy.deepcopy(network).float().eval().requires_grad_(False)
         self._options = replace(options, engine=engines.TORCH)
-        self._exact = InferenceOptions(options.runtime.in_precision("fp32"), tile=0)  # tiles must not change the weights
-        self._given = make_runner(self._network, self._exact)
-        self._averaged = make_runner(self._network, replace(self._exact, ensemble=options.ensemble))
+        self._once = InferenceOptions(options.runtime.in_precision("fp32"), tile=0)  # tiles must not change the weights
+        self._exact = replace(self._once, ensemble=options.ensemble)
+        self._given, self._averaged = make_runner(self._network, self._once), make_runner(self._network, self._exact)
 
     def __call__(self, picture: np.ndarray, level: NoiseLevel) -> Tuned | None:
         """Fine-tune on a picture.
@@ -157,7 +157,8 @@ class PictureTuner:
             return None
         result = copy.deepcopy(self._network)
         _interpolate(result, tuned, weight.value)
-        return Tuned(make_runner(result, self._options), make_runner(result, replace(self._options, runtime=self._exact.runtime, ensemble=1)), weight)
+        single = replace(self._options, runtime=self._exact.runtime, ensemble=1)
+        return Tuned(make_runner(result, self._options), make_runner(result, single), weight)
 
     def _results(self, picture: np.ndarray, level: NoiseLevel) -> list[np.ndarray]:
         """The given network's results of regions, blended with the non-local estimate."""
@@ -184,13 +185,18 @@ class PictureTuner:
 
     def _weight(self, tuned: RestorationNetwork, picture: np.ndarray, level: NoiseLevel) -> Weight:
         """How far to go from the given weights to the tuned ones; the probe is not one that anything was trained with."""
-        runner = make_runner(tuned, self._exact)
 
-        def pair(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            before = self._given.run(part, level=level)[0]
-            return before, runner.run(part, level=level)[0].astype(np.float64) - before
+        def pair(given: NormalizingRunner, options: InferenceOptions) -> Pair:
+            other = make_runner(tuned, options)
 
-        return measured_weight(picture, level, pair, USUAL, seed=SEED + 1)
+            def results(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                before = given.run(part, level=level)[0]
+                return before, other.run(part, level=level)[0].astype(np.float64) - before
+
+            return results
+
+        averaged = pair(self._averaged, self._exact) if self._exact.ensemble > 1 else None
+        return measured_weight(picture, level, pair(self._given, self._once), USUAL, averaged=averaged, seed=SEED + 1)
 
 
 @torch.no_grad()

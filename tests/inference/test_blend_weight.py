@@ -39,6 +39,22 @@ def test_the_weight_is_near_the_best_one(smooth: Smooth, wide: float, stored: bo
         assert measured_weight(noisy, level, _pair(wide), OPEN, seed=seed).value == pytest.approx(best, abs=0.08)
 
 
+def test_the_answer_of_one_run_stands_for_the_average_of_several(smooth: Smooth) -> None:
+    clean = smooth(256, 256)
+    noisy, level = gaussian(clean, 25 / 255, np.random.default_rng(1))
+    one, asked = _pair(1.2), []
+
+    def averaged(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As a blur is the same for every view, the average is one run."""
+        asked.append(picture)
+        return one(picture)
+
+    expected = measured_weight(noisy, level, one, OPEN)
+    assert measured_weight(noisy, level, one, OPEN, averaged=averaged) == expected
+    assert len(asked) == 1
+    assert measured_weight(noisy, level, one, OPEN, averaged=lambda picture: (picture, 2 * one(picture)[1])) != expected
+
+
 def test_an_uncertain_weight_is_drawn_to_that_of_most_pictures(smooth: Smooth) -> None:
     noisy, level = gaussian(smooth(80, 80), 25 / 255, np.random.default_rng(1))
     weight = measured_weight(noisy, level, _pair(1.2), Prior(0.3, 1e-6))

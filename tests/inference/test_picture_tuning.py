@@ -12,7 +12,7 @@ import torch
 
 from restore.datasets.degrade import gaussian, poisson_gaussian
 from restore.images.noise_model import NoiseLevel
-from restore.inference import picture_tuning
+from restore.inference import blend_weight, picture_tuning, sure
 from restore.inference.denoiser import Denoiser, Refinement
 from restore.inference.loading import InferenceOptions
 from restore.inference.noise_estimation import Estimate
@@ -27,7 +27,7 @@ LEVEL = NoiseLevel.gaussian(25)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_tuning, "STEPS", 12)
+    monkeypatch.setattr(picture_tuning, "STEPS", 10)
     monkeypatch.setattr(picture_tuning, "RATE", 3e-3)
 
 
@@ -65,7 +65,7 @@ def _result(tuner: PictureTuner, noisy: np.ndarray, level: NoiseLevel = LEVEL) -
 
 @pytest.mark.parametrize("noise", ["white", "quantum"])
 def test_it_comes_nearer_to_the_clean_picture(timid: RestorationNetwork, fp32: Runtime, smooth: Smooth, noise: str) -> None:
-    clean, rng = _cloth(smooth, 128, 128), np.random.default_rng(1)
+    clean, rng = _cloth(smooth, 112, 112), np.random.default_rng(1)
     noisy, level = gaussian(clean, 25 / 255, rng) if noise == "white" else poisson_gaussian(clean, 40, 2 / 255, rng)
     before = Denoiser(timid, {}, InferenceOptions(fp32)).denoise(noisy, level)[0]
     after = _result(PictureTuner(timid, InferenceOptions(fp32)), noisy, level)
@@ -73,23 +73,23 @@ def test_it_comes_nearer_to_the_clean_picture(timid: RestorationNetwork, fp32: R
 
 
 def test_another_range_learns_the_same(timid: RestorationNetwork, fp32: Runtime, smooth: Smooth) -> None:
-    noisy, tuner = _noisy(_cloth(smooth, 96, 96)), PictureTuner(timid, InferenceOptions(fp32))
+    noisy, tuner = _noisy(_cloth(smooth, 72, 80)), PictureTuner(timid, InferenceOptions(fp32))
     one = _result(tuner, noisy)
     other = _result(tuner, noisy * np.float32(4096), NoiseLevel(0.0, LEVEL.constant * 4096**2))
     np.testing.assert_allclose(other / 4096, one, atol=2e-3)
 
 
 def test_colours_are_tuned_by_a_network_for_colours_only(tiny: Tiny, timid: RestorationNetwork, fp32: Runtime, smooth: Smooth) -> None:
-    noisy = _noisy(_cloth(smooth, 96, 96, channels=3))
+    noisy = _noisy(_cloth(smooth, 72, 80, channels=3))
     assert PictureTuner(timid, InferenceOptions(fp32))(noisy, LEVEL) is None
     network = tiny(channels=3)
     with torch.no_grad():
         network.get_parameter("tail.weight").mul_(1e-3)
-    assert _result(PictureTuner(network, InferenceOptions(fp32)), noisy).shape == (96, 96, 3)
+    assert _result(PictureTuner(network, InferenceOptions(fp32)), noisy).shape == (72, 80, 3)
 
 
 def test_it_is_the_same_in_every_run_with_any_threads_and_tiles(timid: RestorationNetwork, fp32: Runtime, smooth: Smooth) -> None:
-    noisy = _noisy(_cloth(smooth, 128, 96))
+    noisy = _noisy(_cloth(smooth, 96, 72))
     expected = _result(PictureTuner(timid, InferenceOptions(fp32, tile=0)), noisy)
     threads = torch.get_num_threads()
     try:
@@ -109,7 +109,7 @@ def test_it_is_the_same_in_every_run_with_any_threads_and_tiles(timid: Restorati
 
 
 def test_the_global_state_of_random_numbers_does_not_matter(timid: RestorationNetwork, fp32: Runtime, smooth: Smooth) -> None:
-    noisy, tuner = _noisy(_cloth(smooth, 96, 96)), PictureTuner(timid, InferenceOptions(fp32))
+    noisy, tuner = _noisy(_cloth(smooth, 72, 80)), PictureTuner(timid, InferenceOptions(fp32))
     torch.manual_seed(5)
     before, expected = torch.random.get_rng_state(), _result(tuner, noisy)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -121,7 +121,7 @@ def test_the_global_state_of_random_numbers_does_not_matter(timid: RestorationNe
 def test_an_interruption_leaves_the_weights_and_the_next_picture_as_they_were(
     timid: RestorationNetwork, fp32: Runtime, smooth: Smooth, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    noisy, tuner = _noisy(_cloth(smooth, 96, 96)), PictureTuner(timid, InferenceOptions(fp32))
+    noisy, tuner = _noisy(_cloth(smooth, 72, 80)), PictureTuner(timid, InferenceOptions(fp32))
     given, expected, threads = _tensors(timid), _result(tuner, noisy), torch.get_num_threads()
     update, done = picture_tuning.Learner.update, []
 
@@ -142,9 +142,9 @@ def test_an_interruption_leaves_the_weights_and_the_next_picture_as_they_were(
 
 
 def test_another_picture_in_between_changes_nothing(timid: RestorationNetwork, fp32: Runtime, smooth: Smooth) -> None:
-    noisy, tuner = _noisy(_cloth(smooth, 96, 96)), PictureTuner(timid, InferenceOptions(fp32))
+    noisy, tuner = _noisy(_cloth(smooth, 72, 80)), PictureTuner(timid, InferenceOptions(fp32))
     expected = _result(tuner, noisy)
-    tuner(_noisy(smooth(80, 96)), LEVEL)
+    tuner(_noisy(smooth(64, 72)), LEVEL)
     np.testing.assert_array_equal(_result(tuner, noisy), expected)
 
 
@@ -155,7 +155,9 @@ def test_small_and_clean_pictures_are_not_tuned(
     assert PictureTuner(timid, InferenceOptions(fp32))(smooth(*size), NoiseLevel.gaussian(sigma)) is None
 
 
-def test_a_training_that_does_harm_is_not_used(timid: RestorationNetwork, fp32: Runtime, smooth: Smooth, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_does_harm_is_not_used(
+    timid: RestorationNetwork, fp32: Runtime, smooth: Smooth, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(picture_tuning, "RATE", 1.0)
     assert PictureTuner(timid, InferenceOptions(fp32))(_noisy(smooth(128, 128)), LEVEL) is None
 
@@ -166,12 +168,14 @@ def test_the_work_on_a_large_picture_is_limited(
     seen = []
     blended = picture_tuning.nonlocal_blend.blended
     monkeypatch.setattr(picture_tuning.nonlocal_blend, "blended", lambda part, *rest: (seen.append(part.shape), blended(part, *rest))[1])
-    PictureTuner(timid, InferenceOptions(fp32))(_noisy(smooth(1200, 100)), LEVEL)
-    assert seen == [(192, 100, 1)] * 3
+    monkeypatch.setattr(sure, "SIDE", 70)
+    monkeypatch.setattr(blend_weight, "SIDE", 70)
+    PictureTuner(timid, InferenceOptions(fp32))(_noisy(smooth(64, 400)), LEVEL)
+    assert seen == [(64, 70, 1)] * 3
 
 
 def test_a_denoiser_tunes_only_for_white_noise_of_a_level_to_rely_on(timid: RestorationNetwork, fp32: Runtime, smooth: Smooth) -> None:
-    noisy, options = _noisy(_cloth(smooth, 96, 96)), InferenceOptions(fp32)
+    noisy, options = _noisy(_cloth(smooth, 72, 80)), InferenceOptions(fp32)
     denoiser = Denoiser(timid, {}, options)
     refinement = Refinement(denoiser.runner, PictureTuner(timid, options))
 
