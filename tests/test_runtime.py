@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import resource
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psutil
@@ -87,3 +88,29 @@ def test_large_blocks_are_reused_while_a_network_runs_and_given_back_when_told()
     before = psutil.Process().memory_info().rss
     runtime.give_memory_back(cpu)
     assert psutil.Process().memory_info().rss < before - 32e6
+
+
+def test_reproducible_gradients_do_not_depend_on_the_number_of_threads() -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer, inputs = torch.nn.Conv2d(16, 16, 3, padding=1), torch.randn(1, 16, 64, 64, generator=generator)
+
+    def gradient(_: int) -> torch.Tensor:
+        return torch.autograd.grad(layer(inputs).relu().square().mean(), [layer.weight])[0]
+
+    def gradients(threads: int) -> list[torch.Tensor]:
+        torch.set_num_threads(threads)
+        with runtime.reproducible(), ThreadPoolExecutor(1) as pool:
+            result = [gradient(0), *pool.map(gradient, [0])]
+        assert torch.get_num_threads() == threads
+        return result
+
+    before = torch.get_num_threads()
+    try:
+        first, *others = [one for threads in (1, 2, 3) for one in gradients(threads)]
+        torch.set_num_threads(3)
+        with pytest.raises(KeyError), runtime.reproducible():
+            raise KeyError
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(first, other) for other in others)
