@@ -153,7 +153,7 @@ class Denoiser(NetworkModel):
             picture, restored, level, lambda region: single.run(region, level=level)[0], self.runtime.device
         )
         info.nonlocal_weight = None if weight is None else weight.value
-        info.tuned_weight = None if tuned is None else tuned.weight.value
+        info.tuned_weight = None if tuned is None else tuned.weight
         return restored, info
 
     def _excluded(self, pixels: np.ndarray, level: NoiseLevel, valid: np.ndarray | None) -> np.ndarray | None:

@@ -28,12 +28,15 @@ from restore.inference.loading import InferenceOptions, make_runner
 from restore.inference.normalizing_runner import NormalizingRunner
 from restore.inference.ranges import Range
 from restore.networks.spec import RestorationNetwork
+from restore.runtime import Runtime
 
 STEPS, BATCH, CROP = 60, 2, 64
 """Steps, crops in each of them, and their side in pixels."""
 RATE, WARMUP, AVERAGE = 3e-4, 10, 0.93
 """Adam's rate, the steps in which it rises, and the decay of the averaged weights, which are the result."""
-USUAL = Prior(0.7, 0.3)
+ROUNDS, ENOUGH = 3, 1.1
+"""The training goes on, from a better result, while the best weight lies beyond the tuned weights, but not more often than this."""
+USUAL = Prior(0.8, 0.3)
 """The best weights of pictures."""
 LEAST = 0.05
 """A smaller weight is not worth another network."""
@@ -50,12 +53,12 @@ class Tuned:
     Attributes:
         runner: with the self-ensemble of the options.
         single: the same in float32, without a self-ensemble.
-        weight: how far its weights are from the given ones to the tuned ones.
+        weight: how far its weights are from the given ones, in rounds of training, 0..ROUNDS.
     """
 
     runner: NormalizingRunner
     single: NormalizingRunner
-    weight: Weight
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,47 @@ class Learner:
         _interpolate(self.average, self.network, 1 - decay)
 
 
+@dataclass(frozen=True)
+class Exact:
+    """A network in float32, ready to run.
+
+    Attributes:
+        network: the network.
+        once: runs it once.
+        averaged: runs it with a self-ensemble.
+    """
+
+    network: RestorationNetwork
+    once: NormalizingRunner
+    averaged: NormalizingRunner
+
+    def results(self, picture: np.ndarray, level: NoiseLevel) -> list[np.ndarray]:
+        """The results of regions of a picture, blended with the non-local estimate."""
+        results = []
+        for region in sure.regions(*picture.shape[:2]):
+            part = np.ascontiguousarray(picture[region])
+            result, _ = self.averaged.run(part, level=level)
+            blended, _ = nonlocal_blend.blended(
+                part, result, level, lambda one: self.once.run(one, level=level)[0], self.once.runtime.device
+            )
+            results.append(blended)
+        return results
+
+    def weight(self, other: Exact, picture: np.ndarray, level: NoiseLevel) -> Weight:
+        """How far to go to another network; the probe is not one that anything was trained with."""
+
+        def pair(mine: NormalizingRunner, theirs: NormalizingRunner) -> Pair:
+            def results(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                before = mine.run(part, level=level)[0]
+                return before, theirs.run(part, level=level)[0].astype(np.float64) - before
+
+            return results
+
+        several = len(self.averaged.runner.transforms) > 1
+        averaged = pair(self.averaged, other.averaged) if several else None
+        return measured_weight(picture, level, pair(self.once, other.once), USUAL, averaged=averaged, seed=SEED + 1)
+
+
 class PictureTuner:
     """Fine-tunes copies of a network. The network itself never changes, so threads may share a tuner.
 
@@ -131,11 +175,9 @@ class PictureTuner:
     """
 
     def __init__(self, network: RestorationNetwork, options: InferenceOptions) -> None:
-        self._network = copy.deepcopy(network).float().eval().requires_grad_(False)
         self._options = replace(options, engine=engines.TORCH)
         self._once = InferenceOptions(options.runtime.in_precision("fp32"), tile=0)  # tiles must not change the weights
-        self._exact = replace(self._once, ensemble=options.ensemble)
-        self._given, self._averaged = make_runner(self._network, self._once), make_runner(self._network, self._exact)
+        self._given = self._exact(copy.deepcopy(network).float().eval().requires_grad_(False))
 
     def __call__(self, picture: np.ndarray, level: NoiseLevel) -> Tuned | None:
         """Fine-tune on a picture.
@@ -148,55 +190,46 @@ class PictureTuner:
             The tuned network. None where it does not help, for pictures that are smaller than a crop, without noise, or with other
             channels than the network's, and for networks that cannot be trained.
         """
-        small, other = min(picture.shape[:2]) < CROP, picture.shape[2] != self._network.spec.channels
-        if small or other or not level.sigma() > 0 or not self._network.trainable:
+        network = self._given.network
+        small, other = min(picture.shape[:2]) < CROP, picture.shape[2] != network.spec.channels
+        if small or other or not level.sigma() > 0 or not network.trainable:
             return None
-        tuned = self._trained(PseudoClean(self._results(picture, level), level, self._given.range_of(picture, level)))
-        weight = self._weight(tuned, picture, level)
-        if weight.value < LEAST:
-            return None
-        result = copy.deepcopy(self._network)
-        _interpolate(result, tuned, weight.value)
-        single = replace(self._options, runtime=self._exact.runtime, ensemble=1)
-        return Tuned(make_runner(result, self._options), make_runner(result, single), weight)
+        now, total = self._given, 0.0
+        for number in range(ROUNDS):
+            examples = PseudoClean(now.results(picture, level), level, now.once.range_of(picture, level))
+            tuned = self._exact(trained(now.network, examples, self._once.runtime, SEED + number))
+            weight = now.weight(tuned, picture, level)
+            if weight.value < LEAST:
+                break
+            now, total = self._exact(_between(now.network, tuned.network, weight.value)), total + weight.value
+            if weight.measured < ENOUGH:
+                break
+        return self._ready(now.network, total) if total else None
 
-    def _results(self, picture: np.ndarray, level: NoiseLevel) -> list[np.ndarray]:
-        """The given network's results of regions, blended with the non-local estimate."""
-        results = []
-        for region in sure.regions(*picture.shape[:2]):
-            part = np.ascontiguousarray(picture[region])
-            result, _ = self._averaged.run(part, level=level)
-            results.append(nonlocal_blend.blended(part, result, level, lambda one: self._given.run(one, level=level)[0], self._device)[0])
-        return results
+    def _exact(self, network: RestorationNetwork) -> Exact:
+        averaged = replace(self._once, ensemble=self._options.ensemble)
+        return Exact(network, make_runner(network, self._once), make_runner(network, averaged))
 
-    @property
-    def _device(self) -> torch.device:
-        return self._exact.runtime.device
+    def _ready(self, network: RestorationNetwork, weight: float) -> Tuned:
+        single = replace(self._options, runtime=self._once.runtime, ensemble=1)
+        return Tuned(make_runner(network, self._options), make_runner(network, single), weight)
 
-    def _trained(self, examples: PseudoClean) -> RestorationNetwork:
-        """The averaged network after the training, on the CPU."""
-        rng = np.random.default_rng(SEED)
-        network = copy.deepcopy(self._network).to(self._device)
-        learner = Learner(network, copy.deepcopy(network))
-        with runtime.reproducible(), ThreadPoolExecutor(BATCH) as threads:
-            for _ in range(STEPS):
-                learner.update(list(threads.map(learner.gradients, [examples.example(rng) for _ in range(BATCH)])))
-        return learner.average.cpu()
 
-    def _weight(self, tuned: RestorationNetwork, picture: np.ndarray, level: NoiseLevel) -> Weight:
-        """How far to go from the given weights to the tuned ones; the probe is not one that anything was trained with."""
+def trained(network: RestorationNetwork, examples: PseudoClean, where: Runtime, seed: int) -> RestorationNetwork:
+    """A copy of a network after STEPS steps: the average of its weights, on the CPU."""
+    rng = np.random.default_rng(seed)
+    start = copy.deepcopy(network).to(where.device)
+    learner = Learner(start, copy.deepcopy(start))
+    with runtime.reproducible(), ThreadPoolExecutor(BATCH) as threads:
+        for _ in range(STEPS):
+            learner.update(list(threads.map(learner.gradients, [examples.example(rng) for _ in range(BATCH)])))
+    return learner.average.cpu()
 
-        def pair(given: NormalizingRunner, options: InferenceOptions) -> Pair:
-            other = make_runner(tuned, options)
 
-            def results(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-                before = given.run(part, level=level)[0]
-                return before, other.run(part, level=level)[0].astype(np.float64) - before
-
-            return results
-
-        averaged = pair(self._averaged, self._exact) if self._exact.ensemble > 1 else None
-        return measured_weight(picture, level, pair(self._given, self._once), USUAL, averaged=averaged, seed=SEED + 1)
+def _between(network: RestorationNetwork, other: RestorationNetwork, weight: float) -> RestorationNetwork:
+    result = copy.deepcopy(network)
+    _interpolate(result, other, weight)
+    return result
 
 
 @torch.no_grad()

@@ -105,7 +105,7 @@ def test_it_is_the_same_in_every_run_with_any_threads_and_tiles(timid: Restorati
     for result in results:
         np.testing.assert_array_equal(result, expected)
     np.testing.assert_allclose(other.single.run(noisy, level=LEVEL)[0], expected, atol=0.02)  # tiles change a result, not the weights
-    assert other.weight.value == whole(noisy, LEVEL).weight.value  # type: ignore[union-attr]
+    assert other.weight == whole(noisy, LEVEL).weight  # type: ignore[union-attr]
 
 
 def test_the_global_state_of_random_numbers_does_not_matter(timid: RestorationNetwork, fp32: Runtime, smooth: Smooth) -> None:
@@ -136,7 +136,7 @@ def test_an_interruption_leaves_the_weights_and_the_next_picture_as_they_were(
         tuner(noisy, LEVEL)
     assert torch.get_num_threads() == threads
     assert _same(_tensors(timid), given)
-    assert _same(_tensors(tuner._network), given)
+    assert _same(_tensors(tuner._given.network), given)
     assert not any(thread.name.startswith("ThreadPool") for thread in threading.enumerate())
     np.testing.assert_array_equal(_result(tuner, noisy), expected)
 
