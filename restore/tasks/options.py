@@ -36,7 +36,7 @@ class DenoiseOptions(Options):
         choices=("auto", "1", "2", "4", "8"),
     )  # fmt: skip
     quality: str = option(
-        "default", "fast: one run. best: eight, and a non-local estimate where noise is white; see `docs/denoise.md`.",
+        "default", "fast: one run. best: eight, fine-tuned on each picture where noise is white; see `docs/denoise.md`.",
         metavar="fast|default|best", choices=QUALITIES,
     )  # fmt: skip
     adapt: bool = option(
