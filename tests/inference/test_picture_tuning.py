@@ -13,6 +13,7 @@ import torch
 from restore.datasets.degrade import gaussian, poisson_gaussian
 from restore.images.noise_model import NoiseLevel
 from restore.inference import blend_weight, picture_tuning, sure
+from restore.inference.blend_weight import Weight
 from restore.inference.denoiser import Denoiser, Refinement
 from restore.inference.loading import InferenceOptions
 from restore.inference.noise_estimation import Estimate
@@ -28,6 +29,7 @@ LEVEL = NoiseLevel.gaussian(25)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture_tuning, "STEPS", 10)
+    monkeypatch.setattr(picture_tuning, "ROUNDS", 1)
     monkeypatch.setattr(picture_tuning, "RATE", 3e-3)
 
 
@@ -139,6 +141,26 @@ def test_an_interruption_leaves_the_weights_and_the_next_picture_as_they_were(
     assert _same(_tensors(tuner._given.network), given)
     assert not any(thread.name.startswith("ThreadPool") for thread in threading.enumerate())
     np.testing.assert_array_equal(_result(tuner, noisy), expected)
+
+
+def test_it_goes_on_while_the_best_weight_lies_beyond_the_tuned_ones(
+    timid: RestorationNetwork, fp32: Runtime, smooth: Smooth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture_tuning, "ROUNDS", 3)
+    noisy, measured, starts = _noisy(_cloth(smooth, 72, 80)), [1.5, 1.0, 0.0], []
+    train = picture_tuning.trained
+    monkeypatch.setattr(picture_tuning, "trained", lambda network, *rest: (starts.append(_tensors(network)), train(network, *rest))[1])
+    monkeypatch.setattr(picture_tuning.Exact, "weight", lambda *_: Weight(min(1, measured[0]), measured.pop(0), 0.1))
+    tuned = PictureTuner(timid, InferenceOptions(fp32))(noisy, LEVEL)
+    assert tuned is not None
+    assert tuned.weight == 2
+    assert _same(starts[0], _tensors(timid))
+    assert len(starts) == 2
+    assert not _same(*starts)
+    measured[:] = [1.5] * 9
+    starts.clear()
+    PictureTuner(timid, InferenceOptions(fp32))(noisy, LEVEL)
+    assert len(starts) == picture_tuning.ROUNDS
 
 
 def test_another_picture_in_between_changes_nothing(timid: RestorationNetwork, fp32: Runtime, smooth: Smooth) -> None:

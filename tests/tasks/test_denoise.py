@@ -17,6 +17,7 @@ from restore import images
 from restore import weights as weights_catalogue
 from restore.api import step
 from restore.images.noise_model import NoiseLevel
+from restore.inference import picture_tuning
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import InferenceOptions
 from restore.pipeline import batch
@@ -122,12 +123,18 @@ def test_photographs_average_two_transforms_and_x_rays_one(make: Callable[..., D
 
 
 @pytest.mark.usefixtures("three")
-def test_the_best_quality_blends_white_noise_with_a_non_local_estimate(make: Callable[..., Denoise], smooth: Smooth) -> None:
+def test_the_best_quality_tunes_and_blends_where_noise_is_white(
+    make: Callable[..., Denoise], smooth: Smooth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture_tuning, "STEPS", 3)
     noisy = smooth(80, 80) + np.random.default_rng(0).normal(0, 20 / 255, (80, 80, 1)).astype(np.float32)
     best, facts = _restore(make(quality="best", ensemble=1, noise_level=20), noisy, False)
     plain, other = _restore(make(ensemble=1, noise_level=20), noisy, False)
     assert 0 < facts["nonlocal_weight"] <= 1
-    assert "nonlocal_weight" not in other
+    assert 0 < facts["tuned_weight"] <= picture_tuning.ROUNDS
+    assert not {"nonlocal_weight", "tuned_weight"} & set(other)
+    again, _ = _restore(make(quality="best", ensemble=1, noise_level=20), noisy, False)
+    np.testing.assert_array_equal(again, best)
     assert np.abs(best - smooth(80, 80)).mean() < np.abs(plain - smooth(80, 80)).mean()
 
 
