@@ -34,8 +34,6 @@ STEPS, BATCH, CROP = 60, 2, 64
 """Steps, crops in each of them, and their side in pixels."""
 RATE, WARMUP, AVERAGE = 3e-4, 10, 0.93
 """Adam's rate, the steps in which it rises, and the decay of the averaged weights, which are the result."""
-ROUNDS, ENOUGH = 3, 1.1
-"""The training goes on, from a better result, while the best weight lies beyond the tuned weights, but not more often than this."""
 USUAL = Prior(0.8, 0.3)
 """The best weights of pictures."""
 LEAST = 0.05
@@ -53,7 +51,7 @@ class Tuned:
     Attributes:
         runner: with the self-ensemble of the options.
         single: the same in float32, without a self-ensemble.
-        weight: how far its weights are from the given ones, in rounds of training, 0..ROUNDS.
+        weight: how far its weights are from the given ones to the tuned ones, LEAST..1.
     """
 
     runner: NormalizingRunner
@@ -194,42 +192,30 @@ class PictureTuner:
         small, other = min(picture.shape[:2]) < CROP, picture.shape[2] != network.spec.channels
         if small or other or not level.sigma() > 0 or not network.trainable:
             return None
-        now, total = self._given, 0.0
-        for number in range(ROUNDS):
-            examples = PseudoClean(now.results(picture, level), level, now.once.range_of(picture, level))
-            tuned = self._exact(trained(now.network, examples, self._once.runtime, SEED + number))
-            weight = now.weight(tuned, picture, level)
-            if weight.value < LEAST:
-                break
-            now, total = self._exact(_between(now.network, tuned.network, weight.value)), total + weight.value
-            if weight.measured < ENOUGH:
-                break
-        return self._ready(now.network, total) if total else None
+        examples = PseudoClean(self._given.results(picture, level), level, self._given.once.range_of(picture, level))
+        tuned = trained(network, examples, self._once.runtime)
+        weight = self._given.weight(self._exact(tuned), picture, level)
+        if weight.value < LEAST:
+            return None
+        result = copy.deepcopy(network)
+        _interpolate(result, tuned, weight.value)
+        single = replace(self._options, runtime=self._once.runtime, ensemble=1)
+        return Tuned(make_runner(result, self._options), make_runner(result, single), weight.value)
 
     def _exact(self, network: RestorationNetwork) -> Exact:
         averaged = replace(self._once, ensemble=self._options.ensemble)
         return Exact(network, make_runner(network, self._once), make_runner(network, averaged))
 
-    def _ready(self, network: RestorationNetwork, weight: float) -> Tuned:
-        single = replace(self._options, runtime=self._once.runtime, ensemble=1)
-        return Tuned(make_runner(network, self._options), make_runner(network, single), weight)
 
-
-def trained(network: RestorationNetwork, examples: PseudoClean, where: Runtime, seed: int) -> RestorationNetwork:
+def trained(network: RestorationNetwork, examples: PseudoClean, where: Runtime) -> RestorationNetwork:
     """A copy of a network after STEPS steps: the average of its weights, on the CPU."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     start = copy.deepcopy(network).to(where.device)
     learner = Learner(start, copy.deepcopy(start))
     with runtime.reproducible(), ThreadPoolExecutor(BATCH) as threads:
         for _ in range(STEPS):
             learner.update(list(threads.map(learner.gradients, [examples.example(rng) for _ in range(BATCH)])))
     return learner.average.cpu()
-
-
-def _between(network: RestorationNetwork, other: RestorationNetwork, weight: float) -> RestorationNetwork:
-    result = copy.deepcopy(network)
-    _interpolate(result, other, weight)
-    return result
 
 
 @torch.no_grad()

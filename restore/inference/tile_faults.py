@@ -16,7 +16,7 @@ class InferenceInfo:
 
     Attributes:
         nonlocal_weight: of the non-local estimate in the result, 0..1; None without one; see `nonlocal_blend`.
-        tuned_weight: how far the weights were fine-tuned on the picture, in rounds of training; None without any; see `picture_tuning`.
+        tuned_weight: how far the weights were fine-tuned on the picture, 0..1; None if they were not; see `picture_tuning`.
     """
 
     precision: str

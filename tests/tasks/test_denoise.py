@@ -131,7 +131,7 @@ def test_the_best_quality_tunes_and_blends_where_noise_is_white(
     best, facts = _restore(make(quality="best", ensemble=1, noise_level=20), noisy, False)
     plain, other = _restore(make(ensemble=1, noise_level=20), noisy, False)
     assert 0 < facts["nonlocal_weight"] <= 1
-    assert 0 < facts["tuned_weight"] <= picture_tuning.ROUNDS
+    assert 0 < facts["tuned_weight"] <= 1
     assert not {"nonlocal_weight", "tuned_weight"} & set(other)
     again, _ = _restore(make(quality="best", ensemble=1, noise_level=20), noisy, False)
     np.testing.assert_array_equal(again, best)
