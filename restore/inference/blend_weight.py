@@ -30,10 +30,16 @@ Pair = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Prior:
-    """The best weights of pictures: their mean and standard deviation."""
+    """The best weights of pictures: their mean and standard deviation.
+
+    Attributes:
+        optimism: by how much the risk estimate finds the weight too high on average, where the other result depends on the noise in a way
+            that the probe does not see.
+    """
 
     mean: float
     deviation: float
+    optimism: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,8 @@ def _weight(gain: np.ndarray, square: np.ndarray, prior: Prior) -> Weight:
     # a ratio's standard error from the spread over cells (Cochran 1977, "Sampling techniques", eq. 6.13)
     deviation = float(np.sqrt(np.square(gain - measured * square).sum() * count / max(1, count - 1))) / total if count > 3 else np.inf
     trust = prior.deviation**2 / (prior.deviation**2 + deviation**2)
-    return Weight(float(np.clip(prior.mean + trust * (measured - prior.mean), 0, HIGHEST)), measured, deviation)
+    value = prior.mean + trust * (measured - prior.optimism - prior.mean)
+    return Weight(float(np.clip(value, 0, HIGHEST)), measured, deviation)
 
 
 def _cells(values: np.ndarray) -> list[float]:

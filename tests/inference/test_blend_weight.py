@@ -62,6 +62,17 @@ def test_an_uncertain_weight_is_drawn_to_that_of_most_pictures(smooth: Smooth) -
     assert abs(weight.measured - 0.3) > 0.1
 
 
+def test_optimism_is_taken_off(smooth: Smooth) -> None:
+    noisy, level = gaussian(smooth(256, 256), 25 / 255, np.random.default_rng(1))
+    # three times the distance, so that the best weight lies inside the range
+    pair = _pair(1.2)
+    half = measured_weight(noisy, level, lambda picture: (pair(picture)[0], 3 * pair(picture)[1]), Prior(0.5, 1e6))
+    less = measured_weight(noisy, level, lambda picture: (pair(picture)[0], 3 * pair(picture)[1]), Prior(0.5, 1e6, optimism=0.1))
+    assert 0.1 < half.value < 1
+    assert less.value == pytest.approx(half.value - 0.1, abs=1e-6)
+    assert less.measured == half.measured
+
+
 def test_a_large_picture_is_measured_in_regions(smooth: Smooth) -> None:
     sizes = []
 
