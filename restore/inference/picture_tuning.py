@@ -23,7 +23,7 @@ from torch import Tensor
 from restore import runtime
 from restore.images.noise_model import NoiseLevel
 from restore.inference import engines, nonlocal_blend, sure
-from restore.inference.blend_weight import Pair, Prior, Weight, measured_weight
+from restore.inference.blend_weight import CELL, Pair, Prior, Weight, measured_weight
 from restore.inference.loading import InferenceOptions, make_runner
 from restore.inference.normalizing_runner import NormalizingRunner
 from restore.inference.ranges import Range
@@ -36,6 +36,8 @@ RATE, WARMUP, AVERAGE = 3e-4, 10, 0.93
 """Adam's rate, the steps in which it rises, and the decay of the averaged weights, which are the result."""
 USUAL = Prior(0.7, 0.3, optimism=0.2)
 """The best weights of pictures. The tuned weights have seen the picture's noise through their target, which the probe does not see."""
+LEAST_SIDE = 3 * CELL // 2 + 1
+"""Smaller pictures have too few cells to tell how sure the risk estimate is."""
 LEAST = 0.05
 """A smaller weight is not worth another network."""
 SEED = 0
@@ -185,17 +187,17 @@ class PictureTuner:
             level: its noise; white.
 
         Returns:
-            The tuned network. None where it does not help, for pictures that are smaller than a crop, without noise, or with other
-            channels than the network's, and for networks that cannot be trained.
+            The tuned network. None where the risk estimate is not sure that it helps (by one standard error), for pictures that are
+            smaller than LEAST_SIDE, without noise, or with other channels than the network's, and for networks that cannot be trained.
         """
         network = self._given.network
-        small, other = min(picture.shape[:2]) < CROP, picture.shape[2] != network.spec.channels
+        small, other = min(picture.shape[:2]) < LEAST_SIDE, picture.shape[2] != network.spec.channels
         if small or other or not level.sigma() > 0 or not network.trainable:
             return None
         examples = PseudoClean(self._given.results(picture, level), level, self._given.once.range_of(picture, level))
         tuned = trained(network, examples, self._once.runtime)
         weight = self._given.weight(self._exact(tuned), picture, level)
-        if weight.value < LEAST:
+        if weight.value < LEAST or weight.measured - USUAL.optimism < weight.deviation:
             return None
         result = copy.deepcopy(network)
         _interpolate(result, tuned, weight.value)

@@ -127,7 +127,7 @@ def test_the_best_quality_tunes_and_blends_where_noise_is_white(
     make: Callable[..., Denoise], smooth: Smooth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(picture_tuning, "STEPS", 3)
-    noisy = smooth(80, 80) + np.random.default_rng(0).normal(0, 20 / 255, (80, 80, 1)).astype(np.float32)
+    noisy = smooth(100, 100) + np.random.default_rng(0).normal(0, 20 / 255, (100, 100, 1)).astype(np.float32)
     best, facts = _restore(make(quality="best", ensemble=1, noise_level=20), noisy, False)
     plain, other = _restore(make(ensemble=1, noise_level=20), noisy, False)
     assert 0 < facts["nonlocal_weight"] <= 1
@@ -135,7 +135,7 @@ def test_the_best_quality_tunes_and_blends_where_noise_is_white(
     assert not {"nonlocal_weight", "tuned_weight"} & set(other)
     again, _ = _restore(make(quality="best", ensemble=1, noise_level=20), noisy, False)
     np.testing.assert_array_equal(again, best)
-    assert np.abs(best - smooth(80, 80)).mean() < np.abs(plain - smooth(80, 80)).mean()
+    assert np.abs(best - smooth(100, 100)).mean() < np.abs(plain - smooth(100, 100)).mean()
 
 
 @pytest.mark.usefixtures("three")
