@@ -3,7 +3,7 @@
     python benchmarks/quality.py DATASETS [--sets set12,bsd68,xray,set14,bsd100] [--limit N] [--side 0] [--eight-bit] [--precision auto]
 
 DATASETS is the folder with test/, photos/ and xray/. Protocols: set12 and bsd68 white noise of sigma 25, xray 50 counts and readout 2, as
-in `benchmarks/denoise.py`; float pictures whose level is told (white noise) or estimated (--eight-bit, and X-rays). set5, set14 and
+in `benchmarks/denoise.py`; float pictures whose level is given (white noise) or estimated (--eight-bit, and X-rays). set5, set14 and
 bsd100 as in `benchmarks/upscale.py`. For each quality: mean PSNR, mean and worst gain over the default, and seconds a megapixel of the
 result. The last lines of a denoising set time DnCNN's seventeen layers in float32 on the same pictures.
 """

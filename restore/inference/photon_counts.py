@@ -33,7 +33,7 @@ def photon_steps(pictures: Sequence[np.ndarray], estimates: Sequence[Estimate]) 
         estimates: the noise of each.
 
     Returns:
-        None where single photons are not told apart: the noise has another cause, there are too many photons, or the readout noise
+        None where single photons cannot be distinguished: the noise has another cause, there are too many photons, or the readout noise
         hides the steps.
     """
     levels = [one.level for one in estimates if one.level.slope > 0]
