@@ -187,7 +187,7 @@ TENSORS = {
     "scratches": "ef32cbc7b5dc30ea06ab3fa6a3870629ffed8937eae811c64620e8f8669c9c3b",
     "sharpen": "bfd07f4d8f33e3afaffee814ddaded491cb27adece31a0de7beeee2e6db4df21",
     "upscale-x2": "baa58aa9cf3bf274597386f50848a6779c9324b399aacf2a5572a247a3174d68",
-    "upscale-x4-photo": "efb7051f93b935b11970179c6589ce2a62b510c7979bfacfb907af0386bf391c",
+    "upscale-x4-photo": "112b50d8bb54762c5d959961d42bcdf6925a2046cf0a17770e453340cc8782d1",
     "upscale-x4": "22f96d547155b958d339d7f849f0778f83a62d5c4a666137daf8bf675d34e611",
     "xray-generator": "c41a7c2441ced2232c8442894630e99636f568de23f044ce46135b4a4579d4a0",
 }
