@@ -3,10 +3,10 @@
     python benchmarks/showcase.py DATASETS [--readme README.md] [--images docs/images] [--limit 4] [--only strips|table]
 
 Strips, at 100 %: a low-dose X-ray of data/xray; a photograph reduced to a quarter, by the cubic kernel and by `upscale-x4-photo`; a filled
-hole; a painted photograph. The photographs are CC0 (photos/open, budgie); the networks of the last three did not learn from them.
+hole; a painted photograph. The photographs are CC0 (scikit-image's camera; photos/open, budgie); the networks did not learn from them.
 Table: the protocols of benchmarks/denoise.py (8-bit and xray), upscale.py and artifacts.py on the first LIMIT pictures of each set. The
-others get the true noise, ours estimates it. Time is processor time for a megapixel, of all threads, in one run. BM3D needs
-`pip install 'restore-suite[benchmarks]'`. Both are written between the markers of the README.
+others get the true noise, ours estimates it. Time is processor time for a megapixel, of all threads, in one run. BM3D and scikit-image
+need `pip install 'restore-suite[benchmarks]'`. Both are written between the markers of the README.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import artifacts
 import cv2
 import denoise
 import numpy as np
+import skimage.data
 import upscale
 
 import restore
@@ -36,7 +37,7 @@ GAP = 6
 QUALITY = 88
 HOLE_COLOUR = np.float32([1, 0.2, 0.6])
 XRAY, COUNTS = "data/xray/low-dose/50-counts-16bit.png", 50
-LARGE, HOLE, PAINTED = (f"photos/open/budgie__{name}.jpg" for name in ("oakland-zoo-otters", "lake-sherburne", "roman-colosseum"))
+HOLE, PAINTED = (f"photos/open/budgie__{name}.jpg" for name in ("lake-sherburne", "roman-colosseum"))
 MARKERS = ("<!-- benchmarks/showcase.py -->", "<!-- end of benchmarks/showcase.py -->")
 
 
@@ -68,10 +69,10 @@ def xray() -> tuple[np.ndarray, np.ndarray]:
     return half(noisy, 0.5, 0.0), half(restore.load("denoise-xray")(noisy), 0.5, 0.0)
 
 
-def larger(datasets: Path) -> tuple[np.ndarray, np.ndarray]:
-    picture = denoise.picture(datasets / LARGE, cv2.IMREAD_COLOR)
-    small = to_8_bits(upscale.on_planes(shrink, picture[: picture.shape[0] // 4 * 4, : picture.shape[1] // 4 * 4], 4))
-    return half(upscale.opencv(cv2.INTER_CUBIC, 4)(small)), half(restore.load("upscale-x4-photo")(small))
+def larger() -> tuple[np.ndarray, np.ndarray]:
+    small = to_8_bits(upscale.on_planes(shrink, skimage.data.camera()[:, :, None].astype(np.float32) / 255, 4))
+    cubic = upscale.opencv(cv2.INTER_CUBIC, 4)(small).reshape(4 * small.shape[0], 4 * small.shape[1], 1)
+    return half(cubic, 0.25, 0.3), half(restore.load("upscale-x4-photo")(small), 0.25, 0.3)
 
 
 def filled(datasets: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -173,9 +174,9 @@ def main() -> None:
     parser.add_argument("--only", choices=("strips", "table"), default=None)
     options = parser.parse_args()
     if options.only != "table":
-        strips = {"xray": xray, "larger": larger, "filled": filled, "painted": painted}
+        strips = {"xray": xray, "larger": larger, "filled": lambda: filled(options.datasets), "painted": lambda: painted(options.datasets)}
         for name, make in strips.items():
-            write(options.images / f"{name}.jpg", *(make() if make is xray else make(options.datasets)))
+            write(options.images / f"{name}.jpg", *make())
     if options.only != "strips":
         text = options.readme.read_text("utf-8")
         between = re.escape(MARKERS[0]) + ".*?" + re.escape(MARKERS[1])
