@@ -37,7 +37,7 @@ class PictureNoise:
         level: of the picture divided by `span`, finest detail only.
         spectrum: of the noise.
         offset, span: input = (pixels - offset) / span.
-        photons: of the divided picture too, where single photons are told apart; their noise is white.
+        photons: of the divided picture too, where single photons can be distinguished; their noise is white.
     """
 
     level: NoiseLevel

@@ -189,7 +189,7 @@ class _Run:
             log.warning("a worker of the cluster was lost; its %d pictures go to another one", len(chunk.jobs))
             log.debug("%s", error)
             self._lost(chunk)
-            if place in self.ready:  # else another chunk of it has told
+            if place in self.ready:  # else another chunk of it has said so
                 self.ready.remove(place)
                 self.ray.kill(place.worker)  # it may live where only its answer was lost
                 self._start()

@@ -32,7 +32,7 @@ class FolderNoise:
         spectrum: of the noise of all pictures.
         homogeneous: whether the network's correction scales with the picture; see `range_of`.
         text: describes the noise, for the report.
-        photons: of all pictures, where single photons are told apart.
+        photons: of all pictures, where single photons can be distinguished.
     """
 
     spectrum: NoiseSpectrum

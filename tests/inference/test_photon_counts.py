@@ -1,4 +1,4 @@
-"""Single photons are told apart by their steps, or not at all."""
+"""Single photons are distinguished by their steps, or not at all."""
 
 from __future__ import annotations
 
