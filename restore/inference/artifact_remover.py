@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
+import torch
 
 from restore.images.quantisation import Quantisation
 from restore.inference import compression_traces, quantisation_constraint, radiograph
 from restore.inference.array_interface import Picture, apply
 from restore.inference.network_model import NetworkModel
+from restore.inference.self_ensemble import Transform, undo_transform
 from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import ModelSpec
 
@@ -66,8 +71,22 @@ class ArtifactRemover(NetworkModel):
         """
         gray = pixels.shape[2] == 3 and radiograph.is_gray(pixels)
         inputs = pixels[:, :, :1] if gray else pixels
-        restored, info = self.runner.run(inputs, condition=quantisation.condition)
+        restored, info = self.runner.run(inputs, condition=partial(conditions, quantisation, self.runner.transforms))
         quantisation_constraint.constrain(inputs, restored, quantisation)
         if strength != 1:
             restored = inputs + np.float32(strength) * (restored - inputs)
         return np.repeat(restored, 3, axis=2) if gray else restored, info
+
+
+def conditions(quantisation: Quantisation, transforms: Sequence[Transform], rows: slice, columns: slice) -> np.ndarray:
+    """The network's condition for each transform of a self-ensemble, in the place of the untransformed pixels: (h, w, N) float32.
+
+    A rotated or flipped picture is one whose blocks were coded as they lie there. By a quarter turn the vertical and the horizontal
+    frequencies of the table change places; the order of its steps within a block is that of the transformed picture.
+    """
+    maps = []
+    for turns, flipped in transforms:
+        steps = torch.from_numpy(np.ascontiguousarray(quantisation.steps.T if turns % 2 else quantisation.steps))
+        block = undo_transform(steps[None, None], (turns, flipped))[0, 0].numpy()
+        maps.append(Quantisation(block, quantisation.top, quantisation.left).condition(rows, columns))
+    return np.concatenate(maps, axis=2)

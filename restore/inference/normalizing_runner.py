@@ -27,7 +27,7 @@ class NormalizingRunner:
     """
 
     def __init__(self, runner: TiledRunner) -> None:
-        self.runner, self.spec, self.runtime = runner, runner.spec, runner.engine.runtime
+        self.runner, self.spec, self.runtime, self.transforms = runner, runner.spec, runner.engine.runtime, runner.transforms
 
     def run(
         self, picture: np.ndarray, strength: float = 1.0, *, level: NoiseLevel = NO_NOISE,

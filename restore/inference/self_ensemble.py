@@ -38,17 +38,21 @@ def undo_transform(tensor: Tensor, transform: Transform) -> Tensor:
 
 
 def averaged(
-    network: Callable[..., Tensor], inputs: list[Tensor], transforms: Sequence[Transform], runtime: Runtime, common: Statistics | None
-) -> Tensor:
+    network: Callable[..., Tensor], inputs: list[Tensor], transforms: Sequence[Transform], runtime: Runtime, common: Statistics | None,
+    *, maps: int = 0,
+) -> Tensor:  # fmt: skip
     """The mean of the network's outputs over the transforms, (B, C, H, W) float32.
 
     Args:
-        inputs: (B, C, H, W) and, if the network takes a condition, (B, K, H, W).
+        inputs: (B, C, H, W) and, if the network takes a condition, (B, K, H, W), or (B, N K, H, W) with one for each of N transforms.
         common: the whole picture's statistics for the network's normalisations, or None.
+        maps: K.
     """
+    picture, *conditions = inputs
     total = torch.zeros(())
     for number, transform in enumerate(transforms):
+        own = [one if one.shape[1] <= maps else one[:, number * maps : (number + 1) * maps] for one in conditions]
         with nullcontext() if common is None else common.at(number):
-            output = undo_transform(network(*(apply_transform(one, transform, runtime) for one in inputs)).float(), transform)
+            output = undo_transform(network(*(apply_transform(one, transform, runtime) for one in (picture, *own))).float(), transform)
         total = total + output if number else output
     return total / len(transforms) if len(transforms) > 1 else total

@@ -18,7 +18,8 @@ from restore.inference.tile_faults import FALLBACKS, InferenceInfo, find_fault
 log = logging.getLogger(__name__)
 
 Condition = Callable[[slice, slice], np.ndarray]
-"""Rows and columns -> the network's condition for this region of the picture, (h, w, 1) float32."""
+"""Rows and columns -> the network's condition for this region of the picture, (h, w, K) float32; (h, w, N K) if it differs between the N
+transforms of the self-ensemble."""
 
 
 class TiledRunner:

@@ -79,6 +79,10 @@ class ArtifactsOptions(Options):
         metavar="auto|1..100", words=("auto",), low=1, high=100,
     )  # fmt: skip
     strength: float = option(1.0, "How much of the artefacts to remove.", metavar="0..1", low=0, high=1)
+    ensemble: str = option(
+        "auto", "Rotated and flipped runs to average (self-ensemble). auto: 2.", metavar="auto|1|2|4|8",
+        choices=("auto", "1", "2", "4", "8"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,18 @@ import restore
 from restore import networks, weights
 from restore.api import step
 from restore.images import quantisation
+from restore.images.orientation import upright
 from restore.images.quantisation import Quantisation
+from restore.inference import quantisation_constraint
 from restore.inference.artifact_remover import ArtifactRemover
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import InferenceOptions
+from restore.inference.self_ensemble import TRANSFORMS
 from restore.pipeline.batch import BatchOptions
 from restore.pipeline.step import Image as StepImage
 from restore.pipeline.step import ImageInfo
 from restore.runtime import Runtime
-from restore.tasks.artifacts import Artifacts
+from restore.tasks.artifacts import ENSEMBLE, Artifacts
 
 Smooth = Callable[..., np.ndarray]
 SETTINGS: dict[str, Any] = {
@@ -66,7 +69,7 @@ def test_a_file_tells_its_table_and_pixels_tell_theirs(remover: Path, textured: 
     with Image.open(tmp_path / "a.jpg") as decoded:
         decoded.save(tmp_path / "b.png")
         pixels = np.asarray(decoded, np.float32).reshape(*picture.shape[:2], -1) / np.float32(255)
-    model = ArtifactRemover.load(remover, InferenceOptions(fp32))
+    model = ArtifactRemover.load(remover, InferenceOptions(fp32, ensemble=ENSEMBLE))
     expected = np.rint(255 * np.clip(model.remove(pixels, Quantisation.of_quality(30))[0], 0, 1))
     assert np.abs(expected - 255 * pixels).max() > 2
     for name, origin in (("a.jpg", "file"), ("b.png", "pixels")):
@@ -98,8 +101,9 @@ def test_a_jpeg_is_coded_finer_than_its_source(remover: Path, textured: Any, tmp
         cv2.imwrite(str(tmp_path / "a.jpg"), picture, parameters)
     else:
         Image.fromarray(picture.squeeze()).save(tmp_path / "a.jpg", quality=20, progressive=kind == "progressive", dpi=(300, 300))
-    as_png = _run(tmp_path / "a.jpg", tmp_path / "png", remover, batch=BatchOptions(format="png"))
-    as_jpeg = _run(tmp_path / "a.jpg", tmp_path / "jpg", remover)
+    single = {"ensemble": "1"}  # an average of random corrections is small
+    as_png = _run(tmp_path / "a.jpg", tmp_path / "png", remover, options=single, batch=BatchOptions(format="png"))
+    as_jpeg = _run(tmp_path / "a.jpg", tmp_path / "jpg", remover, options=single)
     with Image.open(tmp_path / "a.jpg") as source, Image.open(as_png.output) as exact, Image.open(as_jpeg.output) as coded:
         assert coded.format == "JPEG"
         for number, steps in coded.quantization.items():
@@ -168,3 +172,40 @@ def test_the_noise_of_another_network_is_refused(photos: Any, own_weights: Path)
     assert own_weights.is_dir()
     with pytest.raises(ValueError, match="takes a noise map, which artifacts does not make"):
         restore.train("artifacts", photos(Path("photos")), overrides={"network.condition": "noise"}, out="runs/a")
+
+
+ORIENTATIONS = {(0, False): 1, (0, True): 2, (2, False): 3, (2, True): 4, (3, True): 5, (3, False): 6, (1, True): 7, (1, False): 8}
+"""Rotations and flip -> the EXIF orientation that does the same."""
+
+
+@pytest.mark.parametrize("ensemble", [2, 8])
+def test_each_run_of_an_ensemble_gets_the_blocks_as_they_lie_there(
+    remover: Path, textured: Any, fp32: Runtime, ensemble: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantisation_constraint, "HALF_WIDTH", 1e6)  # it would limit each result and the average alike
+    height, width = 44, 68  # whole cells of the network, but no whole blocks
+    pixels = textured(height, width, 3).astype(np.float32) / np.float32(255)
+    steps = [*quantisation.table(20).flatten().astype(int)]
+    together, alone = (ArtifactRemover.load(remover, InferenceOptions(fp32, ensemble=count)) for count in (ensemble, 1))
+    results = []
+    for transform in TRANSFORMS[:ensemble]:
+        tag = ORIENTATIONS[transform]
+        found = quantisation.from_file(steps, height, width, tag)
+        assert found is not None
+        results.append(upright(alone.remove(upright(pixels, tag), found)[0], {6: 8, 8: 6}.get(tag, tag)))
+    assert np.abs(results[1] - results[0]).max() > 1e-4
+    upright_blocks = quantisation.from_file(steps, height, width, 1)
+    assert upright_blocks is not None
+    averaged = together.remove(pixels, upright_blocks)[0]
+    np.testing.assert_allclose(averaged, np.mean(results, axis=0), atol=1e-5)
+
+
+def test_the_ensemble_of_the_step(remover: Path, textured: Any, tmp_path: Path) -> None:
+    Image.fromarray(textured(channels=3)).save(tmp_path / "a.jpg", quality=20)
+    runs = {
+        count: _run(tmp_path / "a.jpg", tmp_path / count, remover, options={"ensemble": count}, batch=BatchOptions(format="png"))
+        for count in ("auto", "1", "2", "4")
+    }
+    pixels = {count: record.output.read_bytes() for count, record in runs.items()}
+    assert pixels["auto"] == pixels["2"]
+    assert len({*pixels.values()}) == 3

@@ -12,7 +12,7 @@ from torch import Tensor
 from restore.inference.arrays import match_channels, merge_channels, pad, to_tensor
 from restore.inference.instance_statistics import Statistics
 from restore.inference.self_ensemble import Transform, averaged
-from restore.networks.spec import ModelSpec
+from restore.networks.spec import CONDITION_CHANNELS, ModelSpec
 from restore.runtime import Runtime
 
 
@@ -35,7 +35,7 @@ class Engine(Protocol):
 
         Args:
             tiles: (H, W, 1|3) float32 each.
-            conditions: (H, W, K) float32 each, for a network that takes a condition.
+            conditions: (H, W, K) float32 each, for a network that takes a condition; (H, W, N K) if each of N transforms has its own.
             precision: fp32, bf16 or fp16.
             transforms: rotations and flips; the outputs for all of them are averaged.
             common: the whole picture's statistics, for a network that normalises by them.
@@ -79,6 +79,7 @@ def run_on_tiles(
     height, width, colours = tiles[0].shape
     matched = match_channels(to_tensor(tiles), None if conditions is None else to_tensor(conditions), spec.channels)
     inputs = [pad(one, spec.multiple).to(runtime.device, runtime.dtype).contiguous(memory_format=runtime.memory_format) for one in matched]
-    output = averaged(network, inputs, transforms, runtime, common)
+    maps = sum(CONDITION_CHANNELS[name] for name in spec.conditions)
+    output = averaged(network, inputs, transforms, runtime, common, maps=maps)
     output = merge_channels(output[..., : spec.scale * height, : spec.scale * width].cpu(), colours)
     return [np.ascontiguousarray(item.permute(1, 2, 0).numpy()) for item in output]
