@@ -1,6 +1,6 @@
 """What `restore denoise --adapt` gains on folders of strange noise, and whether it decides rightly without the clean pictures.
 
-    python benchmarks/adapt.py DATASETS [--folders blur-0,counts-1] [--steps 60] [--pictures 16] [--json FILE]
+    python benchmarks/adapt.py DATASETS [--folders blur-0,counts-1] [--steps 60] [--pictures 16] [--seed 0] [--json FILE]
 
 DATASETS is the folder with xray256/, photos/ and xray/. Each folder has 16-bit pictures of 256 x 256 whose clean versions this script
 alone knows. There are five kinds, and two folders of each with other pictures and another seed:
@@ -98,8 +98,8 @@ def photographs(datasets: Path, rng: np.random.Generator, variant: int, count: i
         files = sorted((datasets / "photos/bsds500/val").glob("*.jpg"))
         pictures = [cv2.imread(str(files[number]), cv2.IMREAD_GRAYSCALE) / 255 for number in rng.choice(len(files), count, replace=False)]
         return [one[(len(one) - SIDE) // 2 :, (one.shape[1] - SIDE) // 2 :][:SIDE, :SIDE] for one in pictures]
-    files = sorted((datasets / "xray/test").glob("*"))[:count]
-    found = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) / 255 for path in files]
+    files = sorted((datasets / "xray/test").glob("*"))
+    found = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) / 255 for path in files[:count]]
     return [one[(len(one) - SIDE) // 2 :, (one.shape[1] - SIDE) // 2 :][:SIDE, :SIDE] for one in found]
 
 
@@ -176,10 +176,10 @@ KINDS: dict[str, tuple[Callable[..., list[np.ndarray]], Maker]] = {
 FOLDERS = [f"{kind}-{variant}" for kind in KINDS for variant in (0, 1)]
 
 
-def pairs(datasets: Path, folder: str, count: int) -> list[Pair]:
-    """The pictures of a folder."""
+def pairs(datasets: Path, folder: str, count: int, seed: int = 0) -> list[Pair]:
+    """The pictures of a folder; another seed chooses other pictures and other noise."""
     kind, variant = folder.split("-")
-    rng = np.random.default_rng([list(KINDS).index(kind), int(variant)])
+    rng = np.random.default_rng([list(KINDS).index(kind), int(variant), *([seed] if seed else [])])
     content, degraded = KINDS[kind]
     return [degraded(clean, rng, int(variant)) for clean in content(datasets, rng, int(variant), count)]
 
@@ -197,7 +197,7 @@ def score(step: Denoise, found: list[Pair]) -> float:
 
 def measure(folder: str, options: argparse.Namespace) -> dict[str, object]:
     """Adapt to one folder and print its row."""
-    found = pairs(options.datasets, folder, options.pictures)
+    found = pairs(options.datasets, folder, options.pictures, options.seed)
     runtime = choose("auto", options.precision)
     with tempfile.TemporaryDirectory() as place:
         files = [Path(place) / f"{number:02}.tif" for number in range(len(found))]
@@ -236,6 +236,7 @@ def main() -> None:
     parser.add_argument("--folders", default=",".join(FOLDERS))
     parser.add_argument("--pictures", type=int, default=16)
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
