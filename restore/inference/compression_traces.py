@@ -23,7 +23,10 @@ QUALITIES = range(1, 98)
 ENOUGH = 40
 """Values that are not zero, without which a coefficient says nothing."""
 CERTAIN, CHANCE = 0.5, 0.25
-"""The least score of a found table, and the highest that it may have on a grid where there can be no blocks."""
+"""The least score of a found table, and the highest that it may have on a grid where there can be no blocks.
+
+A likely table must only exceed the latter: on 25 stacks of 8 noisy frames, tables at wrong blocks scored 0.02 at most, the right ones
+of quality 88 and below 0.5 or more."""
 
 
 def find(pixels: np.ndarray) -> Quantisation | None:
@@ -35,17 +38,40 @@ def find(pixels: np.ndarray) -> Quantisation | None:
     Returns:
         None where no compression is found: not 8-bit values, a resized or filtered picture, or a quality above 97.
     """
-    if min(pixels.shape[:2]) < 4 * BLOCK or not is_eight_bit(pixels):
+    if not _can_show(pixels):
         return None
     luma = 255 * luma_of(pixels)
     top, left = _corner(luma)
     quality, score = _quality(_coefficients(luma, top, left))
     if score < CERTAIN:
         return None
-    elsewhere = _coefficients(luma, (top + BLOCK // 2) % BLOCK, (left + BLOCK // 2) % BLOCK)
-    if _score(elsewhere, quantisation.table(quality)) > CHANCE:
-        return None
-    return Quantisation.of_quality(quality, top, left)
+    expected = Quantisation.of_quality(quality, top, left)
+    return expected if _score_elsewhere(luma, expected) <= CHANCE else None
+
+
+def confirm(pixels: np.ndarray, expected: Quantisation) -> bool:
+    """Whether a picture has the traces of a compression that is likely, as that of another frame of its film.
+
+    Args:
+        pixels: (H, W, 1|3) float32, nominal [0, 1].
+        expected: the quantisation. It is looked for at its own blocks, so that it is found where their edges do not show.
+    """
+    if not _can_show(pixels):
+        return False
+    luma = 255 * luma_of(pixels)
+    score = _score(_coefficients(luma, expected.top, expected.left), expected.steps)
+    return score > CHANCE and _score_elsewhere(luma, expected) <= CHANCE
+
+
+def _can_show(pixels: np.ndarray) -> bool:
+    """Whether a picture is large enough and of 8-bit values."""
+    return min(pixels.shape[:2]) >= 4 * BLOCK and is_eight_bit(pixels)
+
+
+def _score_elsewhere(luma: np.ndarray, expected: Quantisation) -> float:
+    """The score of a table between its blocks, where there can be none."""
+    top, left = ((start + BLOCK // 2) % BLOCK for start in (expected.top, expected.left))
+    return _score(_coefficients(luma, top, left), expected.steps)
 
 
 def _corner(luma: np.ndarray) -> tuple[int, int]:

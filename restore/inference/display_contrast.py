@@ -58,8 +58,30 @@ class DisplayContrast:
     brightness: float
 
 
+@dataclass(frozen=True, eq=False)
+class Tones:
+    """The values of a picture that decide its curve.
+
+    Attributes:
+        range: of the values, without the outermost thousandths; the first is the lower.
+        sample: (N,) float32, at most 2 * SAMPLE of them.
+    """
+
+    range: tuple[float, float]
+    sample: np.ndarray
+
+    def shifted(self, by: float) -> Tones:
+        """Those of the same picture whose values are larger by so much."""
+        return Tones((self.range[0] + by, self.range[1] + by), self.sample + np.float32(by))
+
+
+def tones(pixels: np.ndarray, valid: np.ndarray | None = None) -> Tones | None:
+    """The values that decide the curve of (H, W, 1), as `enhance` measures them; None for a picture of one value."""
+    return _tones(pixels, _included(pixels, valid))
+
+
 def enhance(
-    pixels: np.ndarray, noise: NoiseLevel, strengths: Strengths, valid: np.ndarray | None = None
+    pixels: np.ndarray, noise: NoiseLevel, strengths: Strengths, valid: np.ndarray | None = None, measured: Tones | None = None
 ) -> tuple[np.ndarray, DisplayContrast | None]:
     """Enhance a gray picture for display.
 
@@ -68,6 +90,7 @@ def enhance(
         noise: its noise.
         strengths: of each part.
         valid: (H, W) bool, the pixels that hold picture; None for all.
+        measured: the values that decide the curve, such as those of another frame; None for those of `pixels`.
 
     Returns:
         (H, W, 1) float32, and what was done. Mats, labels and pixels that are not valid stay. A picture of one value stays too, and the
@@ -76,20 +99,26 @@ def enhance(
     if strengths.none:
         return pixels, None
     included = _included(pixels, valid)
+    measured = measured or _tones(pixels, included)
+    if measured is None:
+        return pixels, None
     plane = pixels if included is None else filled(pixels, included)
     plane = np.ascontiguousarray(plane[:, :, 0])
-    sample = plane if included is None else plane[included]
-    sample = sample.ravel()[:: max(1, sample.size // SAMPLE)]
-    low, high = inner_range(sample) if sample.size else (0.0, 0.0)
-    if high <= low:
-        return pixels, None
     given = dither.unrounded(plane[:, :, None], SPREAD) if is_eight_bit(pixels) else plane[:, :, None]
-    result = _detailed(given[:, :, 0], noise, strengths, (low, high))
-    result, brightness = _toned(result, sample, (low, high), strengths)
+    result = _detailed(given[:, :, 0], noise, strengths, measured.range)
+    result, brightness = _toned(result, measured, strengths)
     result = dither.dithered(result[:, :, None], given != plane[:, :, None])
     if included is not None:
         result = np.where(included[:, :, None], result, pixels)
-    return result, DisplayContrast((low, high), brightness)
+    return result, DisplayContrast(measured.range, brightness)
+
+
+def _tones(pixels: np.ndarray, included: np.ndarray | None) -> Tones | None:
+    plane = pixels[:, :, 0]
+    sample = plane if included is None else plane[included]
+    sample = sample.ravel()[:: max(1, sample.size // SAMPLE)].copy()
+    low, high = inner_range(sample) if sample.size else (0.0, 0.0)
+    return Tones((low, high), sample) if high > low else None
 
 
 def _included(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray | None:
@@ -129,11 +158,11 @@ def _detailed(plane: np.ndarray, noise: NoiseLevel, strengths: Strengths, ends: 
     return laplacian_pyramid.remapped(plane, remap)
 
 
-def _toned(plane: np.ndarray, sample: np.ndarray, ends: tuple[float, float], strengths: Strengths) -> tuple[np.ndarray, float]:
+def _toned(plane: np.ndarray, measured: Tones, strengths: Strengths) -> tuple[np.ndarray, float]:
     """A monotone curve: equalised and widened by the contrast, brightened by the exposure. Also returns the brightness."""
-    low, high = ends
-    curve = tone_curve.equalising(sample, low, high, strengths.contrast / 2)
-    middle = float(np.clip((curve(np.median(sample, keepdims=True))[0] - low) / (high - low), 0.01, 0.99))
+    low, high = measured.range
+    curve = tone_curve.equalising(measured.sample, low, high, strengths.contrast / 2)
+    middle = float(np.clip((curve(np.median(measured.sample, keepdims=True))[0] - low) / (high - low), 0.01, 0.99))
     brightness = float(np.clip(MIDDLE * (1 - middle) / (middle * (1 - MIDDLE)), *BRIGHTNESS)) ** strengths.exposure
     relative = (curve.outputs - low) / (high - low)
     relative = brightness * relative / (1 + (brightness - 1) * relative)

@@ -123,7 +123,13 @@ class Enhancer:
         return apply(picture, lambda pixels, valid: self.enhance(pixels, strengths or Strengths(), valid)[0])
 
     def enhance(
-        self, pixels: np.ndarray, strengths: Strengths, valid: np.ndarray | None = None, *, eight_bit: bool = False
+        self,
+        pixels: np.ndarray,
+        strengths: Strengths,
+        valid: np.ndarray | None = None,
+        thumbnails: Sequence[np.ndarray] = (),
+        *,
+        eight_bit: bool = False,
     ) -> tuple[np.ndarray, GlobalMap, float]:
         """Enhance normalized pixels.
 
@@ -131,15 +137,16 @@ class Enhancer:
             pixels: (H, W, 1|3) float32, nominal [0, 1].
             strengths: of each part; where all are 0, the result is the same array.
             valid: (H, W) bool, the pixels that hold picture; None for all.
+            thumbnails: what decides the map, see `overview`; none for those of `pixels`. Gray pixels with three channels take gray ones.
             eight_bit: whether they were 8 bits before other steps changed them. If they still are, that is seen.
 
         Returns:
             (H, W, 1|3) float32, not clipped; the map of exposure and contrast; and the gain of the finest detail.
         """
         if pixels.shape[2] == 3 and radiograph.is_gray(pixels):
-            gray, mapped, gain = self.enhance(np.ascontiguousarray(pixels[:, :, :1]), strengths, valid, eight_bit=eight_bit)
+            gray, mapped, gain = self.enhance(np.ascontiguousarray(pixels[:, :, :1]), strengths, valid, thumbnails, eight_bit=eight_bit)
             return np.repeat(gray, 3, axis=2), mapped, gain
-        mapping, result, gain = self.map(pixels, strengths), pixels, 1.0
+        mapping, result, gain = self.map(thumbnails or overview(pixels), strengths), pixels, 1.0
         uneven: np.ndarray | None = None
         if not mapping.plain:
             stairs = eight_bit or is_eight_bit(pixels)
@@ -151,13 +158,13 @@ class Enhancer:
             result, gain = photo_detail.detailed(result, noise, strengths.local_contrast, strengths.sharpness)
         return result if uneven is None else dither.dithered(result, uneven), mapping, gain
 
-    def map(self, pixels: np.ndarray, strengths: Strengths) -> GlobalMap:
-        """The map of a picture's exposure and contrast: (H, W, 1|3) float32 -> the map."""
-        small, mapping = thumbnail(pixels), GlobalMap()
+    def map(self, thumbnails: Sequence[np.ndarray], strengths: Strengths) -> GlobalMap:
+        """The map of a picture's exposure and contrast, from its `overview`."""
+        mapping = GlobalMap()
         if strengths.exposure:
-            mapping = self._exposure([small, *map(thumbnail, corners(pixels))], strengths.exposure)
+            mapping = self._exposure(thumbnails, strengths.exposure)
         if strengths.contrast:
-            slope, offset = photo_detail.levels(luma(mapping(small)), strengths.contrast)
+            slope, offset = photo_detail.levels(luma(mapping(thumbnails[0])), strengths.contrast)
             mapping = GlobalMap(mapping.table, slope, offset, mapping.change)
         return mapping
 
@@ -170,6 +177,11 @@ class Enhancer:
         change = float(changes.square().mean().sqrt())
         certain = float(np.interp(change, DOUBT_BRIGHTER if changes.mean() > 0 else DOUBT_DARKER, (0, 1)))
         return GlobalMap(table.scaled(strength * certain), change=change) if certain else GlobalMap(change=change)
+
+
+def overview(pixels: np.ndarray) -> list[np.ndarray]:
+    """What the network sees of a picture (H, W, 1|3): thumbnails (SIDE, SIDE, 1|3) of the whole and of its four corners."""
+    return [thumbnail(pixels), *map(thumbnail, corners(pixels))]
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:

@@ -49,9 +49,9 @@ class Chain(AnyStep):
         """The first step's analysis. The other steps analyse the output of the step before them."""
         return self.steps[0].analyse(image)
 
-    def unified(self, own: object, samples: Sequence[object]) -> object:
+    def unified(self, own: object, samples: Sequence[object], image: Image) -> object:
         """That of the first step."""
-        return self.steps[0].unified(own, samples)
+        return self.steps[0].unified(own, samples, image)
 
     def __call__(self, image: Image, analysis: object = None, sidecars: Sidecars | None = None) -> Result:
         """See `Step.__call__`. The stats of each step are under its name."""

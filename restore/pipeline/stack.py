@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from restore.images.luma import luma
 from restore.pipeline.step import AnyStep, Image
+
+AnalysisT = TypeVar("AnalysisT")
 
 SAMPLES = 5
 """Frames, spread over the file, whose analyses count."""
@@ -38,7 +41,7 @@ class Stack:
         own = step.analyse(image)
         if not self.analyses or not self.holds(image):
             return own
-        return step.unified(own, self.analyses)
+        return step.unified(own, self.analyses, image)
 
     def holds(self, image: Image) -> bool:
         """Whether a frame has the first one's shape and looks like it."""
@@ -63,6 +66,11 @@ def survey(step: AnyStep, frames: int, image_at: Callable[[int], Image]) -> Stac
             return Stack()
         stack = Stack((*stack.analyses, step.analyse(image)), stack.thumbnail, stack.shape)
     return stack
+
+
+def middle(samples: Sequence[AnalysisT], key: Callable[[AnalysisT], float]) -> AnalysisT:
+    """The sample whose key is the median; of two in the middle, the lower one. At least one sample."""
+    return sorted(samples, key=key)[(len(samples) - 1) // 2]
 
 
 def _thumbnail(image: Image) -> np.ndarray:

@@ -192,12 +192,15 @@ class Step(ABC, Generic[AnalysisT]):
         """
         return None
 
-    def unified(self, own: AnalysisT, samples: Sequence[AnalysisT]) -> AnalysisT:
+    def unified(self, own: AnalysisT, samples: Sequence[AnalysisT], image: Image) -> AnalysisT:
         """The analysis to use for a frame of a file whose frames look alike, so that a film does not flicker.
+
+        It is called in the decoding thread, as `analyse` is.
 
         Args:
             own: the frame's analysis.
             samples: those of some frames of the file, equal for all its frames; at least one.
+            image: the frame, to test what the samples say.
         """
         return own
 

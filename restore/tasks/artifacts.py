@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ DEFAULT = "artifacts"
 ENSEMBLE = 2
 """Runs of auto. Classic5 at quality 10 / 40 / 90, gain over one run: 2 +0.03 / +0.04 / +0.05 dB, 4 +0.04 / +0.06 / +0.08, 8 no more."""
 COARSER = 1.3
-"""Times the file's mean step, above which an earlier compression counts."""
+"""Times the file's mean step, above which an earlier compression counts. Frames of a film whose steps differ more were coded otherwise."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Artifacts(Step[CompressionAnalysis]):
         self.options, self.inference = options, inference
         self.entry = find_weights(weights or DEFAULT, "artifacts", inference)
         self._quality = None if options.quality == "auto" else int(options.quality)
+        self.unifies = self._quality is None
         self._removers = LazyCache(self._load)
 
     def settings(self) -> dict[str, object]:
@@ -74,6 +77,22 @@ class Artifacts(Step[CompressionAnalysis]):
             return CompressionAnalysis(found, "an earlier compression")
         return CompressionAnalysis(of_file, "file")
 
+    def unified(self, own: CompressionAnalysis, samples: Sequence[CompressionAnalysis], image: Image) -> CompressionAnalysis:
+        """The most frequent compression of the samples, if the frame's pixels confirm it; of equally frequent ones, the finer.
+
+        A frame that was coded otherwise, or not at all, keeps its own.
+        """
+        tables = [one.quantisation for one in samples if one.quantisation is not None]
+        if image.info.quantisation is not None or not tables:
+            return own
+        counts = Counter(_key(table) for table in tables)
+        likely = min(tables, key=lambda table: (-counts[_key(table)], table.mean_step))
+        if own.quantisation is not None:
+            finer, coarser = sorted((own.quantisation.mean_step, likely.mean_step))
+            if coarser > COARSER * finer or _key(own.quantisation) == _key(likely):
+                return own
+        return CompressionAnalysis(likely, "pixels") if compression_traces.confirm(image.pixels, likely) else own
+
     def __call__(self, image: Image, analysis: CompressionAnalysis | None = None, sidecars: Sidecars | None = None) -> Result:
         """Remove the artefacts of an image."""
         analysis = analysis or self.analyse(image)
@@ -86,3 +105,8 @@ class Artifacts(Step[CompressionAnalysis]):
     def _load(self, path: Path) -> ArtifactRemover:
         ensemble = ENSEMBLE if self.options.ensemble == "auto" else int(self.options.ensemble)
         return ArtifactRemover.load(path, replace(self.inference, ensemble=ensemble))
+
+
+def _key(table: Quantisation) -> tuple[bytes, int, int]:
+    """Equal for equal tables and blocks."""
+    return table.steps.tobytes(), table.top, table.left

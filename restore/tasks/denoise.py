@@ -18,6 +18,7 @@ from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.picture_tuning import PictureTuner
 from restore.inference.residual_check import check_residual
 from restore.pipeline.discovery import Job
+from restore.pipeline.stack import middle
 from restore.pipeline.step import Image, Result, Sidecars, SideImage, Step
 from restore.tasks import adaptation
 from restore.tasks.confidence import NAMES
@@ -112,12 +113,16 @@ class Denoise(Step[NoiseAnalysis]):
         name = self._weights(pixels, gray, image.info.radiograph)
         return NoiseAnalysis(gray, name, resolve_level(pixels[:, :, :1] if gray else pixels, self._level, image.valid))
 
-    def unified(self, own: NoiseAnalysis, samples: Sequence[NoiseAnalysis]) -> NoiseAnalysis:
-        """The sample with the median noise, if all agree; a film whose exposure changes keeps each frame's own."""
-        if any((one.gray, one.weights) != (own.gray, own.weights) for one in samples):
+    def unified(self, own: NoiseAnalysis, samples: Sequence[NoiseAnalysis], image: Image) -> NoiseAnalysis:
+        """The sample with the median noise, of those for the most frequent weights, if all agree.
+
+        A film whose exposure changes keeps each frame's own.
+        """
+        levels = [_sigma(one) for one in (own, *samples)]
+        if any(one.gray != own.gray for one in samples) or max(levels) > AGREEING * min(levels):
             return own
-        ordered = sorted((*samples, own), key=_sigma)
-        return sorted(samples, key=_sigma)[(len(samples) - 1) // 2] if _sigma(ordered[-1]) <= AGREEING * _sigma(ordered[0]) else own
+        common = Counter(one.weights for one in samples).most_common(1)[0][0]
+        return middle([one for one in samples if one.weights == common], _sigma)
 
     def __call__(self, image: Image, analysis: NoiseAnalysis | None = None, sidecars: Sidecars | None = None) -> Result:
         """Denoise an image."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from restore import weights as catalogue
+from restore.images.luma import luma
 from restore.images.noise_model import NoiseLevel
-from restore.inference import cube_file, display_contrast, radiograph
+from restore.inference import cube_file, display_contrast, enhancer, radiograph
+from restore.inference.display_contrast import Tones
 from restore.inference.engines import TORCH
 from restore.inference.enhancer import TASK, Enhancer, GlobalMap
 from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.noise_estimation import estimate
 from restore.inference.strengths import Strengths
 from restore.pipeline.discovery import Job
+from restore.pipeline.stack import middle
 from restore.pipeline.step import Image, Result, RunLog, Sidecars, Step
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import EnhanceOptions
@@ -25,19 +28,30 @@ from restore.writing import atomic_write
 DEFAULT = "enhance"
 EIGHT_BITS = 255
 """Steps from black to white of 8-bit values. They stay visible as bands of a sky after a denoiser, so the file is asked."""
+AGREEING = 0.5
+"""Difference of the brightness of two frames of a film, in deviations of a frame's pixels, above which each keeps its own exposure: a
+quarter of a photograph's exposure, a sixth of an X-ray's."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EnhanceAnalysis:
     """The analysis of an image.
 
     Attributes:
         gray: whether its channels are equal.
         noise: its noise, if it is a radiograph or another medical picture; None for a photograph.
+        thumbnails: of a frame among several: of a photograph the `enhancer.overview`, which decides its map of exposure and contrast; of a
+            medical frame the first of them.
+        tones: of a medical frame among several: what decides its curve.
+        brightness, spread: mean and deviation of the luma of a frame among several.
     """
 
     gray: bool
     noise: NoiseLevel | None
+    thumbnails: tuple[np.ndarray, ...] = ()
+    tones: Tones | None = None
+    brightness: float = 0.0
+    spread: float = 0.0
 
 
 class Enhance(Step[EnhanceAnalysis]):
@@ -54,6 +68,7 @@ class Enhance(Step[EnhanceAnalysis]):
 
     name = "enhance"
     caution = "for display, not for measurement"
+    unifies = True
 
     def __init__(self, options: EnhanceOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference
@@ -72,12 +87,38 @@ class Enhance(Step[EnhanceAnalysis]):
         self._maps.clear()
 
     def analyse(self, image: Image) -> EnhanceAnalysis:
-        """Tell medical pictures from photographs, and estimate their noise."""
+        """Tell medical pictures from photographs, and estimate their noise.
+
+        Of a frame among several, also measure what decides its curve or map, which frames that look alike share.
+        """
         gray = radiograph.is_gray(image.pixels)
         pixels = image.pixels[:, :, :1] if gray else image.pixels
         # a DICOM file says whether it is a radiograph; slices and ultrasound are no photographs either
         medical = gray and (image.info.radiograph is not None or radiograph.is_radiograph(pixels))
-        return EnhanceAnalysis(gray, estimate(pixels, image.valid).level if medical else None)
+        noise = estimate(pixels, image.valid).level if medical else None
+        if image.info.frames == 1:
+            return EnhanceAnalysis(gray, noise)
+        thumbnails = (enhancer.thumbnail(pixels),) if medical else tuple(enhancer.overview(pixels))
+        tones = display_contrast.tones(pixels, image.valid) if medical else None
+        small = luma(thumbnails[0])
+        return EnhanceAnalysis(gray, noise, thumbnails, tones, float(small.mean()), float(small.std()))
+
+    def unified(self, own: EnhanceAnalysis, samples: Sequence[EnhanceAnalysis], image: Image) -> EnhanceAnalysis:
+        """The sample of median brightness, of the more frequent kind, if all are about as bright.
+
+        A film whose exposure changes, such as a series of exposures, keeps each frame's own. Medical frames follow small changes: their
+        curve is shifted by the median difference of the frames' pixels, which a moving object does not change.
+        """
+        if any(one.gray != own.gray for one in samples):
+            return own
+        medical = 2 * sum(one.noise is not None for one in samples) > len(samples)
+        chosen = middle([one for one in samples if (one.noise is not None) == medical], lambda one: one.brightness)
+        apart = float(np.ptp([one.brightness for one in (own, *samples)]))
+        if not apart <= AGREEING * chosen.spread:  # nor where a brightness is NaN
+            return own
+        if chosen.tones is None:
+            return chosen
+        return replace(chosen, tones=chosen.tones.shifted(float(np.median(own.thumbnails[0] - chosen.thumbnails[0]))))
 
     def __call__(self, image: Image, analysis: EnhanceAnalysis | None = None, sidecars: Sidecars | None = None) -> Result:
         """Enhance an image."""
@@ -85,9 +126,9 @@ class Enhance(Step[EnhanceAnalysis]):
             return Result(image.pixels)
         analysis = analysis or self.analyse(image)
         if analysis.noise is not None:
-            return self._for_display(image, analysis.noise)
+            return self._for_display(image, analysis.noise, analysis.tones)
         restored, mapping, detail = self._enhancers(self.entry.path).enhance(
-            image.pixels, self.strengths, image.valid, eight_bit=image.info.levels == EIGHT_BITS
+            image.pixels, self.strengths, image.valid, analysis.thumbnails, eight_bit=image.info.levels == EIGHT_BITS
         )
         if self.options.save_lut is not None:
             self._maps[image.info.path, image.info.index] = mapping, analysis.gray
@@ -125,9 +166,9 @@ class Enhance(Step[EnhanceAnalysis]):
         """The tables that could not be written: the first by name, and the number of the others."""
         return self._log.first_unwritten()
 
-    def _for_display(self, image: Image, noise: NoiseLevel) -> Result:
+    def _for_display(self, image: Image, noise: NoiseLevel, tones: Tones | None) -> Result:
         """Enhance a gray medical image."""
-        restored, done = display_contrast.enhance(image.pixels[:, :, :1], noise, self.strengths, image.valid)
+        restored, done = display_contrast.enhance(image.pixels[:, :, :1], noise, self.strengths, image.valid, tones)
         if image.pixels.shape[2] == 3:
             restored = np.repeat(restored, 3, axis=2)
         stats: dict[str, object] = {"kind": "medical"}

@@ -49,7 +49,7 @@ class Sharpen(Step[float]):
         """The standard deviation of the blur in pixels, specified or estimated; 0 for a sharp image."""
         return sharpener.estimate(image.pixels, image.valid) if self._blur is None else self._blur
 
-    def unified(self, own: float, samples: Sequence[float]) -> float:
+    def unified(self, own: float, samples: Sequence[float], image: Image) -> float:
         """The samples' median. Of two in the middle it is the narrower: too wide a filter does more harm."""
         return median_low(samples)
 

@@ -42,3 +42,17 @@ def test_nothing_is_found_where_nothing_is(picture: np.ndarray) -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 1), (7, 300, 3), (31, 31, 1), (40, 33, 1)])
 def test_small_and_flat_pictures_have_no_traces(shape: tuple[int, int, int]) -> None:
     assert compression_traces.find(np.full(shape, np.float32(128 / 255))) is None
+
+
+def test_a_likely_table_is_confirmed_at_its_blocks_alone(picture: np.ndarray) -> None:
+    decoded, eight = jpeg(picture, 70, top=2, left=7), np.rint(picture * 255).astype(np.float32) / np.float32(255)
+    likely = quantisation.Quantisation.of_quality(70, 2, 7)
+    assert compression_traces.confirm(decoded, likely)
+    for pixels, expected in (
+        (decoded, quantisation.Quantisation.of_quality(70, 2, 6)),
+        (decoded, quantisation.Quantisation.of_quality(60, 2, 7)),
+        (eight, likely),
+        (decoded * np.float32(0.97) + np.float32(1e-4), likely),
+        (decoded[:20, :20], likely),
+    ):
+        assert not compression_traces.confirm(pixels, expected)

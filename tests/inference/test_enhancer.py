@@ -14,7 +14,7 @@ import restore
 from restore.images.noise_model import NoiseLevel
 from restore.inference import photo_detail
 from restore.inference.cube_file import LENGTH, SIDE, cube
-from restore.inference.enhancer import Enhancer, GlobalMap
+from restore.inference.enhancer import Enhancer, GlobalMap, overview
 from restore.inference.strengths import Strengths
 from restore.networks.lookup_table import Table
 from restore.networks.lut import GAPS, LutNetwork
@@ -93,7 +93,7 @@ def test_sixteen_bits_stay_sixteen_bits(enhancer: Enhancer, smooth: Smooth) -> N
 def test_a_dark_sky_in_eight_bits_gets_no_bands(enhancer: Enhancer) -> None:
     ramp = np.linspace(0.1, 0.3, 400, dtype=np.float32)[None].repeat(96, 0)
     stored = np.rint(255 * np.stack([ramp, ramp, ramp], 2)).astype(np.uint8)
-    mapping = enhancer.map(stored / np.float32(255), EXPOSURE)
+    mapping = enhancer.map(overview(stored / np.float32(255)), EXPOSURE)
     assert mapping.slopes(3)[30:70].min() > 1.5
     rows = enhancer(stored, EXPOSURE)[:, :, 1].mean(axis=0)
     exact = 255 * mapping(np.stack([ramp, ramp, ramp], 2))[0, :, 1]
@@ -105,7 +105,7 @@ def test_nor_after_a_step_that_left_the_stairs(enhancer: Enhancer, eight_bit: bo
     ramp = 0.999 * np.linspace(0.1, 0.3, 400, dtype=np.float32)[None].repeat(96, 0)
     ramp = np.stack([ramp, ramp, ramp], 2)
     stairs = 0.999 * np.rint(ramp / 0.999 * 255) / np.float32(255)
-    exact = 255 * enhancer.map(stairs, EXPOSURE)(ramp)[0, :, 1]
+    exact = 255 * enhancer.map(overview(stairs), EXPOSURE)(ramp)[0, :, 1]
     result = np.rint(255 * enhancer.enhance(stairs, EXPOSURE, eight_bit=eight_bit)[0])
     assert most[0] <= np.abs(result[:, :, 1].mean(axis=0) - exact)[40:-40].max() < most[1]
 
@@ -154,7 +154,7 @@ def test_the_table_is_the_mean_of_those_of_the_whole_and_its_corners(smooth: Smo
     enhancer = Enhancer(network)
     monkeypatch.setattr(network, "table", table)
     picture = 0.5 * smooth(72, 90, 3)
-    assert enhancer.map(picture, EXPOSURE).change == pytest.approx(0.1, abs=1e-5)
+    assert enhancer.map(overview(picture), EXPOSURE).change == pytest.approx(0.1, abs=1e-5)
     (pictures,) = seen
     lower_right = cv2.resize(picture[-54:, -68:], (256, 256), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(pictures[4].permute(1, 2, 0), lower_right)
@@ -203,7 +203,7 @@ def test_a_soft_picture_is_sharpened_and_a_noisy_one_is_not(smooth: Smooth) -> N
 
 @pytest.mark.parametrize("gray", [False, True])
 def test_a_cube_file_holds_the_map(enhancer: Enhancer, smooth: Smooth, gray: bool) -> None:
-    mapping = enhancer.map(dark(smooth, 1 if gray else 3), Strengths())
+    mapping = enhancer.map(overview(dark(smooth, 1 if gray else 3)), Strengths())
     lines = cube(mapping, gray=gray, title='a "b".png').splitlines()
     size = f"LUT_1D_SIZE {LENGTH}" if gray else f"LUT_3D_SIZE {SIDE}"
     assert lines[:2] == ['TITLE "a b.png"', size]

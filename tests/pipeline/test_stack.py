@@ -31,7 +31,7 @@ class Mean(Step[float]):
         self.looks += 1
         return round(float(image.pixels.mean()), 3)
 
-    def unified(self, own: float, samples: Sequence[float]) -> float:
+    def unified(self, own: float, samples: Sequence[float], image: Image) -> float:
         return max(samples)
 
     def __call__(self, image: Image, analysis: float | None = None, sidecars: Sidecars | None = None) -> Result:

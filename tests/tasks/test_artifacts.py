@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import restore
@@ -17,7 +18,7 @@ from restore.api import step
 from restore.images import quantisation
 from restore.images.orientation import upright
 from restore.images.quantisation import Quantisation
-from restore.inference import quantisation_constraint
+from restore.inference import compression_traces, quantisation_constraint
 from restore.inference.artifact_remover import ArtifactRemover
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import InferenceOptions
@@ -209,3 +210,43 @@ def test_the_ensemble_of_the_step(remover: Path, textured: Any, tmp_path: Path) 
     pixels = {count: record.output.read_bytes() for count, record in runs.items()}
     assert pixels["auto"] == pixels["2"]
     assert len({*pixels.values()}) == 3
+
+
+def _decoded(picture: np.ndarray, quality: int) -> np.ndarray:
+    """A gray picture (H, W) uint8 coded as JPEG and decoded."""
+    coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
+
+
+def _film(photograph: Smooth) -> list[np.ndarray]:
+    """9 frames of one scene with noise, (120, 144) uint8. The fourth has grain in which no edges of blocks are to be seen."""
+    scene, random = 255 * photograph(120, 144)[:, :, 0], np.random.default_rng(0)
+    frames = [scene + random.normal(0, 3, scene.shape) for _ in range(9)]
+    stripes = np.zeros(120)
+    stripes[3::8] = 18
+    frames[3] = frames[3] + stripes[:, None] + random.normal(0, 6, scene.shape)
+    return [np.rint(frame).clip(2, 253).astype(np.uint8) for frame in frames]
+
+
+def _qualities(frames: list[np.ndarray], folder: Path, file: Path, **rest: Any) -> tuple[object, object]:
+    """The stats of a TIFF with these pages."""
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.stack(frames), photometric="minisblack")
+    stats = _run(folder / "a.tif", folder / "out", file, **rest).stats
+    return stats["compression"], stats.get("quality")
+
+
+def test_frames_of_a_film_are_restored_by_one_quality(remover: Path, photograph: Smooth, tmp_path: Path) -> None:
+    frames = [_decoded(frame, 80) for frame in _film(photograph)]
+    assert compression_traces.find(frames[3][:, :, None].astype(np.float32) / 255) is None, "the test needs a frame that is misjudged alone"
+    assert _qualities(frames, tmp_path / "film", remover) == ("pixels", 80)
+
+
+def test_frames_that_were_coded_otherwise_keep_their_own_quality(remover: Path, photograph: Smooth, tmp_path: Path) -> None:
+    clean = _film(photograph)
+    frames = [_decoded(frame, 80) for frame in clean]
+    frames[1], frames[3], frames[5] = _decoded(clean[1], 40), clean[3], clean[5]  # the samples are 0, 2, 4, 6, 8
+    _, qualities = _qualities(frames, tmp_path / "mixed", remover)
+    assert qualities == [80, 40, 80, None, 80, None, 80, 80, 80]
+    assert _qualities(frames, tmp_path / "told", remover, options={"quality": 30}) == ("specified", 30)
+    assert _qualities(clean, tmp_path / "clean", remover)[0] == "none found"

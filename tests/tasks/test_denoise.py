@@ -212,9 +212,13 @@ def test_frames_of_a_film_are_denoised_at_one_level(make: Callable[..., Denoise]
 
 
 @pytest.mark.usefixtures("three")
-def test_a_frame_in_colour_or_for_other_weights_keeps_its_own_analysis(make: Callable[..., Denoise]) -> None:
+def test_a_frame_in_colour_keeps_its_own_analysis_and_a_film_has_one_kind_of_weights(make: Callable[..., Denoise]) -> None:
     gray, coloured = NoiseAnalysis(True, GRAY, NoiseLevel(0.0, 0.001)), NoiseAnalysis(False, COLOUR, NoiseLevel(0.0, 0.001))
     noisier = NoiseAnalysis(True, GRAY, NoiseLevel(0.0, 0.0012))
-    assert make().unified(coloured, [gray, gray, noisier]) is coloured
-    assert make().unified(noisier, [gray, gray, noisier]) is gray
+    image = Image(np.zeros((8, 8, 1), np.float32))
+    assert make().unified(coloured, [gray, gray, noisier], image) is coloured
+    assert make().unified(noisier, [gray, gray, noisier], image) is gray
+    xray = NoiseAnalysis(True, XRAY, NoiseLevel(0.0, 0.00105))
+    assert make().unified(xray, [gray, xray, noisier], image) is gray, "one frame of a film does not get other weights"
+    assert make().unified(noisier, [xray, xray, gray], image) is xray
     assert not make(noise_level=5).unifies and make().unifies

@@ -10,18 +10,22 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
+import tifffile
 import torch
 from pydicom.data import get_testdata_file
 
 import restore
 from restore import images, weights
+from restore.inference import display_contrast
 from restore.inference.enhancer import Enhancer, GlobalMap
 from restore.networks.lut import GAPS, LutNetwork
 from restore.pipeline.chain import Chain
 from restore.pipeline.step import Image, ImageInfo
+from restore.tasks.enhance import Enhance
 from restore.tasks.enhance_training import EnhanceConfig, prepare
 from restore.training import config
 
+DATA = Path(__file__).parents[2] / "data"
 Make = Callable[..., LutNetwork]
 Smooth = Callable[..., np.ndarray]
 OFF = {"exposure": 0, "contrast": 0, "local_contrast": 0, "sharpness": 0}
@@ -184,3 +188,82 @@ def test_resumed_equals_straight_bit_for_bit(photos: Callable[..., Path], tmp_pa
     assert straight.weights is not None and resumed.weights is not None
     first, second = (weights.load(run.weights)[0] for run in (straight, resumed))
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.fixture
+def film(photograph: Smooth) -> Callable[..., np.ndarray]:
+    """Makes 6 frames of one scene in which a bright disc moves along the lowest 24 rows, (6, 96, 120, C) uint16."""
+
+    def make(channels: int = 3, gains: tuple[float, ...] = (1.0,) * 6) -> np.ndarray:
+        scene = 0.4 * photograph(96, 120, channels) + np.random.default_rng(0).normal(0, 0.03, (96, 120, channels))
+        frames = [gain * scene for gain in gains]
+        for index, frame in enumerate(frames):
+            cv2.circle(frame, (10 + 18 * index, 84), 5, (0.6,) * channels, -1)
+        return np.rint(65535 * np.clip(frames, 0, 1)).astype(np.uint16)
+
+    return make
+
+
+def enhanced(folder: Path, frames: np.ndarray, weights: str, **options: float) -> tuple[np.ndarray, dict[str, object]]:
+    """The restored frames of a TIFF, and the stats."""
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", frames.squeeze(), photometric="rgb" if frames.shape[-1] == 3 else "minisblack")
+    report = restore.run("enhance", folder / "a.tif", folder / "out", weights=weights, options=options)
+    assert report.done == 1, report.records[0].error
+    picture = images.read(folder / "out/a.tif")
+    return np.stack([picture.frame(index).stored for index in range(picture.frames)]).reshape(frames.shape), dict(report.records[0].stats)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_still_parts_of_a_film_stay_still(table: str, film: Callable[..., np.ndarray], tmp_path: Path, channels: int) -> None:
+    frames = film(channels)
+    results, stats = enhanced(tmp_path / "film", frames, table, local_contrast=0, sharpness=0)
+    assert np.abs(results[0].astype(float) - frames[0]).mean() > 1000
+    assert np.ptp(results[:, :72].astype(int), axis=0).max() == 0
+    assert not [name for name, value in stats.items() if isinstance(value, list) and name != "range"]
+
+
+def test_frames_of_other_exposure_and_other_pages_keep_their_own(table: str, film: Callable[..., np.ndarray], tmp_path: Path) -> None:
+    bracket = film(gains=(0.5, 0.5, 1.0, 1.0, 2.0, 2.0))
+    other = film()
+    other[3] = np.ascontiguousarray(other[3, ::-1, ::-1])  # the samples are 0, 1, 2, 4, 5
+    for name, frames, indices in (("bracket", bracket, range(6)), ("other", other, [3])):
+        results, _ = enhanced(tmp_path / name, frames, table)
+        for index in indices:
+            alone, _ = enhanced(tmp_path / f"{name}{index}", frames[index : index + 1], table)
+            np.testing.assert_array_equal(results[index], alone[0])
+
+
+@pytest.mark.parametrize(("drift", "most"), [(0.0, 0), (0.004, 8)])
+def test_the_bones_of_a_cine_keep_their_gray_values(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drift: float, most: int
+) -> None:
+    """Only the curve is looked at: the gains of the bands follow each frame's contrast."""
+    monkeypatch.setattr(display_contrast, "_detailed", lambda plane, *_: plane)
+    chest = cv2.imread(str(sorted((DATA / "xray/chest").iterdir())[0]), cv2.IMREAD_GRAYSCALE)
+    still = 0.2 + 0.5 * cv2.resize(chest, (160, 128), interpolation=cv2.INTER_AREA).astype(np.float32)[None] / 255
+    moving, rows, columns = np.mgrid[:6, :128, :160].astype(np.float32)
+    moving = 0.15 * np.clip(1 - np.hypot(rows - 116, columns - 26 * moving - 15) / 14, 0, 1)
+    frames = np.rint(65535 * (still + moving + drift * np.arange(6)[:, None, None])).astype(np.uint16)
+    results, stats = enhanced(tmp_path / "cine", frames[..., None], table)
+    assert stats["kind"] == "medical"
+    assert np.ptp(results[:, :100].astype(int), axis=0).max() <= most
+    assert isinstance(stats["brightness"], float)
+
+
+def test_alike_frames_are_of_one_kind(table: str, smooth: Smooth) -> None:
+    step = restore.step("enhance", weights=table)
+    assert isinstance(step, Enhance) and step.unifies
+    slices, photographs = (
+        [step.analyse(Image(gain * scene, info=ImageInfo(frames=4))) for gain in np.float32((1.0, 0.99, 0.98))]
+        for scene in (smooth(96, 120), np.random.default_rng(0).random((96, 120, 1), np.float32) - 0.5 + smooth(96, 120).mean())
+    )
+    assert [one.noise is None for one in (*slices, *photographs)] == [False] * 3 + [True] * 3
+    image = Image(smooth(96, 120), info=ImageInfo(frames=4))
+    medical = step.unified(photographs[0], [*slices, photographs[1]], image)
+    assert medical.noise is slices[1].noise and medical.tones is not None
+    shift = np.median(photographs[0].thumbnails[0] - slices[1].thumbnails[0])
+    np.testing.assert_allclose(medical.tones.sample, slices[1].tones.sample + shift, atol=1e-6)
+    assert step.unified(slices[0], [*photographs, slices[1]], image) is photographs[1]
+    coloured = step.analyse(Image(smooth(96, 120, 3), info=ImageInfo(frames=4)))
+    assert step.unified(coloured, slices, image) is coloured
