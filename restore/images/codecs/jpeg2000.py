@@ -1,8 +1,9 @@
 """JPEG 2000 (.jp2, .j2k): gray and RGB, alpha, 1 to 16 bits, signed gray. Layout by ITU-T T.800, annexes A and I.
 
 An unchanged picture is the same file. Kept when the pixels change: depth, reversible or irreversible coding, the number of resolution
-levels, alpha, colour specification, resolution, EXIF, XMP, and every other box of a JP2 file. Irreversible coding has 50 dB PSNR (6 more
-for each bit above 8), because the file does not record its own. Not kept then: tiles, layers, precincts, comments of the codestream.
+levels, alpha, colour specification, resolution, EXIF, XMP, and every other box of a JP2 file. The file does not record the quality of
+irreversible coding, so `matched_quality` searches the PSNR at which the decoded picture takes as many bytes as it did. New files have
+50 dB (6 more for each bit above 8). Not kept then: tiles, layers, precincts, comments of the codestream.
 Refused: palettes, subsampled components, YCC, CMYK and Lab, components of unlike depth, premultiplied alpha, several codestreams.
 """
 
@@ -24,6 +25,7 @@ from restore.images.errors import Limits, as_image_error, check_size, image_erro
 from restore.images.frame import Frame
 from restore.images.iso_media import Box, box, boxes
 from restore.images.mappings import plain, ranged, with_maximum
+from restore.images.matched_quality import Scale, matched_quality
 from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import orientation, upright_exif, upright_xmp
 
@@ -31,6 +33,8 @@ _SIGNATURE, _CODESTREAM = box(b"jP  ", b"\r\n\x87\n"), b"\xff\x4f\xff\x51"
 _EXIF, _XMP = b"JpgTiffExif->JP2", bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _SRGB, _GRAY = 16, 17
 _DECIBELS, _DECIBELS_A_BIT = 50, 6
+_COARSEST, _FINEST, _GROWTH = 15, 80, 0.06
+"""PSNR of 8 bits between which a file's own is searched, and how many times larger a decibel makes the codestream, less one."""
 _INCH = Fraction(254, 10000)
 
 
@@ -136,8 +140,8 @@ class Jpeg2000Source:
 
     copies = True
 
-    def __init__(self, path: Path, stream: Stream, wrapping: Wrapping | None) -> None:
-        self.path, self._stream, self._is_wrapped = path, stream, wrapping is not None
+    def __init__(self, path: Path, stream: Stream, wrapping: Wrapping | None, coded: int) -> None:
+        self.path, self._stream, self._is_wrapped, self._coded = path, stream, wrapping is not None, coded
         metadata = Metadata()
         if wrapping is not None:
             exif, xmp = wrapping.uuid(_EXIF), wrapping.uuid(_XMP)
@@ -166,16 +170,27 @@ class Jpeg2000Source:
         """Write the file again with other pixels; everything else in it is unchanged."""
         stored, stream = only_frame(frames, self.path), self._stream
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
+        decibels = None if stream.reversible else self._decibels(finer=provenance.finer)
         if provenance.coloured and stream.count < 3:
             icc = colour_profiles.in_colour(metadata.icc) if metadata.icc else None
-            _write_new(path, stored, Metadata(icc, metadata.exif, metadata.xmp, metadata.dpi), reversible=stream.reversible)
+            if decibels is not None:  # of 8 or 16 bits
+                decibels += _DECIBELS_A_BIT * (8 * stored.dtype.itemsize - stream.bits)
+            _write_new(path, stored, Metadata(icc, metadata.exif, metadata.xmp, metadata.dpi), decibels)
             return
-        coded = encode(stored, stream.bits, reversible=stream.reversible, levels=stream.levels)
+        coded = encode(stored, stream.bits, decibels, levels=stream.levels)
         if not self._is_wrapped:
             path.write_bytes(coded)
             return
         wrapping = read_wrapping(self.path.read_bytes())
         path.write_bytes(b"".join(_rewritten(one, wrapping, coded, stored.shape, metadata) for one in wrapping.outer))
+
+    def _decibels(self, *, finer: bool) -> float:
+        """The PSNR at which the decoded picture takes the bytes of the codestream; at least that of new files where results must be finer."""
+        stream, decoded = self._stream, self.frame(0).stored
+        more = _DECIBELS_A_BIT * max(0, stream.bits - 8)
+        scale = Scale(_COARSEST + more, _FINEST + more, _DECIBELS + more, _GROWTH)
+        own = matched_quality(lambda level: len(encode(decoded, stream.bits, level, levels=stream.levels)), self._coded, scale)
+        return max(own, _DECIBELS + more) if finer else own
 
 
 def _rewritten(one: Box, wrapping: Wrapping, coded: bytes, shape: tuple[int, ...], metadata: Metadata) -> bytes:
@@ -215,16 +230,15 @@ def decode(path: Path) -> np.ndarray:
     return np.asarray(imagecodecs.jpeg2k_decode(data))
 
 
-def encode(stored: np.ndarray, bits: int, *, reversible: bool, levels: int = 5) -> bytes:
-    """A codestream of (H, W[, C]) samples of so many bits."""
+def encode(stored: np.ndarray, bits: int, decibels: float | None, *, levels: int = 5) -> bytes:
+    """A codestream of (H, W[, C]) samples of so many bits; irreversible of this PSNR, or reversible where that is None."""
     most = max(0, min(levels, min(stored.shape[:2]).bit_length() - 1))
-    level = 0 if reversible else _DECIBELS + _DECIBELS_A_BIT * max(0, bits - 8)
-    options = {"codecformat": "j2k", "reversible": reversible, "resolutions": most + 1, "bitspersample": bits}
-    return bytes(imagecodecs.jpeg2k_encode(np.ascontiguousarray(stored), level, **options))
+    options = {"codecformat": "j2k", "reversible": decibels is None, "resolutions": most + 1, "bitspersample": bits}
+    return bytes(imagecodecs.jpeg2k_encode(np.ascontiguousarray(stored), decibels or 0, **options))
 
 
-def _write_new(path: Path, stored: np.ndarray, metadata: Metadata, *, reversible: bool) -> None:
-    """Write (H, W), (H, W, 2|4) with alpha last, or (H, W, 3) of 8 or 16 bits as a JP2 file."""
+def _write_new(path: Path, stored: np.ndarray, metadata: Metadata, decibels: float | None) -> None:
+    """Write (H, W), (H, W, 2|4) with alpha last, or (H, W, 3) of 8 or 16 bits as a JP2 file; coded as `encode` says."""
     height, width = stored.shape[:2]
     count, bits = 1 if stored.ndim == 2 else stored.shape[2], 8 * stored.dtype.itemsize
     parts = [box(b"ihdr", struct.pack(">IIH4B", height, width, count, bits - 1, 7, 0, 0))]
@@ -236,7 +250,7 @@ def _write_new(path: Path, stored: np.ndarray, metadata: Metadata, *, reversible
     if metadata.dpi:
         parts.append(box(b"res ", _resolution(metadata.dpi)))
     blocks = [box(b"uuid", name, block) for name, block in ((_EXIF, metadata.exif), (_XMP, metadata.xmp)) if block]
-    coded = box(b"jp2c", encode(stored, bits, reversible=reversible))
+    coded = box(b"jp2c", encode(stored, bits, decibels))
     path.write_bytes(_SIGNATURE + box(b"ftyp", b"jp2 \0\0\0\0jp2 ") + box(b"jp2h", *parts) + b"".join(blocks) + coded)
 
 
@@ -264,8 +278,10 @@ class Jpeg2000Codec(Codec):
             raise image_error(path, f"it has {why or f'{stream.bits} bits a sample'}, which restore can't read; convert it to TIFF first")
         check_size(path, *stream.size, limits.max_pixels)
         compression_bounds.check(path, "JPEG 2000", stream.size[0] * stream.size[1] * stream.count, len(data))
-        return Jpeg2000Source(path, stream, wrapping)
+        return Jpeg2000Source(path, stream, wrapping, len(data))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Write a new file of a picture that comes from another format, without loss unless the other one has some."""
-        _write_new(path, only_frame(frames, path), header.metadata, reversible=not header.lossy)
+        stored = only_frame(frames, path)
+        decibels = _DECIBELS + _DECIBELS_A_BIT * 8 * (stored.dtype.itemsize - 1)
+        _write_new(path, stored, header.metadata, decibels if header.lossy else None)

@@ -159,7 +159,7 @@ def read(codestream: bytes) -> Header:
     reader = _Reader(codestream[2:_LONGEST])
     size = reader.size()
     if reader.flag():
-        return Header(size)
+        return Header(size, end=reader.position if reader.flag() else None)
     orientation, animated, has_more = 1, False, reader.flag()
     if has_more:
         orientation = reader.take(3) + 1
