@@ -2,7 +2,7 @@
 
 An unchanged picture is the same file. Kept when the pixels change: depth, alpha, colour description, EXIF, XMP and all other boxes of the
 file. The orientation is applied to the pixels. Pictures that are not coded as XYB, and those of other colours than sRGB, are coded without
-loss; others at distance 1, because the file does not record its own. Not kept then: the means to restore a JPEG, previews.
+loss; others at their own distance, by the quantiser in the file, or where that is not plain, by `matched_quality`. Not kept then: the means to restore a JPEG, previews.
 Refused: animations, ICC profiles inside the codestream, extra channels other than alpha, premultiplied alpha.
 """
 
@@ -16,12 +16,14 @@ import numpy as np
 
 from restore.images import colour_profiles, compression_bounds, decoding
 from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.codecs.jpegxl import frame as frame_header
 from restore.images.codecs.jpegxl import header as headers
 from restore.images.codecs.jpegxl.header import Header
 from restore.images.errors import Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.iso_media import box, boxes
 from restore.images.mappings import plain, ranged, with_maximum
+from restore.images.matched_quality import Scale, matched_quality
 from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import exif_dpi, swaps_sides, upright_exif, upright_xmp
 
@@ -30,6 +32,7 @@ _CODESTREAM = (b"jxlc", b"jxlp")
 _DROPPED = (b"jbrd", b"jxll", b"jxli", *_CODESTREAM)
 """Boxes that belong to the old codestream."""
 _DISTANCE, _EFFORT = 1.0, 7
+_SEARCHED = Scale(coarsest=25.0, finest=0.05, first=_DISTANCE, growth=-0.4)
 _MOST_METADATA = 1 << 24
 _PRIMARIES = {1: 1, 9: 9, 11: 12}
 """The codes of JPEG XL -> those of ITU-T H.273 (white D65)."""
@@ -109,7 +112,8 @@ class JpegXlSource:
         gets_colours = provenance.coloured and self._colours == 1
         colours = None if self._header.colours.is_srgb or gets_colours else codestream
         bits = 8 * stored.dtype.itemsize if gets_colours else self._header.bits
-        coded = encode(stored, bits, lossless=self._lossless, colours=colours)
+        distance = None if self._lossless else self._distance(codestream, finer=provenance.finer)
+        coded = encode(stored, bits, distance, colours=colours)
         replaced = {b"Exif": new.exif and bytes(4) + new.exif, b"xml ": new.xmp}
         kept = []
         for kind, content in found:
@@ -118,16 +122,27 @@ class JpegXlSource:
             kept.append((name, changed) if changed else (kind, content))
         _write(path, coded, kept)
 
+    def _distance(self, codestream: bytes, *, finer: bool) -> float:
+        """That of the file; at most that of new files where results must be finer."""
+        own = frame_header.distance(codestream, self._header)
+        if own is None:
+            decoded = self.frame(0).stored
+            own = matched_quality(lambda tried: _bytes(encode(decoded, self._header.bits, tried)), len(codestream), _SEARCHED)
+        return min(own, _DISTANCE) if finer else own
+
+
+def _bytes(coded: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(content) for _, content in coded)
+
 
 def decode(path: Path) -> np.ndarray:
     """(H, W[, C]), upright, for a decoding process. Raises what imagecodecs raises."""
     return np.asarray(imagecodecs.jpegxl_decode(path.read_bytes(), numthreads=1))
 
 
-def encode(stored: np.ndarray, bits: int, *, lossless: bool, colours: bytes | None = None) -> list[tuple[bytes, bytes]]:
-    """The boxes of a codestream of (H, W[, C]) samples, of the colours of another codestream or of sRGB."""
-    distance, depth = (None if lossless else _DISTANCE), (bits if stored.dtype.kind == "u" else None)
-    samples = np.ascontiguousarray(stored)
+def encode(stored: np.ndarray, bits: int, distance: float | None, *, colours: bytes | None = None) -> list[tuple[bytes, bytes]]:
+    """The boxes of a codestream of (H, W[, C]) samples at a distance (None: without loss), of the colours of another codestream or of sRGB."""
+    samples, depth, lossless = np.ascontiguousarray(stored), (bits if stored.dtype.kind == "u" else None), distance is None
     encoded = bytes(
         imagecodecs.jpegxl_encode(samples, effort=_EFFORT, distance=distance, lossless=lossless, bitspersample=depth, numthreads=1)
     )
@@ -180,6 +195,6 @@ class JpegXlCodec(Codec):
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Write a new file of a picture that comes from another format, without loss unless the other one has some."""
         stored, metadata = only_frame(frames, path), header.metadata
-        coded = encode(stored, 8 * stored.dtype.itemsize, lossless=not header.lossy)
+        coded = encode(stored, 8 * stored.dtype.itemsize, _DISTANCE if header.lossy else None)
         blocks = ((b"Exif", metadata.exif and bytes(4) + metadata.exif), (b"xml ", metadata.xmp))
         _write(path, coded, [(kind, block) for kind, block in blocks if block])
