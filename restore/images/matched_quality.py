@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-TRIES = 5
-"""The most encodings of one search."""
-LEAST, MOST = 0.97, 1.06
+TRIES = 6
+"""The most encodings of one search; two to four are usual."""
+LEAST, MOST = 0.95, 1.06
 """The sizes, as fractions of the file's, that end a search."""
 
 
@@ -40,7 +40,8 @@ class Scale:
 def matched_quality(size_of: Callable[[float], int], size: int, scale: Scale) -> float:
     """The coarsest quality tried whose size is at least `LEAST` of the file's.
 
-    The search is the secant method on the logarithm of the size, which halves the bracket where a step would leave it.
+    The search steps by the scale's growth, each further step on the same side twice as far as the one before at least, until the size
+    lies in a bracket; then by the secant in it.
 
     Args:
         size_of: codes the decoded picture at a quality, and gives its bytes.
@@ -49,30 +50,35 @@ def matched_quality(size_of: Callable[[float], int], size: int, scale: Scale) ->
     Returns:
         A quality of the scale; its finest one where none that was tried is enough.
     """
-    too_coarse: tuple[float, float] | None = None
-    enough: tuple[float, float] | None = None
-    quality = scale.first
+    least, most = math.log(LEAST), math.log(MOST)
+    too_coarse: _Point | None = None
+    enough: _Point | None = None
+    quality, step = scale.first, 0.0
     for _ in range(TRIES):
         excess = math.log(max(1, size_of(quality)) / max(1, size))
-        if excess < math.log(LEAST):
+        if excess < least:
             too_coarse = quality, excess
         else:
             enough = quality, excess
-            if excess <= math.log(MOST):
+            if excess <= most:
                 break
-        following = _following(quality, excess, too_coarse, enough, scale)
+        if too_coarse is not None and enough is not None:
+            following = _between(too_coarse, enough)
+        else:
+            step = math.copysign(max(abs(excess / scale.growth), 2 * abs(step)), -excess * scale.growth)
+            following = scale.clipped(quality + step)
         if following == quality:
             break
         quality = following
     return scale.finest if enough is None else enough[0]
 
 
-def _following(
-    quality: float, excess: float, too_coarse: tuple[float, float] | None, enough: tuple[float, float] | None, scale: Scale
-) -> float:
-    """The quality to try after one that is off by `excess`."""
-    if too_coarse is None or enough is None:
-        return scale.clipped(quality - excess / scale.growth)
+_Point = tuple[float, float]
+"""A quality, and the logarithm of its size over the file's."""
+
+
+def _between(too_coarse: _Point, enough: _Point) -> float:
+    """Where the secant of a bracket comes to the size of the file, not near its ends."""
     (coarse, below), (fine, above) = too_coarse, enough
-    share = -below / (above - below) if above > below else 0.5
-    return coarse + (fine - coarse) * min(max(share, 0.2), 0.8)
+    fraction = -below / (above - below) if above > 0 else 1.0
+    return coarse + (fine - coarse) * min(max(fraction, 0.2), 0.8)

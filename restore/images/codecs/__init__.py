@@ -13,7 +13,7 @@ from restore.images.codecs.bmp import BmpCodec
 from restore.images.codecs.dicom.codec import DicomCodec
 from restore.images.codecs.exr import ExrCodec
 from restore.images.codecs.gif import GifCodec
-from restore.images.codecs.heif import HeifCodec
+from restore.images.codecs.heif.codec import HeifCodec
 from restore.images.codecs.jpeg.codec import JpegCodec
 from restore.images.codecs.jpeg2000 import Jpeg2000Codec
 from restore.images.codecs.jpegxl.codec import JpegXlCodec
@@ -26,7 +26,7 @@ from restore.images.codecs.pnm import PnmCodec
 from restore.images.codecs.raw import RawCodec
 from restore.images.codecs.tga import TgaCodec
 from restore.images.codecs.tiff.codec import TiffCodec
-from restore.images.codecs.webp import WebpCodec
+from restore.images.codecs.webp.codec import WebpCodec
 from restore.images.errors import ImageError
 
 CODECS: dict[str, Codec] = {

@@ -185,7 +185,7 @@ class Jpeg2000Source:
         path.write_bytes(b"".join(_rewritten(one, wrapping, coded, stored.shape, metadata) for one in wrapping.outer))
 
     def _decibels(self, *, finer: bool) -> float:
-        """The PSNR at which the decoded picture takes the bytes of the codestream; at least that of new files where results must be finer."""
+        """The PSNR at which the decoded picture takes the bytes of the codestream; at least a new file's where results must be finer."""
         stream, decoded = self._stream, self.frame(0).stored
         more = _DECIBELS_A_BIT * max(0, stream.bits - 8)
         scale = Scale(_COARSEST + more, _FINEST + more, _DECIBELS + more, _GROWTH)
@@ -234,7 +234,8 @@ def encode(stored: np.ndarray, bits: int, decibels: float | None, *, levels: int
     """A codestream of (H, W[, C]) samples of so many bits; irreversible of this PSNR, or reversible where that is None."""
     most = max(0, min(levels, min(stored.shape[:2]).bit_length() - 1))
     options = {"codecformat": "j2k", "reversible": decibels is None, "resolutions": most + 1, "bitspersample": bits}
-    return bytes(imagecodecs.jpeg2k_encode(np.ascontiguousarray(stored), decibels or 0, **options))
+    level = decibels or 0
+    return bytes(imagecodecs.jpeg2k_encode(np.ascontiguousarray(stored), level, **options))  # type: ignore[arg-type]  # floats count, too
 
 
 def _write_new(path: Path, stored: np.ndarray, metadata: Metadata, decibels: float | None) -> None:

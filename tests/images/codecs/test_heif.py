@@ -12,7 +12,7 @@ from picture_samples import passed, stored
 from PIL import Image, ImageCms
 
 from restore.images import ImageError, read
-from restore.images.codecs.heif import HeifCodec
+from restore.images.codecs.heif.codec import HeifCodec
 from restore.images.packages import Package
 from restore.pipeline.discovery import plan
 

@@ -68,8 +68,7 @@ class Coding:
 def _coding(found: container.Container) -> Coding:
     """By the properties of the primary picture, or of the first tile of a grid."""
     primary = found.primary
-    tiles = [to[0] for kind, item, to in found.references if kind == b"dimg" and item == primary and to and to[0] in found.items]
-    (setup,) = found.properties_of(primary, b"av1C")[:1] or found.properties_of(tiles[0] if tiles else primary, b"av1C")[:1] or [b""]
+    (setup,) = found.properties_of(primary, b"av1C")[:1] or found.properties_of(found.first_coded, b"av1C")[:1] or [b""]
     if len(setup) < 3:
         raise ValueError("it does not say how it is coded")
     flags = setup[2]
@@ -79,7 +78,7 @@ def _coding(found: container.Container) -> Coding:
     primaries, transfer, matrix = struct.unpack_from(">3H", nclx, 4)
     (turns,) = found.properties_of(primary, b"irot")[:1] or [b"\0"]
     (mirror,) = found.properties_of(primary, b"imir")[:1] or [b""]
-    quality = _quality(found.content(tiles[0] if tiles else primary), known_lossless=matrix == 0)
+    quality = _quality(found.content(found.first_coded), known_lossless=matrix == 0)
     return Coding(bits, chroma, (primaries, transfer, matrix), quality, turns[0] & 3, mirror[0] & 1 if mirror else None)
 
 

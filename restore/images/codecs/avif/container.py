@@ -69,6 +69,12 @@ class Container:
         return None
 
     @property
+    def first_coded(self) -> int:
+        """The primary picture, or the first tile of which it is a grid."""
+        tiles = (to[0] for kind, item, to in self.references if kind == b"dimg" and item == self.primary and to and to[0] in self.items)
+        return next(tiles, self.primary)
+
+    @property
     def alpha(self) -> int | None:
         """The item that is the primary picture's alpha."""
         for kind, item, to in self.references:

@@ -2,7 +2,8 @@
 
 An unchanged picture is the same file. Kept when the pixels change: depth, alpha, colour description, EXIF, XMP and all other boxes of the
 file. The orientation is applied to the pixels. Pictures that are not coded as XYB, and those of other colours than sRGB, are coded without
-loss; others at their own distance, by the quantiser in the file, or where that is not plain, by `matched_quality`. Not kept then: the means to restore a JPEG, previews.
+loss; others at their own distance, by the quantiser in the file, or by `matched_quality` where it is not plain. Not kept then: the means
+to restore a JPEG, previews.
 Refused: animations, ICC profiles inside the codestream, extra channels other than alpha, premultiplied alpha.
 """
 
@@ -31,8 +32,8 @@ _SIGNATURE = box(b"JXL ", b"\r\n\x87\n")
 _CODESTREAM = (b"jxlc", b"jxlp")
 _DROPPED = (b"jbrd", b"jxll", b"jxli", *_CODESTREAM)
 """Boxes that belong to the old codestream."""
-_DISTANCE, _EFFORT = 1.0, 7
-_SEARCHED = Scale(coarsest=25.0, finest=0.05, first=_DISTANCE, growth=-0.4)
+_DISTANCE, _FINER, _EFFORT = 1.0, 0.5, 7
+_SEARCHED = Scale(frame_header.COARSEST, frame_header.FINEST, first=_DISTANCE, growth=-0.4)
 _MOST_METADATA = 1 << 24
 _PRIMARIES = {1: 1, 9: 9, 11: 12}
 """The codes of JPEG XL -> those of ITU-T H.273 (white D65)."""
@@ -123,12 +124,12 @@ class JpegXlSource:
         _write(path, coded, kept)
 
     def _distance(self, codestream: bytes, *, finer: bool) -> float:
-        """That of the file; at most that of new files where results must be finer."""
+        """That of the file; a small one where results must be coded finer."""
         own = frame_header.distance(codestream, self._header)
         if own is None:
             decoded = self.frame(0).stored
             own = matched_quality(lambda tried: _bytes(encode(decoded, self._header.bits, tried)), len(codestream), _SEARCHED)
-        return min(own, _DISTANCE) if finer else own
+        return min(own, _FINER) if finer else own
 
 
 def _bytes(coded: list[tuple[bytes, bytes]]) -> int:
@@ -141,7 +142,7 @@ def decode(path: Path) -> np.ndarray:
 
 
 def encode(stored: np.ndarray, bits: int, distance: float | None, *, colours: bytes | None = None) -> list[tuple[bytes, bytes]]:
-    """The boxes of a codestream of (H, W[, C]) samples at a distance (None: without loss), of the colours of another codestream or of sRGB."""
+    """The boxes of a codestream of (H, W[, C]) samples at a distance, or without loss; of another codestream's colours, or sRGB."""
     samples, depth, lossless = np.ascontiguousarray(stored), (bits if stored.dtype.kind == "u" else None), distance is None
     encoded = bytes(
         imagecodecs.jpegxl_encode(samples, effort=_EFFORT, distance=distance, lossless=lossless, bitspersample=depth, numthreads=1)

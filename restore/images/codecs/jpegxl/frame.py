@@ -8,6 +8,8 @@ from __future__ import annotations
 from restore.images.bits import LowBits
 from restore.images.codecs.jpegxl.header import START, Header
 
+FINEST, COARSEST = 0.05, 25.0
+"""Distances that libjxl takes."""
 _LOOKED_AT = 1 << 16
 """Bytes."""
 _REGULAR, _NOISE, _PATCHES, _SPLINES, _DC_FRAME = 0, 1, 2, 16, 32
@@ -22,7 +24,7 @@ def distance(codestream: bytes, header: Header) -> float | None:
     if header.end is None or not header.xyb:
         return None
     try:
-        reader = _Reader(codestream[: _LOOKED_AT])
+        reader = _Reader(codestream[:_LOOKED_AT])
         reader.take(8 * len(START) + header.end)
         reader.align()
         quantiser = reader.quantiser(header)
@@ -31,7 +33,8 @@ def distance(codestream: bytes, header: Header) -> float | None:
     if quantiser is None:
         return None
     global_scale, dc = quantiser
-    return _GLOBAL_AT_ONE / global_scale if global_scale < _MOST_GLOBAL else _DC_AT_SMALL * 65536 / (global_scale * dc)
+    own = _GLOBAL_AT_ONE / global_scale if global_scale < _MOST_GLOBAL else _DC_AT_SMALL * 65536 / (global_scale * dc)
+    return min(max(own, FINEST), COARSEST)
 
 
 class _Reader(LowBits):
@@ -78,12 +81,12 @@ class _Reader(LowBits):
         kind, modular, flags = self.take(2), self.take(1), self.long()
         if kind != _REGULAR or modular or flags & _DC_FRAME:
             return None
-        if self.take(2) or any([self.take(2) for _ in range(extra)]):  # upsampling
+        if self.take(2) or any(self.take(2) for _ in range(extra)):  # upsampling
             return None
         self.take(6)  # quantisation of X and B
         if self.take(2) or self.take(1):  # several passes; a crop
             return None
-        if any([self.take(2) for _ in range(1 + extra)]) or not self.take(1):  # blending; not the last frame
+        if any(self.take(2) for _ in range(1 + extra)) or not self.take(1):  # blending; not the last frame
             return None
         self.take(8 * self.choice((0, 0), (4, 0), (5, 16), (10, 48)))  # its name
         if not self.take(1):

@@ -115,7 +115,9 @@ class TiffSource:
                 with open_tiff(self.path, self._broken_ifd_pointer) as file:
                     new_file.rewrite(file, path, frames, provenance.scale)
             else:
-                pixel_replacement.replace_pixels(self.path, path, frames, provenance.scale, broken_ifd_pointer=self._broken_ifd_pointer)
+                pixel_replacement.replace_pixels(
+                    self.path, path, frames, provenance.scale, finer=provenance.finer, broken_ifd_pointer=self._broken_ifd_pointer
+                )
 
 
 def decode_page(path: Path, broken_ifd_pointer: int | None, number: int, complete: bool) -> np.ndarray:

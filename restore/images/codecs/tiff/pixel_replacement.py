@@ -23,12 +23,21 @@ from restore.images.orientation import rescaled_rational, swaps_sides
 
 _JPEGS = (6, 7)
 _DEFLATE = 8
+_FINER_QUALITY = 95
 
 
 def replace_pixels(
-    source: Path, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0, *, broken_ifd_pointer: int | None = None
+    source: Path,
+    path: Path,
+    frames: Iterator[np.ndarray],
+    scale: float = 1.0,
+    *,
+    finer: bool = False,
+    broken_ifd_pointer: int | None = None,
 ) -> None:
     """Copy `source` to `path` and replace every page's pixels by the (upright) frames, `scale` times as fine.
+
+    With `finer`, JPEG is coded finer than in the source.
 
     `broken_ifd_pointer` is the offset of a pointer to a missing page's directory, if there is one: the chain of pages then ends there.
     """
@@ -46,7 +55,7 @@ def replace_pixels(
             if stored is None:
                 return
             assert isinstance(page, TiffPage)
-            _replace(page, stored, _PixelWrite(f"{source.name}: page {index + 1}", scale, planes[index], frames, kept))
+            _replace(page, stored, _PixelWrite(f"{source.name}: page {index + 1}", scale, planes[index], frames, kept, finer))
     next(frames, None)
 
 
@@ -82,6 +91,7 @@ class _PixelWrite:
         scale: how many times as fine they are.
         planes: of the page; `frames` gives those after the first.
         kept: segments that must not be overwritten.
+        finer: whether JPEG is coded finer than it was.
     """
 
     name: str
@@ -89,12 +99,13 @@ class _PixelWrite:
     planes: int
     frames: Iterator[np.ndarray]
     kept: set[Segment]
+    finer: bool
 
 
 def _replace(page: TiffPage, stored: np.ndarray, write: _PixelWrite) -> None:
     """Write one page's segments and update its tags."""
     planes, scale = write.planes, write.scale
-    segments, changes = ([], {}) if planes > 1 else _segments(page, stored)
+    segments, changes = ([], {}) if planes > 1 else _segments(page, stored, finer=write.finer)
     shape = (stored.shape[0], stored.shape[1])
     changes |= geometry.changes(page, shape, scale)
     tag = page.tags.valueof(274, default=1)
@@ -136,7 +147,7 @@ def _overwrite(page: TiffPage, code: int, value: Any, where: str) -> None:
     found.overwrite(value, dtype=dtype)
 
 
-def _segments(page: TiffPage, stored: np.ndarray) -> tuple[Sequence[bytes | memoryview], dict[int, Any]]:
+def _segments(page: TiffPage, stored: np.ndarray, *, finer: bool) -> tuple[Sequence[bytes | memoryview], dict[int, Any]]:
     """The page's strips or tiles, encoded as they were; else with deflate, with the tags that then change."""
     layout = _layout(page, stored)
     if _as_in_memory(page):
@@ -144,7 +155,7 @@ def _segments(page: TiffPage, stored: np.ndarray) -> tuple[Sequence[bytes | memo
         rows = layout["rowsperstrip"]
         return [plain[top : top + rows].reshape(-1).view(np.uint8).data for top in range(0, len(plain), rows)], {}
     try:
-        return _encoded(page, stored, {**layout, **_coding(page)}), {266: 1} if page.fillorder != 1 else {}
+        return _encoded(page, stored, {**layout, **_coding(page, finer=finer)}), {266: 1} if page.fillorder != 1 else {}
     except (ValueError, TypeError, KeyError, RuntimeError):
         changes: dict[int, Any] = {259: _DEFLATE, 317: 1, 266: 1}
         if page.photometric == PHOTOMETRIC.YCBCR:
@@ -170,7 +181,7 @@ def _layout(page: TiffPage, stored: np.ndarray) -> dict[str, Any]:
     return options
 
 
-def _coding(page: TiffPage) -> dict[str, Any]:
+def _coding(page: TiffPage, *, finer: bool) -> dict[str, Any]:
     """Compression, predictor and odd depths as TiffWriter's arguments."""
     options: dict[str, Any] = {"compression": int(page.compression)}
     if page.predictor != 1:
@@ -180,7 +191,7 @@ def _coding(page: TiffPage) -> dict[str, Any]:
         options["bitspersample"] = bits
     if page.compression in _JPEGS:
         options["compression"] = 7
-        options["compressionargs"] = {"level": jpeg_quality(page)}
+        options["compressionargs"] = {"level": max(jpeg_quality(page), _FINER_QUALITY if finer else 0)}
         if page.photometric == PHOTOMETRIC.YCBCR:
             options["photometric"] = "rgb"  # what goes in; subsampling makes YCbCr of it
             options["subsampling"] = page.subsampling or (2, 2)

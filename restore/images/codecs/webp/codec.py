@@ -1,8 +1,8 @@
 """WebP, lossless and lossy, with or without alpha.
 
 Kept: lossless or lossy coding, alpha (with exact colours under it if lossless), ICC profile, EXIF (orientation applied and
-reset) and XMP. An unchanged picture is the same file. A changed lossy one is coded at quality 90, because the file does not
-record its own. Animations are refused.
+reset) and XMP. An unchanged picture is the same file. A changed lossy one is coded at its own quality, by the
+quantiser in the file. Animations are refused.
 """
 
 from __future__ import annotations
@@ -16,15 +16,25 @@ from PIL import Image, WebPImagePlugin
 
 from restore.images import compression_bounds, decoding
 from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.codecs.webp import vp8
 from restore.images.errors import ImageError, Limits, as_image_error, check_size, image_error, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain
 from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import exif_dpi, orientation, swaps_sides, upright, upright_exif, upright_xmp
 
+_QUALITY, _FINER, _LOSSLESS_EFFORT = 90, 95, 75
+_QUALITIES = {
+    0: 100, 1: 99, 2: 98, 3: 97, 5: 96, 6: 95, 12: 90, 20: 85, 27: 80, 36: 75, 39: 70, 42: 65, 45: 60, 48: 55, 52: 50, 55: 45, 59: 40,
+    64: 35, 68: 30, 73: 25, 78: 20, 85: 15, 92: 10, 102: 5, 127: 0,
+}  # fmt: skip
+"""VP8's quantiser -> the quality by which libwebp 1.6 chooses it for every picture; measured."""
+_HEAD = 128
+"""Bytes of the pixels that are read with the header."""
+
 
 def _chunks(path: Path) -> dict[str, bytes]:
-    """Payloads by name, but only ten bytes of the pixels. ImageError if the file is shorter than its header says."""
+    """Payloads by name, but only the first bytes of the pixels. ImageError if the file is shorter than its header says."""
     found: dict[str, bytes] = {}
     total = path.stat().st_size
     with path.open("rb") as file:
@@ -36,7 +46,7 @@ def _chunks(path: Path) -> dict[str, bytes]:
             if file.tell() + size > total:
                 raise _truncated(path, file.tell() + size, total)
             start = file.tell()
-            found.setdefault(name, file.read(size if name in ("ICCP", "EXIF", "XMP ") else min(size, 10)))
+            found.setdefault(name, file.read(size if name in ("ICCP", "EXIF", "XMP ") else min(size, _HEAD)))
             file.seek(start + size + size % 2)
     return found
 
@@ -65,14 +75,15 @@ class WebpSource:
     copies = True
 
     def __init__(self, path: Path, chunks: dict[str, bytes], size: tuple[int, int]) -> None:
-        self.path, self._lossless = path, "VP8L" in chunks
+        self.path, self._quality = path, None if "VP8L" in chunks else _quality(chunks["VP8 "])
         exif = chunks.get("EXIF", b"").removeprefix(b"Exif\0\0") or None
         xmp = chunks.get("XMP ") or None
         self._tag = orientation(exif)
         if self._tag != 1:
             exif, xmp = upright_exif(exif or b""), upright_xmp(xmp, swapped=swaps_sides(self._tag)) if xmp else None
         metadata = Metadata(chunks.get("ICCP"), exif, xmp, exif_dpi(exif))
-        self.header = ImageHeader("webp", size[::-1] if swaps_sides(self._tag) else size, 8, upright=self._tag == 1, metadata=metadata)
+        shown, lossy = (size[::-1] if swaps_sides(self._tag) else size), self._quality is not None
+        self.header = ImageHeader("webp", shown, 8, lossy=lossy, upright=self._tag == 1, metadata=metadata)
 
     def frame(self, index: int) -> Frame:
         """Decode one frame; ImageError as `Codec.open` says."""
@@ -85,7 +96,10 @@ class WebpSource:
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
-        _write(path, only_frame(frames, self.path), metadata, lossless=self._lossless)
+        quality = self._quality
+        if provenance.finer and quality is not None:
+            quality = max(quality, _FINER)
+        _write(path, only_frame(frames, self.path), metadata, quality)
 
 
 def decode(path: Path) -> np.ndarray:
@@ -95,9 +109,16 @@ def decode(path: Path) -> np.ndarray:
         return np.array(image)
 
 
-def _write(path: Path, stored: np.ndarray, metadata: Metadata, *, lossless: bool) -> None:
-    """Write (H, W, 3|4) uint8 as WebP (at most 16383 pixels a side)."""
-    options: dict[str, object] = {"lossless": lossless, "quality": 75 if lossless else 90, "exact": lossless}
+def _quality(coded: bytes) -> int:
+    """The quality of libwebp that has the quantiser of a VP8 picture."""
+    quantiser = vp8.quantiser(coded)
+    return _QUALITY if quantiser is None else round(float(np.interp(quantiser, list(_QUALITIES), list(_QUALITIES.values()))))
+
+
+def _write(path: Path, stored: np.ndarray, metadata: Metadata, quality: int | None) -> None:
+    """Write (H, W, 3|4) uint8 as WebP (at most 16383 pixels a side), without loss where the quality is None."""
+    lossless = quality is None
+    options: dict[str, object] = {"lossless": lossless, "quality": _LOSSLESS_EFFORT if lossless else quality, "exact": lossless}
     if metadata.icc:
         options["icc_profile"] = metadata.icc
     if metadata.exif:
@@ -138,4 +159,4 @@ class WebpCodec(Codec):
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Write a new file of a picture that comes from another format."""
-        _write(path, only_frame(frames, path), header.metadata, lossless=not header.lossy)
+        _write(path, only_frame(frames, path), header.metadata, _QUALITY if header.lossy else None)

@@ -2,20 +2,24 @@
 
 An unchanged picture is the same file. Kept when the pixels change: depth, alpha, chroma sampling, ICC profile or colour codes, EXIF and
 XMP. The rotation is applied to the pixels and taken out of the EXIF. Pictures without a colour transform are coded without loss; others
-at quality 90, because the file does not record its own. Not kept then: further pictures, thumbnails, depth maps, gain maps.
+at their own quality, by the quantiser of the coded picture (90 where its headers do not tell it). Not kept then: further pictures,
+thumbnails, depth maps, gain maps.
 """
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from restore.images import colour_profiles, decoding, iso_media
+from restore.images.codecs.avif import container
 from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.codecs.heif import hevc
 from restore.images.errors import Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.mappings import plain, with_maximum
@@ -25,6 +29,8 @@ from restore.images.packages import Package
 
 _PILLOW_HEIF = Package("pillow_heif", "heic")
 _QUALITY, _LOSSLESS = 90, -1
+_FINEST_QUALITY, _QUALITY_A_STEP = 94, 2
+"""The quality by which libheif and x265 choose the quantiser 0, and what one step of it takes away; measured, for all depths."""
 _twelve_bits = threading.Lock()
 """The depth of what is written is a setting of the whole library."""
 
@@ -37,12 +43,13 @@ class Coding:
         bits: of a sample: 8, 10 or 12.
         chroma: 420, 422 or 444.
         codes: primaries, transfer and matrix (ITU-T H.273), and 1 for full range.
-        lossless: whether it has no colour transform.
+        quality: of libheif, 0 to 100, where it is coded with loss.
     """
 
     bits: int = 8
     chroma: int = 444
     codes: tuple[int, int, int, int] = (1, 13, 6, 1)
+    quality: int = _QUALITY
 
     @property
     def lossless(self) -> bool:
@@ -80,7 +87,22 @@ class HeifSource:
             raise image_error(self.path, f"a HEIC of {self._coding.bits} bits can't hold colours of 16; choose --format png")
         if provenance.coloured and icc is not None:
             icc = colour_profiles.in_colour(icc)
-        _write(path, stored, self._coding, Metadata(icc, metadata.exif, metadata.xmp))
+        coding = replace(self._coding, quality=_quality(self.path.read_bytes()))
+        if provenance.finer:
+            coding = replace(coding, quality=max(coding.quality, _QUALITY))
+        _write(path, stored, coding, Metadata(icc, metadata.exif, metadata.xmp))
+
+
+def _quality(data: bytes) -> int:
+    """The quality of libheif that has the quantiser of a file's primary picture, or of its first tile."""
+    try:
+        found = container.read(data)
+        item = found.first_coded
+        setups = found.properties_of(item, b"hvcC")
+        quantiser = hevc.quantiser(setups[0], found.content(item)) if setups else None
+    except (ValueError, struct.error, IndexError, KeyError):
+        return _QUALITY
+    return _QUALITY if quantiser is None else min(100, max(0, _FINEST_QUALITY - _QUALITY_A_STEP * quantiser))
 
 
 def read_header(path: Path) -> tuple[list[int], list[np.ndarray], list[int]]:
@@ -116,7 +138,7 @@ def _write(path: Path, stored: np.ndarray, coding: Coding, metadata: Metadata) -
         image.info["icc_profile"], image.info["icc_profile_type"] = metadata.icc, "prof"
     primaries, transfer, matrix, full = coding.codes
     options: dict[str, object] = {
-        "quality": _LOSSLESS if coding.lossless else _QUALITY, "chroma": coding.chroma, "exif": metadata.exif, "xmp": metadata.xmp,
+        "quality": _LOSSLESS if coding.lossless else coding.quality, "chroma": coding.chroma, "exif": metadata.exif, "xmp": metadata.xmp,
         "color_primaries": primaries, "transfer_characteristics": transfer, "matrix_coefficients": matrix, "full_range_flag": full,
     }  # fmt: skip
     with _twelve_bits, path.open("wb") as file:
