@@ -61,7 +61,8 @@ class Common:
         str | None,
         typer.Option(
             metavar="FORMAT",
-            help="png, jpeg, tiff, webp, bmp, pgm, pam, pfm, npy, jpeg2000, jpegxl, avif, heif or tga; default: the input's.",
+            help="png, jpeg, tiff, webp, bmp, pgm, pam, pfm, npy, gif, jpeg2000, jpegxl, avif, heif, exr, nifti or tga; "
+            "default: the input's.",
         ),
     ] = None
     salvage: Annotated[bool, typer.Option("--salvage", help="Restore the available part of truncated pictures; else they fail.")] = False

@@ -11,13 +11,13 @@ from restore.images.codecs.avif.codec import AvifCodec
 from restore.images.codecs.base import Codec
 from restore.images.codecs.bmp import BmpCodec
 from restore.images.codecs.dicom.codec import DicomCodec
-from restore.images.codecs.exr import ExrCodec
+from restore.images.codecs.exr.codec import ExrCodec
 from restore.images.codecs.gif import GifCodec
 from restore.images.codecs.heif.codec import HeifCodec
 from restore.images.codecs.jpeg.codec import JpegCodec
 from restore.images.codecs.jpeg2000 import Jpeg2000Codec
 from restore.images.codecs.jpegxl.codec import JpegXlCodec
-from restore.images.codecs.nifti import NiftiCodec
+from restore.images.codecs.nifti.codec import NiftiCodec
 from restore.images.codecs.npy import NpyCodec
 from restore.images.codecs.pam import PamCodec
 from restore.images.codecs.pfm import PfmCodec

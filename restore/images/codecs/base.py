@@ -133,6 +133,8 @@ class Codec(ABC):
         if header.metadata.unconvertible:
             what = f"{self.name} can't describe the picture's colours: {header.metadata.unconvertible}"
             return f"{what}; keep its format, or export it as sRGB"
+        if header.bits > 8 and can.bits == 8 and not can.floats:
+            return self._too_deep(can)
         return "" if layout is None else self._cannot_hold_pixels(can, layout, header.metadata)
 
     def _cannot_hold_pixels(self, can: Capabilities, layout: PixelLayout, metadata: Metadata) -> str:
@@ -140,7 +142,7 @@ class Codec(ABC):
             what = f"{self.name} can't hold {layout.other_bands} of this picture's {layout.bands} bands"
             return f"{what}, which are neither colour nor alpha; choose tiff"
         if layout.bits > can.bits and not can.floats:
-            return f"{self.name} holds {can.bits} bits a sample, this picture has more; choose png or tiff"
+            return self._too_deep(can)
         if (layout.samples == 2 and not can.gray_alpha) or (layout.samples == 4 and not can.colour_alpha):
             return f"{self.name} can't hold this picture's transparency; choose png or tiff"
         if layout.samples < 3 and not can.gray:
@@ -151,6 +153,9 @@ class Codec(ABC):
         if not can.profiles and icc and colour_profiles.sound(icc) and not colour_profiles.shows_srgb(icc, gray=layout.samples < 3):
             return f"{self.name} can't hold this picture's colour profile, and without it the colours change; choose png or tiff"
         return ""
+
+    def _too_deep(self, can: Capabilities) -> str:
+        return f"{self.name} holds {can.bits} bits a sample, this picture has more; choose png or tiff"
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Write a new file of a picture that comes from another format.

@@ -2,7 +2,8 @@
 
 An unchanged picture is the same file. Kept when the pixels change: gray (all of its 256 values), transparency, interlacing, comments.
 A changed colour picture keeps its colours where there are at most 256 of them; else it gets the 256 that fit it best, and a warning says
-so (`--format png` keeps all). Pictures of other formats are not converted to GIF. Animations are refused.
+so (`--format png` keeps all). Pictures of other formats become GIF where they have at most 256 colours, or are gray, and no pixel is half
+transparent. Animations are refused.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 from PIL import GifImagePlugin, Image
 
 from restore.images import compression_bounds, decoding
-from restore.images.codecs.base import Codec, only_frame
-from restore.images.errors import Limits, as_image_error, check_size, image_error, quiet
+from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.errors import ImageError, Limits, as_image_error, check_size, image_error, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain
 from restore.images.metadata import ImageHeader, Metadata, Provenance
@@ -26,6 +27,8 @@ _EXTENSION, _PICTURE, _END = 0x21, 0x2C, 0x3B
 _GRAPHIC_CONTROL, _COMMENT = 0xF9, 0xFE
 _NOT_GRAY = 0, 0, 1
 """An unused colour, so that a colour picture whose pixels are gray stays a colour picture."""
+_PLACES = np.array([65536, 256, 1], np.uint32)
+"""What makes one number of a colour."""
 _COLOURS = "a GIF holds 256 colours: where a changed picture has more, the nearest ones are written; --format png keeps all"
 
 
@@ -147,7 +150,7 @@ def decode(path: Path, has_alpha: bool) -> np.ndarray:
 
 def _indexed(colours: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """(N, 3) uint8 -> N indices and the palette of at most `most` colours (K, 3): the colours themselves, or the best ones."""
-    words = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    words = colours.astype(np.uint32) @ _PLACES
     own, indices = np.unique(words, return_inverse=True)
     if len(own) <= most:
         return indices, np.stack([own >> 16, own >> 8 & 255, own & 255], -1).astype(np.uint8)
@@ -190,6 +193,7 @@ class GifCodec(Codec):
 
     name = "gif"
     suffixes = (".gif",)
+    capabilities = Capabilities(bits=8, profiles=False, longest_side=65535)
 
     def sniff(self, head: bytes) -> bool:
         """Whether it begins as GIF does."""
@@ -212,3 +216,25 @@ class GifCodec(Codec):
             raise image_error(path, "damaged GIF (its picture lies outside its screen); export it again")
         compression_bounds.check(path, "LZW", width * height, layout.coded)
         return GifSource(path, layout)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        """Write a new file of a picture that comes from another format; ImageError where it has more colours or degrees of transparency."""
+        stored = only_frame(frames, path)
+        if why := _cannot_be_indexed(stored):
+            raise ImageError(f"{why}; choose png")
+        comment = "\n".join(text for keyword, text in header.metadata.texts if keyword == "Comment")
+        _write(path, stored, Layout((stored.shape[0], stored.shape[1]), comment=comment.encode()))
+
+
+def _cannot_be_indexed(stored: np.ndarray) -> str:
+    """Why a palette cannot hold the samples; empty where it can."""
+    count = 1 if stored.ndim == 2 else stored.shape[2]
+    samples = stored.reshape(-1, count)
+    opaque = np.ones(len(samples), bool)
+    if count in (2, 4):
+        if not np.isin(samples[:, -1], (0, 255)).all():
+            return "gif holds no half transparent pixels, this picture has some"
+        opaque = samples[:, -1] == 255
+    colours = samples[opaque, : 3 if count >= 3 else 1]
+    found, most = len(np.unique(colours.astype(np.uint32) @ _PLACES[: colours.shape[1]])), 256 if opaque.all() else 255
+    return f"gif holds {most} colours here, this picture has {found:,}" if found > most else ""

@@ -37,7 +37,9 @@ def test_no_codec_is_certain_of_other_files(codec: codecs.Codec) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", ["gray8.png", "gray16.png", "la8.png", "rgba8.png", "pages.tif", "float32.tif", "rgb8.bmp", "cmyk.jpg"])
+@pytest.mark.parametrize(
+    "name", ["gray8.png", "gray16.png", "la8.png", "rgba8.png", "pages.tif", "float32.tif", "rgb8.bmp", "cmyk.jpg", "palette.png"]
+)
 def test_what_a_format_cannot_hold_is_refused_before_anything_is_written(name: str, target: str, tmp_path: Path) -> None:
     path, out = tmp_path / name, tmp_path / "out"
     samples.ALL[name](path)
@@ -65,7 +67,7 @@ def test_a_format_goes_by_its_name_and_its_suffixes(text: str, name: str) -> Non
     assert codecs.format_name(text) == name
 
 
-@pytest.mark.parametrize("text", ["dicom", "dcm", "gif", "", "."])
+@pytest.mark.parametrize("text", ["dicom", "dcm", "raw", "", "."])
 def test_other_formats_are_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="use one of png, jpeg, "):
         codecs.format_name(text)

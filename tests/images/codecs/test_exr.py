@@ -9,11 +9,12 @@ import format_samples as samples
 import numpy as np
 import OpenEXR
 import pytest
-from picture_samples import passed
+import tifffile
+from picture_samples import ALL, passed
 from PIL import Image, ImageCms
 
-from restore.images import ImageError, read
-from restore.images.codecs.exr import ExrCodec
+from restore.images import ImageError, colour_profiles, read
+from restore.images.codecs.exr.codec import ExrCodec
 from restore.images.packages import Package
 
 
@@ -125,3 +126,77 @@ def test_a_missing_package_is_named_in_one_line(tmp_path: Path, monkeypatch: pyt
         ImageError, match=r"^a.exr: exr needs a package: install no_such_module_of_exr \(pip install 'restore-suite\[exr\]'\)$"
     ):
         read(tmp_path / "a.exr")
+
+
+def _srgb_light(encoded: np.ndarray) -> np.ndarray:
+    """IEC 61966-2-1, of values in 0..1."""
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+
+
+@pytest.mark.parametrize("name", ["gray8.png", "rgb8.png", "gray16.png", "rgb16.png", "la16.png", "rgba8.png", "rgba16.png"])
+def test_integers_become_linear_light(name: str, tmp_path: Path) -> None:
+    ALL[name](tmp_path / name)
+    picture = read(tmp_path / name)
+    stored = picture.frame(0).stored
+    picture.save(tmp_path / "a.exr", [stored], format="exr")
+    planes = _planes(tmp_path / "a.exr")
+    share = stored.reshape(*stored.shape[:2], -1) / np.iinfo(stored.dtype).max
+    names = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[share.shape[2]]
+    assert sorted(planes) == sorted(names) and {plane.dtype for plane in planes.values()} == {np.dtype(("f2", "f4")["16" in name])}
+    alpha = share[..., -1] if "A" in names else 1.0
+    for index, channel in enumerate(names):
+        expected = share[..., index] if channel == "A" else _srgb_light(share[..., index]) * alpha
+        assert np.allclose(planes[channel], expected, rtol=2e-3 if stored.dtype == np.uint8 else 1e-6, atol=1e-6)
+
+
+def test_a_profile_decodes_the_samples(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 65535, 30).astype(np.uint16), (19, 1))
+    for gray in (True, False):
+        for gamma in (1.0, 1.8):
+            icc = colour_profiles.profile(colour_profiles.Colours(gamma=gamma), gray=gray)
+            tifffile.imwrite(tmp_path / "a.tif", ramp if gray else np.stack([ramp] * 3, -1), iccprofile=icc)
+            picture = read(tmp_path / "a.tif")
+            picture.save(tmp_path / "a.exr", [picture.frame(0).stored], format="exr")
+            light = next(iter(_planes(tmp_path / "a.exr").values()))
+            assert np.allclose(light, (ramp / 65535.0) ** gamma, atol=3e-4)
+    places = (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
+    red = np.zeros((4, 4, 3), np.uint16)
+    red[..., 0] = 65535
+    tifffile.imwrite(
+        tmp_path / "a.tif", red, photometric="rgb", iccprofile=colour_profiles.profile(colour_profiles.Colours(places), gray=False)
+    )
+    read(tmp_path / "a.tif").save(tmp_path / "a.exr", [red], format="exr")
+    planes = _planes(tmp_path / "a.exr")
+    found = [planes[name][0, 0] for name in "RGB"]
+    assert np.allclose(found, (1.2249, -0.0420, -0.0197), atol=3e-3)  # Display P3's red in sRGB's linear light
+
+
+def test_linear_light_goes_to_tiff_and_back_unchanged(tmp_path: Path) -> None:
+    source = tmp_path / "a.exr"
+    samples.LOSSLESS["gray-half.exr"](source)
+    _save(source, {"RGB": samples.LIGHT})
+    picture = read(source)
+    picture.save(tmp_path / "b.tif", [picture.frame(0).stored], format="tiff")
+    again = read(tmp_path / "b.tif")
+    again.save(tmp_path / "c.exr", [again.frame(0).stored], format="exr")
+    assert np.array_equal(read(tmp_path / "c.exr").frame(0).stored, samples.LIGHT)
+
+
+def test_floats_that_a_profile_does_not_describe_are_refused(tmp_path: Path) -> None:
+    icc = colour_profiles.profile(colour_profiles.Colours(gamma=1.8), gray=False)
+    tifffile.imwrite(tmp_path / "a.tif", samples.LIGHT, photometric="rgb", iccprofile=icc)
+    picture = read(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"values below 0 or above 1.*choose tiff"):
+        picture.save(tmp_path / "a.exr", [picture.frame(0).stored], format="exr")
+    tifffile.imwrite(tmp_path / "b.tif", samples.LIGHT, photometric="rgb")  # without one they are light
+    picture = read(tmp_path / "b.tif")
+    picture.save(tmp_path / "b.exr", [picture.frame(0).stored], format="exr")
+    assert np.array_equal(read(tmp_path / "b.exr").frame(0).stored, samples.LIGHT)
+
+
+def test_the_resolution_goes_along(tmp_path: Path) -> None:
+    Image.fromarray(samples.RGB8).save(tmp_path / "a.png", dpi=(300, 150))
+    picture = read(tmp_path / "a.png")
+    picture.save(tmp_path / "a.exr", [picture.frame(0).stored], format="exr")
+    header = _header(tmp_path / "a.exr")
+    assert np.allclose([header["xDensity"], header["pixelAspectRatio"]], [300, 2], rtol=1e-3)

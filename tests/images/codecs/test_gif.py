@@ -7,8 +7,8 @@ from pathlib import Path
 import format_samples as samples
 import numpy as np
 import pytest
-from picture_samples import passed, stored
-from PIL import Image
+from picture_samples import ALL, passed, stored
+from PIL import Image, PngImagePlugin
 
 from restore.images import ImageError, read
 
@@ -71,3 +71,48 @@ def test_a_bomb_is_refused_before_decoding(tmp_path: Path) -> None:
     (tmp_path / "b.gif").write_bytes(whole)
     with pytest.raises(ImageError, match="LZW can hold"):
         read(tmp_path / "b.gif")
+
+
+@pytest.mark.parametrize("name", ["gray8.png", "palette.png", "gray1.png", "key-gray.png"])
+def test_few_colours_become_a_gif_unchanged(name: str, tmp_path: Path) -> None:
+    ALL[name](tmp_path / name)
+    picture = read(tmp_path / name)
+    picture.save(tmp_path / "a.gif", [picture.frame(0).stored], format="gif")
+    with Image.open(tmp_path / name) as old, Image.open(tmp_path / "a.gif") as new:
+        shown = [np.asarray(image.convert("RGBA")) for image in (old, new)]
+    assert np.array_equal(shown[0][..., 3], shown[1][..., 3])
+    opaque = shown[0][..., 3] > 0
+    assert np.array_equal(shown[0][opaque], shown[1][opaque])
+
+
+def test_as_many_colours_as_fit(tmp_path: Path) -> None:
+    indices = np.arange(16 * 32) % 256
+    colours = np.stack([indices, 255 - indices, indices // 2], -1).astype(np.uint8).reshape(16, 32, 3)
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    read(tmp_path / "a.png").save(tmp_path / "a.gif", [colours], format="gif")
+    assert np.array_equal(stored(tmp_path / "a.gif")[0], colours)
+    more = colours.copy()
+    more[0, 0] = 1, 1, 1
+    with pytest.raises(ImageError, match="gif holds 256 colours here, this picture has 257; choose png"):
+        read(tmp_path / "a.png").save(tmp_path / "b.gif", [more], format="gif")
+    clear = np.dstack([colours, np.full((16, 32), 255, np.uint8)])
+    clear[0, 0, 3] = 0
+    Image.fromarray(clear).save(tmp_path / "c.png")
+    with pytest.raises(ImageError, match="gif holds 255 colours here, this picture has 256; choose png"):
+        read(tmp_path / "c.png").save(tmp_path / "c.gif", [clear], format="gif")
+    clear[0, 1, 3] = 100
+    with pytest.raises(ImageError, match="half transparent pixels, this picture has some; choose png"):
+        read(tmp_path / "c.png").save(tmp_path / "c.gif", [clear], format="gif")
+    assert not (tmp_path / "c.gif").exists()
+
+
+def test_more_bits_are_refused_before_the_run_and_texts_become_comments(tmp_path: Path) -> None:
+    ALL["gray16.png"](tmp_path / "a.png")
+    with pytest.raises(ImageError, match="gif holds 8 bits a sample"):
+        read(tmp_path / "a.png").check_target("gif")
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "two words")
+    Image.fromarray(samples.G8).save(tmp_path / "b.png", pnginfo=text)
+    read(tmp_path / "b.png").save(tmp_path / "b.gif", [samples.G8], format="gif")
+    with Image.open(tmp_path / "b.gif") as image:
+        assert image.info["comment"] == b"two words"

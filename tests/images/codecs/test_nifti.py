@@ -9,7 +9,8 @@ import format_samples as samples
 import nibabel
 import numpy as np
 import pytest
-from picture_samples import passed
+import tifffile
+from picture_samples import ALL, passed
 
 from restore.images import ImageError, file_kind, naming, read
 
@@ -96,3 +97,52 @@ def test_what_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ImageError, match=r"truncated NIfTI|over the limit"):
             read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["gray8.png", "gray16.png", "rgb8.png", "rgba8.png", "float32.tif", "float64-hot.tif", "palette.png"])
+def test_other_formats_become_slices_unchanged(name: str, tmp_path: Path) -> None:
+    ALL[name](tmp_path / name)
+    picture = read(tmp_path / name)
+    stored = picture.frame(0).stored
+    picture.save(tmp_path / "a.nii", [stored], format="nifti")
+    volume = nibabel.load(tmp_path / "a.nii")
+    data = np.asanyarray(volume.dataobj)[:, :, 0]
+    if data.dtype.names:
+        data = np.stack([data[channel] for channel in data.dtype.names], -1)
+    assert np.array_equal(np.moveaxis(data, 0, 1), stored, equal_nan=stored.dtype.kind == "f") and data.dtype == stored.dtype
+    assert np.array_equal(read(tmp_path / "a.nii").frame(0).stored, stored, equal_nan=stored.dtype.kind == "f")
+    if stored.ndim == 2 and stored.dtype.kind == "u":
+        assert volume.header["cal_max"] == np.iinfo(stored.dtype).max
+
+
+def test_pages_become_slices_of_one_type(tmp_path: Path) -> None:
+    stack = np.stack([samples.G16, samples.G16[::-1], samples.G16 // 2])
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", resolution=(254, 127), resolutionunit="inch")
+    picture = read(tmp_path / "a.tif")
+    picture.save(tmp_path / "a.nii", (picture.frame(index).stored for index in range(3)), format="nifti")
+    volume = nibabel.load(tmp_path / "a.nii")
+    assert volume.shape == (samples.WIDTH, samples.HEIGHT, 3) and np.array_equal(np.asanyarray(volume.dataobj).T, stack)
+    assert np.allclose(volume.header.get_zooms()[:2], (0.1, 0.2)) and volume.header.get_xyzt_units()[0] == "mm"
+    ALL["pages.tif"](tmp_path / "b.tif")
+    picture = read(tmp_path / "b.tif")
+    with pytest.raises(ImageError, match=r"slices of one size and type.*choose tiff"):
+        picture.save(tmp_path / "b.nii", (picture.frame(index).stored for index in range(3)), format="nifti")
+    assert not (tmp_path / "b.nii").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("rgb16.png", "colours of 8 bits"), ("la8.png", "transparency"), ("rgb-float.pfm", "colours of 8 bits")]
+)
+def test_what_slices_cannot_hold_is_refused(name: str, why: str, tmp_path: Path) -> None:
+    ALL[name](tmp_path / name)
+    picture = read(tmp_path / name)
+    with pytest.raises(ImageError, match=why):
+        picture.save(tmp_path / "a.nii", [picture.frame(0).stored], format="nifti")
+
+
+def test_long_sides_become_nifti_2(tmp_path: Path) -> None:
+    wide = np.arange(40000, dtype=np.uint16)[None].repeat(2, 0)
+    tifffile.imwrite(tmp_path / "a.tif", wide)
+    read(tmp_path / "a.tif").save(tmp_path / "a.nii", [wide], format="nifti")
+    assert isinstance(nibabel.load(tmp_path / "a.nii"), nibabel.Nifti2Image)
+    assert np.array_equal(read(tmp_path / "a.nii").frame(0).stored, wide)

@@ -3,7 +3,7 @@
 A frame is a slice along the third axis, rows along the second; further axes follow. It is not rotated: columns are the file's first axis.
 Kept: order, type, byte order, slope and intercept, affines, spacing, times, descriptions, extensions, compression. Where slices are
 enlarged, dimensions, spacing and both affines follow, so that the volume keeps its place. All frames have one range, that of the volume
-(`mappings.ranged`), as NIfTI has no white.
+(`mappings.ranged`), as NIfTI has no white. Pictures of other formats become slices (new_file.py).
 Refused: pairs of .hdr and .img, complex numbers, 128-bit floats, truncated volumes.
 """
 
@@ -21,11 +21,12 @@ from typing import BinaryIO, Literal, Protocol, cast
 import numpy as np
 
 from restore.available_memory import free_memory
-from restore.images.codecs.base import Codec
-from restore.images.errors import Limits, as_image_error, check_size, image_error
+from restore.images.codecs.base import Capabilities, Codec, PixelLayout
+from restore.images.codecs.nifti import new_file
+from restore.images.errors import ImageError, Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.mappings import plain, ranged
-from restore.images.metadata import ImageHeader, Provenance
+from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.packages import Package
 from restore.images.pixel_mapping import PixelMapping
 
@@ -236,6 +237,7 @@ class NiftiCodec(Codec):
 
     name = "nifti"
     suffixes = (".nii", ".nii.gz")
+    capabilities = Capabilities(many_frames=True, floats=True, gray_alpha=False, profiles=False)
     needs = _NIBABEL
 
     def sniff(self, head: bytes) -> bool:
@@ -261,3 +263,16 @@ class NiftiCodec(Codec):
         if compressed and needed > (free := free_memory()):
             raise MemoryError(f"{path.name}: its volume takes {needed >> 20:,} MB, {free >> 20:,} MB are free")
         return NiftiSource(path, layout, compressed=compressed, inverted=slope < 0)
+
+    def _cannot_hold_pixels(self, can: Capabilities, layout: PixelLayout, metadata: Metadata) -> str:
+        if layout.samples >= 3 and layout.bits > 8:
+            return "nifti holds colours of 8 bits, this picture has more; choose tiff"
+        return super()._cannot_hold_pixels(can, layout, metadata)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        """Write a new file of a picture that comes from another format."""
+        try:
+            new_file.write(_NIBABEL.load(), path, frames, header)
+        except ImageError:  # a later frame does not fit
+            path.unlink(missing_ok=True)
+            raise

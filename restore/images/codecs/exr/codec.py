@@ -5,6 +5,7 @@ that. Kept: every attribute, channel names and types, compression, tiles, all ot
 picture is enlarged), windows and resolution. Samples are linear light and have no white: see `mappings.ranged`. Colours are stored
 multiplied by alpha (`premultiplied`). NaN and infinite samples stay.
 Not kept when the pixels change: reduced levels of tiled files. A result in another format gets an ICC profile of linear light.
+Pictures of other formats become linear light (new_file.py).
 Refused: several parts, deep pixels, subsampled or luminance-chroma pictures, several layers without a main one.
 """
 
@@ -19,7 +20,8 @@ from typing import cast
 import numpy as np
 
 from restore.images import colour_profiles, compression_bounds, decoding
-from restore.images.codecs.base import Codec, only_frame
+from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.codecs.exr import new_file
 from restore.images.errors import Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.mappings import ranged
@@ -221,6 +223,7 @@ class ExrCodec(Codec):
 
     name = "exr"
     suffixes = (".exr",)
+    capabilities = Capabilities(floats=True)
     needs = _OPENEXR
 
     def sniff(self, head: bytes) -> bool:
@@ -249,3 +252,7 @@ class ExrCodec(Codec):
         row = sum(_SIZES[channel.kind] for channel in layout.channels) * width
         compression_bounds.check(path, "lossy OpenEXR" if lossy else "OpenEXR", row * height, coded, bound=bound)
         return ExrSource(path, layout)
+
+    def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
+        """Write a new file of a picture that comes from another format, in linear light; ImageError where its profile can't be applied."""
+        new_file.write(_OPENEXR.load(), path, only_frame(frames, path), header.metadata)
