@@ -87,13 +87,13 @@ class Worker:
         self.scratch = scratch
         self._process: subprocess.Popen[str] | None = None
 
-    def run(self, kind: str, data: bytes) -> Outcome:
-        """What comes of a file's content."""
+    def run(self, kind: str, data: bytes, *, converted: bool = False) -> Outcome:
+        """What comes of a file's content; with `converted`, every fourth one becomes another format."""
         if self._process is None:
             self._start()
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
-        path = self.scratch / "in" / f"case{suffix(kind)}"
+        path = self.scratch / "in" / f"{'converted' if converted else 'case'}{suffix(kind)}"
         shutil.rmtree(path.parent, ignore_errors=True)
         path.parent.mkdir()
         path.write_bytes(data)
@@ -221,7 +221,7 @@ def tally(given: Iterable[Case], jobs: int = 1, tell: Callable[[str], None] = la
                 if not piece:
                     return
                 for case in piece:
-                    outcome = made.run(case.kind, case.data)
+                    outcome = made.run(case.kind, case.data, converted=True)
                     with lock:
                         found.add(case, outcome)
                         if not outcome.right:

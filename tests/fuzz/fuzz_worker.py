@@ -2,7 +2,8 @@
 
     python fuzz_worker.py FOLDER
 
-The result is written with changed pixels, so that the encoders are at work, and is read again. FOLDER takes the results.
+The result is written with changed pixels, so that the encoders are at work, and is read again; some are converted.
+FOLDER takes the results.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import sys
 import traceback
 import warnings
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -112,9 +114,15 @@ def _reopened(path: Path, size: tuple[int, int] | None, frames: int | None) -> s
     return ""
 
 
+def _target(path: Path) -> str | None:
+    """The format that a file is converted to: one of all for every fourth "converted" by its content; its own for the others."""
+    number = zlib.crc32(path.read_bytes())
+    return sorted(images.TARGETS)[number // 4 % len(images.TARGETS)] if path.stem == "converted" and number % 4 == 0 else None
+
+
 def _row(path: Path, out: Path) -> Record:
     """The file's row: as one of a folder, or as one that was named itself where the walk finds that it is no picture."""
-    options = BatchOptions(overwrite=True, workers=1, format="tiff" if path.suffix == ".dng" else None)
+    options = BatchOptions(overwrite=True, workers=1, format="tiff" if path.suffix == ".dng" else _target(path))
     rows = run(Changed(), [path.parent], out, options).records or run(Changed(), [path], out, options).records
     return rows[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import imagecodecs
@@ -15,8 +15,11 @@ import tifffile
 from PIL import Image
 
 from restore.images import read
+from restore.images.codecs.avif import container
+from restore.images.codecs.heif import hevc
 from restore.images.codecs.jpegxl import frame, header
 from restore.images.codecs.jpegxl.codec import unwrapped
+from restore.images.codecs.webp import vp8
 from restore.images.matched_quality import LEAST, TRIES, Scale, matched_quality
 
 SIDE = 160
@@ -149,3 +152,30 @@ def test_a_size_that_no_quality_has() -> None:
     assert matched_quality(lambda quality: 10, 1000, SCALE) == SCALE.finest
     assert matched_quality(lambda quality: 1000, 10, SCALE) == SCALE.coarsest
     assert matched_quality(lambda quality: 0, 0, SCALE) == SCALE.first
+
+
+def _mutants(data: bytes, count: int) -> Iterator[bytes]:
+    """Copies with some of the first bytes changed, or cut short."""
+    random = np.random.default_rng(3)
+    for index in range(count):
+        mutant = bytearray(data)
+        for at in random.integers(0, min(len(mutant), 90), 3):
+            mutant[at] = random.integers(0, 256)
+        yield bytes(mutant[: random.integers(0, 120)] if index % 4 == 0 else mutant)
+
+
+def test_broken_headers_tell_no_quality_or_one_in_range() -> None:
+    webp = _pillow("WEBP")(60)
+    pixels = webp[webp.index(b"VP8 ") + 8 :]
+    found = [vp8.quantiser(mutant) for mutant in _mutants(pixels, 300)]
+    assert None in found and all(value is None or 0 <= value <= 127 for value in found)
+    file = container.read(_heic(50))
+    (setup,), coded = file.properties_of(file.primary, b"hvcC"), file.content(file.primary)
+    assert hevc.quantiser(setup, coded) == 22
+    found = [hevc.quantiser(mutant, coded) for mutant in _mutants(setup, 300)]
+    found += [hevc.quantiser(setup, mutant) for mutant in _mutants(coded, 300)]
+    assert None in found and all(value is None or value <= 51 for value in found)
+    codestream, _ = unwrapped(bytes(imagecodecs.jpegxl_encode(scene(), distance=2)))
+    plain = header.read(codestream)
+    distances = [frame.distance(mutant, plain) for mutant in _mutants(codestream, 300)]
+    assert None in distances and all(value is None or frame.FINEST <= value <= frame.COARSEST for value in distances)
