@@ -252,7 +252,7 @@ def test_conversion_carries_profile_and_resolution(tmp_path: Path) -> None:
         ("rgba8.png", "jpeg", "transparency"),
         ("gray8.png", "webp", "gray must stay gray"),
         ("pages.tif", "png", "one frame"),
-        ("gray8.png", "gif", "choose one of"),
+        ("gray8.png", "raw", "choose one of"),
     ],
 )
 def test_what_a_target_cannot_hold(name: str, target: str, why: str, tmp_path: Path) -> None:
