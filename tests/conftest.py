@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,12 @@ TINY: dict[str, dict[str, Any]] = {
     "rrdb": {"width": 8, "growth": 4, "blocks": 1, "scale": 2},
 }
 """A tiny variant of every row of NETWORKS."""
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the garbage collections of the tests need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -91,20 +99,25 @@ def photograph() -> Callable[..., np.ndarray]:
     """Makes a picture with the spectrum and the edges of a photograph, (H, W, C) float32 in 0.05..0.95."""
 
     def make(height: int = 300, width: int = 340, channels: int = 1, seed: int = 5) -> np.ndarray:
-        rng = np.random.default_rng(seed)
-        fine_height, fine_width = 2 * height, 2 * width
-        spectrum = np.fft.rfft2(rng.normal(size=(channels + 1, fine_height, fine_width)))
-        frequency = np.hypot(np.fft.fftfreq(fine_height)[:, None], np.fft.rfftfreq(fine_width)[None])
-        texture = np.fft.irfft2(spectrum / (frequency + 0.003) ** 1.3, (fine_height, fine_width)).transpose(1, 2, 0)
-        fine = 0.5 + 0.12 * (texture[:, :, :1] + 0.3 * texture[:, :, 1:]) / texture.std()
-        for _ in range(120):
-            centre = (int(rng.integers(fine_width)), int(rng.integers(fine_height)))
-            disc = cv2.circle(np.zeros((fine_height, fine_width), np.uint8), centre, int(rng.integers(5, 60)), 1, -1)
-            fine += disc[:, :, None] * rng.uniform(-0.25, 0.25, channels)
-        small = cv2.resize(fine.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-        return np.clip(small.reshape(height, width, channels), 0.05, 0.95)
+        return _photograph(height, width, channels, seed).copy()
 
     return make
+
+
+@cache
+def _photograph(height: int, width: int, channels: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    fine_height, fine_width = 2 * height, 2 * width
+    spectrum = np.fft.rfft2(rng.normal(size=(channels + 1, fine_height, fine_width)))
+    frequency = np.hypot(np.fft.fftfreq(fine_height)[:, None], np.fft.rfftfreq(fine_width)[None])
+    texture = np.fft.irfft2(spectrum / (frequency + 0.003) ** 1.3, (fine_height, fine_width)).transpose(1, 2, 0)
+    fine = 0.5 + 0.12 * (texture[:, :, :1] + 0.3 * texture[:, :, 1:]) / texture.std()
+    for _ in range(120):
+        centre = (int(rng.integers(fine_width)), int(rng.integers(fine_height)))
+        disc = cv2.circle(np.zeros((fine_height, fine_width), np.uint8), centre, int(rng.integers(5, 60)), 1, -1)
+        fine += disc[:, :, None] * rng.uniform(-0.25, 0.25, channels)
+    small = cv2.resize(fine.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    return np.clip(small.reshape(height, width, channels), 0.05, 0.95)
 
 
 @pytest.fixture

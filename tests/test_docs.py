@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-import shutil
 from pathlib import Path
 from typing import get_type_hints
 
 import pytest
+from PIL import Image
 from restore_cli import app
 from restore_cli.common import Common
 from typer.testing import CliRunner
@@ -23,6 +23,8 @@ Made from the options' dataclasses by `python tests/test_docs.py`; do not edit. 
 underscores: `options={"noise_level": 12}`.
 """
 ROOT = Path(__file__).resolve().parents[1]
+SIDE = 256
+"""Pixels of the pictures' sides, as many as a training's crops need by default."""
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
@@ -36,12 +38,13 @@ def test_the_commands_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
     if page.stem == "export":
         pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
-    # a few of the pictures only: the commands are what is tested, not the machine
+    # the middle of a few pictures: the commands are what is tested, not the machine
     for folder in ("xray/low-dose", "xray/chest", "photo2paint/source", "photo2paint/target"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
         for path in sorted((ROOT / "data" / folder).iterdir())[:2]:
-            target = tmp_path / "data" / folder / path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            with Image.open(path) as picture:
+                left, top = ((length - SIDE) // 2 for length in picture.size)
+                picture.crop((left, top, left + SIDE, top + SIDE)).save(tmp_path / "data" / folder / path.name)
     for text in re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
         (tmp_path / "pipeline.toml").write_text(text)
     for command in commands(page):

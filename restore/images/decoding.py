@@ -94,8 +94,7 @@ def call(function: Callable[..., T], *arguments: Any, samples: int, coded: int) 
 
 def prepare() -> None:
     """Start a decoding process, if there is none, that gets ready while its caller does something else."""
-    process = _pool.take(_niceness())
-    if process is not None:
+    if (process := _pool.take(_niceness())) is not None:
         _pool.give_back(process)
 
 
@@ -274,10 +273,12 @@ class _Pool:
             self._idle.append(process)
 
     def drop(self, process: _Process) -> None:
-        """End one that is not idle."""
+        """End one that is not idle, unless another thread does so in `stop`: its pipes must not be closed twice."""
         with self._lock:
+            left = process in self._all
             self._all.discard(process)
-        process.end()
+        if left:
+            process.end()
 
     def stop(self) -> None:
         """End all of them."""

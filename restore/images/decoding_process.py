@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import pickle
+import select
 import signal
 import struct
 import sys
@@ -121,6 +122,10 @@ def _end_with(lifeline: int) -> None:
     if sys.platform.startswith("linux"):
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+        closed = select.poll()
+        closed.register(lifeline, 0)
+        if closed.poll(0):  # while this process started, before there was a signal
+            raise SystemExit
 
 
 def _next(requests: BinaryIO) -> Request | None:

@@ -19,6 +19,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,10 +138,15 @@ def _value_at(config: Any, key: str) -> Any:
     return config
 
 
+@cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def keys(kind: type, prefix: str = "") -> list[str]:
     """Return every dotted key that a configuration of this kind has."""
     names: list[str] = []
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     for entry in dataclasses.fields(kind):
         hint, name = hints[entry.name], prefix + entry.name
         groups = [*entry.metadata.get("variants", {}).values()] or ([hint] if dataclasses.is_dataclass(hint) else [])
@@ -163,7 +169,7 @@ class _Text(str):
 
 def _build(kind: Any, default: Any, values: Mapping[str, Any], prefix: str) -> Any:
     """Replace some values of `default`: the defaults of a group differ from method to method."""
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     metadata = {entry.name: entry.metadata for entry in dataclasses.fields(kind)}
     for key in values:
         if key not in metadata:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from preloaded import PIPE, Process
 from restore_cli import main
 from restore_cli.display import summary
 
@@ -283,13 +283,10 @@ restore_cli.main(sys.argv[1:])
 
 @pytest.mark.parametrize("number", [1, 2, 15], ids=["SIGHUP", "SIGINT", "SIGTERM"])
 def test_stopped_by_a_signal(scans: Path, tmp_path: Path, number: int) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, "denoise", str(scans), "--out", str(tmp_path / "clean")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = Process(["-c", _PROGRAM, "denoise", scans, "--out", tmp_path / "clean"], stdout=PIPE, stderr=PIPE)
     assert process.stdout is not None
     assert "in the network" in process.stdout.readline()
-    os.kill(process.pid, number)
+    process.send_signal(number)
     _, err = process.communicate(timeout=50)  # the picture alone takes 60 seconds
     assert process.returncode == 128 + number
     assert "not reached" in err

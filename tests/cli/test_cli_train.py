@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import preloaded
 import pytest
+from preloaded import PIPE, Process
 from restore_cli.common import stoppable
 
 import restore
@@ -24,19 +24,16 @@ SMALL = {
     "network.widths": "8,8", "network.blocks": "1,1", "data.crop": "16", "loop.batch_size": "2", "loop.log_every": "1", "precision": "fp32",
     "device": "cpu", "loop.checkpoint_every": "1000000",
 }  # fmt: skip
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def _command(folder: Path, *more: str) -> list[str]:
     settings = [f"--set={key}={value}" for key, value in SMALL.items()]
-    return [sys.executable, "-m", "restore_cli", "train", "denoise", str(folder), "--out", "run", *settings, *more]
+    return ["-m", "restore_cli", "train", "denoise", str(folder), "--out", "run", *settings, *more]
 
 
-def _started(folder: Path, *more: str) -> subprocess.Popen[str]:
+def _started(folder: Path, *more: str) -> Process:
     """A training of many steps that has begun to learn."""
-    process = subprocess.Popen(
-        _command(folder, "--steps=10000000", *more), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, start_new_session=True
-    )
+    process = Process(_command(folder, "--steps=10000000", *more), stderr=PIPE, new_session=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("step "):
@@ -133,6 +130,6 @@ def test_the_hostile_files_stop_no_training(photos: Photos, own_weights: Path) -
     for path in HOSTILE.iterdir():
         if path.name != "dcm_jlsstream.dcm":  # which needs a decoder that can be stopped
             shutil.copy(path, folder)
-    ended = subprocess.run(_command(folder, "--steps=60"), capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
+    ended = preloaded.run(_command(folder, "--steps=60"), stderr=PIPE, timeout=300)
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr

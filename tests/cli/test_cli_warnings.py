@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import preloaded
 import pytest
 from PIL import Image as Pillow
 from pydicom.data import get_testdata_file
@@ -144,10 +143,8 @@ restore_cli.main(sys.argv[1:])
 @needs_full
 def test_json_lines_on_a_full_disk_end_no_run(scans: Path, tmp_path: Path) -> None:
     with FULL.open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, "denoise", str(scans), "--out", str(tmp_path / "clean"), "--json"],
-            stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False,
-        )  # fmt: skip
+        command = ["-c", _PROGRAM, "denoise", scans, "--out", tmp_path / "clean", "--json"]
+        done = preloaded.run(command, stdout=full, stderr=preloaded.PIPE, timeout=300)
     assert done.returncode == 1
     assert "standard output" in done.stderr
     assert "Exception ignored" not in done.stderr and "Traceback" not in done.stderr
@@ -155,10 +152,8 @@ def test_json_lines_on_a_full_disk_end_no_run(scans: Path, tmp_path: Path) -> No
 
 
 def test_json_lines_into_a_closed_pipe_end_no_run(scans: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, "denoise", str(scans), "--out", str(tmp_path / "clean"), "--json"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    command = ["-c", _PROGRAM, "denoise", scans, "--out", tmp_path / "clean", "--json"]
+    process = preloaded.Process(command, stdout=preloaded.PIPE, stderr=preloaded.PIPE)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
     err = process.stderr.read()

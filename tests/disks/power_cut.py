@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from random import Random
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pipeline"))
 
 import numpy as np
+import preloaded
 import tifffile
 from batch_steps import Inverse, folder, tree
 from pydicom.data import get_testdata_file
@@ -39,8 +40,7 @@ def pictures(root: Path) -> Path:
 
 def killed(source: Path, out: Path, log: Path, number: int) -> int:
     """Run the batch until its file operation of that number, or to the end where it has fewer; how many it made, 0 if it was killed."""
-    command = [sys.executable, str(_SCRIPT), str(source), str(out), str(log), str(number)]
-    ended = subprocess.run(command, check=False, text=True, timeout=_WAIT, stdout=subprocess.PIPE)
+    ended = preloaded.run([_SCRIPT, source, out, log, number], timeout=_WAIT, stdout=preloaded.PIPE)
     if ended.returncode == 0:
         return int(ended.stdout.split()[0])
     assert ended.returncode == -signal.SIGKILL, f"the run ended with {ended.returncode}"

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import preloaded
 import pytest
 from batch_steps import Identity, folder, picture, results
 from PIL import Image
+from preloaded import PIPE
 
 from restore import runtime
 from restore.api import step
@@ -32,11 +34,6 @@ _QUICK = ("--alpha", "--method", "telea", "--json")
 """A command that needs no network."""
 
 
-def _restore(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "restore_cli", *map(str, arguments)]
-    return subprocess.run(command, check=False, text=True, timeout=_WAIT, **more)
-
-
 def _transparent(path: Path) -> Path:
     """A picture with a hole."""
     samples = np.random.default_rng(0).integers(0, 256, (24, 24, 4), dtype=np.uint8)
@@ -51,10 +48,8 @@ def test_a_limit_on_the_size_of_files_costs_the_large_ones_alone(tmp_path: Path)
     """The kernel's own fault, not ours: the system refuses what is written past the limit."""
     picture(tmp_path / "in/large.png", 1, (200, 200))
     picture(tmp_path / "in/small.png", 2)
-    process = subprocess.run(
-        [sys.executable, str(_HERE / "limited_batch.py"), tmp_path / "in", tmp_path / "out", "1500"], check=True, text=True, timeout=_WAIT,
-        capture_output=True,
-    )  # fmt: skip
+    process = preloaded.run([_HERE / "limited_batch.py", tmp_path / "in", tmp_path / "out", "1500"], timeout=_WAIT, stdout=PIPE)
+    assert process.returncode == 0
     lines = process.stdout.splitlines()
     assert lines[:2] == [f"failed file too large: {tmp_path}/out/large.png", "done "]
     assert lines[2] == f"unwritten cannot write the preview {tmp_path}/sheet.png: File too large"
@@ -66,7 +61,8 @@ def test_a_limit_on_the_size_of_files_costs_the_large_ones_alone(tmp_path: Path)
 def test_streams_on_a_full_disk_end_no_run(tmp_path: Path) -> None:
     _transparent(tmp_path / "in/a.png")
     with Path("/dev/full").open("w") as full:
-        done = _restore("inpaint", tmp_path / "in", "--out", tmp_path / "out", *_QUICK, stdout=full, stderr=full)
+        command = ["-m", "restore_cli", "inpaint", tmp_path / "in", "--out", tmp_path / "out", *_QUICK]
+        done = preloaded.run(command, timeout=_WAIT, stdout=full, stderr=full)
     assert done.returncode == 1  # the JSON lines that were asked for could not be written
     assert results(tmp_path / "out") == {"a.png"}
 
@@ -78,18 +74,18 @@ def test_closed_streams_end_no_run_and_nothing_is_printed_into_a_result(tmp_path
         for number in range(3):
             os.close(number)
 
-    done = _restore("inpaint", tmp_path / "in", "--out", tmp_path / "out", *_QUICK, preexec_fn=closed)
+    command = [sys.executable, "-m", "restore_cli", "inpaint", tmp_path / "in", "--out", tmp_path / "out", *_QUICK]
+    done = subprocess.run(command, check=False, timeout=_WAIT, preexec_fn=closed)
     assert done.returncode == 0
     with Image.open(tmp_path / "out/a.png") as result:
         assert result.size == (24, 24)
 
 
-def test_no_user_no_home_and_no_shared_memory(tmp_path: Path) -> None:
+def test_no_user_no_home_and_no_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture(tmp_path / "in/a.png", 1, (48, 48))
-    done = subprocess.run(
-        [sys.executable, str(_HERE / "bare_machine.py"), "denoise", tmp_path / "in", "--out", tmp_path / "out", "--preview", "auto"],
-        check=False, text=True, timeout=_WAIT, capture_output=True, env={"OMP_NUM_THREADS": "1"}, cwd=tmp_path,
-    )  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    command = [_HERE / "bare_machine.py", "denoise", tmp_path / "in", "--out", tmp_path / "out", "--preview", "auto"]
+    done = preloaded.run(command, timeout=_WAIT, stdout=PIPE, stderr=PIPE, env={})
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert "Traceback" not in done.stderr
     assert results(tmp_path / "out") == {"a.png"}
@@ -103,9 +99,9 @@ def test_an_evaluation_that_is_stopped_says_so_by_its_exit_code(tmp_path: Path, 
     for index in range(1, 2000):
         (tmp_path / f"a/{index:04d}.png").symlink_to("000.png")
     (tmp_path / "b").symlink_to("a")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "restore_cli", "evaluate", tmp_path / "a", tmp_path / "b", "--json"], stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "RESTORE_BACKBONES": str(tmp_path), "OMP_NUM_THREADS": "1"},
+    process = preloaded.Process(
+        ["-m", "restore_cli", "evaluate", tmp_path / "a", tmp_path / "b", "--json"], stdout=PIPE, stderr=PIPE,
+        env={**os.environ, "RESTORE_BACKBONES": str(tmp_path)},
     )  # fmt: skip
     assert process.stdout is not None
     assert '"protocol"' in process.stdout.readline()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable
+from functools import cache
 from random import Random
 
 from fuzz_anatomy import Anatomy, Field, dissect, mend
@@ -23,9 +24,14 @@ def mutant(kind: str, random: Random) -> tuple[Sample, bytes]:
     inside = _INSIDE.get(kind) if random.random() < 0.5 else None
     if inside is not None:
         return sample, inside(data, random)
-    for _ in range(random.choice((1, 1, 1, 2, 2, 3, 5))):
-        data = _mutated(kind, data, random)
+    for turn in range(random.choice((1, 1, 1, 2, 2, 3, 5))):
+        data = _mutated(data, dissect(kind, data) if turn else _anatomy(sample), random)
     return sample, mend(kind, data) if random.random() < 0.9 else data
+
+
+@cache
+def _anatomy(sample: Sample) -> Anatomy:
+    return dissect(sample.kind, sample.data)
 
 
 def drawn_kinds() -> list[str]:
@@ -33,8 +39,7 @@ def drawn_kinds() -> list[str]:
     return [kind for kind in kinds() for _ in range(WEIGHTS.get(kind, 1))]
 
 
-def _mutated(kind: str, data: bytes, random: Random) -> bytes:
-    anatomy = dissect(kind, data)
+def _mutated(data: bytes, anatomy: Anatomy, random: Random) -> bytes:
     draw = random.random()
     if draw < 0.1 and anatomy.sides:
         return _resized(data, anatomy, random)
@@ -144,10 +149,11 @@ def _inside_deflated(data: bytes, random: Random) -> bytes:
     head = 144 + int.from_bytes(data[140:144], "little")
     body = zlib.decompressobj(-15).decompress(data[head:])  # what is written may end a byte early
     for _ in range(random.choice((1, 1, 2, 3))):
-        body = _mutated("dicom explicit", _EXPLICIT + body, random)[len(_EXPLICIT) :]
+        whole = _EXPLICIT + body
+        body = _mutated(whole, dissect("dicom explicit", whole), random)[len(_EXPLICIT) :]
     if random.random() < 0.1:
         body += bytes(1 << 26)
-    packer = zlib.compressobj(wbits=-15)
+    packer = zlib.compressobj(1, wbits=-15)  # the fastest: what is behind the compression matters
     return data[:head] + packer.compress(body) + packer.flush()
 
 

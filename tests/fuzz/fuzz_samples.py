@@ -69,6 +69,7 @@ def samples() -> tuple[Sample, ...]:
         return (*_pictures(Path(scratch)), *_dicoms(Path(scratch)))
 
 
+@cache
 def kinds() -> dict[str, list[Sample]]:
     """The samples by kind."""
     found: dict[str, list[Sample]] = {}

@@ -113,3 +113,27 @@ def test_nothing_is_left_of_an_asker_that_is_stopped(how: signal.Signals, tmp_pa
     said, _ = asker.communicate(timeout=_WAIT)
     assert said == ("interrupted\n" if how == signal.SIGINT else "")
     _wait(lambda: not decoder.is_running() or decoder.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the limit of time ends it")
+def test_nothing_is_left_of_an_asker_that_ended_while_its_decoder_started() -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+    command = [sys.executable, "-P", "-W", "ignore", "-m", "restore.images.decoding_process", str(reading)]
+    with subprocess.Popen(command, pass_fds=[reading], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as decoder:
+        os.close(reading)
+        try:
+            assert decoder.wait(timeout=_WAIT) == 0
+        finally:
+            decoder.kill()
+
+
+def test_a_process_is_ended_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At an interrupt one thread stops all processes, and another one whose process ends drops it."""
+    process = decoding._pool.take(0)
+    assert process is not None
+    end, ended = type(process).end, []
+    monkeypatch.setattr(type(process), "end", lambda one: (ended.append(one), end(one)))
+    decoding._pool.stop()
+    decoding._pool.drop(process)
+    assert ended.count(process) == 1

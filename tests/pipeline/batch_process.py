@@ -60,6 +60,7 @@ def _slow_save(real: Any) -> Any:
 
 def _slow_decoder(real: Any) -> Any:
     def call(function: Any, *arguments: Any, samples: int, coded: int) -> Any:
+        time.sleep(0.2)  # else Ctrl-C may come just before the main thread begins to wait, which it does not interrupt
         print("in the decoder", flush=True)
         return real(looping, *arguments, samples=10**9, coded=10**9)
 

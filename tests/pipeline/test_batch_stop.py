@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from batch_steps import Inverse, folder, picture, results, tree
+from preloaded import PIPE, Process
 
 from restore.pipeline.batch import Interrupted, run
 
@@ -20,11 +19,11 @@ _WAIT = 120
 """Seconds after which a process that should have ended is given up; generous, for busy machines."""
 
 
-def _start(*arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, str(_SCRIPT), *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+def _start(*arguments: object) -> Process:
+    return Process([_SCRIPT, *arguments], stdout=PIPE)
 
 
-def _wait_for(process: subprocess.Popen[str], text: str) -> None:
+def _wait_for(process: Process, text: str) -> None:
     assert process.stdout is not None
     assert any(text in line for line in process.stdout), f"the process ended without saying {text!r}"
 

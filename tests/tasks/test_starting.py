@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from preloaded import PIPE, Process
 
 import restore
 from restore import networks, weights
@@ -335,8 +334,8 @@ def test_held_out_folders_are_never_trained_on(
 
 def test_two_trainings_into_one_folder_end_with_one_of_them_refused(folder: Path) -> None:
     settings = [f"--set={key}={value}" for key, value in {**SMALL, "loop.steps": "40"}.items()]
-    command = [sys.executable, "-m", "restore_cli", "train", "denoise", str(folder), "--out", "r", "-q", *settings]
-    both = [subprocess.Popen([*command, "--seed", str(seed)], stderr=subprocess.PIPE, text=True) for seed in (1, 2)]
+    command = ["-m", "restore_cli", "train", "denoise", str(folder), "--out", "r", "-q", *settings]
+    both = [Process([*command, "--seed", seed], stderr=PIPE) for seed in (1, 2)]
     ends = [(process.communicate(timeout=240)[1], process.returncode) for process in both]
     assert sorted(code for _, code in ends) == [0, 2]
     (line,) = (text.strip() for text, code in ends if code == 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,19 +13,33 @@ from typing import Any
 
 import pytest
 import torch
+from preloaded import PIPE, Process
 from train_together import train
 
 from restore.distributed import ProcessGroup
 from restore.training import checkpoint
 
 SCRIPT = Path(__file__).with_name("train_together.py")
+ON_CPU = {"ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""}
 Photos = Callable[..., Path]
 
 
 def _train_by_two(*arguments: object) -> None:
+    """Two processes with the variables that torchrun gives them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    group = {**os.environ, **ON_CPU, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    both = [Process([SCRIPT, *arguments], stderr=PIPE, env={**group, "RANK": rank, "LOCAL_RANK": rank}) for rank in "01"]
+    for process in both:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said[-3000:]
+
+
+def _train_by_torchrun(*arguments: object) -> None:
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
     command = [sys.executable, *launcher, str(SCRIPT), *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, **ON_CPU, "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
 
@@ -51,7 +66,7 @@ def test_two_processes_are_one_with_their_batches_together(photos: Photos, tmp_p
     for name in ("source", "target"):
         photos(tmp_path / "pairs" / name, 4, size=(48, 60), channels=3)
     train(method, tmp_path / "pairs", tmp_path / "one", 2)
-    _train_by_two(method, tmp_path / "pairs", tmp_path / "two", 2)
+    (_train_by_torchrun if method == "denoise" else _train_by_two)(method, tmp_path / "pairs", tmp_path / "two", 2)
     assert json.loads((tmp_path / "two" / "process-1.json").read_text())["count"] == 2
     for alone, together in zip(_losses(tmp_path / "one"), _losses(tmp_path / "two"), strict=True):
         assert together == pytest.approx(alone, rel=2e-3, abs=1e-5)

@@ -9,6 +9,7 @@ Prints each attempt's end as a JSON line.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -89,6 +90,7 @@ def main() -> None:
     )
     run = out / "killed" / "run"
     rng = random.Random(seed)
+    gc.freeze()  # a fork's collections copy the pages of all that lives otherwise
     print(json.dumps({"straight": _attempt(method, dataset, out / "straight" / "run", None, None)}), flush=True)
     killed = 0
     for attempt in range(20 * kills):
