@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 
 from restore.images import ImageError, read
 from restore.images.codecs.jpegxl import header as headers
+from restore.images.codecs.jpegxl.codec import unwrapped
 from restore.images.iso_media import box, boxes
 
 EXIF = Image.Exif()
@@ -102,6 +103,52 @@ def test_other_formats_become_jpeg_xl_without_loss(name: str, tmp_path: Path) ->
     picture = read(tmp_path / name)
     picture.save(tmp_path / "a.jxl", [picture.frame(0).stored], format="jpegxl")
     assert np.array_equal(stored(tmp_path / "a.jxl")[0], picture.frame(0).stored)
+
+
+@pytest.mark.parametrize("name", ["gray16.png", "la16.png", "rgb8.png", "rgba16.png"])
+def test_new_files_are_srgb_as_the_pictures_are(name: str, tmp_path: Path) -> None:
+    ALL[name](tmp_path / name)
+    picture = read(tmp_path / name)
+    picture.save(tmp_path / "a.jxl", [picture.frame(0).stored], format="jpegxl")
+    assert read(tmp_path / "a.jxl")._source._header.colours.is_srgb
+
+
+def _srgb(encoded: bytes) -> bytes:
+    """A codestream of 16 bits described as sRGB, as cjxl makes it of a PNG."""
+    encoded, _ = unwrapped(encoded)
+    gray = headers.read(encoded).colours.space == headers.GRAY
+    return _with_bits(encoded, ((0, 1), (0, 1), (1, 2), (1, 2), (0, 1), (2, 2), (11, 4), (1, 2)) if gray else ((1, 1),))
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("gray", [False, True])
+def test_changed_pictures_of_many_bits_stay_srgb(gray: bool, alpha: bool, bits: int, tmp_path: Path) -> None:
+    source, out = tmp_path / "a.jxl", tmp_path / "b.jxl"
+    plane = np.ascontiguousarray(np.tile(np.linspace(0.1, 0.9, 96) ** 2.2 * (2**bits - 1), (64, 1)), np.uint16)
+    count = (1 if gray else 3) + alpha
+    pixels = plane if count == 1 else np.stack([plane] * count, -1)
+    for distance in (1.0, None):
+        lossless = distance is None
+        source.write_bytes(_srgb(bytes(imagecodecs.jpegxl_encode(pixels, distance=distance, lossless=lossless, bitspersample=bits))))
+        picture = read(source)
+        assert picture._source._header.colours.is_srgb
+        given = passed(picture, out, half)[0]
+        new = read(out)
+        assert new._source._header.colours.is_srgb and new.bits == bits
+        change = np.abs(stored(out)[0].astype(float) - given)
+        assert change.mean() <= (0 if lossless else 0.01 * 2**bits)
+        assert lossless or bits < 16 or out.stat().st_size < 1.3 * source.stat().st_size
+
+
+def test_lossy_linear_light_of_16_bits_keeps_its_quality(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.jxl", tmp_path / "b.jxl"
+    noise = np.random.default_rng(1).integers(10000, 50000, (64, 96, 3), dtype=np.uint16)
+    source.write_bytes(bytes(imagecodecs.jpegxl_encode(noise, distance=3)))
+    assert read(source)._source._header.colours == headers.Colours(transfer=headers.LINEAR)
+    passed(read(source), out, lambda seen: seen + np.float32(0.01))
+    assert read(out)._source._header.colours == headers.Colours(transfer=headers.LINEAR)
+    assert out.stat().st_size < 1.2 * source.stat().st_size
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 import imagecodecs
 import numpy as np
 
-from restore.images import colour_profiles
+from restore.images import colour_profiles, srgb
 from restore.images.errors import ImageError
 from restore.images.metadata import Metadata
 
@@ -53,21 +53,14 @@ def _light(samples: np.ndarray, icc: bytes | None) -> np.ndarray:
     encoded = (samples / np.float64(np.iinfo(samples.dtype).max) if is_integer else samples).astype(np.float32)
     usable = icc if icc is not None and colour_profiles.sound(icc) else None
     if usable is None:
-        return _srgb_decoded(encoded) if is_integer else encoded
+        return srgb.linear(encoded) if is_integer else encoded
     if usable == colour_profiles.profile(colour_profiles.Colours(gamma=1.0), gray=gray):
         return encoded
     if colour_profiles.shows_srgb(usable, gray=usable[16:20] == b"GRAY"):
-        return _srgb_decoded(encoded)
+        return srgb.linear(encoded)
     if not is_integer and not (encoded.min() >= 0 and encoded.max() <= 1):
         raise ImageError("its colour profile says nothing of values below 0 or above 1, so exr can't hold its light; choose tiff")
     return _profile_decoded(encoded, usable)
-
-
-def _srgb_decoded(encoded: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1; the curve of negative values is that of positive ones, mirrored."""
-    size = np.abs(encoded)
-    light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
-    return np.asarray(np.copysign(light, encoded), np.float32)
 
 
 def _profile_decoded(encoded: np.ndarray, icc: bytes) -> np.ndarray:

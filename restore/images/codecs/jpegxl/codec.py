@@ -1,9 +1,9 @@
 """JPEG XL: gray and RGB, alpha; 1 to 16 bits, halves and floats, by libjxl.
 
 An unchanged picture is the same file. Kept when the pixels change: depth, alpha, colour description, EXIF, XMP and all other boxes of the
-file. The orientation is applied to the pixels. Pictures that are not coded as XYB, and those of other colours than sRGB, are coded without
-loss; others at their own distance, by the quantiser in the file, or by `matched_quality` where it is not plain. Not kept then: the means
-to restore a JPEG, previews.
+file. The orientation is applied to the pixels. Pictures that are not coded as XYB are coded without loss, and so are those whose colours the
+encoder does not take: other than sRGB, or linear light of 16 bits and floats; and 9 to 15 bits. Others are coded at their own distance, by
+the quantiser in the file, or by `matched_quality` where it is not plain. Not kept then: the means to restore a JPEG, previews.
 Refused: animations, ICC profiles inside the codestream, extra channels other than alpha, premultiplied alpha.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 
-from restore.images import colour_profiles, compression_bounds, decoding
+from restore.images import colour_profiles, compression_bounds, decoding, srgb
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.codecs.jpegxl import frame as frame_header
 from restore.images.codecs.jpegxl import header as headers
@@ -85,7 +85,7 @@ class JpegXlSource:
     def __init__(self, path: Path, header: Header, found: list[tuple[bytes, bytes]]) -> None:
         self.path, self._header = path, header
         is_jpeg = any(kind == b"jbrd" for kind, _ in found)
-        self._lossless = not (header.xyb or is_jpeg) or not header.colours.is_srgb
+        self._lossless = not (header.xyb or is_jpeg) or not _encodable(header)
         self._colours = 1 if header.colours.space == headers.GRAY else 3
         size = header.size[::-1] if swaps_sides(header.orientation) else header.size
         metadata = _metadata(found, header)
@@ -128,8 +128,22 @@ class JpegXlSource:
         own = frame_header.distance(codestream, self._header)
         if own is None:
             decoded = self.frame(0).stored
-            own = matched_quality(lambda tried: _bytes(encode(decoded, self._header.bits, tried)), len(codestream), _SEARCHED)
+            colours = None if self._header.colours.is_srgb else codestream
+
+            def size_of(tried: float) -> int:
+                return _bytes(encode(decoded, self._header.bits, tried, colours=colours))
+
+            own = matched_quality(size_of, len(codestream), _SEARCHED)
         return min(own, _FINER) if finer else own
+
+
+def _encodable(header: Header) -> bool:
+    """Whether the encoder can code a picture of this depth and these colours with loss.
+
+    It takes 8 bits as sRGB, and others as linear light, which is too coarse near black with less than 16 bits.
+    """
+    deep = header.floats or header.bits > 15
+    return header.colours.is_srgb and (deep or header.bits <= 8) or (header.colours.is_linear and deep)
 
 
 def _bytes(coded: list[tuple[bytes, bytes]]) -> int:
@@ -142,8 +156,14 @@ def decode(path: Path) -> np.ndarray:
 
 
 def encode(stored: np.ndarray, bits: int, distance: float | None, *, colours: bytes | None = None) -> list[tuple[bytes, bytes]]:
-    """The boxes of a codestream of (H, W[, C]) samples at a distance, or without loss; of another codestream's colours, or sRGB."""
+    """The boxes of a codestream of (H, W[, C]) samples at a distance, or without loss; of another codestream's colours, or sRGB.
+
+    With loss, other colours than sRGB must be `_encodable`.
+    """
     samples, depth, lossless = np.ascontiguousarray(stored), (bits if stored.dtype.kind == "u" else None), distance is None
+    if stored.dtype != np.uint8 and colours is None:  # the encoder takes it for linear light
+        colours = _srgb(gray=stored.ndim == 2 or stored.shape[2] < 3)
+        samples = samples if lossless else _linear(samples, bits)
     encoded = bytes(
         imagecodecs.jpegxl_encode(samples, effort=_EFFORT, distance=distance, lossless=lossless, bitspersample=depth, numthreads=1)
     )
@@ -151,6 +171,22 @@ def encode(stored: np.ndarray, bits: int, distance: float | None, *, colours: by
     if colours is not None:
         codestream = headers.with_colours(codestream, colours)
     return [*((kind, content) for kind, content in found if kind == b"jxll"), (b"jxlc", codestream)]
+
+
+def _srgb(*, gray: bool) -> bytes:
+    """A codestream whose colours are sRGB."""
+    return unwrapped(bytes(imagecodecs.jpegxl_encode(np.zeros((1, 1) if gray else (1, 1, 3), np.uint8), lossless=True)))[0]
+
+
+def _linear(stored: np.ndarray, bits: int) -> np.ndarray:
+    """The linear light of sRGB samples, of the same type; alpha stays."""
+    count = 1 if stored.ndim == 2 else stored.shape[2]
+    colours = count - (count in (2, 4))
+    light = stored.reshape(*stored.shape[:2], count).copy()
+    white = np.float32(2**bits - 1 if stored.dtype.kind == "u" else 1)
+    decoded = srgb.linear(light[..., :colours].astype(np.float32) / white) * white
+    light[..., :colours] = np.rint(decoded) if stored.dtype.kind == "u" else decoded
+    return light.reshape(stored.shape)
 
 
 def _write(path: Path, coded: list[tuple[bytes, bytes]], found: list[tuple[bytes, bytes]]) -> None:

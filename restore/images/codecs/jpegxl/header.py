@@ -1,12 +1,12 @@
 """The image header of a JPEG XL codestream (ISO/IEC 18181-1, annex D): size, depth, channels and colours, and the latter's bits.
 
-The encoder of imagecodecs describes all colours as sRGB. `with_colours` puts the description of another file in its place, which is sound
-where the samples are coded as they are (no XYB).
+The encoder of imagecodecs describes samples of 8 bits as sRGB, all others as linear light. `with_colours` puts the description of another
+file in its place. XYB is light itself, whatever describes it: there the description decides what a decoder makes of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from restore.images.bits import LowBits
 
@@ -42,6 +42,11 @@ class Colours:
     primaries: int = 1
     transfer: int = SRGB
     gamma: float | None = None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether they are linear light of sRGB's primaries."""
+        return replace(self, transfer=SRGB).is_srgb and self.transfer == LINEAR
 
     @property
     def is_srgb(self) -> bool:
@@ -196,7 +201,7 @@ def with_colours(encoded: bytes, source: bytes) -> bytes:
         ValueError: one of their headers is not of the plain kind.
     """
     old, new = read(source), read(encoded)
-    if new.end is None or old.colours.icc or new.xyb:
+    if new.end is None or old.colours.icc:
         raise ValueError("its colours cannot be kept")
     given, own = int.from_bytes(source[2:_LONGEST], "little"), int.from_bytes(encoded[2:_LONGEST], "little")
     parts = ((own, 0, new.colours_at[0]), (given, *old.colours_at), (own, new.colours_at[1], new.end))
