@@ -133,7 +133,7 @@ class GifSource:
             coded = decoding.call(decode, self.path, has_alpha, samples=4 * height * width, coded=self._layout.coded)
             if self._layout.gray:
                 coded = coded[..., [0, 3]] if has_alpha else coded[..., 0]
-            stored = np.ascontiguousarray(coded)
+            stored = coded.copy()  # with the strides of a plane, even of a single pixel
             return Frame(stored, plain(stored))
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:

@@ -223,11 +223,21 @@ def _resolution(dpi: tuple[float, float]) -> bytes:
 
 
 def decode(path: Path) -> np.ndarray:
-    """(H, W[, C]) as coded, for a decoding process. Raises what imagecodecs raises; ValueError for an incomplete codestream."""
-    data = path.read_bytes()
+    """(H, W[, C]) as coded, for a decoding process. Raises what imagecodecs raises; ValueError for an incomplete codestream.
+
+    The decoder would apply a JP2 file's ICC profile to the samples, so it gets the codestream alone.
+    """
+    data = _codestream(path.read_bytes())
     if why := codestreams.complaint(data):
         raise ValueError(why)
     return np.asarray(imagecodecs.jpeg2k_decode(data))
+
+
+def _codestream(data: bytes) -> bytes:
+    """That of a file; ValueError where the boxes break off."""
+    if data.startswith(_CODESTREAM):
+        return data
+    return next(one for one in read_wrapping(data).outer if one.kind == b"jp2c").content(data)
 
 
 def encode(stored: np.ndarray, bits: int, decibels: float | None, *, levels: int = 5) -> bytes:
@@ -271,8 +281,7 @@ class Jpeg2000Codec(Codec):
         data = path.read_bytes()
         with as_image_error(path, "JPEG 2000"):
             wrapping = None if data.startswith(_CODESTREAM) else read_wrapping(data)
-            if wrapping is not None:
-                data = next(one for one in wrapping.outer if one.kind == b"jp2c").content(data)
+            data = _codestream(data)
             stream = read_stream(data)
             why = wrapping.complaint(stream.count) if wrapping is not None else ""
         if why or stream.bits > 16:

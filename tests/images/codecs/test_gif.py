@@ -49,6 +49,13 @@ def test_many_colours_become_the_nearest_of_256(tmp_path: Path) -> None:
     assert 0 < error.mean() < 4
 
 
+def test_a_single_gray_pixel_becomes_a_png(tmp_path: Path) -> None:
+    Image.new("L", (1, 1), 77).save(tmp_path / "a.gif")
+    picture = read(tmp_path / "a.gif")
+    picture.save(tmp_path / "b.png", [picture.frame(0).stored], format="png")
+    assert stored(tmp_path / "b.png")[0].tolist() == [[77]]
+
+
 def test_animations_and_broken_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
     frames = [Image.fromarray(samples.noise()) for _ in range(3)]

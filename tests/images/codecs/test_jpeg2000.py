@@ -9,10 +9,11 @@ import format_samples as samples
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from picture_samples import passed, stored
 from PIL import Image, ImageCms
 
-from restore.images import ImageError, read
+from restore.images import ImageError, colour_profiles, read
 from restore.images.codecs.jpeg2000 import read_stream, read_wrapping
 from restore.images.iso_media import box
 
@@ -45,6 +46,18 @@ def test_openjpeg_reads_what_was_written(name: str, tmp_path: Path) -> None:
     if name in ("rgb8.jp2", "la8.jp2"):
         with Image.open(out) as image:
             assert np.array_equal(np.asarray(image), given)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_samples_are_those_of_the_codestream_whatever_the_profile(count: int, tmp_path: Path) -> None:
+    profile = colour_profiles.profile(colour_profiles.Colours(gamma=1.0), gray=count < 3)
+    pixels = np.random.default_rng(3).integers(0, 65535, (40, 50, count), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels[..., 0] if count == 1 else pixels, photometric="rgb" if count >= 3 else "minisblack",
+                     planarconfig="contig", extrasamples=["unassalpha"] * (count in (2, 4)), iccprofile=profile)  # fmt: skip
+    picture = read(tmp_path / "a.tif")
+    picture.save(tmp_path / "b.jp2", [picture.frame(0).stored], format="jpeg2000")
+    assert read(tmp_path / "b.jp2")._source.header.metadata.icc == profile
+    assert np.array_equal(stored(tmp_path / "b.jp2")[0], picture.frame(0).stored)
 
 
 def test_irreversible_coding_stays_and_comes_back_about_right(tmp_path: Path) -> None:
