@@ -30,6 +30,8 @@ SIDE = 256
 """Side in pixels of what the network sees of a picture."""
 PART = 0.75
 """Side of the four corners that the network sees beside the whole, as a fraction. The five tables are averaged."""
+ONE_COLOUR = 1e-5
+"""Range of a thumbnail below which its picture has one colour: the rounding of a mean."""
 DOUBT_BRIGHTER, DOUBT_DARKER = (0.08, 0.1), (0.05, 0.07)
 """Root mean square changes by a table that makes the picture brighter or darker.
 
@@ -159,8 +161,10 @@ class Enhancer:
         return result if uneven is None else dither.dithered(result, uneven), mapping, gain
 
     def map(self, thumbnails: Sequence[np.ndarray], strengths: Strengths) -> GlobalMap:
-        """The map of a picture's exposure and contrast, from its `overview`."""
+        """The map of a picture's exposure and contrast, from its `overview`; the plain one for a picture of one colour."""
         mapping = GlobalMap()
+        if np.ptp(thumbnails[0], axis=(0, 1)).max() < ONE_COLOUR:
+            return mapping
         if strengths.exposure:
             mapping = self._exposure(thumbnails, strengths.exposure)
         if strengths.contrast:

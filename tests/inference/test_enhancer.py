@@ -51,6 +51,15 @@ def test_a_dark_picture_becomes_brighter_by_one_curve(enhancer: Enhancer, smooth
     np.testing.assert_allclose(whole[20:41, 30:77], part, atol=1e-6)
 
 
+@pytest.mark.parametrize("colour", [(0.0,), (0.0, 0.0, 0.0), (0.2, 0.3, 0.1)])
+def test_a_picture_of_one_colour_stays(enhancer: Enhancer, colour: tuple[float, ...]) -> None:
+    """As a black frame of a film does: its exposure cannot be judged."""
+    picture = np.tile(np.float32(colour), (70, 90, 1))
+    result, mapping, _ = enhancer.enhance(picture, Strengths())
+    assert mapping.plain
+    np.testing.assert_array_equal(result, picture)
+
+
 def test_gray_stays_gray_however_it_is_stored(enhancer: Enhancer, smooth: Smooth) -> None:
     gray = dark(smooth, 1)
     three = enhancer.enhance(np.repeat(gray, 3, axis=2), Strengths())[0]

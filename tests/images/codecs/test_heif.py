@@ -8,7 +8,7 @@ import format_samples as samples
 import numpy as np
 import pillow_heif
 import pytest
-from picture_samples import passed, stored
+from picture_samples import ALL, passed, stored
 from PIL import Image, ImageCms
 
 from restore.images import ImageError, read
@@ -122,6 +122,14 @@ def test_what_is_refused(tmp_path: Path) -> None:
     Image.fromarray(samples.G16).save(tmp_path / "b.png")
     with pytest.raises(ImageError, match="heif holds 8 bits a sample"):
         read(tmp_path / "b.png").save(tmp_path / "c.heic", [samples.G16], format="heif")
+
+
+@pytest.mark.parametrize("name", ["gray8.png", "rgb8.png"])
+def test_lossless_pictures_become_heic_without_loss(name: str, tmp_path: Path) -> None:
+    ALL[name](tmp_path / name)
+    picture = read(tmp_path / name)
+    picture.save(tmp_path / "a.heic", [picture.frame(0).stored], format="heif")
+    assert np.array_equal(stored(tmp_path / "a.heic")[0], picture.frame(0).stored)
 
 
 def test_a_missing_package_is_named_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ class Coding:
         bits: of a sample: 8, 10 or 12.
         chroma: 420, 422 or 444.
         codes: primaries, transfer and matrix (ITU-T H.273), and 1 for full range.
-        quality: of libheif, 0 to 100, where it is coded with loss.
+        quality: of libheif, 0 to 100, where it is coded with loss; -1 for none.
     """
 
     bits: int = 8
@@ -188,4 +188,4 @@ class HeifCodec(Codec):
         """Write a new file of a picture that comes from another format, without loss unless the other one has some."""
         stored = only_frame(frames, path)
         codes = (1, 13, 6 if header.lossy or stored.ndim == 2 else 0, 1)
-        _write(path, stored, Coding(codes=codes), header.metadata)
+        _write(path, stored, Coding(codes=codes, quality=_QUALITY if header.lossy else _LOSSLESS), header.metadata)
