@@ -1,9 +1,9 @@
 """JPEG XL: gray and RGB, alpha; 1 to 16 bits, halves and floats, by libjxl.
 
 An unchanged picture is the same file. Kept when the pixels change: depth, alpha, colour description, EXIF, XMP and all other boxes of the
-file. The orientation is applied to the pixels. Pictures that are not coded as XYB are coded without loss, and so are those whose colours the
-encoder does not take: other than sRGB, or linear light of 16 bits and floats; and 9 to 15 bits. Others are coded at their own distance, by
-the quantiser in the file, or by `matched_quality` where it is not plain. Not kept then: the means to restore a JPEG, previews.
+file. The orientation is applied to the pixels. Pictures that are not coded as XYB are coded without loss, and so are those that the encoder
+does not take: colours other than sRGB (or linear light of 16 bits and floats), and 9 to 15 bits. Others are coded at their own distance,
+by the quantiser in the file, or by `matched_quality` where it is not plain. Not kept then: the means to restore a JPEG, previews.
 Refused: animations, ICC profiles inside the codestream, extra channels other than alpha, premultiplied alpha.
 """
 
@@ -143,7 +143,7 @@ def _encodable(header: Header) -> bool:
     It takes 8 bits as sRGB, and others as linear light, which is too coarse near black with less than 16 bits.
     """
     deep = header.floats or header.bits > 15
-    return header.colours.is_srgb and (deep or header.bits <= 8) or (header.colours.is_linear and deep)
+    return (header.colours.is_srgb and (deep or header.bits <= 8)) or (header.colours.is_linear and deep)
 
 
 def _bytes(coded: list[tuple[bytes, bytes]]) -> int:
