@@ -173,7 +173,7 @@ SHIPPED = sorted((Path(__file__).resolve().parents[1] / "weights").glob("*.safet
 
 
 TENSORS = {
-    "artifacts": "ce6aba15284a0fef94d3d4aa56f240fc0034501f49aaa512e59a8a9ffd29719a",
+    "artifacts": "31ed3334fb30958edb6fc2369e045047c95f9e80bfef545cb3436a11357a7387",
     "colorize": "3ccb5a1adc2ef1104ccf1d08f1866116825aca62a46e88f105189fe9efc11d45",
     "confidence": "a9c3cd3ade5b6195828fbd3b1fb24aaca6d69588dfa4bb12caf8d5c7f399f2fc",
     "denoise-color": "7f4924424b9b43f7cbef2f7f0547ffa4225195514659cbf6c2c79eac2636335f",

@@ -18,7 +18,7 @@ from restore.inference.noise_estimation import Estimate
 
 WINDOWS, SIDE, FACTOR = 12, 192, 0.3
 """Windows of the pictures that are restored, their side in pixels, and their recorruption factor t."""
-LEAST_GAIN, SURE = 0.05, 2.0
+LEAST_GAIN, SURE = 0.1, 2.0
 """The adapted weights are used if their gain in dB is certainly larger, and their error smaller by so many standard errors."""
 LEVEL_ERROR, PHOTON_ERROR = 0.1, 0.02
 """Relative error of an estimated noise variance that a gain must survive, and of that of counted photons. Of X-rays of 50 counts 4 % more
