@@ -11,8 +11,8 @@ from batch_steps import Inverse, folder, looping, picture, results
 from PIL import Image as Pillow
 
 from restore.images import decoding
-from restore.images.codecs import webp
 from restore.images.codecs.png import chunks
+from restore.images.codecs.webp import codec as webp
 from restore.pipeline.batch import run
 from restore.pipeline.step import Image, Result, Sidecars
 

@@ -59,5 +59,5 @@ def test_the_estimated_gain_is_the_true_one(kind: str, smooth: Smooth, fp32: Run
 
 def test_a_gain_that_hangs_on_the_noise_level_is_not_believed() -> None:
     assert Judgement(gain=0.22, least=-0.3, certainty=6.5).helps is False
-    assert Judgement(gain=0.22, least=0.1, certainty=6.5).helps is True
-    assert Judgement(gain=0.22, least=0.1, certainty=1.5).helps is False
+    assert Judgement(gain=0.22, least=0.11, certainty=6.5).helps is True
+    assert Judgement(gain=0.22, least=0.11, certainty=1.5).helps is False
