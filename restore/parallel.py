@@ -6,12 +6,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
 PIXELS_IN_FLIGHT = 48_000_000
 """A limit for `PixelBudget`: the pixels of all pictures that are decoded at a time; a larger picture runs alone."""
+WAKE = 0.5
+"""Seconds after which `awaited` looks for signals."""
 
 ItemT = TypeVar("ItemT")
 ValueT = TypeVar("ValueT")
@@ -39,6 +41,17 @@ class PixelBudget:
                 self._changed.notify_all()
 
 
+def awaited(future: Future[ValueT]) -> ValueT:
+    """The result of a future, waited for in steps of `WAKE` seconds.
+
+    A signal that comes just before a wait does not interrupt it: Python looks for signals before it lets go of the interpreter, and on a
+    busy machine the wait may begin much later. Ctrl-C would then count for nothing until the wait ends.
+    """
+    while not wait((future,), WAKE).done:
+        pass
+    return future.result()
+
+
 def in_order(function: Callable[[ItemT], ValueT], items: Iterable[ItemT], workers: int) -> Iterator[ValueT]:
     """`map` in threads. At most two calls a thread are submitted ahead; when the caller stops early, waiting calls are cancelled."""
     pool = ThreadPoolExecutor(workers, "in-order")
@@ -47,9 +60,9 @@ def in_order(function: Callable[[ItemT], ValueT], items: Iterable[ItemT], worker
         for item in items:
             pending.append(pool.submit(function, item))
             if len(pending) >= 2 * workers:
-                yield pending.popleft().result()
+                yield awaited(pending.popleft())
         while pending:
-            yield pending.popleft().result()
+            yield awaited(pending.popleft())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

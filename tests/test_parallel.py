@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
 import pytest
 
-from restore.parallel import PixelBudget, in_order
+from restore.parallel import PixelBudget, awaited, in_order
+from restore.pipeline.concurrency import BoundedQueue
 
 
 def test_threads_keep_the_order_and_few_calls_ahead() -> None:
@@ -46,3 +54,27 @@ def test_an_error_reaches_the_caller_and_frees_the_budget() -> None:
     with pytest.raises(ZeroDivisionError):
         list(in_order(call, [1, 0, 2], 2))
     assert list(in_order(call, [1, 2], 2)) == [10, 5]
+
+
+def _full() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(1)
+    queue.put(1)
+    queue.put(2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of threads")
+@pytest.mark.parametrize("waiting", [lambda: awaited(Future()), _full], ids=["future", "queue"])
+def test_a_signal_that_interrupts_no_wait_is_answered(waiting: Callable[[], object]) -> None:
+    """A signal that another thread takes leaves the main thread's wait alone, as one does that comes just before the wait."""
+
+    def send() -> None:
+        time.sleep(0.2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Thread(target=send).start()
+        with pytest.raises(KeyboardInterrupt):
+            waiting()
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -13,6 +13,8 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from restore.parallel import WAKE
+
 Entry = TypeVar("Entry")
 T = TypeVar("T")
 
@@ -132,7 +134,8 @@ class BoundedQueue(Generic[Entry]):
             Stopped: the queue was aborted.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._broken or len(self._entries) < self._length)
+            while not self._changed.wait_for(lambda: self._broken or len(self._entries) < self._length, WAKE):
+                pass  # the main thread puts, and must answer Ctrl-C; see `awaited`
             if self._broken:
                 raise Stopped
             self._entries.append(entry)

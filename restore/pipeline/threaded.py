@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from restore.available_memory import free_memory
+from restore.parallel import awaited
 from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.concurrency import BoundedQueue, MemoryLimiter, Workers
 from restore.pipeline.discovery import Job
@@ -72,12 +73,12 @@ class Threaded:
         try:
             for picture in _ahead(threads, jobs, self.workers + 1, waiting):
                 in_flight.append(picture)
-                picture.ready.result()
+                awaited(picture.ready)
                 picture.restore(partial(_make_room, limiter, in_flight, waiting))
                 while in_flight and in_flight[0].finished.done():
                     _report(in_flight.popleft(), on_record)
             while in_flight:
-                in_flight[0].finished.result()
+                awaited(in_flight[0].finished)
                 _report(in_flight.popleft(), on_record)
         except KeyboardInterrupt:
             interrupted = True
@@ -187,7 +188,7 @@ class InFlight:
         """Start decoding frame `index` in a worker thread. Call the result to wait for the frame."""
         if index >= frames:
             return lambda: None
-        return self.threads.decoders.submit(partial(self._decode, index)).result
+        return partial(awaited, self.threads.decoders.submit(partial(self._decode, index)))
 
     def _decode(self, index: int) -> AnalysedFrame:
         with self.processor.timed("decode"):
@@ -239,7 +240,7 @@ def _make_room(limiter: MemoryLimiter, in_flight: Sequence[InFlight], waiting: S
     for picture in waiting:
         picture.release_first_frame()
     for picture in list(in_flight)[:-1]:
-        picture.finished.result()
+        awaited(picture.finished)
     gc.collect()
 
 
