@@ -70,7 +70,7 @@ class Container:
 
     @property
     def first_coded(self) -> int:
-        """The primary picture, or the first tile of which it is a grid."""
+        """The primary picture, or the first tile if it is a grid of tiles."""
         tiles = (to[0] for kind, item, to in self.references if kind == b"dimg" and item == self.primary and to and to[0] in self.items)
         return next(tiles, self.primary)
 
