@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from restore.pipeline.batch import run
 
-CASES, SEED = 2000, 3
+CASES, SEED = 3000, 3
 
 
 @pytest.fixture(scope="module")

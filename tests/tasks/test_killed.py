@@ -66,7 +66,7 @@ def _check(tmp_path: Path, photos: Photos, kills: int, seed: int, method: str) -
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_and_resumed_equals_straight(tmp_path: Path, photos: Photos) -> None:
-    _check(tmp_path, photos, 4, 1, "denoise")
+    _check(tmp_path, photos, 8, 1, "denoise")
 
 
 @pytest.mark.slow
