@@ -48,10 +48,10 @@ from restore.metrics.picture_sets import frames
 
 DIGITS: Mapping[str, tuple[int, Mapping[str, str]]] = {
     "gan": (3000, {}),
-    "dcgan": (1500, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
-    "wgan": (2500, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
-    "cgan": (1500, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
-    "r3gan": (700, {"loop.batch_size": "32", "optimizer.decay_steps": "700", "discriminator.optimizer.decay_steps": "700"}),
+    "dcgan": (4000, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
+    "wgan": (4000, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
+    "cgan": (4000, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
+    "r3gan": (1500, {"loop.batch_size": "32", "optimizer.decay_steps": "1500", "discriminator.optimizer.decay_steps": "1500"}),
 }
 """Method -> steps and settings besides its defaults."""
 FOR_ALL = {"precision": "fp32", "optimizer.ema": "0.995", "loop.checkpoint_every": "300", "loop.validate_every": "0"}

@@ -8,7 +8,7 @@ its size (held-out photographs, sigma 25).
 from __future__ import annotations
 
 import math
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.networks.spec import NAME_HELP, ModelSpec, RestorationNetwork
-from restore.networks.unet import RestorationUNet, UNetConfig, UNetSettings
+from restore.networks.unet import LUMINANCE, RestorationUNet, UNetConfig, UNetSettings
 
 ROOT6, ROOT18 = math.sqrt(6), math.sqrt(18)
 RGB_TO_CHROMA_LUMA = ((1 / ROOT6, 0.0, -1 / ROOT6), (1 / ROOT18, -2 / ROOT18, 1 / ROOT18), (1 / 3, 1 / 3, 1 / 3))
@@ -87,7 +87,13 @@ class LumaChromaUNet(RestorationNetwork):
 
     def part_for(self, keys: Set[str]) -> RestorationNetwork:
         """The luminance's network takes a gray network's weights."""
-        return self.luminance if self.luminance.state_dict().keys() == keys else self
+        return self if any(key.startswith(f"{LUMINANCE}.") for key in keys) else self.luminance
+
+    def adapted(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Blocks of the luminance's network that the weights lack begin as the identity."""
+        prefix = f"{LUMINANCE}."
+        rest = {key: tensor for key, tensor in tensors.items() if not key.startswith(prefix)}
+        return {**rest, **{prefix + key: tensor for key, tensor in self.luminance.adapted(tensors).items()}}
 
 
 def _in_sequence(first: ModelSpec, second: ModelSpec) -> ModelSpec:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+import operator
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
@@ -80,10 +81,12 @@ class NetworkConfig:
         range, count: the numbers that it can have; see `restore.limits`.
         layers: it counts layers.
         free: weights made with another value can start this network.
+        grows: so can weights made with smaller numbers, as many of them.
+        of_task: it belongs to the task; weights for another task do not set it.
 
     Attributes:
         name: a key of `NETWORKS`.
-        contains: networks whose weights can start a part of this one.
+        contains: networks whose weights can start a part of this one; weights of this one can start them.
     """
 
     name: str
@@ -94,13 +97,22 @@ class NetworkConfig:
         values = {key: value for key, value in vars(self).items() if key != "name"}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
+    def related(self, other: NetworkConfig) -> bool:
+        """Whether weights of the network `other` can start this one, a part of it, or are part of what can."""
+        return self.name == other.name or other.name in self.contains or self.name in other.contains
+
     def conflict(self, other: NetworkConfig) -> str | None:
         """The first setting that keeps weights made with `other` from starting this network; None where nothing does."""
-        if self.name != other.name and other.name not in self.contains:
+        if not self.related(other):
             return "name"
-        theirs = vars(other)
-        bound = [entry.name for entry in fields(self) if entry.name != "name" and not entry.metadata.get("free")]
-        return next((key for key in bound if key in theirs and theirs[key] != vars(self)[key]), None)
+        own, theirs = vars(self), vars(other)
+        for entry in fields(self):
+            key = entry.name
+            if key == "name" or entry.metadata.get("free") or key not in theirs or theirs[key] == own[key]:
+                continue
+            if not (entry.metadata.get("grows") and len(theirs[key]) == len(own[key]) and all(map(operator.le, theirs[key], own[key]))):
+                return key
+        return None
 
 
 class RestorationNetwork(nn.Module):
@@ -122,6 +134,10 @@ class RestorationNetwork(nn.Module):
     def part_for(self, keys: Set[str]) -> RestorationNetwork:
         """The part of this network whose state dict has these keys; the network itself where none has."""
         return self
+
+    def adapted(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The tensors from which this network starts, made of those of a larger network that contains it, or of one with fewer blocks."""
+        return tensors
 
     def table(self, picture: Tensor) -> Table:
         """The lookup table of whole pictures (B, C, H, W) float32, nominal [0, 1], for a network whose change is one.

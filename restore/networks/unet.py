@@ -12,7 +12,8 @@ full resolution learn more for the same operations than many at half of it: 28.0
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,6 +24,11 @@ from torch.nn import functional as F
 from restore.networks.fused_residual import Residual, ResidualStack
 from restore.networks.spec import CONDITION_CHANNELS, NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
 from restore.networks.weight_transfer import average_colours, spread_colours
+
+LUMINANCE = "luminance"
+"""The name of a `LumaChromaUNet`'s part that is a `RestorationUNet`."""
+BLOCK = re.compile(r"((en|de)coders\.\d+|bottom)\.\d+\.(first|second)\.weight")
+"""The tensors of a residual block."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class UNetSettings(NetworkConfig):
             "range": (0, 64),
             "count": (1, 10),
             "layers": True,
+            "grows": True,
         },
     )
     unshuffle: int = field(
@@ -51,8 +58,14 @@ class UNetSettings(NetworkConfig):
         metadata={"help": "the first resolution is the picture's divided by this, 1 or a power of 2", "range": (1, 16)},
     )
     condition: Literal["noise", "quantisation", "blur"] = field(
-        default="noise", metadata={"help": "the map that it takes in addition to the picture"}
+        default="noise", metadata={"help": "the map that it takes in addition to the picture", "free": True, "of_task": True}
     )
+
+    def conflict(self, other: NetworkConfig) -> str | None:
+        """See `NetworkConfig.conflict`: another map of as many channels is learned in a few steps."""
+        if isinstance(other, UNetSettings) and CONDITION_CHANNELS[self.condition] != CONDITION_CHANNELS[other.condition]:
+            return "condition"
+        return super().conflict(other)
 
 
 @dataclass(frozen=True)
@@ -135,6 +148,15 @@ class RestorationUNet(RestorationNetwork):
         for up, decoder, skip in zip(reversed(self.ups), reversed(self.decoders), reversed(skips), strict=True):
             hidden = decoder(up(hidden).add_(skip), True)
         return F.pixel_shuffle(self.tail(hidden + first), self.unshuffle)
+
+    def adapted(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The luminance's part of a `LumaChromaUNet`; blocks that the weights lack begin as the identity."""
+        prefix = f"{LUMINANCE}."
+        if any(key.startswith(prefix) for key in tensors):
+            tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+        own = self.state_dict()
+        added = {key: value for key, value in own.items() if key not in tensors and BLOCK.fullmatch(key)}
+        return {**tensors, **{key: torch.zeros_like(value) if key.endswith("second.weight") else value for key, value in added.items()}}
 
     def fitted(self, key: str, value: Tensor, shape: torch.Size) -> Tensor:
         """The first and the last layer fit another number of colours; see `RestorationNetwork.fitted`."""

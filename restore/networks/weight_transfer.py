@@ -13,11 +13,15 @@ from restore.networks.spec import RestorationNetwork
 def transfer(tensors: Mapping[str, Tensor], network: RestorationNetwork) -> None:
     """Copy `tensors` into `network`, or into the part of it that they belong to. That part fits tensors of another shape.
 
+    Of a larger network's tensors, those of the part that is like `network` are copied. A network with more residual blocks computes
+    at first what the smaller one does.
+
     Raises:
         ValueError: another architecture: keys or inner shapes differ.
     """
     part = network.part_for(tensors.keys())
     own = part.state_dict()
+    tensors = part.adapted(tensors)
     if own.keys() != tensors.keys():
         odd = sorted(own.keys() ^ tensors.keys())
         raise ValueError(f"these weights are of another architecture: {', '.join(odd[:4])} ... differ")

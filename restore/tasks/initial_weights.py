@@ -88,13 +88,20 @@ def with_architecture(config: Config, group: str, task: str, specified: set[str]
         return config
     try:
         recipe = weights.find(config.start_from).recipe
-        if recipe["task"] != task:
+        known = generators.GENERATORS if task == GENERATE else networks.NETWORKS
+        same_task = recipe["task"] == task
+        if not same_task and (task == GENERATE or not _related(vars(config)[group], recipe["network"])):
             raise ValueError(f"these are {recipe['task']} weights; the run needs {task} weights")
-        if recipe["network"] not in (generators.GENERATORS if task == GENERATE else networks.NETWORKS):
+        if recipe["network"] not in known:
             raise ValueError(f"their network ({recipe['network']}) cannot be trained here")
-        return _adopted(config, group, recipe, specified)
+        return _adopted(config, group, recipe, specified, same_task=same_task)
     except ValueError as error:
         raise ValueError(f"start_from={config.start_from}: {error}") from error
+
+
+def _related(own: NetworkConfig, name: str) -> bool:
+    """Whether weights of the network called `name`, made for another task, can start a part of `own` at least."""
+    return name in networks.CONFIGS and own.related(networks.config_of(name, {}))
 
 
 def check_same(own: NetworkConfig, theirs: NetworkConfig, group: str) -> None:
@@ -111,8 +118,8 @@ def check_same(own: NetworkConfig, theirs: NetworkConfig, group: str) -> None:
         raise ValueError(f"these weights were made with {group}.{key}={_text(vars(theirs)[key])}: set it so, or leave it out")
 
 
-def _adopted(config: Config, group: str, recipe: Recipe, specified: set[str]) -> Config:
-    """`config` with the network of a recipe, except for the settings that the user specified."""
+def _adopted(config: Config, group: str, recipe: Recipe, specified: set[str], *, same_task: bool) -> Config:
+    """`config` with the network of a recipe, except for the settings that the user specified or that belong to another task."""
     own: NetworkConfig = vars(config)[group]
     config_of = generators.config_of if recipe["task"] == GENERATE else networks.config_of
     theirs = _checked(config_of(recipe["network"], recipe["settings"]), group)
@@ -121,6 +128,8 @@ def _adopted(config: Config, group: str, recipe: Recipe, specified: set[str]) ->
     of_user = {key.removeprefix(f"{group}.") for key in specified if key.startswith(f"{group}.")}
     if of_user - names:
         raise ValueError(f"these weights were made with {group}.name={theirs.name}, which has no {min(of_user - names)}: leave it out")
+    if not same_task:  # such as the map that it takes
+        of_user |= {entry.name for entry in dataclasses.fields(network) if entry.metadata.get("of_task") and entry.name in vars(own)}
     adopted = {name: value for name, value in vars(theirs).items() if name in names - of_user - {"name"}}
     network = dataclasses.replace(network, **adopted, **{name: vars(own)[name] for name in of_user})
     check_same(network, theirs, group)

@@ -86,9 +86,14 @@ def test_only_instance_normalisation_sees_the_whole_image(name: str, norm: str) 
 def test_a_conflict_is_the_first_setting_that_weights_cannot_start_with() -> None:
     unet = networks.config_of("unet", {"widths": [8, 12], "blocks": [1, 1]})
     luma = networks.config_of("luma_chroma_unet", {"widths": [8, 12], "blocks": [1, 1], "chroma_widths": [8]})
-    assert luma.conflict(unet) is None and unet.conflict(luma) == "name"
+    assert luma.conflict(unet) is None and unet.conflict(luma) is None  # the luminance's network is one
+    assert unet.conflict(networks.config_of("resnet", {})) == "name"
     assert luma.conflict(networks.config_of("luma_chroma_unet", {"widths": [8, 12], "blocks": [1, 1]})) is None
     assert unet.conflict(networks.config_of("unet", {"widths": [8, 12], "blocks": [1, 2]})) == "blocks"
+    assert unet.conflict(networks.config_of("unet", {"widths": [8, 12], "blocks": [1, 0]})) is None  # it may grow
+    assert unet.conflict(networks.config_of("unet", {"widths": [8, 12], "blocks": [1]})) == "blocks"
+    assert unet.conflict(networks.config_of("unet", {"widths": [8, 12], "blocks": [1, 1], "condition": "quantisation"})) is None
+    assert unet.conflict(networks.config_of("unet", {"widths": [8, 12], "blocks": [1, 1], "condition": "blur"})) == "condition"
 
 
 def test_a_network_that_does_not_enlarge_takes_no_scale() -> None:

@@ -60,3 +60,25 @@ def test_a_colour_upscaler_from_a_gray_one_enlarges_gray_the_same() -> None:
     transfer(tensors | colour_tail, colour)
     heads = [network.head(PICTURE.expand(-1, channels, -1, -1)) for network, channels in ((gray, 1), (colour, 3))]
     torch.testing.assert_close(heads[0], heads[1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_with_more_blocks_begins_as_the_smaller_one() -> None:
+    torch.manual_seed(0)
+    for name, more in (("unet", {}), ("luma_chroma_unet", {"chroma_widths": (8, 8)})):
+        small = networks.build(name, channels=1 if name == "unet" else 3, widths=(8, 12), blocks=(1, 1), **more)
+        large = networks.build(name, channels=1 if name == "unet" else 3, widths=(8, 12), blocks=(3, 2), **more)
+        transfer(small.state_dict(), large)
+        picture = PICTURE.expand(-1, small.spec.channels, -1, -1)
+        torch.testing.assert_close(large(picture, NOISE), small(picture, NOISE), rtol=1e-4, atol=1e-5)
+        large(picture, NOISE).square().sum().backward()
+        added = dict(large.named_parameters())[f"{'luminance.' if more else ''}encoders.0.2.second.weight"]
+        assert added.grad is not None and added.grad.abs().sum() > 0  # it learns
+    with pytest.raises(ValueError, match="architecture"):
+        transfer(large.state_dict(), small)
+
+
+def test_a_gray_network_starts_from_the_luminance_of_a_colour_network(tiny: Make) -> None:
+    colour = tiny("luma_chroma_unet", 3, seed=0)
+    gray = tiny("unet", 1, seed=1)
+    transfer(colour.state_dict(), gray)
+    torch.testing.assert_close(gray(PICTURE, NOISE), colour.luminance(PICTURE, NOISE))

@@ -213,6 +213,21 @@ def test_weights_of_another_task_or_program_start_nothing(folder: Path, weights_
         _train(folder, 1, base=BASE, overrides={"start_from": "list.safetensors"})
 
 
+def test_a_denoiser_starts_from_what_another_task_learned_of_luminance(folder: Path) -> None:
+    base = BASE | {"data.crop": "32", "loop.batch_size": "1", "optimizer.learning_rate": "1e-9", "data.channels": "1"}
+    network = {"network.name": "unet", "network.blocks": "4,3,2,2"}
+    _train(folder, 1, base=base, overrides={"start_from": "artifacts", **network})
+    tensors, recipe = weights.load(Path("runs/a/a.safetensors"))
+    theirs = weights.load(weights.find("artifacts").path)[0]
+    assert recipe["task"] == "denoise"
+    assert recipe["settings"] == {"channels": 1, "widths": [32, 56, 80, 80], "blocks": [4, 3, 2, 2], "unshuffle": 1, "condition": "noise"}
+    for key in ("head.weight", "encoders.0.3.second.weight", "tail.weight"):
+        torch.testing.assert_close(tensors[key].float(), theirs[f"luminance.{key}"].float(), rtol=1e-2, atol=1e-3)
+    assert not tensors["bottom.1.second.weight"].any()
+    with pytest.raises(ValueError, match=r"start_from=sharpen: .*network\.condition=blur"):
+        _train(folder, 1, "runs/b", base=base, overrides={"start_from": "sharpen"})
+
+
 @pytest.mark.parametrize("name", ["upscale-x4", "upscale-x2"])
 def test_an_upscaler_starts_from_what_ships(folder: Path, name: str) -> None:
     _train(
