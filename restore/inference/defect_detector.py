@@ -2,6 +2,7 @@
 
 The network (`restore train scratches`) was trained on clean photographs with synthetic defects. It predicts the probability of a defect
 for each pixel. A pixel above the low threshold counts if it is connected to one above the high threshold (hysteresis, Canny 1986).
+Rows of alike dots are no defects (`dot_rows`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 
 from restore.inference.arrays import to_float
+from restore.inference.dot_rows import without_rows
 from restore.inference.loading import DEFECT_TASK
 from restore.inference.network_model import NetworkModel
 
@@ -75,4 +77,4 @@ class DefectDetector(NetworkModel):
         chosen[labels[probability > strong]] = True
         chosen &= sizes[:, cv2.CC_STAT_AREA] >= MIN_AREA
         chosen[0] = False
-        return np.asarray(chosen[labels])
+        return without_rows(gray[:, :, 0], np.asarray(chosen[labels]))
