@@ -56,7 +56,7 @@ def without_rows(gray: np.ndarray, defects: np.ndarray) -> np.ndarray:
 def _is_row(contrast: np.ndarray, inside: np.ndarray) -> bool:
     """Whether what stands out among some defects, both (H, W), is a row of dots and nothing else."""
     marked = inside & (contrast > 0.5 * contrast[inside].max())
-    count, labels, boxes, centres = cv2.connectedComponentsWithStats(marked.astype(np.uint8), connectivity=8)
+    count, _, boxes, centres = cv2.connectedComponentsWithStats(marked.astype(np.uint8), connectivity=8)
     dots = []
     for number in range(1, count):
         width, height, area = boxes[number, cv2.CC_STAT_WIDTH], boxes[number, cv2.CC_STAT_HEIGHT], int(boxes[number, cv2.CC_STAT_AREA])
