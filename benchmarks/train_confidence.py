@@ -96,10 +96,11 @@ def split(root: Path, head: Head) -> tuple[list[Path], list[Path]]:
         found = sorted((root / "photos/open").glob("*.jpg"))
         return [path for path in found if hashed(path) % 5 > 1], [path for path in found if hashed(path) % 5 <= 1]
     tested = {patient(path) for path in (*(root / "xray/test").glob("*"), *(root / "xray256/test").rglob("*.jp*g"))}
-    learnt = {patient(path) for path in (root / "xray/train").glob("*")}
+    patterns = weights.find(head.denoiser).recipe["training"]["data"]["include"]
+    learnt = {patient(path) for pattern in patterns if pattern.startswith("xray") for path in root.glob(pattern)}
     small = [path for path in sorted((root / "xray256/train").rglob("*.jp*g")) if patient(path) not in tested]
     held: dict[str, Path] = {}  # one picture a patient
-    for path in (*sorted((root / "xray/large").glob("*")), *(path for path in small if zlib.crc32(patient(path).encode()) % 25 == 0)):
+    for path in (*sorted((root / "xray/large").glob("*")), *(path for path in small if zlib.crc32(patient(path).encode()) % 8 == 0)):
         if patient(path) not in tested | learnt:
             held.setdefault(patient(path), path)
     large = sorted((root / "xray/train").glob("*"))
