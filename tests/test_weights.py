@@ -179,7 +179,7 @@ TENSORS = {
     "denoise-color": "7f4924424b9b43f7cbef2f7f0547ffa4225195514659cbf6c2c79eac2636335f",
     "denoise-gray": "09b98aae835f96cc592ba53e71ad7fb0ff49c240bfaabb32ec1e88a412f4f8ad",
     "denoise-xray": "35a61c1fd0aa837549d1602a88ea4f3487d77764c697c432e08565b7d979fbd1",
-    "digits": "d31403cb893f4a1b7256ed0bc24a5086a79993ebc7835f569259d3dc063fbb8e",
+    "digits": "95fc9f4abcb8309742ee9e9c56d9dc69b2bb016cdb537fcc7bcd7e3dbc1656a9",
     "enhance": "c9229e384c041224c83981615f3ddefd47cdcec409c0104eaa815fff5fa68618",
     "facades": "c6bcde9e686053139ac37d7a160aca2336f8a91a2a67f9fcc90558f10bda1457",
     "inpaint": "ecb32b7000dedef890bfd2f0ee40017264c433976fc3fc01ffab791dc0e1c90c",
