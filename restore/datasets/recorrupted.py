@@ -23,10 +23,9 @@ from restore.datasets.crops import Pictures, random_crop, to_float, to_tensor
 from restore.images.noise_model import NoiseLevel, PhotonSteps
 from restore.images.noise_spectrum import WHITE, NoiseSpectrum
 
-LEAST, MOST = 0.4, 1.0
-"""Range of t. The target's noise grows with 1 / t; with t the input's noise exceeds that of use."""
-PHOTONS_LEAST, PHOTONS_MOST = 0.7, 1.4
-"""The same for photons, which have no opposite noise that cancels that of the target."""
+FACTORS = (0.7, 1.4)
+"""Range of t. The target's noise grows with 1 / t; with t the input's noise exceeds that of use. `docs/decisions/recorruption.md` has the
+measurements."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,6 @@ class PictureNoise:
     offset: float = 0.0
     span: float = 1.0
     photons: PhotonSteps | None = None
-
-    @property
-    def factors(self) -> tuple[float, float]:
-        """The range of the recorruption factor t to train with."""
-        return (LEAST, MOST) if self.photons is None else (PHOTONS_LEAST, PHOTONS_MOST)
 
     def within(self, offset: float, span: float) -> PictureNoise:
         """The noise of the same picture, whose range is its own so far, in another range."""
@@ -92,7 +86,7 @@ class RecorruptedCrops(Dataset[dict[str, Tensor]]):
         noise = self._known[number]
         crop = (random_crop(picture, self.crop, rng) - np.float32(noise.offset)) / np.float32(noise.span)
         turns = int(rng.integers(4)) if noise.spectrum.white else 2 * int(rng.integers(2))
-        pair = recorrupted(crop, noise, float(rng.uniform(*noise.factors)), rng, twin=self.twins and index % 2 == 1)
+        pair = recorrupted(crop, noise, float(rng.uniform(*FACTORS)), rng, twin=self.twins and index % 2 == 1)
         flipped = rng.random() < 0.5
         oriented = [np.rot90(one[:, ::-1] if flipped else one, turns) for one in pair]
         return {name: to_tensor(one) for name, one in zip(("input", "target", "noise"), oriented, strict=True)}
