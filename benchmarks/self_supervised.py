@@ -68,7 +68,7 @@ CASES = {
 }  # fmt: skip
 SETTINGS = {
     "data.crop": "64", "data.channels": "1", "loop.batch_size": "8", "loop.validate_every": "0", "losses.pixel": "l2",
-    "losses.pixel_weight": "100", "data.test_fraction": "0.02",
+    "losses.pixel_weight": "100", "data.test_fraction": "0.02", "optimizer.learning_rate": "0.01",
 }  # fmt: skip
 
 
