@@ -24,6 +24,9 @@ SAMPLE = 200_000
 """Pixels sampled to find the picture's range."""
 PEAK = 5.0
 """Sigma by which a hot or dead pixel differs from each of its neighbours."""
+TYPICAL = 10.0
+"""The same in units of the median of what stands above or below all its neighbours; 5 sigma of white noise. Where neighbours share the noise, its
+measured level is too low."""
 AROUND = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
 FAR, LOUD = 1.0, 20.0
 """A hot pixel lies outside the picture's range by more than FAR times that range, and LOUD sigma from its neighbours' median."""
@@ -137,6 +140,9 @@ def _peaks(pixels: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
         peaks = ((above > least) | (below > least)).any(axis=2)
         if peaks.any():
             reach = PEAK * np.sqrt(level.variance(highest[peaks])).astype(np.float32)
-            peaks[peaks] = ((above[peaks] > reach) | (below[peaks] > reach)).any(axis=1)
+            extreme = np.maximum(above, below)
+            others = extreme[(extreme > 0) & ~peaks[:, :, None]]
+            typical = TYPICAL * np.median(others) if others.size else 0.0
+            peaks[peaks] = (extreme[peaks] > np.maximum(reach, typical)).any(axis=1)
             mask[rows] = peaks
     return mask if mask.any() else None
