@@ -25,8 +25,8 @@ SAMPLE = 200_000
 PEAK = 5.0
 """Sigma by which a hot or dead pixel differs from each of its neighbours."""
 TYPICAL = 10.0
-"""The same in units of the median of what stands above or below all its neighbours; 5 sigma of white noise. Where neighbours share the noise, its
-measured level is too low."""
+"""The same in medians of what stands above or below all neighbours: 5 sigma of white noise. Where neighbours share the noise, its measured
+level is too low."""
 AROUND = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
 FAR, LOUD = 1.0, 20.0
 """A hot pixel lies outside the picture's range by more than FAR times that range, and LOUD sigma from its neighbours' median."""
