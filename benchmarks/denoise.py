@@ -140,7 +140,7 @@ def detector_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarra
         for counts in (20, 100):
             noisy, level = poisson_gaussian(clean, counts, READOUT, generator(path, "detector", counts))
             blurred = cv2.GaussianBlur(noisy - clean, (0, 0), 0.7)[:, :, None]
-            yield f"blurred noise, {counts} counts", "xray", clean, clean + blurred, level
+            yield f"blurred noise {counts} counts", "xray", clean, clean + blurred, level
 
 
 def real_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, np.ndarray, NoiseLevel]]:

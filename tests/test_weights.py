@@ -175,10 +175,10 @@ SHIPPED = sorted((Path(__file__).resolve().parents[1] / "weights").glob("*.safet
 TENSORS = {
     "artifacts": "31ed3334fb30958edb6fc2369e045047c95f9e80bfef545cb3436a11357a7387",
     "colorize": "3ccb5a1adc2ef1104ccf1d08f1866116825aca62a46e88f105189fe9efc11d45",
-    "confidence": "a9c3cd3ade5b6195828fbd3b1fb24aaca6d69588dfa4bb12caf8d5c7f399f2fc",
+    "confidence": "e99e7dd92ce8cb4fa91232af9228f9ffec91eacfda7d440c0326c14592fd90da",
     "denoise-color": "7f4924424b9b43f7cbef2f7f0547ffa4225195514659cbf6c2c79eac2636335f",
     "denoise-gray": "09b98aae835f96cc592ba53e71ad7fb0ff49c240bfaabb32ec1e88a412f4f8ad",
-    "denoise-xray": "35a61c1fd0aa837549d1602a88ea4f3487d77764c697c432e08565b7d979fbd1",
+    "denoise-xray": "ba04ea727ea78deff038a064c55bb1abb4ed7085b8cb36dd5bbe5dcd625fd003",
     "digits": "95fc9f4abcb8309742ee9e9c56d9dc69b2bb016cdb537fcc7bcd7e3dbc1656a9",
     "enhance": "c9229e384c041224c83981615f3ddefd47cdcec409c0104eaa815fff5fa68618",
     "facades": "c6bcde9e686053139ac37d7a160aca2336f8a91a2a67f9fcc90558f10bda1457",
