@@ -21,6 +21,8 @@ LARGE = 1000
 """Pixels on the shorter side above which half the size is searched too: defects may be wider than those in the training."""
 MIN_AREA = 4
 """Pixels of the smallest defect."""
+AROUND = np.ones((5, 5), np.uint8)
+"""Other scales see a row a little larger."""
 SENSITIVITY = 0.35
 """The default. Above it, hands and ears count as defects; below it, cracks are missed."""
 
@@ -61,15 +63,18 @@ class DefectDetector(NetworkModel):
         """
         gray = np.clip(pixels.mean(2, keepdims=True), 0, 1).astype(np.float32)
         size = gray.shape[1], gray.shape[0]
-        defects = self._detect(gray, sensitivity)
+        defects, rows = self._detect(gray, sensitivity)
         while min(gray.shape[:2]) > LARGE:
             smaller = gray.shape[1] // 2, gray.shape[0] // 2
             gray = cv2.resize(gray, smaller, interpolation=cv2.INTER_AREA)[:, :, None]
-            coarse = self._detect(gray, sensitivity).astype(np.uint8)
-            defects |= cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST).astype(bool)
-        return defects
+            coarse = self._detect(gray, sensitivity)
+            more, others = (cv2.resize(one.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool) for one in coarse)
+            defects |= more
+            rows |= others
+        return np.asarray(defects & ~rows)
 
-    def _detect(self, gray: np.ndarray, sensitivity: float) -> np.ndarray:
+    def _detect(self, gray: np.ndarray, sensitivity: float) -> tuple[np.ndarray, np.ndarray]:
+        """The defects of (H, W, 1), and where rows of dots are that look like some, both (H, W) bool."""
         probability = self.runner.run(gray)[0][:, :, 0]
         strong = STRONG[0] + sensitivity * (STRONG[1] - STRONG[0])
         count, labels, sizes, _ = cv2.connectedComponentsWithStats((probability > WEAK * strong).astype(np.uint8), connectivity=8)
@@ -77,4 +82,6 @@ class DefectDetector(NetworkModel):
         chosen[labels[probability > strong]] = True
         chosen &= sizes[:, cv2.CC_STAT_AREA] >= MIN_AREA
         chosen[0] = False
-        return without_rows(gray[:, :, 0], np.asarray(chosen[labels]))
+        defects = np.asarray(chosen[labels])
+        rows = defects & ~without_rows(gray[:, :, 0], defects)
+        return defects, cv2.dilate(rows.astype(np.uint8), AROUND).astype(bool)

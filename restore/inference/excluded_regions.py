@@ -139,10 +139,9 @@ def _peaks(pixels: np.ndarray, level: NoiseLevel) -> np.ndarray | None:
         above, below = piece[inside] - highest, lowest - piece[inside]
         peaks = ((above > least) | (below > least)).any(axis=2)
         if peaks.any():
-            reach = PEAK * np.sqrt(level.variance(highest[peaks])).astype(np.float32)
-            extreme = np.maximum(above, below)
-            others = extreme[(extreme > 0) & ~peaks[:, :, None]]
-            typical = TYPICAL * np.median(others) if others.size else 0.0
-            peaks[peaks] = (extreme[peaks] > np.maximum(reach, typical)).any(axis=1)
-            mask[rows] = peaks
+            sigma = np.sqrt(np.maximum(level.variance(highest), 1e-20)).astype(np.float32)
+            extreme = np.maximum(above, below) / sigma
+            others = extreme[(extreme > 0) & (extreme <= PEAK)]
+            typical = TYPICAL * float(np.median(others)) if others.size else 0.0
+            mask[rows] = (extreme > max(PEAK, typical)).any(axis=2)
     return mask if mask.any() else None

@@ -87,10 +87,12 @@ class NetworkConfig:
     Attributes:
         name: a key of `NETWORKS`.
         contains: networks whose weights can start a part of this one; weights of this one can start them.
+        across_tasks: weights for another task can start it.
     """
 
     name: str
     contains: ClassVar[frozenset[str]] = frozenset()
+    across_tasks: ClassVar[bool] = False
 
     def settings(self) -> Settings:
         """All settings but the name, tuples as lists, as a weights file records them."""

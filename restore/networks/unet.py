@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +28,15 @@ from restore.networks.weight_transfer import average_colours, spread_colours
 
 LUMINANCE = "luminance"
 """The name of a `LumaChromaUNet`'s part that is a `RestorationUNet`."""
-BLOCK = re.compile(r"((en|de)coders\.\d+|bottom)\.\d+\.(first|second)\.weight")
-"""The tensors of a residual block."""
+BLOCK = re.compile(r"((?:en|de)coders\.\d+|bottom)\.(\d+)\.(?:first|second)\.weight")
+"""The tensors of a residual block: its stage and its number there."""
 
 
 @dataclass(frozen=True)
 class UNetSettings(NetworkConfig):
     """The settings that all restoration U-Nets share."""
+
+    across_tasks: ClassVar[bool] = True
 
     widths: tuple[int, ...] = field(
         default=(32, 64, 128, 192),
@@ -154,9 +157,13 @@ class RestorationUNet(RestorationNetwork):
         prefix = f"{LUMINANCE}."
         if any(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-        own = self.state_dict()
-        added = {key: value for key, value in own.items() if key not in tensors and BLOCK.fullmatch(key)}
-        return {**tensors, **{key: torch.zeros_like(value) if key.endswith("second.weight") else value for key, value in added.items()}}
+        counts = Counter(match[1] for key in tensors if (match := BLOCK.fullmatch(key)))  # two tensors a block
+        added = {
+            key: torch.zeros_like(value) if key.endswith("second.weight") else value
+            for key, value in self.state_dict().items()
+            if (match := BLOCK.fullmatch(key)) and key not in tensors and 2 * int(match[2]) >= counts[match[1]]
+        }
+        return {**tensors, **added}
 
     def fitted(self, key: str, value: Tensor, shape: torch.Size) -> Tensor:
         """The first and the last layer fit another number of colours; see `RestorationNetwork.fitted`."""

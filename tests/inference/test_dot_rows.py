@@ -50,3 +50,10 @@ def test_a_scratch_and_the_edge_of_a_picture_stay_defects() -> None:
     gray[:3, :3], mask[:4, :4] = 0.0, True
     assert np.array_equal(without_rows(gray, mask), mask)
     assert not without_rows(gray, np.zeros_like(mask)).any()
+
+
+@pytest.mark.parametrize("value", [0.8, 0.3])
+def test_a_scratch_beside_a_row_stays_a_defect(value: float) -> None:
+    gray, mask = spotted([(40, 30 + 9 * n, 2) for n in range(4)], dark=True)
+    gray[5:95, 52:54], mask[5:95, 51:55] = value, True
+    assert without_rows(gray, mask)[5:95, 51:55].all()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+import pytest
 
 from restore.images.noise_model import NoiseLevel
 from restore.inference import excluded_regions
@@ -27,3 +28,19 @@ def test_a_hot_pixel_of_a_smooth_picture_is_found(smooth: Callable[..., np.ndarr
     pixels[10, 10] += 0.8
     hot = excluded_regions.find(pixels, NoiseLevel.gaussian(20))
     assert hot is not None and hot[10, 10]
+
+
+@pytest.mark.parametrize("dark", [0.0, 0.1, 0.3])
+def test_dark_parts_change_neither(dark: float) -> None:
+    rng = np.random.default_rng(1)
+    clean = np.full((512, 512, 1), 0.9, np.float32)
+    clean[:, : int(512 * dark)] = 0.02
+    level = NoiseLevel(0.01, 1e-4)
+    sigma = np.sqrt(level.variance(clean)).astype(np.float32)
+    shared = cv2.GaussianBlur(rng.standard_normal(clean.shape[:2]).astype(np.float32), (0, 0), 0.5)[:, :, None]
+    found = excluded_regions.find(clean + 4 * sigma * shared / shared.std(), level)
+    assert found is None or np.count_nonzero(found) < 40  # of 262,144; two thousand by the measured level alone
+    noisy = clean + sigma * rng.standard_normal(clean.shape).astype(np.float32)
+    noisy[100:400:50, 20] += 12 * sigma[100:400:50, 20]
+    found = excluded_regions.find(noisy, level)
+    assert found is not None and found[100:400:50, 20].sum() >= 5 and np.count_nonzero(found) < 12

@@ -224,7 +224,7 @@ def test_a_denoiser_starts_from_what_another_task_learned_of_luminance(folder: P
     for key in ("head.weight", "encoders.0.3.second.weight", "tail.weight"):
         torch.testing.assert_close(tensors[key].float(), theirs[f"luminance.{key}"].float(), rtol=1e-2, atol=1e-3)
     assert not tensors["bottom.1.second.weight"].any()
-    with pytest.raises(ValueError, match=r"start_from=sharpen: .*network\.condition=blur"):
+    with pytest.raises(ValueError, match="sharpen weights; the run needs denoise weights"):  # another number of maps
         _train(folder, 1, "runs/b", base=base, overrides={"start_from": "sharpen"})
 
 
