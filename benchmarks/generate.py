@@ -52,8 +52,14 @@ DIGITS: Mapping[str, tuple[int, Mapping[str, str]]] = {
     "wgan": (4000, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
     "cgan": (4000, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
     "r3gan": (1500, {"loop.batch_size": "32", "optimizer.decay_steps": "1500", "discriminator.optimizer.decay_steps": "1500"}),
-}
-"""Method -> steps and settings besides its defaults."""
+    "r3gan+dcgan": (2500, {
+        "loop.batch_size": "32", "generator.name": "dcgan", "discriminator_network.name": "dcgan", "discriminator_network.norm": "none",
+        "discriminator_network.width": "80", "optimizer.learning_rate": "5e-4", "discriminator.optimizer.learning_rate": "5e-4",
+        "discriminator.penalty_decay": "0", "discriminator.r1": "0.3", "discriminator.r2": "0.3",
+        "optimizer.decay_steps": "2500", "discriminator.optimizer.decay_steps": "2500",
+    }),
+}  # fmt: skip
+"""Method, and whose networks where they are not its own -> steps and settings besides its defaults."""
 FOR_ALL = {"precision": "fp32", "optimizer.ema": "0.995", "loop.checkpoint_every": "300", "loop.validate_every": "0"}
 RELATED = 2000
 """Pictures of each set for the scores that compare all pairs: KID, precision, recall, diversity and the copy test."""
@@ -131,7 +137,7 @@ def digits(options: argparse.Namespace) -> None:
 def train_digits(method: str, dataset: Path, run: Path) -> None:
     steps, settings = DIGITS[method]
     resume = (run / "checkpoint.pt").exists()
-    restore.train(method, dataset, overrides={**FOR_ALL, **settings, "loop.steps": str(steps)}, out=run, resume=resume)
+    restore.train(method.partition("+")[0], dataset, overrides={**FOR_ALL, **settings, "loop.steps": str(steps)}, out=run, resume=resume)
 
 
 def row(
