@@ -23,9 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.networks.fused_residual import Residual, ResidualStack
-from restore.networks.spec import CONDITION_CHANNELS, NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
+from restore.networks.spec import CONDITION_CHANNELS, NAME_HELP, OVERLAP, ModelSpec, NetworkConfig, RestorationNetwork
 from restore.networks.weight_transfer import average_colours, spread_colours
 
+FAR_REACH = 96
+"""Receptive field in pixels up to which `OVERLAP` will do for tiles; they overlap by this above it."""
 LUMINANCE = "luminance"
 """The name of a `LumaChromaUNet`'s part that is a `RestorationUNet`."""
 BLOCK = re.compile(r"((?:en|de)coders\.\d+|bottom)\.(\d+)\.(?:first|second)\.weight")
@@ -105,9 +107,10 @@ class RestorationUNet(RestorationNetwork):
         if unshuffle < 1 or unshuffle & (unshuffle - 1):
             raise ValueError(f"unshuffle must be 1 or a power of 2, not {unshuffle}")
         self.unshuffle = unshuffle
+        reach = _receptive_field(blocks, unshuffle)
         self.spec = ModelSpec(
-            channels, channels, receptive_field=_receptive_field(blocks, unshuffle), multiple=unshuffle * 2 ** (len(widths) - 1),
-            conditions=(config.condition,), homogeneous=True,
+            channels, channels, receptive_field=reach, multiple=unshuffle * 2 ** (len(widths) - 1), conditions=(config.condition,),
+            homogeneous=True, overlap=OVERLAP if reach <= FAR_REACH else FAR_REACH,
         )  # fmt: skip
         pairs = list(itertools.pairwise(widths))
         self.head = nn.Conv2d((channels + CONDITION_CHANNELS[config.condition]) * unshuffle**2, widths[0], 3, padding=1, bias=False)
