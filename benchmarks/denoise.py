@@ -8,7 +8,8 @@ DATASETS is the folder with test/, photos/, xray/ and real_noise/. Protocols, pr
   8-bit   noisy pictures rounded and clipped to 8 bits, results rounded to 8 bits, ours blind, the others told sigma
   xray    Poisson of N counts at white and readout sigma 2 of 255, float, 512 x 512 centre crops; ours blind; BM3D and NLM on
           the generalised Anscombe transform with the exact unbiased inverse's closed form, told counts and readout;
-          suite detector: the same noise blurred by a Gaussian of 0.7 pixels
+          suite detector: the same noise blurred by a Gaussian of 0.7 pixels,
+          which BM3D and NLM are told as if it were white: they smooth too much there
 BM3D needs `pip install 'restore-suite[benchmarks]'`; it takes most of the time.
 """
 

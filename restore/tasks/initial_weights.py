@@ -90,7 +90,7 @@ def with_architecture(config: Config, group: str, task: str, specified: set[str]
         recipe = weights.find(config.start_from).recipe
         known = generators.GENERATORS if task == GENERATE else networks.NETWORKS
         same_task = recipe["task"] == task
-        if not same_task and not (recipe["network"] in known and _start_each_other(vars(config)[group], recipe, group)):
+        if not same_task and not (recipe["network"] in known and _starts_across_tasks(vars(config)[group], recipe, group)):
             raise ValueError(f"these are {recipe['task']} weights; the run needs {task} weights")
         if recipe["network"] not in known:
             raise ValueError(f"their network ({recipe['network']}) cannot be trained here")
@@ -99,13 +99,13 @@ def with_architecture(config: Config, group: str, task: str, specified: set[str]
         raise ValueError(f"start_from={config.start_from}: {error}") from error
 
 
-def _start_each_other(own: NetworkConfig, recipe: Recipe, group: str) -> bool:
+def _starts_across_tasks(own: NetworkConfig, recipe: Recipe, group: str) -> bool:
     """Whether weights of a recipe, made for another task, can start a network with the settings `own`, or a part of it.
 
     Raises:
         ValueError: the recipe has an unusable setting.
     """
-    if not own.across_tasks or recipe["network"] not in networks.CONFIGS or not networks.CONFIGS[recipe["network"]].across_tasks:
+    if not (own.across_tasks and networks.CONFIGS[recipe["network"]].across_tasks):
         return False
     theirs = _checked(networks.config_of(recipe["network"], recipe["settings"]), group)
     return own.related(theirs) and own.conflict(theirs) != "condition"
