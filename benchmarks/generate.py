@@ -51,7 +51,10 @@ DIGITS: Mapping[str, tuple[int, Mapping[str, str]]] = {
     "dcgan": (4000, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
     "wgan": (4000, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
     "cgan": (4000, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
-    "r3gan": (1500, {"loop.batch_size": "32", "optimizer.decay_steps": "1500", "discriminator.optimizer.decay_steps": "1500"}),
+    "r3gan": (5000, {
+        "loop.batch_size": "32", "optimizer.decay_steps": "5000", "discriminator.optimizer.decay_steps": "5000",
+        "discriminator.penalty_decay": "5000",
+    }),
     "r3gan+dcgan": (2500, {
         "loop.batch_size": "32", "generator.name": "dcgan", "discriminator_network.name": "dcgan", "discriminator_network.norm": "none",
         "discriminator_network.width": "80", "optimizer.learning_rate": "5e-4", "discriminator.optimizer.learning_rate": "5e-4",

@@ -251,6 +251,7 @@ def unused_path(name: str) -> Path:
     if folder is None:
         raise ValueError("there is no home to keep weights in: name a folder in the environment, RESTORE_WEIGHTS=FOLDER")
     target = folder / f"{name}{SUFFIX}"
-    if target.exists():
-        raise ValueError(f"the name {name!r} is taken by {target}; choose another or remove that file")
+    for path in (target, target.with_suffix(".md")):
+        if path.exists():
+            raise ValueError(f"the name {name!r} is taken by {path}; choose another or remove that file")
     return target

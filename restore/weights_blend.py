@@ -42,7 +42,7 @@ def blend(first: Entry, second: Entry, fraction: float, name: str) -> Entry:
 
 def _differences(tensors: Mapping[str, Tensor], recipe: Recipe, others: Mapping[str, Tensor], other: Recipe) -> list[str]:
     """What keeps two files from being blended: keys of their recipes and names of their tensors."""
-    unlike = [key for key in ("task", "network", "settings", "directions") if recipe.get(key) != other.get(key)]
+    unlike = [key for key in ("task", "network", "settings", "directions", "labels") if recipe.get(key) != other.get(key)]
     unlike += sorted(key for key in tensors.keys() ^ others.keys())
     return unlike + [key for key, value in tensors.items() if key in others and others[key].shape != value.shape]
 

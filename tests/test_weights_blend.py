@@ -39,3 +39,18 @@ def test_what_cannot_be_blended_is_refused(own_weights: Path, weights_file: File
         with pytest.raises(ValueError, match=word):
             blend(first, second, fraction, name)
     assert not list(own_weights.iterdir())
+
+
+def test_networks_of_other_classes_are_refused(own_weights: Path, weights_file: File, tmp_path: Path) -> None:
+    first, second = (weights.entry(weights_file(tmp_path / f"{name}.safetensors", labels=[name, "z"])) for name in "ab")
+    with pytest.raises(ValueError, match="differ in labels"):
+        blend(first, second, 0.5, "mixed")
+    assert not list(own_weights.iterdir())
+
+
+def test_notes_in_the_place_of_the_card_stay(own_weights: Path, weights_file: File, tmp_path: Path) -> None:
+    first = weights.entry(weights_file(tmp_path / "a.safetensors"))
+    (own_weights / "noted.md").write_text("mine")
+    with pytest.raises(ValueError, match=r"'noted' is taken by .*noted\.md"):
+        blend(first, first, 0.5, "noted")
+    assert (own_weights / "noted.md").read_text() == "mine"

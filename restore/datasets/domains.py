@@ -231,19 +231,35 @@ class PairedCrops(DomainCrops):
         return {"input": to_tensor(crops[0]), "target": to_tensor(crops[1])}
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a pair; an unreadable image excludes its partner."""
-        if self.source is self.target:
-            both = self.source.draw(rng)
-            middle = both.shape[1] // 2
-            return both[:, :middle], both[:, middle : 2 * middle]
+        """Draw a pair.
+
+        Raises:
+            ValueError: none can be used.
+        """
         count = len(self.source.files)
         for _ in range(100 + count):
-            index = int(rng.integers(count))
-            first, second = self.source.get(index), self.target.get(index)
-            if first is None or second is None:
-                continue
-            if first.shape[:2] == second.shape[:2]:
-                return first, second
-            paths = self.source.files[index], self.target.files[index]
-            self.source.skip(index, f"{paths[0]} and {paths[1]} differ in size: {first.shape[:2]} and {second.shape[:2]}")
+            pair = self._pair(int(rng.integers(count)))
+            if pair is not None:
+                return pair
         raise ValueError(f"none of the {count} pairs can be used; the last error: {[*self.skipped.values()][-1]}")
+
+    def _pair(self, index: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """The pair at an index; None where it cannot be used: an unreadable image excludes its partner."""
+        first = self.source.get(index)
+        if first is None:
+            return None
+        if self.source is self.target:
+            height, width = first.shape[:2]
+            if width == 2 * height:
+                return first[:, :height], first[:, height:]
+            why = f"its {width} x {height} pixels are not twice as wide as high, as those of the first image are"
+            self.source.skip(index, f"{self.source.files[index]} is no pair side by side: {why}")
+            return None
+        second = self.target.get(index)
+        if second is None:
+            return None
+        if first.shape[:2] == second.shape[:2]:
+            return first, second
+        paths = self.source.files[index], self.target.files[index]
+        self.source.skip(index, f"{paths[0]} and {paths[1]} differ in size: {first.shape[:2]} and {second.shape[:2]}")
+        return None

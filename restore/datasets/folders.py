@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from restore.images import SUFFIXES, looked
 
 HELD_OUT = ("val", "valid", "validation", "test")
 """Folders whose images are never trained on, in the order in which previews take them."""
+
+RUN_FILES = ("config.toml", "log.jsonl")
+"""What the folder of a training run holds; such a folder below a dataset is no part of it."""
 
 
 def locate(dataset: str | Path, roots: Sequence[Path] = (Path("data"),)) -> Path:
@@ -64,7 +67,7 @@ def matching(root: Path, pattern: str) -> set[Path]:
     if Path(pattern).anchor or ".." in Path(pattern).parts:
         raise ValueError(f"the include pattern {pattern!r} must be relative to {root}, without '..'")
     try:
-        return {path for path in root.glob(pattern) if _is_picture(path)}
+        return {path for path in _outside_runs(root.glob(pattern), root) if _is_picture(path)}
     except (ValueError, IndexError, OSError) as error:  # IndexError: Python 3.11 for "."
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"the include pattern {pattern[:200]!r} is none: {reason}") from error
@@ -115,8 +118,23 @@ def passed_over(root: Path) -> dict[str, int]:
 
 
 def _visible(root: Path) -> Iterator[Path]:
-    """Everything under `root` but hidden files and folders."""
-    return (path for path in root.rglob("*") if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    """Everything under `root` but hidden files and folders, and training runs."""
+    shown = (path for path in root.rglob("*") if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    return _outside_runs(shown, root)
+
+
+def _outside_runs(paths: Iterable[Path], root: Path) -> Iterator[Path]:
+    """Leave out what lies in the folder of a training run below `root`: its previews are no pictures to learn from."""
+    runs: dict[Path, bool] = {}
+
+    def in_run(folder: Path) -> bool:
+        if folder == root or root not in folder.parents:
+            return False
+        if folder not in runs:
+            runs[folder] = all((folder / name).is_file() for name in RUN_FILES) or in_run(folder.parent)
+        return runs[folder]
+
+    return (path for path in paths if not in_run(path.parent))
 
 
 def _is_picture(path: Path) -> bool:

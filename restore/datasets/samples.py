@@ -71,6 +71,30 @@ def find_labels(files: Sequence[Path], root: Path, how: str) -> Labels:
     return Labels(tuple(names), {path: numbers[text] for path, text in texts.items()})
 
 
+def with_each_class(train: Sequence[Path], test: Sequence[Path], root: Path, labels: Labels) -> tuple[list[Path], list[Path]]:
+    """Training and held-out files, where each class has a training picture: one comes back from the held-out ones that were drawn.
+
+    Raises:
+        ValueError: all pictures of a class lie in a held-out folder.
+    """
+    if labels.of is None:
+        return [*train], [*test]
+    numbers = labels.of
+    missing = set(range(len(labels.names))) - {numbers[path] for path in train}
+    back: dict[int, Path] = {}
+    for path in test:
+        if numbers[path] in missing:
+            back.setdefault(numbers[path], path)
+    for number in sorted(missing):
+        if number not in back or back[number].relative_to(root).parts[0].lower() in HELD_OUT:
+            raise ValueError(
+                f"{root}: all pictures of the class {labels.names[number]!r} are held out: "
+                "put some into train/, or take the class out of the dataset"
+            )
+    returned = set(back.values())
+    return sorted({*train, *returned}, key=lambda path: path.relative_to(root).as_posix()), [path for path in test if path not in returned]
+
+
 def _folder(path: Path, root: Path) -> str:
     parts = path.relative_to(root).parts[:-1]
     inner = parts[1:] if parts and parts[0].lower() in ("train", *HELD_OUT) else parts

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from restore import runtime
-from restore.tasks import initial_weights
+from restore.tasks import initial_weights, resuming
 from restore.tasks.training_methods import Config, Method
 from restore.training import config as configuration
 from restore.training.journal import OnEvent
@@ -34,7 +34,7 @@ def resolve_config(
     specified = configuration.specified(path, overrides)
     _report_unused(config, specified, on_event)
     if resume:
-        _check_precision(folder, method.config, config, on_event)
+        _check_resumed(folder, method.config, config, on_event)
         return config
     return initial_weights.with_architecture(config, method.group, method.task, specified)
 
@@ -47,16 +47,17 @@ def _report_unused(config: TrainingConfig, specified: set[str], on_event: OnEven
             on_event(f"{', '.join(keys)}: no effect while {condition} is 0")
 
 
-def _check_precision(folder: Path, kind: type[TrainingConfig], config: TrainingConfig, on_event: OnEvent) -> None:
-    """Report when a run continues in another precision than it began in.
+def _check_resumed(folder: Path, kind: type[TrainingConfig], config: TrainingConfig, on_event: OnEvent) -> None:
+    """Compare a run's configuration with that of its beginning; report when it continues in another precision.
 
     Raises:
-        ValueError: one of the two is fp16, whose loss scaling the other's checkpoint lacks.
+        ValueError: other pictures would be held out, or one of two precisions is fp16, whose loss scaling the other's checkpoint lacks.
     """
     saved = folder / "config.toml"
     if not saved.is_file():
         return
     before = configuration.resolve(kind, saved)
+    resuming.check_held_out(folder, before, config)
     if (before.precision, before.device) == (config.precision, config.device):
         return
     try:

@@ -130,7 +130,7 @@ class Denoise(Step[NoiseAnalysis]):
         pixels = image.pixels[:, :, :1] if analysis.gray else image.pixels
         restored, info = self._denoisers(analysis.weights).denoise(
             pixels, analysis.noise, self.options.strength, valid=image.valid,
-            refinement=self._refinement(analysis.weights) if self.options.quality == "best" else None,
+            refinement=self._refined_by(analysis.weights),
         )  # fmt: skip
         warnings = _warnings(pixels, restored, analysis.noise)
         stats = {"weights": self._entries[analysis.weights].name, **_stats(analysis.noise), **info.stats()}
@@ -154,6 +154,12 @@ class Denoise(Step[NoiseAnalysis]):
         network, _ = load_network(self._entries[name].path, "denoise")
         tuner = PictureTuner(network, replace(self.inference, ensemble=self._ensemble(name)))
         return Refinement(self._made(name, self._in_float32(), 1).runner, tuner)
+
+    def _refined_by(self, name: str) -> Refinement | None:
+        """What `best` does besides its eight runs: nothing for X-rays, where the risk estimate cannot tell what helps."""
+        if self.options.quality != "best" or signal_dependent(self._entries[name].recipe):
+            return None
+        return self._refinement(name)
 
     def _in_float32(self) -> InferenceOptions:
         return replace(self.inference, runtime=self.inference.runtime.in_precision("fp32"))

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from restore import weights as catalogue
 from restore.images import CODECS
@@ -30,12 +31,14 @@ from restore.pipeline.records import Event, Record, Report
 from restore.pipeline.report_writer import Reporter, ReportFile
 from restore.runtime import choose
 from restore.tasks.generation_options import GenerationOptions
-from restore.writing import atomic_write, is_environment_error, reason
+from restore.writing import atomic_write, is_environment_error, reason, with_path
 
 MANIFEST = "manifest.csv"
 WRITERS = 4
 """Threads that encode and flush; they mostly wait for the disk."""
 GRID_COLUMNS, GRID_ROWS = 10, 10
+GRID_MARK = "Software", "restore generate"
+"""The text in a contact sheet that says who made it: other files are not replaced."""
 GAP = 2
 """Pixels between two pictures of the grid."""
 
@@ -114,7 +117,7 @@ def generate(
     generator = Generator.load(name, InferenceOptions(runtime))
     generator.number(chosen.label)
     planned = plan(chosen, generator.labels)
-    _refuse_side_files(folder, planned, chosen)
+    _refuse_side_files(folder, planned, chosen, None if report is None else Path(report))
     made = Report(planned=len(planned), work="network")
     settings: dict[str, object] = {
         "task": "generate", "weights": catalogue.fingerprint(catalogue.find(name)), "truncation": chosen.truncation,
@@ -130,17 +133,25 @@ def generate(
     return made
 
 
-def _refuse_side_files(out: Path, planned: Sequence[Planned], options: GenerationOptions) -> None:
-    """Raise ValueError if the manifest or the grid would replace a file that is not theirs."""
+def _refuse_side_files(out: Path, planned: Sequence[Planned], options: GenerationOptions, report: Path | None) -> None:
+    """Raise ValueError if the manifest, the grid or the report would replace a file that is not theirs, or each other."""
     manifest = out / MANIFEST
     if os.path.lexists(manifest) and not _is_manifest(manifest):
         raise ValueError(f"{manifest} is a file that no run of restore made: move it, or name another --out")
+    taken = {os.path.realpath(out / one.path): "one of the pictures" for one in planned} | {os.path.realpath(manifest): "the manifest"}
+    for side_file in (options.grid, report):
+        if side_file is None:
+            continue
+        place = os.path.realpath(side_file)
+        if place in taken:
+            raise ValueError(f"{side_file} is {taken[place]} of this run: name another file")
+        taken[place] = "the grid"
     if options.grid is None:
         return
     if options.grid.suffix.lower() != ".png":
         raise ValueError(f"the grid is a PNG file: name {options.grid.with_suffix('.png')}")
-    if os.path.realpath(options.grid) in {os.path.realpath(out / one.path) for one in planned}:
-        raise ValueError(f"{options.grid} is one of the pictures of this run: name another file")
+    if os.path.lexists(options.grid) and not options.overwrite and not _is_grid(options.grid):
+        raise ValueError(f"{options.grid} is a file that no run of restore made: move it, name another --grid, or give --overwrite")
 
 
 def _is_manifest(path: Path) -> bool:
@@ -149,6 +160,15 @@ def _is_manifest(path: Path) -> bool:
         with path.open(newline="", encoding="utf-8") as file:
             return tuple(next(csv.reader(file), ())) == COLUMNS
     except (OSError, ValueError, csv.Error):
+        return False
+
+
+def _is_grid(path: Path) -> bool:
+    """Whether a run wrote this contact sheet."""
+    try:
+        with Image.open(path) as sheet:
+            return sheet.info.get(GRID_MARK[0]) == GRID_MARK[1]
+    except OSError:
         return False
 
 
@@ -179,8 +199,12 @@ def _made(generator: Generator, planned: Sequence[Planned], manifest: Manifest, 
     """The pictures in the order of the plan, made in blocks."""
     waiting = iter(planned)
     if options.interpolate is not None:
-        pictures = generator.between(*options.interpolate, options.count, options.label, options.truncation)
-        yield from ((one, pixels, 0.0) for one, pixels in zip(waiting, pictures, strict=True))
+        due = {one for one in planned if options.overwrite or not manifest.is_done(manifest.out / one.path, one.content)}
+        pictures = generator.between(*options.interpolate, options.count, options.label, options.truncation) if due else repeat(None)
+        for one in waiting:
+            start = time.perf_counter()
+            pixels = next(pictures)  # a whole block of them at once
+            yield one, pixels if one in due else None, time.perf_counter() - start
         return
     # the first block ends where the generator's own blocks do
     size = BLOCK - options.seed % BLOCK
@@ -213,8 +237,8 @@ def _write(made: Made, manifest: Manifest, bits: int) -> Record:
         CODECS["png"].write(temporary, iter([stored]), ImageHeader("png", pixels.shape[:2], bits))
         manifest.commit(temporary, target, one.content)
     except Exception as error:
-        if is_environment_error(error):
-            raise
+        if isinstance(error, OSError) and is_environment_error(error):  # it names the temporary file
+            raise with_path(error, target) from error
         return Record(one.path, None, "failed", error=reason(error), stats=stats)
     times = {"network": seconds, "encode": time.perf_counter() - start}
     return Record(one.path, target, "done", times, (pixels.shape[0], pixels.shape[1]), 1, bits, "png", stats)
@@ -279,4 +303,6 @@ def write_grid(path: Path, files: Sequence[Path]) -> None:
         top, left = (GAP + place * (length + GAP) for place, length in zip(divmod(index, columns), (height, width), strict=True))
         sheet[top : top + height, left : left + width] = np.rint(picture * 255).astype(np.uint8)
     with atomic_write(path) as draft:
-        Image.fromarray(sheet).save(draft, "PNG")
+        mark = PngInfo()
+        mark.add_text(*GRID_MARK)
+        Image.fromarray(sheet).save(draft, "PNG", pnginfo=mark)

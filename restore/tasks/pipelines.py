@@ -76,7 +76,7 @@ def _check(number: int, table: Mapping[str, Any], path: Path) -> None:
     task = table.get(TASK)
     if task is None:
         raise ValueError(f"{path}: step {number} has no task: use one of {', '.join(TASKS)}")
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"{path}: step {number} has an unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(str(task), TASKS)}")
     try:
         TASKS[task].options.of(options_of(table), task)

@@ -13,6 +13,7 @@ import torch
 
 from restore import distributed, runtime, weights
 from restore.datasets import folders
+from restore.tasks import resuming
 from restore.tasks.configuring import resolve_config
 from restore.tasks.prepared_run import Prepared, first_batch
 from restore.tasks.publishing import Publisher
@@ -81,6 +82,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
         if resume:
             if not checkpoint.exists(folder):
                 raise ValueError(f"{folder} holds no checkpoint to resume from: leave --resume out, or name the run with --out")
+            resuming.check_method(folder, method)
             if is_main and not dry_run:
                 stack.enter_context(only_writer(folder))
         config = resolve_config(METHODS[method], root, folder, config_file, overrides, resume=resume, on_event=notify)
@@ -88,6 +90,8 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
             _check_unused(folder)
         # a resumed run has the weights that it started from in its checkpoint; their file may be gone
         prepared = METHODS[method].prepare(root, replace(config, start_from=None) if resume else config)
+        if resume:
+            resuming.check_classes(folder, prepared.recipe)
         loop.check_patience(config.loop, prepared.validation)
         trackers.check_installed(config.loop.trackers)
         _report_data(root, prepared, notify)

@@ -213,10 +213,11 @@ class _Loop:
         """Score the run if it is time; return whether it stops early."""
         if self.watch.validation is None or not self._due(self.config.validate_every):
             return False
-        if scores := self.watch.scores(self.trainer):
-            best = self.watch.is_best(scores, self.step)
+        if measured := self.watch.scores(self.trainer):
+            best = self.watch.is_best(measured, self.step)
+            scores = {name: value for name, value in measured.items() if math.isfinite(value)}  # JSON has no other numbers
             self.journal.score(self.step, scores)
-            text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+            text = ", ".join(f"{name} {value:.4g}" for name, value in measured.items())
             self.hooks.on_event(f"step {self.step}: validation {text}" + (" (best)" if best else ""))
             if best:
                 with self.stopping.held():

@@ -157,3 +157,14 @@ def test_gray_and_colour_may_be_mixed(photos: Photos, tmp_path: Path) -> None:
     photos(tmp_path / "target", 3, channels=3)
     item = _crops(domains.find(tmp_path, paired=False, fraction=0), channels=3)[0]
     assert item["input"].shape == item["target"].shape == (3, 16, 16)
+
+
+def test_a_picture_that_is_no_pair_is_skipped(tmp_path: Path) -> None:
+    for name, width in (("0", 64), ("1", 40), ("2", 64), ("3", 65)):
+        Image.fromarray(np.full((32, width), int(name) + 1, np.uint8)).save(tmp_path / f"{name}.png")
+    found = domains.find(tmp_path, paired=True, fraction=0)
+    crops = _crops(found, paired=True, length=30)
+    values = {round(float(crops[index]["input"].mean()) * 255) for index in range(30)}
+    assert values == {1, 3}
+    assert sorted(path.name for path in crops.skipped) == ["1.png", "3.png"]
+    assert all("not twice as wide as high" in reason for reason in crops.skipped.values())

@@ -55,6 +55,13 @@ def test_a_folder_of_other_formats_says_what_to_do(tmp_path: Path) -> None:
         folders.pictures(tmp_path)
 
 
+def test_the_folders_of_training_runs_are_left_out(root: Path) -> None:
+    for name in ("config.toml", "log.jsonl"):
+        (root / "b" / name).write_text("")
+    assert _names(root, folders.pictures(root)) == _names(root, folders.pictures(root, ["**/*"])) == ["a/0.png"]
+    assert _names(root / "b", folders.pictures(root / "b")) == ["0.png", "1.png"]  # but for one that is asked for
+
+
 def test_patterns_choose(root: Path) -> None:
     assert _names(root, folders.pictures(root, ["b/1.*", "a/*"])) == ["a/0.png", "b/1.png"]
 

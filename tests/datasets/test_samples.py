@@ -12,7 +12,7 @@ from PIL import Image
 
 from restore.datasets import folders
 from restore.datasets.crops import Pictures
-from restore.datasets.samples import NoiseShape, Samples, find_labels, middle
+from restore.datasets.samples import NoiseShape, Samples, find_labels, middle, with_each_class
 
 Photos = Callable[..., Path]
 
@@ -35,6 +35,25 @@ def test_labels_come_from_a_table(tmp_path: Path, photos: Photos) -> None:
     (tmp_path / "labels.csv").write_text("0.png,b\n1.png,a\n")
     with pytest.raises(ValueError, match=r"2\.png has no label in labels\.csv"):
         find_labels(files, tmp_path, "labels.csv")
+
+
+def test_each_class_has_a_training_picture(tmp_path: Path, photos: Photos) -> None:
+    for name in ("a", "b", "c"):
+        photos(tmp_path / name, 2 if name == "a" else 1)
+    files = folders.pictures(tmp_path)
+    labels = find_labels(files, tmp_path, "folders")
+    train, test = with_each_class([files[0]], files[1:], tmp_path, labels)
+    assert (train, test) == ([files[0], *files[2:]], [files[1]])
+    assert with_each_class(train, test, tmp_path, labels) == (train, test)
+
+
+def test_a_class_in_a_held_out_folder_alone_is_refused(tmp_path: Path, photos: Photos) -> None:
+    for name in ("train/a", "train/b", "test/c"):
+        photos(tmp_path / name, 1)
+    files = folders.pictures(tmp_path)
+    train, test = folders.split(files, tmp_path, fraction=0.1, seed=0)
+    with pytest.raises(ValueError, match="all pictures of the class 'c' are held out: put some into train/"):
+        with_each_class(train, test, tmp_path, find_labels(files, tmp_path, "folders"))
 
 
 @pytest.mark.parametrize("label", ["..", "a/b", "a:b", ".hidden", "x" * 101])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from restore.networks.generators.dcgan import DCGANConfig, DCGANDiscriminatorCon
 from restore.networks.generators.r3gan import R3GANConfig
 from restore.networks.generators.spec import GeneratorSpec
 from restore.pipeline.batch import Interrupted
+from restore.pipeline.manifest import Manifest
 from restore.pipeline.records import Event, Report
 from restore.tasks import generate_training, validating_samples
 from restore.tasks.generate_training import CGANConfig, SampleDataConfig
@@ -153,8 +155,11 @@ def test_the_way_between_two_seeds(generator_file: Make, tmp_path: Path) -> None
     ends = restore.load(file, device="cpu", precision="fp32")([3, 8], "normal")
     shown = [read(tmp_path / "out" / "normal" / f"3-8-{index:04d}.png").frame(0).normalized() for index in (0, 4)]
     assert max(np.abs(end - picture).max() for end, picture in zip(ends, shown, strict=True)) < 0.01
+    (tmp_path / "out" / "normal" / "3-8-0002.png").unlink()
+    report, again = _made(file, tmp_path / "out", count=5, interpolate=(3, 8), label="normal")
+    assert (report.done, report.skipped) == (1, 4) and again == files
     report, _ = _made(file, tmp_path / "out", count=5, interpolate=(3, 8), label="normal")
-    assert report.done + report.skipped == 5
+    assert (report.done, report.skipped) == (0, 5)
 
 
 def test_the_grid_shows_the_first_pictures(generator_file: Make, tmp_path: Path) -> None:
@@ -177,7 +182,26 @@ def test_no_side_file_replaces_what_is_not_its_own(generator_file: Make, tmp_pat
         _made(file, out, count=1, grid=out / "normal" / "00000000.png")
     with pytest.raises(ValueError, match=r"the grid is a PNG file: name .*sheet\.png"):
         _made(file, out, count=1, grid=tmp_path / "sheet.jpg")
-    assert not list(out.rglob("*.png"))
+    with pytest.raises(ValueError, match=r"manifest\.csv is the manifest of this run"):
+        restore.generate(file, out, {"count": 1}, device="cpu", report=out / "manifest.csv")
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(photo)
+    before = photo.read_bytes()
+    with pytest.raises(ValueError, match=r"photo\.png is a file that no run of restore made"):
+        _made(file, out, count=1, grid=photo)
+    assert photo.read_bytes() == before and not list(out.rglob("*.png"))
+    for overwrite in (True, False):  # then it is a grid, which the next run replaces
+        _made(file, out, count=2, grid=photo, overwrite=overwrite)
+        assert photo.read_bytes() != before
+
+
+def test_a_full_disk_is_reported_with_the_picture(generator_file: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "a temporary file")
+
+    monkeypatch.setattr(Manifest, "commit", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*out/normal/00000000\.png'"):
+        _made(generator_file(), tmp_path / "out", count=1)
 
 
 def test_a_stopped_run_lists_what_it_made(generator_file: Make, tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ def test_serial_and_threaded_runs_are_equal(task: str, little: Path, weights_fil
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ('[[step]]\ntask = ["denoise"]', r"step 1 has an unknown task \['denoise'\]"),
+        ("[[step]]\ntask = {a = 1}", r"step 1 has an unknown task \{'a': 1\}"),
         ('[[step]]\ntask = "denois"', r"step 1 has an unknown task 'denois'.*did you mean denoise\?"),
         ('[[step]]\ntask = "denoise"\nstrengh = 0.5', r"step 1: denoise has no option strengh.*did you mean strength\?"),
         ('[[step]]\ntask = "denoise"\n[[step]]\ntask = "upscale"\nscale = 9', r"step 2: scale must be above 1 and at most 4, not 9"),

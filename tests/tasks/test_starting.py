@@ -33,6 +33,10 @@ PAIRED = {
     "loop.steps": "1",
     "loop.batch_size": "1", "precision": "fp32", "device": "cpu",
 }  # fmt: skip
+GENERATOR = {
+    "generator.width": "4", "discriminator_network.width": "4", "data.crop": "16", "loop.batch_size": "2", "loop.validate_every": "0",
+    "precision": "fp32", "device": "cpu",
+}  # fmt: skip
 CYCLE = {key: value for key, value in PAIRED.items() if key != "generator.levels"} | {"generator.blocks": "1"}
 
 
@@ -62,6 +66,8 @@ MISTAKES = [
     {"data.crop": "15"},
     {"optimizer.learning_rate": "nan"},
     {"data.channels": "3"},
+    {"seed": "5"},
+    {"data.test_fraction": "0.4"},
 ]
 
 
@@ -84,6 +90,37 @@ def test_another_methods_run_is_not_resumed(folder: Path) -> None:
         with pytest.raises(ValueError):
             restore.train(method, folder, out="runs/a", resume=True)
     assert _content("runs/a") == before
+
+
+@pytest.mark.parametrize("method", ["gan", "r3gan"])
+def test_a_method_with_the_same_settings_does_not_resume_another_ones_run(folder: Path, method: str) -> None:
+    _train(folder, 1, method="dcgan", base=GENERATOR)
+    before = _content("runs/a")
+    with pytest.raises(ValueError, match=r"runs/a was begun with `restore train dcgan`"):
+        restore.train(method, folder, out="runs/a", resume=True, overrides={"loop.steps": "2"})
+    assert _content("runs/a") == before
+
+
+def test_other_classes_do_not_resume_a_run(photos: Photos, own_weights: Path) -> None:
+    for name in ("a", "b", "c"):
+        photos(Path("pets") / name, 2)
+    _train(Path("pets"), 1, method="cgan", base=GENERATOR)
+    before = _content("runs/a")
+    Path("pets/a").rename("pets/z")
+    with pytest.raises(ValueError, match=r"begun with the classes a, b, c; the dataset has b, c, z"):
+        _train(Path("pets"), 2, method="cgan", base=GENERATOR, resume=True)
+    assert _content("runs/a") == before
+
+
+def test_a_run_below_its_dataset_is_no_part_of_it(folder: Path) -> None:
+    """`restore train METHOD .` writes runs/ into the dataset."""
+    count = len(list(folder.glob("*.png")))
+    out = str(folder / "runs" / "x")
+    for resume in (False, True):
+        (text,) = [event for event in _train(folder, 2 + resume, out, resume=resume) if "training pictures" in event]
+        trained, held = (int(part.split()[-1]) for part in text.split(", ")[:2])
+        assert trained + held == count
+    assert list(Path(out).rglob("*.png"))
 
 
 @pytest.mark.parametrize(("trained", "asked"), [(6, 4), (3, 3), (5, 1)])

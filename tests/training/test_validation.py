@@ -94,6 +94,18 @@ def test_patience_needs_held_out_pictures(tmp_path: Path) -> None:
         loop.run(Scored([1]), Numbers(), _config(4, patience=1), tmp_path)
 
 
+def test_a_score_that_is_not_finite_is_not_logged(tmp_path: Path) -> None:
+    """JSON has no such numbers."""
+    best: list[dict[str, float]] = []
+    metrics = {"error": ERROR, "share": ValidationMetric(lambda predictions, targets: float("nan"), True)}
+    validation = Validation([{"index": torch.zeros(2)}], metrics, "error")
+    loop.run(
+        Scored([1]), Numbers(), _config(2), tmp_path, validation=validation, hooks=Hooks(on_best=lambda _, scores: best.append({**scores}))
+    )
+    assert _scores(tmp_path) == {2: 1} and best == [{"error": 1}]
+    assert "NaN" not in (tmp_path / "log.jsonl").read_text() and "share" not in (tmp_path / "log.jsonl").read_text()
+
+
 def test_a_score_that_is_not_finite_is_never_the_best() -> None:
     best = BestSoFar()
     assert not best.update(float("nan"), 1, higher_is_better=True)

@@ -1,0 +1,52 @@
+"""What a resumed run must share with its beginning: the method, the classes, the seed, and which pictures are held out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from restore import weights
+from restore.training import config as configuration
+from restore.training.training_config import TrainingConfig
+from restore.weights_file import Recipe
+
+KEPT = {"seed": "--seed", "data.test_fraction": "data.test_fraction"}
+"""Settings that choose which pictures are held out, and how a user changes them."""
+
+
+def published(folder: Path) -> Recipe:
+    """The recipe of the weights that a run published; empty if there are none that can be read."""
+    for path in sorted(folder.glob(f"*{weights.SUFFIX}")):
+        try:
+            return weights.entry(path).recipe
+        except ValueError:
+            continue
+    return {}
+
+
+def check_method(folder: Path, method: str) -> None:
+    """Raise ValueError if a run was begun with another method."""
+    begun = published(folder).get("method", method)
+    if begun != method:
+        raise ValueError(f"{folder} was begun with `restore train {begun}`: resume it with that, or begin another run with --out")
+
+
+def check_classes(folder: Path, recipe: Recipe) -> None:
+    """Raise ValueError if the classes of the dataset, as in the recipe of a prepared run, are others than those of its beginning."""
+    now, begun = recipe.get("labels"), published(folder).get("labels")
+    if begun is not None and now != begun:
+        before, after = (", ".join(names) if names else "none" for names in (begun, now or []))
+        raise ValueError(
+            f"{folder} was begun with the classes {before}; the dataset has {after}, and the network knows them by their order: "
+            "name them as before, or begin another run with --out"
+        )
+
+
+def check_held_out(folder: Path, before: TrainingConfig, config: TrainingConfig) -> None:
+    """Raise ValueError if a setting of KEPT changes: pictures that were trained on would be held out, and the other way round."""
+    old, new = configuration.flat(before), configuration.flat(config)
+    for key, option in KEPT.items():
+        if old.get(key) != new.get(key):
+            raise ValueError(
+                f"{folder} was begun with {key}={old.get(key)}; with {new.get(key)} it would train on pictures that it held out: "
+                f"leave {option} as it was, or begin another run with --out"
+            )
