@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from restore import weights
+from restore.training import checkpoint
 from restore.training import config as configuration
 from restore.training.training_config import TrainingConfig
 from restore.weights_file import Recipe
@@ -23,8 +24,10 @@ def published(folder: Path) -> Recipe:
     return {}
 
 
-def check_method(folder: Path, method: str) -> None:
-    """Raise ValueError if a run was begun with another method."""
+def check_begun(folder: Path, method: str) -> None:
+    """Raise ValueError if there is no run in a folder, or it was begun with another method."""
+    if not checkpoint.exists(folder):
+        raise ValueError(f"{folder} holds no checkpoint to resume from: leave --resume out, or name the run with --out")
     begun = published(folder).get("method", method)
     if begun != method:
         raise ValueError(f"{folder} was begun with `restore train {begun}`: resume it with that, or begin another run with --out")

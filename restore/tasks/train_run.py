@@ -80,9 +80,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     _check_name(folder, notify)
     with ExitStack() as stack:
         if resume:
-            if not checkpoint.exists(folder):
-                raise ValueError(f"{folder} holds no checkpoint to resume from: leave --resume out, or name the run with --out")
-            resuming.check_method(folder, method)
+            resuming.check_begun(folder, method)
             if is_main and not dry_run:
                 stack.enter_context(only_writer(folder))
         config = resolve_config(METHODS[method], root, folder, config_file, overrides, resume=resume, on_event=notify)
