@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from restore import weights as catalogue
 from restore.images import CODECS
@@ -30,17 +28,13 @@ from restore.pipeline.manifest import Manifest, digest
 from restore.pipeline.records import Event, Record, Report
 from restore.pipeline.report_writer import Reporter, ReportFile
 from restore.runtime import choose
+from restore.tasks import contact_grid
 from restore.tasks.generation_options import GenerationOptions
 from restore.writing import atomic_write, is_environment_error, reason, with_path
 
 MANIFEST = "manifest.csv"
 WRITERS = 4
 """Threads that encode and flush; they mostly wait for the disk."""
-GRID_COLUMNS, GRID_ROWS = 10, 10
-GRID_MARK = "Software", "restore generate"
-"""The text in a contact sheet that says who made it: other files are not replaced."""
-GAP = 2
-"""Pixels between two pictures of the grid."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +144,7 @@ def _refuse_side_files(out: Path, planned: Sequence[Planned], options: Generatio
         return
     if options.grid.suffix.lower() != ".png":
         raise ValueError(f"the grid is a PNG file: name {options.grid.with_suffix('.png')}")
-    if os.path.lexists(options.grid) and not options.overwrite and not _is_grid(options.grid):
+    if os.path.lexists(options.grid) and not options.overwrite and not contact_grid.is_one(options.grid):
         raise ValueError(f"{options.grid} is a file that no run of restore made: move it, name another --grid, or give --overwrite")
 
 
@@ -160,15 +154,6 @@ def _is_manifest(path: Path) -> bool:
         with path.open(newline="", encoding="utf-8") as file:
             return tuple(next(csv.reader(file), ())) == COLUMNS
     except (OSError, ValueError, csv.Error):
-        return False
-
-
-def _is_grid(path: Path) -> bool:
-    """Whether a run wrote this contact sheet."""
-    try:
-        with Image.open(path) as sheet:
-            return sheet.info.get(GRID_MARK[0]) == GRID_MARK[1]
-    except OSError:
         return False
 
 
@@ -262,7 +247,7 @@ def _finish(out: Path, planned: Sequence[Planned], options: GenerationOptions, r
     if options.grid is None or report.interrupted or not written:
         return
     try:
-        write_grid(options.grid, [out / one.path for one in written[: GRID_COLUMNS * GRID_ROWS]])
+        contact_grid.write(options.grid, [out / one.path for one in written[: contact_grid.COLUMNS * contact_grid.ROWS]])
     except OSError as error:
         report.unwritten.append(f"cannot write the grid {options.grid}: {error.strerror or error}")
 
@@ -284,25 +269,3 @@ def manifest_text(path: Path, written: Sequence[Planned], options: GenerationOpt
     writer.writeheader()
     writer.writerows(rows[key] for key in sorted(rows))
     return text.getvalue()
-
-
-def write_grid(path: Path, files: Sequence[Path]) -> None:
-    """Write a contact sheet of some pictures, as 8-bit PNG.
-
-    Raises:
-        OSError: a picture cannot be read, or the sheet cannot be written.
-    """
-    from restore.images import read
-
-    pictures = [read(file).frame(0).displayed() for file in files]
-    height, width = pictures[0].shape[:2]
-    columns = min(GRID_COLUMNS, len(pictures))
-    rows = -(-len(pictures) // columns)
-    sheet = np.zeros((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), np.uint8)
-    for index, picture in enumerate(pictures):
-        top, left = (GAP + place * (length + GAP) for place, length in zip(divmod(index, columns), (height, width), strict=True))
-        sheet[top : top + height, left : left + width] = np.rint(picture * 255).astype(np.uint8)
-    with atomic_write(path) as draft:
-        mark = PngInfo()
-        mark.add_text(*GRID_MARK)
-        Image.fromarray(sheet).save(draft, "PNG", pnginfo=mark)
