@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import struct
 import threading
 import warnings
@@ -16,6 +17,8 @@ from restore.available_memory import free_memory
 
 MAX_PIXELS = 500_000_000
 """Pixels of one frame that `read` accepts by default (a picture of 22,000 x 22,000)."""
+PIXELS_SETTING = "RESTORE_MAX_PIXELS"
+"""The environment's name of another limit."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,28 @@ def image_error(path: Path, why: str) -> ImageError:
     return ImageError(f"{path.name}: {why}")
 
 
+def pixel_limit() -> int:
+    """Pixels of one frame that `read` accepts: MAX_PIXELS, or what the environment says.
+
+    Raises:
+        ImageError: the environment's text is no whole number above 0.
+    """
+    text = os.environ.get(PIXELS_SETTING, "").strip()
+    if not text:
+        return MAX_PIXELS
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise ImageError(f"{PIXELS_SETTING}={text[:50]!r} in the environment must be a whole number of pixels above 0")
+    return int(text)
+
+
 def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
     """Raise ImageError for a header that claims more pixels than are allowed or fit into memory. Call it before decoding."""
     if height <= 0 or width <= 0:
         raise ImageError(f"{path.name}: the header says {width} x {height} pixels; the file is damaged")
     if height * width > max_pixels:
         raise ImageError(
-            f"{path.name}: the header says {width} x {height} pixels, over the limit of {max_pixels:,}; "
-            "raise max_pixels if the file is really that large"
+            f"{path.name}: the header says {width} x {height} pixels, over the limit of {max_pixels:,}; if the file is really that large, "
+            f"raise the limit in the environment, {PIXELS_SETTING}={height * width}"
         )
     if height * width > (free := free_memory()):
         raise ImageError(

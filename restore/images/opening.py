@@ -6,7 +6,7 @@ from pathlib import Path
 
 from restore.images import foreign_formats
 from restore.images.codecs import CODECS, recognized
-from restore.images.errors import MAX_PIXELS, Limits, as_image_error, image_error
+from restore.images.errors import Limits, as_image_error, image_error, pixel_limit
 from restore.images.picture import Picture
 
 HEAD = 512
@@ -23,18 +23,18 @@ def sniff(path: Path) -> str | None:
     return None if codec is None else codec.name
 
 
-def read(path: Path, *, max_pixels: int = MAX_PIXELS, salvage: bool = False) -> Picture:
+def read(path: Path, *, max_pixels: int | None = None, salvage: bool = False) -> Picture:
     """Open a picture. Its content decides the format, not its suffix. Pixels are not decoded yet.
 
     Args:
-        max_pixels: of one frame; larger pictures are refused.
+        max_pixels: of one frame; larger pictures are refused. None: `errors.pixel_limit`.
         salvage: accept a picture with missing pixels; its warnings say what is missing.
 
     Raises:
         ImageError: there is no such file, it is no picture of a supported kind, it is damaged, or it is too large. The message names
             the file and what helps.
     """
-    path = Path(path)
+    path, limit = Path(path), pixel_limit() if max_pixels is None else max_pixels
     with as_image_error(path, "file"):
         if path.is_dir():
             raise image_error(path, "a directory, not a picture")
@@ -52,4 +52,4 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS, salvage: bool = False) -> 
             raise image_error(path, f"not a picture that restore reads (it is {what}): {mend}; it reads {', '.join(CODECS)}")
         if codec.needs is not None and codec.needs.missing:
             raise image_error(path, f"{codec.name} needs a package: {codec.needs.missing}")
-        return Picture(path, codec.open(path, Limits(max_pixels, salvage)))
+        return Picture(path, codec.open(path, Limits(limit, salvage)))

@@ -49,10 +49,25 @@ def test_a_giant_header_is_refused_before_decoding(name: str, tmp_path: Path) ->
         read(path)
 
 
+def test_the_limit_is_the_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "gray8.png"
+    ALL["gray8.png"](path)
+    pixels = read(path).frame(0).stored.size
+    monkeypatch.setenv("RESTORE_MAX_PIXELS", str(pixels - 1))
+    with pytest.raises(ImageError, match=rf"over the limit of {pixels - 1:,}.*RESTORE_MAX_PIXELS={pixels}$"):
+        read(path)
+    monkeypatch.setenv("RESTORE_MAX_PIXELS", str(pixels))
+    assert read(path).frame(0).stored.size == pixels
+    for text in ("many", "-5", "0"):
+        monkeypatch.setenv("RESTORE_MAX_PIXELS", text)
+        with pytest.raises(ImageError, match="must be a whole number of pixels"):
+            read(path)
+
+
 def test_the_limit_is_the_callers(tmp_path: Path) -> None:
     path = tmp_path / "gray8.png"
     ALL["gray8.png"](path)
-    with pytest.raises(ImageError, match="raise max_pixels"):
+    with pytest.raises(ImageError, match="RESTORE_MAX_PIXELS="):
         read(path, max_pixels=100)
 
 
