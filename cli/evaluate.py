@@ -50,6 +50,8 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
     """
     for path in (csv, html):
         _refuse_picture(path)
+    if csv and html and csv.resolve() == html.resolve():
+        raise typer.BadParameter("the table and the page need a name each", param_hint="--html")
     if training and not sets:
         raise typer.BadParameter("the training pictures are for the copy test of sets: add --sets", param_hint="--training")
     if sets:

@@ -105,10 +105,7 @@ def _sides(folders: tuple[Path, Path], paired: bool) -> tuple[list[Path], list[P
     first, second = (pictures(folder) for folder in folders)
     if not paired:
         return first, second
-    keys = [
-        {path.relative_to(folder).with_name(file_kind.stem(path.name)): path for path in files}
-        for folder, files in zip(folders, (first, second), strict=True)
-    ]
+    keys = [_by_stem(folder, files) for folder, files in zip(folders, (first, second), strict=True)]
     unpaired = sorted(str(name) for name in keys[0].keys() ^ keys[1].keys())
     if unpaired:
         more = f" and {len(unpaired) - 3} more" if len(unpaired) > 3 else ""
@@ -118,6 +115,21 @@ def _sides(folders: tuple[Path, Path], paired: bool) -> tuple[list[Path], list[P
         )
     names = sorted(keys[0])
     return [keys[0][name] for name in names], [keys[1][name] for name in names]
+
+
+def _by_stem(folder: Path, files: Sequence[Path]) -> dict[Path, Path]:
+    """Files by their path below a folder without the suffix.
+
+    Raises:
+        ValueError: two files would be one.
+    """
+    found: dict[Path, Path] = {}
+    for path in files:
+        key = path.relative_to(folder).with_name(file_kind.stem(path.name))
+        if key in found:
+            raise ValueError(f"{found[key]} and {path} have one name, so their partner is not certain: rename or remove one of them")
+        found[key] = path
+    return found
 
 
 def _side_by_side(root: Path, fraction: float, seed: int) -> Domains:

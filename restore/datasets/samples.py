@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from restore.limits import format_value, is_folder_name
 NONE, FOLDERS = "none", "folders"
 """Values of `data.labels` that are no file."""
 MOST_CLASSES = 1000
+TABLE = "its rows are a path below the data set with slashes, a comma and the label; add it"
+"""What helps where a file's row is missing."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,12 @@ def find_labels(files: Sequence[Path], root: Path, how: str) -> Labels:
     texts = {path: _folder(path, root) for path in files} if how == FOLDERS else _read_csv(root / how, files, root)
     missing = [path for path, text in texts.items() if not text]
     if missing:
-        where = "lies in no folder of a class" if how == FOLDERS else f"has no label in {how}"
-        raise ValueError(f"{missing[0].relative_to(root)} {where} (and {len(missing) - 1} more): put it into one, or set data.labels=none")
+        where, mend = ("lies in no folder of a class", "put it into one") if how == FOLDERS else (f"has no label in {how}", TABLE)
+        raise ValueError(f"{missing[0].relative_to(root)} {where} (and {len(missing) - 1} more): {mend}, or set data.labels=none")
     names = sorted(set(texts.values()))
     if not 2 <= len(names) <= MOST_CLASSES:
-        raise ValueError(
-            f"{root} holds {len(names)} classes, not 2 to {MOST_CLASSES}: sort the pictures into folders, or set data.labels=none"
-        )
+        mend = "sort the pictures into folders" if how == FOLDERS else f"give the pictures their labels in {how}"
+        raise ValueError(f"{root} holds {len(names)} classes, not 2 to {MOST_CLASSES}: {mend}, or set data.labels=none")
     if unusable := [name for name in names if not is_folder_name(name)]:
         raise ValueError(f"the label {format_value(unusable[0])} in {how} cannot be the name of a folder: rename the class")
     numbers = {name: index for index, name in enumerate(names)}
@@ -103,10 +104,15 @@ def _folder(path: Path, root: Path) -> str:
 
 def _read_csv(table: Path, files: Sequence[Path], root: Path) -> dict[Path, str]:
     try:
-        with table.open(newline="", encoding="utf-8") as file:
-            labels = {row[0]: row[1].strip() for row in csv.reader(file) if len(row) > 1}
+        with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a table with a mark
+            table_rows = [row for row in csv.reader(file, skipinitialspace=True) if len(row) > 1]
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"data.labels={str(table.name)[:100]!r} is neither none, folders nor a CSV file below {root}: {error}") from error
+    labels: dict[str, str] = {}
+    for row in table_rows:
+        name, label = PurePosixPath(row[0].strip()).as_posix(), row[1].strip()
+        if labels.setdefault(name, label) != label:
+            raise ValueError(f"{table} gives {name} two labels, {format_value(labels[name])} and {format_value(label)}: remove a row")
     return {path: labels.get(path.relative_to(root).as_posix(), "") for path in files}
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from restore.images import codecs
+from restore.images import codecs, looked
 from restore.pipeline import contact_sheet, places, run_page, side_images
 from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.batch_options import BatchOptions
@@ -145,7 +145,7 @@ def _refuse_drawings(where: Places, options: BatchOptions) -> None:
 
 
 def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
-    """Raise ValueError if the report, the preview or the page would overwrite an input or a result."""
+    """Raise ValueError if the report, the preview or the page would overwrite a picture, or each other."""
     side_files = [path for path in (options.report, options.preview, options.html) if path]
     for path in side_files:
         if is_url(path) or re.match(r"[a-z0-9+]{2,}:/", str(path)):  # a Path has one slash only
@@ -156,3 +156,9 @@ def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
             raise ValueError(f"{path} is a folder: name a file")
         if os.path.realpath(path) in pictures:
             raise ValueError(f"{path} is one of the pictures of this run: name another file")
+        if path != options.preview and path.is_file() and looked(path).is_picture:
+            raise ValueError(f"{path} is a picture: name another file")
+    if (sheet := options.preview) and sheet.exists() and not contact_sheet.is_one(sheet):
+        raise ValueError(f"{sheet} is a file that no preview of restore made: move it, or name another --preview")
+    if len({os.path.realpath(path) for path in side_files}) < len(side_files):
+        raise ValueError(f"{side_files[-1]} is named twice: the report, the preview and the page need a name each")

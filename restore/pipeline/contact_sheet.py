@@ -11,11 +11,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from restore import images
+from restore.images import own_files
 from restore.pipeline.records import Record
 from restore.writing import atomic_write
 
 log = logging.getLogger(__name__)
 
+MAKER = "restore preview"
 PICTURES = 12
 CELL = 256
 """Side of a crop in pixels; crops are not resized."""
@@ -64,8 +66,13 @@ def write(path: Path, records: Sequence[Record], title: str) -> list[str]:
     if not samples:
         return [*remarks, "no preview: there is no result to show"]
     with atomic_write(path) as draft:
-        _draw(samples, f"{title}   {len(samples)} of {len(restored)} pictures").save(draft, format="PNG")
+        _draw(samples, f"{title}   {len(samples)} of {len(restored)} pictures").save(draft, format="PNG", pnginfo=own_files.png_text(MAKER))
     return remarks
+
+
+def is_one(path: Path) -> bool:
+    """Whether a run wrote this sheet."""
+    return own_files.is_made_by(MAKER, path)
 
 
 def _sample(record: Record) -> Sample | None:

@@ -7,25 +7,19 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from restore.images import read
+from restore.images import own_files, read
 from restore.writing import atomic_write
 
 COLUMNS, ROWS = 10, 10
-MARK = "Software", "restore generate"
-"""The text in a contact sheet that says who made it: other files are not replaced."""
+MAKER = "restore generate"
 GAP = 2
 """Pixels between two pictures of the grid."""
 
 
 def is_one(path: Path) -> bool:
     """Whether a run wrote this contact sheet."""
-    try:
-        with Image.open(path) as sheet:
-            return sheet.info.get(MARK[0]) == MARK[1]
-    except Exception:  # whatever a foreign file raises: it is not ours
-        return False
+    return own_files.is_made_by(MAKER, path)
 
 
 def write(path: Path, files: Sequence[Path]) -> None:
@@ -43,6 +37,4 @@ def write(path: Path, files: Sequence[Path]) -> None:
         top, left = (GAP + place * (length + GAP) for place, length in zip(divmod(index, columns), (height, width), strict=True))
         sheet[top : top + height, left : left + width] = np.rint(picture * 255).astype(np.uint8)
     with atomic_write(path) as draft:
-        mark = PngInfo()
-        mark.add_text(*MARK)
-        Image.fromarray(sheet).save(draft, "PNG", pnginfo=mark)
+        Image.fromarray(sheet).save(draft, "PNG", pnginfo=own_files.png_text(MAKER))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -60,8 +61,14 @@ class Inpaint(Step[None]):
         }  # fmt: skip
 
     def plan(self, jobs: Sequence[Job]) -> None:
-        """Name the masks of all pictures."""
+        """Name the masks of all pictures.
+
+        Raises:
+            ValueError: see `mask_files.refuse_folder`.
+        """
         self._names.plan(jobs)
+        if self.options.save_masks is not None:
+            mask_files.refuse_folder(self.options.save_masks, jobs, self._names, self.options.masks)
 
     def sidecars(self, source: Path, relative: Path) -> Sequence[Path]:
         """The mask file of a picture, if masks are files.
@@ -90,11 +97,14 @@ class Inpaint(Step[None]):
         folder, pages = self.options.save_masks, [mask for mask in masks if mask is not None]
         if folder is None or len(pages) != frames:
             return
-        name = self._names.of(job.source, job.relative)[0]
+        target = mask_files.place(pages, folder / self._names.of(job.source, job.relative)[0])
+        if os.path.lexists(target) and not mask_files.is_own(target):
+            self._log.unwritten.add(f"{target} is a file that no run of restore made: move it, or choose another folder for --save-masks")
+            return
         try:
-            mask_files.write(pages, folder / name)
+            mask_files.write(pages, target)
         except OSError as error:
-            self._log.unwritten.add(f"cannot write the mask {folder / name}: {(error.strerror or str(error)).lower()}")
+            self._log.unwritten.add(f"cannot write the mask {target}: {(error.strerror or str(error)).lower()}")
 
     def remarks(self) -> list[str]:
         """The masks that no picture of the run used."""

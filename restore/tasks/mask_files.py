@@ -14,11 +14,12 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from restore.images import ImageError, file_kind, looked, naming
+from restore.images import ImageError, file_kind, looked, naming, own_files
 from restore.pipeline.discovery import Job
 from restore.writing import atomic_write
 
 PAGE, PAGES = ".png", ".tif"
+MAKER = "restore inpaint"
 
 
 class MaskNames:
@@ -81,23 +82,59 @@ def named(path: Path) -> Iterator[None]:
         raise ImageError(f"its mask {path}: {str(error).removeprefix(f'{path.name}: ')}") from error
 
 
+def refuse_folder(folder: Path, jobs: Sequence[Job], names: MaskNames, masks: Path | None) -> None:
+    """Check that saved masks replace nothing that a run reads or writes.
+
+    Args:
+        folder: of the saved masks.
+        jobs: all pictures of the run.
+        names: of the masks.
+        masks: the file or folder of the masks that are used, if any.
+
+    Raises:
+        ValueError: the folder holds inputs or the masks that are used, or a mask would have the place of a result.
+    """
+    if masks is not None and (folder.resolve() == masks.resolve() or (masks.is_file() and folder.resolve() == masks.resolve().parent)):
+        raise ValueError(f"{folder} holds the masks that are used: choose another folder for --save-masks")
+    results = {job.target.resolve() for job in jobs}
+    inputs = {job.source.resolve().parent for job in jobs}
+    for job in jobs:
+        page = (folder / names.of(job.source, job.relative)[0]).resolve()
+        if page.parent in inputs:
+            raise ValueError(f"{page.parent} holds inputs: choose a folder outside the inputs for --save-masks")
+        if page in results or _of_pages(page) in results:
+            raise ValueError(f"a mask would have the place of the result {job.target}: choose another folder for --save-masks")
+
+
+def place(masks: Sequence[np.ndarray], page: Path) -> Path:
+    """Where the masks of a picture's frames are written: `page`, a PNG's path, or a TIFF of the same stem for several."""
+    return page if len(masks) == 1 else _of_pages(page)
+
+
+def is_own(path: Path) -> bool:
+    """Whether a run wrote this mask, and nobody has edited it since."""
+    return own_files.is_made_by(MAKER, path)
+
+
+def _of_pages(page: Path) -> Path:
+    return page.with_name(file_kind.stem(page.name) + PAGES)
+
+
 def write(masks: Sequence[np.ndarray], target: Path) -> None:
     """Write the masks of a picture's frames atomically: a PNG, or a TIFF with one page for each frame.
 
     Args:
         masks: (H, W) bool for each frame.
-        target: the PNG's path; a TIFF has the same stem.
+        target: see `place`.
 
     Raises:
         OSError: it cannot be written; the error names the file.
     """
     pages = [mask.astype(np.uint8) * np.uint8(255) for mask in masks]
-    if len(pages) > 1:
-        target = target.with_name(file_kind.stem(target.name) + PAGES)
     with atomic_write(target) as draft:
         if len(pages) == 1:
-            Image.fromarray(pages[0]).save(draft, "PNG")
+            Image.fromarray(pages[0]).save(draft, "PNG", pnginfo=own_files.png_text(MAKER))
             return
         with tifffile.TiffWriter(draft) as file:
             for page in pages:
-                file.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None)
+                file.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None, software=MAKER)

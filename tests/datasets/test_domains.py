@@ -168,3 +168,11 @@ def test_a_picture_that_is_no_pair_is_skipped(tmp_path: Path) -> None:
     assert values == {1, 3}
     assert sorted(path.name for path in crops.skipped) == ["1.png", "3.png"]
     assert all("not twice as wide as high" in reason for reason in crops.skipped.values())
+
+
+def test_two_pictures_of_one_name_are_refused(photos: Photos, tmp_path: Path) -> None:
+    for name in ("source", "target"):
+        photos(tmp_path / name, 3)
+    (tmp_path / "source" / "0.jpg").write_bytes((tmp_path / "source" / "0.png").read_bytes())
+    with pytest.raises(ValueError, match=r"0\.jpg and .*0\.png have one name"):
+        domains.find(tmp_path, paired=True)

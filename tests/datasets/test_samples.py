@@ -32,6 +32,11 @@ def test_labels_come_from_a_table(tmp_path: Path, photos: Photos) -> None:
     (tmp_path / "labels.csv").write_text("path,label,seed\n0.png,b,1\n1.png,a,2\n2.png,b,3\n")
     files = folders.pictures(tmp_path)
     assert find_labels(files, tmp_path, "labels.csv").numbers(files) == [1, 0, 1]
+    (tmp_path / "labels.csv").write_text("\ufeff./0.png, b\n1.png , a\n2.png,b\n2.png,b\n", encoding="utf-8")
+    assert find_labels(files, tmp_path, "labels.csv").numbers(files) == [1, 0, 1]
+    (tmp_path / "labels.csv").write_text("0.png,b\n1.png,a\n2.png,b\n2.png,a\n")
+    with pytest.raises(ValueError, match=r"labels\.csv gives 2\.png two labels, '?b'? and '?a'?"):
+        find_labels(files, tmp_path, "labels.csv")
     (tmp_path / "labels.csv").write_text("0.png,b\n1.png,a\n")
     with pytest.raises(ValueError, match=r"2\.png has no label in labels\.csv"):
         find_labels(files, tmp_path, "labels.csv")

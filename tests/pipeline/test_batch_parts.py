@@ -139,6 +139,19 @@ def test_the_preview_shows_up_to_twelve_pictures(tmp_path: Path) -> None:
     assert sheet.read_bytes() == first
 
 
+@pytest.mark.parametrize(
+    ("side", "word"), [("report", "is a picture"), ("html", "is a picture"), ("preview", "no preview of restore made")]
+)
+def test_a_side_file_replaces_no_other_picture(tmp_path: Path, side: str, word: str) -> None:
+    source, photo = picture(tmp_path / "a.png"), picture(tmp_path / "elsewhere" / "photo.png")
+    before = photo.read_bytes()
+    with pytest.raises(ValueError, match=word):
+        run(Inverse(), [source], tmp_path / "out", BatchOptions(**{side: photo}))
+    assert photo.read_bytes() == before and not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="need a name each"):
+        run(Inverse(), [source], tmp_path / "out", BatchOptions(report=tmp_path / "one.html", html=tmp_path / "one.html"))
+
+
 def test_a_preview_that_cannot_be_made_is_a_note(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_text("no picture")
     report = run(Inverse(), [tmp_path / "bad.png"], tmp_path / "out", BatchOptions(preview=tmp_path / "p.png"))

@@ -301,3 +301,33 @@ def test_masks_of_one_page_serve_all_and_of_other_numbers_none(tmp_path: Path) -
     assert errors[0] == ""
     assert "3 pages, the picture 2" in errors[1]
     assert "is empty" in errors[2]
+
+
+@pytest.mark.parametrize(
+    ("save", "word"), [("in", "holds inputs"), ("out", "the place of the result"), ("drawn", "holds the masks that are used")]
+)
+def test_saved_masks_replace_no_input_result_or_mask(photos: Callable[..., Path], tmp_path: Path, save: str, word: str) -> None:
+    photos(tmp_path / "in", 2)
+    (tmp_path / "drawn").mkdir()
+    for path in (tmp_path / "in").iterdir():
+        hole = np.zeros(np.asarray(Image.open(path)).shape[:2], np.uint8)
+        hole[4:8, 4:8] = 255
+        Image.fromarray(hole).save(tmp_path / "drawn" / path.name)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    options = {"masks": tmp_path / "drawn", "method": "telea", "grow": 3, "save_masks": tmp_path / save}
+    with pytest.raises(ValueError, match=rf"{word}.*--save-masks"):
+        restore.run("inpaint", tmp_path / "in", tmp_path / "out", options=options)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
+
+
+def test_an_edited_mask_is_not_replaced(photos: Callable[..., Path], tmp_path: Path) -> None:
+    photos(tmp_path / "in", 2)
+    options = {"mask_color": "#000000", "mask_tolerance": 40, "method": "telea", "save_masks": tmp_path / "masks"}
+    assert not restore.run("inpaint", tmp_path / "in", tmp_path / "out", options=options).unwritten
+    first, second = sorted((tmp_path / "masks").iterdir())
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(first)
+    second.unlink()
+    report = restore.run("inpaint", tmp_path / "in", tmp_path / "out2", options=options)
+    assert [str(first) in text and "no run of restore made" in text for text in report.unwritten] == [True]
+    assert np.asarray(Image.open(first)).shape == (4, 4) and second.is_file()
+    assert not restore.run("inpaint", tmp_path / "in" / second.name, tmp_path / "out3", options=options).unwritten  # its own: replaced

@@ -1,0 +1,27 @@
+"""The text in a PNG or TIFF that says which command made it, so that a later run replaces its own files only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import TiffImageFile
+
+_KEY, _TAG = "Software", 305
+
+
+def png_text(maker: str) -> PngInfo:
+    """What PIL writes into a PNG, see `is_made_by`."""
+    text = PngInfo()
+    text.add_text(_KEY, maker)
+    return text
+
+
+def is_made_by(maker: str, path: Path) -> bool:
+    """Whether a file says that it was made by `maker`, such as "restore inpaint"; False for what is no PNG or TIFF."""
+    try:
+        with Image.open(path) as image:
+            return maker == (image.tag_v2.get(_TAG) if isinstance(image, TiffImageFile) else image.info.get(_KEY))
+    except Exception:  # whatever another file raises
+        return False
