@@ -30,7 +30,7 @@ from restore.inference.ranges import Range
 from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime
 
-STEPS, BATCH, CROP = 150, 2, 64
+STEPS, BATCH, CROP = 60, 2, 64
 """Steps, crops in each of them, and their side in pixels."""
 RATE, WARMUP, AVERAGE = 3e-4, 10, 0.93
 """Adam's rate, the steps in which it rises, and the decay of the averaged weights, which are the result."""
