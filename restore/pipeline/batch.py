@@ -158,7 +158,7 @@ def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
             raise ValueError(f"{path} is one of the pictures of this run: name another file")
         if path != options.preview and path.is_file() and looked(path).is_picture:
             raise ValueError(f"{path} is a picture: name another file")
-    if (sheet := options.preview) and sheet.exists() and not contact_sheet.is_one(sheet):
+    if (sheet := options.preview) and sheet.is_file() and not contact_sheet.is_one(sheet):
         raise ValueError(f"{sheet} is a file that no preview of restore made: move it, or name another --preview")
     if len({os.path.realpath(path) for path in side_files}) < len(side_files):
         raise ValueError(f"{side_files[-1]} is named twice: the report, the preview and the page need a name each")
