@@ -189,6 +189,8 @@ def test_no_side_file_replaces_what_is_not_its_own(generator_file: Make, tmp_pat
     before = photo.read_bytes()
     with pytest.raises(ValueError, match=r"photo\.png is a file that no run of restore made"):
         _made(file, out, count=1, grid=photo)
+    with pytest.raises(ValueError, match=r"photo\.png is a picture: name another file"):
+        restore.generate(file, out, {"count": 1}, device="cpu", report=photo)
     assert photo.read_bytes() == before and not list(out.rglob("*.png"))
     for overwrite in (True, False):  # then it is a grid, which the next run replaces
         _made(file, out, count=2, grid=photo, overwrite=overwrite)
