@@ -22,7 +22,7 @@ from restore.limits import format_value, is_folder_name
 NONE, FOLDERS = "none", "folders"
 """Values of `data.labels` that are no file."""
 MOST_CLASSES = 1000
-TABLE = "its rows are a path below the data set with slashes, a comma and the label; add it"
+ROW_FORMAT = "its rows are a path below the data set with slashes, a comma and the label; add it"
 """What helps where a file's row is missing."""
 
 
@@ -60,7 +60,7 @@ def find_labels(files: Sequence[Path], root: Path, how: str) -> Labels:
     texts = {path: _folder(path, root) for path in files} if how == FOLDERS else _read_csv(root / how, files, root)
     missing = [path for path, text in texts.items() if not text]
     if missing:
-        where, mend = ("lies in no folder of a class", "put it into one") if how == FOLDERS else (f"has no label in {how}", TABLE)
+        where, mend = ("lies in no folder of a class", "put it into one") if how == FOLDERS else (f"has no label in {how}", ROW_FORMAT)
         raise ValueError(f"{missing[0].relative_to(root)} {where} (and {len(missing) - 1} more): {mend}, or set data.labels=none")
     names = sorted(set(texts.values()))
     if not 2 <= len(names) <= MOST_CLASSES:
@@ -105,11 +105,11 @@ def _folder(path: Path, root: Path) -> str:
 def _read_csv(table: Path, files: Sequence[Path], root: Path) -> dict[Path, str]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a table with a mark
-            table_rows = [row for row in csv.reader(file, skipinitialspace=True) if len(row) > 1]
+            rows = [row for row in csv.reader(file, skipinitialspace=True) if len(row) > 1]
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"data.labels={str(table.name)[:100]!r} is neither none, folders nor a CSV file below {root}: {error}") from error
     labels: dict[str, str] = {}
-    for row in table_rows:
+    for row in rows:
         name, label = PurePosixPath(row[0].strip()).as_posix(), row[1].strip()
         if labels.setdefault(name, label) != label:
             raise ValueError(f"{table} gives {name} two labels, {format_value(labels[name])} and {format_value(label)}: remove a row")
