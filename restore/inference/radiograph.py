@@ -57,15 +57,18 @@ def probability(picture: np.ndarray, excluded: np.ndarray | None = None) -> floa
     return float(1 / (1 + np.exp(-(values @ np.array(COEFFICIENTS) + INTERCEPT))))
 
 
-def is_radiograph(picture: np.ndarray, stated: bool | None = None) -> bool:
-    """Whether a gray picture is a radiograph: as its file says, or else by its content without mats and labels.
+def is_radiograph(picture: np.ndarray, stated: bool | None = None, content: str = "auto") -> bool:
+    """Whether a gray picture is a radiograph: as its file says, as the user says, or else by its content without mats and labels.
 
     Args:
         picture: (H, W, 1|3) float32, nominal [0, 1].
         stated: what the file says; None if it does not say.
+        content: what the user says, one of `restore.tasks.options.CONTENTS`.
     """
     if stated is not None:
         return stated
+    if content != "auto":
+        return content == "radiograph"
     inner = uniform_borders.without(picture)
     return probability(inner, uniform_borders.labels(inner)) > CERTAIN
 

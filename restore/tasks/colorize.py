@@ -13,7 +13,7 @@ from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.palette import Palette
 from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks.lazy_cache import LazyCache
-from restore.tasks.options import ColorizeOptions
+from restore.tasks.options import AUTO, ColorizeOptions
 from restore.weights import fingerprint
 
 DEFAULT = "colorize"
@@ -46,7 +46,8 @@ class Colorize(Step[bool]):
     def settings(self) -> dict[str, object]:
         """The weights' content, the options and the precision; the hint counts by its content, as a sidecar."""
         inference = {name: value for name, value in self.inference.fingerprint().items() if name != "tile"}
-        return {"weights": fingerprint(self.entry), **self.options.as_dict(), **inference}
+        options = {name: value for name, value in self.options.as_dict().items() if (name, value) != ("content", AUTO)}
+        return {"weights": fingerprint(self.entry), **options, **inference}
 
     def sidecars(self, source: Path, relative: Path) -> Sequence[Path]:
         """The hint."""
@@ -60,13 +61,18 @@ class Colorize(Step[bool]):
         """Refuse what must not get colours; True for everything else.
 
         Raises:
-            ImageError: DICOM, or a picture that looks like a radiograph.
+            ImageError: DICOM, or a picture that looks like a radiograph or is one as the options say.
         """
         if image.info.radiograph is not None:
             raise ImageError(f"a DICOM image is not coloured: {INVENTED}")
-        inner = uniform_borders.without(image.pixels)
-        if radiograph.probability(inner, uniform_borders.labels(inner)) > CERTAIN:
-            raise ImageError(f"it looks like a radiograph, which is not coloured: {INVENTED}")
+        if self.options.content == "radiograph":
+            raise ImageError(f"a radiograph is not coloured: {INVENTED}")
+        if self.options.content == AUTO:
+            inner = uniform_borders.without(image.pixels)
+            if radiograph.probability(inner, uniform_borders.labels(inner)) > CERTAIN:
+                raise ImageError(
+                    f"it looks like a radiograph, which is not coloured: {INVENTED}; if it is a photograph, give --content photograph"
+                )
         return True
 
     def __call__(self, image: Image, analysis: bool | None = None, sidecars: Sidecars | None = None) -> Result:

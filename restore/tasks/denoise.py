@@ -24,13 +24,15 @@ from restore.tasks import adaptation
 from restore.tasks.confidence import NAMES
 from restore.tasks.denoise_confidence import DenoiseConfidence
 from restore.tasks.lazy_cache import LazyCache
-from restore.tasks.options import DenoiseOptions
+from restore.tasks.options import AUTO, DenoiseOptions
 
 XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
 ENSEMBLES = {"fast": (1, 1), "default": (2, 1), "best": (8, 8)}
 """Quality -> self-ensemble of photographs and of X-rays."""
 WARNING_SIGMA = 1.5
 """Noise (sigma of 255, in the picture's own range) below which there is no warning: the rounding of 8 bits alone is 0.3."""
+NEWER = {("confidence", False), ("quality", "default"), ("content", AUTO)}
+"""Defaults of options that earlier versions did not have: left out of the settings, so that their runs resume."""
 AGREEING = 1.25
 """Ratio of the noise of two frames of a film up to which it is the estimate that differs."""
 CORRELATED = (
@@ -78,7 +80,7 @@ class Denoise(Step[NoiseAnalysis]):
         """The weights' contents, the options, the precision and the tiles. Defaults of newer options are left out."""
         options = self.options.as_dict()
         options = {name: value for name, value in options.items() if not name.startswith("adapt")}  # the weights say what was adapted
-        options = {name: value for name, value in options.items() if (name, value) not in {("confidence", False), ("quality", "default")}}
+        options = {name: value for name, value in options.items() if (name, value) not in NEWER}
         return {
             "weights": {name: weights.fingerprint(entry) for name, entry in self._entries.items()}, **options,
             **self.inference.fingerprint(), **(self.confidence.settings() if self.confidence else {}),
@@ -187,7 +189,7 @@ class Denoise(Step[NoiseAnalysis]):
             return next(iter(self._entries))
         if not gray:
             return COLOUR
-        return XRAY if radiograph.is_radiograph(pixels, is_radiograph) else GRAY
+        return XRAY if radiograph.is_radiograph(pixels, is_radiograph, self.options.content) else GRAY
 
 
 def _entries(chosen: str | Path | None, inference: InferenceOptions) -> Mapping[str, weights.Entry]:

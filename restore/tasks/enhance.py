@@ -22,7 +22,7 @@ from restore.pipeline.discovery import Job
 from restore.pipeline.stack import middle
 from restore.pipeline.step import Image, Result, RunLog, Sidecars, Step
 from restore.tasks.lazy_cache import LazyCache
-from restore.tasks.options import EnhanceOptions
+from restore.tasks.options import AUTO, EnhanceOptions
 from restore.writing import atomic_write
 
 DEFAULT = "enhance"
@@ -79,8 +79,9 @@ class Enhance(Step[EnhanceAnalysis]):
         self._log = RunLog()
 
     def settings(self) -> dict[str, object]:
-        """The weights' content and the strengths. Precision and tiles change nothing."""
-        return {"weights": catalogue.fingerprint(self.entry), **vars(self.strengths)}
+        """The weights' content, the strengths and what the pictures show. Precision and tiles change nothing."""
+        content = {} if self.options.content == AUTO else {"content": self.options.content}
+        return {"weights": catalogue.fingerprint(self.entry), **vars(self.strengths), **content}
 
     def plan(self, jobs: Sequence[Job]) -> None:
         """Forget the tables of an earlier run."""
@@ -94,7 +95,7 @@ class Enhance(Step[EnhanceAnalysis]):
         gray = radiograph.is_gray(image.pixels)
         pixels = image.pixels[:, :, :1] if gray else image.pixels
         # a DICOM file says whether it is a radiograph; slices and ultrasound are no photographs either
-        medical = gray and (image.info.radiograph is not None or radiograph.is_radiograph(pixels))
+        medical = gray and (image.info.radiograph is not None or radiograph.is_radiograph(pixels, content=self.options.content))
         noise = estimate(pixels, image.valid).level if medical else None
         if image.info.frames == 1:
             return EnhanceAnalysis(gray, noise)

@@ -14,6 +14,9 @@ MASK_SOURCES = ("masks", "mask_color", "alpha", "scratches")
 """Sources of the mask; exactly one of them must be specified."""
 
 QUALITIES = ("fast", "default", "best")
+AUTO = "auto"
+CONTENTS = (AUTO, "photograph", "radiograph")
+CONTENT = "What gray pictures show, where the file does not say it as DICOM does; auto judges each picture."
 CONFIDENCE = "Also write maps of each result's expected absolute error and of its 90 % bound, and report an expected PSNR."
 
 
@@ -39,6 +42,7 @@ class DenoiseOptions(Options):
         "default", "fast: one run. best: eight, fine-tuned on each picture where noise is white; see `docs/denoise.md`.",
         metavar="fast|default|best", choices=QUALITIES,
     )  # fmt: skip
+    content: str = option("auto", CONTENT, metavar="auto|photograph|radiograph", choices=CONTENTS)
     adapt: bool = option(
         False, "First fine-tune the weights on these noisy pictures, and use the result if held-out ones say that it helps."
     )
@@ -154,6 +158,7 @@ class ColorizeOptions(Options):
 
     strength: float = option(1.0, "Saturation, from gray (0) to the network's colours (1).", metavar="0..1", low=0, high=1)
     hint: Path | None = option(None, "Take the palette from this colour picture.", metavar="PICTURE")
+    content: str = option("auto", CONTENT, metavar="auto|photograph|radiograph", choices=CONTENTS)
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,7 @@ class EnhanceOptions(Options):
     contrast: float = option(1.0, "Range of brightness of the whole picture.", metavar="0..2", low=0, high=2)
     local_contrast: float = option(1.0, "Contrast of structures within the picture.", metavar="0..2", low=0, high=2)
     sharpness: float = option(1.0, "Contrast of the finest detail, as far as it exceeds the noise.", metavar="0..2", low=0, high=2)
+    content: str = option("auto", CONTENT, metavar="auto|photograph|radiograph", choices=CONTENTS)
     save_lut: Path | None = option(
         None, "Write the lookup table of each photograph's exposure and contrast (.cube), for editors and video.", metavar="DIR"
     )

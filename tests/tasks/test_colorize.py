@@ -101,6 +101,16 @@ def test_dicom_and_radiographs_are_refused_and_nothing_else_stops(colour_weights
     assert [record.status for record in report.records].count("done") == 1
 
 
+def test_the_user_says_what_pictures_show_but_not_of_dicom(colour_weights: Path, photos: Photos, tmp_path: Path) -> None:
+    source = photos(tmp_path / "in", 1)
+    for path in (DATA / "dicom" / "chest_cr_jpeg.dcm", sorted((DATA / "chest").iterdir())[0]):
+        (source / path.name).write_bytes(path.read_bytes())
+    photograph = _run(source, tmp_path / "photograph", colour_weights, content="photograph")
+    assert {record.input.suffix: record.status for record in photograph.records} == {".dcm": "failed", ".jpeg": "done", ".png": "done"}
+    radiograph = _run(source, tmp_path / "radiograph", colour_weights, content="radiograph")
+    assert {record.status for record in radiograph.records} == {"failed"}
+
+
 def test_a_chain_cannot_get_past_the_refusal(colour_weights: Path) -> None:
     step = restore.api.step("colorize", weights=colour_weights)
     image = StepImage(np.full((8, 8, 1), 0.5, np.float32), info=ImageInfo(radiograph=False))

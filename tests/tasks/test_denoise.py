@@ -75,6 +75,17 @@ def test_the_content_chooses_the_weights(
 
 
 @pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(("content", "channels", "stated", "name"), [
+    ("radiograph", 1, None, XRAY), ("radiograph", 1, False, GRAY), ("radiograph", 3, None, COLOUR), ("photograph", 1, None, GRAY),
+    ("photograph", 1, True, XRAY),
+])  # fmt: skip
+def test_the_user_says_what_gray_pictures_show_unless_the_file_does(
+    make: Callable[..., Denoise], smooth: Smooth, content: str, channels: int, stated: bool | None, name: str
+) -> None:
+    assert _restore(make(content=content), smooth(40, 50, channels), stated)[1]["weights"] == name
+
+
+@pytest.mark.usefixtures("three")
 def test_gray_stored_as_colour_is_restored_as_gray(make: Callable[..., Denoise], smooth: Smooth) -> None:
     work, gray = make(), smooth(40, 50)
     restored, facts = _restore(work, np.repeat(gray, 3, axis=2), False)

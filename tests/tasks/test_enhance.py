@@ -107,7 +107,15 @@ def test_a_medical_picture_is_known_by_its_file_or_its_content(table: str, smoot
 
     assert kind(gray, True) == kind(gray, False) == kind(np.repeat(gray, 3, 2), True) == "medical"
     assert kind(colour, None) == kind(colour, False) == "photograph"
-    assert kind(np.random.default_rng(0).random((96, 120, 1), np.float32), None) == "photograph"
+    noise = np.random.default_rng(0).random((96, 120, 1), np.float32)
+    assert kind(noise, None) == "photograph"
+
+    step = restore.step("enhance", weights=table, options={"content": "radiograph"})
+    assert kind(noise, None) == "medical"
+    assert kind(colour, None) == "photograph"
+    step = restore.step("enhance", weights=table, options={"content": "photograph"})
+    assert kind(gray, False) == "medical"
+    assert kind(gray, None) == "photograph"
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
