@@ -48,8 +48,10 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
 
     restore evaluate generated/ real/ --sets
     """
-    for path in (csv, html):
-        _refuse_picture(path)
+    from restore.images import check_no_picture
+
+    for path in filter(None, (csv, html)):
+        check_no_picture(path)
     if csv and html and csv.resolve() == html.resolve():
         raise typer.BadParameter("the table and the page need a name each", param_hint="--html")
     if training and not sets:
@@ -77,22 +79,6 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
     _tell(comparison, unwritten)
     if comparison.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
-
-
-def _refuse_picture(path: Path | None) -> None:
-    """Refuse a file to write that is a picture or a folder: no picture is replaced by a table.
-
-    Raises:
-        ValueError: it is one.
-    """
-    from restore.images import looked
-
-    if path is None or not path.exists():
-        return
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: name a file")
-    if looked(path).is_picture:
-        raise ValueError(f"{path} is a picture: name another file")
 
 
 @contextmanager

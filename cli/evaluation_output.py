@@ -90,7 +90,7 @@ def summary_of(comparison: Comparison) -> dict[str, object]:
     summaries = comparison.summary()
     return {
         "compared": len(comparison.complete),
-        "identical": comparison.identical,
+        "identical": comparison.identical(),
         "mean": saved_scores.plain(comparison.means()),
         "contenders": [_contender_summary(comparison, summaries, index) for index in range(len(comparison.contenders))],
         "partial": comparison.partial,
@@ -100,7 +100,7 @@ def summary_of(comparison: Comparison) -> dict[str, object]:
 
 
 def _contender_summary(comparison: Comparison, summaries: dict[str, MetricSummary], index: int) -> dict[str, object]:
-    found: dict[str, object] = {"contender": comparison.contenders[index]}
+    found: dict[str, object] = {"contender": comparison.contenders[index], "identical": comparison.identical(index)}
     for name, summary in summaries.items():
         difference = {"difference": _plain(summary.differences[index])} if index else {}
         found[name] = {"pictures": summary.count, **_plain(summary.means[index]), **difference}

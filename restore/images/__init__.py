@@ -9,7 +9,7 @@ Knows files, not networks: numpy arrays go in and out. One format a row of `CODE
 from restore.images import naming
 from restore.images.codecs import CODECS, COLOUR_SUFFIXES, SUFFIXES, TARGETS
 from restore.images.errors import MAX_PIXELS, ImageError
-from restore.images.file_kind import Look, look, looked
+from restore.images.file_kind import Look, check_no_picture, look, looked
 from restore.images.frame import Frame
 from restore.images.opening import read, sniff
 from restore.images.picture import Picture
@@ -24,6 +24,7 @@ __all__ = [
     "ImageError",
     "Look",
     "Picture",
+    "check_no_picture",
     "look",
     "looked",
     "naming",

@@ -64,6 +64,18 @@ def looked(path: Path) -> Look:
         return Look("picture" if suffix_of(path.name).lower() in SUFFIXES and not path.name.startswith(".") else "other")
 
 
+def check_no_picture(path: Path) -> None:
+    """Check that a table or page written to a path replaces no picture.
+
+    Raises:
+        ValueError: a folder or a picture is there.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file")
+    if path.is_file() and looked(path).is_picture:
+        raise ValueError(f"{path} is a picture: name another file")
+
+
 def stem(name: str) -> str:
     """A picture's name without its suffix. A suffix of no picture format (1.2.840, `a.acr`) is part of the name."""
     suffix = suffix_of(name)

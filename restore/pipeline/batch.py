@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from restore.images import codecs, looked
+from restore.images import check_no_picture, codecs
 from restore.pipeline import contact_sheet, places, run_page, side_images
 from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.batch_options import BatchOptions
@@ -152,13 +152,13 @@ def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
             raise ValueError(f"{path} is a URL: name a file of this machine for the report")
     pictures = {os.path.realpath(path) for job in jobs if side_files for path in (job.source, job.target)}
     for path in side_files:
-        if path.is_dir():
-            raise ValueError(f"{path} is a folder: name a file")
         if os.path.realpath(path) in pictures:
             raise ValueError(f"{path} is one of the pictures of this run: name another file")
-        if path != options.preview and path.is_file() and looked(path).is_picture:
-            raise ValueError(f"{path} is a picture: name another file")
-    if (sheet := options.preview) and sheet.is_file() and not contact_sheet.is_one(sheet):
+        if path != options.preview:
+            check_no_picture(path)
+    if (sheet := options.preview) and sheet.is_dir():
+        raise ValueError(f"{sheet} is a folder: name a file")
+    if sheet and sheet.is_file() and not contact_sheet.is_one(sheet):
         raise ValueError(f"{sheet} is a file that no preview of restore made: move it, or name another --preview")
     if len({os.path.realpath(path) for path in side_files}) < len(side_files):
         raise ValueError(f"{side_files[-1]} is named twice: the report, the preview and the page need a name each")

@@ -92,7 +92,7 @@ class Denoise(Step[NoiseAnalysis]):
             return
         name, files = self.most_common_weights([job.source for job in jobs if not job.error])
         if not files:
-            self._remarks = ["not adapted: none of the pictures can be read"]
+            self._remarks = ["not adapted: none of the pictures can be read"] if jobs else []
             return
         result = adaptation.adapt(self._given[name], files, self.inference.runtime, self.options.adapt_minutes)
         self._remarks = [result.text]

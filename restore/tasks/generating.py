@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from restore import weights as catalogue
-from restore.images import CODECS, looked
+from restore.images import CODECS, check_no_picture
 from restore.images.metadata import ImageHeader
 from restore.inference.generator import BLOCK, Generator
 from restore.inference.loading import InferenceOptions
@@ -140,8 +140,8 @@ def _refuse_side_files(out: Path, planned: Sequence[Planned], options: Generatio
         if place in taken:
             raise ValueError(f"{side_file} is {taken[place]} of this run: name another file")
         taken[place] = "the grid"
-    if report is not None and report.is_file() and looked(report).is_picture:
-        raise ValueError(f"{report} is a picture: name another file")
+    if report is not None:
+        check_no_picture(report)
     if options.grid is None:
         return
     if options.grid.suffix.lower() != ".png":

@@ -22,6 +22,8 @@ from restore.tasks.options import InpaintOptions
 from restore.weights import Entry, fingerprint
 
 DEFAULT, DETECTOR = "inpaint", "scratches"
+WHITE = 0.5
+"""Share of white above which a pixel of a mask is filled."""
 GROW = {"masks": 0, "mask_color": 2, "alpha": 1, "scratches": 1}
 """Pixels by which holes are dilated by default: the pixels around a detected defect are rarely clean."""
 
@@ -147,9 +149,9 @@ class Inpaint(Step[None]):
         mask = self._page(masks, image.info.index if masks.frames > 1 else 0)
         mask_files.compare(path, mask.shape, size)
         if mask.all():
-            raise ValueError(f"its mask {path} covers the whole picture: nothing is left to fill it from (is it inverted? --invert-masks)")
+            raise ValueError(f"its mask {path} covers the whole picture: nothing is left to fill it from ({self._advice(masks)})")
         if not mask.any() and image.info.index == masks.frames - 1 and not self._any_hole(masks):
-            raise ValueError(f"its mask {path} is empty: white pixels are filled (is it inverted? --invert-masks)")
+            raise ValueError(f"its mask {path} is empty: white pixels are filled ({self._advice(masks)})")
         height, width = image.pixels.shape[:2]
         if mask.shape != (height, width):  # an earlier step upscaled the picture
             mask = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
@@ -180,11 +182,18 @@ class Inpaint(Step[None]):
         return mask_files.find(masks, source, relative, self._names) if masks is not None and masks.is_dir() else masks
 
     def _page(self, masks: Picture, index: int) -> np.ndarray:
-        mask = np.asarray(masks.frame(index).normalized().mean(2) > 0.5)
+        mask = np.asarray(masks.frame(index).normalized().mean(2) > WHITE)
         return ~mask if self.options.invert_masks else mask
 
     def _any_hole(self, masks: Picture) -> bool:
         return any(self._page(masks, index).any() for index in range(masks.frames))
+
+    def _advice(self, masks: Picture) -> str:
+        """How to mend a mask without a hole, or without anything else."""
+        brightest = max(float(masks.frame(index).normalized().max()) for index in range(masks.frames))
+        if 0 < brightest <= WHITE:
+            return f"its brightest pixel has {100 * brightest:.2g} % of white: scale it so that holes are white"
+        return "is it inverted? --invert-masks"
 
     def _load(self, method: str) -> Inpainter:
         feather, texture = self.options.feather, self.options.texture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def test_identical_pictures_are_counted_and_left_out_of_the_mean(folders: tuple[
     differing = [picture.scores[0]["psnr"] for picture in comparison.pictures if np.isfinite(picture.scores[0]["psnr"])]
     assert len(differing) == 2
     assert comparison.means()["psnr"] == pytest.approx(np.mean(differing))
-    assert comparison.identical == 1
+    assert comparison.identical() == 1
     assert comparison.mean_of == "mean of 3 (PSNR of the 2 that differ, 1 identical)"
 
 
@@ -75,7 +76,7 @@ def test_the_mean_whatever_is_identical(tmp_path: Path, smooth: Smooth, equal: i
         _save(tmp_path / "reference" / f"{index}.png", picture)
         _save(tmp_path / "results" / f"{index}.png", picture + (0 if index < equal else 0.05 * (index + 1)))
     comparison = scoring.compare(tmp_path / "results", tmp_path / "reference", setting=PLAIN)
-    assert comparison.identical == equal
+    assert comparison.identical() == equal
     scores = [picture.scores[0]["psnr"] for picture in comparison.pictures][equal:]
     assert comparison.means()["psnr"] == (pytest.approx(np.mean(scores)) if differ else float("inf"))
     assert (f"{equal} identical" in comparison.mean_of) == (equal > 0 and differ > 0)
@@ -89,7 +90,7 @@ def test_one_identical_page_does_not_make_a_picture_identical(tmp_path: Path) ->
         tifffile.imwrite(tmp_path / name, stack, photometric="minisblack")
     comparison = scoring.compare(tmp_path / "a.tif", tmp_path / "b.tif", setting=PLAIN)
     assert comparison.pictures[0].scores[0]["psnr"] == pytest.approx(20 * np.log10(5), abs=1e-3)
-    assert comparison.identical == 0
+    assert comparison.identical() == 0
 
 
 @pytest.mark.parametrize(
@@ -255,6 +256,17 @@ def test_the_command_speaks_json(capsys: pytest.CaptureFixture[str], folders: tu
     assert lines["summary"]["summary"]["identical"] == 1
     assert lines["summary"]["summary"]["mean"]["psnr"] == pytest.approx(20, abs=0.5)
     assert "not compared: extra.png" in err
+
+
+def test_json_counts_identical_pictures_of_each_contender(
+    capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    results, reference = folders
+    other = tmp_path / "other"
+    shutil.copytree(reference, other)
+    _, out, _ = _call(capsys, results, reference, "--against", other, "--json")
+    summary = json.loads(out.splitlines()[-1])["summary"]
+    assert [contender["identical"] for contender in summary["contenders"]] == [1, 3]
 
 
 def test_a_page_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -114,8 +114,9 @@ def test_another_mask_is_another_result_and_the_same_is_done_already(filler: Pat
 @pytest.mark.parametrize(
     ("mask", "options", "word"),
     [(_hole(40, 61), {}, "61 x 40"), (0 * _hole(), {}, "is empty"), (0 * _hole() + 255, {}, "whole picture"),
-     (0 * _hole() + 255, {"invert_masks": True}, "is empty")],
-    ids=["size", "empty", "all", "inverted"],
+     (0 * _hole() + 255, {"invert_masks": True}, "is empty"), (_hole() // 255, {}, "its brightest pixel has 0.39 % of white"),
+     (_hole() // 255, {"invert_masks": True}, "its brightest pixel has 0.39 % of white")],
+    ids=["size", "empty", "all", "inverted", "ones", "inverted ones"],
 )  # fmt: skip
 def test_an_invalid_mask_fails_one_picture_only(
     filler: Path, tmp_path: Path, smooth: Smooth, *, mask: np.ndarray, options: dict[str, Any], word: str

@@ -105,10 +105,9 @@ class Comparison:
         complete = [row for row in rows if None not in row]
         return np.array(complete, np.float64).reshape(len(complete), len(self.contenders))
 
-    @property
-    def identical(self) -> int:
-        """Number of results of the first contender that equal their reference: their PSNR is infinite."""
-        return sum(_is_identical(picture.scores[0]) for picture in self.complete)
+    def identical(self, contender: int = 0) -> int:
+        """Number of results of a contender that equal their reference: their PSNR is infinite."""
+        return sum(_is_identical(picture.scores[contender]) for picture in self.complete)
 
     @property
     def mean_of(self) -> str:
