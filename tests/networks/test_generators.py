@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore import weights
@@ -16,7 +16,7 @@ from restore.networks.generators import CONFIGS, DISCRIMINATOR_CONFIGS, GENERATO
 from restore.networks.generators.equalised import EqualisedConv2d, EqualisedLinear, ModulatedConv2d
 from restore.networks.generators.latent import draw_batch, interpolate
 from restore.networks.generators.resampling import doubled, halved
-from restore.networks.generators.spec import Generator, SampleDiscriminator, stages, widths
+from restore.networks.generators.spec import Generator, SampleDiscriminator, sides, stages, widths
 from restore.networks.generators.stylegan2 import batch_deviation
 
 ROOT = Path(__file__).resolve().parents[2] / "restore" / "networks" / "generators"
@@ -135,6 +135,23 @@ def test_what_cannot_be_built_is_refused() -> None:
 def test_stages(side: int, start: int, doublings: int) -> None:
     assert stages(side) == (start, doublings)
     assert widths(8, 20, 3) == [20, 20, 16, 8]
+
+
+@pytest.mark.parametrize(
+    ("side", "smallest", "maps"), [(28, 7, [7, 14, 28]), (28, 4, [4, 7, 14, 28]), (80, 4, [3, 5, 10, 20, 40, 80]), (32, 4, [4, 8, 16, 32])]
+)
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+def test_the_coarsest_map_of_dcgan(side: int, smallest: int, maps: list[int], upsample: str) -> None:
+    assert sides(side, smallest) == maps
+    settings = {"channels": 1, "side": side, "classes": 0, "width": 4, "widest": 8, "smallest": smallest, "upsample": upsample}
+    generator = generators.build("dcgan", settings)
+    convolutions = [layer for layer in generator.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
+    assert len(convolutions) == len(maps) - 1
+    config = DISCRIMINATOR_CONFIGS["dcgan"](width=4, widest=8, smallest=smallest)  # type: ignore[call-arg]
+    discriminator = generators.build_discriminator(config, channels=1, side=side, classes=0)
+    pictures = generator.synthesise(torch.randn(2, 1, generator.spec.latent))
+    assert pictures.shape == (2, 1, side, side)
+    assert discriminator(pictures).logits.shape == (2, 1)
 
 
 # formulas

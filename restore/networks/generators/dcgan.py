@@ -17,18 +17,24 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from restore.networks.discriminators import initialise
 from restore.networks.generators.spec import (
+    LARGEST_START,
+    SMALLEST_START,
     Generator,
     GeneratorSpec,
     Judgement,
     SampleConfig,
     SampleDiscriminator,
     label_planes,
-    stages,
+    sides,
     widths,
 )
 from restore.networks.spec import NAME_HELP
 
 Conditioning = Literal["projection", "concatenation"]
+SMALLEST = {
+    "help": "largest side of the coarsest feature map: 4 as in the paper; with 7, the map of a digit of 28 pixels is not halved to 4",
+    "range": (SMALLEST_START, LARGEST_START),
+}
 CONDITIONING = {"help": "how labels enter: the product of their embedding and the features, or planes behind the picture"}
 
 
@@ -40,6 +46,7 @@ class DCGANConfig(SampleConfig):
     latent: int = field(default=100, metadata={"help": "length of the latent vector", "range": (1, 4096)})
     width: int = field(default=32, metadata={"help": "channels at half the resolution (paper: 128)", "range": (1, 4096)})
     widest: int = field(default=256, metadata={"help": "most channels of a resolution (paper: 1024)", "range": (1, 8192)})
+    smallest: int = field(default=LARGEST_START, metadata=SMALLEST)
     upsample: Literal["transposed", "resize"] = field(
         default="transposed", metadata={"help": "transposed convolutions of 4 x 4 pixels, as in the paper, or resize and convolve"}
     )
@@ -51,13 +58,14 @@ class DCGANGenerator(Generator):
     def __init__(self, config: DCGANConfig, *, channels: int = 1, side: int = 28, classes: int = 0) -> None:
         super().__init__()
         self.spec = GeneratorSpec(config.latent, channels, side, classes)
-        self.start, doublings = stages(side)
-        wide = widths(config.width, config.widest, doublings - 1)
+        maps = sides(side, config.smallest)
+        self.start = maps[0]
+        wide = widths(config.width, config.widest, len(maps) - 2)
         self.head = nn.Linear(config.latent + classes, wide[0] * self.start**2, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(wide[0]), nn.ReLU()]
-        for before, after in itertools.pairwise(wide):
-            layers += [*_doubled(before, after, config.upsample, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, *_doubled(wide[-1], channels, config.upsample, bias=True))
+        for (before, after), reached in zip(itertools.pairwise(wide), maps[1:], strict=False):
+            layers += [*_doubled(before, after, reached, config.upsample, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, *_doubled(wide[-1], channels, side, config.upsample, bias=True))
         initialise(self)
         nn.init.normal_(self.head.weight, 0.0, 0.02)
 
@@ -67,10 +75,16 @@ class DCGANGenerator(Generator):
         return (torch.tanh(values.float()) + 1) / 2
 
 
-def _doubled(before: int, after: int, how: str, *, bias: bool) -> list[nn.Module]:
+def _doubled(before: int, after: int, reached: int, how: str, *, bias: bool) -> list[nn.Module]:
+    """Layers that double a map's side to `reached`, or to one less where that is odd."""
     if how == "transposed":
-        return [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)]
-    return [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(before, after, 3, padding=1, bias=bias)]
+        return [nn.ConvTranspose2d(before, after, _kernel(reached), 2, 1, bias=bias)]
+    return [nn.Upsample(size=(reached, reached), mode="nearest"), nn.Conv2d(before, after, 3, padding=1, bias=bias)]
+
+
+def _kernel(side: int) -> int:
+    """Side of the kernel between a map of this side and its half, rounded up, with a stride of 2 and a margin of 1."""
+    return 3 if side % 2 else 4
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,7 @@ class DCGANDiscriminatorConfig(SampleConfig):
     name: Literal["dcgan"] = field(default="dcgan", metadata={"help": NAME_HELP})
     width: int = field(default=32, metadata={"help": "channels of the first layer (paper: 128)", "range": (1, 4096)})
     widest: int = field(default=256, metadata={"help": "most channels of a layer (paper: 1024)", "range": (1, 8192)})
+    smallest: int = field(default=LARGEST_START, metadata=SMALLEST)
     norm: Literal["batch", "layer", "none"] = field(
         default="batch", metadata={"help": "normalisation; a gradient penalty needs layer or none (Gulrajani et al. 2017, section 4)"}
     )
@@ -89,23 +104,27 @@ class DCGANDiscriminatorConfig(SampleConfig):
 
 
 class DCGANDiscriminator(SampleDiscriminator):
-    """Picture, and label -> one logit, through convolutions of 4 x 4 pixels that halve the resolution."""
+    """Picture, and label -> one logit, through convolutions of 4 x 4 pixels (3 x 3 from an odd side) that halve the resolution."""
 
     def __init__(self, config: DCGANDiscriminatorConfig, *, channels: int = 1, side: int = 28, classes: int = 0) -> None:
         super().__init__()
-        start, halvings = stages(side)
+        maps = sides(side, config.smallest)[::-1]
         self.classes, self.planes = classes, bool(classes) and config.conditioning == "concatenation"
         wrap: Callable[[nn.Module], nn.Module] = spectral_norm if config.spectral else lambda module: module
         layers: list[nn.Module] = []
         before = channels + (classes if self.planes else 0)
-        for level in range(halvings):
+        for level, halved in enumerate(maps[:-1]):
             after = min(config.widest, config.width * 2**level)
             norm = config.norm if level else "none"  # section 3: none on the first layer
-            layers += [wrap(nn.Conv2d(before, after, 4, 2, 1, bias=norm != "batch")), *_normalised(norm, after), nn.LeakyReLU(0.2)]
+            layers += [
+                wrap(nn.Conv2d(before, after, _kernel(halved), 2, 1, bias=norm != "batch")),
+                *_normalised(norm, after),
+                nn.LeakyReLU(0.2),
+            ]
             layers += [nn.Dropout2d(config.dropout)] if config.dropout else []
             before = after
         self.layers = nn.Sequential(*layers)
-        self.tail = wrap(nn.Linear(before * start**2, 1))
+        self.tail = wrap(nn.Linear(before * maps[-1] ** 2, 1))
         self.embedding = nn.Embedding(classes, before) if classes and not self.planes else None
         if config.norm == "none" and not config.spectral:
             _keep_variance(self)

@@ -137,6 +137,19 @@ def stages(side: int) -> tuple[int, int]:
     return start, doublings
 
 
+def sides(side: int, smallest: int) -> list[int]:
+    """The sides of the feature maps, coarsest first: those of `stages`, and before them halves, rounded up, down to at most `smallest`.
+
+    Raises:
+        ValueError: see `stages`.
+    """
+    start, doublings = stages(side)
+    chain = [start * 2**level for level in range(doublings + 1)]
+    while chain[0] > smallest:
+        chain.insert(0, (chain[0] + 1) // 2)
+    return chain
+
+
 def widths(narrowest: int, widest: int, doublings: int) -> list[int]:
     """Channels of each resolution, coarsest first: they halve with each doubling of the side, from at most `widest` to `narrowest`."""
     return [min(widest, narrowest * 2**level) for level in reversed(range(doublings + 1))]
