@@ -117,10 +117,11 @@ def rescaled_exif(exif: bytes, scale: float, size: tuple[int, int]) -> bytes:
 
 def rescaled_rational(value: tuple[int, int], scale: float) -> tuple[int, int]:
     """A rational `scale` times as large, as two numbers of 32 bits."""
+    largest = 2**32 - 1
     found = Fraction(value[0], value[1] or 1) * Fraction(scale).limit_denominator(10**4)
-    if max(found.numerator, found.denominator) > 2**32 - 1:
-        found = found.limit_denominator(10**4)
-    return found.numerator, found.denominator
+    if max(found.numerator, found.denominator) > largest:
+        found = found.limit_denominator(min(10**4, max(1, int(largest // (found + 1)))))
+    return min(found.numerator, largest), found.denominator
 
 
 def set_number(block: bytearray, at: int, order: str, value: int) -> None:

@@ -124,14 +124,17 @@ def _geographic(page: TiffPage, scale: float) -> dict[int, Any]:
     return changed
 
 
-def fit_exif(page: TiffPage, shape: tuple[int, int], scale: float, *, swapped: bool) -> None:
-    """Update PixelXDimension and PixelYDimension of the page's EXIF in the file, if present."""
+def fit_exif(page: TiffPage, shape: tuple[int, int], scale: float, fitted: set[tuple[int, int]], *, swapped: bool) -> None:
+    """Update PixelXDimension and PixelYDimension of the page's EXIF in the file, if present and not among the `fitted`."""
     if EXIF_IFD not in page.tags or (scale == 1 and not swapped):
         return
     file, order, big = page.parent.filehandle, page.parent.byteorder, page.parent.is_bigtiff
     head, width, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
     file.seek(page.tags[EXIF_IFD].offset + 4 + struct.calcsize(pointer))
     (at,) = struct.unpack(order + pointer, file.read(struct.calcsize(pointer)))
+    if (EXIF_IFD, at) in fitted:
+        return
+    fitted.add((EXIF_IFD, at))
     file.seek(at)
     (count,) = struct.unpack(order + head, file.read(struct.calcsize(head)))
     for position in range(at + struct.calcsize(head), at + struct.calcsize(head) + width * min(count, 4096), width):

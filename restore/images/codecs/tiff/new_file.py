@@ -41,10 +41,11 @@ def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: flo
                 sides.append(swaps_sides(int(page.tags.valueof(274, default=1))))
     next(frames, None)
     append_directories(path, directories)
+    fitted: set[tuple[int, int]] = set()
     with TiffFile(path, mode="r+") as written:
         for page, swapped in zip(written.pages, sides, strict=False):
             assert isinstance(page, TiffPage)
-            geometry.fit_exif(page, (page.imagelength, page.imagewidth), scale, swapped=swapped)
+            geometry.fit_exif(page, (page.imagelength, page.imagewidth), scale, fitted, swapped=swapped)
 
 
 def _simple(page: TiffPage, shape: tuple[int, ...], scale: float) -> dict[str, Any]:

@@ -24,6 +24,9 @@ from restore.images.orientation import rescaled_rational, swaps_sides
 _JPEGS = (6, 7)
 _DEFLATE = 8
 _FINER_QUALITY = 95
+_CHUNK = 1 << 20
+_ONE_STRIP = 2**32 - 1
+"""RowsPerStrip of a page in one strip however high it is; also its default (TIFF 6.0, page 39)."""
 
 
 def replace_pixels(
@@ -50,12 +53,13 @@ def replace_pixels(
     with TiffFile(path, mode="r+") as file:
         planes = [stacks.count_planes(file, index)[0] for index in range(len(file.pages))]
         kept = _not_free(file)
+        fitted: set[tuple[int, int]] = set()
         for index, page in enumerate(file.pages):
             stored = next(frames, None)
             if stored is None:
                 return
             assert isinstance(page, TiffPage)
-            _replace(page, stored, _PixelWrite(f"{source.name}: page {index + 1}", scale, planes[index], frames, kept, finer))
+            _replace(page, stored, _PixelWrite(f"{source.name}: page {index + 1}", scale, planes[index], frames, kept, finer, fitted))
     next(frames, None)
 
 
@@ -65,11 +69,11 @@ Segment = tuple[int, int]
 
 def _not_free(file: TiffFile) -> set[Segment]:
     """Segments that must not be overwritten, because they overlap the header, a directory, or another page's pixels."""
-    owned = [(0, 16, -1)]
+    width, around, header = (20, 16, 16) if file.is_bigtiff else (12, 6, 8)
+    owned = [(0, header, -1)]
     for index, page in enumerate(file.pages):
         assert isinstance(page, TiffPage)
-        width = 20 if file.is_bigtiff else 12
-        owned.append((page.offset, page.offset + width * len(page.tags) + 16, -1))
+        owned.append((page.offset, page.offset + width * len(page.tags) + around, -1))
         apart = [tag for tag in page.tags if not tag.offset <= tag.valueoffset < tag.offset + width]
         owned += [(tag.valueoffset, tag.valueoffset + tag.valuebytecount, -1) for tag in apart]
         owned += [(o, o + n, index) for o, n in zip(page.dataoffsets, page.databytecounts, strict=False) if n]
@@ -92,6 +96,7 @@ class _PixelWrite:
         planes: of the page; `frames` gives those after the first.
         kept: segments that must not be overwritten.
         finer: whether JPEG is coded finer than it was.
+        fitted: code and place of the values, and of the EXIF directories (code 34665), that are up to date: pages may share them.
     """
 
     name: str
@@ -100,6 +105,7 @@ class _PixelWrite:
     frames: Iterator[np.ndarray]
     kept: set[Segment]
     finer: bool
+    fitted: set[tuple[int, int]]
 
 
 def _replace(page: TiffPage, stored: np.ndarray, write: _PixelWrite) -> None:
@@ -109,7 +115,7 @@ def _replace(page: TiffPage, stored: np.ndarray, write: _PixelWrite) -> None:
     shape = (stored.shape[0], stored.shape[1])
     changes |= geometry.changes(page, shape, scale)
     tag = page.tags.valueof(274, default=1)
-    geometry.fit_exif(page, shape, scale, swapped=swaps_sides(int(tag)))
+    geometry.fit_exif(page, shape, scale, write.fitted, swapped=swaps_sides(int(tag)))
     if tag != 1:
         changes[274] = 1
         if swaps_sides(int(tag)) and 282 in page.tags and 283 in page.tags:
@@ -126,18 +132,22 @@ def _replace(page: TiffPage, stored: np.ndarray, write: _PixelWrite) -> None:
         changes[324 if tiled else 273] = offsets
         changes[325 if tiled else 279] = [len(s) for s in segments]
     for code, value in changes.items():
-        _overwrite(page, code, value, write.name)
+        _overwrite(page, code, value, write)
 
 
-def _overwrite(page: TiffPage, code: int, value: Any, where: str) -> None:
+def _overwrite(page: TiffPage, code: int, value: Any, write: _PixelWrite) -> None:
     found = page.tags.get(code)
     if found is None:
         if code in (279, 317, 266, 278):  # absent means their default, which the new segments use
             return
-        raise ImageError(f"{where} lacks the tag {code}, which new pixels need; save it anew with another program")
+        raise ImageError(f"{write.name} lacks the tag {code}, which new pixels need; save it anew with another program")
+    if (code, found.valueoffset) in write.fitted:
+        return
     dtype = found.dtype
     if isinstance(value, bytes | tuple):
-        found.overwrite(value, dtype=dtype)
+        # another page may hold the old value in the same place
+        if found.overwrite(value, dtype=dtype, erase=False).valueoffset == found.valueoffset:
+            write.fitted.add((code, found.valueoffset))
         return
     largest = max(value) if isinstance(value, list) else value
     if isinstance(largest, int) and largest > 65535 and dtype == 3:
@@ -154,13 +164,18 @@ def _segments(page: TiffPage, stored: np.ndarray, *, finer: bool) -> tuple[Seque
         plain = stored.astype(stored.dtype.newbyteorder(page.parent.byteorder), order="C", copy=False)
         rows = layout["rowsperstrip"]
         return [plain[top : top + rows].reshape(-1).view(np.uint8).data for top in range(0, len(plain), rows)], {}
+    changes: dict[int, Any] = {266: 1} if page.fillorder != 1 else {}
     try:
-        return _encoded(page, stored, {**layout, **_coding(page, finer=finer)}), {266: 1} if page.fillorder != 1 else {}
+        segments, rows = _encoded(page, stored, {**layout, **_coding(page, finer=finer)})
     except (ValueError, TypeError, KeyError, RuntimeError):
-        changes: dict[int, Any] = {259: _DEFLATE, 317: 1, 266: 1}
+        changes = {259: _DEFLATE, 317: 1, 266: 1}
         if page.photometric == PHOTOMETRIC.YCBCR:
             changes[262] = int(PHOTOMETRIC.RGB)
-        return _encoded(page, stored, {**layout, "compression": _DEFLATE}), changes
+        segments, rows = _encoded(page, stored, {**layout, "compression": _DEFLATE})
+    declared = page.tags.valueof(278, default=_ONE_STRIP)
+    if not page.is_tiled and min(declared, stored.shape[0]) != rows:  # JPEG has strips of whole blocks
+        changes[278] = rows
+    return segments, changes
 
 
 def _as_in_memory(page: TiffPage) -> bool:
@@ -175,7 +190,8 @@ def _layout(page: TiffPage, stored: np.ndarray) -> dict[str, Any]:
     if page.is_tiled:
         options["tile"] = (page.tilelength, page.tilewidth)
     else:
-        options["rowsperstrip"] = min(page.rowsperstrip, stored.shape[0])
+        rows = page.tags.valueof(278, default=_ONE_STRIP)
+        options["rowsperstrip"] = stored.shape[0] if rows > page.imagelength else min(rows, stored.shape[0])
     if stored.ndim == 3:
         options["planarconfig"] = page.planarconfig
     return options
@@ -196,11 +212,13 @@ def _coding(page: TiffPage, *, finer: bool) -> dict[str, Any]:
             options["photometric"] = "rgb"  # what goes in; subsampling makes YCbCr of it
             options["subsampling"] = page.subsampling or (2, 2)
         elif page.photometric == PHOTOMETRIC.RGB:
-            options["photometric"] = "rgb"
+            options["photometric"], options["subsampling"] = "rgb", (1, 1)
+            options["compressionargs"]["outcolorspace"] = "RGB"  # TiffWriter's default is YCbCr, which the page's tags do not declare
     return options
 
 
-def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> list[memoryview]:
+def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> tuple[list[memoryview], int]:
+    """The strips or tiles, and the rows of a strip."""
     if page.bitspersample == 1:
         stored = stored.astype(bool)
     if stored.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
@@ -212,11 +230,14 @@ def _encoded(page: TiffPage, stored: np.ndarray, options: dict[str, Any]) -> lis
         encoded = file.pages[0]
         assert isinstance(encoded, TiffPage)
         data = buffer.getbuffer()
-        return [data[o : o + n] for o, n in zip(encoded.dataoffsets, encoded.databytecounts, strict=True)]
+        return [data[o : o + n] for o, n in zip(encoded.dataoffsets, encoded.databytecounts, strict=True)], encoded.rowsperstrip
 
 
 def _placed(page: TiffPage, segments: Sequence[bytes | memoryview], kept: set[Segment]) -> list[int]:
-    """Write the segments where the old ones were, except over `kept`, and the rest at the end. Returns their offsets."""
+    """Write the segments where the old ones were, except over `kept`, and the rest at the end. Returns their offsets.
+
+    What the old ones leave is filled with zeros: nothing of the old picture stays in the file.
+    """
     file = page.parent.filehandle
     room: list[list[int]] = []
     for offset, count in sorted(set(zip(page.dataoffsets, page.databytecounts, strict=False)) - kept):
@@ -240,6 +261,10 @@ def _placed(page: TiffPage, segments: Sequence[bytes | memoryview], kept: set[Se
         file.seek(at)
         file.write(segment)
         offsets.append(at)
+    for start, end in room:
+        file.seek(start)
+        for at in range(start, end, _CHUNK):
+            file.write(bytes(min(_CHUNK, end - at)))
     return offsets
 
 
