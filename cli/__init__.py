@@ -95,6 +95,14 @@ def _noted(interrupts: list[int]) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _refuse_empty(arguments: list[str]) -> None:
+    """Raise ValueError if an argument is empty: as a path it would name the working folder."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            name = argument.rstrip("=") or (before if before.startswith("-") else "an argument")
+            raise ValueError(f"{name} is empty: give a value (is a variable of the shell not set?)")
+
+
 def _text(error: ValueError | OSError) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower() + (f": {error.filename}" if error.filename else "")
@@ -111,6 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
         _silence_libraries()
     interrupts: list[int] = []
     try:
+        _refuse_empty(sys.argv[1:] if arguments is None else arguments)
         with _noted(interrupts):
             app(args=arguments, prog_name="restore")
     except Exception as error:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
+from restore.limits import LEAST_TILE
 from restore.pipeline.options import Options
 
 from .json_lines import discard
@@ -30,8 +31,8 @@ Inputs = Annotated[
 
 
 def _tile(text: str) -> str:
-    if text != "auto" and not text.isdigit():
-        raise typer.BadParameter("must be auto, 0 (the whole picture at once) or a number of pixels")
+    if text != "auto" and not (text.isdecimal() and (int(text) == 0 or int(text) >= LEAST_TILE)):
+        raise typer.BadParameter(f"must be auto, 0 (the whole picture at once) or at least {LEAST_TILE} pixels")
     return text
 
 

@@ -73,9 +73,8 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
         )
         output.finish(comparison)
         unwritten = output.unwritten
-        title = f"{results} against {reference}"
         unwritten += _written("CSV table", csv, lambda path: saved_scores.write_csv(path, comparison))
-        unwritten += _written("report", html, lambda path: page.write(path, comparison, title))
+        unwritten += _written("report", html, lambda path: page.write(path, comparison, f"{results} against {reference}"))
     _tell(comparison, unwritten)
     if comparison.problems or unwritten:
         raise typer.Exit(SOME_FAILED)

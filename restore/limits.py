@@ -20,6 +20,8 @@ ANY = (-1e300, 1e300)
 """Default range of a number."""
 MOST = (0, 256)
 """Default range of the length of a list."""
+LEAST_TILE = 64
+"""Pixels; the least side of a tile, see `restore.inference.memory`."""
 
 
 def format_value(value: object) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from restore.images import file_kind
 from restore.images.codecs import CODECS, target
@@ -19,6 +21,9 @@ from restore.images.metadata import ImageHeader, MapInfo, Metadata
 PAGE, PAGES = ".png", ".tif"
 NAMES = ("error", "bound")
 """The names of maps, before their suffix: those of `restore.tasks.confidence.MEANINGS`."""
+_MADE = "restore "
+"""How the description of a map begins."""
+_DESCRIPTION = 270
 LARGEST_POWER = 8
 """The largest exponent of the factor: a step of 1/256 of a stored value is fine enough."""
 
@@ -51,7 +56,21 @@ def beside_pictures(paths: Iterable[Path]) -> set[Path]:
     """Those of the paths that are named like a map of another one: `a.error.png` beside `a.png`, `a.bound.dcm` beside `a.dcm`."""
     stems = {path: path.with_name(file_kind.stem(path.name)) for path in paths}
     pictures = set(stems.values())
-    return {path for path, stem in stems.items() if stem.suffix[1:] in NAMES and stem.with_suffix("") in pictures}
+    formats = {PAGE, PAGES} | {suffix for codec in CODECS.values() if codec.holds_maps for suffix in codec.suffixes}
+    named = {path: stem for path, stem in stems.items() if stem.suffix[1:] in NAMES and path.suffix.lower() in {*formats, ""}}
+    return {path for path, stem in named.items() if stem.with_suffix("") in pictures}
+
+
+def says_so(path: Path) -> bool:
+    """Whether a file named like a map can be one: not a PNG or TIFF of this machine that lacks a map's text."""
+    if path.suffix.lower() not in (PAGE, PAGES) or not path.is_file():
+        return True
+    try:
+        with Image.open(path) as image:
+            text = image.tag_v2.get(_DESCRIPTION, "") if isinstance(image, TiffImageFile) else image.info.get("Description", "")
+    except Exception:  # whatever another file raises
+        return False
+    return str(text).startswith(_MADE)
 
 
 def save(path: Path, planes: Sequence[np.ndarray], format: MapFormat, meaning: str, source: Path, task: str) -> float:
@@ -70,7 +89,7 @@ def save(path: Path, planes: Sequence[np.ndarray], format: MapFormat, meaning: s
     """
     steps, pages = (1.0, list(planes)) if format.floats and not CODECS[format.name].holds_maps else _quantized(planes, format.bits)
     unit = "stored value" if steps == 1 else f"1/{steps:g} of a stored value"
-    text = f"restore {task}: {meaning} of the result; one step is {unit} of the picture"
+    text = f"{_MADE}{task}: {meaning} of the result; one step is {unit} of the picture"
     if CODECS[format.name].holds_maps:
         CODECS[format.name].write_map(source, path, pages, MapInfo(meaning, text, steps))
         return steps

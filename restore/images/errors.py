@@ -39,7 +39,7 @@ _COMPLAINTS = (
     *(ArithmeticError, AttributeError, EOFError, struct.error, zlib.error),
 )
 """What decoders raise for broken files."""
-_NOT_THE_FILES_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_NOT_THE_FILES_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 class ImageError(ValueError):

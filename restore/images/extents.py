@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+_MARKER = 1e30
+"""Samples of this magnitude are markers of missing pixels, however many they are: they do not stretch the range."""
 _FAR = 1.0
 """A pixel is hot or dead if it lies further outside the range of 99.8 % of the pixels than this many times that range."""
 
@@ -22,3 +24,10 @@ def inner_range(sample: np.ndarray) -> tuple[float, float]:
     aside = max(1, round(sample.size / 1000)) if sample.size > 16 else 0
     ordered = np.partition(sample.ravel(), (aside, sample.size - 1 - aside))
     return float(ordered[aside]), float(ordered[-1 - aside])
+
+
+def counting(samples: np.ndarray, missing: float | None) -> np.ndarray:
+    """Which samples are of a picture, bool: finite, and no marker of a missing pixel."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        counts = np.isfinite(samples) & (np.abs(samples.astype(np.float64)) < _MARKER)
+    return np.asarray(counts if missing is None else counts & (samples != missing))

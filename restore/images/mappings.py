@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from restore.images.extents import inner_range
+from restore.images.extents import counting, inner_range
 from restore.images.pixel_mapping import PixelMapping
 
 BEYOND = 1e6
@@ -177,7 +177,9 @@ class Linear(PixelMapping):
             return new
         low, high = self.padding
         inside = (new >= low) & (new <= high)
-        lowest, highest = self._limits(new.dtype) if new.dtype.kind in "ui" else (-np.inf, np.inf)
+        if new.dtype.kind == "f":
+            return np.where(inside, np.nextafter(new.dtype.type(high), new.dtype.type(np.inf)), new)
+        lowest, highest = self._limits(new.dtype)
         upward = (low - 1 < lowest) | ((high + 1 <= highest) & (new - low >= high - new))
         return np.where(inside, np.where(upward, high + 1, low - 1), new).astype(new.dtype)
 
@@ -269,23 +271,24 @@ def with_maximum(maximum: int, channels: int = 1, *, inverted: bool = False, alp
     return Linear(0, float(maximum), channels, inverted, alpha_channel, limit=(0, maximum))
 
 
-def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: int | None) -> Linear:
+def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: int | None, missing: float | None = None) -> Linear:
     """The mapping of samples whose type has no white (float, signed, 32-bit): scaled by their own range.
 
     Floats within [0, 1] are taken as they are. Otherwise the range lies between the 0.1th and the 99.9th percentile of a regular
-    sample of the finite values, so that a few hot pixels do not darken the picture. A picture without negative samples gets none.
+    sample of the finite values, so that a few hot pixels do not darken the picture. A picture without negative samples gets none. Samples
+    equal to `missing` are padding.
     """
     colour = _split(stored, channels)
     step = max(1, int(np.sqrt(colour.size / 500_000)))
     with np.errstate(invalid="ignore"):  # a signalling NaN
         sample = colour[::step, ::step].astype(np.float64)
-    sample = sample[np.isfinite(sample)]
+    sample = sample[counting(sample, missing)]
     low, high, floor = 0.0, 1.0, None
-    if sample.size and stored.dtype.kind in "fi" and sample.min() >= 0 and bool((colour[np.isfinite(colour)] >= 0).all()):
+    if sample.size and stored.dtype.kind in "fi" and sample.min() >= 0 and bool((colour[counting(colour, missing)] >= 0).all()):
         floor = 0.0
     if sample.size and (stored.dtype.kind != "f" or sample.min() < 0 or sample.max() > 1):
         with np.errstate(over="ignore", invalid="ignore"):
             low, high = inner_range(sample)
         if high <= low:
             low, high = float(sample.min()), float(sample.max())
-    return Linear(low, high, channels, inverted, alpha_channel, floor=floor)
+    return Linear(low, high, channels, inverted, alpha_channel, floor=floor, padding=None if missing is None else (missing, missing))

@@ -160,13 +160,13 @@ def rescaled_xmp(xmp: bytes, scale: float, size: tuple[int, int]) -> bytes:
 
 
 def swaps_sides(tag: int) -> bool:
-    """Whether applying the tag swaps height and width."""
-    return tag >= 5
+    """Whether applying the tag swaps height and width; a tag beyond 8 means nothing."""
+    return 5 <= tag <= 8
 
 
 def upright(stored: np.ndarray, tag: int) -> np.ndarray:
-    """Apply the orientation `tag` to (H, W[, C]) pixels. The result is contiguous; for tag 1 it is the same array."""
-    if tag <= 1:
+    """Apply the orientation `tag` to (H, W[, C]) pixels. The result is contiguous; for tag 1 and beyond 8 it is the same array."""
+    if not 2 <= tag <= 8:
         return stored
     turned: Callable[[np.ndarray], np.ndarray] = {
         2: lambda a: a[:, ::-1],

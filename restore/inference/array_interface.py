@@ -17,6 +17,10 @@ Restore = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 Picture = TypeVar("Picture", np.ndarray, Tensor)
 
 
+FRACTION = {"range": (0, 1)}
+"""What `limits.check` asks of a strength."""
+
+
 def apply(picture: Picture, restore: Restore, scale: int = 1) -> Picture:
     """Restore a user's picture.
 
@@ -50,6 +54,8 @@ def _array(picture: np.ndarray, restore: Restore, scale: int) -> np.ndarray:
         raise ValueError(f"a picture must be (H, W) or (H, W, C) with 1 to 4 channels, not {shape}")
     if picture.dtype.kind not in "uif":
         raise ValueError(f"a picture must hold integers or floats, not {picture.dtype}")
+    if picture.dtype.kind in "ui" and picture.dtype.itemsize == 8:  # numpy's default, not the depth of a picture
+        raise ValueError(f"{picture.dtype} does not say how deep the picture is: convert it to uint8 or uint16, or to floats in [0, 1]")
     colours = 1 if picture.shape[2] < 3 else 3
     values = to_float(picture[:, :, :colours])
     finite = np.isfinite(values).all(axis=2)

@@ -10,10 +10,11 @@ import torch
 
 from restore.images.quantisation import Quantisation
 from restore.inference import compression_traces, quantisation_constraint, radiograph
-from restore.inference.array_interface import Picture, apply
+from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.network_model import NetworkModel
 from restore.inference.self_ensemble import Transform, undo_transform
 from restore.inference.tile_faults import InferenceInfo
+from restore.limits import check
 from restore.networks.spec import ModelSpec
 
 
@@ -49,8 +50,11 @@ class ArtifactRemover(NetworkModel):
             The same kind, type and shape. Without traces of compression, the picture itself.
 
         Raises:
-            ValueError: the shape or type is not that of a picture.
+            ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
+        check("strength", strength, FRACTION)
+        if quality is not None:
+            check("quality", quality, {"range": (1, 100)})
 
         def restore(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
             found = compression_traces.find(pixels) if quality is None else Quantisation.of_quality(quality)

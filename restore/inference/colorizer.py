@@ -14,11 +14,12 @@ import numpy as np
 from restore.images import luma
 from restore.images.frame import bands
 from restore.inference import guided_filter, palette
-from restore.inference.array_interface import Picture, apply
+from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.loading import InferenceOptions
 from restore.inference.network_model import NetworkModel
 from restore.inference.palette import Palette
 from restore.inference.tile_faults import InferenceInfo
+from restore.limits import check
 from restore.networks.spec import RestorationNetwork
 from restore.weights_file import Recipe
 
@@ -58,8 +59,9 @@ class Colorizer(NetworkModel):
             The same kind and type with three channels, and alpha where the picture has it. The luma of 8- and 16-bit integers is the same.
 
         Raises:
-            ValueError: the shape or type is not that of a picture.
+            ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
+        check("strength", strength, FRACTION)
         levels = {"uint8": 255, "uint16": 65535}.get(str(picture.dtype))
         return apply(picture, lambda pixels, valid: self.colorize(pixels, strength, hint=hint, levels=levels)[0])
 

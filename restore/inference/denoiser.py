@@ -8,13 +8,14 @@ import numpy as np
 
 from restore.images.noise_model import NoiseLevel
 from restore.inference import excluded_regions, mean_preservation, nonlocal_blend, uniform_borders
-from restore.inference.array_interface import Picture, apply
+from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.network_model import NetworkModel
 from restore.inference.noise_estimation import Estimate, resolve_level
 from restore.inference.normalizing_runner import NormalizingRunner
 from restore.inference.picture_tuning import PictureTuner
 from restore.inference.ranges import Range
 from restore.inference.tile_faults import InferenceInfo
+from restore.limits import check
 from restore.networks.spec import ModelSpec
 from restore.weights_file import Recipe
 
@@ -73,8 +74,11 @@ class Denoiser(NetworkModel):
             The same kind, type and shape.
 
         Raises:
-            ValueError: the shape or type is not that of a picture.
+            ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
+        check("strength", strength, FRACTION)
+        if noise_level is not None and not isinstance(noise_level, NoiseLevel):
+            check("noise_level", noise_level, {"range": (0, 255)})
         return apply(picture, lambda pixels, valid: self.denoise(pixels, noise_level, strength, valid=valid)[0])
 
     def denoise(

@@ -93,7 +93,7 @@ class Inpainter:
 
         Args:
             picture: an array; see `array_interface.apply`.
-            mask: (H, W) bool, true where the picture is missing; not everywhere.
+            mask: (H, W), where the picture is missing, not everywhere: true, integers other than 0, or floats above 0.5.
 
         Returns:
             The same type and shape. Values outside the mask are those of `picture`.
@@ -101,6 +101,7 @@ class Inpainter:
         Raises:
             ValueError: the shape or type is not that of a picture, the mask has another size, or it covers the whole picture.
         """
+        mask = holes(mask)
         filled = apply(picture, lambda pixels, valid: self.inpaint(pixels, mask)[0])
         return np.where(mask[:, :, None] if picture.ndim == 3 else mask, filled, picture)
 
@@ -202,6 +203,17 @@ def crops(mask: np.ndarray) -> Iterator[Crop]:
         rows = slice(max(0, top - margin), min(mask.shape[0], top + height + margin))
         columns = slice(max(0, left - margin), min(mask.shape[1], left + width + margin))
         yield Crop((rows, columns), mask[rows, columns] & (labels[rows, columns] == label))
+
+
+def holes(mask: np.ndarray) -> np.ndarray:
+    """A mask of any type -> bool: true, integers other than 0, or floats above 0.5.
+
+    Raises:
+        ValueError: it has another type.
+    """
+    if mask.dtype.kind not in "buif":
+        raise ValueError(f"a mask must hold booleans, integers or floats, not {mask.dtype}")
+    return np.asarray(mask > 0.5 if mask.dtype.kind == "f" else mask != 0)
 
 
 def around(hole: np.ndarray, margin: int) -> tuple[slice, slice]:

@@ -10,10 +10,11 @@ from torch import nn
 
 from restore import runtime
 from restore.available_memory import free_memory
+from restore.limits import LEAST_TILE
 from restore.networks.spec import OVERLAP
 from restore.runtime import Runtime
 
-MIN_TILE = 64
+MIN_TILE = LEAST_TILE
 STEP = 64
 LARGEST_TILE = {"cpu": 768, "cuda": 2048, "mps": 1024}
 LARGEST_HALF_TILE = 1024

@@ -10,9 +10,10 @@ from restore.images import deconvolution
 from restore.images.deconvolution import Inversion
 from restore.images.luma import CHROMA_TO_RGB, chroma, luma
 from restore.inference import blur_estimation, noise_estimation
-from restore.inference.array_interface import Picture, apply
+from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
+from restore.limits import check
 from restore.networks.spec import ModelSpec
 
 SHARP = 0.7
@@ -72,8 +73,11 @@ class Sharpener(NetworkModel):
             The same kind, type and shape. A picture that is sharp already comes back as it is.
 
         Raises:
-            ValueError: the shape or type is not that of a picture.
+            ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
+        check("strength", strength, FRACTION)
+        if blur is not None:
+            check("blur", blur, {"range": (0, 5)})
 
         def restore(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
             width = estimate(pixels, valid) if blur is None else blur

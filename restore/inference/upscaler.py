@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from restore.inference import radiograph
-from restore.inference.array_interface import Picture, apply
+from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.back_projection import back_project
 from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
+from restore.limits import check
 from restore.networks.resample import resized
 
 
@@ -40,8 +41,9 @@ class Upscaler(NetworkModel):
             The same kind and type, `scale` times as high and wide.
 
         Raises:
-            ValueError: the shape or type is not that of a picture.
+            ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
+        check("strength", strength, FRACTION)
         return apply(picture, lambda pixels, valid: self.runner.run(pixels, strength)[0], self.scale)
 
     def upscale(

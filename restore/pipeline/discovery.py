@@ -122,7 +122,8 @@ def plan_sources(
                 ignored[job.what] += 1
             else:
                 jobs.setdefault((os.path.normpath(Path.cwd() / job.source), str(job.relative)), job)
-    maps = error_maps.beside_pictures([Path(job.name) for job in jobs.values()]) - {source.path for source in inputs}
+    named = error_maps.beside_pictures([Path(job.name) for job in jobs.values()]) - {source.path for source in inputs}
+    maps = {path for path in named if error_maps.says_so(path)}
     ordered = sorted((job for job in jobs.values() if Path(job.name) not in maps), key=lambda job: job.name)
     objects = {what: ignored[what] for what in sorted(ignored) if what}
     targets = tuple(_with_targets(ordered, out, name, COLOUR_SUFFIXES if colours else {}, alone=shard is not None))

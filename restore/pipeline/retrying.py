@@ -21,7 +21,7 @@ ATTEMPTS = 6
 FIRST_PAUSE = 0.25
 """Seconds before the second attempt; each further pause is twice as long, and up to half of it is left out by chance."""
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
-_OF_THIS_MACHINE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG))
+_OF_THIS_MACHINE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG))
 _BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
 _BROKEN_LINE = re.compile("Connection|Disconnect|Timeout|Payload|IncompleteRead|ServerError")
 

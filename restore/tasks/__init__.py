@@ -76,7 +76,7 @@ TASKS: Mapping[str, Task] = {
         SharpenOptions, "restore.tasks.sharpen:Sharpen", "restore sharpen soft/ --out sharp/",
     ),
     "inpaint": Task(
-        "Fill holes, scratches and unwanted objects; every pixel outside the holes stays as it is, bit for bit.",
+        "Fill holes, scratches and unwanted objects; every pixel outside the holes stays as it is (in formats without loss, bit for bit).",
         InpaintOptions, "restore.tasks.inpaint:Inpaint",
         "restore inpaint photos/ --out whole/ --masks masks/\n\nrestore inpaint prints/ --out whole/ --scratches --save-masks masks/",
     ),

@@ -15,10 +15,13 @@ from restore.images import luma
 from restore.networks import CONFIGS, NetworkConfig
 from restore.networks.colorizer import ColorizerConfig
 from restore.tasks import restoration_setup
-from restore.tasks.prepared_run import Prepared
+from restore.tasks.prepared_run import Prepared, first_batch
 from restore.tasks.restoration_setup import DataConfig, Problem, RestorationConfig
 from restore.training.distillation import FEATURES
 from restore.training.optimizers import OptimizerConfig
+
+TRIED, GRAY = 8, 2 / 255
+"""Crops that are looked at before training, and the largest difference of the channels of a gray one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,7 @@ def prepare(root: Path, config: ColorizeConfig) -> Prepared:
     """Find the images, build the network and the trainer; see `restoration_setup.prepare`.
 
     Raises:
-        ValueError: the pictures are to be gray; also see `restoration_setup.prepare`.
+        ValueError: the pictures are gray, or are to be; also see `restoration_setup.prepare`.
     """
     if config.data.channels != 3:
         raise ValueError("colours are learnt from colour pictures: leave data.channels at 3")
@@ -63,7 +66,11 @@ def prepare(root: Path, config: ColorizeConfig) -> Prepared:
         global_degradation=partial(vary_exposure, most=config.exposure) if config.exposure else None,
         distillation_weight=config.distillation_weight,
     )
-    return restoration_setup.prepare(root, config, problem, task="colorize")
+    prepared = restoration_setup.prepare(root, config, problem, task="colorize")
+    colours = first_batch(prepared.dataset, min(TRIED, config.loop.batch_size))["target"]
+    if float((colours.amax(1) - colours.amin(1)).max()) < GRAY:
+        raise ValueError(f"the pictures of {root} are gray: colours are learnt from colour pictures")
+    return prepared
 
 
 def remove_colour(crop: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -38,4 +38,5 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
         batch_degradation=None if config.self_supervised else partial(batch_degrade.add_noise, config=config.noise),
         self_supervised=config.self_supervised,
     )
-    return restoration_setup.prepare(root, config, problem, task="denoise")
+    prepared = restoration_setup.prepare(root, config, problem, task="denoise")
+    return replace(prepared, summary="denoising, from noisy pictures alone") if config.self_supervised else prepared

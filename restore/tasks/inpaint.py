@@ -19,7 +19,7 @@ from restore.tasks import mask_files
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.mask_files import MaskNames
 from restore.tasks.options import InpaintOptions
-from restore.weights import Entry, fingerprint
+from restore.weights import Entry, find, fingerprint
 
 DEFAULT, DETECTOR = "inpaint", "scratches"
 WHITE = 0.5
@@ -33,7 +33,8 @@ class Inpaint(Step[None]):
 
     Args:
         options: see `InpaintOptions`.
-        weights: a name, a file or a run's folder; None uses the shipped weights.
+        weights: a name, a file or a run's folder; None uses the shipped weights. With `scratches`, weights that find scratches may be named
+            instead of those that fill.
         inference: device, precision, tiles.
 
     Raises:
@@ -47,8 +48,10 @@ class Inpaint(Step[None]):
         if options.masks is not None and not options.masks.exists():
             raise ValueError(f"{options.masks}: no such mask or folder of masks")
         self.grow = GROW[options.source] if options.grow is None else options.grow
-        self.entry = find_weights(weights or DEFAULT, "inpaint", inference) if options.method == "network" else None
-        self.detector = _detector(inference) if options.source == "scratches" else None
+        detector = weights if options.source == "scratches" and _is_detector(weights) else None
+        fills = DEFAULT if weights is None or detector else weights
+        self.entry = find_weights(fills, "inpaint", inference) if options.method == "network" else None
+        self.detector = _detector(detector, inference) if options.source == "scratches" else None
         self._inpainters = LazyCache(self._load)
         self._detectors = LazyCache(self._load_detector)
         self._names = MaskNames()
@@ -215,14 +218,23 @@ SOURCES: Mapping[str, Callable[[Inpaint, Image, Sidecars], np.ndarray]] = {
 """Option -> method that returns the mask of an image, (H, W) bool."""
 
 
-def _detector(inference: InferenceOptions) -> Entry:
-    """The weights of the defect detector.
+def _is_detector(name: str | Path | None) -> bool:
+    """Whether weights find scratches, such as those of `restore train scratches`.
+
+    Raises:
+        ValueError: there are no such weights.
+    """
+    return name is not None and find(name).recipe.get("task") == DEFECT_TASK
+
+
+def _detector(name: str | Path | None, inference: InferenceOptions) -> Entry:
+    """The weights of the defect detector: those called `name`, or those that ship.
 
     Raises:
         ValueError: the weights of this name are for another task.
     """
     try:
-        return find_weights(DETECTOR, DEFECT_TASK, inference)
+        return find_weights(name or DETECTOR, DEFECT_TASK, inference)
     except ValueError as error:
         raise ValueError(f"{error}: rename or remove that run or file") from error
 

@@ -39,9 +39,11 @@ def find(name: str | Path) -> Path:
         ValueError: there is none.
     """
     path = Path(name)
+    known = shipped()
+    if path.is_dir() and str(name) in known:  # a folder of pictures
+        return known[str(name)]
     if path.exists():
         return path
-    known = shipped()
     if str(name) in known:
         return known[str(name)]
     raise ValueError(f"no pipeline {str(name)!r}: neither a file nor one that ships ({', '.join(known)}){nearest(str(name), known)}")

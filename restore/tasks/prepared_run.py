@@ -38,6 +38,7 @@ class Prepared:
         stats: what was found: images, parameters, device, precision.
         skipped: returns the images that could not be used so far, each with its reason.
         validation: held-out samples and metrics; None where no images are held out, or they have no targets.
+        summary: what is trained, one sentence for the card; "": as the table METHODS has it.
     """
 
     trainer: Trainer
@@ -47,6 +48,7 @@ class Prepared:
     stats: dict[str, object]
     skipped: Callable[[], Mapping[Path, str]] = dict
     validation: Validation | None = None
+    summary: str = ""
 
 
 def runtime_of(config: TrainingConfig) -> Runtime:

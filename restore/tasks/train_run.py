@@ -68,8 +68,8 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
         on_event: gets lines of text and `journal.Progress`.
 
     Raises:
-        ValueError: an unknown method, setting or dataset, a folder that holds another run or that another training writes, or nothing to
-            resume. Nothing was written then.
+        ValueError: an unknown method, setting or dataset, a folder that is the dataset, that holds another run or that another training
+            writes, or nothing to resume. Nothing was written then.
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
@@ -77,7 +77,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     notify = on_event if on_event and is_main else _ignore
     root = folders.locate(Path(dataset))
     folder = Path(out) if out else Path("runs") / f"{method}-{root.resolve().name}"
-    _check_name(folder, notify)
+    _check_folder(folder, root, notify)
     with ExitStack() as stack:
         if resume:
             resuming.check_begun(folder, method)
@@ -99,7 +99,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
         if is_main and not resume:
             stack.enter_context(only_writer(folder))
             _check_unused(folder)  # another run may have come first
-        publisher = Publisher(folder, prepared, method, METHODS[method].summary, Path(dataset), config)
+        publisher = Publisher(folder, prepared, method, prepared.summary or METHODS[method].summary, Path(dataset), config)
         steps = _run_loop(publisher, resume=resume, notify=notify)
     skipped = {"skipped pictures": len(files)} if (files := prepared.skipped()) else {}
     return TrainingResult(folder, steps, publisher.path if is_main else None, {**prepared.stats, **skipped})
@@ -133,12 +133,14 @@ def _run_loop(publisher: Publisher, *, resume: bool, notify: OnEvent) -> int:
     )  # fmt: skip
 
 
-def _check_name(folder: Path, notify: OnEvent) -> None:
-    """Check that the run's weights can be used by its name, or report how else.
+def _check_folder(folder: Path, root: Path, notify: OnEvent) -> None:
+    """Check that the run lies outside the dataset `root` and that its weights can be used by its name, or report how else.
 
     Raises:
-        ValueError: weights cannot have the folder's name.
+        ValueError: the folder is the dataset, or weights cannot have its name.
     """
+    if folder.resolve() == root.resolve():
+        raise ValueError(f"the run's folder is the dataset {root}, and would be learnt from: give another --out")
     name = folder.resolve().name
     try:
         weights.check_name(name)

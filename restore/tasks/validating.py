@@ -72,7 +72,7 @@ def of_domains(held_out: Samples | None, config: LoopConfig) -> Validation | Non
             features([np.zeros((32, 32, 3), np.float32)])
     except ValueError as error:
         if config.best_by == AUTO:
-            log.info("no validation: %s", error)
+            log.warning("no validation: %s", error)
             return None
         raise ValueError(f"loop.best_by={best_by} cannot be computed: {error}") from error
     metrics = {

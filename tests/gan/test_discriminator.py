@@ -101,6 +101,12 @@ def test_penalties_are_taken_every_so_often_and_then_count_as_often(fp32: Runtim
     assert penalised == [True, False, False, True, False, False]
 
 
+@pytest.mark.parametrize("network", ["patchgan", "multiscale", "unet"])
+def test_large_crops_are_accepted_by_every_network(network: str, fp32: Runtime) -> None:
+    config = DiscriminatorConfig(network=network, width=4)  # type: ignore[arg-type]
+    assert build.discriminator_trainer(1, config, fp32, side=256)
+
+
 @pytest.mark.parametrize(
     ("settings", "word"),
     [({"objective": "wgan"}, "wasserstein"), ({"label_smoothing": 0.1, "objective": "wasserstein"}, "labels"),

@@ -187,6 +187,8 @@ LOSSLESS: dict[str, Callable[[Path], None]] = {
     "palette.gif": pillow(indexed(), "GIF", interlace=1),
     "palette-alpha.gif": pillow(indexed(), "GIF", transparency=3),
     "gray8.npy": npy(G8),
+    "one-channel.npy": npy(G16[..., None]),
+    "stack-one-channel-f.npy": npy(np.asfortranarray(STACK[..., None])),
     "bool.npy": npy(G8 > 127),
     "rgba16-be.npy": npy(RGBA16.astype(">u2")),
     "float64-f.npy": npy(np.asfortranarray(FLOAT.astype(np.float64))),

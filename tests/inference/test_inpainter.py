@@ -162,3 +162,13 @@ def test_arrays_of_any_type_keep_what_lies_outside_the_mask(fp32: Runtime, dtype
     assert output.dtype == dtype and output.shape == shape
     np.testing.assert_array_equal(output[~mask], picture[~mask])
     assert (output[mask] != picture[mask]).mean() > 0.5
+
+
+@pytest.mark.parametrize("mask", [np.uint8(255), np.uint8(1), np.int64(1), np.float32(1.0)])
+def test_masks_of_every_type_are_holes(fp32: Runtime, mask: np.generic) -> None:
+    picture = np.random.default_rng(1).random((40, 50, 3)).astype(np.float32)
+    hole = _mask(40, 50, (10, 20, 10, 20))
+    fill = Inpainter(Constant(0.5), options=InferenceOptions(fp32), texture=False)
+    assert np.array_equal(fill(picture, hole * mask), fill(picture, hole))
+    with pytest.raises(ValueError, match="booleans, integers or floats"):
+        fill(picture, np.where(hole, "yes", "no"))

@@ -215,3 +215,20 @@ def test_a_float32_runtime_stays_in_float32(smooth: Smooth) -> None:
     restorer = restore.load("denoise-gray", device="cpu", precision="fp32")
     assert restorer.runtime == Runtime(torch.device("cpu"), torch.float32)
     assert restorer.denoise(smooth(64, 64) * 4000, 1.0)[1].precision == "fp32"
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_integers_of_64_bits_have_no_depth(restorers: dict[str, Denoiser], dtype: type) -> None:
+    with pytest.raises(ValueError, match="convert it to uint8 or uint16"):
+        restorers["denoise-gray"](np.full((64, 64), 100, dtype))
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [("denoise-gray", {"strength": float("nan")}), ("denoise-gray", {"strength": 2}), ("denoise-gray", {"noise_level": -1}),
+     ("artifacts", {"quality": 0}), ("artifacts", {"quality": 101}), ("artifacts", {"strength": -0.1}), ("sharpen", {"blur": -1}),
+     ("sharpen", {"strength": 1.5}), ("colorize", {"strength": 2}), ("upscale-x2", {"strength": 2})],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(task: str, options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f"'{next(iter(options))}' must be in"):
+        restore.load(task, device="cpu", precision="fp32")(np.full((64, 64, 3), 100, np.uint8), **options)  # type: ignore[operator]

@@ -13,7 +13,7 @@ from batch_steps import Identity, folder, picture
 from PIL import Image as Pillow
 
 from restore.images import error_maps
-from restore.pipeline import side_images
+from restore.pipeline import discovery, side_images
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.chain import Chain
 from restore.pipeline.step import Image, Result, Sidecars, SideImage
@@ -73,6 +73,16 @@ def test_a_map_with_the_name_of_a_result_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has the name of another result"):
         run(Mapped(), pictures, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_named_like_a_map_is_restored(tmp_path: Path) -> None:
+    for name in ("a.png", "a.error.png", "a.bound.tif", "b.png", "b.bound.jpg"):
+        picture(tmp_path / "in" / name)
+    plan = discovery.plan([tmp_path / "in"], tmp_path / "out")
+    assert len(plan.jobs) == 5 and not plan.maps
+    assert run(Mapped(), [tmp_path / "in/b.png"], tmp_path / "in2").done == 1
+    plan = discovery.plan([tmp_path / "in2"], tmp_path / "out")
+    assert [job.source.name for job in plan.jobs] == ["b.png"] and plan.maps
 
 
 def test_without_its_maps_there_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

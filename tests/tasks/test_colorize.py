@@ -81,6 +81,11 @@ def test_a_teacher_and_a_discriminator_are_refused(photos: Photos, tmp_path: Pat
         restore.train("colorize", photos(tmp_path / "in", channels=3), overrides={**TINY, "distillation_weight": "1"}, out=tmp_path / "run")
 
 
+def test_gray_pictures_teach_no_colours(photos: Photos, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="are gray: colours are learnt from colour pictures"):
+        restore.train("colorize", photos(tmp_path / "in"), overrides=TINY, out=tmp_path / "run")
+
+
 def test_gray_training_is_refused(photos: Photos, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"leave data\.channels at 3"):
         restore.train("colorize", photos(tmp_path / "in", channels=3), overrides={**TINY, "data.channels": "1"}, out=tmp_path / "run")

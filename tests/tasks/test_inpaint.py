@@ -205,6 +205,16 @@ def test_opencvs_methods_need_no_weights(fp32: Runtime, monkeypatch: pytest.Monk
         step("inpaint", weights=None, options={"scratches": True, "method": "telea"}, inference=InferenceOptions(fp32))
 
 
+def test_weights_that_find_scratches_are_the_detector(filler: Path, fp32: Runtime, tmp_path: Path) -> None:
+    own = tmp_path / "mine.safetensors"
+    own.write_bytes((weights.shipped_folder() / "scratches.safetensors").read_bytes())
+    chosen = step("inpaint", weights=own, options={"scratches": True}, inference=InferenceOptions(fp32))
+    assert isinstance(chosen, Inpaint) and chosen.detector is not None and chosen.entry is not None
+    assert (chosen.detector.path, chosen.entry.name) == (own, "inpaint")
+    with pytest.raises(ValueError, match="is a scratches model"):
+        step("inpaint", weights=own, options={"alpha": True}, inference=InferenceOptions(fp32))
+
+
 def test_other_weights_called_scratches_are_not_used_as_the_detector(
     filler: Path, fp32: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

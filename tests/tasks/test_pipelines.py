@@ -214,6 +214,12 @@ def test_a_pipeline_that_ships_is_sound_and_found_by_its_name(name: str) -> None
         pipelines.find(f"{name}s")
 
 
+def test_a_folder_of_pictures_does_not_hide_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("xray").mkdir()
+    assert pipelines.find("xray") == pipelines.shipped()["xray"]
+
+
 def test_further_steps_follow_those_of_the_file(little: Path, smooth: Smooth) -> None:
     (little / "in").mkdir()
     tifffile.imwrite(little / "in/a.tif", (255 * smooth(40, 50)[:, :, 0]).astype(np.uint8))

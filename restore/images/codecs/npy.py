@@ -1,6 +1,6 @@
 """NumPy arrays (.npy): gray, RGB and RGBA pictures and stacks of them; booleans, integers, floats. Layout by NEP 1.
 
-Shapes: (H, W); (H, W, C) with 2 (gray and alpha), 3 or 4 channels; (N, H, W) and (N, H, W, C), whose first axis is one frame after the
+Shapes: (H, W); (H, W, C) with 1, 2 (gray and alpha), 3 or 4 channels; (N, H, W) and (N, H, W, C), whose first axis is one frame after the
 other. So an array (3, H, W) is three gray frames.
 Kept: type, byte order, C or Fortran order, shape, version of the header. White is the type's maximum for unsigned integers of up to 16
 bits, true for booleans; all others are scaled by their own range, the same for all frames (`mappings.ranged`).
@@ -48,18 +48,24 @@ class Layout:
 
     @property
     def channels(self) -> int:
-        """Samples a pixel; the last axis, where it has 2 to 4 entries."""
+        """Samples a pixel; the last axis, where it has 1 to 4 entries."""
         return self.shape[-1] if len(self.shape) >= 3 and 2 <= self.shape[-1] <= 4 else 1
+
+    @property
+    def tail(self) -> tuple[int, ...]:
+        """(1,) where the last axis is that of the one sample of each pixel, else ()."""
+        return (1,) if len(self.shape) >= 3 and self.shape[-1] == 1 else ()
 
     @property
     def is_stack(self) -> bool:
         """Whether the first axis counts frames."""
-        return len(self.shape) - (self.channels > 1) == 3
+        return len(self.shape) - (self.channels > 1 or bool(self.tail)) == 3
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
-        """(H, W) or (H, W, C)."""
-        return self.shape[1:] if self.is_stack else self.shape
+        """(H, W) or (H, W, C) with C above 1."""
+        shape = self.shape[:-1] if self.tail else self.shape
+        return shape[1:] if self.is_stack else shape
 
     @property
     def frames(self) -> int:
@@ -100,7 +106,8 @@ class NpySource:
         layout = self._layout
         if layout.fortran:  # a frame's samples lie all over the file
             array = np.memmap(self.path, layout.dtype, "r", layout.start, layout.shape, "F")
-            return array[index] if layout.is_stack else array
+            frame = array[index] if layout.is_stack else array
+            return frame[..., 0] if layout.tail else frame
         count = math.prod(layout.frame_shape)
         offset = layout.start + index * count * layout.dtype.itemsize
         return np.fromfile(self.path, layout.dtype, count, offset=offset).reshape(layout.frame_shape)
@@ -134,7 +141,7 @@ class NpySource:
 def _write(path: Path, frames: Iterator[np.ndarray], layout: Layout) -> None:
     """Write frames as an array of this type, order and version."""
     first = next(frames)
-    shape = (layout.frames, *first.shape) if layout.is_stack else first.shape
+    shape = (*((layout.frames,) if layout.is_stack else ()), *first.shape, *layout.tail)
     head = {"descr": np.lib.format.dtype_to_descr(layout.dtype), "fortran_order": layout.fortran, "shape": shape}
     with path.open("wb") as file:
         write = np.lib.format.write_array_header_1_0 if layout.version == (1, 0) else np.lib.format.write_array_header_2_0
@@ -142,7 +149,7 @@ def _write(path: Path, frames: Iterator[np.ndarray], layout: Layout) -> None:
         fitting = (_like(frame, first) for frame in chain([first], frames))
         if layout.fortran:
             whole = np.stack([frame.astype(layout.dtype) for frame in fitting])
-            file.write((whole if layout.is_stack else whole[0]).tobytes("F"))
+            file.write(whole.reshape(shape).tobytes("F"))
             return
         for frame in fitting:
             file.write(np.ascontiguousarray(frame, layout.dtype).data)
@@ -173,7 +180,7 @@ class NpyCodec(Codec):
         if layout.dtype.kind not in "buif" or layout.dtype.itemsize > 8:
             raise image_error(path, f"its samples have the type {layout.dtype}; save them as integers or floats of up to 64 bits")
         if len(layout.frame_shape) - (layout.channels > 1) != 2 or not layout.frames:
-            shapes = "(H, W), (H, W, 2..4), (N, H, W) or (N, H, W, 2..4)"
+            shapes = "(H, W), (H, W, 1..4), (N, H, W) or (N, H, W, 1..4)"
             raise image_error(path, f"an array of the shape {layout.shape} is no picture; save it as {shapes}")
         check_size(path, layout.frame_shape[0], layout.frame_shape[1], limits.max_pixels)
         held = path.stat().st_size - layout.start

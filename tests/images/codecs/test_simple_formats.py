@@ -98,12 +98,20 @@ def test_pam_keeps_its_header(tmp_path: Path) -> None:
 
 
 def test_arrays_keep_type_and_order(tmp_path: Path) -> None:
-    for name in ("rgba16-be.npy", "float64-f.npy", "stack-int16.npy", "stack-rgb-f.npy", "bool.npy"):
+    for name in (
+        "rgba16-be.npy",
+        "float64-f.npy",
+        "stack-int16.npy",
+        "stack-rgb-f.npy",
+        "bool.npy",
+        "one-channel.npy",
+        "stack-one-channel-f.npy",
+    ):
         source, out = _made(name, tmp_path), tmp_path / "out.npy"
         given = passed(read(source), out, half)
         old, new = np.load(source), np.load(out)
         assert (new.dtype, new.shape, new.flags.f_contiguous) == (old.dtype, old.shape, old.flags.f_contiguous)
-        assert np.array_equal(new, given if name.startswith("stack") else given[0])
+        assert np.array_equal(new, np.reshape(given if name.startswith("stack") else given[0], new.shape))
 
 
 def test_all_frames_of_a_stack_have_one_range(tmp_path: Path) -> None:

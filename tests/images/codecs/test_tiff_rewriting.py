@@ -55,6 +55,14 @@ def test_one_strip_stays_readable(
         assert len(page.dataoffsets) == -(-page.imagelength // min(rows, page.imagelength))
 
 
+def test_an_orientation_that_does_not_exist_is_none(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", COLOUR, extratags=[(ORIENTATION, "H", 1, 9, True)], metadata=None)
+    picture = read(tmp_path / "a.tif")
+    assert np.array_equal(picture.frame(0).stored, COLOUR)
+    enlarge(picture, tmp_path / "b.tif", 2)
+    assert np.asarray(Image.open(tmp_path / "b.tif")).shape == (2 * ROWS, 200, 3)
+
+
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits"])
 @pytest.mark.parametrize("scale", [1, 2])
 def test_nothing_of_the_old_pixels_stays(compression: str, scale: int, tmp_path: Path) -> None:
@@ -103,3 +111,37 @@ def test_a_resolution_beyond_32_bits_is_as_near_as_they_allow(tmp_path: Path) ->
         across, down = tags["XResolution"].value, tags["YResolution"].value
     assert across[0] / across[1] == pytest.approx(8_000_000_002 / 7, rel=1e-3)
     assert down == (2**32 - 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "missing", "declared"),
+    [
+        ("float32", -3.4028234663852886e38, "-3.4028234663852886e+38"),
+        ("float32", -3.4028234663852886e38, None),
+        ("float32", -9999, "-9999"),
+        ("int16", -32768, "-32768"),
+        ("uint16", 65535, "65535 "),
+    ],
+)
+@pytest.mark.parametrize("share", [0.01, 0.2])
+def test_missing_pixels_stay_and_do_not_stretch_the_range(
+    dtype: str, missing: float, declared: str | None, share: float, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "a.tif", tmp_path / "b.tif"
+    heights = (np.add.outer(np.arange(60), np.arange(80)) + 100).astype(dtype)
+    gone = _RANDOM.random(heights.shape) < share
+    heights[gone] = missing
+    tags = [(42113, "s", 0, declared, True)] if declared else []
+    tifffile.imwrite(source, heights, extratags=tags, metadata=None)
+    picture = read(source)
+    frame = picture.frame(0)
+    valid = frame.valid()
+    assert valid is not None and np.array_equal(valid, ~gone)
+    if dtype != "uint16":
+        assert 0.3 < np.ptp(frame.normalized()[~gone]) < 2
+    changed = frame.normalized() + np.float32(0.01) * ~gone[..., None]
+    picture.save(out, iter([frame.encode(changed)]))
+    result = tifffile.imread(out)
+    assert np.array_equal(result[gone], heights[gone])
+    assert (result[~gone] >= heights[~gone]).all() and (result[~gone] != np.array(missing, dtype)).all()
+    assert np.abs(result[~gone].astype(float) - heights[~gone]).max() < 700

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffPage
@@ -18,6 +20,8 @@ COLOURS = {
     PHOTOMETRIC.SEPARATED: 4,
     PHOTOMETRIC.YCBCR: 3,
 }
+GDAL_NODATA = 42113
+"""The tag with the value of missing pixels, as text (GDAL's GeoTIFF driver)."""
 ASSOCIATED = 1
 """The kind of extra sample by which the colours are multiplied."""
 
@@ -68,7 +72,24 @@ def mapping_of(page: TiffPage, samples: np.ndarray) -> PixelMapping:
         if samples.dtype.kind != "u":
             raise ValueError("CMYK of signed or float samples")
         return Cmyk(float(2**bits - 1), alpha_channel=alpha)
-    inverted = page.photometric == PHOTOMETRIC.MINISWHITE
+    inverted, missing = page.photometric == PHOTOMETRIC.MINISWHITE, _missing(page, samples.dtype)
     if samples.dtype.kind == "u" and bits <= 16:
-        return with_maximum(2**bits - 1, colours, inverted=inverted, alpha_channel=alpha)
-    return ranged(samples, colours, inverted=inverted, alpha_channel=alpha)
+        padding = None if missing is None else (missing, missing)
+        return replace(with_maximum(2**bits - 1, colours, inverted=inverted, alpha_channel=alpha), padding=padding)
+    return ranged(samples, colours, inverted=inverted, alpha_channel=alpha, missing=missing)
+
+
+def _missing(page: TiffPage, dtype: np.dtype) -> float | None:
+    """The sample that marks a missing pixel (GDAL's tag), as these samples hold it; None without one."""
+    text = page.tags.valueof(GDAL_NODATA)
+    try:
+        value = float(text) if isinstance(text, str) else float("nan")
+    except ValueError:
+        return None
+    if not np.isfinite(value):
+        return None
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return float(dtype.type(value))
+    bounds = np.iinfo(dtype)
+    return value if bounds.min <= value <= bounds.max and value == int(value) else None
