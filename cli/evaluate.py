@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .evaluation_output import EvaluationOutput
 
 
+DEFAULT_EXTRACTOR = "vgg16"
+
+
 def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
     results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder of restored pictures, or one picture.")],
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Folder of reference pictures, or one picture.")],
@@ -34,7 +37,9 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
     sets: Annotated[
         bool, typer.Option("--sets", help="Compare the folders as sets, without pairs: FID, KID, precision, recall ...")
     ] = False,
-    extractor: Annotated[str, typer.Option(metavar="NAME", help="With --sets: vgg16, inception, pixels, or classifier.")] = "vgg16",
+    extractor: Annotated[
+        str, typer.Option(metavar="NAME", help="With --sets: vgg16, inception, pixels, or classifier.")
+    ] = DEFAULT_EXTRACTOR,
     training: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="With --sets: the generator's training pictures, to test for copies and to learn classes."),
@@ -48,12 +53,9 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
 
     restore evaluate generated/ real/ --sets
     """
-    from restore.images import check_no_picture
-
-    for path in filter(None, (csv, html)):
-        check_no_picture(path)
-    if csv and html and csv.resolve() == html.resolve():
-        raise typer.BadParameter("the table and the page need a name each", param_hint="--html")
+    _check_files(csv, html)
+    if extractor != DEFAULT_EXTRACTOR and not sets:
+        raise typer.BadParameter("the features are those of sets: add --sets", param_hint="--extractor")
     if training and not sets:
         raise typer.BadParameter("the training pictures are for the copy test of sets: add --sets", param_hint="--training")
     if sets:
@@ -78,6 +80,16 @@ def evaluate(  # noqa: PLR0913, PLR0917  # the options of the command
     _tell(comparison, unwritten)
     if comparison.problems or unwritten:
         raise typer.Exit(SOME_FAILED)
+
+
+def _check_files(csv: Path | None, html: Path | None) -> None:
+    """Refuse a table or a page that would replace a picture or each other."""
+    from restore.images import check_no_picture
+
+    for path in filter(None, (csv, html)):
+        check_no_picture(path)
+    if csv and html and csv.resolve() == html.resolve():
+        raise typer.BadParameter("the table and the page need a name each", param_hint="--html")
 
 
 @contextmanager

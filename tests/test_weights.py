@@ -185,7 +185,7 @@ TENSORS = {
     "inpaint": "ecb32b7000dedef890bfd2f0ee40017264c433976fc3fc01ffab791dc0e1c90c",
     "photo2paint": "d8f9a93cca36ac839205c65fced7f8067b703857effc445d8cd14bfe90a3aa99",
     "scratches": "ef32cbc7b5dc30ea06ab3fa6a3870629ffed8937eae811c64620e8f8669c9c3b",
-    "sharpen": "bfd07f4d8f33e3afaffee814ddaded491cb27adece31a0de7beeee2e6db4df21",
+    "sharpen": "d650852035a9efcc8679625058ad0b841c9247d40c81a967de9a345c22341237",
     "upscale-x2": "baa58aa9cf3bf274597386f50848a6779c9324b399aacf2a5572a247a3174d68",
     "upscale-x4-photo": "112b50d8bb54762c5d959961d42bcdf6925a2046cf0a17770e453340cc8782d1",
     "upscale-x4": "22f96d547155b958d339d7f849f0778f83a62d5c4a666137daf8bf675d34e611",

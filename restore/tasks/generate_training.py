@@ -74,6 +74,10 @@ class GenerationConfig(TrainingConfig):
     loop: LoopConfig = field(default=LoopConfig(steps=20_000, batch_size=64))
 
 
+DCGAN = DCGANConfig(smallest=4)
+"""From maps of 4 x 4 pixels, as in the paper, from any side: from 7 x 7 a digit would be decided by one linear layer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GANConfig(GenerationConfig):
     """The first GAN (Goodfellow et al. 2014); `discriminator.objective=saturating` is its eq. 1."""
@@ -86,13 +90,19 @@ class GANConfig(GenerationConfig):
 class DCGANRunConfig(GenerationConfig):
     """DCGAN (Radford et al. 2016)."""
 
+    generator: SampleConfig = field(default=DCGAN, metadata={"variants": generators.CONFIGS})
+    discriminator_network: SampleConfig = field(
+        default=DCGANDiscriminatorConfig(smallest=4), metadata={"variants": generators.DISCRIMINATOR_CONFIGS}
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class WGANConfig(GenerationConfig):
     """WGAN with a gradient penalty (Gulrajani et al. 2017, algorithm 1); the first WGAN clips its weights: `discriminator.clip_weights`."""
 
+    generator: SampleConfig = field(default=DCGAN, metadata={"variants": generators.CONFIGS})
     discriminator_network: SampleConfig = field(
-        default=DCGANDiscriminatorConfig(norm="none"), metadata={"variants": generators.DISCRIMINATOR_CONFIGS}
+        default=DCGANDiscriminatorConfig(norm="none", smallest=4), metadata={"variants": generators.DISCRIMINATOR_CONFIGS}
     )
     losses: GenerationLossConfig = field(default=GenerationLossConfig(every=5))
     discriminator: SampleDiscriminatorConfig = field(
@@ -105,8 +115,9 @@ class WGANConfig(GenerationConfig):
 class CGANConfig(GenerationConfig):
     """A conditional GAN (Mirza and Osindero 2014) with DCGAN's networks."""
 
+    generator: SampleConfig = field(default=DCGAN, metadata={"variants": generators.CONFIGS})
     discriminator_network: SampleConfig = field(
-        default=DCGANDiscriminatorConfig(conditioning="concatenation"), metadata={"variants": generators.DISCRIMINATOR_CONFIGS}
+        default=DCGANDiscriminatorConfig(conditioning="concatenation", smallest=4), metadata={"variants": generators.DISCRIMINATOR_CONFIGS}
     )
     data: SampleDataConfig = field(default=SampleDataConfig(labels=samples.FOLDERS))
 

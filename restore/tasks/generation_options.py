@@ -26,3 +26,5 @@ class GenerationOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.interpolate is not None and self.seed:
+            raise ValueError("interpolate names its two seeds: leave seed out")

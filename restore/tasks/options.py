@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from restore.pipeline.options import Options, option
@@ -23,6 +23,14 @@ CONFIDENCE = "Also write maps of each result's expected absolute error and of it
 def _check_confidence(confidence: bool, strength: float) -> None:
     if confidence and strength != 1:
         raise ValueError("confidence maps are for the whole correction: leave strength at 1")
+
+
+def _check_unused(options: Options, used: bool, needs: str, *names: str) -> None:
+    """Raise ValueError if options that take effect with another one only were set without it: they would be ignored."""
+    defaults = {entry.name: entry.default for entry in fields(options)}
+    for name in names:
+        if not used and options.__dict__[name] != defaults[name]:
+            raise ValueError(f"{name} takes effect with {needs} only: leave it out, or add {needs}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class DenoiseOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_confidence(self.confidence, self.strength)
+        _check_unused(self, self.adapt, "adapt", "adapt_minutes")
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,10 @@ class InpaintOptions(Options):
             raise ValueError(
                 f"specify the holes by exactly one of masks, mask_color, alpha and scratches, not by {' and '.join(given) or 'none'}"
             )
+
+        _check_unused(self, self.source == "masks", "masks", "invert_masks")
+        _check_unused(self, self.source == "mask_color", "mask_color", "mask_tolerance")
+        _check_unused(self, self.source == "scratches", "scratches", "sensitivity")
 
     @property
     def source(self) -> str:

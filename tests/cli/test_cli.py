@@ -135,6 +135,7 @@ def test_options_reach_the_task(restore: Run, steps: list[_Inverse], scans: Path
         (["--tile", "48"], "at least 64 pixels"),
         (["--report", ""], "--report is empty"),
         (["--report="], "--report is empty"),
+        (["--adapt-minutes", "3"], "add adapt"),
         (["--precision", "fp8"], "bf16"),
         (["--device", "abacus"], "abacus"),
         (["--format", "exe"], "exe"),

@@ -72,6 +72,8 @@ def test_sets_refuse_what_is_for_pairs(run: Run, folders: list[Path], tmp_path: 
     assert code == 2 and "compares folders" in err
     code, _, err = run("evaluate", *folders, "--sets", "--extractor", "vgg")
     assert code == 2 and "did you mean vgg16" in err
+    code, _, err = run("evaluate", *folders, "--extractor", "pixels")
+    assert code == 2 and "add --sets" in err
 
 
 def test_a_bad_picture_costs_a_line(run: Run, folders: list[Path]) -> None:

@@ -348,3 +348,8 @@ def test_a_run_is_scored_on_held_out_pictures_and_keeps_its_best(
     }  # fmt: skip
     restore.train("cgan", tmp_path / "pictures", overrides=settings, out=tmp_path / "run")
     assert weights.find(tmp_path / "run" / "run-best.safetensors").recipe["validation"].keys() == scores.keys()
+
+
+def test_the_way_between_two_seeds_has_no_other_seed() -> None:
+    with pytest.raises(ValueError, match="leave seed out"):
+        GenerationOptions(interpolate=(1, 2), seed=3)

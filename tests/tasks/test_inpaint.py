@@ -182,7 +182,9 @@ def test_a_clean_picture_has_no_scratches_and_stays(filler: Path, tmp_path: Path
     ("options", "word"),
     [({}, "exactly one"), ({"alpha": True, "scratches": True}, "alpha and scratches"), ({"masks": "nowhere"}, "no such mask"),
      ({"mask_color": "pink"}, "ff00ff"), ({"alpha": True, "method": "magic"}, "telea"), ({"alpha": True, "grow": -1}, "at least 0"),
-     ({"alpha": True, "sensitivity": 2}, "sensitivity"), ({"alpha": True, "colour": 1}, "no option colour")],
+     ({"alpha": True, "sensitivity": 2}, "sensitivity"), ({"alpha": True, "sensitivity": 0.5}, "add scratches"),
+     ({"alpha": True, "mask_tolerance": 20}, "add mask_color"), ({"alpha": True, "invert_masks": True}, "add masks"),
+     ({"alpha": True, "colour": 1}, "no option colour")],
 )  # fmt: skip
 def test_invalid_combinations_are_refused_at_once(filler: Path, fp32: Runtime, options: dict[str, Any], word: str) -> None:
     with pytest.raises(ValueError, match=word):
