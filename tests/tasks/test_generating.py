@@ -26,6 +26,7 @@ from restore.pipeline.manifest import Manifest
 from restore.pipeline.records import Event, Report
 from restore.tasks import generate_training, validating_samples
 from restore.tasks.generate_training import CGANConfig, SampleDataConfig
+from restore.tasks.generation_options import GenerationOptions
 from restore.tasks.training_methods import METHODS
 from restore.training.config import resolve
 from restore.training.loop import LoopConfig
