@@ -33,6 +33,9 @@ REACH = 3
 """Distance in pixels around the best sampled source that is searched for a better one."""
 FAR = 1e-4
 """Penalty for each pixel of distance to a source, in squared difference: distant look-alikes usually belong to another object."""
+SPARE, FOREIGN = 2.0, 4.0
+"""How many times as strong as the detail around it a source's may be, and the penalty for more, in squared difference: what is stronger
+is no texture but a thing, such as a highlight, that would stand in the hole again and again."""
 EPSILON = 1e-9
 """Lower bound of a weight in a division: smaller than the weight in a patch's corner."""
 MAX_SOURCES, MAX_COMPARED, STRENGTH = 12_000, 1000, 0.7
@@ -159,13 +162,20 @@ class _PatchCopier:
         filled_weight = self.filled_weight[sampled]
         known = (self.canvas[sampled] * filled_weight).reshape(-1)
         mask = np.repeat(filled_weight, self.canvas.shape[2], 2).reshape(-1)
-        difference = ((self.descriptors[nearest] * mask - known) ** 2).sum(1) / filled_weight.size
+        descriptors, strength = self.descriptors[nearest], float((known**2).sum() / max(mask.sum(), EPSILON))
+        difference = ((descriptors * mask - known) ** 2).sum(1) / filled_weight.size + self._foreign(descriptors, strength)
         best = self.sources[nearest[int((difference + distances[nearest]).argmin())]]
         # the random sample misses most patches: also compare the best one's neighbours and the continuations of adjacent sources
         others = self._allowed(np.concatenate([best + self.shifts, self._continued(centre)]))
         distances = self._distances(((self._colour_samples(others) - colour_sample) ** 2).sum(1), others, centre)
-        difference = ((self._descriptors(others) * mask - known) ** 2).sum(1) / filled_weight.size
+        descriptors = self._descriptors(others)
+        difference = ((descriptors * mask - known) ** 2).sum(1) / filled_weight.size + self._foreign(descriptors, strength)
         return np.asarray(others[int((difference + distances).argmin())])
+
+    def _foreign(self, descriptors: np.ndarray, strength: float) -> np.ndarray:
+        """The penalties (N,) of sources (N, D) whose detail is much stronger than `strength`, the mean square of what is there."""
+        excess = np.maximum(0, (descriptors**2).mean(1) - SPARE * strength)
+        return np.asarray(FOREIGN * self.canvas.shape[2] * excess)
 
     def _distances(self, colour_samples: np.ndarray, candidates: np.ndarray, centre: tuple[int, int]) -> np.ndarray:
         """The distances (N,) of the candidates' centres (N, 2), in colour and in position.

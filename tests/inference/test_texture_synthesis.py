@@ -95,3 +95,13 @@ def test_ties_go_to_the_nearer_patch() -> None:
     copy.run()
     away = [np.abs(source - place).max() for place, source in copy.chosen.items()]
     assert max(away) <= 30 + STEP + 2 * SIZE  # half the hole, and so far beyond its edge as a whole patch and the sources' draw take
+
+
+def test_a_source_much_stronger_than_what_is_there_is_avoided() -> None:
+    _, filled, hole = _scene(1)
+    copier = texture_synthesis._PatchCopier(filled - 0.5, filled, texture_synthesis._source_centres(hole), hole)
+    texture, highlight = np.full(64, 0.1, np.float32), np.zeros(64, np.float32)
+    highlight[:4] = 1
+    penalties = copier._foreign(np.stack([texture, 1.4 * texture, highlight]), strength=0.01)
+    assert list(penalties[:2]) == [0, 0]
+    assert penalties[2] > 0.1
