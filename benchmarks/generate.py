@@ -47,12 +47,10 @@ from restore.metrics.memorisation import copy_report, copy_test
 from restore.metrics.picture_sets import frames
 
 DIGITS: Mapping[str, tuple[int, Mapping[str, str]]] = {
-    "gan": (3000, {}),
-    "dcgan": (6000, {
-        "optimizer.learning_rate": "1.5e-3", "discriminator.optimizer.learning_rate": "1.5e-3", "optimizer.ema": "0.998",
-    }),
-    "wgan": (4000, {"optimizer.learning_rate": "1.5e-3", "discriminator.optimizer.learning_rate": "1.5e-3"}),
-    "cgan": (4000, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4"}),
+    "gan": (6000, {"optimizer.learning_rate": "1e-3", "discriminator.optimizer.learning_rate": "1e-3", "optimizer.ema": "0.998"}),
+    "dcgan": (6000, {"optimizer.learning_rate": "1.5e-3", "discriminator.optimizer.learning_rate": "1.5e-3", "optimizer.ema": "0.998"}),
+    "wgan": (10000, {"optimizer.learning_rate": "1.5e-3", "discriminator.optimizer.learning_rate": "1.5e-3", "optimizer.ema": "0.998"}),
+    "cgan": (4000, {"optimizer.learning_rate": "4e-4", "discriminator.optimizer.learning_rate": "4e-4", "optimizer.ema": "0.998"}),
     "r3gan": (5000, {
         "loop.batch_size": "32", "optimizer.decay_steps": "5000", "discriminator.optimizer.decay_steps": "5000",
         "discriminator.penalty_decay": "5000",
