@@ -57,6 +57,7 @@ class Publisher:
         networks = self.prepared.trainer.networks()
         recipe = {
             **self.prepared.recipe, "training": configuration.as_dict(self.config), "method": self.method, "steps": step,
+            "dataset": self.dataset.resolve().name,
             "environment": environment(), **({"validation": dict(scores)} if scores else {}),
         }  # fmt: skip
         if len(networks) == 1:

@@ -33,6 +33,16 @@ def check_begun(folder: Path, method: str) -> None:
         raise ValueError(f"{folder} was begun with `restore train {begun}`: resume it with that, or begin another run with --out")
 
 
+def changed_dataset(folder: Path, root: Path) -> str:
+    """What to say if a run goes on with a dataset of another name than it began with; "" if not."""
+    begun = published(folder).get("dataset", root.resolve().name)
+    if begun == root.resolve().name:
+        return ""
+    return (
+        f"{folder} was begun on the dataset {begun} and goes on with {root}: other pictures are held out, so earlier scores do not compare"
+    )
+
+
 def check_classes(folder: Path, recipe: Recipe) -> None:
     """Raise ValueError if the classes of the dataset, as in the recipe of a prepared run, are others than those of its beginning."""
     now, begun = recipe.get("labels"), published(folder).get("labels")

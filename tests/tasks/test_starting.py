@@ -101,6 +101,18 @@ def test_a_method_with_the_same_settings_does_not_resume_another_ones_run(folder
     assert _content("runs/a") == before
 
 
+def test_another_dataset_is_reported(photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    restore.train("denoise", photos(tmp_path / "first"), out="runs/a", overrides={**SMALL, "loop.steps": "1"})
+    for steps, name in ((2, "first"), (3, "second")):
+        events: list[str] = []
+        restore.train(
+            "denoise", photos(tmp_path / name), out="runs/a", resume=True, overrides={"loop.steps": str(steps)},
+            on_event=lambda event, events=events: events.append(str(event)),
+        )  # fmt: skip
+        assert any("was begun on the dataset first" in event for event in events) == (name == "second")
+
+
 def test_other_classes_do_not_resume_a_run(photos: Photos, own_weights: Path) -> None:
     for name in ("a", "b", "c"):
         photos(Path("pets") / name, 2)
