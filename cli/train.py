@@ -98,7 +98,7 @@ def train(  # noqa: PLR0913  # each is an option of the command
         ("augment_with", augment_with), ("augment_fraction", augment_fraction),
     )  # fmt: skip
     if augment_fraction is not None and not (augment_with or resume):
-        raise typer.BadParameter("a fraction of which pictures? add --augment-with", param_hint="--augment-fraction")
+        raise typer.BadParameter("it is the fraction of generated pictures: add --augment-with", param_hint="--augment-fraction")
     overrides |= {key: str(value) for key, value in shortcuts if value is not None}
     # of several processes (torchrun), only the main one reports
     is_main = os.environ.get("RANK", "0") == "0"
