@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from batch_steps import Identity, Inverse, picture, results, tree
 
-from restore.images import naming, read
+from restore.images import error_maps, naming, read
+from restore.images.error_maps import MapFormat
 from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.discovery import plan
 
@@ -135,8 +136,11 @@ def test_a_folder_is_searched_for_dicom_without_a_suffix(tmp_path: Path) -> None
 
 def test_maps_beside_their_pictures_are_no_pictures(tmp_path: Path) -> None:
     source = tmp_path / "in"
-    for name in ("a.png", "a.error.png", "a.bound.png", "b.error.png", "d/a.bound.png", "c.tif", "c.error.tif"):
+    for name in ("a.png", "b.error.png", "d/a.bound.png", "c.tif"):
         picture(source / name)
+    for name, format in (("a.error.png", "png"), ("a.bound.png", "png"), ("c.error.tif", "tiff")):
+        plane = np.zeros((20, 30), np.float32)
+        error_maps.save(source / name, [plane], MapFormat(format, 8, False, 1), "expected absolute error", source / "a.png", "denoise")
     planned = plan([source], tmp_path / "out")
     assert [job.relative.as_posix() for job in planned.jobs] == ["a.png", "b.error.png", "c.tif", "d/a.bound.png"]
     assert planned.maps == 3

@@ -141,7 +141,8 @@ class NpySource:
 def _write(path: Path, frames: Iterator[np.ndarray], layout: Layout) -> None:
     """Write frames as an array of this type, order and version."""
     first = next(frames)
-    shape = (*((layout.frames,) if layout.is_stack else ()), *first.shape, *layout.tail)
+    tail = layout.tail if first.ndim == 2 else ()  # colours have an axis of their own
+    shape = (*((layout.frames,) if layout.is_stack else ()), *first.shape, *tail)
     head = {"descr": np.lib.format.dtype_to_descr(layout.dtype), "fortran_order": layout.fortran, "shape": shape}
     with path.open("wb") as file:
         write = np.lib.format.write_array_header_1_0 if layout.version == (1, 0) else np.lib.format.write_array_header_2_0
