@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from restore import runtime, weights
+from restore.datasets import folders
 from restore.tasks.prepared_run import Prepared
 from restore.training import config as configuration
 from restore.training.training_config import TrainingConfig
@@ -57,7 +58,7 @@ class Publisher:
         networks = self.prepared.trainer.networks()
         recipe = {
             **self.prepared.recipe, "training": configuration.as_dict(self.config), "method": self.method, "steps": step,
-            "dataset": self.dataset.resolve().name,
+            "dataset": folders.locate(self.dataset).resolve().name,
             "environment": environment(), **({"validation": dict(scores)} if scores else {}),
         }  # fmt: skip
         if len(networks) == 1:

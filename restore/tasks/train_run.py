@@ -92,7 +92,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
             resuming.check_classes(folder, prepared.recipe)
         loop.check_patience(config.loop, prepared.validation)
         trackers.check_installed(config.loop.trackers)
-        _report_data(root, folder, prepared, notify)
+        _report_data(root, folder if resume else None, prepared, notify)
         if dry_run:
             notify(configuration.to_toml(config))
             return TrainingResult(folder, 0, None, {**prepared.stats, **_timed(prepared, config.loop.batch_size)})
@@ -105,9 +105,9 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     return TrainingResult(folder, steps, publisher.path if is_main else None, {**prepared.stats, **skipped})
 
 
-def _report_data(root: Path, folder: Path, prepared: Prepared, notify: OnEvent) -> None:
-    """Report what was found in the dataset and passed over, and whether the run in `folder` was begun on another one."""
-    if text := resuming.changed_dataset(folder, root):
+def _report_data(root: Path, resumed: Path | None, prepared: Prepared, notify: OnEvent) -> None:
+    """Report what was found in the dataset and passed over, and whether the run that is resumed was begun on another one."""
+    if resumed and (text := resuming.changed_dataset(resumed, root)):
         notify(text)
     for what, count in folders.passed_over(root).items():
         notify(f"passed over {count} times {what}, which training does not read: convert them to PNG or TIFF first")

@@ -145,3 +145,10 @@ def test_missing_pixels_stay_and_do_not_stretch_the_range(
     assert np.array_equal(result[gone], heights[gone])
     assert (result[~gone] >= heights[~gone]).all() and (result[~gone] != np.array(missing, dtype)).all()
     assert np.abs(result[~gone].astype(float) - heights[~gone]).max() < 700
+
+
+def test_a_colour_with_the_missing_value_in_one_channel_is_a_picture(tmp_path: Path) -> None:
+    red = np.zeros((20, 30, 3), np.uint8)
+    red[..., 0] = 200
+    tifffile.imwrite(tmp_path / "a.tif", red, extratags=[(42113, "s", 0, "0", True)], metadata=None)
+    assert read(tmp_path / "a.tif").frame(0).valid() is None

@@ -72,7 +72,9 @@ def mapping_of(page: TiffPage, samples: np.ndarray) -> PixelMapping:
         if samples.dtype.kind != "u":
             raise ValueError("CMYK of signed or float samples")
         return Cmyk(float(2**bits - 1), alpha_channel=alpha)
-    inverted, missing = page.photometric == PHOTOMETRIC.MINISWHITE, _missing(page, samples.dtype)
+    inverted = page.photometric == PHOTOMETRIC.MINISWHITE
+    # in colour a channel may have the value without being missing: black is (0, 0, 0), and red (255, 0, 0)
+    missing = _missing(page, samples.dtype) if colours == 1 else None
     if samples.dtype.kind == "u" and bits <= 16:
         padding = None if missing is None else (missing, missing)
         return replace(with_maximum(2**bits - 1, colours, inverted=inverted, alpha_channel=alpha), padding=padding)
