@@ -26,8 +26,10 @@ def inner_range(sample: np.ndarray) -> tuple[float, float]:
     return float(ordered[aside]), float(ordered[-1 - aside])
 
 
-def counting(samples: np.ndarray, missing: float | None) -> np.ndarray:
+def is_measured(samples: np.ndarray, missing: float | None) -> np.ndarray:
     """Which samples are of a picture, bool: finite, and no marker of a missing pixel."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        counts = np.isfinite(samples) & (np.abs(samples.astype(np.float64)) < _MARKER)
-    return np.asarray(counts if missing is None else counts & (samples != missing))
+    measured = np.isfinite(samples)
+    if samples.dtype.kind == "f":
+        with np.errstate(invalid="ignore", over="ignore"):
+            measured &= np.abs(samples) < _MARKER
+    return np.asarray(measured if missing is None else measured & (samples != missing))

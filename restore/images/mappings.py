@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from restore.images.extents import counting, inner_range
+from restore.images.extents import inner_range, is_measured
 from restore.images.pixel_mapping import PixelMapping
 
 BEYOND = 1e6
@@ -282,9 +282,9 @@ def ranged(stored: np.ndarray, channels: int, *, inverted: bool, alpha_channel: 
     step = max(1, int(np.sqrt(colour.size / 500_000)))
     with np.errstate(invalid="ignore"):  # a signalling NaN
         sample = colour[::step, ::step].astype(np.float64)
-    sample = sample[counting(sample, missing)]
+    sample = sample[is_measured(sample, missing)]
     low, high, floor = 0.0, 1.0, None
-    if sample.size and stored.dtype.kind in "fi" and sample.min() >= 0 and bool((colour[counting(colour, missing)] >= 0).all()):
+    if sample.size and stored.dtype.kind in "fi" and sample.min() >= 0 and bool((colour[is_measured(colour, missing)] >= 0).all()):
         floor = 0.0
     if sample.size and (stored.dtype.kind != "f" or sample.min() < 0 or sample.max() > 1):
         with np.errstate(over="ignore", invalid="ignore"):
