@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 from copy import copy
+from itertools import chain, count
 from pathlib import Path
 
 from restore.pipeline.discovery import PRIVATE, Origin
@@ -22,7 +23,9 @@ except ImportError:  # Windows has no fcntl: nothing prevents two runs into one 
     fcntl = None  # type: ignore[assignment]  # a module is replaced by None
 
 VERSION = 1
-DONE, DRAFTS = "done", "tmp"
+DONE, DRAFTS, REPLACED = "done", "tmp", "replaced"
+KEPT = ".edited"
+"""Ends the names of edited results that are kept, so that programs that walk the folder do not take them for results."""
 LONGEST = 1 << 16
 """Limit for the characters read from a record. Records have some hundred, plus a name of a few thousand at most."""
 
@@ -34,7 +37,8 @@ class Manifest:
     is compared instead of its size or date. So a rerun verifies every byte that it skips, copies of the folder stay valid, and the check
     costs no more than reading the input. The record is written before the result is renamed into place. If the process is killed between
     the two, the result's hash does not match and the picture is restored again. An empty or unreadable record, as after a power cut, is
-    stale. A file without a record is unmanaged and is replaced only with `overwrite`. Contents are on the disk before their names.
+    stale. A file without a record is unmanaged and is replaced only with `overwrite`. A result that somebody has edited since is made
+    again, but the edited file is kept (`set_aside`). Contents are on the disk before their names.
 
     Use it as a context manager: it locks the folder against a second run and removes the temporary files of a killed one. Shards of one run
     share the folder; each is locked against a second run of itself, and all of them against a run without shards.
@@ -100,6 +104,30 @@ class Manifest:
             raise with_path(error, target) from error
         return self.drafts / (self._name(target) + target.suffix[:16])
 
+    def set_aside(self, target: Path) -> Path | None:
+        """Move the file at `target` to `.restore/replaced/` if it is not what a run wrote there: somebody has edited it, or it was damaged.
+
+        Returns:
+            Where it is now; None if there is no such file.
+
+        Raises:
+            OSError: it cannot be moved.
+        """
+        record = self._record(target)
+        if target.is_symlink() or not target.is_file() or not target.stat().st_size:  # replacing a link leaves what it leads to
+            return None
+        if record and digest_file(target) in written_hashes(record):
+            return None
+        kept = self.private / REPLACED / target.relative_to(self.out)
+        names = chain([f"{kept.name}{KEPT}"], (f"{kept.name}{KEPT}-{n}" for n in count(2)))
+        free = next(path for name in names if not os.path.lexists(path := kept.with_name(name)))
+        try:
+            free.parent.mkdir(parents=True, exist_ok=True)
+            replace_durably(target, free)
+        except OSError as error:
+            raise with_path(error, free) from error
+        return free
+
     def commit(self, temporary: Path, target: Path, content: str, seen: Seen | None = None) -> None:
         """Record the result and rename it into place.
 
@@ -116,7 +144,7 @@ class Manifest:
         if target.is_dir() and not target.is_symlink():
             raise ValueError(f"a folder exists at the path of the result {target}: move it")
         name = target.relative_to(self.out).as_posix()
-        record = record_text(name, content, digest_file(temporary), self.settings, seen)
+        record = record_text(name, content, digest_file(temporary), self.settings, seen, digest_file(target))
         draft = temporary.with_name(temporary.name + ".json")
         try:
             draft.write_text(record, encoding="ascii")
@@ -198,9 +226,11 @@ def record_name(relative: Path) -> str:
     return digest(os.fsencode(relative))[:32]
 
 
-def record_text(name: str, content: str, output: str, settings: str, seen: Seen | None) -> str:
-    """A record as JSON: the result's name, and the hashes of the input, the result and the settings."""
+def record_text(name: str, content: str, output: str, settings: str, seen: Seen | None, replaced: str) -> str:
+    """A record as JSON: the result's name, and the hashes of the input, the result, the settings and the file that it replaces, if any."""
     record = {"input": content, "name": name, "output": output, "settings": settings}
+    if replaced:
+        record["replaced"] = replaced
     if seen is not None and seen.version:
         record |= {"version": seen.version, "content": seen.content}
     return json.dumps(record, sort_keys=True, indent=1) + "\n"
@@ -214,6 +244,11 @@ def parsed_record(text: str | bytes) -> dict[str, str] | None:
         return None
     required = ("input", "settings", "output")
     return record if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in required) else None
+
+
+def written_hashes(record: dict[str, str]) -> tuple[str, ...]:
+    """The hashes of what a run wrote: the result, and the one before it, which is still there if the run was killed before the rename."""
+    return record["output"], str(record.get("replaced", ""))
 
 
 def recorded_content(record: dict[str, str] | None, origin: Origin) -> str:

@@ -23,6 +23,7 @@ from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import digest, digest_file
 from restore.pipeline.records import Record, Status, merged
+from restore.pipeline.result_store import kept_warning
 from restore.pipeline.side_images import Plane, SideFiles
 from restore.pipeline.source_file import SourceFile
 from restore.pipeline.stack import Stack
@@ -234,11 +235,19 @@ class FileProcessor:
         result_check.check(temporary, picture, step.scale)
         if len(self._stats) != picture.frames or next(encoded, None) is not None:
             raise RuntimeError("not every frame was written")
+        if not self.context.options.overwrite:
+            self._keep_edited()
         step.write_side_files(self.job, picture.frames, [*map(_unpacked, self._masks)])
         if step.side_images:
             format = MapFormat(self.context.options.format or picture.format, picture.bits, self._floats, picture.frames)
             self._stats[0]["side_images"] = self._side_files.commit(format, self._side, step.name, self._content)
         self.context.manifest.commit(temporary, self.job.target, self._content, self.source.seen)
+
+    def _keep_edited(self) -> None:
+        """Keep what somebody has made of the earlier result and its side images, and warn of it."""
+        for path in (self.job.target, *self._side_files.paths()):
+            if kept := self.context.manifest.set_aside(path):
+                self._warnings.append(kept_warning(path, self.source.readable(str(kept))))
 
     def _encoded(self, restored: Iterable[RestoredFrame]) -> Iterator[np.ndarray]:
         """The restored frames in the file's sample type. Waiting for a frame does not count as encoding time."""

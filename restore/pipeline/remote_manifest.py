@@ -11,10 +11,23 @@ import shutil
 import threading
 from copy import copy
 from hashlib import file_digest
+from itertools import chain, count
 from pathlib import Path
 
 from restore.pipeline.discovery import PRIVATE, Origin
-from restore.pipeline.manifest import DONE, VERSION, digest_file, parsed_record, record_name, record_text, recorded_content, settings_digest
+from restore.pipeline.manifest import (
+    DONE,
+    KEPT,
+    REPLACED,
+    VERSION,
+    digest_file,
+    parsed_record,
+    record_name,
+    record_text,
+    recorded_content,
+    settings_digest,
+    written_hashes,
+)
 from restore.pipeline.remote import RemoteFolder, StoredObject
 from restore.pipeline.result_store import Seen
 from restore.writing import reason, with_path
@@ -83,6 +96,27 @@ class RemoteManifest:
             raise with_path(error, self.drafts) from error
         return self.drafts / (self._name(target) + target.suffix[:16])
 
+    def set_aside(self, target: Path) -> Path | None:
+        """See `ResultStore.set_aside`.
+
+        Raises:
+            OSError: the store does not answer, or takes no copy.
+        """
+        relative, record = self._relative(target), self._record(target)
+        checksum = self.folder.md5(relative)
+        if checksum is None or (checksum and checksum in (record.get("md5"), record.get("replaced_md5"))):
+            return None
+        copied = self._copy(target)
+        try:
+            if not copied.stat().st_size or (record and digest_file(copied) in written_hashes(record)):
+                return None
+            kept = f"{PRIVATE}/{REPLACED}/{relative}{KEPT}"
+            free = next(name for name in chain([kept], (f"{kept}-{n}" for n in count(2))) if not self.folder.has(name))
+            self.folder.put(copied, free)
+        finally:
+            copied.unlink(missing_ok=True)
+        return self.out / free
+
     def commit(self, temporary: Path, target: Path, content: str, seen: Seen | None = None) -> None:
         """See `ResultStore.commit`.
 
@@ -92,7 +126,9 @@ class RemoteManifest:
         relative = self._relative(target)
         with temporary.open("rb") as file:
             md5 = file_digest(file, "md5").hexdigest()
-        record = json.loads(record_text(relative, content, digest_file(temporary), self.settings, seen)) | {"md5": md5}
+        before = self._record(target)
+        record = json.loads(record_text(relative, content, digest_file(temporary), self.settings, seen, before.get("output", "")))
+        record |= {"md5": md5, "replaced_md5": before.get("md5", "")}
         try:
             self.folder.write(self._path(target), json.dumps(record, sort_keys=True, indent=1).encode() + b"\n")
             self.folder.put(temporary, relative)
@@ -116,12 +152,17 @@ class RemoteManifest:
 
     def _output(self, target: Path) -> str:
         """The hash of the result in the store."""
-        copied = self.temporary(target).with_suffix(".check")
+        copied = self._copy(target)
         try:
-            self.folder.fetch(StoredObject(f"{self.folder.root}/{self._relative(target)}", -1, ""), copied)
             return digest_file(copied)
         finally:
             copied.unlink(missing_ok=True)
+
+    def _copy(self, target: Path) -> Path:
+        """A copy of the result in the store, as a file of this machine."""
+        copied = self.temporary(target).with_suffix(".check")
+        self.folder.fetch(StoredObject(f"{self.folder.root}/{self._relative(target)}", -1, ""), copied)
+        return copied
 
     def _relative(self, target: Path) -> str:
         return target.relative_to(self.out).as_posix()

@@ -22,6 +22,11 @@ class Seen:
     content: str
 
 
+def kept_warning(target: Path, kept: str) -> str:
+    """What a report says of a result that was set aside."""
+    return f"{target.name} had been changed since a run wrote it: the changed file is kept as {kept}"
+
+
 class ResultStore(Protocol):
     """Records which results are done, and takes complete ones."""
 
@@ -42,6 +47,9 @@ class ResultStore(Protocol):
 
     def temporary(self, target: Path) -> Path:
         """A path of this machine to write the result of `target` to."""
+
+    def set_aside(self, target: Path) -> Path | None:
+        """Keep what somebody has made of the result at `target` since a run wrote it, in the private folder; where it is now, or None."""
 
     def commit(self, temporary: Path, target: Path, content: str, seen: Seen | None = None) -> None:
         """Record a complete result and put it into its place, whole or not at all."""

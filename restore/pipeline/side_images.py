@@ -56,8 +56,11 @@ class SideFiles:
 
     def unmanaged(self) -> Path | None:
         """The first of their paths with a file that no run has recorded; None where there is none."""
-        paths = (self.path(name, suffix) for name in self.names for suffix in SUFFIXES)
-        return next((path for path in paths if self.manifest.is_unmanaged(path)), None)
+        return next((path for path in self.paths() if self.manifest.is_unmanaged(path)), None)
+
+    def paths(self) -> list[Path]:
+        """Every path that one of them can have."""
+        return [self.path(name, suffix) for name in self.names for suffix in SUFFIXES]
 
     def commit(self, format: MapFormat, frames: Sequence[dict[str, Plane]], task: str, content: str) -> dict[str, object]:
         """Write all of them and rename them into place.

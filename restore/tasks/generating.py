@@ -27,6 +27,7 @@ from restore.pipeline.batch import Interrupted
 from restore.pipeline.manifest import Manifest, digest
 from restore.pipeline.records import Event, Record, Report
 from restore.pipeline.report_writer import Reporter, ReportFile
+from restore.pipeline.result_store import kept_warning
 from restore.runtime import choose
 from restore.tasks import contact_grid
 from restore.tasks.generation_options import GenerationOptions
@@ -167,7 +168,7 @@ def _run(generator: Generator, planned: Sequence[Planned], manifest: Manifest, o
     """
     reporter.on_event(Event("plan", len(planned)))
     start = time.perf_counter()
-    write = partial(_write, manifest=manifest, bits=generator.bits)
+    write = partial(_write, manifest=manifest, bits=generator.bits, overwrite=options.overwrite)
     try:
         for record in in_order(write, _made(generator, planned, manifest, options), WRITERS):
             reporter(record)
@@ -204,7 +205,7 @@ def _made(generator: Generator, planned: Sequence[Planned], manifest: Manifest, 
         yield from ((one, made.get(one.seed), seconds) for one in block)
 
 
-def _write(made: Made, manifest: Manifest, bits: int) -> Record:
+def _write(made: Made, manifest: Manifest, bits: int, overwrite: bool) -> Record:
     """Write one picture; its record.
 
     Raises:
@@ -222,13 +223,15 @@ def _write(made: Made, manifest: Manifest, bits: int) -> Record:
         temporary = manifest.temporary(target)
         stored = quantised(pixels, bits)
         CODECS["png"].write(temporary, iter([stored]), ImageHeader("png", pixels.shape[:2], bits))
+        kept = None if overwrite else manifest.set_aside(target)
+        warnings = [] if kept is None else [kept_warning(target, str(kept))]
         manifest.commit(temporary, target, one.content)
     except Exception as error:
         if isinstance(error, OSError) and is_environment_error(error):  # it names the temporary file
             raise with_path(error, target) from error
         return Record(one.path, None, "failed", error=reason(error), stats=stats)
     times = {"network": seconds, "encode": time.perf_counter() - start}
-    return Record(one.path, target, "done", times, (pixels.shape[0], pixels.shape[1]), 1, bits, "png", stats)
+    return Record(one.path, target, "done", times, (pixels.shape[0], pixels.shape[1]), 1, bits, "png", stats, warnings=warnings)
 
 
 def quantised(pixels: np.ndarray, bits: int) -> np.ndarray:

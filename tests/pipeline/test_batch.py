@@ -79,6 +79,30 @@ def test_a_rerun_redoes_what_changed(tmp_path: Path) -> None:
     assert (tmp_path / "out/003.png").read_bytes() == expected["003.png"]
 
 
+def test_a_result_that_was_edited_is_kept(tmp_path: Path) -> None:
+    folder(tmp_path / "in/sub", 2)
+    run(Inverse(), [tmp_path / "in"], tmp_path / "out")
+    edited = tmp_path / "out/sub/000.png"
+    whole, kept = edited.read_bytes(), tmp_path / "out/.restore/replaced/sub"
+    for number, (content, name) in enumerate(((b"my work", "000.png.edited"), (b"more work", "000.png.edited-2")), 1):
+        edited.write_bytes(content)
+        report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")
+        assert (report.done, report.skipped) == (1, 1)
+        (warning,) = next(record.warnings for record in report.records if record.status == "done")
+        assert warning.startswith("000.png had been changed") and warning.endswith(str(kept / name))
+        assert (kept / name).read_bytes() == content and edited.read_bytes() == whole
+        assert len(list(kept.iterdir())) == number
+    # neither other settings, nor a run that was killed before the rename, nor an overwrite of one's own make a result an edited one
+    assert run(Identity(strength=1), [tmp_path / "in"], tmp_path / "out").warned == 0
+    previous = edited.read_bytes()
+    assert run(Inverse(), [tmp_path / "in"], tmp_path / "out").warned == 0
+    edited.write_bytes(previous)
+    assert run(Inverse(), [tmp_path / "in"], tmp_path / "out").warned == 0
+    edited.write_bytes(b"not wanted")
+    assert run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(overwrite=True)).warned == 0
+    assert len(list(kept.iterdir())) == 2 and edited.read_bytes() == whole
+
+
 def test_other_settings_redo_everything(tmp_path: Path) -> None:
     folder(tmp_path / "in", 2)
     run(Identity(strength=1), [tmp_path / "in"], tmp_path / "out")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,19 @@ def upload(fs: MemoryFileSystem, source: Path, place: str = "/bucket/in") -> Non
 def objects(fs: MemoryFileSystem, place: str = "/bucket/out") -> dict[str, bytes]:
     """Results by their name below the output."""
     return {name[len(place) + 1 :]: bytes(fs.cat_file(name)) for name in fs.find(place) if "/.restore/" not in name}
+
+
+def with_checksums(fs: MemoryFileSystem) -> Callable[..., dict[str, Any]]:
+    """The store's `info`, with the content's MD5."""
+    info = fs.info
+
+    def with_checksum(path: str, **settings: Any) -> dict[str, Any]:
+        found = dict(info(path, **settings))
+        if found["type"] == "file":
+            found["ETag"] = f'"{md5(fs.cat_file(path)).hexdigest()}"'
+        return found
+
+    return with_checksum
 
 
 def rows(report: Report) -> list[tuple[str, str, str]]:
@@ -84,14 +97,7 @@ def test_a_rerun_reads_nothing_where_the_store_has_checksums(
 ) -> None:
     upload(memory, folder(tmp_path / "in", 4))
     run(Inverse(), [IN], OUT)
-    info = memory.info
-
-    def with_checksum(path: str, **settings: Any) -> dict[str, Any]:
-        found = dict(info(path, **settings))
-        if found["type"] == "file":
-            found["ETag"] = f'"{md5(memory.cat_file(path)).hexdigest()}"'
-        return found
-
+    with_checksum = with_checksums(memory)
     monkeypatch.setattr(memory, "info", with_checksum)
     monkeypatch.setattr(RemoteFolder, "fetch", lambda *_: pytest.fail("a picture or a result was read"))
     assert run(Inverse(), [IN], OUT).skipped == 4
@@ -207,6 +213,26 @@ def test_a_record_without_its_result_is_restored_again(tmp_path: Path, memory: M
     for name in memory.find("/bucket/out/.restore/done"):
         memory.pipe_file(name, b'{"half a rec')
     assert run(Inverse(), [IN], OUT).done == 2
+
+
+@pytest.mark.parametrize("checksums", [False, True])
+def test_a_result_that_was_edited_is_kept(
+    tmp_path: Path, memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch, checksums: bool
+) -> None:
+    upload(memory, folder(tmp_path / "in", 2))
+    if checksums:
+        monkeypatch.setattr(memory, "info", with_checksums(memory))
+    run(Inverse(), [IN], OUT)
+    whole = objects(memory)["000.png"]
+    for content, name in ((b"my work", "000.png.edited"), (b"more work", "000.png.edited-2")):
+        memory.pipe_file("/bucket/out/000.png", content)
+        report = run(Inverse(), [IN], OUT)
+        assert report.done == 1 and report.records[0].warnings[0].endswith(f"{OUT}/.restore/replaced/{name}")
+        assert memory.cat_file(f"/bucket/out/.restore/replaced/{name}") == content and objects(memory)["000.png"] == whole
+    assert run(Inverse(), [IN], OUT, BatchOptions(salvage=True)).warned == 0
+    memory.pipe_file("/bucket/out/000.png", b"not wanted")
+    assert run(Inverse(), [IN], OUT, BatchOptions(overwrite=True)).warned == 0
+    assert sum("/replaced" in name for name in memory.find("/bucket/out/.restore")) == 2
 
 
 def test_a_store_without_whole_puts_gets_drafts_that_are_renamed(

@@ -55,7 +55,9 @@ def test_a_rerun_skips_and_replaces_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "out/a.bound.png").unlink()
     assert run(Mapped(), [source], tmp_path / "out").done == 1
     (tmp_path / "out/a.error.png").write_bytes(b"changed")
-    assert run(Mapped(), [source], tmp_path / "out").done == 1
+    report = run(Mapped(), [source], tmp_path / "out")
+    assert report.done == 1 and "a.error.png had been changed" in report.records[0].warnings[0]
+    assert (tmp_path / "out/.restore/replaced/a.error.png.edited").read_bytes() == b"changed"
 
 
 def test_a_file_in_the_way_is_not_overwritten(tmp_path: Path) -> None:

@@ -52,7 +52,9 @@ def generator_file(tmp_path: Path) -> Make:
 
 def _made(file: Path, out: Path, **options: object) -> tuple[Report, dict[str, bytes]]:
     report = restore.generate(file, out, options, device="cpu")
-    return report, {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*.png"))}
+    return report, {
+        path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*.png")) if ".restore" not in path.parts
+    }
 
 
 def _manifest(out: Path) -> list[dict[str, str]]:
@@ -111,6 +113,8 @@ def test_a_second_run_skips_and_a_longer_one_continues(generator_file: Make, tmp
     (tmp_path / "out" / "normal" / "00000002.png").write_bytes(b"cut")
     report, again = _made(file, tmp_path / "out", count=6)
     assert (report.skipped, report.done) == (5, 1) and again == after
+    assert next(record.warnings[0] for record in report.records if record.status == "done").startswith("00000002.png had been changed")
+    assert (tmp_path / "out/.restore/replaced/normal/00000002.png.edited").read_bytes() == b"cut"
     report, other = _made(file, tmp_path / "out", count=6, truncation=0.5)
     assert report.done == 6 and other != after
     assert len(_manifest(tmp_path / "out")) == 6
