@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from restore.networks import backbones
+from restore.networks.meta_device import without_autocast
 from restore.networks.normalisation import normalisation
 
 
@@ -198,8 +199,7 @@ def _halved(pictures: Tensor) -> Tensor:
     offset = torch.arange(4, device=pictures.device, dtype=pictures.dtype) - 1.5
     line = (3.25 - offset.square()) / 8  # 1, 3, 3, 1
     kernel = torch.outer(line, line).expand(channels, 1, 4, 4)
-    # crops of the device "meta", which a run is checked with, have no autocast
-    with torch.autocast("cpu" if pictures.is_meta else pictures.device.type, enabled=False):
+    with without_autocast(pictures):
         return F.conv2d(F.pad(pictures, (1, 1, 1, 1), mode="reflect"), kernel, stride=2, groups=channels)
 
 

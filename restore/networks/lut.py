@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.networks.lookup_table import FLATTEST, SEGMENTS, Table
+from restore.networks.meta_device import without_autocast
 from restore.networks.spec import NAME_HELP, ModelSpec, NetworkConfig, RestorationNetwork
 
 THUMBNAIL = 64
@@ -84,7 +85,7 @@ class LutNetwork(RestorationNetwork):
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, H, W), nominal [0, 1] -> the change of each value, the same shape."""
-        with torch.autocast(picture.device.type, enabled=False):
+        with without_autocast(picture):
             return self.table(picture.float()).apply(picture.float()) - picture.float()
 
     def table(self, picture: Tensor) -> Table:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from restore.available_memory import free_memory
 from restore.networks.spec import Settings
@@ -60,6 +62,37 @@ def plan(make: Callable[[], Module]) -> Module:
         raise
     except Exception as error:  # unusual settings make constructors raise anything
         raise ValueError(" ".join(str(error).split("\n")[0].split())[:200]) from error
+
+
+def without_autocast(x: Tensor) -> torch.autocast:
+    """Calculate in the types of the tensors themselves, on the device of `x`; the device `meta` has no autocast of its own."""
+    return torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False)
+
+
+def activations(network: nn.Module, inputs: Sequence[Tensor | None]) -> int:
+    """The numbers that a network keeps of one forward pass for its gradients, in addition to its weights.
+
+    Args:
+        network: on the device `meta`.
+        inputs: on the same device.
+
+    Returns:
+        0 where an operation of the network cannot be planned.
+    """
+    weights = {StorageWeakRef(parameter.untyped_storage()) for parameter in network.parameters()}
+    kept: dict[StorageWeakRef, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if (storage := StorageWeakRef(tensor.untyped_storage())) not in weights:
+            kept[storage] = tensor
+        return tensor
+
+    try:
+        with torch.random.fork_rng(devices=[]), torch.enable_grad(), saved_tensors_hooks(pack, lambda tensor: tensor):
+            network(*inputs)
+    except Exception:  # whatever an operation without a plan raises
+        return 0
+    return sum(tensor.untyped_storage().nbytes() // tensor.element_size() for tensor in kept.values())
 
 
 def parameters(network: nn.Module) -> int:

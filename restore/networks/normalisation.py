@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restore.networks.meta_device import without_autocast
+
 
 class InstanceNorm(nn.InstanceNorm2d):
     """Instance normalisation (Ulyanov et al. 2016), (B, C, H, W) -> the same, that keeps the channels-last layout.
@@ -51,7 +53,7 @@ class PixelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same, each pixel normalised."""
-        with torch.autocast(x.device.type, enabled=False):  # in the input's type: the sums are in float32 anyway
+        with without_autocast(x):  # in the input's type: the sums are in float32 anyway
             return F.layer_norm(x.permute(0, 2, 3, 1), (self.channels,)).permute(0, 3, 1, 2)
 
 

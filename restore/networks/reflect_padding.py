@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restore.networks.meta_device import without_autocast
+
 
 class ReflectConv2d(nn.Conv2d):
     """`nn.Conv2d` with `padding_mode="reflect"`, (B, C, H, W) -> (B, O, h, w), that pads in the precision of its input.
@@ -26,7 +28,7 @@ class ReflectConv2d(nn.Conv2d):
         if x.device.type == "cuda" and not torch.compiler.is_compiling():
             x = _ReflectPad.apply(x, side)
         else:
-            with torch.autocast(x.device.type, enabled=False):
+            with without_autocast(x):
                 x = F.pad(x, (side, side, side, side), mode="reflect")
         return F.conv2d(x, self.weight, self.bias)
 

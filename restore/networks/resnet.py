@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.networks.discriminators import initialise
+from restore.networks.meta_device import without_autocast
 from restore.networks.normalisation import normalisation
 from restore.networks.reflect_padding import ReflectConv2d
 from restore.networks.spec import NAME_HELP, OVERLAP, ModelSpec, NetworkConfig, RestorationNetwork
@@ -109,7 +110,7 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', 2 H, 2 W)."""
-        with torch.autocast(x.device.type, enabled=False):  # it would resize and pad in float32
+        with without_autocast(x):  # it would resize and pad in float32
             if self.nearest and torch.compiler.is_compiling():  # the compiler's gradient of nn.Upsample is slow
                 x = x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
             else:

@@ -190,7 +190,10 @@ def prepare(root: Path, config: GenerationConfig) -> Prepared:
     settings = generators.settings_of(config.generator, channels=data.channels, side=data.crop, classes=len(labels.names))
     planned = generators.plan(config.generator.name, settings)
     per_process = loop.batch_size // distributed.current().world_size
-    check_memory(runtime, network=planned, batch_size=per_process, crop=data.crop, channels=data.channels, side=data.crop)
+    check_memory(
+        runtime, network=planned, batch_size=per_process, crop=data.crop, channels=data.channels, side=data.crop,
+        micro_batches=loop.accumulate,
+    )  # fmt: skip
     seed_everything(config.seed)
     train, test = folders.split(files, root, fraction=data.test_fraction, seed=config.seed)
     train, test = samples.with_each_class(train, test, root, labels)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
 from restore.networks import meta_device
+from restore.networks.generators.spec import Generator
+from restore.networks.spec import CONDITION_CHANNELS, RestorationNetwork
 from restore.runtime import Runtime, choose
 from restore.training.trainer import Trainer
 from restore.training.training_config import TrainingConfig
@@ -94,19 +97,20 @@ def count_parameters(*networks: nn.Module) -> int:
 
 
 def check_memory(
-    runtime: Runtime, *, network: nn.Module, networks_trained: int = 1, batch_size: int, crop: int, channels: int,
-    side: float,
+    runtime: Runtime, *, network: RestorationNetwork | Generator, networks_trained: int = 1, batch_size: int,
+    crop: int, channels: int, side: float, micro_batches: int = 1,
 ) -> None:  # fmt: skip
     """Check that a training can fit into memory, before anything of it is built.
 
     Args:
         runtime: where the networks are trained.
-        network: what is trained, on any device (see `networks.plan`).
+        network: what is trained, on the device `meta` (see `networks.plan`).
         networks_trained: number of such networks.
         batch_size: crops per step and process.
         crop: their side in pixels.
         channels: of a crop.
         side: the longest side to which an image, or the piece of it that becomes a crop, is resized.
+        micro_batches: the parts in which a batch goes through the network.
 
     Raises:
         ValueError: it cannot; the text names the setting to lower.
@@ -114,8 +118,25 @@ def check_memory(
     count = networks_trained * meta_device.parameters(network)
     meta_device.check_memory(meta_device.COPIES * count, f"the network has {count} parameters: make it smaller", runtime.device)
     crops = 2 * batch_size * channels * crop**2
-    meta_device.check_memory(crops, f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop", runtime.device)
+    what = f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop"
+    meta_device.check_memory(crops, what, runtime.device)
     meta_device.check_memory(
         channels * int(side) ** 2,
         f"pictures of {int(side)} x {int(side)} pixels: lower data.sides or raise data.scales",
     )
+    maps = batch_size // micro_batches * meta_device.activations(network, _inputs(network, crop))
+    half = runtime.dtype != torch.float32
+    meta_device.check_memory(maps // 2 if half else maps, f"{what}, or raise loop.accumulate, for the feature maps", runtime.device)
+
+
+def _inputs(network: RestorationNetwork | Generator, crop: int) -> list[Tensor | None]:
+    """What a network takes for one crop, on the device `meta`."""
+    with torch.device("meta"):
+        if isinstance(network, Generator):
+            spec = network.spec
+            labels = torch.zeros(1, dtype=torch.long) if spec.classes else None
+            noise = torch.empty(1, spec.pixel_noise) if spec.pixel_noise else None
+            return [torch.empty(1, spec.latent), labels, noise]
+        own, side = network.spec, crop // network.spec.scale
+        maps = (own.channels, *(CONDITION_CHANNELS[condition] for condition in own.conditions))
+        return [torch.empty(1, channels, side, side) for channels in maps]

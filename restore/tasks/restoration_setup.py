@@ -142,7 +142,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     runtime = runtime_of(config)
     check_memory(
         runtime, network=planned, batch_size=loop.batch_size // distributed.current().world_size, crop=data.crop, channels=data.channels,
-        side=data.crop / data.scales[0],
+        side=data.crop / data.scales[0], micro_batches=loop.accumulate,
     )  # fmt: skip
     seed_everything(config.seed)
     train, test = folders.split(folders.pictures(root, data.include), root, fraction=data.test_fraction, seed=config.seed)

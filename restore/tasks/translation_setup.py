@@ -91,7 +91,7 @@ def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: in
     check_memory(
         runtime, network=planned, networks_trained=generators,
         batch_size=config.loop.batch_size // distributed.current().world_size, crop=config.data.crop, channels=config.data.channels,
-        side=high,
+        side=high, micro_batches=config.loop.accumulate,
     )  # fmt: skip
     seed_everything(config.seed)
     include = (config.data.source, config.data.target)

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 Samples = Dataset[dict[str, Tensor]]
 VALIDATION_PICTURES = 128
 """Pictures that are generated for a validation, and held-out ones that they are compared with."""
+FEWEST = 2
+"""Fewer different held-out pictures are no set."""
 TRAINING_PICTURES = 512
 """Training pictures in which copies are looked for."""
 ALWAYS = ("kid", "precision", "recall", "diversity")
@@ -59,7 +61,7 @@ def of_samples(held_out: Samples | None, learnt: Samples, config: LoopConfig) ->
         config: `best_by` is a key of SET_METRICS, or auto for KID.
 
     Returns:
-        None if the run is not to be validated, or none of the pictures can be read.
+        None if the run is not to be validated, or fewer than FEWEST different held-out pictures can be read.
 
     Raises:
         ValueError: the metric is unknown.
@@ -73,6 +75,10 @@ def of_samples(held_out: Samples | None, learnt: Samples, config: LoopConfig) ->
         samples = [held_out[index] for index in range(VALIDATION_PICTURES)]
     except ValueError as error:  # each unreadable image was logged
         log.warning("no validation: %s", error)
+        return None
+    distinct = len({item["real"].numpy().tobytes() for item in samples})
+    if distinct < FEWEST:
+        log.warning("no validation: %d held-out pictures are too few to compare sets with; raise data.test_fraction", distinct)
         return None
     training = [_array(learnt[index]["real"]) for index in range(TRAINING_PICTURES)]
     names = list(dict.fromkeys((best_by, *ALWAYS)))

@@ -340,6 +340,8 @@ def test_a_run_is_scored_on_held_out_pictures_and_keeps_its_best(
         generator=DCGANConfig(width=4, widest=8), discriminator_network=DCGANDiscriminatorConfig(width=4),
         data=SampleDataConfig(crop=16, test_fraction=0.4), device="cpu", loop=LoopConfig(steps=2, batch_size=4, validate_every=1),
     )  # fmt: skip
+    photos(tmp_path / "few", 2, (16, 16))
+    assert generate_training.prepare(tmp_path / "few", config).validation is None  # one picture is no set
     prepared = generate_training.prepare(tmp_path / "pictures", config)
     assert prepared.validation is not None
     scores = prepared.validation.scores(prepared.trainer)

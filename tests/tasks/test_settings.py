@@ -173,6 +173,25 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "gan"])  # its layers are smaller than its pictures
+def test_feature_maps_that_do_not_fit_into_memory_are_refused(
+    tmp_path: Path, photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The crops alone would fit."""
+    free = psutil.virtual_memory()._replace(available=2 * 2**30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    for part in ("A", "B"):
+        photos(tmp_path / "d" / part, channels=3)
+    crop = 256 if method == "pix2pix" else 64
+    settings = {"device": "cpu", "precision": "fp32", "loop.steps": "1", "data.crop": str(crop)}
+    settings["data.channels"] = "1" if method == "sharpen" else "3"
+    settings["loop.batch_size"] = str(2**30 // (2 * 4 * 3 * crop**2))
+    with pytest.raises(
+        ValueError, match=r"lower loop\.batch_size or data\.crop, or raise loop\.accumulate, for the feature maps: that takes"
+    ):
+        restore.train(method, tmp_path / "d", overrides=settings, out=tmp_path / "run")
+
+
 TEXTS = ["", "x" * 900, "../../*", "/etc/*", "\ud800", "\x1b[2J\u202eevil\n", "**/**/**foo", "a[", "~", "a\\..\\b", "con", ".", "*" * 500]
 """Texts that a type allows."""
 
