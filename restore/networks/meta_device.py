@@ -69,12 +69,12 @@ def without_autocast(x: Tensor) -> torch.autocast:
     return torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False)
 
 
-def activations(network: nn.Module, inputs: Sequence[Tensor | None]) -> int:
+def activations(network: nn.Module, example: Callable[[], Sequence[Tensor | None]]) -> int:
     """The numbers that a network keeps of one forward pass for its gradients, in addition to its weights.
 
     Args:
         network: on the device `meta`.
-        inputs: on the same device.
+        example: makes its inputs.
 
     Returns:
         0 where an operation of the network cannot be planned.
@@ -88,8 +88,8 @@ def activations(network: nn.Module, inputs: Sequence[Tensor | None]) -> int:
         return tensor
 
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad(), saved_tensors_hooks(pack, lambda tensor: tensor):
-            network(*inputs)
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), saved_tensors_hooks(pack, lambda tensor: tensor), torch.enable_grad():
+            network(*example())
     except Exception:  # whatever an operation without a plan raises
         return 0
     return sum(tensor.untyped_storage().nbytes() // tensor.element_size() for tensor in kept.values())

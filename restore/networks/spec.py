@@ -133,6 +133,12 @@ class RestorationNetwork(nn.Module):
     enlarges: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
 
+    def example(self, crop: int) -> list[Tensor]:
+        """Inputs of `forward` with any values: a picture that becomes (1, C, S, S) for the side S = `crop`, and its maps."""
+        side = crop // self.spec.scale
+        maps = (self.spec.channels, *(CONDITION_CHANNELS[condition] for condition in self.spec.conditions))
+        return [torch.empty(1, channels, side, side) for channels in maps]
+
     def part_for(self, keys: Set[str]) -> RestorationNetwork:
         """The part of this network whose state dict has these keys; the network itself where none has."""
         return self

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from restore import distributed, weights
+from restore import weights
 from restore.datasets import folders, samples
 from restore.datasets.crops import Pictures
 from restore.datasets.samples import NONE, NoiseShape, Samples
@@ -189,11 +189,7 @@ def prepare(root: Path, config: GenerationConfig) -> Prepared:
     labels = samples.find_labels(files, root, data.labels)
     settings = generators.settings_of(config.generator, channels=data.channels, side=data.crop, classes=len(labels.names))
     planned = generators.plan(config.generator.name, settings)
-    per_process = loop.batch_size // distributed.current().world_size
-    check_memory(
-        runtime, network=planned, batch_size=per_process, crop=data.crop, channels=data.channels, side=data.crop,
-        micro_batches=loop.accumulate,
-    )  # fmt: skip
+    check_memory(runtime, loop, network=planned, crop=data.crop, channels=data.channels, side=data.crop)
     seed_everything(config.seed)
     train, test = folders.split(files, root, fraction=data.test_fraction, seed=config.seed)
     train, test = samples.with_each_class(train, test, root, labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
+from restore import distributed
 from restore.networks import meta_device
 from restore.networks.generators.spec import Generator
-from restore.networks.spec import CONDITION_CHANNELS, RestorationNetwork
+from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime, choose
+from restore.training.loop import LoopConfig
 from restore.training.trainer import Trainer
 from restore.training.training_config import TrainingConfig
 from restore.training.validation import Validation
@@ -97,26 +100,26 @@ def count_parameters(*networks: nn.Module) -> int:
 
 
 def check_memory(
-    runtime: Runtime, *, network: RestorationNetwork | Generator, networks_trained: int = 1, batch_size: int,
-    crop: int, channels: int, side: float, micro_batches: int = 1,
+    runtime: Runtime, loop: LoopConfig, *, network: RestorationNetwork | Generator, networks_trained: int = 1,
+    crop: int, channels: int, side: float,
 ) -> None:  # fmt: skip
     """Check that a training can fit into memory, before anything of it is built.
 
     Args:
         runtime: where the networks are trained.
+        loop: how many crops are in a batch, and in how many parts it goes through the network.
         network: what is trained, on the device `meta` (see `networks.plan`).
         networks_trained: number of such networks.
-        batch_size: crops per step and process.
-        crop: their side in pixels.
+        crop: side in pixels.
         channels: of a crop.
         side: the longest side to which an image, or the piece of it that becomes a crop, is resized.
-        micro_batches: the parts in which a batch goes through the network.
 
     Raises:
         ValueError: it cannot; the text names the setting to lower.
     """
     count = networks_trained * meta_device.parameters(network)
     meta_device.check_memory(meta_device.COPIES * count, f"the network has {count} parameters: make it smaller", runtime.device)
+    batch_size = loop.batch_size // distributed.current().world_size
     crops = 2 * batch_size * channels * crop**2
     what = f"a batch of {batch_size} crops of {crop} x {crop}: lower loop.batch_size or data.crop"
     meta_device.check_memory(crops, what, runtime.device)
@@ -124,19 +127,6 @@ def check_memory(
         channels * int(side) ** 2,
         f"pictures of {int(side)} x {int(side)} pixels: lower data.sides or raise data.scales",
     )
-    maps = batch_size // micro_batches * meta_device.activations(network, _inputs(network, crop))
+    maps = batch_size // loop.accumulate * meta_device.activations(network, partial(network.example, crop))
     half = runtime.dtype != torch.float32
     meta_device.check_memory(maps // 2 if half else maps, f"{what}, or raise loop.accumulate, for the feature maps", runtime.device)
-
-
-def _inputs(network: RestorationNetwork | Generator, crop: int) -> list[Tensor | None]:
-    """What a network takes for one crop, on the device `meta`."""
-    with torch.device("meta"):
-        if isinstance(network, Generator):
-            spec = network.spec
-            labels = torch.zeros(1, dtype=torch.long) if spec.classes else None
-            noise = torch.empty(1, spec.pixel_noise) if spec.pixel_noise else None
-            return [torch.empty(1, spec.latent), labels, noise]
-        own, side = network.spec, crop // network.spec.scale
-        maps = (own.channels, *(CONDITION_CHANNELS[condition] for condition in own.conditions))
-        return [torch.empty(1, channels, side, side) for channels in maps]

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from restore import distributed, networks, weights
+from restore import networks, weights
 from restore.datasets import folders
 from restore.datasets.batch_crops import BatchCrops, BatchDegradation, BatchGlobalDegradation
 from restore.datasets.crops import Degradation, DegradedCrops, GlobalDegradation, MakeTarget, Pictures
@@ -140,10 +140,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     _check_network(config.network.name, planned.spec, problem, task)
     check_crop(data.crop, planned.spec.multiple * problem.scale, "network")
     runtime = runtime_of(config)
-    check_memory(
-        runtime, network=planned, batch_size=loop.batch_size // distributed.current().world_size, crop=data.crop, channels=data.channels,
-        side=data.crop / data.scales[0], micro_batches=loop.accumulate,
-    )  # fmt: skip
+    check_memory(runtime, loop, network=planned, crop=data.crop, channels=data.channels, side=data.crop / data.scales[0])
     seed_everything(config.seed)
     train, test = folders.split(folders.pictures(root, data.include), root, fraction=data.test_fraction, seed=config.seed)
     restorer = networks.build(config.network.name, **settings)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from restore import distributed, networks, weights
+from restore import networks, weights
 from restore.datasets import domains
 from restore.datasets.crops import Pictures
 from restore.datasets.domains import CropConfig, DomainCrops, Domains
@@ -89,10 +89,8 @@ def begin(root: Path, config: TranslationConfig, *, paired: bool, generators: in
         raise ValueError(f"data.sides must not be below data.crop ({config.data.crop}), or 0, 0; not {low}, {high}")
     runtime = runtime_of(config)
     check_memory(
-        runtime, network=planned, networks_trained=generators,
-        batch_size=config.loop.batch_size // distributed.current().world_size, crop=config.data.crop, channels=config.data.channels,
-        side=high, micro_batches=config.loop.accumulate,
-    )  # fmt: skip
+        runtime, config.loop, network=planned, networks_trained=generators, crop=config.data.crop, channels=config.data.channels, side=high
+    )
     seed_everything(config.seed)
     include = (config.data.source, config.data.target)
     return runtime, domains.find(root, paired=paired, fraction=config.data.test_fraction, seed=config.seed, include=include)

@@ -56,6 +56,12 @@ class Generator(nn.Module):
 
     spec: GeneratorSpec
 
+    def example(self, _side: int) -> list[Tensor | None]:
+        """Inputs of `forward` for one picture, with any values."""
+        labels = torch.zeros(1, dtype=torch.long) if self.spec.classes else None
+        noise = torch.empty(1, self.spec.pixel_noise) if self.spec.pixel_noise else None
+        return [torch.empty(1, self.spec.latent), labels, noise]
+
     def styles(self, latent: Tensor, labels: Tensor | None = None, *, truncation: float = 1.0) -> Tensor:
         """(B, Z) -> (B, layers, W). A truncation below 1 brings the pictures nearer to the average one (Brock et al. 2019, section 3.1).
 
