@@ -34,7 +34,7 @@ def resolve_config(
     specified = configuration.specified(path, overrides)
     _report_unused(config, specified, on_event)
     if resume:
-        _check_resumed(folder, method.config, config, on_event)
+        _check_resumed(folder, method, config, on_event)
         return config
     return initial_weights.with_architecture(config, method.group, method.task, specified)
 
@@ -47,16 +47,18 @@ def _report_unused(config: TrainingConfig, specified: set[str], on_event: OnEven
             on_event(f"{', '.join(keys)}: no effect while {condition} is 0")
 
 
-def _check_resumed(folder: Path, kind: type[TrainingConfig], config: TrainingConfig, on_event: OnEvent) -> None:
+def _check_resumed(folder: Path, method: Method[Config], config: Config, on_event: OnEvent) -> None:
     """Compare a run's configuration with that of its beginning; report when it continues in another precision.
 
     Raises:
-        ValueError: other pictures would be held out, or one of two precisions is fp16, whose loss scaling the other's checkpoint lacks.
+        ValueError: the network would be another, other pictures would be held out, or one of two precisions is fp16, whose loss scaling
+            the other's checkpoint lacks.
     """
     saved = folder / "config.toml"
     if not saved.is_file():
         return
-    before = configuration.resolve(kind, saved)
+    before = configuration.resolve(method.config, saved)
+    resuming.check_network(folder, method.group, before, config)
     resuming.check_held_out(folder, before, config)
     if (before.precision, before.device) == (config.precision, config.device):
         return

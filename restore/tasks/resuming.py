@@ -1,4 +1,4 @@
-"""What a resumed run must share with its beginning: the method, the classes, the seed, and which pictures are held out."""
+"""What a resumed run must share with its beginning: the method, the network, the classes, the seed, and which pictures are held out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from restore.weights_file import Recipe
 
 KEPT = {"seed": "--seed", "data.test_fraction": "data.test_fraction"}
 """Settings that choose which pictures are held out, and how a user changes them."""
+OF_THE_NETWORK = ("data.channels", "scale")
+"""Settings outside the network's group that decide its shape."""
 
 
 def published(folder: Path) -> Recipe:
@@ -52,6 +54,17 @@ def check_classes(folder: Path, recipe: Recipe) -> None:
             f"{folder} was begun with the classes {before}; the dataset has {after}, and the network knows them by their order: "
             "name them as before, or begin another run with --out"
         )
+
+
+def check_network(folder: Path, group: str, before: TrainingConfig, config: TrainingConfig) -> None:
+    """Raise ValueError if a setting of the trained network changes; `group` holds its settings."""
+    old, new = configuration.flat(before), configuration.flat(config)
+    for key in [key for key in {**old, **new} if key.startswith(f"{group}.") or key in OF_THE_NETWORK]:
+        if old.get(key) != new.get(key):
+            raise ValueError(
+                f"{folder} was begun with {key}={old.get(key)} and cannot go on with {new.get(key)}: leave {key} out, "
+                "or begin another run with --out and start_from"
+            )
 
 
 def check_held_out(folder: Path, before: TrainingConfig, config: TrainingConfig) -> None:

@@ -101,6 +101,16 @@ def test_a_method_with_the_same_settings_does_not_resume_another_ones_run(folder
     assert _content("runs/a") == before
 
 
+@pytest.mark.parametrize("change", [{"network.widths": "8,16"}, {"network.blocks": "1,2"}, {"data.channels": "3"}])
+def test_another_network_does_not_resume_a_run(folder: Path, change: dict[str, str]) -> None:
+    _train(folder, 1)
+    before = _content("runs/a")
+    (key,) = change
+    with pytest.raises(ValueError, match=rf"runs/a was begun with {key}=.* and cannot go on with .*: leave {key} out"):
+        restore.train("denoise", folder, out="runs/a", resume=True, overrides={"loop.steps": "2", **change})
+    assert _content("runs/a") == before
+
+
 def test_another_dataset_is_reported(photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     restore.train("denoise", photos(tmp_path / "first"), out="runs/a", overrides={**SMALL, "loop.steps": "1"})
