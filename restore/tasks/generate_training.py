@@ -193,7 +193,7 @@ def prepare(root: Path, config: GenerationConfig) -> Prepared:
     seed_everything(config.seed)
     train, test = folders.split(files, root, fraction=data.test_fraction, seed=config.seed)
     train, test = samples.with_each_class(train, test, root, labels)
-    generator = _generator(config, settings)
+    generator = _generator(config, settings, labels.names)
     judge = _discriminator(config, classes=len(labels.names))
     generated, classes = generated_pictures.make(
         config, runtime, real=len(train), channels=data.channels, short_side=data.crop, labels=labels.names
@@ -226,17 +226,22 @@ def prepare(root: Path, config: GenerationConfig) -> Prepared:
     )  # fmt: skip
 
 
-def _generator(config: GenerationConfig, settings: Settings) -> Generator:
+def _generator(config: GenerationConfig, settings: Settings, names: Sequence[str]) -> Generator:
     """Build the generator, with the weights that `start_from` names.
 
     Raises:
-        ValueError: it does not fit into memory, or the weights do not fit it.
+        ValueError: it does not fit into memory, or the weights do not fit it or the dataset's classes.
     """
     generator = generators.build(config.generator.name, settings)
     if config.start_from:
         tensors, recipe = weights.load(weights.find(config.start_from).path)
         if recipe["task"] != "generate":
             raise ValueError(f"start_from={config.start_from}: these are {recipe['task']} weights; the run needs generate weights")
+        if len(theirs := recipe.get("labels") or []) != len(names):
+            raise ValueError(
+                f"start_from={config.start_from}: these weights know {len(theirs)} classes ({', '.join(theirs) or 'none'}), the dataset "
+                f"has {len(names)} ({', '.join(names) or 'none'}): sort the pictures into as many folders, or set data.labels accordingly"
+            )
         generators.check(config.generator.name, settings, tensors)
         generator.load_state_dict(tensors)
     return generator

@@ -266,6 +266,9 @@ def test_training_then_generating(photos: Callable[..., Path], tmp_path: Path) -
             "cgan", tmp_path / "out", overrides={**settings, "data.labels": labels, "start_from": str(tmp_path / "run")}, dry_run=True
         )
         assert run.stats["classes"] == "cats, dogs"
+    with pytest.raises(ValueError, match=r"know 2 classes \(cats, dogs\), the dataset has 0 \(none\)"):
+        start = {**settings, "data.labels": "none", "start_from": str(tmp_path / "run")}
+        restore.train("cgan", tmp_path / "out", overrides=start, dry_run=True)
 
 
 def test_generated_pictures_are_mixed_into_the_training_pictures(photos: Callable[..., Path], generator_file: Make, tmp_path: Path) -> None:

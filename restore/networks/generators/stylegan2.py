@@ -134,7 +134,7 @@ class StyleGAN2Generator(Generator):
     def synthesise(self, styles: Tensor, pixel_noise: Tensor | None = None) -> Tensor:
         """(B, layers, W) -> (B, C, S, S)."""
         noise = self._maps(pixel_noise)
-        hidden = self.layers[0](self.constant.expand(len(styles), -1, -1, -1), styles[:, 0], noise[0])
+        hidden = self.layers[0](self.constant.expand(styles.shape[0], -1, -1, -1), styles[:, 0], noise[0])
         picture = None if self.residual else self.tails[0](hidden, styles[:, 1]).float()
         for level in range(1, len(self.sides) // 2 + 1):
             first, second = 2 * level - 1, 2 * level
