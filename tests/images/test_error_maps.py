@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from dicom_samples import dataset, item, items, save
 from PIL import Image
-from pydicom.uid import EnhancedCTImageStorage
+from pydicom.uid import EnhancedCTImageStorage, ExplicitVRBigEndian
 
 from restore.images import error_maps, read
 from restore.images.error_maps import MapFormat
@@ -41,6 +41,19 @@ def test_a_dicom_map_is_an_object_of_its_own(tmp_path: Path) -> None:
     assert MEANING in ds.DerivationDescription and "RescaleSlope" in ds.DerivationDescription
     assert ds.SourceImageSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
     assert ds.SeriesDescription == MEANING
+
+
+@pytest.mark.parametrize("pixels", [STORED, STORED.astype(np.uint8)], ids=["16", "8"])
+def test_a_map_of_a_big_endian_object(tmp_path: Path, pixels: np.ndarray) -> None:
+    ds = dataset(pixels, RescaleSlope=2, RescaleIntercept=0)
+    ds.PixelData = pixels.byteswap().tobytes() if pixels.itemsize == 2 else ds.PixelData
+    ds.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    source, out = save(ds, tmp_path / "a.dcm"), tmp_path / "a.error.dcm"
+    picture = read(source)
+    error_maps.save(out, [ERROR], MapFormat("dicom", picture.bits, False, 1), MEANING, source, "denoise")
+    made = pydicom.dcmread(out)
+    assert np.allclose(made.pixel_array * float(made.RescaleSlope), 2 * ERROR, atol=2 * float(ERROR.max()) / 255)
+    assert made.Rows == 40 and MEANING in made.DerivationDescription
 
 
 def test_another_meaning_has_another_identity_and_the_same_run_the_same(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def _write(path: Path, frames: Iterator[np.ndarray], layout: Layout) -> None:
         write(file, head)
         fitting = (_like(frame, first) for frame in chain([first], frames))
         if layout.fortran:
-            whole = np.stack([frame.astype(layout.dtype) for frame in fitting])
+            whole = np.stack([*fitting]).astype(layout.dtype)  # stacking makes the byte order the machine's
             file.write(whole.reshape(shape).tobytes("F"))
             return
         for frame in fitting:

@@ -99,7 +99,8 @@ class TgaSource:
         kind = layout.kind & ~_RUNS
         if kind == _GRAY:
             return pixels[:, 0] if layout.depth == 8 else pixels
-        alpha = layout.flags & _ALPHA_BITS > 0
+        # many programs write alpha without saying so; a fourth byte that is everywhere the same is filling
+        alpha = layout.flags & _ALPHA_BITS > 0 or (pixels.shape[1] == 4 and bool((pixels[:, 3] != pixels[0, 3]).any()))
         if kind == _COLOUR:
             return _colours(pixels, layout.depth, alpha=alpha)
         entries = _colours(np.frombuffer(table, np.uint8).reshape(layout.map_length, -1), layout.map_depth, alpha=layout.map_depth == 32)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
+from dicom_samples import dataset, item, items, save, wrap
 from picture_samples import passed, stored
+from PIL import Image as PillowImage
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -21,6 +24,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLSLossless,
     RLELossless,
 )
@@ -157,6 +161,38 @@ def test_a_network_sees_what_a_viewer_shows(tmp_path: Path) -> None:
     low, high = -100, 2 * 4095 - 100
     seen = read(path).frame(0).normalized()[..., 0]
     assert np.allclose(seen, (viewer - low) / (high - low), atol=1e-3)
+
+
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_tables_of_big_endian_files_are_read_in_their_order(keyword: str, tmp_path: Path) -> None:
+    pixels, seen = np.arange(4096, dtype=np.uint16).reshape(64, 64), []
+    for syntax, order in ((ExplicitVRLittleEndian, "<"), (ExplicitVRBigEndian, ">")):
+        table = item(LUTDescriptor=[4096, 0, 16])
+        table.add_new(0x00283006, "OW", (np.arange(4096) ** 2 // 256).astype(f"{order}u2").tobytes())
+        ds = dataset(pixels, bits=12, **{keyword: items(table)})
+        ds.PixelData = pixels.astype(f"{order}u2").tobytes()
+        ds.file_meta.TransferSyntaxUID = syntax
+        seen.append(read(save(ds, tmp_path / f"{order == '<'}.dcm")).frame(0).normalized())
+    assert np.array_equal(*seen) and np.ptp(seen[0]) > 0.9
+
+
+def test_a_compressed_icon_is_left_out(tmp_path: Path) -> None:
+    """Pixels in a file whose syntax is not compressed must not be so (PS3.5, A.4)."""
+    stream = io.BytesIO()
+    PillowImage.fromarray(np.zeros((64, 64), np.uint8)).save(stream, "JPEG")
+    icon = item(Rows=64, Columns=64, BitsAllocated=8, BitsStored=8, HighBit=7, PixelRepresentation=0, SamplesPerPixel=1,
+                PhotometricInterpretation="MONOCHROME2", PixelData=encapsulate([stream.getvalue()]))  # fmt: skip
+    icon["PixelData"].VR, icon["PixelData"].is_undefined_length = "OB", True
+    ds = wrap(dataset(np.zeros((64, 64), np.uint8), IconImageSequence=items(icon)), [stream.getvalue()], JPEGBaseline8Bit)
+    picture = read(save(ds, tmp_path / "a.dcm"))
+    assert any("icon" in text for text in picture.warnings)
+    passed(picture, tmp_path / "b.dcm")
+    assert "IconImageSequence" not in pydicom.dcmread(tmp_path / "b.dcm")
+    icon.PixelData = bytes(64 * 64)
+    icon["PixelData"].VR, icon["PixelData"].is_undefined_length = "OB", False
+    picture = read(save(dataset(np.zeros((64, 64), np.uint8), IconImageSequence=items(icon)), tmp_path / "c.dcm"))
+    passed(picture, tmp_path / "d.dcm")
+    assert not picture.warnings and "IconImageSequence" in pydicom.dcmread(tmp_path / "d.dcm")
 
 
 def test_monochrome1_is_seen_inverted_once(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 from dicom_samples import dataset, decoded, save, unchanged, wrap
-from pydicom.pixels import get_decoder
+from PIL import Image
+from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import JPEGBaseline8Bit
 
 from restore.images import read
@@ -95,6 +97,36 @@ def test_colours_are_those_that_were_encoded(stream: str, said: str, kind: int, 
     assert np.abs(opened.frame(0).normalized() - rgb / 255)[inside].max() < 0.055, "what a network sees"
     if "jfif" in marks or (said == "RGB" and keep_rgb):
         assert np.array_equal(decoded(out), decoded(source)), "pydicom, which knows these, must see the same"
+
+
+@pytest.mark.parametrize("scale", [1, 1.5])
+def test_chroma_that_pairs_of_pixels_share(scale: float, tmp_path: Path) -> None:
+    """An odd width has no pairs: the result has chroma for each pixel."""
+    height, width = 98, 90
+    luma = np.add.outer(np.arange(height), np.arange(width)).astype(np.uint8)
+    packed = np.full((height, width // 2, 4), 128, np.uint8)
+    packed[..., :2] = luma.reshape(height, -1, 2)
+    ds = dataset(np.zeros((height, width, 3), np.uint8))
+    ds.PhotometricInterpretation, ds.PixelData = "YBR_FULL_422", packed.tobytes()
+    picture = read(save(ds, tmp_path / "a.dcm"))
+    new = round(height * scale), round(width * scale)
+    stored = np.full((*new, 3), 128, np.uint8)
+    stored[..., 0] = np.add.outer(np.arange(new[0]), np.arange(new[1])).astype(np.uint8)
+    picture.save(tmp_path / "b.dcm", [stored], scale=scale)
+    made = pydicom.dcmread(tmp_path / "b.dcm")
+    assert (made.Rows, made.Columns, made.PhotometricInterpretation) == (*new, "YBR_FULL" if new[1] % 2 else "YBR_FULL_422")
+    assert np.array_equal(pixel_array(made, raw=True)[..., 0], stored[..., 0])
+
+
+def test_the_colour_profile_follows_into_other_formats(tmp_path: Path) -> None:
+    corners = {"whitepoint": [0.3127, 0.329, 1], "primaries": [0.64, 0.33, 1, 0.21, 0.71, 1, 0.15, 0.06, 1]}
+    profile = imagecodecs.cms_profile("rgb", gamma=1.8, **corners)
+    for number, (ds, kept) in enumerate(((dataset(np.zeros((20, 30, 3), np.uint8)), True), (dataset(np.zeros((20, 30), np.uint8)), False))):
+        ds.ICCProfile = profile
+        picture = read(save(ds, tmp_path / f"{number}.dcm"))
+        picture.save(tmp_path / f"{number}.png", [picture.frame(0).stored], format="png")
+        with Image.open(tmp_path / f"{number}.png") as image:
+            assert image.info.get("icc_profile") == (profile if kept else None)
 
 
 def test_gray_stored_as_rgb_stays_gray(tmp_path: Path) -> None:

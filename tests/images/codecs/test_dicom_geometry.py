@@ -13,6 +13,7 @@ from pydicom.uid import (
     CTImageStorage,
     DigitalXRayImageStorageForPresentation,
     EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
     RTImageStorage,
     UltrasoundImageStorage,
     VLWholeSlideMicroscopyImageStorage,
@@ -267,7 +268,8 @@ def test_slides(size: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("embedded", [False, True])
-def test_overlays(embedded: bool, size: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("big", [False, True])
+def test_overlays(embedded: bool, big: bool, size: Any, tmp_path: Path) -> None:
     height, width = size[:2]
     plane = np.zeros((height, width), np.uint8)
     plane[10:30, 20:50] = 1
@@ -280,7 +282,11 @@ def test_overlays(embedded: bool, size: Any, tmp_path: Path) -> None:
     ds.add_new((0x6000, 0x1301), "IS", 600)
     if not embedded:
         packed = np.packbits(plane.ravel(), bitorder="little").tobytes()
-        ds.add_new((0x6000, 0x3000), "OW", packed + b"\0" * (len(packed) % 2))
+        packed += b"\0" * (len(packed) % 2)
+        ds.add_new((0x6000, 0x3000), "OW", np.frombuffer(packed, np.uint16).byteswap().tobytes() if big else packed)
+    if big:
+        ds.PixelData = np.frombuffer(ds.PixelData, np.uint16).byteswap().tobytes()
+        ds.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
     new = large(ds, tmp_path, size)
     ratio = size[3] / size[0], size[4] / size[1]
     assert (new[0x6000, 0x10].value, new[0x6000, 0x11].value, list(new[0x6000, 0x50].value)) == (
@@ -289,9 +295,12 @@ def test_overlays(embedded: bool, size: Any, tmp_path: Path) -> None:
         [1, 1],
     )
     if embedded:
-        found = np.frombuffer(new.PixelData, np.uint16)[: size[3] * size[4]].reshape(size[3], size[4]) >> 14
+        found = np.frombuffer(new.PixelData, ">u2" if big else "<u2")[: size[3] * size[4]].reshape(size[3], size[4]) >> 14
     else:
-        found = new.overlay_array(0x6000)
+        data = new[0x6000, 0x3000].value
+        bits = np.unpackbits(np.frombuffer(np.frombuffer(data, np.uint16).byteswap() if big else data, np.uint8), bitorder="little")
+        found = bits[: size[3] * size[4]].reshape(size[3], size[4])
+        assert big or np.array_equal(found, new.overlay_array(0x6000))
     top, left = np.argwhere(found).min(0)
     bottom, right = np.argwhere(found).max(0) + 1
     assert np.allclose([top, left, bottom, right], np.array([10, 20, 30, 50]) * np.tile(ratio, 2), atol=0.5)

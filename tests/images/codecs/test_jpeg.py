@@ -88,6 +88,30 @@ def test_sampling_turns_with_the_picture(kind: str, tag: int, tmp_path: Path) ->
     assert layers(out)[0] == ((v, h) if tag != 3 else (h, v))
 
 
+@pytest.mark.parametrize("kind", ["4:1:1", "4:4:0", "4:2:2"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("tag", [1, 6])
+def test_steps_above_255_stay(kind: str, progressive: bool, tag: int, tmp_path: Path) -> None:
+    """Tables of 16 bits, which Pillow writes for steps above 255."""
+    import imagecodecs
+
+    coarse = [60 + 6 * number for number in range(64)]
+    source, out = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    block = Image.Exif()
+    block[0x0112] = tag
+    across, down = {"4:1:1": (4, 1), "4:4:0": (1, 2), "4:2:2": (2, 1)}[kind]
+    parts = (bytes([1, across << 4 | down, 0]), bytes([2, 0x11, 1]), bytes([3, 0x11, 1]))
+    data = component_scans.coded(scene(), parts, {0: coarse, 1: coarse}, progressive=progressive)
+    segment = b"Exif\0\0" + block.tobytes().removeprefix(b"Exif\0\0")
+    source.write_bytes(data[:2] + struct.pack(">BBH", 0xFF, 0xE1, len(segment) + 2) + segment + data[2:])
+    picture = read(source)
+    given = passed(picture, out, lambda seen: seen * np.float32(0.9))[0]
+    with Image.open(source) as before, Image.open(out) as after:
+        assert before.quantization == after.quantization == {0: coarse, 1: coarse}
+        assert np.abs(np.asarray(after).astype(int) - given).mean() < 12
+    assert np.abs(imagecodecs.jpeg8_decode(out.read_bytes()).astype(int) - given).mean() < 12
+
+
 def jpeg(picture: np.ndarray, **options: object) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "JPEG", quality=90, **options)

@@ -56,6 +56,21 @@ def test_tga_of_five_bits_a_channel(depth: int, tmp_path: Path) -> None:
         assert np.array_equal(frame.alpha > 0, words >> 15 == 1)
 
 
+@pytest.mark.parametrize("varied", [False, True])
+@pytest.mark.parametrize("runs", [False, True])
+def test_tga_with_alpha_that_its_header_does_not_mention(varied: bool, runs: bool, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 25, 4), dtype=np.uint8)
+    if not varied:
+        pixels[..., 3] = 0  # filling
+    rows = b"".join(b"\x00" + pixel.tobytes() for pixel in pixels.reshape(-1, 4)) if runs else pixels.tobytes()
+    (tmp_path / "a.tga").write_bytes(struct.pack("<BBBHHBHHHHBB", 0, 0, 10 if runs else 2, 0, 0, 0, 0, 0, 25, 20, 32, 0x20) + rows)
+    picture = read(tmp_path / "a.tga")
+    assert (picture.frame(0).alpha is not None) == varied
+    given = passed(picture, tmp_path / "b.tga", half)[0]
+    with Image.open(tmp_path / "b.tga") as image:
+        assert image.mode == ("RGBA" if varied else "RGB") and np.array_equal(np.asarray(image), given)
+
+
 def test_tga_without_its_suffix_is_known_by_its_footer(tmp_path: Path) -> None:
     source = _made("rgb8-runs.tga", tmp_path).rename(tmp_path / "texture")
     assert read(source).format == "tga"
@@ -112,6 +127,19 @@ def test_arrays_keep_type_and_order(tmp_path: Path) -> None:
         old, new = np.load(source), np.load(out)
         assert (new.dtype, new.shape, new.flags.f_contiguous) == (old.dtype, old.shape, old.flags.f_contiguous)
         assert np.array_equal(new, np.reshape(given if name.startswith("stack") else given[0], new.shape))
+
+
+@pytest.mark.parametrize("order", [">", "<"])
+@pytest.mark.parametrize("kind", ["u2", "i2", "f4"])
+@pytest.mark.parametrize("fortran", [False, True])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_arrays_keep_their_byte_order(order: str, kind: str, fortran: bool, frames: int, tmp_path: Path) -> None:
+    array = (np.arange(frames * 20 * 30).reshape(frames, 20, 30) * 7).astype(order + kind)
+    np.save(tmp_path / "a.npy", np.asarray(array, order="F" if fortran else "C"))
+    given = passed(read(tmp_path / "a.npy"), tmp_path / "b.npy", half)
+    new = np.load(tmp_path / "b.npy")
+    assert (new.dtype, new.flags.f_contiguous) == (array.dtype, fortran)
+    assert np.array_equal(new, np.stack(given))
 
 
 def test_all_frames_of_a_stack_have_one_range(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.processing import apply_color_lut
 
-from restore.images import decoding
+from restore.images import colour_profiles, decoding
 from restore.images.codecs.base import Codec
 from restore.images.codecs.dicom import maps, writing
 from restore.images.codecs.dicom.codestream_checks import Codestream
@@ -51,7 +51,7 @@ from restore.images.errors import MAX_PIXELS, Limits, check_size, image_error, q
 from restore.images.extents import extent_of
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, with_maximum
-from restore.images.metadata import ImageHeader, MapInfo, Provenance
+from restore.images.metadata import ImageHeader, MapInfo, Metadata, Provenance
 from restore.images.pixel_mapping import PixelMapping
 
 RADIOGRAPHIC = frozenset({"CR", "DX", "MG", "XA", "RF", "RG", "PX", "IO", "RTIMAGE"})
@@ -69,6 +69,15 @@ def radiograph(ds: Dataset) -> bool:
     return modality in RADIOGRAPHIC or (modality in ("SC", "OT", "") and ds.get("ConversionType") == "DF")
 
 
+def _profile(ds: Dataset) -> bytes | None:
+    """The ICC profile of a colour picture, or of a slide's first optical path; None for gray ones and where it is damaged."""
+    if int(ds.get("SamplesPerPixel") or 1) != 3 and ds.get("PhotometricInterpretation") != "PALETTE COLOR":
+        return None
+    paths = ds.get("OpticalPathSequence") or [Dataset()]
+    profile = bytes(ds.get("ICCProfile") or paths[0].get("ICCProfile") or b"")
+    return profile if profile and colour_profiles.sound(profile) else None
+
+
 class DicomSource:
     """One DICOM file."""
 
@@ -83,6 +92,7 @@ class DicomSource:
             frames,
             modality=str(ds.Modality).strip() if ds.get("Modality") else None,
             radiograph=radiograph(ds),
+            metadata=Metadata(icc=_profile(ds)),
             warnings=warnings,
         )
         self._kept: FileDataset | None = None
@@ -256,6 +266,8 @@ class DicomCodec(Codec):
             if pixels[2:4] in (b"\x08\0", b"\x09\0", b"\0\x08", b"\0\x09"):
                 raise image_error(path, "DICOM with float pixel data, which restore doesn't read; export it with 16 bits")
             notes = [*complete(path, ds), *unreadable_values(ds)]
+            if writing.has_coded_icon(ds):
+                notes.append("its small icon picture is compressed and is left out of results")
             frames, more = count_frames(path, ds, file)
             return DicomSource(path, ds, frames, (*notes, *([more] if more else [])))
 

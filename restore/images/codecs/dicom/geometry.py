@@ -184,10 +184,11 @@ def _overlay(ds: Dataset, group: int, scale: Scale) -> None:
     height, width = int(rows.value), int(columns.value)
     size = round(height * scale.rows), round(width * scale.columns)
     if data is not None:
-        packed = _enlarged(data.value, _frames_of(ds, group), (height, width), size)
+        swapped = data.VR == "OW" and ds.original_encoding[1] is False  # words in the file's byte order
+        packed = _enlarged(_swapped(data.value) if swapped else data.value, _frames_of(ds, group), (height, width), size)
         if packed is None:
             return
-        data.value = packed
+        data.value = _swapped(packed) if swapped else packed
     rows.value, columns.value = size
     if (group, 0x0050) in ds:  # the plane's first place, counted from 1
         ds[group, 0x0050].value = [to_integer((value - 1) * scale.of(axis) + 1, "SS") for axis, value in enumerate(ds[group, 0x0050].value)]
@@ -197,6 +198,10 @@ def _overlay(ds: Dataset, group: int, scale: Scale) -> None:
 
 def _frames_of(ds: Dataset, group: int) -> int:
     return int(ds[group, 0x0015].value) if (group, 0x0015) in ds else 1
+
+
+def _swapped(data: bytes) -> bytes:
+    return np.frombuffer(data[: len(data) // 2 * 2], np.uint16).byteswap().tobytes()
 
 
 def _enlarged(data: bytes, frames: int, old: tuple[int, int], new: tuple[int, int]) -> bytes | None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence as Pages
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pydicom.valuerep import DSfloat
 
 from restore.images.codecs.dicom.derived import derive
@@ -48,7 +49,8 @@ def write(path: Path, ds: FileDataset, pages: Pages[np.ndarray], info: MapInfo, 
     kind = "stored value" if table else str(ds.get("RescaleType") or "modality value")
     old_size = int(ds.Rows), int(ds.Columns)
     _forget(ds)
-    _set_pixels(ds, pages)
+    big = ds.file_meta.TransferSyntaxUID == ExplicitVRBigEndian  # pydicom does not convert the other elements
+    _set_pixels(ds, pages, ">" if big else "<")
     refine(source, ds, old_size)
     _set_unit(ds, abs(slope) / info.steps, max(1, *(int(page.max()) for page in pages)))
     scale = pages[0].shape[0] / old_size[0]
@@ -57,7 +59,7 @@ def write(path: Path, ds: FileDataset, pages: Pages[np.ndarray], info: MapInfo, 
     ds.SeriesInstanceUID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, series).int}"
     ds.SeriesDescription = info.meaning[:64]
     meta = ds.file_meta
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = ExplicitVRBigEndian if big else ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = ds.get("SOPClassUID") or SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     ds.preamble = b"\0" * 128
@@ -77,12 +79,12 @@ def _forget(ds: FileDataset) -> None:
                 delattr(groups, keyword)
 
 
-def _set_pixels(ds: FileDataset, pages: Pages[np.ndarray]) -> None:
+def _set_pixels(ds: FileDataset, pages: Pages[np.ndarray], order: Literal["<", ">"]) -> None:
     bits = 8 * pages[0].dtype.itemsize
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = bits, bits, bits - 1
     ds.Rows, ds.Columns = pages[0].shape
-    data = b"".join(page.astype(page.dtype.newbyteorder("<"), copy=False).tobytes() for page in pages)
+    data = b"".join(page.astype(page.dtype.newbyteorder(order), copy=False).tobytes() for page in pages)
     ds.PixelData = data + b"\0" * (len(data) % 2)
     ds["PixelData"].VR = "OW" if bits > 8 else "OB"
     ds["PixelData"].is_undefined_length = False

@@ -253,7 +253,8 @@ def _lut_entries(item: Dataset) -> tuple[np.ndarray, int, int]:
     count, first, bits = (int(v) for v in item.LUTDescriptor)
     data = item.LUTData
     if isinstance(data, bytes):
-        entries = np.frombuffer(data, np.uint8 if len(data) < 2 * (count or 65536) else "<u2")
+        words = ">u2" if item.original_encoding[1] is False else "<u2"  # of the type OW, in the file's byte order
+        entries = np.frombuffer(data, np.uint8 if len(data) < 2 * (count or 65536) else words)
     else:
         entries = np.atleast_1d(np.asarray(data, np.int64)) & 0xFFFF
     entries = entries[: count or 65536].astype(np.float64)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -50,6 +50,8 @@ def write(path: Path, ds: FileDataset, frames: Iterator[np.ndarray], provenance:
     if ds.preamble is not None and ds.preamble[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         ds.preamble = b"\0" * 128  # a TIFF header whose offsets would now point astray
     tell_lossy(ds)
+    if has_coded_icon(ds):  # it may not be in a file whose own pixels are not coded (PS3.5, A.4)
+        del ds.IconImageSequence
     old_size = int(ds.Rows), int(ds.Columns)
     _set_pixels(ds, frames, photometric, big=syntax == ExplicitVRBigEndian, implicit=syntax == ImplicitVRLittleEndian)
     refine(source, ds, old_size)
@@ -64,6 +66,12 @@ def write(path: Path, ds: FileDataset, frames: Iterator[np.ndarray], provenance:
     ds.save_as(path, enforce_file_format=True, overwrite=True)
 
 
+def has_coded_icon(ds: Dataset) -> bool:
+    """Whether the file has a small picture of itself that is compressed."""
+    icons = ds.get("IconImageSequence") or []
+    return any(bytes(icon.get("PixelData") or b"")[:4] == b"\xfe\xff\x00\xe0" for icon in icons)
+
+
 def _set_pixels(ds: FileDataset, frames: Iterator[np.ndarray], photometric: str, *, big: bool, implicit: bool) -> None:
     parts: list[bytes] = []
     ends: list[int] = []
@@ -76,6 +84,7 @@ def _set_pixels(ds: FileDataset, frames: Iterator[np.ndarray], photometric: str,
         values = field.values(frame) if field.bits <= 16 else frame
         ends += [int(values.min()), int(values.max())]
         ds.Rows, ds.Columns = frame.shape[:2]
+        packed = packed and not frame.shape[1] % 2  # pairs of pixels share their chroma
         samples = _packed(frame) if packed else np.moveaxis(frame, -1, 0) if planar else frame
         parts.append(samples.astype(samples.dtype.newbyteorder(">" if big else "<"), copy=False).tobytes())
     if colour:

@@ -34,10 +34,13 @@ def coded(stored: np.ndarray, components: tuple[bytes, ...], tables: dict[int, l
     for index, part in enumerate(components):
         plane = _reduced(planes[..., index], down // (part[1] & 15), across // (part[1] >> 4))
         table, own = _gray(plane, tables.get(part[2], next(iter(tables.values()))), part[0], progressive=progressive)
-        quantisation[part[2]] = b"\xff\xdb" + struct.pack(">HB", 67, part[2]) + table
+        wide = len(table) == 2 * 64  # steps above 255
+        quantisation[part[2]] = b"\xff\xdb" + struct.pack(">HB", 3 + len(table), wide << 4 | part[2]) + table
         scans += own
     height, width = stored.shape[:2]
-    frame = struct.pack(">BBHBHHB", 0xFF, 0xC2 if progressive else 0xC0, 8 + 3 * len(components), 8, height, width, len(components))
+    # baseline has tables of 8 bits alone (ITU-T T.81, table B.4)
+    kind = 0xC2 if progressive else 0xC1 if any(len(table) > 67 + 2 for table in quantisation.values()) else 0xC0
+    frame = struct.pack(">BBHBHHB", 0xFF, kind, 8 + 3 * len(components), 8, height, width, len(components))
     return b"".join([b"\xff\xd8", *quantisation.values(), frame, *components, *scans, b"\xff\xd9"])
 
 
@@ -67,7 +70,7 @@ def _gray(plane: np.ndarray, table: list[int], name: int, *, progressive: bool) 
         segment = data[at : at + 2 + length]
         at += 2 + length
         if marker == 0xDB:
-            values = segment[5:69]
+            values = segment[5:]
         elif marker == 0xC4:
             scans.append(segment)
         elif marker == 0xDA:
