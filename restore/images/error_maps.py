@@ -53,9 +53,9 @@ class MapFormat:
 
 
 def beside_pictures(paths: Iterable[Path]) -> set[Path]:
-    """Those of the paths that are named like a map of another one: `a.error.png` beside `a.png`, `a.bound.dcm` beside `a.dcm`."""
+    """Those of the paths that are named like a map of another one: `a.error.png` or `a.png.error.png` beside `a.png`."""
     stems = {path: path.with_name(file_kind.stem(path.name)) for path in paths}
-    pictures = set(stems.values())
+    pictures = {*stems.values(), *stems}
     formats = {PAGE, PAGES} | {suffix for codec in CODECS.values() if codec.holds_maps for suffix in codec.suffixes}
     named = {path: stem for path, stem in stems.items() if stem.suffix[1:] in NAMES and path.suffix.lower() in {*formats, ""}}
     return {path for path, stem in named.items() if stem.with_suffix("") in pictures}

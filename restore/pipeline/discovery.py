@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from restore.images import COLOUR_SUFFIXES, SUFFIXES, TARGETS, Look, codecs, error_maps, foreign_formats, look, naming
+from restore.images import COLOUR_SUFFIXES, SUFFIXES, TARGETS, Look, codecs, error_maps, file_kind, foreign_formats, look, naming
 from restore.pipeline.sharding import Shard
 
 PRIVATE = ".restore"
@@ -50,6 +50,8 @@ class Job:
     """Warnings about the result's name, one sentence each."""
     origin: Origin | None = None
     """Where `source` comes from, if it is no file of this machine."""
+    shares_stem: bool = False
+    """Whether another result of its folder has the same name but for the suffix."""
 
     @property
     def name(self) -> str:
@@ -126,8 +128,11 @@ def plan_sources(
     maps = {path for path in named if error_maps.says_so(path)}
     ordered = sorted((job for job in jobs.values() if Path(job.name) not in maps), key=lambda job: job.name)
     objects = {what: ignored[what] for what in sorted(ignored) if what}
-    targets = tuple(_with_targets(ordered, out, name, COLOUR_SUFFIXES if colours else {}, alone=shard is not None))
-    return Plan(targets, ignored[""], objects, len(maps))
+    targets = [*_with_targets(ordered, out, name, COLOUR_SUFFIXES if colours else {}, alone=shard is not None)]
+    stems = [naming.key(job.target.with_name(file_kind.stem(job.target.name))) for job in targets]
+    count = Counter(stems)
+    targets = [replace(job, shares_stem=count[stem] > 1) for job, stem in zip(targets, stems, strict=True)]
+    return Plan(tuple(targets), ignored[""], objects, len(maps))
 
 
 def refuse_out_in_input(path: Path, out: Path) -> None:

@@ -1,6 +1,7 @@
 """Images that are written next to each result, such as maps of its error: their names, and committing them with the result.
 
-The map `error` of the result `a.png` is `a.error.png` (`.tif` for several frames or floats, `.dcm` for DICOM). The manifest records it
+The map `error` of the result `a.png` is `a.error.png` (`.tif` for several frames or floats, `.dcm` for DICOM); where the run also has a
+result `a.bmp`, they are `a.png.error.png` and `a.bmp.error.png`. The manifest records it
 like a result, and it is in place before the result is. So a result that is done has all its side images.
 """
 
@@ -47,8 +48,7 @@ class SideFiles:
 
     def path(self, name: str, suffix: str) -> Path:
         """Where a side image goes."""
-        target = self.job.target
-        return target.with_name(f"{file_kind.stem(target.name)}.{name}{suffix}")
+        return _path(self.job, name, suffix)
 
     def are_done(self, content: str) -> bool:
         """Whether all of them are of these settings, for an input with the hash `content`."""
@@ -99,7 +99,11 @@ def refuse_collisions(jobs: Sequence[Job], names: tuple[str, ...]) -> None:
     """Raise ValueError if a side image has the path of a result."""
     targets = {job.target for job in jobs}
     for job in jobs:
-        stem = file_kind.stem(job.target.name)
-        for path in (job.target.with_name(f"{stem}.{name}{suffix}") for name in names for suffix in SUFFIXES):
+        for path in (_path(job, name, suffix) for name in names for suffix in SUFFIXES):
             if path in targets:
                 raise ValueError(f"the map {path} of {job.source} has the name of another result: rename that picture")
+
+
+def _path(job: Job, name: str, suffix: str) -> Path:
+    target = job.target.name
+    return job.target.with_name(f"{target if job.shares_stem else file_kind.stem(target)}.{name}{suffix}")

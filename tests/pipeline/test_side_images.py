@@ -77,6 +77,28 @@ def test_a_map_with_the_name_of_a_result_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_pictures_that_share_a_stem_have_maps_of_their_own(tmp_path: Path, executor: str) -> None:
+    for name, size in (("a.png", (30, 20)), ("a.bmp", (16, 12)), ("deep/a.png", (18, 14)), ("b.png", (10, 8))):
+        (tmp_path / "in/deep").mkdir(parents=True, exist_ok=True)
+        Pillow.new("L", size, 90).save(tmp_path / "in" / name)
+    options = BatchOptions(executor=executor)
+    report = run(Mapped(), [tmp_path / "in"], tmp_path / "out", options)
+    assert report.done == 4
+    for name, size in (
+        ("a.png.error.png", (30, 20)),
+        ("a.bmp.bound.png", (16, 12)),
+        ("deep/a.error.png", (18, 14)),
+        ("b.bound.png", (10, 8)),
+    ):
+        with Pillow.open(tmp_path / "out" / name) as image:
+            assert image.size == size
+    assert len(list((tmp_path / "out").rglob("*.*.*"))) - len(list((tmp_path / "out/.restore").rglob("*.*.*"))) == 8
+    assert run(Mapped(), [tmp_path / "in"], tmp_path / "out", options).skipped == 4
+    plan = discovery.plan([tmp_path / "out"], tmp_path / "again")
+    assert len(plan.jobs) == 4 and plan.maps == 8
+
+
 def test_a_picture_named_like_a_map_is_restored(tmp_path: Path) -> None:
     for name in ("a.png", "a.error.png", "a.bound.tif", "b.png", "b.bound.jpg"):
         picture(tmp_path / "in" / name)
