@@ -124,6 +124,21 @@ def in_colour(icc: bytes) -> bytes | None:
     return _rgb(_SRGB, transferfunction=np.ascontiguousarray(light.ravel()))
 
 
+def in_gray(icc: bytes) -> bytes | None:
+    """The profile of samples that were equal red, green and blue: gray, with the curve that equal samples have; a gray profile, as it is.
+
+    None where gray samples without a profile look the same, or the curve cannot be read.
+    """
+    if icc[16:20] == b"GRAY":
+        return icc
+    if icc[16:20] != b"RGB " or not sound(icc) or shows_srgb(icc, gray=False):
+        return None
+    linear = imagecodecs.cms_profile("gray", whitepoint=(*_D65, 1.0), gamma=1.0)
+    ramp = np.repeat(np.rint(np.linspace(0, 65535, 4096)).astype(np.uint16)[:, None], 3, 1)[None]
+    light = imagecodecs.cms_transform(ramp, icc, linear, colorspace="rgb", outcolorspace="gray")
+    return _dated(imagecodecs.cms_profile("gray", whitepoint=(*_D65, 1.0), transferfunction=np.ascontiguousarray(light.ravel())))
+
+
 def sound(icc: bytes) -> bool:
     """Whether a colour engine can read the profile."""
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +38,17 @@ def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: Co
     metadata = _without_ink_profile(header.metadata).rescaled(scale, header.enlarged(scale))
     if coloured and metadata.icc is not None:
         metadata = replace(metadata, icc=colour_profiles.in_colour(metadata.icc))
-    header = replace(header, metadata=metadata)
-    _refuse_unless_empty(target.cannot_hold(header))
 
     def mapping(index: int) -> PixelMapping:
         frame = source.frame(index)
         return (in_colour(frame) if coloured else frame).mapping
 
+    _refuse_unless_empty(target.cannot_hold(replace(header, metadata=metadata)))
+    for first in islice(frames, 1):
+        frames = chain([first], frames)
+        if metadata.icc is not None and (first.ndim == 2 or first.shape[-1] <= 2) and mapping(0).channels == 1:
+            metadata = replace(metadata, icc=colour_profiles.in_gray(metadata.icc))
+    header = replace(header, metadata=metadata)
     target.write(path, (_converted(mapping(i), stored, header, target) for i, stored in enumerate(frames)), header)
 
 

@@ -112,6 +112,7 @@ class Picture:
         try:
             if format is not None and format != self.format:
                 convert(self._source, path, iter(counted), target(format), scale=scale, coloured=coloured)
+                self.warnings += target(format).left_out(self._source.header.metadata)
             else:
                 self._source.write(path, iter(counted), Provenance(description, settings, scale, finer, coloured))
         except Exception:

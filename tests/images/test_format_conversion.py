@@ -7,14 +7,16 @@ import struct
 import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
 from restore.images import ImageError, read
+from restore.images.codecs.jpeg.header import APP1, read_segments
 from restore.images.codecs.png.chunks import chunk, layout
-from restore.images.codecs.png.text_chunks import texts
+from restore.images.codecs.png.text_chunks import raw_exif, texts
 
 RGB = np.random.default_rng(2).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 TEXTS = (("Title", "A house"), ("Author", "J\u00fcrgen"), ("Comment", "two\nlines"), ("Description", "\u5bb6"))
@@ -238,3 +240,103 @@ def test_bands_that_are_alpha_become_it(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.dstack([RGB, RGB[..., :1]]), photometric="rgb", extrasamples=[2], metadata=None)
     convert(tmp_path / "a.tif", tmp_path / "b.png", "png")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png")), np.dstack([RGB, RGB[..., :1]]))
+
+
+RGB_PROFILE = {"whitepoint": [0.3127, 0.329, 1], "primaries": [0.64, 0.33, 1, 0.21, 0.71, 1, 0.15, 0.06, 1]}
+
+
+@pytest.mark.parametrize("kind", ["palette", "jpeg", "tiff"])
+def test_gray_samples_get_a_gray_profile(kind: str, tmp_path: Path) -> None:
+    """A PNG of gray samples may not have an RGB profile; the gray one has the same curve."""
+    ramp, icc = np.repeat(np.arange(256, dtype=np.uint8)[None], 40, 0), imagecodecs.cms_profile("rgb", gamma=1.8, **RGB_PROFILE)
+    source, out = tmp_path / "a", tmp_path / "b.png"
+    if kind == "palette":
+        image = Image.fromarray(ramp, "P")
+        image.putpalette(bytes(np.repeat(np.arange(256, dtype=np.uint8), 3)))
+        image.save(source, "PNG", icc_profile=icc)
+    elif kind == "jpeg":
+        Image.fromarray(ramp).save(source, "JPEG", quality=100, icc_profile=icc)
+    else:
+        tifffile.imwrite(source, ramp, iccprofile=icc)
+    picture = read(source)
+    stored = picture.frame(0).stored.copy()
+    stored[0, 0] ^= 128
+    picture.save(out, [stored], format="png")
+    with Image.open(out) as image:
+        assert image.mode == "L" and np.array_equal(np.asarray(image), stored)
+        assert image.info["icc_profile"][16:20] == b"GRAY"
+        linear = imagecodecs.cms_profile("gray", whitepoint=(0.3127, 0.329, 1.0), gamma=1.0)
+        light = imagecodecs.cms_transform(ramp[:1], image.info["icc_profile"], linear, colorspace="gray", outcolorspace="gray")
+    assert np.abs(light / 255 - (np.arange(256) / 255) ** 1.8).max() < 0.01
+    picture = read(out)
+    picture.save(tmp_path / "c.png", [stored[::-1]])
+    with Image.open(tmp_path / "c.png") as image, Image.open(out) as before:
+        assert image.info["icc_profile"] == before.info["icc_profile"]
+
+
+@pytest.mark.parametrize("keyword", ["exif", "APP1"])
+@pytest.mark.parametrize("named", [b"Exif\0\0", b""])
+@pytest.mark.parametrize("name", [b"zTXt", b"tEXt"])
+@pytest.mark.parametrize("tag", [3, 6])
+def test_orientation_in_a_raw_profile_is_applied_once(keyword: str, named: bytes, name: bytes, tag: int, tmp_path: Path) -> None:
+    """As ImageMagick and ExifTool write EXIF into PNG."""
+    picture = np.random.default_rng(0).integers(0, 256, (30, 44, 3), dtype=np.uint8)
+    block = Image.Exif()
+    block[0x0112], block[0x010E], block[0x011A] = tag, "title", 72.0
+    data = named + block.tobytes().removeprefix(b"Exif\0\0")
+    text = f"\nexif\n{len(data):8}\n{data.hex()}\n".encode()
+    payload = f"Raw profile type {keyword}".encode() + (b"\0\0" + zlib.compress(text) if name == b"zTXt" else b"\0" + text)
+    png_with(tmp_path / "a.png", (name, payload), picture=picture)
+    opened = read(tmp_path / "a.png")
+    frame = opened.frame(0).stored
+    assert np.array_equal(frame, np.rot90(picture, 2) if tag == 3 else np.rot90(picture, -1))
+    large = frame.repeat(2, 0).repeat(2, 1)
+    for path, stored, scale in ((tmp_path / "b.png", frame, 1), (tmp_path / "c.png", large, 2)):
+        opened.save(path, [stored], scale=scale)
+        with Image.open(path) as image:
+            assert np.array_equal(np.asarray(image), stored)
+            made = Image.Exif()
+            made.load(b"Exif\0\0" + (raw_exif(layout(path)) or b""))
+            assert (made.get(0x0112, 1), made[0x010E], made[0x011A]) == (1, "title", 72.0 * scale)
+        assert np.array_equal(read(path).frame(0).stored, stored)
+
+
+def test_xmp_in_a_raw_profile_follows(tmp_path: Path) -> None:
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">title</x:xmpmeta>'
+    text = f"\nxmp\n{len(packet):8}\n{packet.hex()}\n".encode()
+    png_with(tmp_path / "a.png", (b"zTXt", b"Raw profile type xmp\0\0" + zlib.compress(text)))
+    picture = read(tmp_path / "a.png")
+    picture.save(tmp_path / "b.jpg", [picture.frame(0).stored], format="jpeg")
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.info["xmp"] == packet
+
+
+PROPERTIES = '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>%s</dc:title></rdf:Description>'
+PACKET = (
+    '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">%s</rdf:RDF></x:xmpmeta>%s<?xpacket end="w"?>'
+)
+
+
+def test_metadata_larger_than_a_segment_of_jpeg(tmp_path: Path) -> None:
+    """XMP becomes an extension, comments several segments, and a warning tells of EXIF, for which there is no way."""
+    title, comment = "ä" * 50_000, "ü" * 80_000
+    long, padded = PACKET % (PROPERTIES % title, ""), PACKET % (PROPERTIES % "short", " " * 70_000)
+    for name, packet in (("long", long), ("padded", padded)):
+        chunks = (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet.encode()), (b"iTXt", b"Comment\0\0\0\0\0" + comment.encode())
+        png_with(tmp_path / f"{name}.png", *chunks)
+        picture = read(tmp_path / f"{name}.png")
+        picture.save(tmp_path / f"{name}.jpg", [picture.frame(0).stored], format="jpeg")
+        back = read(tmp_path / f"{name}.jpg")
+        back.save(tmp_path / f"{name}-back.png", [back.frame(0).stored], format="png")
+        kept = layout(tmp_path / f"{name}-back.png")
+        found = next(c.data for c in kept.before if c.data.startswith(b"XML:com.adobe.xmp")).decode()
+        assert (title if name == "long" else ">short<") in found and "HasExtendedXMP" not in found
+        assert "".join(text for _, text in texts(kept)) == comment and not picture.warnings
+    with (tmp_path / "long.jpg").open("rb") as file:
+        segments = [payload for marker, payload in read_segments(file.read, tmp_path / "long.jpg").kept if marker == APP1]
+    assert len(segments) == 3 and b"HasExtendedXMP" in segments[0]
+    png_with(tmp_path / "exif.png", (b"eXIf", exif() + bytes(70_000)))
+    picture = read(tmp_path / "exif.png")
+    picture.save(tmp_path / "exif.jpg", [picture.frame(0).stored], format="jpeg")
+    assert "EXIF block of 70," in picture.warnings[0]

@@ -137,6 +137,10 @@ class Codec(ABC):
             return self._too_deep(can)
         return "" if layout is None else self._cannot_hold_pixels(can, layout, header.metadata)
 
+    def left_out(self, metadata: Metadata) -> tuple[str, ...]:
+        """What a new file of this format lacks of the metadata that it otherwise holds, a sentence each: it is too large."""
+        return ()
+
     def _cannot_hold_pixels(self, can: Capabilities, layout: PixelLayout, metadata: Metadata) -> str:
         if layout.other_bands and not can.other_bands:
             what = f"{self.name} can't hold {layout.other_bands} of this picture's {layout.bands} bands"

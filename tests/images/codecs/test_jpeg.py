@@ -112,6 +112,26 @@ def test_steps_above_255_stay(kind: str, progressive: bool, tag: int, tmp_path: 
     assert np.abs(imagecodecs.jpeg8_decode(out.read_bytes()).astype(int) - given).mean() < 12
 
 
+@pytest.mark.parametrize("level", [50, 90])
+def test_ycck_stays_ycck(level: int, tmp_path: Path) -> None:
+    import imagecodecs
+
+    inks = np.dstack([255 - scene(160, 208), scene(160, 208)[..., 0] // 6])
+    source, out = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    source.write_bytes(imagecodecs.jpeg8_encode(inks, level=level, colorspace="CMYK", outcolorspace="YCCK"))
+    picture = read(source)
+    stored = picture.frame(0).stored.copy()
+    stored[0, 0] ^= 255
+    picture.save(out, [stored])
+    with Image.open(source) as before, Image.open(out) as after:
+        assert before.quantization == after.quantization
+        assert [part[1:] for part in before.layer] == [part[1:] for part in after.layer]
+        assert before.info["adobe_transform"] == after.info["adobe_transform"] == 2
+        change = np.asarray(before)[16:, 16:].astype(float) - np.asarray(after)[16:, 16:]
+    assert max((change**2).mean((0, 1))) < 4
+    assert out.stat().st_size < 1.1 * source.stat().st_size
+
+
 def jpeg(picture: np.ndarray, **options: object) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "JPEG", quality=90, **options)

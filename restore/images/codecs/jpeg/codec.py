@@ -23,7 +23,7 @@ from PIL import Image, JpegImagePlugin
 
 from restore.images import compression_bounds, decoding, quantisation
 from restore.images.codecs.base import Capabilities, Codec, only_frame
-from restore.images.codecs.jpeg import codestream, component_scans, further_pictures
+from restore.images.codecs.jpeg import codestream, component_scans, extended_xmp, further_pictures
 from restore.images.codecs.jpeg.header import (
     APP0,
     APP1,
@@ -31,6 +31,7 @@ from restore.images.codecs.jpeg.header import (
     APP14,
     EXIF,
     JFIF,
+    LARGEST,
     XMP,
     Segments,
     comments,
@@ -132,6 +133,7 @@ class JpegSource:
 
     def _xmp(self) -> bytes | None:
         xmp = self._segments.find(APP1, XMP)
+        xmp = extended_xmp.whole(xmp, [payload for marker, payload in self._segments.kept if marker == APP1]) if xmp else None
         return upright_xmp(xmp, swapped=swaps_sides(self._tag)) if xmp and self._tag != 1 else xmp
 
     def _dpi(self) -> tuple[float, float] | None:
@@ -180,7 +182,8 @@ class JpegSource:
 
     def _coded(self, stored: np.ndarray, tables: dict[int, list[int]]) -> bytes:
         parts = self._segments.components
-        if len(parts) == 3 and not self._is_rgb() and self._sampling() is None and component_scans.writable(parts):
+        rare = len(parts) == 3 and not self._is_rgb() and self._sampling() is None
+        if (rare or self._is_ycck()) and component_scans.writable(parts):
             # sides that the orientation has turned are sampled as they now lie
             turned = tuple(bytes([p[0], (p[1] & 15) << 4 | p[1] >> 4, p[2]]) for p in parts) if swaps_sides(self._tag) else parts
             return component_scans.coded(stored, turned, tables, progressive=self._segments.progressive)
@@ -206,6 +209,8 @@ class JpegSource:
         order = [tables[p[2]] for p in parts if p[2] in tables]
         while len(order) > 1 and order[-1] is order[-2]:  # Pillow lets the last table serve the rest
             order.pop()
+        if len(parts) == 4:
+            order = order[:1]  # the inks are coded as they are: chroma's table would be too coarse
         if len(parts) == 1:
             options["subsampling"] = "4:4:4"  # for a gray picture that became one in colour; its table serves all three
         elif len(parts) == 3 and self._is_rgb():
@@ -215,6 +220,10 @@ class JpegSource:
         if order:
             options["qtables"] = order
         return options
+
+    def _is_ycck(self) -> bool:
+        adobe = self._segments.find(APP14, b"Adobe")
+        return len(self._segments.components) == 4 and adobe is not None and len(adobe) >= 7 and adobe[6] == 2
 
     def _is_rgb(self) -> bool:
         adobe = self._segments.find(APP14, b"Adobe")
@@ -279,6 +288,12 @@ class JpegCodec(Codec):
         check_size(path, segments.height, segments.width, limits.max_pixels)
         compression_bounds.check(path, "JPEG", segments.height * segments.width, path.stat().st_size, salvage=limits.salvage)
         return JpegSource(path, segments, salvage=limits.salvage)
+
+    def left_out(self, metadata: Metadata) -> tuple[str, ...]:
+        """See `Codec.left_out`."""
+        if metadata.exif and len(metadata.exif) > LARGEST:
+            return (f"its EXIF block of {len(metadata.exif):,} bytes is left out: JPEG holds {LARGEST:,}",)
+        return ()
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Quality 95 without chroma subsampling."""

@@ -21,13 +21,15 @@ def writable(components: tuple[bytes, ...]) -> bool:
 
 
 def coded(stored: np.ndarray, components: tuple[bytes, ...], tables: dict[int, list[int]], *, progressive: bool) -> bytes:
-    """A JPEG stream of (H, W, 3) uint8 RGB as YCbCr.
+    """A JPEG stream of (H, W, 3) uint8 RGB as YCbCr, or of (H, W, 4) inks as YCCK, inverted as Adobe's are.
 
     Args:
         components: id, sampling and number of the quantisation table of each.
         tables: by their numbers, in Pillow's order.
     """
-    planes = np.asarray(Image.fromarray(np.ascontiguousarray(stored)).convert("YCbCr"))
+    planes = np.asarray(Image.fromarray(np.ascontiguousarray(stored[..., :3])).convert("YCbCr"))
+    if inks := stored.shape[-1] == 4:  # Y, Cb and Cr are those of R = 255 - C, ... of the inverted inks
+        planes = np.concatenate([planes, 255 - stored[..., 3:]], -1)
     across, down = max(p[1] >> 4 for p in components), max(p[1] & 15 for p in components)
     quantisation: dict[int, bytes] = {}
     scans = []
@@ -41,7 +43,8 @@ def coded(stored: np.ndarray, components: tuple[bytes, ...], tables: dict[int, l
     # baseline has tables of 8 bits alone (ITU-T T.81, table B.4)
     kind = 0xC2 if progressive else 0xC1 if any(len(table) > 67 + 2 for table in quantisation.values()) else 0xC0
     frame = struct.pack(">BBHBHHB", 0xFF, kind, 8 + 3 * len(components), 8, height, width, len(components))
-    return b"".join([b"\xff\xd8", *quantisation.values(), frame, *components, *scans, b"\xff\xd9"])
+    adobe = b"\xff\xee" + struct.pack(">H5sHHHB", 14, b"Adobe", 100, 0, 0, 2)
+    return b"".join([b"\xff\xd8", *([adobe] if inks else []), *quantisation.values(), frame, *components, *scans, b"\xff\xd9"])
 
 
 def _reduced(plane: np.ndarray, down: int, across: int) -> np.ndarray:

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from restore.images import colour_profiles
+from restore.images.codecs.jpeg import extended_xmp
 from restore.images.errors import image_error
 from restore.images.metadata import Metadata
 from restore.images.orientation import rescaled_exif, rescaled_xmp
 
-EXIF, XMP, ICC, JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"JFIF\0"
+EXIF, XMP, ICC, JFIF = b"Exif\0\0", extended_xmp.XMP, b"ICC_PROFILE\0", b"JFIF\0"
+LARGEST = 65_000
+"""Bytes of an EXIF block, or of a part of other metadata, in one segment."""
 APP0, APP1, APP2, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 _TABLES = 0xDB
 _ZIGZAG = sorted(range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8))
@@ -146,21 +149,32 @@ def segments_of(metadata: Metadata) -> list[tuple[int, bytes]]:
     if metadata.dpi:
         x, y = (max(1, min(65535, round(v))) for v in metadata.dpi)
         kept.append((APP0, JFIF + struct.pack(">BBBHHBB", 1, 1, 1, x, y, 0, 0)))
-    if metadata.exif and len(metadata.exif) < 65000:
+    if metadata.exif and len(metadata.exif) <= LARGEST:
         kept.append((APP1, EXIF + metadata.exif))
-    if metadata.xmp and len(metadata.xmp) < 65000:
-        kept.append((APP1, XMP + metadata.xmp))
+    if metadata.xmp:
+        kept += [(APP1, payload) for payload in extended_xmp.payloads(metadata.xmp)]
     if metadata.icc:
         kept += icc_segments(metadata.icc)
     for keyword, text in metadata.texts:
-        comment = (text if keyword == "Comment" else f"{keyword}: {text}").encode()
-        kept.append((COMMENT, comment[:65000]))
+        kept += [(COMMENT, part) for part in _parts((text if keyword == "Comment" else f"{keyword}: {text}").encode())]
     return kept
+
+
+def _parts(text: bytes) -> list[bytes]:
+    """UTF-8 text in pieces that a segment holds; no character is cut."""
+    parts = []
+    while text:
+        end = min(LARGEST, len(text))
+        while end < len(text) and text[end] & 0xC0 == 0x80:
+            end -= 1
+        parts.append(text[:end])
+        text = text[end:]
+    return parts
 
 
 def icc_segments(profile: bytes) -> list[tuple[int, bytes]]:
     """The segments that hold an ICC profile."""
-    parts = [profile[at : at + 65000] for at in range(0, len(profile), 65000)]
+    parts = [profile[at : at + LARGEST] for at in range(0, len(profile), LARGEST)]
     return [(APP2, ICC + bytes([number, len(parts)]) + part) for number, part in enumerate(parts, 1)]
 
 

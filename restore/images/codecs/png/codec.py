@@ -201,9 +201,11 @@ class PngSource:
         """The chunk with orientation 1, if an orientation was applied."""
         if self._tag != 1 and kept.name == b"eXIf":
             return Chunk(kept.name, upright_exif(kept.data))
+        if self._tag != 1 and (block := text_chunks.exif(kept)) is not None:
+            return text_chunks.of_exif(kept, upright_exif(block))
         xmp = text_chunks.xmp(kept)
         if self._tag != 1 and xmp is not None:
-            return text_chunks.of_xmp(upright_xmp(xmp, swapped=swaps_sides(self._tag)))
+            return text_chunks.of_xmp(upright_xmp(xmp, swapped=swaps_sides(self._tag)), kept)
         if swaps_sides(self._tag) and kept.name == b"pHYs" and len(kept.data) == 9:
             return Chunk(kept.name, kept.data[4:8] + kept.data[:4] + kept.data[8:])
         return kept
@@ -213,9 +215,11 @@ def _rescaled(kept: Chunk, scale: float, size: tuple[int, int]) -> Chunk:
     """The chunk for (height, width) pixels, `scale` times as fine."""
     if scale != 1 and kept.name == b"eXIf":
         return Chunk(kept.name, rescaled_exif(kept.data, scale, size))
+    if scale != 1 and (block := text_chunks.exif(kept)) is not None:
+        return text_chunks.of_exif(kept, rescaled_exif(block, scale, size))
     xmp = text_chunks.xmp(kept)
     if scale != 1 and xmp is not None:
-        return text_chunks.of_xmp(rescaled_xmp(xmp, scale, size))
+        return text_chunks.of_xmp(rescaled_xmp(xmp, scale, size), kept)
     if scale != 1 and kept.name == b"pHYs" and len(kept.data) == 9:
         x, y, unit = struct.unpack(">IIB", kept.data)
         return Chunk(kept.name, struct.pack(">IIB", *(min(round(v * scale), 2**31 - 1) for v in (x, y)), unit))
@@ -228,6 +232,11 @@ def _without_palette(layout: Layout, stored: np.ndarray) -> None:
     layout.depth = 8
     layout.colour = {1: GRAY, 2: GRAY_ALPHA, 3: RGB, 4: RGB_ALPHA}[count]
     layout.before = [c for c in layout.before if c.name not in _PALETTE_ONLY]
+    icc = text_chunks.profile(layout.find(b"iCCP"))
+    if count < 3 and icc is not None and icc[16:20] != b"GRAY":  # gray samples may not have the profile of a palette
+        gray = colour_profiles.in_gray(icc)
+        layout.before = [c for c in layout.before if c.name != b"iCCP"]
+        layout.before[:0] = [_profile_chunk(gray)] if gray is not None else []
 
 
 def _in_colour(layout: Layout, stored: np.ndarray) -> None:

@@ -7,6 +7,10 @@ import zlib
 from restore.images.codecs.png.chunks import Chunk, Layout
 
 _XMP = b"XML:com.adobe.xmp"
+_RAW_EXIF = (b"Raw profile type exif", b"Raw profile type APP1")
+_RAW_XMP = (b"Raw profile type xmp", b"Raw profile type APP1")
+_APP1_EXIF, _APP1_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+"""How the bytes begin where a program took them from a JPEG segment."""
 _LARGEST = 1 << 24
 
 
@@ -44,12 +48,18 @@ def _parts(chunk: Chunk) -> tuple[bytes, bytes, str] | None:
 def xmp(chunk: Chunk) -> bytes | None:
     """The XMP packet in a chunk; None where there is none."""
     found = _parts(chunk) if chunk.name == b"iTXt" and chunk.data.startswith(_XMP) else None
-    return found[1] if found and found[0] == _XMP else None
+    if found and found[0] == _XMP:
+        return found[1]
+    block = _raw(chunk, _RAW_XMP)
+    return None if block is None else block.removeprefix(_APP1_XMP) if block.startswith((_APP1_XMP, b"<")) else None
 
 
-def of_xmp(packet: bytes) -> Chunk:
-    """The chunk that holds an XMP packet."""
-    return Chunk(b"iTXt", _XMP + b"\0\0\0\0\0" + packet)
+def of_xmp(packet: bytes, instead: Chunk | None = None) -> Chunk:
+    """The chunk that holds an XMP packet, in the way of the chunk that it replaces."""
+    old = None if instead is None else _raw(instead, _RAW_XMP)
+    if instead is None or old is None:
+        return Chunk(b"iTXt", _XMP + b"\0\0\0\0\0" + packet)
+    return _of_raw(instead, (_APP1_XMP if old.startswith(_APP1_XMP) else b"") + packet)
 
 
 def texts(layout: Layout) -> tuple[tuple[str, str], ...]:
@@ -64,17 +74,40 @@ def texts(layout: Layout) -> tuple[tuple[str, str], ...]:
 
 def raw_exif(layout: Layout) -> bytes | None:
     """The EXIF block that older programs write as hexadecimal text, starting at its TIFF header."""
-    for chunk in (*layout.before, *layout.after):
-        parts = _parts(chunk)
-        if parts and parts[0] in (b"Raw profile type exif", b"Raw profile type APP1"):
-            try:
-                block = bytes.fromhex(b"".join(parts[1].split()[2:]).decode("ascii"))
-            except ValueError:
-                continue
-            block = block.removeprefix(b"Exif\0\0")
-            if block[:4] in (b"II*\0", b"MM\0*"):
-                return block
-    return None
+    return next((block for chunk in (*layout.before, *layout.after) if (block := exif(chunk)) is not None), None)
+
+
+def exif(chunk: Chunk) -> bytes | None:
+    """The EXIF block in a text chunk, starting at its TIFF header; None where there is none."""
+    block = (_raw(chunk, _RAW_EXIF) or b"").removeprefix(_APP1_EXIF)
+    return block if block[:4] in (b"II*\0", b"MM\0*") else None
+
+
+def of_exif(instead: Chunk, block: bytes) -> Chunk:
+    """The text chunk `instead` with another EXIF block."""
+    had_name = (_raw(instead, _RAW_EXIF) or b"").startswith(_APP1_EXIF)
+    return _of_raw(instead, (_APP1_EXIF if had_name else b"") + block)
+
+
+def _raw(chunk: Chunk, keywords: tuple[bytes, ...]) -> bytes | None:
+    """The bytes that a chunk with one of these keywords holds as hexadecimal text."""
+    parts = _parts(chunk)
+    if parts is None or parts[0] not in keywords:
+        return None
+    try:
+        return bytes.fromhex(b"".join(parts[1].split()[2:]).decode("ascii"))
+    except ValueError:
+        return None
+
+
+def _of_raw(instead: Chunk, block: bytes) -> Chunk:
+    """The chunk `instead` with other bytes, as ImageMagick writes them: a name, their number, and lines of 36 of them."""
+    keyword = instead.data.split(b"\0", 1)[0]
+    lines = b"\n".join(block[at : at + 36].hex().encode() for at in range(0, len(block), 36))
+    text = b"\n%s\n%8d\n%s\n" % (keyword.rpartition(b" ")[2], len(block), lines)
+    if instead.name == b"tEXt":
+        return Chunk(b"tEXt", keyword + b"\0" + text)
+    return Chunk(b"zTXt", keyword + b"\0\0" + zlib.compress(text, 9))
 
 
 def of_text(keyword: str, text: str) -> Chunk:
