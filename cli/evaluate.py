@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from restore.writing import real
+
 from .common import SOME_FAILED, leave_interrupted, say, stoppable
 from .set_output import evaluate_sets
 
@@ -88,7 +90,7 @@ def _check_files(csv: Path | None, html: Path | None) -> None:
 
     for path in filter(None, (csv, html)):
         check_no_picture(path)
-    if csv and html and csv.resolve() == html.resolve():
+    if csv and html and real(csv) == real(html):
         raise typer.BadParameter("the table and the page need a name each", param_hint="--html")
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from restore.writing import real
+
 from .common import SOME_FAILED, check_precision, leave_interrupted, say, stoppable
 
 Weights = Annotated[str, typer.Option(metavar="NAME|FILE", help="Weights of a generator: a name, a file or a run's folder.")]
@@ -55,7 +57,7 @@ def generate(  # noqa: PLR0913  # the options of the command
     from .display import Display
 
     display = Display(quiet=quiet, json_lines=json, verb="generating")
-    sheet = None if grid is None else out.resolve().with_name(f"{out.resolve().name}-grid.png") if grid == "auto" else Path(grid)
+    sheet = None if grid is None else real(out).with_name(f"{real(out).name}-grid.png") if grid == "auto" else Path(grid)
     with stoppable() as stopped_by:
         display.opening()
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from restore import weights_file
 from restore.weights_file import LONGEST, SUFFIX, Recipe, digest, has_recipe, load, recipe, save, select_network
-from restore.writing import atomic_write
+from restore.writing import atomic_write, real
 
 __all__ = [
     "SUFFIX", "Entry", "Listed", "add", "card_text", "catalogue", "check_name", "digest", "entry", "find", "fingerprint",
@@ -177,7 +177,7 @@ def _file_of(name: str | Path) -> Path | None:
         return path
     published = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
     # a run's folder holds its newest weights, called like itself, and its best ones
-    named_so = [file for file in published if file.stem == path.resolve().name]
+    named_so = [file for file in published if file.stem == real(path).name]
     if len(published) == 1 or named_so:
         return (named_so or published)[0]
     # a folder of pictures with the weights' name (`mine/`) must not hide them

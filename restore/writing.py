@@ -47,6 +47,11 @@ def reason(error: BaseException) -> str:
     return " ".join(text.split())
 
 
+def real(path: Path) -> Path:
+    """The path without links; as far as they lead where one leads back to itself, for which `Path.resolve` raises RuntimeError."""
+    return Path(os.path.realpath(path))
+
+
 def flush(path: Path) -> None:
     """Flush a file's content or a folder's names to the disk.
 

@@ -131,6 +131,22 @@ class Frame:
             self.mapping.set_alpha(stored, alpha)
         return Frame(stored, self.mapping)
 
+    def with_picture(self, where: np.ndarray) -> Frame:
+        """The frame with any valid sample in the pixels `where`, (H, W) bool, that are not valid: `encode` then writes what was restored.
+
+        The same frame where all of them are valid, or none of the picture is.
+        """
+        valid = self.valid()
+        if valid is None or not (made := where & ~valid).any() or not valid.any():
+            return self
+        stored = self.stored.copy()
+        row, column = np.unravel_index(int(valid.argmax()), valid.shape)
+        alpha = None if self.alpha is None else self.alpha.copy()
+        stored[made] = self.stored[row, column]
+        if alpha is not None:
+            self.mapping.set_alpha(stored, alpha)
+        return replace(self, stored=stored)
+
     def encode(self, restored: np.ndarray) -> np.ndarray:
         """Float32 (H, W, 1|3) -> the stored shape and dtype, rounded and clipped to what the file can hold.
 

@@ -29,7 +29,8 @@ def to_dtype(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind not in "ui":
         return picture.astype(dtype)
     limits = np.iinfo(dtype)
-    return np.rint(np.clip(picture * np.float32(limits.max), limits.min, limits.max)).astype(dtype)
+    wide = np.float64 if dtype.itemsize > 2 else np.float32  # float32 has no 2**32 - 1
+    return np.asarray(np.rint(np.clip(picture * wide(limits.max), limits.min, limits.max)).astype(dtype))
 
 
 def to_tensor(pieces: Sequence[np.ndarray]) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 from restore.images import luma
 from restore.images.frame import bands
 from restore.inference import guided_filter, palette
-from restore.inference.array_interface import FRACTION, Picture, apply
+from restore.inference.array_interface import FRACTION, Picture, apply, levels_of
 from restore.inference.loading import InferenceOptions
 from restore.inference.network_model import NetworkModel
 from restore.inference.palette import Palette
@@ -62,7 +62,7 @@ class Colorizer(NetworkModel):
             ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
         check("strength", strength, FRACTION)
-        levels = {"uint8": 255, "uint16": 65535}.get(str(picture.dtype))
+        levels = levels_of(picture)
         return apply(picture, lambda pixels, valid: self.colorize(pixels, strength, hint=hint, levels=levels)[0])
 
     def colorize(

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
+from restore.inference.array_interface import FRACTION, Picture, arrays_of, checked, finite_pixels
 from restore.inference.arrays import to_float
 from restore.inference.dot_rows import without_rows
 from restore.inference.loading import DEFECT_TASK
 from restore.inference.network_model import NetworkModel
+from restore.limits import check
 
 STRONG, WEAK = (0.95, 0.2), 0.5
 """The high threshold at sensitivity 0 and at 1; the low threshold as a fraction of the high one."""
@@ -38,18 +42,29 @@ class DefectDetector(NetworkModel):
 
     task = DEFECT_TASK
 
-    def __call__(self, picture: np.ndarray, sensitivity: float = SENSITIVITY) -> np.ndarray:
+    def __call__(self, picture: Picture, sensitivity: float = SENSITIVITY) -> Picture:
         """Find the defects of a picture.
 
         Args:
-            picture: (H, W) or (H, W, C) with 1 to 4 channels, integers over their type's full range or floats in nominal [0, 1].
+            picture: an array or a tensor; see `array_interface.apply`.
             sensitivity: see `detect`.
 
         Returns:
-            (H, W) bool, true where there is a defect.
+            (H, W) bool, true where there is a defect; for a tensor (B, H, W). Pixels that are not finite are none.
+
+        Raises:
+            ValueError: the sensitivity is out of range, or the shape or type is not that of a picture.
         """
-        pixels = to_float(picture if picture.ndim == 3 else picture[:, :, None])
-        return self.detect(pixels[:, :, : 1 if pixels.shape[2] < 3 else 3], sensitivity)
+        check("sensitivity", sensitivity, FRACTION)
+        if isinstance(picture, Tensor):
+            return torch.stack([torch.from_numpy(self._defects(array, sensitivity)) for array in arrays_of(picture)]).to(picture.device)
+        return self._defects(checked(picture), sensitivity)
+
+    def _defects(self, picture: np.ndarray, sensitivity: float) -> np.ndarray:
+        """The defects of (H, W, C) of any type."""
+        pixels, valid = finite_pixels(to_float(picture[:, :, : 1 if picture.shape[2] < 3 else 3]))
+        defects = self.detect(pixels, sensitivity)
+        return defects if valid is None else defects & valid
 
     def detect(self, pixels: np.ndarray, sensitivity: float = SENSITIVITY) -> np.ndarray:
         """Find the defects of normalized pixels.

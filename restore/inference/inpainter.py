@@ -102,8 +102,8 @@ class Inpainter:
             ValueError: the shape or type is not that of a picture, the mask has another size, or it covers the whole picture.
         """
         mask = holes(mask)
-        filled = apply(picture, lambda pixels, valid: self.inpaint(pixels, mask)[0])
-        return np.where(mask[:, :, None] if picture.ndim == 3 else mask, filled, picture)
+        filled = apply(picture, lambda pixels, valid: self.inpaint(pixels, mask)[0], holes=mask)
+        return np.where(mask[:, :, None] if picture.ndim == 3 else mask, filled, picture).astype(picture.dtype, copy=False)
 
     def inpaint(self, pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, InpaintInfo]:
         """Fill the holes of normalized pixels.

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from restore.pipeline.discovery import Job
-from restore.pipeline.step import AnyStep, Image, Result, RunLog, Sidecars
+from restore.pipeline.step import AnyStep, Image, Masks, Result, RunLog, Sidecars
 
 
 class Chain(AnyStep):
@@ -20,7 +20,7 @@ class Chain(AnyStep):
         steps: at least one. A mask of the input's size is upscaled for a step that follows an upscaling step.
 
     Raises:
-        ValueError: there is no step.
+        ValueError: there is no step, two of them write their files into one folder, or one before the last writes maps.
     """
 
     def __init__(self, steps: Sequence[AnyStep]) -> None:
@@ -32,6 +32,10 @@ class Chain(AnyStep):
         self.colours = any(step.colours for step in self.steps)
         if any(step.side_images for step in self.steps[:-1]):
             raise ValueError("only the last step of a pipeline can write maps (confidence): those of other steps would not fit the result")
+        folders = [step.side_folder for step in self.steps if step.side_folder is not None]
+        if twice := [folder for number, folder in enumerate(folders) if folder in folders[:number]]:
+            raise ValueError(f"two steps of the pipeline write their files into {twice[0]}: give each a folder of its own")
+        self.mask_count = sum(step.mask_count for step in self.steps)
         self.side_images = self.steps[-1].side_images
         self.unifies = self.steps[0].unifies
         self.finer_coding = any(step.finer_coding for step in self.steps)
@@ -57,26 +61,36 @@ class Chain(AnyStep):
         """See `Step.__call__`. The stats of each step are under its name."""
         stats: dict[str, object] = {}
         warnings: list[str] = []
-        opaque = mask = None
+        opaque = made = None
+        masks: list[np.ndarray | None] = []
+        height, width = image.info.size or image.pixels.shape[:2]
         for number, step in enumerate(self.steps):
             result = step(image, analysis if number == 0 else None, sidecars)
             image = _next(image, result)
-            height, width = image.pixels.shape[:2]
-            opaque = _union(_resized(opaque, height, width), result.opaque)
-            mask = _union(_resized(mask, height, width), result.mask)
+            size = image.pixels.shape[:2]
+            opaque = _union(_resized(opaque, *size), result.opaque)
+            made = _union(_resized(made, *size), result.made)
+            used = (*result.masks, *(None,) * (step.mask_count - len(result.masks)))
+            masks += [_resized(mask, height, width) for mask in used]  # saved masks have the size of the input
             stats |= {_unused(step.name, stats): dict(result.stats)}
             warnings += result.warnings
-        return Result(image.pixels, stats, tuple(dict.fromkeys(warnings)), opaque, mask, result.side)
+        return Result(image.pixels, stats, tuple(dict.fromkeys(warnings)), opaque, made, tuple(masks), result.side)
 
     def plan(self, jobs: Sequence[Job]) -> None:
         """See `Step.plan`."""
         for step in self.steps:
             step.plan(jobs)
 
-    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
         """See `Step.write_side_files`."""
+        at = 0
         for step in self.steps:
-            step.write_side_files(job, frames, masks)
+            step.write_side_files(job, frames, [one[at : at + step.mask_count] for one in masks])
+            at += step.mask_count
+
+    def lacks_side_files(self, job: Job) -> bool:
+        """See `Step.lacks_side_files`."""
+        return any(step.lacks_side_files(job) for step in self.steps)
 
     def run_logs(self) -> list[RunLog]:
         """See `Step.run_logs`."""
@@ -97,7 +111,9 @@ def _next(image: Image, result: Result) -> Image:
     alpha = _resized(image.alpha, height, width)
     if result.opaque is not None and alpha is not None:
         alpha = np.where(result.opaque, alpha.max(), alpha)
-    return replace(image, pixels=result.pixels, alpha=alpha, valid=_resized(image.valid, height, width))
+    valid = _resized(image.valid, height, width)
+    valid = valid if valid is None or result.made is None else valid | result.made
+    return replace(image, pixels=result.pixels, alpha=alpha, valid=valid)
 
 
 def _resized(plane: np.ndarray | None, height: int, width: int) -> np.ndarray | None:

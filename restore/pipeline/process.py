@@ -22,6 +22,7 @@ from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
 from restore.pipeline.manifest import digest, digest_file
+from restore.pipeline.packed_masks import Packed, pack, unpack
 from restore.pipeline.records import Record, Status, merged
 from restore.pipeline.result_store import kept_warning
 from restore.pipeline.side_images import Plane, SideFiles
@@ -57,10 +58,11 @@ class AnalysedFrame:
 
 @dataclass(frozen=True)
 class RestoredFrame:
-    """A restored frame: the decoded frame, and its new pixels (H, W, 1|3, plus one channel if alpha changes)."""
+    """A restored frame: the decoded frame, its new pixels (H, W, 1|3, plus one channel if alpha changes), and see `Result.made`."""
 
     frame: Frame
     pixels: np.ndarray
+    made: np.ndarray | None = None
 
 
 class FileProcessor:
@@ -80,7 +82,7 @@ class FileProcessor:
         self._sidecars: dict[Path, Sidecar] = {}
         self._stats: list[dict[str, object]] = []
         self._warnings: list[str] = []
-        self._masks: list[tuple[np.ndarray, tuple[int, ...]] | None] = []
+        self._masks: list[Packed] = []
         self._side_files = SideFiles(context.manifest, job, context.step.side_images)
         self._side: list[dict[str, Plane]] = []
         self._floats = False
@@ -94,7 +96,8 @@ class FileProcessor:
         manifest, target = self.context.manifest, self.job.target
         self._content = self._hash()
         if not self.context.options.overwrite:
-            if manifest.is_done(target, self._content) and self._side_files.are_done(self._content):
+            whole = self._side_files.are_done(self._content) and not self.context.step.lacks_side_files(self.job)
+            if whole and manifest.is_done(target, self._content):
                 self._ended("skipped")
                 return
             unmanaged = target if manifest.is_unmanaged(target) else self._side_files.unmanaged()
@@ -132,13 +135,13 @@ class FileProcessor:
             result = self._run_step(decoded, make_room)
         self._stats.append(dict(result.stats))
         self._warnings += result.warnings
-        self._masks.append(None if result.mask is None else (np.packbits(result.mask), result.mask.shape))
+        self._masks.append(pack(result.masks))
         self._side.append(side_images.planes_of(decoded.frame, result.side))
         self._floats = decoded.frame.stored.dtype.kind == "f"
         pixels = result.pixels
         if result.opaque is not None and decoded.frame.alpha is not None:
             pixels = np.concatenate([pixels, result.opaque[:, :, None].astype(np.float32)], 2)
-        return RestoredFrame(decoded.frame, pixels)
+        return RestoredFrame(decoded.frame, pixels, result.made)
 
     def save(self, restored: Iterable[RestoredFrame]) -> None:
         """Write the restored frames as they come and commit the complete file."""
@@ -237,7 +240,7 @@ class FileProcessor:
             raise RuntimeError("not every frame was written")
         if not self.context.options.overwrite:
             self._keep_edited()
-        step.write_side_files(self.job, picture.frames, [*map(_unpacked, self._masks)])
+        step.write_side_files(self.job, picture.frames, [*map(unpack, self._masks)])
         if step.side_images:
             format = MapFormat(self.context.options.format or picture.format, picture.bits, self._floats, picture.frames)
             self._stats[0]["side_images"] = self._side_files.commit(format, self._side, step.name, self._content)
@@ -257,18 +260,12 @@ class FileProcessor:
             if not all(np.isfinite(one.pixels[rows]).all() for rows in bands(one.pixels.shape)):
                 raise ValueError("the network's result has NaN or infinite values")
             frame = one.frame.resized(*one.pixels.shape[:2])
+            if one.made is not None:
+                frame = frame.with_picture(one.made)
             yield (colouring.in_colour(frame) if self.context.step.colours else frame).encode(one.pixels)
             del one
             waited = time.perf_counter()
         self.record.seconds["encode"] -= time.perf_counter() - waited
-
-
-def _unpacked(packed: tuple[np.ndarray, tuple[int, ...]] | None) -> np.ndarray | None:
-    """Unpack (H, W) bool from its bits and its shape."""
-    if packed is None:
-        return None
-    bits, shape = packed
-    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
 
 def process(context: BatchContext, job: Job) -> Record:

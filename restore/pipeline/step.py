@@ -85,7 +85,9 @@ class Result:
         stats: values for the report.
         warnings: one sentence each.
         opaque: (H, W) bool, pixels whose alpha becomes opaque; None for none.
-        mask: (H, W) bool, the mask that was used, for saving; None for none.
+        made: (H, W) bool, pixels that were not valid (see `Image`) and hold picture now; None for none.
+        masks: the masks that were used, for saving, (H, W) bool each: of a plain step at most one; of a chain one for each of its
+            `Step.mask_count`, None where a step used none.
         side: images to write next to the result, one for each name of `Step.side_images`.
     """
 
@@ -93,7 +95,8 @@ class Result:
     stats: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     opaque: np.ndarray | None = None
-    mask: np.ndarray | None = None
+    made: np.ndarray | None = None
+    masks: tuple[np.ndarray | None, ...] = ()
     side: tuple[SideImage, ...] = ()
 
 
@@ -114,6 +117,7 @@ class Sidecar:
 
 
 Sidecars = Mapping[Path, Sidecar]
+Masks = tuple[np.ndarray | None, ...]
 
 
 @dataclass
@@ -155,6 +159,8 @@ class Step(ABC, Generic[AnalysisT]):
         finer_coding: whether lossy formats must code the result finer than the source, whose artefacts would come back.
         unifies: whether frames of one file share what is estimated from them; see `unified`.
         caution: what the results are not for; formats that record how a picture came about (DICOM) say so.
+        mask_count: the most masks that a result has.
+        side_folder: where `write_side_files` writes; None for nowhere.
     """
 
     name: str
@@ -165,6 +171,8 @@ class Step(ABC, Generic[AnalysisT]):
     finer_coding: bool = False
     unifies: bool = False
     caution: str = ""
+    mask_count: int = 1
+    side_folder: Path | None = None
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
@@ -217,8 +225,18 @@ class Step(ABC, Generic[AnalysisT]):
     def plan(self, jobs: Sequence[Job]) -> None:
         """Receive the jobs of a run before the first picture."""
 
-    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
-        """Write further files of a picture, such as its masks. It is called after all frames are restored."""
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
+        """Write further files of a picture, such as its masks. It is called after all frames are restored.
+
+        Args:
+            job: the picture.
+            frames: number of its frames.
+            masks: `Result.masks` of each frame.
+        """
+
+    def lacks_side_files(self, job: Job) -> bool:
+        """Whether a file that `write_side_files` writes is missing, so that a picture that is done is restored again."""
+        return False
 
     def run_logs(self) -> list[RunLog]:
         """What the step has met during the run, for `remarks` and `unwritten`. Logs of workers of a cluster are merged into them."""

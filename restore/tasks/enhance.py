@@ -20,7 +20,7 @@ from restore.inference.noise_estimation import estimate
 from restore.inference.strengths import Strengths
 from restore.pipeline.discovery import Job
 from restore.pipeline.stack import middle
-from restore.pipeline.step import Image, Result, RunLog, Sidecars, Step
+from restore.pipeline.step import Image, Masks, Result, RunLog, Sidecars, Step
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import AUTO, EnhanceOptions
 from restore.writing import atomic_write
@@ -72,6 +72,7 @@ class Enhance(Step[EnhanceAnalysis]):
 
     def __init__(self, options: EnhanceOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference
+        self.side_folder = options.save_lut
         self.strengths = Strengths(options.exposure, options.contrast, options.local_contrast, options.sharpness)
         self.entry = find_weights(weights or DEFAULT, TASK)
         self._enhancers = LazyCache(self._load)
@@ -139,7 +140,7 @@ class Enhance(Step[EnhanceAnalysis]):
         }  # fmt: skip
         return Result(restored, stats)
 
-    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
         """Write the tables of a picture. An error does not fail the picture; it is reported at the end."""
         folder = self.options.save_lut
         for index in range(frames if folder is not None else 0):

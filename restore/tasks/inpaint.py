@@ -14,7 +14,7 @@ from restore.inference.defect_detector import DefectDetector
 from restore.inference.inpainter import Inpainter, dilated
 from restore.inference.loading import DEFECT_TASK, InferenceOptions, find_weights
 from restore.pipeline.discovery import Job
-from restore.pipeline.step import Image, Result, RunLog, Sidecars, Step
+from restore.pipeline.step import Image, Masks, Result, RunLog, Sidecars, Step
 from restore.tasks import mask_files
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.mask_files import MaskNames
@@ -45,6 +45,7 @@ class Inpaint(Step[None]):
 
     def __init__(self, options: InpaintOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference
+        self.side_folder = options.save_masks
         if options.masks is not None and not options.masks.exists():
             raise ValueError(f"{options.masks}: no such mask or folder of masks")
         self.grow = GROW[options.source] if options.grow is None else options.grow
@@ -90,16 +91,25 @@ class Inpaint(Step[None]):
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         """Fill the holes of an image."""
         mask = dilated(SOURCES[self.options.source](self, image, sidecars or {}), self.grow)
-        kept = mask if self.options.save_masks is not None else None
+        kept = (mask,) if self.options.save_masks is not None else ()
         if not mask.any():
-            return Result(image.pixels, {"holes": 0, "missing": 0.0}, mask=kept)
+            return Result(image.pixels, {"holes": 0, "missing": 0.0}, masks=kept)
         restored, info = self._inpainters(self.options.method).inpaint(image.pixels, mask)
         stats = {"method": self.entry.name if self.entry else self.options.method, **info.stats()}
-        return Result(restored, stats, opaque=mask if self.options.source == "alpha" else None, mask=kept)
+        opaque = mask if self.options.source == "alpha" else None
+        made = None if image.valid is None else mask & ~image.valid
+        return Result(restored, stats, opaque=opaque, made=made, masks=kept)
 
-    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
+    def lacks_side_files(self, job: Job) -> bool:
+        """See `Step.lacks_side_files`."""
+        if self.options.save_masks is None:
+            return False
+        page = self.options.save_masks / self._names.of(job.source, job.relative)[0]
+        return not any(os.path.lexists(path) for path in mask_files.places(page))
+
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
         """Write the masks that were used. An error does not fail the picture; it is reported at the end."""
-        folder, pages = self.options.save_masks, [mask for mask in masks if mask is not None]
+        folder, pages = self.options.save_masks, [mask for page in masks for mask in page if mask is not None]
         if folder is None or len(pages) != frames:
             return
         target = mask_files.place(pages, folder / self._names.of(job.source, job.relative)[0])

@@ -16,7 +16,7 @@ from PIL import Image
 
 from restore.images import ImageError, file_kind, looked, naming, own_files
 from restore.pipeline.discovery import Job
-from restore.writing import atomic_write
+from restore.writing import atomic_write, real
 
 PAGE, PAGES = ".png", ".tif"
 MAKER = "restore inpaint"
@@ -94,12 +94,12 @@ def refuse_folder(folder: Path, jobs: Sequence[Job], names: MaskNames, masks: Pa
     Raises:
         ValueError: the folder holds inputs or the masks that are used, or a mask would have the place of a result.
     """
-    if masks is not None and (folder.resolve() == masks.resolve() or (masks.is_file() and folder.resolve() == masks.resolve().parent)):
+    if masks is not None and (real(folder) == real(masks) or (masks.is_file() and real(folder) == real(masks).parent)):
         raise ValueError(f"{folder} holds the masks that are used: choose another folder for --save-masks")
-    results = {job.target.resolve() for job in jobs}
-    inputs = {job.source.resolve().parent for job in jobs}
+    results = {real(job.target) for job in jobs}
+    inputs = {real(job.source).parent for job in jobs}
     for job in jobs:
-        page = (folder / names.of(job.source, job.relative)[0]).resolve()
+        page = real(folder / names.of(job.source, job.relative)[0])
         if page.parent in inputs:
             raise ValueError(f"{page.parent} holds inputs: choose a folder outside the inputs for --save-masks")
         if page in results or _of_pages(page) in results:
@@ -109,6 +109,11 @@ def refuse_folder(folder: Path, jobs: Sequence[Job], names: MaskNames, masks: Pa
 def place(masks: Sequence[np.ndarray], page: Path) -> Path:
     """Where the masks of a picture's frames are written: `page`, a PNG's path, or a TIFF of the same stem for several."""
     return page if len(masks) == 1 else _of_pages(page)
+
+
+def places(page: Path) -> tuple[Path, Path]:
+    """Where the masks of a picture can be; see `place`."""
+    return page, _of_pages(page)
 
 
 def is_own(path: Path) -> bool:

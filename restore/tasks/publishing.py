@@ -14,7 +14,7 @@ from restore.datasets import folders
 from restore.tasks.prepared_run import Prepared
 from restore.training import config as configuration
 from restore.training.training_config import TrainingConfig
-from restore.writing import atomic_write
+from restore.writing import atomic_write, real
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Publisher:
     @property
     def path(self) -> Path:
         """The weights file."""
-        return self.folder / f"{self.folder.resolve().name}{weights.SUFFIX}"
+        return self.folder / f"{real(self.folder).name}{weights.SUFFIX}"
 
     @property
     def best_path(self) -> Path:
@@ -58,7 +58,7 @@ class Publisher:
         networks = self.prepared.trainer.networks()
         recipe = {
             **self.prepared.recipe, "training": configuration.as_dict(self.config), "method": self.method, "steps": step,
-            "dataset": folders.locate(self.dataset).resolve().name,
+            "dataset": real(folders.locate(self.dataset)).name,
             "environment": environment(), **({"validation": dict(scores)} if scores else {}),
         }  # fmt: skip
         if len(networks) == 1:

@@ -9,6 +9,7 @@ from restore.training import checkpoint
 from restore.training import config as configuration
 from restore.training.training_config import TrainingConfig
 from restore.weights_file import Recipe
+from restore.writing import real
 
 KEPT = {"seed": "--seed", "data.test_fraction": "data.test_fraction"}
 """Settings that choose which pictures are held out, and how a user changes them."""
@@ -37,8 +38,8 @@ def check_begun(folder: Path, method: str) -> None:
 
 def changed_dataset(folder: Path, root: Path) -> str:
     """What to say if a run goes on with a dataset of another name than it began with; "" if not."""
-    begun = published(folder).get("dataset", root.resolve().name)
-    if begun == root.resolve().name:
+    begun = published(folder).get("dataset", real(root).name)
+    if begun == real(root).name:
         return ""
     return (
         f"{folder} was begun on the dataset {begun} and goes on with {root}: other pictures are held out, so earlier scores do not compare"
@@ -62,7 +63,7 @@ def check_network(folder: Path, group: str, before: TrainingConfig, config: Trai
     for key in [key for key in {**old, **new} if key.startswith(f"{group}.") or key in OF_THE_NETWORK]:
         if old.get(key) != new.get(key):
             raise ValueError(
-                f"{folder} was begun with {key}={old.get(key)} and cannot go on with {new.get(key)}: leave {key} out, "
+                f"{folder} was begun with {key}={old.get(key)} and cannot be resumed with {new.get(key)}: leave {key} out, "
                 "or begin another run with --out and start_from"
             )
 

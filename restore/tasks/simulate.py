@@ -7,14 +7,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from restore.datasets.simulation import SIMULATIONS, simulate
+from restore.images import naming
 from restore.inference.loading import InferenceOptions
-from restore.pipeline.discovery import Job
-from restore.pipeline.step import Image, Result, RunLog, Sidecars, Step
+from restore.pipeline.discovery import PRIVATE, Job
+from restore.pipeline.step import Image, Masks, Result, RunLog, Sidecars, Step
 from restore.tasks.options import SimulateOptions
-from restore.writing import atomic_write
+from restore.writing import atomic_write, real
 
 
 class Simulate(Step[None]):
@@ -35,6 +34,8 @@ class Simulate(Step[None]):
         if weights is not None:
             raise ValueError("simulate has no weights: leave --weights out")
         self.options, self.recipe = options, str(options.recipe)
+        self.side_folder = options.clean
+        self._names: dict[Path, Path] = {}
         self._log = RunLog()
 
     def settings(self) -> dict[str, object]:
@@ -49,12 +50,14 @@ class Simulate(Step[None]):
         """
         if self.options.clean is None:
             return
-        clean = self.options.clean.resolve()
+        named = naming.results([job.relative for job in jobs], reserved={(PRIVATE,)})  # as results that keep their format are
+        self._names = {job.source: name.path for job, name in zip(jobs, named, strict=True)}
+        clean = real(self.options.clean)
         for job in jobs:
-            if job.source.resolve().is_relative_to(clean):
+            if real(job.source).is_relative_to(clean):
                 raise ValueError(f"{job.source} is an input and lies in {clean}: choose a folder outside the inputs for --clean")
-            copy = (self.options.clean / job.relative).resolve()
-            if copy in (job.source.resolve(), job.target.resolve()):
+            copy = real(self._copy(job, self.options.clean))
+            if copy in (real(job.source), real(job.target)):
                 raise ValueError(f"the clean copy {copy} would replace an input or a result: choose another folder for --clean")
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
@@ -62,11 +65,18 @@ class Simulate(Step[None]):
         degraded, drawn = simulate(image.pixels, self.recipe, self.options.seed)
         return Result(degraded, {"recipe": self.recipe, "seed": self.options.seed, **drawn})
 
-    def write_side_files(self, job: Job, frames: int, masks: Sequence[np.ndarray | None]) -> None:
+    def _copy(self, job: Job, clean: Path) -> Path:
+        return clean / self._names.get(job.source, job.relative)
+
+    def lacks_side_files(self, job: Job) -> bool:
+        """See `Step.lacks_side_files`."""
+        return self.options.clean is not None and not self._copy(job, self.options.clean).exists()
+
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
         """Copy the clean original next to its result's name. An error does not fail the picture; it is reported at the end."""
         if self.options.clean is None:
             return
-        copy = self.options.clean / job.relative
+        copy = self._copy(job, self.options.clean)
         try:
             if copy.exists() and not filecmp.cmp(job.source, copy, shallow=False):
                 self._log.unwritten.add(f"{copy} already exists and is another picture: move it, or choose another folder for --clean")

@@ -23,7 +23,7 @@ from restore.training import config as configuration
 from restore.training.cuda_graph import WARMUP_STEPS
 from restore.training.journal import OnEvent, Progress
 from restore.training.run_folder import only_writer
-from restore.writing import atomic_write
+from restore.writing import atomic_write, real
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     is_main = distributed.current().is_main
     notify = on_event if on_event and is_main else _ignore
     root = folders.locate(Path(dataset))
-    folder = Path(out) if out else Path("runs") / f"{method}-{root.resolve().name}"
+    folder = Path(out) if out else Path("runs") / f"{method}-{real(root).name}"
     _check_folder(folder, root, notify)
     with ExitStack() as stack:
         if resume:
@@ -141,9 +141,9 @@ def _check_folder(folder: Path, root: Path, notify: OnEvent) -> None:
     Raises:
         ValueError: the folder is the dataset, or weights cannot have its name.
     """
-    if folder.resolve() == root.resolve():
+    if real(folder) == real(root):
         raise ValueError(f"the run's folder is the dataset {root}, and would be learnt from: give another --out")
-    name = folder.resolve().name
+    name = real(folder).name
     try:
         weights.check_name(name)
     except ValueError as error:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from restore.training.charts import logged, smooth
 from restore.training.journal import VALIDATION
-from restore.writing import atomic_write
+from restore.writing import atomic_write, real
 
 NAME = "run.html"
 PREVIEWS = 24
@@ -42,7 +42,7 @@ def write(folder: Path) -> Path:
 
 
 def _page(folder: Path, rows: list[dict[str, Any]], diagnoses: list[dict[str, Any]]) -> str:
-    title = html.escape(f"Run {folder.resolve().name}")
+    title = html.escape(f"Run {real(folder).name}")
     last = max((row["step"] for row in rows), default=0)
     notes = "".join(f"<li>step {int(entry['step'])}: {html.escape(str(entry.get('text', '')))}</li>" for entry in diagnoses)
     names = list(dict.fromkeys(name for row in rows for name in row if name not in ("step", "images_per_second")))

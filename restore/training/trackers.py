@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from restore import distributed
+from restore.writing import real
 
 TRACKERS = ("wandb", "mlflow", "trackio", "comet_ml", "aim", "clearml", "dvclive", "swanlab")
 """Names of Accelerate's trackers. TensorBoard is not among them: every run writes it."""
@@ -72,7 +73,7 @@ def start(names: Sequence[str], folder: Path, settings: Mapping[str, object]) ->
         try:
             kind = LOGGER_TYPE_TO_CLASS[name]
             place = {"logging_dir": folder} if kind.requires_logging_directory else {}
-            tracker: Tracker = kind(folder.resolve().name, **place)
+            tracker: Tracker = kind(real(folder).name, **place)
             tracker.start()
             tracker.store_init_configuration(dict(settings))
         except ImportError as error:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import restore
 from restore import runtime
 from restore.inference.defect_detector import LARGE, DefectDetector
 from restore.inference.loading import InferenceOptions
@@ -68,3 +69,17 @@ def test_large_pictures_are_also_searched_at_smaller_sizes(side: int, runs: int)
     assert defects.shape == (side, side)
     assert defects[100:110, 200:900].all()
     assert defects.sum() < 1.6 * 7000
+
+
+def test_tensors_and_missing_pixels_are_searched() -> None:
+    detector = restore.load("scratches", device="cpu", precision="fp32")
+    picture = np.random.default_rng(0).random((2, 48, 64, 3)).astype(np.float32) * 0.2 + 0.4
+    picture[:, :, 30:32] = 1
+    found = detector(torch.from_numpy(picture.transpose(0, 3, 1, 2)))
+    assert found.shape == (2, 48, 64) and found.dtype == torch.bool
+    assert np.array_equal(found[0].numpy(), detector(picture[0]))
+    picture[0, 10, 10] = np.nan
+    assert not detector(picture[0])[10, 10]
+    for wrong in (np.zeros((8, 8), complex), np.zeros((8, 8, 5), np.uint8), [[1]]):
+        with pytest.raises(ValueError):
+            detector(wrong)

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from PIL import Image as PillowImage
 
 import restore
 from restore.images.noise_model import NoiseLevel
 from restore.inference import excluded_regions, mean_preservation, residual_check
+from restore.inference.array_interface import apply
 from restore.inference.denoiser import Denoiser
 from restore.inference.ranges import range_of
 from restore.runtime import Runtime
@@ -232,3 +234,57 @@ def test_integers_of_64_bits_have_no_depth(restorers: dict[str, Denoiser], dtype
 def test_options_out_of_range_are_refused(task: str, options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"'{next(iter(options))}' must be in"):
         restore.load(task, device="cpu", precision="fp32")(np.full((64, 64, 3), 100, np.uint8), **options)  # type: ignore[operator]
+
+
+def _sharpened(picture: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+    """A restorer that changes a tenth of the picture by a hundredth of white."""
+    changed = picture.copy()
+    changed[: len(changed) // 10] += np.float32(0.01)
+    return changed
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int32, ">u4", ">u2", np.uint16, np.int16, np.int8])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_white_stays_white_and_what_does_not_change_stays_to_the_last_bit(dtype: type | str, channels: int) -> None:
+    kind = np.dtype(dtype)
+    white = np.iinfo(kind).max
+    picture = np.random.default_rng(0).integers(white // 2, white, (40, 50, channels), dtype=kind.newbyteorder("="), endpoint=True)
+    picture = picture.astype(kind)
+    picture[20:30] = white
+    result = apply(picture, _sharpened)
+    assert result.dtype == kind and np.array_equal(result[4:], picture[4:])
+    assert (result[:4, :, 0].astype(float) >= picture[:4, :, 0]).all() and (result[:4] != picture[:4]).any()
+    if channels % 2 == 0:
+        assert np.array_equal(result[..., -1], picture[..., -1])
+    large = apply(picture, lambda pixels, valid: pixels.repeat(2, 0).repeat(2, 1), 2)
+    assert large.dtype == kind and (large[45:55] == white).all()
+    if channels < 3:
+        coloured = apply(picture, lambda pixels, valid: pixels.repeat(3, 2))
+        assert coloured.shape == (40, 50, channels + 2) and (coloured[20:30, :, :3] == white).all()
+
+
+@pytest.mark.parametrize(("offset", "factor"), [(1e8, 1.0), (-1e8, 1.0), (1e12, 1e3), (0.0, 1e300)])
+def test_floats_that_float32_would_blur_keep_their_differences(offset: float, factor: float) -> None:
+    picture = offset + factor * np.random.default_rng(0).random((40, 50))
+    picture[30, 30] = np.nan
+    result = apply(picture, _sharpened)
+    np.testing.assert_array_equal(result[4:], picture[4:])
+    if factor < 1e30:  # beyond it are markers of what is missing
+        assert np.allclose(result[:4] - picture[:4], 0.01 * factor, rtol=0.2)
+
+
+def test_arrays_that_are_no_pictures_are_refused_by_name() -> None:
+    one = np.zeros((8, 8), np.uint8)
+    for wrong, word in (
+        ([[1, 2], [3, 4]], "not list"), (PillowImage.fromarray(one), "not Image"), (None, "not NoneType"), ("a.png", "not str"),
+        (np.ma.masked_array(one), "masked"), (torch.zeros(0, 1, 8, 8), "tensor"), (np.zeros((4, 4), complex), "complex"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=word):
+            apply(wrong, _sharpened)  # type: ignore[type-var]
+
+
+def test_what_is_not_finite_stays_so_in_a_larger_picture() -> None:
+    picture = np.random.default_rng(0).random((20, 30)).astype(np.float32)
+    picture[4:6, 7] = np.nan
+    result = apply(picture, lambda pixels, valid: pixels.repeat(2, 0).repeat(2, 1), 2)
+    assert np.array_equal(np.isnan(result), np.isnan(picture).repeat(2, 0).repeat(2, 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from PIL import Image as Pillow
 from restore.images import read
 from restore.pipeline.batch import run
 from restore.pipeline.chain import Chain
-from restore.pipeline.step import Image, ImageInfo, Result, Sidecars, Step
+from restore.pipeline.discovery import Job
+from restore.pipeline.step import Image, ImageInfo, Masks, Result, Sidecars, Step
 
 
 class Scaled(Step[float]):
@@ -53,7 +56,7 @@ class Masked(Step[None]):
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         assert sidecars is not None
         mask = sidecars[self.mask].picture.frame(0).normalized()[:, :, 0] > 0.5
-        return Result(np.where(mask[:, :, None], 0, image.pixels), opaque=mask, mask=mask)
+        return Result(np.where(mask[:, :, None], 0, image.pixels), opaque=mask, masks=(mask,))
 
 
 def test_steps_see_what_the_one_before_returned_and_each_is_analysed_once() -> None:
@@ -103,6 +106,36 @@ def test_what_a_step_made_opaque_and_its_mask_reach_the_end(tmp_path: Path) -> N
     result = read(tmp_path / "out/b.png").frame(0).stored
     assert set(result[..., 1][~holes]) == {90} == set(result[..., 1][holes])  # as opaque as the picture is anywhere
     assert set(result[..., 0][holes]) == {0}
+
+
+class Keeping(Scaled):
+    """Scales, and writes down the masks that it is given."""
+
+    def __init__(self, scale: int, folder: Path | None) -> None:
+        super().__init__(1.0, scale)
+        self.side_folder, self.kept = folder, []
+
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        result = super().__call__(image)
+        return replace(result, masks=(image.pixels[:, :, 0] > 0.5,) if self.side_folder else ())
+
+    def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
+        self.kept += masks
+
+
+def test_each_step_saves_its_own_masks_in_the_size_of_the_input(tmp_path: Path) -> None:
+    rows = np.zeros((6, 8), np.uint8)
+    rows[2:4, 3:5] = 255
+    (tmp_path / "in").mkdir()
+    Pillow.fromarray(rows).save(tmp_path / "in/a.png")
+    steps = [Keeping(2, tmp_path / "one"), Keeping(1, None), Keeping(2, tmp_path / "two")]
+    assert run(Chain([*steps, Scaled(0.0)]), [tmp_path / "in"], tmp_path / "out").done == 1
+    for step, count in zip(steps, (1, 0, 1), strict=True):
+        (masks,) = step.kept
+        assert [mask.shape for mask in masks if mask is not None] == [(6, 8)] * count
+        assert all(np.array_equal(mask, rows > 0) for mask in masks if mask is not None)
+    with pytest.raises(ValueError, match="give each a folder of its own"):
+        Chain([Keeping(1, tmp_path / "one"), Keeping(1, tmp_path / "one")])
 
 
 def test_the_same_step_twice_has_its_own_stats() -> None:

@@ -17,6 +17,7 @@ from pydicom.data import get_testdata_file
 import restore
 from restore import images, weights
 from restore.api import step
+from restore.inference.inpainter import Inpainter
 from restore.inference.loading import InferenceOptions
 from restore.runtime import Runtime
 from restore.tasks.inpaint import Inpaint, _color
@@ -344,3 +345,44 @@ def test_an_edited_mask_is_not_replaced(photos: Callable[..., Path], tmp_path: P
     assert [str(first) in text and "no run of restore made" in text for text in report.unwritten] == [True]
     assert np.asarray(Image.open(first)).shape == (4, 4) and second.is_file()
     assert not restore.run("inpaint", tmp_path / "in" / second.name, tmp_path / "out3", options=options).unwritten  # its own: replaced
+
+
+def test_masks_that_are_missing_are_saved_by_a_rerun(photos: Callable[..., Path], tmp_path: Path) -> None:
+    photos(tmp_path / "in", 2)
+    (tmp_path / "in/loop.png").symlink_to("loop.png")
+    options = {"mask_color": "#000000", "mask_tolerance": 40, "method": "telea"}
+    assert restore.run("inpaint", tmp_path / "in", tmp_path / "out", options=options).done == 2
+    options |= {"save_masks": tmp_path / "masks"}
+    for count in (2, 0):
+        report = restore.run("inpaint", tmp_path / "in", tmp_path / "out", options=options)
+        assert (report.done, report.skipped, report.failed) == (count, 2 - count, 1)
+        assert len(list((tmp_path / "masks").iterdir())) == 2
+
+
+@pytest.mark.parametrize("kind", ["nan.tif", "nodata.tif", "nan.npy"])
+def test_missing_samples_within_the_mask_are_filled(kind: str, smooth: Smooth, tmp_path: Path) -> None:
+    heights = 500 + 300 * smooth(80, 96)[:, :, 0]
+    mask = np.zeros((80, 96), bool)
+    mask[20:30, 20:40] = True
+    holed = heights.copy()
+    missing = -9999 if kind == "nodata.tif" else np.nan
+    holed[mask] = missing
+    holed[60:64, 70:80] = missing  # no mask covers it
+    (tmp_path / "in").mkdir()
+    if kind.endswith("npy"):
+        np.save(tmp_path / "in/a.npy", holed)
+    else:
+        tags = [(42113, "s", 0, "-9999", True)] if kind == "nodata.tif" else []
+        tifffile.imwrite(tmp_path / "in/a.tif", holed, extratags=tags)
+    Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "mask.png")
+    options = {"masks": tmp_path / "mask.png", "method": "telea"}
+    (record,) = restore.run("inpaint", tmp_path / "in", tmp_path / "out", options=options).records
+    assert record.status == "done" and record.output is not None
+    result = np.load(record.output) if kind.endswith("npy") else tifffile.imread(record.output)
+    assert np.abs(result[mask] - heights[mask]).max() < 30
+    outside = ~mask
+    np.testing.assert_array_equal(result[outside], holed[outside])
+    if kind != "nodata.tif":
+        result = Inpainter(method="telea")(holed / 1000, mask)
+        assert np.abs(result[mask] - heights[mask] / 1000).max() < 0.03
+        np.testing.assert_array_equal(result[outside], holed[outside] / 1000)

@@ -52,6 +52,37 @@ def test_clean_copies_never_replace_anything(clean: Path, tmp_path: Path) -> Non
     assert any("already exists" in text for text in report.unwritten)
 
 
+def test_copies_have_the_names_of_their_results(clean: Path, tmp_path: Path) -> None:
+    second = tmp_path / "other"
+    second.mkdir()
+    Image.fromarray(np.full((20, 30), 90, np.uint8)).save(second / "scan.tif")
+    report = api.run("simulate", [clean, second], tmp_path / "out", options={"recipe": "jpeg", "clean": tmp_path / "clean"})
+    assert not report.unwritten
+    results = [record for record in report.records if record.output]
+    assert {record.output.name for record in results if record.output} == {"scan.tif", "scan-2.tif", "photo.png"}
+    for record in results:
+        assert record.output is not None
+        assert (tmp_path / "clean" / record.output.relative_to(tmp_path / "out")).read_bytes() == record.input.read_bytes()
+
+
+def test_copies_that_are_missing_are_made_by_a_rerun(clean: Path, tmp_path: Path) -> None:
+    api.run("simulate", clean, tmp_path / "out", options={"recipe": "jpeg"})
+    options = {"recipe": "jpeg", "clean": tmp_path / "clean"}
+    for count in (2, 0):
+        report = api.run("simulate", clean, tmp_path / "out", options=options)
+        assert (report.done, report.failed, report.skipped) == (count, 1, 2 - count)
+        assert (tmp_path / "clean/scan.tif").is_file() and (tmp_path / "clean/a/photo.png").is_file()
+    (tmp_path / "clean/scan.tif").unlink()
+    assert api.run("simulate", clean, tmp_path / "out", options=options).done == 1 and (tmp_path / "clean/scan.tif").is_file()
+
+
+def test_a_link_to_itself_fails_alone(clean: Path, tmp_path: Path) -> None:
+    (clean / "loop.png").symlink_to("loop.png")
+    report = api.run("simulate", clean, tmp_path / "out", options={"recipe": "jpeg", "clean": tmp_path / "clean"})
+    assert (report.done, report.failed) == (2, 2)
+    assert any("leads back to itself" in record.error for record in report.records)
+
+
 def test_a_recipe_must_be_named(clean: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="old-photo"):
         api.run("simulate", clean, tmp_path / "out")

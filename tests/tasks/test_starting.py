@@ -106,7 +106,7 @@ def test_another_network_does_not_resume_a_run(folder: Path, change: dict[str, s
     _train(folder, 1)
     before = _content("runs/a")
     (key,) = change
-    with pytest.raises(ValueError, match=rf"runs/a was begun with {key}=.* and cannot go on with .*: leave {key} out"):
+    with pytest.raises(ValueError, match=rf"runs/a was begun with {key}=.* and cannot be resumed with .*: leave {key} out"):
         restore.train("denoise", folder, out="runs/a", resume=True, overrides={"loop.steps": "2", **change})
     assert _content("runs/a") == before
 

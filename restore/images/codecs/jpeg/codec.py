@@ -24,6 +24,7 @@ from PIL import Image, JpegImagePlugin
 from restore.images import compression_bounds, decoding, quantisation
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.codecs.jpeg import codestream, component_scans, extended_xmp, further_pictures
+from restore.images.codecs.jpeg.finer_tables import FINE_QUALITY, finer
 from restore.images.codecs.jpeg.header import (
     APP0,
     APP1,
@@ -48,9 +49,6 @@ from restore.images.mappings import Cmyk, plain
 from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import exif_dpi, orientation, swaps_sides, upright, upright_exif, upright_xmp
 from restore.images.quantisation import Quantisation
-
-FINE_QUALITY = 95
-"""Of files that come from other formats, and of results that must be coded finer than their source."""
 
 
 class JpegSource:
@@ -167,7 +165,7 @@ class JpegSource:
         with as_image_error(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.as_file)) as image:
             tables = image.quantization
         if provenance.finer:
-            tables = {number: [*map(min, _finer(table), _finest(number))] for number, table in tables.items()}
+            tables = finer(tables)
         coded = self._coded(stored, tables)
         kept = [rescaled(*self._reset(m, p), provenance.scale, size) for m, p in self._segments.kept]
         if provenance.coloured and len(self._segments.components) == 1:
@@ -242,16 +240,6 @@ class JpegSource:
         if swaps_sides(self._tag) and marker == APP0 and payload.startswith(JFIF) and len(payload) >= 12:
             return marker, payload[:8] + payload[10:12] + payload[8:10] + payload[12:]
         return marker, payload
-
-
-def _finer(table: list[int]) -> list[int]:
-    """Steps so small that rounding to them costs little of what was won on a picture with the steps of `table`: a tenth of a decibel."""
-    return [max(1, step // 6) for step in table]
-
-
-def _finest(number: int) -> list[int]:
-    """The table of quality 95 for luma (number 0) or chroma, in natural order."""
-    return [int(step) for step in quantisation.table(FINE_QUALITY, chroma=number > 0).flatten()]
 
 
 def _coded(stored: np.ndarray, options: dict[str, object]) -> bytes:
