@@ -10,6 +10,7 @@ import threading
 import warnings as warnings_module
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -103,6 +104,14 @@ def _refuse_empty(arguments: list[str]) -> None:
             raise ValueError(f"{name} is empty: give a value (is a variable of the shell not set?)")
 
 
+def _check_working_folder() -> None:
+    """Raise ValueError if the working folder was removed: libraries, and paths relative to it, would fail in other words."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ValueError("the working folder does not exist any more: change to another one") from error
+
+
 def _text(error: ValueError | OSError) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower() + (f": {error.filename}" if error.filename else "")
@@ -120,6 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     interrupts: list[int] = []
     try:
         _refuse_empty(sys.argv[1:] if arguments is None else arguments)
+        _check_working_folder()
         with _noted(interrupts):
             app(args=arguments, prog_name="restore")
     except Exception as error:

@@ -77,7 +77,9 @@ def run(  # noqa: PLR0913  # keyword-only settings of a run
     """
     inference = InferenceOptions(engines.choose(engine, device, precision), tile, batch_size, engine=engine)
     batch = replace(batch or BatchOptions(), device=str(inference.runtime.device))
-    return run_batch(step(task, weights=weights, options=options, inference=inference), _places(inputs), str(out), batch, on_event)
+    return run_batch(
+        step(task, weights=weights, options=options, inference=inference), _places(inputs), _place(out, "the output"), batch, on_event
+    )
 
 
 def step(
@@ -133,7 +135,7 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
         inference = InferenceOptions(engines.choose(engine, device, precision), tile, batch_size, engine=engine)
         pipeline = _chain(pipelines.find(Path(pipeline)), more, inference)
         batch = replace(batch or BatchOptions(), device=str(inference.runtime.device))
-    return run_batch(pipeline, _places(inputs), str(out), batch, on_event)
+    return run_batch(pipeline, _places(inputs), _place(out, "the output"), batch, on_event)
 
 
 def _chain(path: Path, more: Sequence[Mapping[str, Any]], inference: InferenceOptions) -> Chain:
@@ -148,7 +150,17 @@ def _chain(path: Path, more: Sequence[Mapping[str, Any]], inference: InferenceOp
 
 
 def _places(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[str]:
-    return [str(place) for place in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]  # a Path spoils URLs
+    places = [*([inputs] if isinstance(inputs, str | bytes | PathLike) else inputs)]
+    if wrong := [place for place in places if not isinstance(place, str | PathLike)]:
+        raise ValueError(f"an input must be a path or a URL, not {type(wrong[0]).__name__}")
+    return [_place(place, "an input") for place in places]
+
+
+def _place(place: str | PathLike[str], what: str) -> str:
+    """A path or URL as text: a Path spoils URLs. An empty text would name the working folder."""
+    if not str(place):
+        raise ValueError(f"{what} is empty: give a path or a URL")
+    return str(place)
 
 
 Model = Denoiser | Upscaler | ArtifactRemover | Sharpener | Inpainter | Translator | DefectDetector | Colorizer | Enhancer | Generator
@@ -220,6 +232,9 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     Raises:
         ValueError: the weights, the device or the precision do not exist.
     """
+    if unknown := options.keys() - LoadOptions.__annotations__.keys():
+        known = LoadOptions.__annotations__
+        raise ValueError(f"unknown option {min(unknown)!r}: use {', '.join(known)}{nearest(min(unknown), known)}")
     entry = catalogue.find(Path(name))
     task = str(entry.recipe.get("task"))
     if task not in MODELS:
@@ -236,7 +251,7 @@ def evaluate(
     reference: str | PathLike[str],
     *,
     against: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
-    metrics: Iterable[str] | None = None,
+    metrics: str | Iterable[str] | None = None,
     channels: str = "rgb",
     border: int = 0,
 ) -> Comparison:
@@ -245,7 +260,7 @@ def evaluate(
     Args:
         results, reference: folders, or two files.
         against: other contenders: folders, or JSON lines of an earlier `restore evaluate --json`.
-        metrics: keys of `restore.metrics.METRICS`; None for PSNR, SSIM and LPIPS.
+        metrics: a key or keys of `restore.metrics.METRICS`; None for PSNR, SSIM and LPIPS.
         channels: "rgb", or "y" for luma as published tables of upscaling use.
         border: pixels left out on every side.
 
@@ -255,7 +270,11 @@ def evaluate(
     from restore.metrics import DEFAULT_METRICS, METRICS  # here, for a run over pictures must not wait for SciPy
     from restore.metrics.comparison import Setting, compare
 
-    names = DEFAULT_METRICS if metrics is None else tuple(metrics)
+    names = DEFAULT_METRICS if metrics is None else (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    if not names:
+        raise ValueError(f"there is no metric to score by: use some of {', '.join(METRICS)}")
+    if not isinstance(border, int) or border < 0:
+        raise ValueError(f"border must be a whole number of pixels of at least 0, not {border!r}")
     if unknown := [name for name in names if name not in METRICS]:
         raise ValueError(f"unknown metric {unknown[0]!r}: use some of {', '.join(METRICS)}{nearest(unknown[0], METRICS)}")
     setting = Setting({name: METRICS[name] for name in names}, channels, border)

@@ -238,6 +238,12 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name[:100]!r} cannot be a weights name: use letters, digits, '-' and '_', a letter or digit first")
 
 
+def user_path(name: str) -> Path | None:
+    """Where weights called `name` lie in the user's folder, or would; None where there is no such folder."""
+    folder = user_folder()
+    return None if folder is None else folder / f"{name}{SUFFIX}"
+
+
 def unused_path(name: str) -> Path:
     """The path of new weights called `name` in the user's folder.
 

@@ -34,6 +34,8 @@ def blend(first: Entry, second: Entry, fraction: float, name: str) -> Entry:
         key: torch.lerp(value.float(), others[key].float(), fraction) if value.is_floating_point() else value
         for key, value in tensors.items()
     }
+    if wrong := next((key for key, value in blended.items() if not bool(value.isfinite().all())), None):
+        raise ValueError(f"{first.name} and {second.name} cannot be blended: {wrong} has values that are not finite")
     dtype = next(value.dtype for value in tensors.values() if value.is_floating_point())
     save(target, blended, {**recipe, "blended": {"of": [first.name, second.name], "fraction": fraction}}, dtype=dtype)
     target.with_suffix(".md").write_text(_blended_card(first, second, fraction, name), encoding="utf-8")

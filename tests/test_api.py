@@ -254,5 +254,20 @@ def test_evaluate_scores_folders(tmp_path: Path) -> None:
         Image.fromarray(np.full((16, 16), level, np.uint8)).save(tmp_path / folder / "a.png")
     comparison = restore.evaluate(tmp_path / "results", tmp_path / "reference", metrics=["psnr"])
     assert comparison.means() == {"psnr": pytest.approx(20 * np.log10(255 / 10))}
-    with pytest.raises(ValueError, match="did you mean ssim"):
-        restore.evaluate(tmp_path / "results", tmp_path / "reference", metrics=["sim"])
+    assert restore.evaluate(tmp_path / "results", tmp_path / "reference", metrics="psnr").means() == comparison.means()
+    for settings, word in (({"metrics": ["sim"]}, "did you mean ssim"), ({"metrics": []}, "no metric"), ({"border": 2.5}, "border")):
+        with pytest.raises(ValueError, match=word):
+            restore.evaluate(tmp_path / "results", tmp_path / "reference", **settings)  # type: ignore[arg-type]
+
+
+def test_settings_that_no_run_knows_are_refused_at_once(tmp_path: Path) -> None:
+    Image.fromarray(np.full((16, 16), 100, np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"unknown option 'ensembles'.*did you mean ensemble"):
+        restore.load("denoise-gray", ensembles=8)  # type: ignore[call-overload]
+    for settings, word in (({"tile": -1}, "tile"), ({"batch_size": 0}, "batch_size"), ({"batch_size": 1.5}, "batch_size")):
+        with pytest.raises(ValueError, match=word):
+            restore.run("denoise", tmp_path / "a.png", tmp_path / "out", **settings)  # type: ignore[arg-type]
+    for place, out in ((tmp_path / "a.png", ""), ("", tmp_path / "out"), (b"a.png", tmp_path / "out")):
+        with pytest.raises(ValueError, match=r"is empty|not bytes"):
+            restore.run("denoise", place, out)  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

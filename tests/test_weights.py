@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from restore import weights
-from restore.api import verify_weights
+from restore.api import add_weights, verify_weights
 
 File = Callable[..., Path]
 
@@ -166,6 +166,24 @@ def test_what_is_damaged_is_not_added(own_weights: Path, weights_file: File, tmp
     _flip(path)
     with pytest.raises(ValueError, match="damaged"):
         weights.add(path, "a")
+    assert not list(own_weights.iterdir())
+
+
+def test_what_cannot_be_used_is_not_added(own_weights: Path, weights_file: File, tmp_path: Path) -> None:
+    path = weights_file(tmp_path / "a.safetensors")
+    tensors, recipe = weights.load(path)
+    first = next(iter(tensors))
+    for number, (broken, words) in enumerate(
+        (
+            ({**recipe, "network": "os.system"}, "os.system"),
+            ({**recipe, "settings": {**recipe["settings"], "widths": [4, 4]}}, "tensors|differ"),
+            (recipe, "not finite"),
+        )
+    ):
+        changed = {**tensors, first: torch.full_like(tensors[first], float("nan"))} if broken is recipe else tensors
+        weights.save(tmp_path / f"{number}.safetensors", changed, broken)
+        with pytest.raises(ValueError, match=words):
+            add_weights(tmp_path / f"{number}.safetensors")
     assert not list(own_weights.iterdir())
 
 

@@ -41,6 +41,15 @@ def test_what_cannot_be_blended_is_refused(own_weights: Path, weights_file: File
     assert not list(own_weights.iterdir())
 
 
+def test_values_that_are_not_finite_are_refused(own_weights: Path, weights_file: File, tmp_path: Path) -> None:
+    first = weights.entry(weights_file(tmp_path / "a.safetensors"))
+    tensors, recipe = weights.load(first.path)
+    weights.save(tmp_path / "b.safetensors", {key: torch.full_like(value, float("nan")) for key, value in tensors.items()}, recipe)
+    with pytest.raises(ValueError, match="not finite"):
+        blend(first, weights.entry(tmp_path / "b.safetensors"), 0.5, "mixed")
+    assert not list(own_weights.iterdir())
+
+
 def test_networks_of_other_classes_are_refused(own_weights: Path, weights_file: File, tmp_path: Path) -> None:
     first, second = (weights.entry(weights_file(tmp_path / f"{name}.safetensors", labels=[name, "z"])) for name in "ab")
     with pytest.raises(ValueError, match="differ in labels"):

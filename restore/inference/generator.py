@@ -73,9 +73,11 @@ class Generator:
             (B, S, S, C) float32 in [0, 1].
 
         Raises:
-            ValueError: the label is none of the generator's.
+            ValueError: the label is none of the generator's, or there is no seed.
         """
         number = self.number(label)
+        if not len(seeds):
+            raise ValueError("there is no seed to make a picture from: give at least one")
         wanted: dict[int, np.ndarray] = {}
         for first in dict.fromkeys(seed // BLOCK * BLOCK for seed in seeds):
             block = range(first, first + BLOCK)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from restore import networks, runtime, weights
-from restore.inference import engines
+from restore.inference import engines, memory
 from restore.inference.normalizing_runner import NormalizingRunner
 from restore.inference.tiled_runner import TiledRunner
+from restore.limits import format_value
 from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime
 from restore.weights_file import Recipe
@@ -33,6 +34,11 @@ class InferenceOptions:
     batch_size: int = 1
     ensemble: int = 1
     engine: str = engines.TORCH
+
+    def __post_init__(self) -> None:
+        memory.parse(self.tile)
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number of at least 1, not {format_value(self.batch_size)}")
 
     def fingerprint(self) -> dict[str, str | int]:
         """The values that affect a result of a task; its own options hold the ensemble.

@@ -101,9 +101,15 @@ def adapt(entry: weights.Entry, files: Sequence[Path], runtime: Runtime, minutes
     name = f"{entry.name}-adapted-{_key(entry, spread(files))}"
     try:
         found = weights.find(name)
-        return Adaptation(found, f"uses {name}, adapted to these pictures before: {found.recipe['adapted']['text']}")
-    except ValueError:
+        weights.load(found.path)
+    except ValueError as error:
+        if (damaged := weights.user_path(name)) is not None and damaged.exists():
+            raise ValueError(f"{damaged}, adapted to these pictures before, cannot be used: remove it to adapt again ({error})") from error
         target = weights.unused_path(name)
+    else:
+        before = found.recipe.get("adapted")
+        text = f": {before['text']}" if isinstance(before, dict) and isinstance(before.get("text"), str) else ""
+        return Adaptation(found, f"uses {name}, adapted to these pictures before{text}")
     candidate = fine_tuned(entry, files, runtime, minutes, steps=steps)
     if isinstance(candidate, str):
         return Adaptation(None, f"not adapted: {candidate}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+import torch
+
 from restore import networks
 from restore import weights as catalogue
 from restore.networks import generators
@@ -23,9 +25,12 @@ def add_weights(file: str | PathLike[str], name: str | None = None) -> Path:
         The path of the copy.
 
     Raises:
-        ValueError: the file is not a known checkpoint, or the name is taken or invalid.
+        ValueError: the file is not a known checkpoint, its tensors are not those of the network that it names, or the name is taken or
+            invalid.
     """
     with convert(Path(file)) as path:
+        if problem := _problem(path):
+            raise ValueError(problem)
         return catalogue.add(path, name or Path(file).stem).path
 
 
@@ -35,19 +40,22 @@ def verify_weights() -> list[tuple[catalogue.Listed, str]]:
     Returns:
         Each file with its problem, or "" for a sound file.
     """
-    return [(listed, listed.problem or _problem(listed)) for listed in catalogue.listing()]
+    return [(listed, listed.problem or _problem(listed.path)) for listed in catalogue.listing()]
 
 
-def _problem(listed: catalogue.Listed) -> str:
+def _problem(path: Path) -> str:
+    """Why weights cannot be used; "" for a sound file."""
     try:
-        tensors, recipe = catalogue.load(listed.path)
+        tensors, recipe = catalogue.load(path)
+        if wrong := next((key for key, value in tensors.items() if not bool(torch.isfinite(value).all())), None):
+            return f"{path}: {wrong} has values that are not finite; train or copy the weights again"
         if recipe["task"] == "generate":
             generators.check(recipe["network"], recipe["settings"], tensors)
             return ""
         for direction in recipe.get("directions") or [None]:
             networks.check(recipe["network"], recipe["settings"], catalogue.select_network(tensors, recipe, direction))
     except ValueError as error:
-        return str(error) if str(listed.path) in str(error) else f"{listed.path}: {error}"
+        return str(error) if str(path) in str(error) else f"{path}: {error}"
     except Exception as error:  # a damaged file can raise anything, and must not stop the check of the others
-        return f"{listed.path}: {type(error).__name__}: {error}"
+        return f"{path}: {type(error).__name__}: {error}"
     return ""

@@ -80,6 +80,8 @@ def _check(number: int, table: Mapping[str, Any], path: Path) -> None:
         raise ValueError(f"{path}: step {number} has no task: use one of {', '.join(TASKS)}")
     if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"{path}: step {number} has an unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(str(task), TASKS)}")
+    if table.get(WEIGHTS) == "":
+        raise ValueError(f"{path}: step {number}: weights is empty: name weights, or leave it out")
     try:
         TASKS[task].options.of(options_of(table), task)
     except ValueError as error:

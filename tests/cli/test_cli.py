@@ -309,3 +309,10 @@ def test_an_interrupt_that_an_import_turned_into_another_error_is_still_one(rest
     code, _, err = restore("weights", "list")
     assert code == 130 and "interrupted" in err and "Traceback" not in err
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_working_folder_that_was_removed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    code = "import os, sys; os.chdir(sys.argv[1]); os.rmdir(sys.argv[1]); from restore_cli import main; main(['weights', 'list'])"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "gone")], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr == "restore: the working folder does not exist any more: change to another one\n"

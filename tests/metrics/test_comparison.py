@@ -127,6 +127,15 @@ def test_what_cannot_be_read_gets_its_line(folders: tuple[Path, Path]) -> None:
     assert problem.name == "game.qoi" and "QOI" in problem.reason and "convert" in problem.reason
 
 
+@pytest.mark.parametrize("leads_to", ["loop.png", "nowhere.png"])
+def test_a_link_that_leads_nowhere_gets_its_line(folders: tuple[Path, Path], leads_to: str) -> None:
+    results, reference = folders
+    (results / "loop.png").symlink_to(leads_to)
+    _save(reference / "loop.png", np.zeros((8, 8, 1), np.float32))
+    (problem,) = scoring.compare(results, reference, setting=PLAIN).problems
+    assert problem.name == "loop.png" and "no reference" not in problem.reason
+
+
 def test_missing_partners_and_bad_files_stop_nothing(folders: tuple[Path, Path], smooth: Smooth) -> None:
     results, reference = folders
     _save(results / "extra.png", smooth(12, 12))

@@ -62,7 +62,15 @@ def test_a_folder_is_restored_with_weights_adapted_to_it(folder: Path, tmp_path:
     again = restore.run("denoise", folder, tmp_path / "out", weights=given.path, options={"adapt": True}, precision="fp32")
     assert "before" in again.remarks[0]
     assert all(record.status == "skipped" for record in again.records)
-    assert weights.find(name).recipe["adapted"]["from"] == "tiny"
+    kept = weights.find(name)
+    assert kept.recipe["adapted"]["from"] == "tiny"
+    tensors, recipe = weights.load(kept.path)
+    weights.save(kept.path, tensors, {**recipe, "adapted": 5})
+    again = restore.run("denoise", folder, tmp_path / "out2", weights=given.path, options={"adapt": True}, precision="fp32")
+    assert again.remarks[0].endswith("adapted to these pictures before")
+    kept.path.write_bytes(kept.path.read_bytes()[:-50])
+    with pytest.raises(ValueError, match=rf"{name}.*cannot be used: remove it to adapt again"):
+        restore.run("denoise", folder, tmp_path / "out3", weights=given.path, options={"adapt": True}, precision="fp32")
 
 
 @pytest.mark.usefixtures("short")

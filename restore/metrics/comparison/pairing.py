@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore.images import TARGETS, error_maps, file_kind, looked, naming
+from restore.images import SUFFIXES, TARGETS, error_maps, file_kind, looked, naming
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,14 @@ def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
 
 def pictures_in(folder: Path) -> list[Path]:
     """The relative paths of the pictures under a folder, sorted. Hidden files and folders (such as a run's private folder) do not count."""
-    inner = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    inner = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() or _is_broken_link(path)]
     visible = [path for path in inner if not any(part.startswith(".") for part in path.parts)]
     return sorted(path for path in visible if _is_picture(folder / path))
+
+
+def _is_broken_link(path: Path) -> bool:
+    """Whether it is a link that leads nowhere, or to itself, and has a picture's name: it is reported as one that cannot be read."""
+    return path.is_symlink() and not path.exists() and path.suffix.lower() in SUFFIXES
 
 
 def without_maps(results: list[Path], references: Sequence[Path] = ()) -> list[Path]:
