@@ -131,6 +131,11 @@ class GifSource:
             height, width = self.header.size
             has_alpha = self._layout.transparent is not None or self._layout.place != (0, 0, width, height)
             coded = decoding.call(decode, self.path, has_alpha, samples=4 * height * width, coded=self._layout.coded)
+            if has_alpha:  # the screen around a smaller picture shows what lies behind it; Pillow gives it the palette's first colour
+                left, top, across, down = self._layout.place
+                inner = np.zeros((height, width), bool)
+                inner[top : top + down, left : left + across] = True
+                coded = np.where(inner[:, :, None], coded, np.uint8(0))
             if self._layout.gray:
                 coded = coded[..., [0, 3]] if has_alpha else coded[..., 0]
             stored = coded.copy()  # with the strides of a plane, even of a single pixel

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from pathlib import Path
 
 import format_samples as samples
@@ -123,3 +125,28 @@ def test_more_bits_are_refused_before_the_run_and_texts_become_comments(tmp_path
     read(tmp_path / "b.png").save(tmp_path / "b.gif", [samples.G8], format="gif")
     with Image.open(tmp_path / "b.gif") as image:
         assert image.info["comment"] == b"two words"
+
+
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("transparent", [None, 7])
+def test_the_screen_around_a_smaller_picture_is_transparent(gray: bool, transparent: int | None, tmp_path: Path) -> None:
+    ramp = np.arange(256, dtype=np.uint8)
+    palette = np.repeat(ramp[:, None], 3, 1) if gray else np.stack([ramp[::-1], ramp, ramp // 2], 1)
+    stream = io.BytesIO()
+    image = Image.fromarray(np.arange(30 * 40, dtype=np.uint32).reshape(30, 40).astype(np.uint8) // 2 + 60, "P")
+    image.putpalette(palette.tobytes())
+    image.save(stream, "GIF", **({} if transparent is None else {"transparency": transparent}))
+    data = bytearray(stream.getvalue())
+    data[6:10] = struct.pack("<HH", 50, 44)  # the screen
+    at = data.index(b"\x2c\0\0\0\0\x28\0\x1e\0")
+    data[at + 1 : at + 5] = struct.pack("<HH", 5, 3)
+    (tmp_path / "a.gif").write_bytes(data)
+    picture = read(tmp_path / "a.gif")
+    frame = picture.frame(0)
+    assert frame.alpha is not None and picture.size == (44, 50)
+    assert (frame.alpha[3:33, 5:45] == 255).all() and int((frame.alpha > 0).sum()) == 30 * 40
+    stored = frame.stored.copy()
+    stored[10, 10, 0] ^= 1
+    picture.save(tmp_path / "b.gif", [stored])
+    with Image.open(tmp_path / "b.gif") as made:
+        assert np.array_equal(np.asarray(made.convert("RGBA"))[..., 3], frame.alpha)
