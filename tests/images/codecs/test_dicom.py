@@ -225,6 +225,24 @@ def test_bits_outside_the_sample_are_not_looked_at(tmp_path: Path) -> None:
     passed(read(marked), out, lambda seen: (seen * 0.5).astype(np.float32))
     after = np.frombuffer(pydicom.dcmread(out).PixelData, np.uint16)
     assert np.array_equal(after & 0xF000, words & 0xF000) and (after != words).any()
+    (warning,) = read_all(marked)
+    assert warning.startswith("33 % of its samples have bits outside BitsStored (12)")
+    ds.add_new((0x6000, 0x0010), "US", ds.Rows)  # an overlay that lies in these bits
+    ds.save_as(marked)
+    assert not read_all(marked)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_an_extended_sign_is_part_of_the_sample(syntax: str, tmp_path: Path) -> None:
+    pixels = make(tmp_path / "a.dcm", bits=12, signed=True, syntax=syntax)
+    assert pixels.min() < 0 and not read_all(tmp_path / "a.dcm")
+
+
+def read_all(path: Path) -> list[str]:
+    """The warnings of a picture after its first frame was decoded."""
+    picture = read(path)
+    picture.frame(0)
+    return picture.warnings
 
 
 def test_the_same_settings_give_the_same_object(tmp_path: Path) -> None:

@@ -69,6 +69,17 @@ def radiograph(ds: Dataset) -> bool:
     return modality in RADIOGRAPHIC or (modality in ("SC", "OT", "") and ds.get("ConversionType") == "DF")
 
 
+def _above(ds: FileDataset, stored: np.ndarray) -> tuple[str, ...]:
+    """A warning where samples have bits above BitsStored that no overlay claims: the header may be wrong."""
+    embedded = any(tag.group in range(0x6000, 0x6100) and tag.element == 0x0010 and (tag.group, 0x3000) not in ds for tag in ds.keys())  # noqa: SIM118
+    share = 0.0 if stored.ndim != 2 or embedded else field_of(ds).share_outside(stored)
+    if not share:
+        return ()
+    return (
+        f"{100 * share:.2g} % of its samples have bits outside BitsStored ({ds.BitsStored}), which stay as they are; is that value right?",
+    )
+
+
 def _profile(ds: Dataset) -> bytes | None:
     """The ICC profile of a colour picture, or of a slide's first optical path; None for gray ones and where it is damaged."""
     if int(ds.get("SamplesPerPixel") or 1) != 3 and ds.get("PhotometricInterpretation") != "PALETTE COLOR":
@@ -128,7 +139,7 @@ class DicomSource:
             ds = self.dataset()
             stored, photometric = self._decoded(ds, index)
             mapping = self._mapping(ds, index, stored, photometric)
-            return Frame(stored, mapping, warnings=other_colours(ds, photometric))
+            return Frame(stored, mapping, warnings=(*other_colours(ds, photometric), *_above(ds, stored)))
 
     def _decoded(self, ds: FileDataset, index: int) -> tuple[np.ndarray, str]:
         """(H, W[, 3]) stored samples, and their colour model after decoding, which the first frame decides for all."""

@@ -49,6 +49,17 @@ class Field:
             raw = np.where(raw >> (self.bits - 1), raw - (1 << self.bits), raw)
         return raw.astype(np.int32)
 
+    def share_outside(self, stored: np.ndarray) -> float:
+        """The share of words that have bits outside the sample, but for a sign that is extended over the word."""
+        if self.bits == 8 * stored.dtype.itemsize:
+            return 0.0
+        word, whole = stored.dtype.itemsize * 8, stored.view(f"u{stored.dtype.itemsize}")
+        mask = ((1 << self.bits) - 1) << self.shift
+        outside = (whole & whole.dtype.type(((1 << word) - 1) ^ mask)) != 0
+        if self.signed and not self.shift and outside.any():
+            outside &= whole != (self.values(stored).astype(np.int64) & ((1 << word) - 1)).astype(whole.dtype)
+        return float(outside.mean())
+
     def words(self, stored: np.ndarray, values: np.ndarray) -> np.ndarray:
         """`stored` with its samples replaced; bits outside stay, but for a sign that is extended over the word."""
         mask = ((1 << self.bits) - 1) << self.shift
