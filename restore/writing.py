@@ -29,6 +29,11 @@ def is_environment_error(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _NO_ROOM | _NO_HANDLES
 
 
+def has_no_room(error: OSError) -> bool:
+    """Whether a disk is full or takes nothing. A copy that fails so has the name of what was copied."""
+    return error.errno in _NO_ROOM
+
+
 def with_path(error: OSError, path: Path) -> OSError:
     """The same error with the path that the user knows: "no space left on device: out/a.png"."""
     return OSError(error.errno, error.strerror or str(error), str(path))

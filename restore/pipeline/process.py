@@ -29,7 +29,7 @@ from restore.pipeline.side_images import Plane, SideFiles
 from restore.pipeline.source_file import SourceFile
 from restore.pipeline.stack import Stack
 from restore.pipeline.step import Image, Result, Sidecar, image_of
-from restore.writing import reason, with_path
+from restore.writing import has_no_room, reason, with_path
 
 log = logging.getLogger(__name__)
 
@@ -231,7 +231,7 @@ class FileProcessor:
                 scale=step.scale, finer=step.finer_coding, coloured=step.colours,
             )  # fmt: skip
         except OSError as error:  # name the target, not the temporary file; errors of the input keep the input's name
-            if error.filename is not None and Path(os.fsdecode(error.filename)) == picture.path:
+            if error.filename is not None and Path(os.fsdecode(error.filename)) == picture.path and not has_no_room(error):
                 raise
             raise with_path(error, self.job.target) from error
         self.context.check_stopped()

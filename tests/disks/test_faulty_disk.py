@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from batch_steps import Identity, Inverse, folder, picture, results, tree
 from faulty_disk import FaultyDisk
 
@@ -248,3 +249,16 @@ def test_errors_are_classified() -> None:
     assert all(map(is_environment_error, [*machines, KeyboardInterrupt(), SystemExit()]))
     files = [OSError(errno.EIO, ""), OSError(errno.EACCES, ""), OSError("decoder"), MemoryError(), KeyError(), RecursionError()]
     assert not any(map(is_environment_error, files))
+
+
+def test_a_full_disk_names_the_result_also_where_the_input_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TIFF is written into a copy of its file; the copy's error has the name of the input."""
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/a.tif", np.zeros((20, 30), np.uint16))
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    (record,) = run(Inverse(), [tmp_path / "in"], tmp_path / "out").records
+    assert record.error == f"no space left on device: {tmp_path / 'out/a.tif'}"
