@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from restore.images import ImageError, read
+from restore.images.errors import SALVAGE
 from restore.images.luma import luma
 
 log = logging.getLogger(__name__)
@@ -184,6 +185,7 @@ class Pictures:
 
     def skip(self, index: int, reason: str) -> None:
         """Leave out the image at that index from now on, and log why."""
+        reason = reason.replace(SALVAGE, "")
         self._reasons[self.files[index]] = reason
         self._unreadable[index] = 1
         log.warning("skipped for %s: %s", self.use, reason)

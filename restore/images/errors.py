@@ -81,10 +81,14 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         )
 
 
+SALVAGE = ", or restore what is there with --salvage"
+"""The end of messages about pictures of which a part can be read; training and comparing cannot."""
+
+
 def missing_rows(path: Path, kind: str, row: int, height: int, count: int | None = None) -> ImageError:
     """An ImageError for a picture whose rows from `row` on are missing, or `count` of them."""
     what = f"truncated {kind} ({missing_share(row, height, count)})"
-    return image_error(path, f"{what}; copy it again, or restore what is there with --salvage")
+    return image_error(path, f"{what}; copy it again{SALVAGE}")
 
 
 def salvage_warning(row: int, height: int, fill: str, count: int | None = None) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from restore.images import read
+from restore.images.errors import SALVAGE
 from restore.metrics.classifier import Classifier, ClassifierConfig, resized, train
 from restore.metrics.comparison import Problem, pictures_in, without_maps
 from restore.metrics.extractors import Extractor, Features, NoPictures, of_classifier
@@ -69,7 +70,7 @@ def frames(folder: Path, problems: list[Problem]) -> Iterator[tuple[Path, np.nda
         except Exception as error:
             if is_environment_error(error):
                 raise
-            problems.append(Problem(name.as_posix(), reason(error)))
+            problems.append(Problem(name.as_posix(), reason(error).replace(SALVAGE, "")))
             continue
         yield from ((name, frame) for frame in found)
 

@@ -19,7 +19,7 @@ from PIL import BmpImagePlugin, Image
 
 from restore.images import colour_profiles
 from restore.images.codecs.base import Capabilities, Codec, only_frame
-from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_share, quiet
+from restore.images.errors import SALVAGE, Limits, as_image_error, check_size, image_error, missing_share, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import plain, with_maximum
 from restore.images.metadata import ImageHeader, Metadata, Provenance
@@ -188,7 +188,7 @@ class BmpCodec(Codec):
         found = _missing(path, (height, width))
         if found:
             if not limits.salvage:
-                raise image_error(path, f"truncated BMP ({found}); copy it again, or restore what is there with --salvage")
+                raise image_error(path, f"truncated BMP ({found}); copy it again{SALVAGE}")
             source.broken(f"{found}: they are 0, the rest was restored")
         return source
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from restore.images import Picture, read
+from restore.images.errors import SALVAGE
 from restore.metrics import Metric
 from restore.metrics.comparison.pairing import Problem
 from restore.metrics.comparison.protocol import Protocol
@@ -152,7 +153,7 @@ def _problem_of(scored: Scored, contender: str) -> Iterator[None]:
     except Exception as error:
         if is_environment_error(error):
             raise
-        scored.problems.append(Problem(scored.task.name, reason(error), contender))
+        scored.problems.append(Problem(scored.task.name, reason(error).replace(SALVAGE, ""), contender))
 
 
 def mean_of_finite(values: Sequence[float]) -> float:

@@ -43,7 +43,7 @@ from restore.images.codecs.jpeg.header import (
     segments_of,
     spliced,
 )
-from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_rows, quiet, salvage_warning
+from restore.images.errors import SALVAGE, Limits, as_image_error, check_size, image_error, missing_rows, quiet, salvage_warning
 from restore.images.frame import Frame
 from restore.images.mappings import Cmyk, plain
 from restore.images.metadata import ImageHeader, Metadata, Provenance
@@ -117,7 +117,7 @@ class JpegSource:
             if complete:
                 raise missing_rows(self.path, "JPEG", row, height)
             what = "truncated JPEG (its last scans are missing: every row lacks detail)"
-            raise image_error(self.path, f"{what}; copy it again, or restore what is there with --salvage")
+            raise image_error(self.path, f"{what}; copy it again{SALVAGE}")
         self.copies = False
         return salvage_warning(row, height, "gray") if complete else "its last scans are missing: every row lacks detail"
 
@@ -125,7 +125,7 @@ class JpegSource:
         """A warning of damage at an unknown position; ImageError unless salvaging."""
         if not self._salvage:
             what = f"damaged JPEG (its compressed data are corrupt: {complaint})"
-            raise image_error(self.path, f"{what}; copy it again, or restore what is there with --salvage")
+            raise image_error(self.path, f"{what}; copy it again{SALVAGE}")
         self.copies = False
         return f"its compressed data are corrupt ({complaint}): any of its pixels may be wrong"
 

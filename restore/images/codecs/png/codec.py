@@ -23,6 +23,7 @@ from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.codecs.png import chunks, pixel_stream, text_chunks
 from restore.images.codecs.png.chunks import GRAY, GRAY_ALPHA, PALETTE, RGB, RGB_ALPHA, SAMPLES, Chunk, Layout
 from restore.images.errors import (
+    SALVAGE,
     Limits,
     as_image_error,
     check_size,
@@ -77,7 +78,7 @@ class PngSource:
         row, wrong = stream.first_missing, layout.broken_pixels and not stream.vouched
         if wrong and not self._salvage:
             what = "the checksum of an IDAT chunk is wrong" + (f", {missing_share(row, layout.height)}" if row is not None else "")
-            raise image_error(self.path, f"damaged PNG ({what}); copy it again, or restore what is there with --salvage")
+            raise image_error(self.path, f"damaged PNG ({what}); copy it again{SALVAGE}")
         if wrong or row is not None:
             self._broken, self.copies = True, False
             warnings = ["the checksum of its pixels is wrong: any of them may be"] if wrong else []

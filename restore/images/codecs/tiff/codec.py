@@ -28,7 +28,7 @@ from restore.images.codecs.base import Capabilities, Codec
 from restore.images.codecs.tiff import corruption_checks, new_file, pixel_replacement, segments, stacks
 from restore.images.codecs.tiff.directories import count_pages, enum_name, open_tiff, read_header, tag_value
 from restore.images.codecs.tiff.samples import COLOURS, expanded, mapping_of, shaped
-from restore.images.errors import Limits, as_image_error, check_size, image_error, missing_share, quiet
+from restore.images.errors import SALVAGE, Limits, as_image_error, check_size, image_error, missing_share, quiet
 from restore.images.frame import Frame
 from restore.images.metadata import ImageHeader, Provenance
 from restore.images.orientation import upright
@@ -148,7 +148,7 @@ class TiffCodec(Codec):
         if broken_ifd_pointer is not None:
             what = "truncated TIFF (a page's directory lies beyond its end)"
             if not limits.salvage or not pages:
-                raise image_error(path, f"{what}; copy it again" + (", or restore what is there with --salvage" if pages else ""))
+                raise image_error(path, f"{what}; copy it again" + (SALVAGE if pages else ""))
             warnings.append(f"all pages but the first {pages} are missing")
         with as_image_error(path, "TIFF"), quiet, open_tiff(path, broken_ifd_pointer) as file:
             if len(file.pages) < pages:
@@ -164,7 +164,7 @@ class TiffCodec(Codec):
                 declared, present = stacks.count_planes(file, index)
                 gaps = _gaps(page, index, declared, present)
                 if gaps and not limits.salvage:
-                    raise image_error(path, f"truncated TIFF ({gaps}); copy it again, or restore what is there with --salvage")
+                    raise image_error(path, f"truncated TIFF ({gaps}); copy it again{SALVAGE}")
                 warnings += [f"{gaps}: they are 0, the rest was restored"] if gaps else []
                 complete = complete and not gaps
                 frames += [(index, plane) for plane in range(declared)]
