@@ -20,7 +20,8 @@ class Chain(AnyStep):
         steps: at least one. A mask of the input's size is upscaled for a step that follows an upscaling step.
 
     Raises:
-        ValueError: there is no step, two of them write their files into one folder, or one before the last writes maps.
+        ValueError: there is no step, two of them write their files into one folder, one before the last writes maps, or one after the
+            first adapts.
     """
 
     def __init__(self, steps: Sequence[AnyStep]) -> None:
@@ -35,6 +36,11 @@ class Chain(AnyStep):
         folders = [step.side_folder for step in self.steps if step.side_folder is not None]
         if twice := [folder for number, folder in enumerate(folders) if folder in folders[:number]]:
             raise ValueError(f"two steps of the pipeline write their files into {twice[0]}: give each a folder of its own")
+        if late := [step.name for step in self.steps[1:] if step.learns_from_inputs]:
+            raise ValueError(
+                f"only the first step of a pipeline can adapt: {late[0]} would adapt to the results of others"
+            )
+        self.learns_from_inputs = self.steps[0].learns_from_inputs
         self.mask_count = sum(step.mask_count for step in self.steps)
         self.side_images = self.steps[-1].side_images
         self.unifies = self.steps[0].unifies

@@ -161,6 +161,7 @@ class Step(ABC, Generic[AnalysisT]):
         caution: what the results are not for; formats that record how a picture came about (DICOM) say so.
         mask_count: the most masks that a result has.
         side_folder: where `write_side_files` writes; None for nowhere.
+        learns_from_inputs: whether `plan` reads the pictures themselves, so that no other step may come before.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Step(ABC, Generic[AnalysisT]):
     caution: str = ""
     mask_count: int = 1
     side_folder: Path | None = None
+    learns_from_inputs: bool = False
 
     @abstractmethod
     def settings(self) -> dict[str, object]:

@@ -70,6 +70,7 @@ class Denoise(Step[NoiseAnalysis]):
         self._remarks: list[str] = []
         self._level = None if options.noise_level == "auto" else float(options.noise_level)
         self.unifies = self._level is None
+        self.learns_from_inputs = options.adapt
         self._denoisers = LazyCache(self._load)
         self._exact = LazyCache(self._load_exact)
         self._refinement = LazyCache(self._load_refinement)

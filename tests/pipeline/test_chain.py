@@ -138,6 +138,14 @@ def test_each_step_saves_its_own_masks_in_the_size_of_the_input(tmp_path: Path) 
         Chain([Keeping(1, tmp_path / "one"), Keeping(1, tmp_path / "one")])
 
 
+def test_only_the_first_step_learns_from_the_pictures() -> None:
+    first, second = Scaled(1.0), Scaled(1.0)
+    first.learns_from_inputs = True
+    assert Chain([first, second]).learns_from_inputs
+    with pytest.raises(ValueError, match="only the first step of a pipeline can adapt"):
+        Chain([second, first])
+
+
 def test_the_same_step_twice_has_its_own_stats() -> None:
     result = Chain([Scaled(2.0), Scaled(2.0)])(Image(np.full((3, 3, 1), 0.1, np.float32)))
     assert list(result.stats) == ["times2", "times2 2"]
