@@ -37,9 +37,7 @@ class Chain(AnyStep):
         if twice := [folder for number, folder in enumerate(folders) if folder in folders[:number]]:
             raise ValueError(f"two steps of the pipeline write their files into {twice[0]}: give each a folder of its own")
         if late := [step.name for step in self.steps[1:] if step.learns_from_inputs]:
-            raise ValueError(
-                f"only the first step of a pipeline can adapt: {late[0]} would adapt to the results of others"
-            )
+            raise ValueError(f"only the first step of a pipeline can adapt: {late[0]} would adapt to the results of others")
         self.learns_from_inputs = self.steps[0].learns_from_inputs
         self.mask_count = sum(step.mask_count for step in self.steps)
         self.side_images = self.steps[-1].side_images

@@ -26,6 +26,8 @@ VERSION = 1
 DONE, DRAFTS, REPLACED = "done", "tmp", "replaced"
 KEPT = ".edited"
 """Ends the names of edited results that are kept, so that programs that walk the folder do not take them for results."""
+LONGEST_NAME = 240
+"""Bytes of a name that takes the end KEPT and a number."""
 LONGEST = 1 << 16
 """Limit for the characters read from a record. Records have some hundred, plus a name of a few thousand at most."""
 
@@ -62,7 +64,7 @@ class Manifest:
         Raises:
             ValueError: another run has locked the folder, it cannot be written, or its private folder is a link.
         """
-        for folder in (self.private, self.private / DONE, self.drafts):
+        for folder in (self.private, self.private / DONE, self.private / REPLACED, self.drafts):
             if folder.is_symlink():
                 raise ValueError(f"{folder} is a link, but a run's private folder must not be one: remove it")
         try:
@@ -119,7 +121,8 @@ class Manifest:
         if record and digest_file(target) in written_hashes(record):
             return None
         kept = self.private / REPLACED / target.relative_to(self.out)
-        names = chain([f"{kept.name}{KEPT}"], (f"{kept.name}{KEPT}-{n}" for n in count(2)))
+        base = (kept.name if len(os.fsencode(kept.name)) < LONGEST_NAME else f"{self._name(target)}{kept.suffix[:16]}") + KEPT
+        names = chain([base], (f"{base}-{n}" for n in count(2)))
         free = next(path for name in names if not os.path.lexists(path := kept.with_name(name)))
         try:
             free.parent.mkdir(parents=True, exist_ok=True)

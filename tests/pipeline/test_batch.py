@@ -103,6 +103,16 @@ def test_a_result_that_was_edited_is_kept(tmp_path: Path) -> None:
     assert len(list(kept.iterdir())) == 2 and edited.read_bytes() == whole
 
 
+def test_an_edited_result_of_a_long_name_is_kept(tmp_path: Path) -> None:
+    picture(tmp_path / f"in/{'n' * 250}.png")
+    run(Inverse(), [tmp_path / "in"], tmp_path / "out")
+    (edited,) = (tmp_path / "out").glob("n*.png")
+    edited.write_bytes(b"my work")
+    assert run(Inverse(), [tmp_path / "in"], tmp_path / "out").warned == 1
+    (kept,) = (tmp_path / "out/.restore/replaced").iterdir()
+    assert kept.read_bytes() == b"my work"
+
+
 def test_other_settings_redo_everything(tmp_path: Path) -> None:
     folder(tmp_path / "in", 2)
     run(Identity(strength=1), [tmp_path / "in"], tmp_path / "out")
