@@ -39,7 +39,7 @@ def evaluate_sets(
     metrics = {name: SET_METRICS[name] for name in chosen}
     for folder in (results, reference, *([training] if training else [])):
         if not folder.is_dir():
-            raise ValueError(f"{folder}: --sets compares folders")
+            raise ValueError(f"{folder}: {'--sets compares folders' if folder.exists() else 'no such folder'}")
     with stoppable() as stopped_by:
         try:
             found = compare_sets(results, reference, extractor=extractor, metrics=metrics, training=training)

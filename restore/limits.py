@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How a URL begins, also one that became a Path; a drive of Windows has one letter."""
 LONGEST = 1000
 """Maximum length of a text in characters."""
 ANY = (-1e300, 1e300)
@@ -73,6 +76,17 @@ def check(name: str, value: Value, metadata: Mapping[str, Any]) -> Value:
     elif isinstance(value, str | Path):
         _check_text(name, str(value), metadata)
     return value
+
+
+def check_local(what: str, path: object) -> None:
+    """Raise ValueError if a path is a URL, which a Path spoils: `Path("s3://bucket")` is the folder `s3:`.
+
+    Args:
+        what: the start of the message.
+        path: a text or a Path.
+    """
+    if URL.match(str(path)):
+        raise ValueError(f"{what} is a URL: name a file or folder of this machine")
 
 
 def _check_list(name: str, values: tuple[float | str, ...], metadata: Mapping[str, Any]) -> None:

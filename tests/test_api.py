@@ -272,3 +272,31 @@ def test_settings_that_no_run_knows_are_refused_at_once(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"is empty|not bytes"):
             restore.run("denoise", place, out)  # type: ignore[arg-type]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_urls_where_only_this_machine_is_written_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.full((16, 16), 100, np.uint8)).save(tmp_path / "in/a.png")
+    url = "s3://bucket/x"
+    calls: list[Callable[[], object]] = [
+        lambda: restore.generate("digits", url, {"count": 1}),
+        lambda: restore.export("digits", "torchscript", f"{url}.pt"),
+        lambda: restore.train("denoise", tmp_path / "in", out=url),
+        lambda: restore.train("denoise", url),
+        lambda: restore.run("inpaint", tmp_path / "in", tmp_path / "o", options={"scratches": True, "save_masks": url}),
+        lambda: restore.run("inpaint", tmp_path / "in", tmp_path / "o", options={"masks": Path(url)}),
+        lambda: restore.run("enhance", tmp_path / "in", tmp_path / "o", options={"save_lut": url}),
+        lambda: restore.run("simulate", tmp_path / "in", tmp_path / "o", options={"recipe": "jpeg", "clean": url}),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"is a URL: name a file or folder of this machine"):
+            call()
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_file_in_the_place_of_a_run_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(ValueError, match="is a file: give another --out"):
+        restore.train("denoise", folder, out=tmp_path / "taken")
+    assert (tmp_path / "taken").read_text() == "mine"

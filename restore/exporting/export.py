@@ -11,7 +11,7 @@ from restore.exporting.checking import check
 from restore.exporting.facts import facts_of
 from restore.exporting.formats import FORMATS, ExportFormat
 from restore.exporting.graphs import Graph, generating, judging, restoring
-from restore.limits import nearest
+from restore.limits import check_local, nearest
 from restore.networks import generators
 from restore.weights import Entry
 from restore.writing import replace_durably, with_path
@@ -53,6 +53,7 @@ def export(
         OSError: the file cannot be written.
     """
     kind = format_of(to)
+    check_local(f"--out {out}", out)
     entry = weights.find(name)
     parts = entry.recipe.get("directions") or []
     part = part or (parts[0] if parts else None)

@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from restore.limits import nearest
+from restore.limits import check_local, nearest
 
 Value = TypeVar("Value")
 
@@ -110,6 +110,7 @@ def read(name: str, value: Any, hint: Any, about: OptionHelp) -> Any:
     if bool in allowed:
         return _truth(name, value)
     if Path in allowed:
+        check_local(f"--{name.replace('_', '-')} {value}", value)
         return Path(value)
     if float in allowed or int in allowed:
         return _number(name, value, int if int in allowed else float, about)

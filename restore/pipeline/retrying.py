@@ -23,7 +23,7 @@ FIRST_PAUSE = 0.25
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _OF_THIS_MACHINE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG))
 _BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
-_BROKEN_LINE = re.compile("Connection|Disconnect|Timeout|Payload|IncompleteRead|ServerError")
+_BROKEN_LINE = re.compile("Connect|Disconnect|Timeout|Payload|IncompleteRead|ServerError")
 
 
 def is_transient(error: BaseException) -> bool:
@@ -41,6 +41,13 @@ def is_transient(error: BaseException) -> bool:
     return bool(_BROKEN_LINE.search(type(error).__name__))
 
 
+def _broken_line(error: Exception) -> Exception | None:
+    """What broke the line, where a client says instead that there is no such object, as fsspec's for HTTP does; None elsewhere."""
+    cause = error.__cause__
+    hidden = isinstance(error, FileNotFoundError) and isinstance(cause, Exception) and _BROKEN_LINE.search(type(cause).__name__)
+    return cause if hidden and isinstance(cause, Exception) else None
+
+
 def retried(request: Callable[..., T], *arguments: object, **settings: object) -> T:
     """Call `request`, up to ATTEMPTS times while its errors are transient.
 
@@ -50,11 +57,12 @@ def retried(request: Callable[..., T], *arguments: object, **settings: object) -
     for attempt in range(ATTEMPTS):
         try:
             return request(*arguments, **settings)
-        except Exception as error:
+        except Exception as raised:
+            error = _broken_line(raised) or raised
             if attempt + 1 == ATTEMPTS or not is_transient(error):
-                if isinstance(error, OSError):
+                if error is raised and isinstance(error, OSError):
                     raise
-                raise OSError(errno.EIO, f"{type(error).__name__}: {error}") from error
+                raise OSError(errno.EIO, f"{type(error).__name__}: {error}") from raised
             log.debug("attempt %d of %d failed: %s", attempt + 1, ATTEMPTS, error)
         time.sleep(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))
     raise AssertionError("the last attempt returns or raises")

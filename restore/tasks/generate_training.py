@@ -242,7 +242,16 @@ def _generator(config: GenerationConfig, settings: Settings, names: Sequence[str
                 f"start_from={config.start_from}: these weights know {len(theirs)} classes ({', '.join(theirs) or 'none'}), the dataset "
                 f"has {len(names)} ({', '.join(names) or 'none'}): sort the pictures into as many folders, or set data.labels accordingly"
             )
-        generators.check(config.generator.name, settings, tensors)
+        for key, name in (("data.crop", "side"), ("data.channels", "channels")):
+            if recipe["settings"].get(name) != settings[name]:
+                raise ValueError(
+                    f"start_from={config.start_from}: these weights were made with {key}={recipe['settings'].get(name)}, the run has "
+                    f"{settings[name]}: set it so, or leave it out"
+                )
+        try:
+            generators.check(config.generator.name, settings, tensors)
+        except ValueError as error:
+            raise ValueError(f"start_from={config.start_from}: {error}") from error
         generator.load_state_dict(tensors)
     return generator
 

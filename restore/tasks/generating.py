@@ -22,6 +22,7 @@ from restore.images import CODECS, check_no_picture
 from restore.images.metadata import ImageHeader
 from restore.inference.generator import BLOCK, Generator
 from restore.inference.loading import InferenceOptions
+from restore.limits import check_local
 from restore.parallel import in_order
 from restore.pipeline.batch import Interrupted
 from restore.pipeline.manifest import Manifest, digest
@@ -107,6 +108,7 @@ def generate(
         ValueError: the weights are of another task, the class or an option is unknown, or `out` cannot be written or is in use.
         Interrupted: the user stopped the run; its `report` has the finished pictures.
     """
+    check_local(f"--out {out}", out)
     chosen, folder, name = GenerationOptions(**(options or {})), Path(out), Path(weights)
     runtime = choose(device, precision)
     generator = Generator.load(name, InferenceOptions(runtime))

@@ -154,7 +154,8 @@ class Inpaint(Step[None]):
     def _mask(self, image: Image, path: Path, masks: Picture) -> np.ndarray:
         """The mask of an image from its opened file; see `mask_from_file`."""
         size = image.info.size or image.pixels.shape[:2]
-        mask_files.compare(path, masks.size, size)
+        if masks.frames == 1 or image.info.index == 0:
+            mask_files.compare(path, masks.size, size)  # before anything is decoded
         if masks.frames not in (1, image.info.frames):
             raise ValueError(
                 f"its mask {path} has {masks.frames} pages, the picture {image.info.frames}: use one page for each, or one for all"

@@ -13,6 +13,7 @@ import torch
 
 from restore import distributed, runtime, weights
 from restore.datasets import folders
+from restore.limits import check_local
 from restore.tasks import resuming
 from restore.tasks.configuring import resolve_config
 from restore.tasks.prepared_run import Prepared, first_batch
@@ -75,6 +76,8 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
     is_main = distributed.current().is_main
     notify = on_event if on_event and is_main else _ignore
+    check_local(f"the dataset {dataset}", dataset)
+    check_local(f"--out {out}", out)
     root = folders.locate(Path(dataset))
     folder = Path(out) if out else Path("runs") / f"{method}-{real(root).name}"
     _check_folder(folder, root, notify)
@@ -139,8 +142,10 @@ def _check_folder(folder: Path, root: Path, notify: OnEvent) -> None:
     """Check that the run lies outside the dataset `root` and that its weights can be used by its name, or report how else.
 
     Raises:
-        ValueError: the folder is the dataset, or weights cannot have its name.
+        ValueError: the folder is a file or the dataset, or weights cannot have its name.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"the run's folder {folder} is a file: give another --out")
     if real(folder) == real(root):
         raise ValueError(f"the run's folder is the dataset {root}, and would be learnt from: give another --out")
     name = real(folder).name

@@ -366,3 +366,21 @@ def test_what_is_transient() -> None:
     assert not retrying.is_transient(KeyboardInterrupt())
     assert not retrying.is_transient(NotImplementedError())
     assert retrying.is_transient(type("ServerDisconnectedError", (Exception,), {})())
+
+
+def test_a_server_that_is_down_is_asked_again_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fsspec's HTTP says of a broken line that there is no such file."""
+
+    class ClientConnectorError(OSError):
+        pass
+
+    asked: list[int] = []
+
+    def info(_: str) -> None:
+        asked.append(1)
+        raise FileNotFoundError("http://here/x.png") from ClientConnectorError("Cannot connect to host here:80")
+
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.0)
+    with pytest.raises(OSError, match="ClientConnectorError: Cannot connect") as caught:
+        retrying.retried(info, "x")
+    assert len(asked) == retrying.ATTEMPTS and not isinstance(caught.value, FileNotFoundError)

@@ -266,6 +266,9 @@ def test_training_then_generating(photos: Callable[..., Path], tmp_path: Path) -
             "cgan", tmp_path / "out", overrides={**settings, "data.labels": labels, "start_from": str(tmp_path / "run")}, dry_run=True
         )
         assert run.stats["classes"] == "cats, dogs"
+    with pytest.raises(ValueError, match=r"start_from=.*: these weights were made with data.crop=\d+, the run has 32: set it so"):
+        start = {**settings, "data.labels": "folders", "data.crop": "32", "start_from": str(tmp_path / "run")}
+        restore.train("cgan", tmp_path / "out", overrides=start, dry_run=True)
     with pytest.raises(ValueError, match=r"know 2 classes \(cats, dogs\), the dataset has 0 \(none\)"):
         start = {**settings, "data.labels": "none", "start_from": str(tmp_path / "run")}
         restore.train("cgan", tmp_path / "out", overrides=start, dry_run=True)

@@ -386,3 +386,19 @@ def test_missing_samples_within_the_mask_are_filled(kind: str, smooth: Smooth, t
         result = Inpainter(method="telea")(holed / 1000, mask)
         assert np.abs(result[mask] - heights[mask] / 1000).max() < 0.03
         np.testing.assert_array_equal(result[outside], holed[outside] / 1000)
+
+
+def test_masks_of_pages_of_different_sizes_are_used_again(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with tifffile.TiffWriter(tmp_path / "in/a.tif") as file:
+        for number, (height, width) in enumerate(((80, 96), (60, 64), (70, 50))):
+            page = np.full((height, width), 90 + number, np.uint8)
+            page[20:24, 10:30] = 255
+            file.write(page)
+    options = {"mask_color": "#ffffff", "method": "telea", "save_masks": tmp_path / "masks"}
+    assert restore.run("inpaint", tmp_path / "in", tmp_path / "one", options=options).done == 1
+    report = restore.run("inpaint", tmp_path / "in", tmp_path / "two", options={"masks": tmp_path / "masks", "method": "telea"})
+    assert report.done == 1, report.records[0].error
+    for number in range(3):
+        first, second = (tifffile.imread(tmp_path / out / "a.tif", key=number) for out in ("one", "two"))
+        assert np.array_equal(first, second) and second.max() < 100
