@@ -8,8 +8,9 @@ import numpy as np
 
 from restore.images import deconvolution
 from restore.images.deconvolution import Inversion
+from restore.images.frame import filled
 from restore.images.luma import CHROMA_TO_RGB, chroma, luma
-from restore.inference import blur_estimation, noise_estimation
+from restore.inference import blur_estimation, noise_estimation, uniform_borders
 from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
@@ -99,13 +100,25 @@ class Sharpener(NetworkModel):
         Returns:
             (H, W, 1|3) float32, not clipped; the standard deviation of the noise of its luma, of 255; and information about the run.
         """
+        given, valid = pixels, within_mat(pixels, valid)
+        if valid is not None:  # the edge of a mat is not blurred: beside it the filter would ring
+            pixels = filled(pixels, valid)
         gray = np.ascontiguousarray(luma(pixels))
         noise = noise_of(gray, valid)
         inversion = Inversion(gray, deconvolution.wiener(gray, blur, noise), noise)
         restored, info = self.runner.run(inversion.sharper[:, :, None], condition=inversion.condition)
         if pixels.shape[2] == 3:
             restored = restored + sharper_chroma(pixels, blur, noise, valid) @ CHROMA_TO_RGB
-        return pixels + np.float32(strength) * (restored - pixels), 255 * noise, info
+        sharper = pixels + np.float32(strength) * (restored - pixels)
+        return sharper if valid is None else np.where(valid[:, :, None], sharper, given), 255 * noise, info
+
+
+def within_mat(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray | None:
+    """The valid pixels of (H, W, C) without a frame or a mat of one value around them, (H, W) bool; None for all."""
+    rows, columns = uniform_borders.inner(uniform_borders.framed(uniform_borders.is_still(pixels)))
+    inside = np.zeros(pixels.shape[:2], bool)
+    inside[rows, columns] = True
+    return valid if inside.all() else inside if valid is None else valid & inside
 
 
 def sharper_chroma(pixels: np.ndarray, blur: float, noise: float, valid: np.ndarray | None) -> np.ndarray:

@@ -147,10 +147,24 @@ def test_a_picture_is_made_brighter_only_by_much(
 ) -> None:
     network = tiny("lut", 3)
     monkeypatch.setattr(network, "table", lambda pictures: constant([shift] * len(pictures)))
-    picture = 0.2 + 0.5 * smooth(72, 90, 3)
+    picture = 0.2 + 0.5 * smooth(72, 90, 3) + 0.1 * np.random.default_rng(0).random((72, 90, 3), np.float32)
     result, mapping, _ = Enhancer(network).enhance(picture, EXPOSURE)
     assert mapping.change == pytest.approx(abs(shift), abs=1e-5) and mapping.plain is not kept
     np.testing.assert_allclose(result, picture + (shift if kept else 0), atol=1e-5)
+
+
+def test_a_sky_and_a_page_stay_as_they_are(enhancer: Enhancer, smooth: Smooth) -> None:
+    """Without texture, exposure cannot be judged; a page or a screen is as bright as it was drawn."""
+    sky = (
+        np.linspace(0.35, 0.75, 200, dtype=np.float32)[:, None, None] * np.array([0.6, 0.8, 1.0], np.float32).repeat(240).reshape(3, 240).T
+    )
+    page = np.full((200, 240, 3), 0.9, np.float32)
+    page[20:60, 20:200] = np.random.default_rng(0).random((40, 180, 3), np.float32)
+    for picture in (sky, page):
+        result, mapping, _ = enhancer.enhance(picture, Strengths(1, 1, 0, 0))
+        assert mapping.plain and np.array_equal(result, picture)
+    textured = sky + 0.2 * (np.random.default_rng(1).random(sky.shape, np.float32) - 0.5)
+    assert not enhancer.enhance(textured, EXPOSURE)[1].plain
 
 
 def test_the_table_is_the_mean_of_those_of_the_whole_and_its_corners(smooth: Smooth, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:

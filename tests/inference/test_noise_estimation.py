@@ -148,3 +148,37 @@ def test_the_coefficients_are_those_of_the_orthonormal_dct(count: int) -> None:
     blocks = np.random.default_rng(0).random((count, 8, 8), np.float32)
     expected = dctn(blocks, axes=(1, 2), norm="ortho") if count else blocks
     np.testing.assert_allclose(dct(blocks), expected, atol=2e-6)
+
+
+def _drawing(kind: str) -> np.ndarray:
+    """(300, 400, 1) of what was drawn, without noise."""
+    page = np.full((300, 400), 255, np.uint8)
+    rng = np.random.default_rng(4)
+    if kind == "dithered":
+        return (smooth_ramp(page.shape) > rng.random(page.shape)).astype(np.float32)[:, :, None]
+    thick = cv2.LINE_AA if kind == "lines" else cv2.LINE_8
+    if kind == "lines":
+        for _ in range(400):
+            one, other = rng.integers(0, (400, 150), (2, 2)).tolist()
+            cv2.line(page, one, other, 0, 1, thick)
+    else:
+        for row in range(12, 300, 14):
+            cv2.putText(page, "terms apply to 1,234.89 units", (4, row), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, thick)
+    return page[:, :, None].astype(np.float32) / 255
+
+
+def smooth_ramp(shape: tuple[int, int]) -> np.ndarray:
+    return np.broadcast_to(np.linspace(0.1, 0.9, shape[1]), shape)
+
+
+@pytest.mark.parametrize("kind", ["lines", "text", "dithered"])
+def test_strokes_and_dots_are_no_noise(kind: str) -> None:
+    drawn = _drawing(kind)
+    assert estimate(drawn).level.sigma() < 3
+    assert estimate(np.repeat(drawn, 3, 2) * np.array([1, 0.97, 0.9], np.float32)).level.sigma() < 3
+
+
+@pytest.mark.parametrize("kind", ["lines", "text"])
+def test_noise_over_strokes_is_found(kind: str) -> None:
+    noisy, _ = gaussian(0.2 + 0.6 * _drawing(kind), 20 / 255, np.random.default_rng(5))
+    assert estimate(noisy).level.sigma() == pytest.approx(20, rel=0.6)

@@ -155,3 +155,14 @@ def test_artefacts_of_jpeg_are_warned_of(file: Path, scene: np.ndarray, tmp_path
     Image.fromarray(np.rint(255 * cv2.GaussianBlur(scene, (0, 0), 1.5)).astype(np.uint8)).save(tmp_path / "a.jpg", quality=quality)
     record = _run(tmp_path / "a.jpg", tmp_path / "out", file, options={"blur": 1.5})
     assert any("run `restore artifacts` first" in warning for warning in record.warnings) == warned
+
+
+def test_a_frame_does_not_ring(scene: np.ndarray, fp32: Runtime) -> None:
+    """The edge of a mat is not blurred; a filter that took it for blurred would put stripes beside it."""
+    sharpener = restore.load("sharpen", device="cpu", precision="fp32")
+    blurred = cv2.GaussianBlur(np.repeat(scene.reshape(*scene.shape[:2], -1)[:, :, :1], 3, 2).astype(np.float32), (0, 0), 1.2)
+    framed = np.zeros((blurred.shape[0] + 12, blurred.shape[1] + 12, 3), np.float32)
+    framed[6:-6, 6:-6] = blurred
+    alone, within = sharpener(blurred, 1.2), sharpener(framed, 1.2)
+    assert np.array_equal(within[:6], framed[:6]) and np.array_equal(within[:, -6:], framed[:, -6:])
+    assert np.abs(within[6:-6, 6:-6] - alone).mean() < 0.4 * np.abs(alone - blurred).mean()
