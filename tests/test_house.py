@@ -41,7 +41,7 @@ HELPERS = {
         "pipelines", "configuring", "translation_setup", "validating",
         "artifacts_training", "colorize_training", "denoise_training", "enhance_training", "inpaint_training", "scratches_training",
         "sharpen_training",
-        "translate_training", "upscale_training", "generate_training",
+        "translate_training", "upscale_training", "generate_training", "generate_start",
         "kept_weights", "generating", "generation_options", "generated_pictures", "validating_samples", "self_supervision",
         "adaptation", "adaptation_judgement", "resuming", "contact_grid",
     },

@@ -18,6 +18,7 @@ from scipy.special import ndtr, ndtri
 
 from restore.images.frame import BAND
 from restore.images.noise_model import BLOCK, ORDER, NoiseLevel, dct
+from restore.inference import drawings
 from restore.inference.uniform_borders import framed, inner, is_still
 
 MAX_BLOCKS = 40_000  # of one channel; more do not improve the estimate
@@ -39,10 +40,6 @@ QUIETEST = 0.2  # fraction of the groups' blocks that is measured if the line is
 MANY_BLACK = 0.5  # above this fraction of black blocks, the other blocks of a group are not typical of it
 LEAST_WHITE, MANY_WHITE = 0.005, 0.35  # fractions of clipped pixels between which the clipping can be undone
 TELLING = 0.1  # fraction of black pixels from which clipped noise and photon counts differ enough
-FEW_VALUES, SAMPLE = 4, 100_000  # different values; samples that are looked at first
-DRAWN = 10.0  # sigma of 255: strokes may look like noise above it
-PAPER = 0.02  # fraction of pixels that equal all their neighbours; none do in noise of that sigma
-HEAVY = 0.3  # median^2 / mean square of the highest frequencies: 0.455 for noise, 0.09 to 0.22 for text and lines
 UNEVEN = 1.08  # blocks of one group differ in brightness; this corrects mean^2 / variance of their black pixels
 
 
@@ -92,7 +89,7 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     Returns:
         The estimate; no noise for a picture with fewer than 16 blocks, and for line art, text and dithered pictures.
     """
-    if _few_values(picture):
+    if drawings.has_few_values(picture):
         return Estimate()
     channels = [_blocks(picture[:, :, channel], valid) for channel in range(picture.shape[2])]
     blocks, dark, white = (np.concatenate([parts[index] for parts in channels]) for index in range(3))
@@ -103,7 +100,7 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     at_black, at_white = ([float(fraction[group].mean()) for group in chosen] for fraction in (dark, white))
     brightness, finest = _unclipped(groups, at_black, at_white, (float(picture.min()), float(picture.max())))
     level = _line(brightness, finest)
-    if level.sigma() > DRAWN * float(np.ptp(picture)) and _is_drawn(picture, groups):
+    if level.sigma() > drawings.LOUD * float(np.ptp(picture)) and drawings.is_drawn(picture, [group[:, TOP] for group in groups]):
         return Estimate()
     above = finest / np.maximum(level.variance(brightness), 1e-30)
     near = [group for group, excess in zip(groups, above, strict=True) if excess <= np.median(above)]
@@ -116,24 +113,6 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     if doubt:
         result = replace(result, level=_toward(level, quietest, doubt))
     return result
-
-
-def _few_values(picture: np.ndarray) -> bool:
-    """Whether a picture has so few different values that it was made with them: text, line art or dithering of one or two bits."""
-    step = max(1, picture.size // SAMPLE)
-    return len(np.unique(picture.reshape(-1)[::step])) <= FEW_VALUES and len(np.unique(picture)) <= FEW_VALUES
-
-
-def _is_drawn(picture: np.ndarray, groups: list[np.ndarray]) -> bool:
-    """Whether what looks like strong noise are strokes: on flat paper, and far from normally distributed, as noise never is.
-
-    Args:
-        picture: (H, W, C).
-        groups: DCT blocks (n, 8, 8) of each brightness.
-    """
-    paper = float(is_still(np.ascontiguousarray(picture[:, :, 0])).mean())
-    tails = [float(np.median(np.abs(group[:, TOP])) ** 2 / max(np.square(group[:, TOP]).mean(), 1e-30)) for group in groups]
-    return paper > PAPER and float(np.median(tails)) < HEAVY
 
 
 def resolve_level(

@@ -29,7 +29,7 @@ from restore.networks.generators.spec import Generator, GeneratorSpec, SampleCon
 from restore.networks.generators.stylegan2 import StyleGAN2Config, StyleGAN2DiscriminatorConfig
 from restore.networks.spec import Settings
 from restore.runtime import seed_everything
-from restore.tasks import generated_pictures, validating_samples
+from restore.tasks import generate_start, generated_pictures, validating_samples
 from restore.tasks.prepared_run import TEST_FRACTION, Prepared, check_memory, count_parameters, first_batch, runtime_of
 from restore.training.loop import LoopConfig
 from restore.training.optimizers import OptimizerConfig
@@ -237,21 +237,7 @@ def _generator(config: GenerationConfig, settings: Settings, names: Sequence[str
         tensors, recipe = weights.load(weights.find(config.start_from).path)
         if recipe["task"] != "generate":
             raise ValueError(f"start_from={config.start_from}: these are {recipe['task']} weights; the run needs generate weights")
-        if len(theirs := recipe.get("labels") or []) != len(names):
-            raise ValueError(
-                f"start_from={config.start_from}: these weights know {len(theirs)} classes ({', '.join(theirs) or 'none'}), the dataset "
-                f"has {len(names)} ({', '.join(names) or 'none'}): sort the pictures into as many folders, or set data.labels accordingly"
-            )
-        for key, name in (("data.crop", "side"), ("data.channels", "channels")):
-            if recipe["settings"].get(name) != settings[name]:
-                raise ValueError(
-                    f"start_from={config.start_from}: these weights were made with {key}={recipe['settings'].get(name)}, the run has "
-                    f"{settings[name]}: set it so, or leave it out"
-                )
-        try:
-            generators.check(config.generator.name, settings, tensors)
-        except ValueError as error:
-            raise ValueError(f"start_from={config.start_from}: {error}") from error
+        generate_start.check(config, settings, names, tensors, recipe)
         generator.load_state_dict(tensors)
     return generator
 

@@ -76,9 +76,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
     is_main = distributed.current().is_main
     notify = on_event if on_event and is_main else _ignore
-    check_local(f"the dataset {dataset}", dataset)
-    check_local(f"--out {out}", out)
-    root = folders.locate(Path(dataset))
+    root = _located(dataset, out)
     folder = Path(out) if out else Path("runs") / f"{method}-{real(root).name}"
     _check_folder(folder, root, notify)
     with ExitStack() as stack:
@@ -136,6 +134,17 @@ def _run_loop(publisher: Publisher, *, resume: bool, notify: OnEvent) -> int:
         prepared.trainer, prepared.dataset, config.loop, folder, preview_batch=prepared.preview_batch, validation=prepared.validation,
         resume=resume, hooks=hooks, settings=configuration.flat(config),
     )  # fmt: skip
+
+
+def _located(dataset: str | PathLike[str], out: str | PathLike[str] | None) -> Path:
+    """The dataset's folder.
+
+    Raises:
+        ValueError: there is none, or it or `out` is a URL.
+    """
+    check_local(f"the dataset {dataset}", dataset)
+    check_local(f"--out {out}", out)
+    return folders.locate(Path(dataset))
 
 
 def _check_folder(folder: Path, root: Path, notify: OnEvent) -> None:

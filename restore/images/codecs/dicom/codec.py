@@ -71,7 +71,8 @@ def radiograph(ds: Dataset) -> bool:
 
 def _above(ds: FileDataset, stored: np.ndarray) -> tuple[str, ...]:
     """A warning where samples have bits above BitsStored that no overlay claims: the header may be wrong."""
-    embedded = any(tag.group in range(0x6000, 0x6100) and tag.element == 0x0010 and (tag.group, 0x3000) not in ds for tag in ds.keys())  # noqa: SIM118
+    planes = [tag.group for tag in ds.keys() if tag.group in range(0x6000, 0x6100) and tag.element == 0x0010]  # noqa: SIM118 (iterating gives elements, and decodes them)
+    embedded = any((group, 0x3000) not in ds for group in planes)
     share = 0.0 if stored.ndim != 2 or embedded else field_of(ds).share_outside(stored)
     if not share:
         return ()

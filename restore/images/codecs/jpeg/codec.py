@@ -24,7 +24,7 @@ from PIL import Image, JpegImagePlugin
 from restore.images import compression_bounds, decoding, quantisation
 from restore.images.codecs.base import Capabilities, Codec, only_frame
 from restore.images.codecs.jpeg import codestream, component_scans, extended_xmp, further_pictures
-from restore.images.codecs.jpeg.finer_tables import FINE_QUALITY, finer
+from restore.images.codecs.jpeg.finer_tables import FINE_QUALITY, finer, hardly_differ
 from restore.images.codecs.jpeg.header import (
     APP0,
     APP1,
@@ -160,13 +160,16 @@ class JpegSource:
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         stored = only_frame(frames, self.path)
+        if provenance.finer and self._tag == 1 and self.copies and hardly_differ(self.frame(0).stored, stored):
+            path.write_bytes(self.path.read_bytes() + self.header.ending)
+            return
         size = (stored.shape[0], stored.shape[1])
         stream = self._stream()
         with as_image_error(self.path, "JPEG"), quiet, JpegImagePlugin.JpegImageFile(io.BytesIO(stream.as_file)) as image:
             tables = image.quantization
         if provenance.finer:
             tables = finer(tables)
-        coded = self._coded(stored, tables)
+        coded = self._coded(stored, tables, finer=provenance.finer)
         kept = [rescaled(*self._reset(m, p), provenance.scale, size) for m, p in self._segments.kept]
         if provenance.coloured and len(self._segments.components) == 1:
             kept = in_colour(kept)
@@ -178,14 +181,15 @@ class JpegSource:
         made = spliced(coded, kept)
         path.write_bytes(further_pictures.moved(made, stream.as_file[: stream.size]) + trailer)
 
-    def _coded(self, stored: np.ndarray, tables: dict[int, list[int]]) -> bytes:
+    def _coded(self, stored: np.ndarray, tables: dict[int, list[int]], *, finer: bool) -> bytes:
+        """Coded as the file was; `finer` without subsampling, which would blur the colours that were restored."""
         parts = self._segments.components
-        rare = len(parts) == 3 and not self._is_rgb() and self._sampling() is None
+        rare = len(parts) == 3 and not self._is_rgb() and self._sampling() is None and not finer
         if (rare or self._is_ycck()) and component_scans.writable(parts):
             # sides that the orientation has turned are sampled as they now lie
             turned = tuple(bytes([p[0], (p[1] & 15) << 4 | p[1] >> 4, p[2]]) for p in parts) if swaps_sides(self._tag) else parts
             return component_scans.coded(stored, turned, tables, progressive=self._segments.progressive)
-        return _coded(stored, self._options(tables))
+        return _coded(stored, self._options(tables, finer=finer))
 
     def _sampling(self) -> str | None:
         """Pillow's name of the chroma sampling of the upright picture; None if it has none."""
@@ -201,7 +205,7 @@ class JpegSource:
         ratio = (down, across) if swaps_sides(self._tag) else (across, down)
         return {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0"}.get(ratio)
 
-    def _options(self, tables: dict[int, list[int]]) -> dict[str, object]:
+    def _options(self, tables: dict[int, list[int]], *, finer: bool) -> dict[str, object]:
         parts = self._segments.components
         options: dict[str, object] = {"progressive": self._segments.progressive, "optimize": self._segments.progressive}
         order = [tables[p[2]] for p in parts if p[2] in tables]
@@ -214,7 +218,7 @@ class JpegSource:
         elif len(parts) == 3 and self._is_rgb():
             options["keep_rgb"] = True
         elif len(parts) == 3:
-            options["subsampling"] = self._sampling() or "4:4:4"  # rather too fine than too coarse
+            options["subsampling"] = "4:4:4" if finer else self._sampling() or "4:4:4"  # rather too fine than too coarse
         if order:
             options["qtables"] = order
         return options
