@@ -8,8 +8,8 @@ import numpy as np
 
 from restore.inference.uniform_borders import is_still
 
-FEW_VALUES, SAMPLE = 4, 100_000
-"""Different values of a picture of one or two bits; samples that are looked at first."""
+FEW_VALUES, SAMPLE = 2, 100_000
+"""Different values of a picture of one bit (of three photons at most a picture has four); samples that are looked at first."""
 LOUD = 10.0
 """Sigma of 255 above which noise may be strokes."""
 PAPER = 0.02
@@ -19,7 +19,7 @@ HEAVY = 0.3
 
 
 def has_few_values(picture: np.ndarray) -> bool:
-    """Whether a picture has so few different values that it was made with them: text, line art or dithering of one or two bits."""
+    """Whether a picture has so few different values that it was made with them: text, line art or dithering of one bit."""
     step = max(1, picture.size // SAMPLE)
     return len(np.unique(picture.reshape(-1)[::step])) <= FEW_VALUES and len(np.unique(picture)) <= FEW_VALUES
 
