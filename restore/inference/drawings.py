@@ -19,9 +19,10 @@ HEAVY = 0.3
 
 
 def has_few_values(picture: np.ndarray) -> bool:
-    """Whether a picture has so few different values that it was made with them: text, line art or dithering of one bit."""
-    step = max(1, picture.size // SAMPLE)
-    return len(np.unique(picture.reshape(-1)[::step])) <= FEW_VALUES and len(np.unique(picture)) <= FEW_VALUES
+    """Whether each channel of (H, W, C) has so few different values that it was made with them: text, line art or dithering of one bit."""
+    step = max(1, picture.shape[0] * picture.shape[1] // SAMPLE)
+    channels = picture.reshape(-1, picture.shape[2]).T
+    return all(len(np.unique(one[::step])) <= FEW_VALUES for one in channels) and all(len(np.unique(one)) <= FEW_VALUES for one in channels)
 
 
 def is_drawn(picture: np.ndarray, groups: Sequence[np.ndarray]) -> bool:
