@@ -107,7 +107,9 @@ class Manifest:
         return self.drafts / (self._name(target) + target.suffix[:16])
 
     def set_aside(self, target: Path) -> Path | None:
-        """Move the file at `target` to `.restore/replaced/` if it is not what a run wrote there: somebody has edited it, or it was damaged.
+        """Move the file at `target` to `.restore/replaced/` if somebody has edited it: its hash is not that of its record, which is older.
+
+        A run that was killed before the rename leaves a record that is younger than the result.
 
         Returns:
             Where it is now; None if there is no such file.
@@ -116,9 +118,10 @@ class Manifest:
             OSError: it cannot be moved.
         """
         record = self._record(target)
-        if target.is_symlink() or not target.is_file() or not target.stat().st_size:  # replacing a link leaves what it leads to
+        if record is None or target.is_symlink() or not target.is_file():  # replacing a link leaves what it leads to
             return None
-        if record and digest_file(target) in written_hashes(record):
+        found = target.stat()
+        if not found.st_size or found.st_mtime_ns <= self._path(target).stat().st_mtime_ns or digest_file(target) == record["output"]:
             return None
         kept = self.private / REPLACED / target.relative_to(self.out)
         base = (kept.name if len(os.fsencode(kept.name)) < LONGEST_NAME else f"{self._name(target)}{kept.suffix[:16]}") + KEPT
@@ -147,7 +150,7 @@ class Manifest:
         if target.is_dir() and not target.is_symlink():
             raise ValueError(f"a folder exists at the path of the result {target}: move it")
         name = target.relative_to(self.out).as_posix()
-        record = record_text(name, content, digest_file(temporary), self.settings, seen, digest_file(target))
+        record = record_text(name, content, digest_file(temporary), self.settings, seen)
         draft = temporary.with_name(temporary.name + ".json")
         try:
             draft.write_text(record, encoding="ascii")
@@ -229,11 +232,9 @@ def record_name(relative: Path) -> str:
     return digest(os.fsencode(relative))[:32]
 
 
-def record_text(name: str, content: str, output: str, settings: str, seen: Seen | None, replaced: str) -> str:
-    """A record as JSON: the result's name, and the hashes of the input, the result, the settings and the file that it replaces, if any."""
+def record_text(name: str, content: str, output: str, settings: str, seen: Seen | None) -> str:
+    """A record as JSON: the result's name, and the hashes of the input, the result and the settings."""
     record = {"input": content, "name": name, "output": output, "settings": settings}
-    if replaced:
-        record["replaced"] = replaced
     if seen is not None and seen.version:
         record |= {"version": seen.version, "content": seen.content}
     return json.dumps(record, sort_keys=True, indent=1) + "\n"
@@ -247,11 +248,6 @@ def parsed_record(text: str | bytes) -> dict[str, str] | None:
         return None
     required = ("input", "settings", "output")
     return record if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in required) else None
-
-
-def written_hashes(record: dict[str, str]) -> tuple[str, ...]:
-    """The hashes of what a run wrote: the result, and the one before it, which is still there if the run was killed before the rename."""
-    return record["output"], str(record.get("replaced", ""))
 
 
 def recorded_content(record: dict[str, str] | None, origin: Origin) -> str:

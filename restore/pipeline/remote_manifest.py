@@ -26,7 +26,6 @@ from restore.pipeline.manifest import (
     record_text,
     recorded_content,
     settings_digest,
-    written_hashes,
 )
 from restore.pipeline.remote import RemoteFolder, StoredObject
 from restore.pipeline.result_store import Seen
@@ -104,11 +103,11 @@ class RemoteManifest:
         """
         relative, record = self._relative(target), self._record(target)
         checksum = self.folder.md5(relative)
-        if checksum is None or (checksum and checksum in (record.get("md5"), record.get("replaced_md5"))):
+        if not record or checksum is None or (checksum and checksum in (record.get("md5"), record.get("replaced_md5"))):
             return None
         copied = self._copy(target)
         try:
-            if not copied.stat().st_size or (record and digest_file(copied) in written_hashes(record)):
+            if not copied.stat().st_size or digest_file(copied) in (record["output"], record.get("replaced")):
                 return None
             kept = f"{PRIVATE}/{REPLACED}/{relative}{KEPT}"
             free = next(name for name in chain([kept], (f"{kept}-{n}" for n in count(2))) if not self.folder.has(name))
@@ -127,8 +126,9 @@ class RemoteManifest:
         with temporary.open("rb") as file:
             md5 = file_digest(file, "md5").hexdigest()
         before = self._record(target)
-        record = json.loads(record_text(relative, content, digest_file(temporary), self.settings, seen, before.get("output", "")))
-        record |= {"md5": md5, "replaced_md5": before.get("md5", "")}
+        record = json.loads(record_text(relative, content, digest_file(temporary), self.settings, seen)) | {"md5": md5}
+        # what is still there if the run is killed before the result is put
+        record |= {"replaced": before.get("output", ""), "replaced_md5": before.get("md5", "")}
         try:
             self.folder.write(self._path(target), json.dumps(record, sort_keys=True, indent=1).encode() + b"\n")
             self.folder.put(temporary, relative)

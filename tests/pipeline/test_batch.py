@@ -97,6 +97,7 @@ def test_a_result_that_was_edited_is_kept(tmp_path: Path) -> None:
     previous = edited.read_bytes()
     assert run(Inverse(), [tmp_path / "in"], tmp_path / "out").warned == 0
     edited.write_bytes(previous)
+    os.utime(edited, (1, 1))  # older than its record
     assert run(Inverse(), [tmp_path / "in"], tmp_path / "out").warned == 0
     edited.write_bytes(b"not wanted")
     assert run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(overwrite=True)).warned == 0
