@@ -82,7 +82,7 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
 
 
 SALVAGE = ", or restore what is there with --salvage"
-"""The end of messages about pictures of which a part can be read; training and comparing cannot."""
+"""The end of messages about pictures that can be read in part; training and comparing take whole ones."""
 
 
 def missing_rows(path: Path, kind: str, row: int, height: int, count: int | None = None) -> ImageError:

@@ -214,7 +214,7 @@ def texture(brightness: np.ndarray) -> float:
 
 
 def paper_trust(pixels: np.ndarray) -> float:
-    """0 for a page, a screen or a chart (H, W, C), much of which has exactly one colour, to 1."""
+    """0 for a page, a screen or a chart (H, W, C), where much has exactly one colour, to 1."""
     step = max(1, pixels.shape[0] * pixels.shape[1] // SAMPLE)
     values = np.rint(pixels.reshape(-1, pixels.shape[2])[::step].astype(np.float64) * 65535)
     _, counts = np.unique(values @ 65537.0 ** np.arange(values.shape[1]), return_counts=True)

@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
 from restore.images import ImageError, read
+from restore.images.codecs.jpeg import extended_xmp
 from restore.images.codecs.jpeg.header import APP1, read_segments
 from restore.images.codecs.png.chunks import chunk, layout
 from restore.images.codecs.png.text_chunks import raw_exif, texts
@@ -340,3 +341,11 @@ def test_metadata_larger_than_a_segment_of_jpeg(tmp_path: Path) -> None:
     picture = read(tmp_path / "exif.png")
     picture.save(tmp_path / "exif.jpg", [picture.frame(0).stored], format="jpeg")
     assert "EXIF block of 70," in picture.warnings[0]
+
+
+@pytest.mark.parametrize("filler", [b" ", b"<?xpacket", b"<rdf:RDF", b"xmpNote:HasExtendedXMP", b"\n<"])
+def test_a_hostile_packet_takes_no_time(filler: bytes) -> None:
+    """Each is read a few times from end to end: a pattern that starts anew at each place would take hours."""
+    packet = b"<a>" + filler * (4_000_000 // len(filler)) + b"</a>"
+    made = extended_xmp.payloads(packet)
+    assert len(made) > 60 and extended_xmp.whole(made[0][len(extended_xmp.XMP) :], made[1:]) is not None

@@ -15,19 +15,17 @@ XMP, EXTENSION = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/ex
 LARGEST = 65_000
 """Bytes of a packet in one segment."""
 _PART = 65_400
-_PADDING = re.compile(rb"\s+(?=<\?xpacket end=[^>]*>\s*\Z|\Z)")
-_NOTE = re.compile(rb"""\s*xmpNote:HasExtendedXMP\s*=\s*["'][^"']*["']|\s*<xmpNote:HasExtendedXMP>[^<]*</xmpNote:HasExtendedXMP>""")
-_PACKET = re.compile(rb"<\?xpacket[^>]*\?>")
-_PROPERTIES = re.compile(rb"<rdf:RDF\b([^>]*)>(.*)</rdf:RDF>", re.DOTALL)
+_NOTE = re.compile(rb"""xmpNote:HasExtendedXMP="[^"]{0,99}"|<xmpNote:HasExtendedXMP>[^<]{0,99}</xmpNote:HasExtendedXMP>""")
+_BEGIN, _END = b"<?xpacket begin", b"<?xpacket end"
 
 
 def payloads(packet: bytes) -> list[bytes]:
     """The payloads of the APP1 segments that hold an XMP packet of any size. Padding goes where the packet would be too large with it."""
     if len(packet) > LARGEST:
-        packet = _PADDING.sub(b"\n", packet)
+        packet = _without_padding(packet)
     if len(packet) <= LARGEST:
         return [XMP + packet]
-    whole = _PACKET.sub(b"", packet).strip()
+    whole = _bare(packet)
     name = hashlib.md5(whole, usedforsecurity=False).hexdigest().upper().encode()
     main = (
         b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -48,8 +46,32 @@ def whole(main: bytes, segments: Sequence[bytes]) -> bytes:
             length, at = struct.unpack_from(">II", body, 32)
             parts[at] = body[40:]
     extension = b"".join(parts[at] for at in sorted(parts))
-    found, into = _PROPERTIES.search(extension), _PROPERTIES.search(main)
-    if len(extension) != length or found is None or into is None or found[1].count(b"xmlns:") > into[1].count(b"xmlns:"):
+    found, into = _properties(extension), _properties(main)
+    if len(extension) != length or found is None or into is None or _names(extension, found) > _names(main, into):
         return main
-    joined = main[: into.end(2)] + found[2] + main[into.end(2) :]
-    return _NOTE.sub(b"", joined)
+    return _NOTE.sub(b"", main[: into.stop] + extension[found] + main[into.stop :])
+
+
+def _without_padding(packet: bytes) -> bytes:
+    """The packet without the blanks before its end, which are there for editors."""
+    end = packet.rfind(_END)
+    return packet.rstrip() if end < 0 else packet[:end].rstrip() + b"\n" + packet[end:]
+
+
+def _bare(packet: bytes) -> bytes:
+    """The packet without the instructions around it."""
+    start, end = packet.find(_BEGIN), packet.rfind(_END)
+    inner = packet[packet.find(b">", start) + 1 if start >= 0 else 0 : end if end >= 0 else len(packet)]
+    return inner.strip()
+
+
+def _properties(packet: bytes) -> slice | None:
+    """Where the content of the first rdf:RDF lies; None where there is none. (Patterns would take forever for a hostile packet.)"""
+    start = packet.find(b"<rdf:RDF")
+    inner, end = packet.find(b">", start) + 1, packet.rfind(b"</rdf:RDF>")
+    return slice(inner, end) if start >= 0 and 0 < inner <= end else None
+
+
+def _names(packet: bytes, inner: slice) -> int:
+    """How many namespaces the element before `inner` declares."""
+    return packet[packet.rfind(b"<rdf:RDF", 0, inner.start) : inner.start].count(b"xmlns:")
