@@ -112,6 +112,14 @@ def test_steps_above_255_stay(kind: str, progressive: bool, tag: int, tmp_path: 
     assert np.abs(imagecodecs.jpeg8_decode(out.read_bytes()).astype(int) - given).mean() < 12
 
 
+def test_inks_keep_a_table_each(tmp_path: Path) -> None:
+    tables = [[steps] * 64 for steps in (2, 3, 5, 7)]
+    Image.fromarray(np.dstack([255 - scene(), scene()[..., 0] // 6]), "CMYK").save(tmp_path / "a.jpg", qtables=tables)
+    passed(read(tmp_path / "a.jpg"), tmp_path / "b.jpg", lambda seen: seen * np.float32(0.8))
+    with Image.open(tmp_path / "a.jpg") as before, Image.open(tmp_path / "b.jpg") as after:
+        assert before.quantization == after.quantization and before.layer == after.layer
+
+
 @pytest.mark.parametrize("level", [50, 90])
 def test_ycck_stays_ycck(level: int, tmp_path: Path) -> None:
     import imagecodecs

@@ -211,8 +211,8 @@ class JpegSource:
         order = [tables[p[2]] for p in parts if p[2] in tables]
         while len(order) > 1 and order[-1] is order[-2]:  # Pillow lets the last table serve the rest
             order.pop()
-        if len(parts) == 4:
-            order = order[:1]  # the inks are coded as they are: chroma's table would be too coarse
+        if self._is_ycck():
+            order = order[:1]  # Pillow cannot write it: the inks are coded as they are: chroma's table would be too coarse
         if len(parts) == 1:
             options["subsampling"] = "4:4:4"  # for a gray picture that became one in colour; its table serves all three
         elif len(parts) == 3 and self._is_rgb():

@@ -14,7 +14,7 @@ from restore.images.metadata import Metadata
 from restore.images.orientation import rescaled_exif, rescaled_xmp
 
 EXIF, XMP, ICC, JFIF = b"Exif\0\0", extended_xmp.XMP, b"ICC_PROFILE\0", b"JFIF\0"
-LARGEST = 65_000
+LARGEST = extended_xmp.LARGEST
 """Bytes of an EXIF block, or of a part of other metadata, in one segment."""
 APP0, APP1, APP2, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 _TABLES = 0xDB
