@@ -18,6 +18,7 @@ import numpy as np
 from restore.inference.array_interface import apply
 from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.seam_blending import blend_seams
+from restore.inference.smooth_filling import smooth_filling
 from restore.inference.texture_synthesis import synthesize_texture
 from restore.inference.tile_faults import InferenceInfo
 from restore.networks.spec import RestorationNetwork
@@ -132,9 +133,16 @@ class Inpainter:
     def _fill(self, result: np.ndarray, piece: np.ndarray, hole: np.ndarray, crop: Crop, info: InpaintInfo) -> None:
         """Fill the holes of a crop in the whole picture's result."""
         # coarse fillings bleed over the edge, and texture and seams need the original pixels there
-        output = np.where(hole[:, :, None], self._coarse_to_fine(piece, hole, info), piece)
+        smooth = np.zeros(hole.shape, np.float32)
+        output = piece
+        if self.method == "network":
+            output, smooth = smooth_filling(piece, hole)
+        if not (smooth[crop.own] == 1).all():
+            output = np.where(
+                hole[:, :, None], output + (1 - smooth[:, :, None]) * (self._coarse_to_fine(piece, hole, info) - output), piece
+            )
         if self.texture:
-            output = synthesize_texture(output, hole)
+            output = synthesize_texture(output, hole, smooth)
         if self.method == "network" and not self.feather:  # feathering leaves no step to blend
             output = blend_seams(output, hole)
         output = np.clip(output, 0, 1)

@@ -27,6 +27,8 @@ SMOOTH = 8.0
 """Standard deviation in pixels of the Gaussian that removes the network's own detail from a hole."""
 THIN = 5
 """Half the width in pixels up to which a hole gets no copied detail."""
+GRAIN = 2.0
+"""Standard deviation in pixels of the Gaussian that separates grain from shades: copied into a gradient, these would be blotches."""
 RAMP = 8
 """Depth in pixels over which the copied detail fades in."""
 REACH = 3
@@ -36,18 +38,22 @@ FAR = 1e-4
 SPARE, FOREIGN = 2.0, 4.0
 """How many times as strong as the detail around it a source's may be, and the penalty for more, in squared difference: what is stronger
 is no texture but a thing, such as a highlight, that would stand in the hole again and again."""
+REPEATED, SAME = 1.0, 4
+"""Penalty, in squared differences of its own detail, for a source within so many pixels of one that an adjacent patch copied: the same
+thing at every step is a lattice. Grain repeats unseen."""
 EPSILON = 1e-9
 """Lower bound of a weight in a division: smaller than the weight in a patch's corner."""
 MAX_SOURCES, MAX_COMPARED, STRENGTH = 12_000, 1000, 0.7
 """Sampled sources; how many of them, the nearest in colour and position, are compared in detail; the fraction of detail that is added."""
 
 
-def synthesize_texture(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def synthesize_texture(filled: np.ndarray, hole: np.ndarray, smooth: np.ndarray | None = None) -> np.ndarray:
     """Add texture to a filling.
 
     Args:
         filled: (H, W, C) float32, nominal [0, 1], its holes filled with the right colours.
         hole: (H, W) bool.
+        smooth: (H, W) float32 in [0, 1], how far nothing but grain is missing, see `smooth_filling`.
 
     Returns:
         (H, W, C) float32. It is `filled` outside the hole, and everywhere if there is no wide hole or nothing to copy from.
@@ -61,7 +67,10 @@ def synthesize_texture(filled: np.ndarray, hole: np.ndarray) -> np.ndarray:
     depth = cv2.distanceTransform(wide.astype(np.uint8), cv2.DIST_L2, 5)
     fraction = np.clip(depth / RAMP, 0, 1)[:, :, None]
     # the little texture that the network produces this deep is an artificial pattern
-    return np.asarray(filled + fraction * (_blurred(filled, SMOOTH) - filled + STRENGTH * copied), np.float32)
+    change = _blurred(filled, SMOOTH) - filled + STRENGTH * copied
+    if smooth is not None:
+        change += smooth[:, :, None] * (STRENGTH * (copied - _blurred(copied, GRAIN)) - change)
+    return np.asarray(filled + fraction * change, np.float32)
 
 
 def _blurred(picture: np.ndarray, deviation: float) -> np.ndarray:
@@ -164,18 +173,32 @@ class _PatchCopier:
         mask = np.repeat(filled_weight, self.canvas.shape[2], 2).reshape(-1)
         descriptors, strength = self.descriptors[nearest], float((known**2).sum() / max(mask.sum(), EPSILON))
         difference = ((descriptors * mask - known) ** 2).sum(1) / filled_weight.size + self._foreign(descriptors, strength)
+        difference += self._repeated(centre, self.sources[nearest], descriptors)
         best = self.sources[nearest[int((difference + distances[nearest]).argmin())]]
         # the random sample misses most patches: also compare the best one's neighbours and the continuations of adjacent sources
         others = self._allowed(np.concatenate([best + self.shifts, self._continued(centre)]))
         distances = self._distances(((self._colour_samples(others) - colour_sample) ** 2).sum(1), others, centre)
         descriptors = self._descriptors(others)
         difference = ((descriptors * mask - known) ** 2).sum(1) / filled_weight.size + self._foreign(descriptors, strength)
+        difference += self._repeated(centre, others, descriptors)
         return np.asarray(others[int((difference + distances).argmin())])
 
     def _foreign(self, descriptors: np.ndarray, strength: float) -> np.ndarray:
         """The penalties (N,) of sources (N, D) whose detail is much stronger than `strength`, the mean square of what is there."""
         excess = np.maximum(0, (descriptors**2).mean(1) - SPARE * strength)
         return np.asarray(FOREIGN * self.canvas.shape[2] * excess)
+
+    def _repeated(self, centre: tuple[int, int], candidates: np.ndarray, descriptors: np.ndarray) -> np.ndarray:
+        """The penalty (N,) of candidates (N, 2) with descriptors (N, D) that a patch next to `centre` copied."""
+        copied = np.array([source for _, source in self._adjacent(centre)]).reshape(-1, 2)
+        same = (np.abs(candidates[:, None] - copied).max(2, initial=0) <= SAME).any(1)
+        return np.asarray(same * REPEATED * self.canvas.shape[2] * (descriptors**2).mean(1))
+
+    def _adjacent(self, centre: tuple[int, int]) -> list[tuple[tuple[int, int], np.ndarray]]:
+        """The steps to the patches around `centre` that have a source, and these sources."""
+        steps = [(down, across) for down in (-STEP, 0, STEP) for across in (-STEP, 0, STEP)]
+        near = [(step, self.chosen.get((centre[0] + step[0], centre[1] + step[1]))) for step in steps]
+        return [(step, source) for step, source in near if source is not None]
 
     def _distances(self, colour_samples: np.ndarray, candidates: np.ndarray, centre: tuple[int, int]) -> np.ndarray:
         """The distances (N,) of the candidates' centres (N, 2), in colour and in position.
@@ -187,9 +210,7 @@ class _PatchCopier:
 
     def _continued(self, centre: tuple[int, int]) -> np.ndarray:
         """The continuations (N, 2) of the neighbours' sources: at the offset that `centre` has to each neighbour."""
-        steps = [(down, across) for down in (-STEP, 0, STEP) for across in (-STEP, 0, STEP)]
-        near = [((down, across), self.chosen.get((centre[0] + down, centre[1] + across))) for down, across in steps]
-        return np.array([source - step for step, source in near if source is not None]).reshape(-1, 2).astype(int)
+        return np.array([source - step for step, source in self._adjacent(centre)]).reshape(-1, 2).astype(int)
 
     def _allowed(self, candidates: np.ndarray) -> np.ndarray:
         """The candidates (N, 2) whose patches have no missing pixels."""
