@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from restore.api import add_weights, evaluate, export, generate, load, run, run_pipeline, step, train
+    from restore.api import add_weights, evaluate, export, generate, load, run, run_pipeline, simulate, step, train
 
-__all__ = ["add_weights", "evaluate", "export", "generate", "load", "run", "run_pipeline", "step", "train"]
+__all__ = ["add_weights", "evaluate", "export", "generate", "load", "run", "run_pipeline", "simulate", "step", "train"]
 __version__ = "0.1.0"
 
 

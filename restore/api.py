@@ -31,14 +31,15 @@ from restore.pipeline.step import AnyStep
 from restore.tasks import TASKS, pipelines
 from restore.tasks.generating import generate
 from restore.tasks.kept_weights import add_weights, verify_weights
+from restore.tasks.simulate import simulate_array as simulate
 from restore.tasks.train_run import TrainingResult, train
 
 if TYPE_CHECKING:
     from restore.metrics.comparison import Comparison
 
 __all__ = [
-    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "export", "generate", "load", "run", "run_pipeline", "step", "train",
-    "verify_weights",
+    "MODELS", "LoadOptions", "Model", "TrainingResult", "add_weights", "export", "generate", "load", "run", "run_pipeline", "simulate",
+    "step", "train", "verify_weights",
 ]  # fmt: skip
 
 
@@ -235,6 +236,8 @@ def load(name: str | PathLike[str], **options: Unpack[LoadOptions]) -> Any:
     if unknown := options.keys() - LoadOptions.__annotations__.keys():
         known = LoadOptions.__annotations__
         raise ValueError(f"unknown option {min(unknown)!r}: use {', '.join(known)}{nearest(min(unknown), known)}")
+    if not isinstance(name, str | PathLike) or not str(name):
+        raise ValueError(f"weights must be a name, a file or a run's folder, not {name!r}: `restore weights list` shows the names")
     entry = catalogue.find(Path(name))
     task = str(entry.recipe.get("task"))
     if task not in MODELS:

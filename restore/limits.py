@@ -7,6 +7,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,6 +77,17 @@ def check(name: str, value: Value, metadata: Mapping[str, Any]) -> Value:
     elif isinstance(value, str | Path):
         _check_text(name, str(value), metadata)
     return value
+
+
+def number(name: str, value: object, metadata: Mapping[str, Any]) -> None:
+    """Check an argument that must be a number; see `check`.
+
+    Raises:
+        ValueError: it is none, or outside its limits.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{name!r} must be a number, not {format_value(value)}")
+    _check_number(name, float(value), metadata)
 
 
 def check_local(what: str, path: object) -> None:

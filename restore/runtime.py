@@ -195,6 +195,8 @@ def available_devices() -> list[str]:
 
 def _device(name: str) -> torch.device:
     available = available_devices()
+    if not isinstance(name, str):
+        raise ValueError(f"the device must be a text, not {name!r}: this machine has {', '.join(available)}")
     if name == "auto":
         name = available[0].split(":")[0]
     if name == "cuda":

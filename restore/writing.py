@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,11 @@ _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG))
 _NO_HANDLES = frozenset((errno.EMFILE, errno.ENFILE))
 _CANNOT_FLUSH = frozenset((errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EISDIR))
 """Errors of file systems that cannot flush a file or a folder."""
+
+DRAFT = re.compile(r"\..+\.(\d{1,9})")
+"""The name of a draft, with the number of its process."""
+RECENT = 60.0
+"""Seconds."""
 
 
 def is_environment_error(error: BaseException) -> bool:
@@ -108,3 +115,23 @@ def atomic_write(path: Path) -> Iterator[Path]:
         if not special:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
+
+
+def sweep_drafts(folder: Path) -> None:
+    """Remove the drafts of `atomic_write` that killed processes left below a folder.
+
+    A draft of a process that runs on this machine stays, and so does one of the last minute, which another machine may be writing.
+    """
+    import psutil  # here, for the command line must start quickly
+
+    for path in folder.rglob(".*"):
+        number = DRAFT.fullmatch(path.name)
+        with suppress(OSError):
+            if (
+                number
+                and path.is_file()
+                and not path.is_symlink()
+                and time.time() - path.stat().st_mtime > RECENT
+                and not psutil.pid_exists(int(number[1]))
+            ):
+                path.unlink()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from restore.writing import atomic_write
+from restore.writing import atomic_write, sweep_drafts
 
 
 def test_a_file_appears_with_its_folders(tmp_path: Path) -> None:
@@ -52,3 +55,18 @@ def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
     with atomic_write(path) as draft:
         draft.write_text("words")
     assert path.read_text() == "words"
+
+
+def test_drafts_of_killed_processes_alone_are_swept(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    names = {".a.png." + str(ended.pid): 3600, f".b.png.{os.getpid()}": 3600, f".c.png.{ended.pid}": 0, ".hidden": 3600, "d.png": 3600}
+    for name, age in names.items():
+        (folder / name).write_text(name)
+        then = (folder / name).stat().st_mtime - age
+        os.utime(folder / name, (then, then))
+    sweep_drafts(tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(list(names)[1:])
+    sweep_drafts(tmp_path / "nowhere")

@@ -36,6 +36,9 @@ class SimulationRecipe:
 def simulate(picture: np.ndarray, recipe: str, seed: int) -> Simulated:
     """Degrade a picture by a key of SIMULATIONS. The same picture, recipe and seed give the same result.
 
+    Args:
+        picture: (H, W, 1|3) float32, nominal [0, 1]; `restore.simulate` takes other types.
+
     Returns:
         The degraded picture (H, W, C) float32, not clipped, and what was drawn (JSON-able).
     """

@@ -104,7 +104,8 @@ def missing_share(row: int, height: int, count: int | None = None) -> str:
 
 def decoder_message(error: BaseException) -> str:
     """The first line of a decoder's message, or the name of its error."""
-    lines = str(error).strip().splitlines()
+    text = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else str(error)  # LibRaw's are bytes
+    lines = text.strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 

@@ -85,6 +85,6 @@ class Provenance:
     scale: float = 1.0
     """How many times as fine as those read the written pixels are; their physical size follows."""
     finer: bool = False
-    """Whether lossy formats must code the pixels finer than the source, whose coarse coding was removed from them."""
+    """Whether lossy formats must code the pixels finer than the source, whose coarse steps would undo much of what changed them."""
     coloured: bool = False
     """Whether frames that were gray are written in colour, as `colouring.in_colour` makes them."""

@@ -50,6 +50,8 @@ class NoiseLevel:
 
         For white noise that is its standard deviation; for correlated noise it is less.
         """
+        if min(noise.shape[:2]) < BLOCK:  # without a block, the standard deviation itself
+            return cls(0.0, float(noise.var()))
         height, width = (length // BLOCK * BLOCK for length in noise.shape[:2])
         cells = noise[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK, -1)
         return cls(0.0, fine_variance(dct(cells.transpose(0, 2, 4, 1, 3).reshape(-1, BLOCK, BLOCK))))

@@ -14,7 +14,7 @@ from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.network_model import NetworkModel
 from restore.inference.self_ensemble import Transform, undo_transform
 from restore.inference.tile_faults import InferenceInfo
-from restore.limits import check
+from restore.limits import number
 from restore.networks.spec import ModelSpec
 
 
@@ -52,9 +52,9 @@ class ArtifactRemover(NetworkModel):
         Raises:
             ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
-        check("strength", strength, FRACTION)
+        number("strength", strength, FRACTION)
         if quality is not None:
-            check("quality", quality, {"range": (1, 100)})
+            number("quality", quality, {"range": (1, 100)})
 
         def restore(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
             found = compression_traces.find(pixels) if quality is None else Quantisation.of_quality(quality)

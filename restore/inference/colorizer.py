@@ -19,7 +19,7 @@ from restore.inference.loading import InferenceOptions
 from restore.inference.network_model import NetworkModel
 from restore.inference.palette import Palette
 from restore.inference.tile_faults import InferenceInfo
-from restore.limits import check
+from restore.limits import number
 from restore.networks.spec import RestorationNetwork
 from restore.weights_file import Recipe
 
@@ -61,7 +61,7 @@ class Colorizer(NetworkModel):
         Raises:
             ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
-        check("strength", strength, FRACTION)
+        number("strength", strength, FRACTION)
         levels = levels_of(picture)
         return apply(picture, lambda pixels, valid: self.colorize(pixels, strength, hint=hint, levels=levels)[0])
 

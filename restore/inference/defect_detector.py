@@ -17,7 +17,7 @@ from restore.inference.arrays import to_float
 from restore.inference.dot_rows import without_rows
 from restore.inference.loading import DEFECT_TASK
 from restore.inference.network_model import NetworkModel
-from restore.limits import check
+from restore.limits import number
 
 STRONG, WEAK = (0.95, 0.2), 0.5
 """The high threshold at sensitivity 0 and at 1; the low threshold as a fraction of the high one."""
@@ -55,7 +55,7 @@ class DefectDetector(NetworkModel):
         Raises:
             ValueError: the sensitivity is out of range, or the shape or type is not that of a picture.
         """
-        check("sensitivity", sensitivity, FRACTION)
+        number("sensitivity", sensitivity, FRACTION)
         if isinstance(picture, Tensor):
             return torch.stack([torch.from_numpy(self._defects(array, sensitivity)) for array in arrays_of(picture)]).to(picture.device)
         return self._defects(checked(picture), sensitivity)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from restore.inference.normalizing_runner import NormalizingRunner
 from restore.inference.picture_tuning import PictureTuner
 from restore.inference.ranges import Range
 from restore.inference.tile_faults import InferenceInfo
-from restore.limits import check
+from restore.limits import number
 from restore.networks.spec import ModelSpec
 from restore.weights_file import Recipe
 
@@ -62,12 +63,14 @@ class Denoiser(NetworkModel):
         """Whether the weights were trained mostly on noise that grows with the signal, as in X-rays."""
         return signal_dependent(self.recipe)
 
-    def __call__(self, picture: Picture, noise_level: NoiseLevel | float | None = None, strength: float = 1.0) -> Picture:
+    def __call__(
+        self, picture: Picture, noise_level: NoiseLevel | float | Literal["auto"] | None = None, strength: float = 1.0
+    ) -> Picture:  # fmt: skip
         """Denoise a picture.
 
         Args:
             picture: an array or a tensor; see `array_interface.apply`.
-            noise_level: standard deviation on the 0..255 scale or a NoiseLevel; None estimates it from each picture.
+            noise_level: standard deviation on the 0..255 scale or a NoiseLevel; "auto" or None estimates it from each picture.
             strength: fraction of the correction that is applied, 0..1.
 
         Returns:
@@ -76,10 +79,11 @@ class Denoiser(NetworkModel):
         Raises:
             ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
-        check("strength", strength, FRACTION)
-        if noise_level is not None and not isinstance(noise_level, NoiseLevel):
-            check("noise_level", noise_level, {"range": (0, 255)})
-        return apply(picture, lambda pixels, valid: self.denoise(pixels, noise_level, strength, valid=valid)[0])
+        number("strength", strength, FRACTION)
+        level: NoiseLevel | float | None = None if noise_level == "auto" else noise_level
+        if level is not None and not isinstance(level, NoiseLevel):
+            number("noise_level", level, {"range": (0, 255)})
+        return apply(picture, lambda pixels, valid: self.denoise(pixels, level, strength, valid=valid)[0])
 
     def denoise(
         self, pixels: np.ndarray, noise_level: Noise = None, strength: float = 1.0, *, valid: np.ndarray | None = None,

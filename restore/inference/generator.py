@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restore import weights
+from restore import limits, weights
 from restore.inference.loading import InferenceOptions, check_task
-from restore.limits import nearest
 from restore.networks import generators
 from restore.networks.generators import spec
 from restore.networks.generators.latent import draw_batch, interpolate
@@ -20,6 +19,8 @@ from restore.weights_file import Recipe
 
 BLOCK = 16
 """Pictures that run together. Convolutions of other batch sizes round otherwise, so seeds run in blocks that begin at its multiples."""
+TRUNCATION = {"range": (0, 2)}
+"""What `limits.number` asks of a truncation."""
 
 
 class Generator:
@@ -73,11 +74,15 @@ class Generator:
             (B, S, S, C) float32 in [0, 1].
 
         Raises:
-            ValueError: the label is none of the generator's, or there is no seed.
+            ValueError: the label is none of the generator's, there is no seed, or one is no whole number of at least 0.
         """
         number = self.number(label)
-        if not len(seeds):
-            raise ValueError("there is no seed to make a picture from: give at least one")
+        limits.number("truncation", truncation, TRUNCATION)
+        if not isinstance(seeds, Sequence | np.ndarray) or isinstance(seeds, str) or not len(seeds):
+            raise ValueError(f"seeds must be a list of at least one, not {limits.format_value(seeds)}")
+        if wrong := [seed for seed in seeds if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0]:
+            raise ValueError(f"a seed must be a whole number of at least 0, not {limits.format_value(wrong[0])}")
+        seeds = [int(seed) for seed in seeds]
         wanted: dict[int, np.ndarray] = {}
         for first in dict.fromkeys(seed // BLOCK * BLOCK for seed in seeds):
             block = range(first, first + BLOCK)
@@ -94,6 +99,7 @@ class Generator:
             ValueError: the label is none of the generator's.
         """
         number = self.number(label)
+        limits.number("truncation", truncation, TRUNCATION)
         latent, noise = draw_batch([first, last], self.spec)
         fractions = torch.linspace(0, 1, count)
         for start in range(0, count, BLOCK):
@@ -113,7 +119,7 @@ class Generator:
             return None
         if label not in self.labels:
             known = f"there are {', '.join(self.labels)}" if self.labels else "it was trained without classes"
-            raise ValueError(f"the generator has no class {label[:100]!r}: {known}{nearest(label, self.labels)}")
+            raise ValueError(f"the generator has no class {limits.format_value(label)}: {known}{limits.nearest(label, self.labels)}")
         return self.labels.index(label)
 
     @torch.inference_mode()

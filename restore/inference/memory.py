@@ -35,7 +35,9 @@ def parse(tile: str | int) -> int | None:
         return None
     try:
         side = int(tile)
-    except ValueError:
+        if isinstance(tile, bool | float):
+            raise ValueError
+    except (ValueError, TypeError):
         raise ValueError(f"tile must be auto, 0 or a number of pixels, not {tile!r}") from None
     if side != 0 and side < MIN_TILE:
         raise ValueError(f"tile must be 0 (never cut) or at least {MIN_TILE} pixels, not {side}")

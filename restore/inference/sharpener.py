@@ -14,7 +14,7 @@ from restore.inference import blur_estimation, noise_estimation, uniform_borders
 from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
-from restore.limits import check
+from restore.limits import number
 from restore.networks.spec import ModelSpec
 
 SHARP = 0.7
@@ -76,9 +76,9 @@ class Sharpener(NetworkModel):
         Raises:
             ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
-        check("strength", strength, FRACTION)
+        number("strength", strength, FRACTION)
         if blur is not None:
-            check("blur", blur, {"range": (0, 5)})
+            number("blur", blur, {"range": (0, 5)})
 
         def restore(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
             width = estimate(pixels, valid) if blur is None else blur

@@ -35,8 +35,8 @@ def smooth_filling(piece: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.
         hole: (H, W) bool.
 
     Returns:
-        (H, W, C) float32, `piece` with its smooth holes filled; and (H, W) float32 in [0, 1], how far that filling is to be trusted: 0 where
-        the surroundings are not smooth, and outside the holes.
+        (H, W, C) float32, `piece` with its smooth holes filled; and (H, W) float32 in [0, 1], how far that filling is to be trusted: 0
+        where the surroundings are not smooth, and outside the holes.
     """
     filling, trust = piece.copy(), np.zeros(hole.shape, np.float32)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(hole.astype(np.uint8), connectivity=8)
@@ -74,7 +74,7 @@ def _polynomial(piece: np.ndarray, rim: np.ndarray) -> np.ndarray:
     fitted = (terms @ factors).astype(np.float32)
     values = fitted[rim]
     spread = 0.5 * np.ptp(values, axis=0)
-    return np.clip(fitted, values.min(axis=0) - spread, values.max(axis=0) + spread)
+    return np.asarray(np.clip(fitted, values.min(axis=0) - spread, values.max(axis=0) + spread))
 
 
 def membrane(values: np.ndarray, rim: np.ndarray) -> np.ndarray:

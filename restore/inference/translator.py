@@ -12,7 +12,7 @@ from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.loading import InferenceOptions, load_network
 from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
-from restore.limits import check
+from restore.limits import number
 from restore.weights_file import Recipe
 
 FITTED, FULL = "fitted", "full"
@@ -56,7 +56,7 @@ class Translator(NetworkModel):
         Raises:
             ValueError: an option is out of range, or the shape or type is not that of a picture, or there is no such size.
         """
-        check("strength", strength, FRACTION)
+        number("strength", strength, FRACTION)
         return apply(picture, lambda pixels, valid: self.translate(pixels, strength, size)[0])
 
     def translate(self, pixels: np.ndarray, strength: float = 1.0, size: int | str = FITTED) -> tuple[np.ndarray, InferenceInfo]:

@@ -10,7 +10,7 @@ from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.back_projection import back_project
 from restore.inference.network_model import NetworkModel
 from restore.inference.tile_faults import InferenceInfo
-from restore.limits import check
+from restore.limits import number
 from restore.networks.resample import resized
 
 
@@ -43,7 +43,7 @@ class Upscaler(NetworkModel):
         Raises:
             ValueError: an option is out of range, or the shape or type is not that of a picture.
         """
-        check("strength", strength, FRACTION)
+        number("strength", strength, FRACTION)
         return apply(picture, lambda pixels, valid: self.runner.run(pixels, strength)[0], self.scale)
 
     def upscale(

@@ -156,7 +156,8 @@ class Step(ABC, Generic[AnalysisT]):
         scale: how many times as high and wide the result is.
         colours: whether results have three channels where images have one, so that gray files become colour files.
         side_images: names of the images that are written next to each result.
-        finer_coding: whether lossy formats must code the result finer than the source, whose artefacts would come back.
+        finer_coding: whether lossy formats must code the result finer than the source, whose coarse steps would undo much of it; False for
+            what leaves most pixels as they are.
         unifies: whether frames of one file share what is estimated from them; see `unified`.
         caution: what the results are not for; formats that record how a picture came about (DICOM) say so.
         mask_count: the most masks that a result has.
@@ -169,7 +170,7 @@ class Step(ABC, Generic[AnalysisT]):
     scale: float = 1.0
     colours: bool = False
     side_images: tuple[str, ...] = ()
-    finer_coding: bool = False
+    finer_coding: bool = True
     unifies: bool = False
     caution: str = ""
     mask_count: int = 1

@@ -49,7 +49,6 @@ class Artifacts(Step[CompressionAnalysis]):
     """
 
     name = "artifacts"
-    finer_coding = True
 
     def __init__(self, options: ArtifactsOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference

@@ -37,6 +37,7 @@ class Colorize(Step[bool]):
 
     name = TASK
     colours = True
+    finer_coding = False  # the source's tables keep its luma to the last bit
 
     def __init__(self, options: ColorizeOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference

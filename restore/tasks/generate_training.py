@@ -222,7 +222,7 @@ def prepare(root: Path, config: GenerationConfig) -> Prepared:
     ) if test else None  # fmt: skip
     return Prepared(
         trainer, dataset, preview_batch(planned.spec, config.seed + 1), recipe, stats, lambda: dataset.pictures.skipped,
-        validating_samples.of_samples(held, replace(dataset, seed=config.seed + 4), loop),
+        validating_samples.of_samples(held, replace(dataset, seed=config.seed + 4), loop), held_out=test,
     )  # fmt: skip
 
 

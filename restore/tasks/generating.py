@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import islice, repeat
 from os import PathLike
@@ -22,7 +22,7 @@ from restore.images import CODECS, check_no_picture
 from restore.images.metadata import ImageHeader
 from restore.inference.generator import BLOCK, Generator
 from restore.inference.loading import InferenceOptions
-from restore.limits import check_local
+from restore.limits import check_local, nearest
 from restore.parallel import in_order
 from restore.pipeline.batch import Interrupted
 from restore.pipeline.manifest import Manifest, digest
@@ -109,6 +109,9 @@ def generate(
         Interrupted: the user stopped the run; its `report` has the finished pictures.
     """
     check_local(f"--out {out}", out)
+    known = [entry.name for entry in fields(GenerationOptions)]
+    if unknown := [key for key in options or {} if key not in known]:
+        raise ValueError(f"unknown option {unknown[0]!r}: use {', '.join(known)}{nearest(unknown[0], known)}")
     chosen, folder, name = GenerationOptions(**(options or {})), Path(out), Path(weights)
     runtime = choose(device, precision)
     generator = Generator.load(name, InferenceOptions(runtime))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from restore.limits import check_fields
+from restore.limits import check_fields, number
 
 LARGEST_SEED = 2**62
 
@@ -25,6 +25,9 @@ class GenerationOptions:
     overwrite: bool = field(default=False, metadata={"help": "make pictures again that are done"})
 
     def __post_init__(self) -> None:
+        for entry in fields(self):
+            if entry.type in ("int", "float"):
+                number(entry.name, vars(self)[entry.name], entry.metadata)
         check_fields(self)
         if self.interpolate is not None and self.seed:
             raise ValueError("interpolate names its two seeds: leave seed out")

@@ -20,6 +20,7 @@ from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.mask_files import MaskNames
 from restore.tasks.options import InpaintOptions
 from restore.weights import Entry, find, fingerprint
+from restore.writing import sweep_drafts
 
 DEFAULT, DETECTOR = "inpaint", "scratches"
 WHITE = 0.5
@@ -42,6 +43,7 @@ class Inpaint(Step[None]):
     """
 
     name = "inpaint"
+    finer_coding = False
 
     def __init__(self, options: InpaintOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference
@@ -75,6 +77,7 @@ class Inpaint(Step[None]):
         self._names.plan(jobs)
         if self.options.save_masks is not None:
             mask_files.refuse_folder(self.options.save_masks, jobs, self._names, self.options.masks)
+            sweep_drafts(self.options.save_masks)
 
     def sidecars(self, source: Path, relative: Path) -> Sequence[Path]:
         """The mask file of a picture, if masks are files.

@@ -58,7 +58,7 @@ def tables(path: Path) -> list[Mapping[str, Any]]:
         ValueError: the file cannot be read, or a step or an option in it does not exist; the text names the step and the nearest name.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"cannot read the pipeline {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,7 @@ class Prepared:
         skipped: returns the images that could not be used so far, each with its reason.
         validation: held-out samples and metrics; None where no images are held out, or they have no targets.
         summary: what is trained, one sentence for the card; "": as the table METHODS has it.
+        held_out: the pictures that are never trained on.
     """
 
     trainer: Trainer
@@ -55,6 +56,7 @@ class Prepared:
     skipped: Callable[[], Mapping[Path, str]] = dict
     validation: Validation | None = None
     summary: str = ""
+    held_out: Sequence[Path] = ()
 
 
 def runtime_of(config: TrainingConfig) -> Runtime:

@@ -170,7 +170,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     preview = preview_batch(lambda pictures: first_batch(crops_of(pictures, seed=config.seed + 1, length=4), 4), held, pictures)
     # noisy targets score the noise
     scored = crops_of(held, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if held and not noise else None
-    return Prepared(trainer, dataset, preview, recipe, stats, lambda: pictures.skipped, validating.of_pairs(scored, loop))
+    return Prepared(trainer, dataset, preview, recipe, stats, lambda: pictures.skipped, validating.of_pairs(scored, loop), held_out=test)
 
 
 def _training_crops(

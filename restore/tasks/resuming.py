@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from restore import weights
+from restore.tasks.prepared_run import Prepared
 from restore.training import checkpoint
 from restore.training import config as configuration
 from restore.training.training_config import TrainingConfig
 from restore.weights_file import Recipe
-from restore.writing import real
+from restore.writing import atomic_write, real
 
 KEPT = {"seed": "--seed", "data.test_fraction": "data.test_fraction"}
 """Settings that choose which pictures are held out, and how a user changes them."""
+HELD_OUT_FILE = "held_out.json"
+"""The file in a run's folder that lists the pictures which are never trained on."""
 OF_THE_NETWORK = ("data.channels", "scale")
 """Settings outside the network's group that decide its shape."""
 
@@ -46,6 +51,12 @@ def changed_dataset(folder: Path, root: Path) -> str:
     )
 
 
+def check_data(folder: Path, root: Path, prepared: Prepared) -> None:
+    """Raise ValueError if a dataset has other classes, or holds other pictures out, than at the beginning of a run; see below."""
+    check_classes(folder, prepared.recipe)
+    check_still_held_out(folder, root, prepared.held_out)
+
+
 def check_classes(folder: Path, recipe: Recipe) -> None:
     """Raise ValueError if the classes of the dataset, as in the recipe of a prepared run, are others than those of its beginning."""
     now, begun = recipe.get("labels"), published(folder).get("labels")
@@ -66,6 +77,35 @@ def check_network(folder: Path, group: str, before: TrainingConfig, config: Trai
                 f"{folder} was begun with {key}={old.get(key)} and cannot be resumed with {new.get(key)}: leave {key} out, "
                 "or begin another run with --out and start_from"
             )
+
+
+def check_still_held_out(folder: Path, root: Path, held_out: Sequence[Path]) -> None:
+    """Raise ValueError if pictures that a run held out would be trained on now, because others were added or removed since.
+
+    Args:
+        root: the dataset's folder; another than the one of the run's beginning is not checked.
+        held_out: the pictures that are held out now.
+    """
+    if changed_dataset(folder, root) or not (folder / HELD_OUT_FILE).is_file():
+        return
+    now = {path.relative_to(root).as_posix() for path in held_out}
+    try:
+        names = json.loads((folder / HELD_OUT_FILE).read_text(encoding="utf-8"))
+    except ValueError:  # damaged
+        return
+    if moved := [name for name in names if name not in now and (root / name).is_file()]:
+        raise ValueError(
+            f"{folder} held out {moved[0]}{f' and {len(moved) - 1} more' if len(moved) > 1 else ''}, which it would train on now, because "
+            f"pictures were added or removed: move {'them' if len(moved) > 1 else 'it'} to {root / 'test'}, or begin another run with --out"
+        )
+
+
+def write_held_out(folder: Path, root: Path, held_out: Sequence[Path]) -> None:
+    """Keep which pictures a run holds out."""
+    with atomic_write(folder / HELD_OUT_FILE) as draft:
+        draft.write_text(
+            json.dumps([path.relative_to(root).as_posix() for path in held_out], ensure_ascii=False, indent=0), encoding="utf-8"
+        )
 
 
 def check_held_out(folder: Path, before: TrainingConfig, config: TrainingConfig) -> None:

@@ -7,13 +7,43 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from restore.datasets.simulation import SIMULATIONS, simulate
 from restore.images import naming
+from restore.inference.array_interface import Picture, apply
 from restore.inference.loading import InferenceOptions
 from restore.pipeline.discovery import PRIVATE, Job
 from restore.pipeline.step import Image, Masks, Result, RunLog, Sidecars, Step
 from restore.tasks.options import SimulateOptions
-from restore.writing import atomic_write, real
+from restore.writing import atomic_write, real, sweep_drafts
+
+
+def simulate_array(picture: Picture, recipe: str, seed: int = 0) -> tuple[Picture, dict[str, object]]:
+    """Degrade a picture by a recipe: ``restore.simulate(picture, "old-photo", seed=3)``.
+
+    Args:
+        picture: an array or a tensor of one picture; see `array_interface.apply`.
+        recipe: a key of `SIMULATIONS`.
+        seed: 0 or more. The same picture, recipe and seed give the same result, which is also that of `restore simulate`.
+
+    Returns:
+        The degraded picture, of the same kind, type and shape; and what was drawn.
+
+    Raises:
+        ValueError: there is no such recipe, the seed is none, or the shape or type is not that of a picture.
+    """
+    options = SimulateOptions(recipe=recipe, seed=seed)
+    drawn: dict[str, object] = {}
+
+    def degrade(pixels: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+        if drawn:
+            raise ValueError("a tensor must hold one picture, for each has a draw of its own")
+        degraded, values = simulate(pixels, str(options.recipe), options.seed)
+        drawn.update(values)
+        return degraded
+
+    return apply(picture, degrade), drawn
 
 
 class Simulate(Step[None]):
@@ -29,6 +59,7 @@ class Simulate(Step[None]):
     """
 
     name, work = "simulate", "simulation"
+    finer_coding = False
 
     def __init__(self, options: SimulateOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         if weights is not None:
@@ -59,6 +90,7 @@ class Simulate(Step[None]):
             copy = real(self._copy(job, self.options.clean))
             if copy in (real(job.source), real(job.target)):
                 raise ValueError(f"the clean copy {copy} would replace an input or a result: choose another folder for --clean")
+        sweep_drafts(self.options.clean)
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         """Degrade an image. The stats hold what the recipe drew."""

@@ -90,7 +90,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
         # a resumed run has the weights that it started from in its checkpoint; their file may be gone
         prepared = METHODS[method].prepare(root, replace(config, start_from=None) if resume else config)
         if resume:
-            resuming.check_classes(folder, prepared.recipe)
+            resuming.check_data(folder, root, prepared)
         loop.check_patience(config.loop, prepared.validation)
         trackers.check_installed(config.loop.trackers)
         _report_data(root, folder if resume else None, prepared, notify)
@@ -101,7 +101,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
             stack.enter_context(only_writer(folder))
             _check_unused(folder)  # another run may have come first
         publisher = Publisher(folder, prepared, method, prepared.summary or METHODS[method].summary, Path(dataset), config)
-        steps = _run_loop(publisher, resume=resume, notify=notify)
+        steps = _run_loop(publisher, root, resume=resume, notify=notify)
     skipped = {"skipped pictures": len(files)} if (files := prepared.skipped()) else {}
     return TrainingResult(folder, steps, publisher.path if is_main else None, {**prepared.stats, **skipped})
 
@@ -115,7 +115,7 @@ def _report_data(root: Path, resumed: Path | None, prepared: Prepared, notify: O
     notify(", ".join(f"{name} {value}" for name, value in prepared.stats.items()))
 
 
-def _run_loop(publisher: Publisher, *, resume: bool, notify: OnEvent) -> int:
+def _run_loop(publisher: Publisher, root: Path, *, resume: bool, notify: OnEvent) -> int:
     """Run `training.loop`; write the configuration when nothing can be refused any more, and the weights at every checkpoint."""
     prepared, config, folder = publisher.prepared, publisher.config, publisher.folder
     goal = config.loop.steps
@@ -128,6 +128,7 @@ def _run_loop(publisher: Publisher, *, resume: bool, notify: OnEvent) -> int:
             return
         with atomic_write(folder / "config.toml") as draft:
             draft.write_text(configuration.to_toml(config), encoding="utf-8")
+        resuming.write_held_out(folder, root, prepared.held_out)
 
     hooks = loop.Hooks(on_event=notify, on_ready=ready, on_checkpoint=publisher.publish, on_best=publisher.publish_best)
     return loop.run(

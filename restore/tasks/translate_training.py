@@ -88,7 +88,16 @@ def cyclegan(root: Path, config: CycleGANConfig) -> Prepared:
     dataset = UnpairedCrops(*train, crop_config(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     preview = preview_batch(UnpairedCrops, test, train, config)
     validation = validating.of_domains(held_out(UnpairedCrops, test, config), config.loop)
-    return Prepared(trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped, validation)
+    return Prepared(
+        trainer,
+        dataset,
+        preview,
+        recipe(config, trainer),
+        stats(found, trainer, runtime),
+        lambda: dataset.skipped,
+        validation,
+        held_out=[*found.test[0], *found.test[1]],
+    )
 
 
 def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
@@ -100,7 +109,16 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
     dataset = PairedCrops(*train, crop_config(config), seed=config.seed, length=config.loop.steps * config.loop.batch_size)
     preview = preview_batch(PairedCrops, test, train, config)
     validation = validating.of_pairs(held_out(PairedCrops, test, config), config.loop)
-    return Prepared(trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped, validation)
+    return Prepared(
+        trainer,
+        dataset,
+        preview,
+        recipe(config, trainer),
+        stats(found, trainer, runtime),
+        lambda: dataset.skipped,
+        validation,
+        held_out=[*found.test[0], *found.test[1]],
+    )
 
 
 def _paired_trainer(config: Pix2PixConfig, runtime: Runtime, train: tuple[Pictures, Pictures]) -> Trainer:

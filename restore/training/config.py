@@ -81,7 +81,7 @@ def _values(file: Path | None, overrides: Mapping[str, str] | None) -> dict[str,
         try:
             if file.stat().st_size > LONGEST:
                 raise ValueError(f"it is larger than {LONGEST} bytes")
-            values = tomllib.loads(file.read_text(encoding="utf-8"))
+            values = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError) as error:  # TOML's and Unicode's errors are ValueErrors
             raise ValueError(f"cannot read the configuration {file}: {error}") from error
     for key, text in (overrides or {}).items():

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 LOCK = ".lock"
 BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 """Errors of the system for a lock that another process holds."""
-DRAFT = re.compile(r"\.(checkpoint(-previous)?\.pt|config\.toml|log\.jsonl|\w+\.png|.+\.(safetensors|md))\..+")
+DRAFT = re.compile(r"\.(checkpoint(-previous)?\.pt|config\.toml|held_out\.json|log\.jsonl|\w+\.png|.+\.(safetensors|md))\..+")
 """Names of half-written files: see `restore.writing.atomic_write`."""
 
 _held: set[int] = set()

@@ -132,6 +132,14 @@ def test_strength_is_the_fraction_of_the_correction(fp32: Runtime, tiny: Make, s
     np.testing.assert_array_equal(none, picture)
 
 
+def test_numbers_are_asked_for_by_name(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
+    restorer, picture = Denoiser(tiny(), options=InferenceOptions(fp32)), smooth(16, 16)
+    np.testing.assert_array_equal(restorer(picture, "auto"), restorer(picture))
+    for arguments in (("abc",), ([25],), (True,), (300,), (25, "x"), (25, float("nan"))):
+        with pytest.raises(ValueError, match=r"'(noise_level|strength)' must be (a number|in 0\.\.)"):
+            restorer(picture, *arguments)
+
+
 def test_the_noise_level_is_estimated_by_default(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
     restorer = Denoiser(tiny(), options=InferenceOptions(fp32))
     noisy = smooth(96, 96) + np.random.default_rng(0).normal(0, 20 / 255, (96, 96, 1)).astype(np.float32)

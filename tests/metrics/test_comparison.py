@@ -60,6 +60,33 @@ def test_the_scores_are_those_of_the_metrics(folders: tuple[Path, Path], smooth:
     assert not comparison.problems
 
 
+@pytest.mark.parametrize(
+    ("lacking", "fault"),
+    [("result", "where the reference has values"), ("reference", "of the reference alone"), ("all", "nothing to compare")],
+)
+def test_missing_values_are_not_scored(tmp_path: Path, smooth: Smooth, lacking: str, fault: str) -> None:
+    """They would be scored as what they are filled with, which nobody wrote."""
+    picture = smooth(24, 30)[:, :, 0]
+    holed = np.where(np.arange(24)[:, None] < (24 if lacking == "all" else 5), np.float32(np.nan), picture)
+    for name, pixels in (
+        ("result", picture if lacking == "reference" else holed),
+        ("reference", picture if lacking == "result" else holed),
+    ):
+        (tmp_path / name).mkdir()
+        tifffile.imwrite(tmp_path / name / "a.tif", pixels)
+    comparison = scoring.compare(tmp_path / "result", tmp_path / "reference", setting=PLAIN)
+    assert not comparison.pictures and fault in comparison.problems[0].reason
+
+
+def test_what_both_pictures_lack_is_left_out(tmp_path: Path, smooth: Smooth) -> None:
+    picture = smooth(24, 30)[:, :, 0]
+    for name, offset in (("result", 0.1), ("reference", 0.0)):
+        (tmp_path / name).mkdir()
+        tifffile.imwrite(tmp_path / name / "a.tif", np.where(np.arange(24)[:, None] < 12, np.float32(np.nan), picture + np.float32(offset)))
+    scores = scoring.compare(tmp_path / "result", tmp_path / "reference", setting=PLAIN).pictures[0].scores[0]
+    assert scores["psnr"] == pytest.approx(-10 * np.log10(0.5 * 0.1**2), abs=0.01)
+
+
 def test_identical_pictures_are_counted_and_left_out_of_the_mean(folders: tuple[Path, Path]) -> None:
     comparison = scoring.compare(*folders, setting=PLAIN)
     differing = [picture.scores[0]["psnr"] for picture in comparison.pictures if np.isfinite(picture.scores[0]["psnr"])]

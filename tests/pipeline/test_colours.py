@@ -39,6 +39,7 @@ class Tint(Step[None]):
 
     name = "tint"
     colours = True
+    finer_coding = False
 
     def __init__(self, chroma: tuple[float, float] = (-0.1, 0.15)) -> None:
         self.chroma = chroma

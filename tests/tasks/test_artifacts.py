@@ -15,7 +15,7 @@ from PIL import Image
 import restore
 from restore import networks, weights
 from restore.api import step
-from restore.images import quantisation
+from restore.images import quantisation, read
 from restore.images.orientation import upright
 from restore.images.quantisation import Quantisation
 from restore.inference import compression_traces, quantisation_constraint
@@ -116,11 +116,27 @@ def test_a_jpeg_is_coded_finer_than_its_source(remover: Path, textured: Any, tmp
     assert loss < 0.35 * change
 
 
-def test_other_tasks_keep_a_jpegs_coding(weights_file: Any, textured: Any, tmp_path: Path) -> None:
-    Image.fromarray(textured().squeeze()).save(tmp_path / "a.jpg", quality=20)
-    report = restore.run("denoise", tmp_path / "a.jpg", tmp_path / "out", weights=weights_file(tmp_path / "w.safetensors"))
+def test_what_changes_few_pixels_keeps_a_jpegs_coding(textured: Any, tmp_path: Path) -> None:
+    picture = textured().squeeze()
+    Image.fromarray(picture).save(tmp_path / "a.jpg", quality=20)
+    Image.fromarray(np.where(np.indices(picture.shape)[0] < 4, 255, 0).astype(np.uint8)).save(tmp_path / "mask.png")
+    report = restore.run("inpaint", tmp_path / "a.jpg", tmp_path / "out", options={"masks": tmp_path / "mask.png", "method": "telea"})
     with Image.open(tmp_path / "a.jpg") as source, Image.open(report.records[0].output) as result:  # type: ignore[arg-type]
         assert result.quantization == source.quantization
+
+
+def test_a_denoised_jpeg_is_coded_finer(weights_file: Any, textured: Any, tmp_path: Path) -> None:
+    """The source's steps would undo a part of what was removed, so that a good JPEG would lose."""
+    source = tmp_path / "a.jpg"
+    Image.fromarray(textured(96, 96, 3)).save(source, quality=60)
+    weights, options = weights_file(tmp_path / "w.safetensors", channels=3), {"noise_level": 20}
+    restore.run("denoise", source, tmp_path / "out", weights=weights, options=options)
+    restore.run("denoise", source, tmp_path / "out", weights=weights, options=options, batch=BatchOptions(format="png"))
+    before, coded, lossless = (
+        read(path).frame(0).stored.astype(float) for path in (source, tmp_path / "out/a.jpg", tmp_path / "out/a.png")
+    )
+    assert np.square(before - lossless).mean() > 4
+    assert np.square(coded - lossless).mean() < 3
 
 
 def test_the_file_tells_nothing_of_what_an_earlier_step_enlarged(remover: Path, textured: Any) -> None:

@@ -6,6 +6,7 @@ import csv
 import errno
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 import restore
 from restore import weights
 from restore.images import read
-from restore.inference.generator import BLOCK
+from restore.inference.generator import BLOCK, Generator
 from restore.metrics.extractors import EXTRACTORS
 from restore.networks import generators
 from restore.networks.generators.dcgan import DCGANConfig, DCGANDiscriminatorConfig
@@ -96,6 +97,24 @@ def test_a_class_can_be_asked_for(generator_file: Make, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no class 'pneumonie': there are normal, pneumonia \(did you mean pneumonia\?\)"):
         _made(generator_file(), tmp_path / "other", label="pneumonie")
     assert not (tmp_path / "other").exists()
+
+
+def test_what_makes_no_picture_is_refused(generator_file: Make, tmp_path: Path) -> None:
+    generator = Generator.load(generator_file())
+    mistakes: list[tuple[tuple[Any, ...], str]] = [
+        (([1], None, float("nan")), "'truncation' must be in 0..2"), (([1], None, "a"), "must be a number"), ((17,), "must be a list"),
+        (([1.5],), "whole number"), (([True],), "whole number"), (([-1],), "whole number"), (("17",), "must be a list"), (([1], 3), "no class 3"),
+    ]  # fmt: skip
+    for arguments, message in mistakes:
+        with pytest.raises(ValueError, match=message):
+            generator(*arguments)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"cuont": 1}, "did you mean count"), ({"count": True}, "must be a number"), ({"truncation": "a"}, "must be a number")
+    ]  # fmt: skip
+    for options, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            restore.generate(generator_file(), tmp_path / "out", options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_generator_without_classes_makes_a_flat_folder(generator_file: Make, tmp_path: Path) -> None:

@@ -151,6 +151,11 @@ def test_serial_and_threaded_runs_are_equal(task: str, little: Path, weights_fil
     assert written[0] == written[1]
 
 
+def test_an_editors_mark_may_begin_the_file(tmp_path: Path) -> None:
+    (tmp_path / "steps.toml").write_text('[[step]]\ntask = "denoise"\n', encoding="utf-8-sig")
+    assert pipelines.tables(tmp_path / "steps.toml") == [{"task": "denoise"}]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import restore
 from restore import api
+from restore.datasets.simulation import SIMULATIONS
 from restore.images import read
 
 
@@ -95,3 +97,28 @@ def test_copies_never_become_inputs(clean: Path, tmp_path: Path) -> None:
     api.run("simulate", clean, tmp_path / "out", options=options)
     with pytest.raises(ValueError, match="outside the inputs"):
         api.run("simulate", clean, tmp_path / "out", options=options)
+
+
+@pytest.mark.parametrize("recipe", ["gaussian", "xray-low-dose", "jpeg", "phone", "old-photo", "low-resolution"])
+def test_arrays_are_degraded_as_files_are(recipe: str, clean: Path, tmp_path: Path) -> None:
+    report = api.run("simulate", clean / "a", tmp_path / "out", options={"recipe": recipe, "seed": 3})
+    picture = np.asarray(Image.open(clean / "a" / "photo.png"))
+    degraded, drawn = restore.simulate(picture, recipe, seed=3)
+    assert degraded.dtype == np.uint8
+    np.testing.assert_array_equal(degraded, np.asarray(Image.open(tmp_path / "out" / "photo.png")))
+    assert drawn.items() <= report.records[0].stats.items()
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (1, 1, 3), (7, 90, 1)])
+def test_tiny_pictures_are_degraded_too(shape: tuple[int, ...]) -> None:
+    picture = np.full(shape, 128, np.uint8)
+    for recipe in SIMULATIONS:
+        for seed in range(4):
+            assert restore.simulate(picture, recipe, seed)[0].shape == shape
+
+
+def test_what_cannot_be_simulated_is_refused() -> None:
+    picture = np.zeros((8, 8), np.uint8)
+    for arguments in ((picture, "nope"), (picture, "jpeg", -1), (picture[:0], "jpeg"), (picture.astype(bool), "jpeg")):
+        with pytest.raises(ValueError, match=r"recipe must be|seed must be|a picture must"):
+            restore.simulate(*arguments)

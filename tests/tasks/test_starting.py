@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from preloaded import PIPE, Process
 
 import restore
 from restore import networks, weights
+from restore.datasets import folders
 from restore.images import read
 from restore.training import checkpoint
 
@@ -81,6 +84,25 @@ def test_a_refused_resume_changes_nothing(folder: Path, mistake: dict[str, str])
     assert _content("runs/a") == before
     _train(folder, 4, resume=True)
     assert checkpoint.load(Path("runs/a"))["step"] == 4
+
+
+def test_what_was_held_out_is_not_trained_on_later(photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few pictures the draw holds one out, and further pictures may take its place."""
+    monkeypatch.chdir(tmp_path)
+    photos(tmp_path / "data", 4)
+    _train(tmp_path / "data", 1)
+    (held,) = json.loads(Path("runs/a/held_out.json").read_text())
+    monkeypatch.setattr(
+        folders, "split", lambda files, root, **rest: ([f for f in files if f.name == held], [f for f in files if f.name != held])
+    )
+    with pytest.raises(ValueError, match=rf"held out {re.escape(held)}, which it would train on now"):
+        _train(tmp_path / "data", 2, resume=True)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "test").mkdir()
+    (tmp_path / "data" / held).rename(tmp_path / "data" / "test" / held)
+    _train(tmp_path / "data", 2, resume=True)
+    assert json.loads(Path("runs/a/held_out.json").read_text()) == [f"test/{held}"]
 
 
 def test_another_methods_run_is_not_resumed(folder: Path) -> None:

@@ -128,7 +128,8 @@ class Scorer:
                     continue
                 with _problem_of(scored, label):
                     with scored.timed("decode"):
-                        pixels = picture.frame(index).on_scale_of(frame).normalized()
+                        result = picture.frame(index).on_scale_of(frame)
+                        pixels = equal_where_missing(result.normalized(), result.valid(), expected, frame.valid())
                         pair = self.protocol.compared(pixels, expected, max(picture.bits, reference.bits))
                     with scored.timed("score"):
                         self._add(columns[label], *pair)
@@ -143,6 +144,29 @@ class Scorer:
                 column[name].append(metric.function(result, reference))
             except ValueError:  # the shapes agree and the metric is available, so the picture is too small for it
                 continue
+
+
+def equal_where_missing(result: np.ndarray, valid: np.ndarray | None, reference: np.ndarray, present: np.ndarray | None) -> np.ndarray:
+    """The pixels (H, W, C) of a result; where neither picture has values (NaN, a raster's tag), those that the reference was filled with.
+
+    Args:
+        valid, present: where the result and the reference have values, (H, W) bool; None for everywhere.
+
+    Raises:
+        ValueError: one has values where the other has none.
+    """
+    if (valid is None and present is None) or result.shape[:2] != reference.shape[:2]:
+        return result
+    own, other = (~mask if mask is not None else np.zeros(result.shape[:2], bool) for mask in (valid, present))
+    for count, where in ((np.sum(own & ~other), "where the reference has values"), (np.sum(other & ~own), "of the reference alone")):
+        if count:
+            raise ValueError(
+                f"{count:,} of {own.size:,} pixels are missing (NaN, infinite or tagged so) {where}: fill them before the comparison"
+            )
+    if own.all():
+        raise ValueError("all pixels are missing (NaN, infinite or tagged so): there is nothing to compare")
+    filled = reference if reference.shape[2] == result.shape[2] else reference.mean(axis=2, keepdims=True)
+    return np.where(own[:, :, None], filled, result)
 
 
 @contextmanager

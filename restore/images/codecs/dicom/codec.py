@@ -77,8 +77,13 @@ def _above(ds: FileDataset, stored: np.ndarray) -> tuple[str, ...]:
     if not share:
         return ()
     return (
-        f"{100 * share:.2g} % of its samples have bits outside BitsStored ({ds.BitsStored}), which stay as they are; is that value right?",
+        f"{_percent(share)} % of its samples have bits outside BitsStored ({ds.BitsStored}), which stay as they are; is that value right?",
     )
+
+
+def _percent(share: float) -> str:
+    """A share in percent with two digits, 100 only for all."""
+    return "100" if share == 1 else f"{min(100 * share, 99):.2g}"
 
 
 def _profile(ds: Dataset) -> bytes | None:
