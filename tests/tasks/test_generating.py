@@ -103,7 +103,8 @@ def test_what_makes_no_picture_is_refused(generator_file: Make, tmp_path: Path) 
     generator = Generator.load(generator_file())
     mistakes: list[tuple[tuple[Any, ...], str]] = [
         (([1], None, float("nan")), "'truncation' must be in 0..2"), (([1], None, "a"), "must be a number"), ((17,), "must be a list"),
-        (([1.5],), "whole number"), (([True],), "whole number"), (([-1],), "whole number"), (("17",), "must be a list"), (([1], 3), "no class 3"),
+        (([1.5],), "whole number"), (([True],), "whole number"), (([-1],), "whole number"), (("17",), "must be a list"),
+        (([1], 3), "no class 3"),
     ]  # fmt: skip
     for arguments, message in mistakes:
         with pytest.raises(ValueError, match=message):
