@@ -117,7 +117,7 @@ def _next(image: Image, result: Result) -> Image:
         alpha = np.where(result.opaque, alpha.max(), alpha)
     valid = _resized(image.valid, height, width)
     valid = valid if valid is None or result.made is None else valid | result.made
-    return replace(image, pixels=result.pixels, alpha=alpha, valid=valid)
+    return replace(image, pixels=result.pixels, alpha=alpha, valid=valid, removed=result.removed or image.removed)
 
 
 def _resized(plane: np.ndarray | None, height: int, width: int) -> np.ndarray | None:

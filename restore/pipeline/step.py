@@ -13,6 +13,7 @@ import numpy as np
 
 from restore import images
 from restore.images import Frame, Picture, colouring
+from restore.images.noise_model import NoiseLevel
 from restore.images.quantisation import Quantisation
 from restore.pipeline.discovery import Job
 
@@ -53,12 +54,14 @@ class Image:
         alpha: (H, W) opacity of any scale, or None.
         valid: (H, W) bool, the pixels that hold picture; None for all.
         info: the image's origin.
+        removed: the noise that an earlier step removed, of which something is left; None for none.
     """
 
     pixels: np.ndarray
     alpha: np.ndarray | None = None
     valid: np.ndarray | None = None
     info: ImageInfo = ImageInfo()
+    removed: NoiseLevel | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Result:
         masks: the masks that were used, for saving, (H, W) bool each: of a plain step at most one; of a chain one for each of its
             `Step.mask_count`, None where a step used none.
         side: images to write next to the result, one for each name of `Step.side_images`.
+        removed: the noise that was removed; None for none.
     """
 
     pixels: np.ndarray
@@ -98,6 +102,7 @@ class Result:
     made: np.ndarray | None = None
     masks: tuple[np.ndarray | None, ...] = ()
     side: tuple[SideImage, ...] = ()
+    removed: NoiseLevel | None = None
 
 
 @dataclass(frozen=True)

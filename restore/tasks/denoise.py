@@ -144,7 +144,8 @@ class Denoise(Step[NoiseAnalysis]):
             side, stats, warnings = known.side, {**stats, **known.stats}, (*warnings, *known.warnings)
         if analysis.gray and image.pixels.shape[2] == 3:
             restored = np.repeat(restored, 3, axis=2)
-        return Result(restored, stats, warnings, side=side)
+        level = analysis.noise.level if isinstance(analysis.noise, Estimate) else analysis.noise
+        return Result(restored, stats, warnings, side=side, removed=level.scaled(self.options.strength))
 
     def _load(self, name: str) -> Denoiser:
         return self._made(name, self.inference, self._ensemble(name))

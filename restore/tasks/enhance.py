@@ -12,7 +12,7 @@ from restore import weights as catalogue
 from restore.images.luma import luma
 from restore.images.noise_model import NoiseLevel
 from restore.inference import cube_file, display_contrast, enhancer, radiograph
-from restore.inference.display_contrast import Tones
+from restore.inference.display_contrast import Noise, Tones
 from restore.inference.engines import TORCH
 from restore.inference.enhancer import TASK, Enhancer, GlobalMap
 from restore.inference.loading import InferenceOptions, find_weights
@@ -128,7 +128,7 @@ class Enhance(Step[EnhanceAnalysis]):
             return Result(image.pixels)
         analysis = analysis or self.analyse(image)
         if analysis.noise is not None:
-            return self._for_display(image, analysis.noise, analysis.tones)
+            return self._for_display(image, Noise(analysis.noise, image.removed), analysis.tones)
         restored, mapping, detail = self._enhancers(self.entry.path).enhance(
             image.pixels, self.strengths, image.valid, analysis.thumbnails, eight_bit=image.info.levels == EIGHT_BITS
         )
@@ -168,7 +168,7 @@ class Enhance(Step[EnhanceAnalysis]):
         """The tables that could not be written: the first by name, and the number of the others."""
         return self._log.first_unwritten()
 
-    def _for_display(self, image: Image, noise: NoiseLevel, tones: Tones | None) -> Result:
+    def _for_display(self, image: Image, noise: Noise, tones: Tones | None) -> Result:
         """Enhance a gray medical image."""
         restored, done = display_contrast.enhance(image.pixels[:, :, :1], noise, self.strengths, image.valid, tones)
         if image.pixels.shape[2] == 3:

@@ -10,10 +10,11 @@ import pytest
 
 from restore.images.noise_model import NoiseLevel
 from restore.inference import display_contrast
+from restore.inference.display_contrast import Noise
 from restore.inference.strengths import Strengths
 
 Smooth = Callable[..., np.ndarray]
-QUIET = NoiseLevel.gaussian(0.1)
+QUIET = Noise(NoiseLevel.gaussian(0.1))
 ONLY = {name: Strengths(**{**dict.fromkeys(vars(Strengths()), 0.0), name: 1.0}) for name in vars(Strengths())}
 
 
@@ -47,15 +48,29 @@ def test_the_whole_curve_is_monotone(smooth: Smooth, part: str) -> None:
 def test_noise_is_hardly_raised(part: str) -> None:
     noise = np.random.default_rng(0).normal(0, 8 / 255, (256, 256, 1)).astype(np.float32)
     picture = 0.5 + noise + 0.2 * np.sin(np.arange(256, dtype=np.float32) / 40)[:, None, None]
-    result, _ = display_contrast.enhance(picture, NoiseLevel.gaussian(8.0), ONLY[part])
+    result, _ = display_contrast.enhance(picture, Noise(NoiseLevel.gaussian(8.0)), ONLY[part])
     fine = [one[:, :, 0] - cv2.GaussianBlur(one[:, :, 0], (0, 0), 1.5) for one in (picture, result)]
     assert fine[1].std() < 1.2 * fine[0].std()
+
+
+def test_what_a_denoiser_left_is_hardly_raised() -> None:
+    """Smooth remainders of noise look like structure; how much there was before tells them apart."""
+    noise = np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
+    left = cv2.GaussianBlur(noise, (0, 0), 3) - cv2.GaussianBlur(noise, (0, 0), 12)
+    waves = 0.5 + 0.2 * np.sin(np.arange(256, dtype=np.float32) / 40)[:, None]
+    picture = (waves + 20 / 255 * left)[:, :, None].astype(np.float32)
+    gains = []
+    for removed in (None, NoiseLevel.gaussian(20.0)):
+        result, _ = display_contrast.enhance(picture, Noise(NoiseLevel(), removed), ONLY["local_contrast"])
+        fine = [one[:, :, 0] - cv2.GaussianBlur(one[:, :, 0], (0, 0), 12) for one in (picture, result)]
+        gains.append(fine[1].std() / fine[0].std())
+    assert gains[1] < 1.15 < gains[0]
 
 
 def test_correlated_noise_is_measured_in_its_own_band() -> None:
     noise = cv2.GaussianBlur(np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32), (0, 0), 1.0)
     picture = (0.5 + 0.02 * noise / noise.std() + 0.2 * np.sin(np.arange(256, dtype=np.float32) / 40)[:, None])[:, :, None]
-    result, _ = display_contrast.enhance(picture, NoiseLevel.gaussian(0.5), ONLY["local_contrast"])
+    result, _ = display_contrast.enhance(picture, Noise(NoiseLevel.gaussian(0.5)), ONLY["local_contrast"])
     fine = [one[:, :, 0] - cv2.GaussianBlur(one[:, :, 0], (0, 0), 3) for one in (picture, result)]
     assert fine[1].std() < 1.45 * fine[0].std()
 
