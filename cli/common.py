@@ -109,8 +109,8 @@ class Common:
     ] = None
 
 
-def with_common(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the shared options to the signature of `command(..., common: Common)`, where Typer reads them."""
+def with_common(command: Callable[..., None], without: Sequence[str] = ()) -> Callable[..., None]:
+    """Add the shared options to the signature of `command(..., common: Common)`, where Typer reads them, except `without`."""
     own = [parameter for name, parameter in inspect.signature(command, eval_str=True).parameters.items() if name != "common"]
     hints = get_type_hints(Common, include_extras=True)
     shared = [
@@ -121,6 +121,7 @@ def with_common(command: Callable[..., None]) -> Callable[..., None]:
             annotation=hints[entry.name],
         )
         for entry in dataclasses.fields(Common)
+        if entry.name not in without
     ]
 
     def typed(**values: Any) -> None:
@@ -134,17 +135,18 @@ def with_common(command: Callable[..., None]) -> Callable[..., None]:
     return typed
 
 
-Tables = Sequence[Mapping[str, object]]
+def restore_pictures(task: str | Path, inputs: Sequence[str], options: Options | None, common: Common, **pipeline: Any) -> NoReturn:
+    """Run a task or a pipeline file on `inputs`, show the progress, and exit with the exit code.
 
-
-def restore_pictures(task: str | Path, inputs: Sequence[str], options: Options | None, common: Common, more: Tables = ()) -> NoReturn:
-    """Run a task or a pipeline file (with further steps) on `inputs`, show the progress, and exit with the exit code."""
+    Args:
+        pipeline: `changes` of a pipeline's steps and `more` of them, see `restore.api.run_pipeline`.
+    """
     from .display import Display
 
     display = Display(quiet=common.quiet, json_lines=common.json)
     with stoppable() as stopped_by, _unless_quiet(common.quiet):
         try:
-            report = _run(task, inputs, options, common, display, more)
+            report = _run(task, inputs, options, common, display, pipeline)
         except KeyboardInterrupt as stop:
             report = _report_of(stop)
             display.close()
@@ -177,7 +179,9 @@ def _unless_quiet(quiet: bool) -> Iterator[None]:
         own.setLevel(before)
 
 
-def _run(task: str | Path, inputs: Sequence[str], options: Options | None, common: Common, display: Any, more: Tables) -> Any:
+def _run(
+    task: str | Path, inputs: Sequence[str], options: Options | None, common: Common, display: Any, pipeline: Mapping[str, Any]
+) -> Any:
     display.opening()
     try:
         from restore.images import decoding
@@ -200,9 +204,7 @@ def _run(task: str | Path, inputs: Sequence[str], options: Options | None, commo
             ),
         }  # fmt: skip
         if isinstance(task, Path):
-            if common.weights is not None:
-                raise ValueError(f"--weights does not apply to a pipeline: write the weights of each step into {task}")
-            return run_pipeline(task, inputs, common.out, more=more, **shared)
+            return run_pipeline(task, inputs, common.out, **pipeline, **shared)
         return run(task, inputs, common.out, weights=common.weights, options=options, **shared)
     finally:
         display.close()

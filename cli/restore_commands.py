@@ -37,7 +37,6 @@ def command(name: str, task: Task) -> Callable[..., None]:
     return with_common(restore)
 
 
-@with_common
 def run(
     pipeline: Annotated[
         Path,
@@ -62,12 +61,20 @@ def run(
     restore_pictures(path, inputs, None, common)
 
 
-@with_common
 def old_photo(
     inputs: Inputs,
     *,
+    scratches: Annotated[bool, typer.Option("--scratches/--no-scratches", help="Find and fill scratches and dust.")] = True,
+    sensitivity: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Higher finds more scratches, and more that are none.", show_default=False)
+    ] = None,
+    save_masks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write what was taken for scratches.", show_default=False)
+    ] = None,
     colorize: Annotated[bool, typer.Option("--colorize", help="Also colour gray pictures.")] = False,
-    upscale: Annotated[float | None, typer.Option(metavar="2..4", min=1.01, max=4, help="Also upscale them.", show_default=False)] = None,
+    upscale: Annotated[
+        float | None, typer.Option(metavar="1.01..4", min=1.01, max=4, help="Also upscale them.", show_default=False)
+    ] = None,
     common: Common,
 ) -> None:
     """Restore old photographs: traces of JPEG, scratches and dust, grain and noise, fading.
@@ -80,7 +87,12 @@ def old_photo(
 
     more: list[dict[str, object]] = [{"task": "colorize"}] if colorize else []
     more += [{"task": "upscale", "scale": upscale}] if upscale else []
-    restore_pictures(pipelines.find("old-photo"), inputs, None, common, more)
+    given = {"sensitivity": sensitivity, "save_masks": None if save_masks is None else str(save_masks)}
+    found = {name: value for name, value in given.items() if value is not None}
+    if found and not scratches:
+        raise typer.BadParameter("--sensitivity and --save-masks are about scratches: leave --no-scratches out")
+    changes = {"inpaint": found if scratches else None}
+    restore_pictures(pipelines.find("old-photo"), inputs, None, common, changes=changes, more=more)
 
 
 def _checked(options: type[Options], task: str, values: Mapping[str, Any]) -> Options:
@@ -120,5 +132,6 @@ def add_to(app: typer.Typer) -> None:
     """Add a command for each task, and `run`."""
     for name, task in TASKS.items():
         app.command(name)(command(name, task))
-    app.command("run")(run)
-    app.command("old-photo")(old_photo)
+    # a pipeline's steps have weights of their own
+    app.command("run")(with_common(run, without=("weights",)))
+    app.command("old-photo")(with_common(old_photo, without=("weights",)))

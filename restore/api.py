@@ -111,6 +111,7 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
     inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
     out: str | PathLike[str],
     *,
+    changes: Mapping[str, Mapping[str, Any] | None] | None = None,
     more: Sequence[Mapping[str, Any]] = (),
     device: str = "auto",
     precision: str = "auto",
@@ -125,6 +126,7 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
     Args:
         pipeline: the name of a pipeline that ships (old-photo, xray, phone), a TOML file with a `[[step]]` table for each step (see
             `docs/pipelines.md`), or a step such as a `Chain`.
+        changes: options of a file's steps that differ, by task, e.g. ``{"denoise": {"strength": 0.5}}``; None leaves the task's steps out.
         more: tables of further steps after those of a file, e.g. ``[{"task": "upscale", "scale": 2}]``.
 
     The other arguments are those of `run`.
@@ -134,15 +136,16 @@ def run_pipeline(  # noqa: PLR0913  # keyword-only settings of a run
     """
     if isinstance(pipeline, str | PathLike):
         inference = InferenceOptions(engines.choose(engine, device, precision), tile, batch_size, engine=engine)
-        pipeline = _chain(pipelines.find(Path(pipeline)), more, inference)
+        path = pipelines.find(Path(pipeline))
+        pipeline = _chain(path, [*pipelines.changed(pipelines.tables(path), changes or {}), *more], inference)
         batch = replace(batch or BatchOptions(), device=str(inference.runtime.device))
     return run_batch(pipeline, _places(inputs), _place(out, "the output"), batch, on_event)
 
 
-def _chain(path: Path, more: Sequence[Mapping[str, Any]], inference: InferenceOptions) -> Chain:
+def _chain(path: Path, tables: Sequence[Mapping[str, Any]], inference: InferenceOptions) -> Chain:
     """The steps of a pipeline's file, and those after them, as one."""
     steps = []
-    for number, table in enumerate([*pipelines.tables(path), *more], 1):
+    for number, table in enumerate(tables, 1):
         try:
             steps.append(step(table["task"], weights=table.get("weights"), options=pipelines.options_of(table), inference=inference))
         except ValueError as error:

@@ -28,8 +28,8 @@ SQUARED_MEDIAN = 0.455
 ROUNDS = 3
 """Fits of the polynomial; each leaves out the pixels of the rim that the one before missed."""
 OUTLYING, MOSTLY, NEARLY = 6 / 255, (0.65, 0.75), (0.75, 0.92)
-"""Difference from the polynomial above which a pixel of the rim belongs to something else; the fraction of others from which on the hole lies
-in a gradient beside it; and their fraction nearby from which on a pixel of the hole does."""
+"""Difference from the polynomial above which a pixel of the rim belongs to something else; the fraction of others from which on the hole
+lies in a gradient beside it; and their fraction nearby from which on a pixel of the hole does."""
 SMALLEST, PASSES = 12, 24
 """Side in pixels of the membrane's coarsest scale; averaging passes at every finer one."""
 
@@ -75,7 +75,9 @@ def _filled(piece: np.ndarray, own: np.ndarray, hole: np.ndarray, margin: int) -
     if not certain:
         return piece, np.zeros(own.shape, np.float32)
     soft *= smooth[:, :, None]
-    near = membrane(local_mean(smooth[:, :, None].astype(np.float32), rim, 2 * SOFT), rim)[:, :, 0]  # how smooth the nearer parts of the rim are
+    near = membrane(local_mean(smooth[:, :, None].astype(np.float32), rim, 2 * SOFT), rim)[
+        :, :, 0
+    ]  # how smooth the nearer parts of the rim are
     trust = certain * np.interp(near, NEARLY, (0, 1)).astype(np.float32)
     return gradient + membrane(soft, smooth), trust
 

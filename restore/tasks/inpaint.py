@@ -96,7 +96,11 @@ class Inpaint(Step[None]):
         mask = dilated(SOURCES[self.options.source](self, image, sidecars or {}), self.grow)
         kept = (mask,) if self.options.save_masks is not None else ()
         if not mask.any():
-            return Result(image.pixels, {"holes": 0, "missing": 0.0}, masks=kept)
+            lacking = self.options.source == "mask_color"
+            warning = (
+                (f"no pixel has the colour {self.options.mask_color}: nothing was filled (a larger --mask-tolerance?)",) if lacking else ()
+            )
+            return Result(image.pixels, {"holes": 0, "missing": 0.0}, warning, masks=kept)
         restored, info = self._inpainters(self.options.method).inpaint(image.pixels, mask)
         stats = {"method": self.entry.name if self.entry else self.options.method, **info.stats()}
         opaque = mask if self.options.source == "alpha" else None

@@ -123,7 +123,7 @@ class InpaintOptions(Options):
     invert_masks: bool = option(False, "Fill black instead of white.")
     mask_color: str | None = option(None, "Fill pixels of this colour.", metavar="#RRGGBB", pattern="#?[0-9a-fA-F]{6}", example="#ff00ff")
     mask_tolerance: float = option(10.0, "Allowed difference of each channel from --mask-color.", metavar="0..255", low=0, high=255)
-    alpha: bool = option(False, "Fill transparent pixels, and make them opaque.")
+    alpha: bool = option(False, "Fill pixels that are more transparent than opaque, and make them opaque.")
     scratches: bool = option(False, "Find scratches and dust of old photographs, and fill them.")
     sensitivity: float = option(0.35, "For --scratches: higher finds more, also more false ones.", metavar="0..1", low=0, high=1)
     grow: int | None = option(None, "Dilate holes. [default: 0; scratches and alpha 1, colours 2]", metavar="PIXELS", low=0)

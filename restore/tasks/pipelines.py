@@ -13,7 +13,7 @@ weights = "photo"
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,23 @@ def tables(path: Path) -> list[Mapping[str, Any]]:
     for number, table in enumerate(steps, 1):
         _check(number, table, path)
     return steps
+
+
+def changed(steps: Sequence[Mapping[str, Any]], changes: Mapping[str, Mapping[str, Any] | None]) -> list[Mapping[str, Any]]:
+    """The tables of steps, with other options for the steps of a task; None leaves them out.
+
+    Raises:
+        ValueError: there is no step of that task, or none is left.
+    """
+    tasks = [table[TASK] for table in steps]
+    if missing := [task for task in changes if task not in tasks]:
+        raise ValueError(f"the pipeline has no step {missing[0]!r} to change: it has {', '.join(tasks)}")
+    left: list[Mapping[str, Any]] = [
+        {**table, **(changes.get(table[TASK]) or {})} for table in steps if changes.get(table[TASK], {}) is not None
+    ]
+    if not left:
+        raise ValueError("the pipeline has no step left")
+    return left
 
 
 def _check(number: int, table: Mapping[str, Any], path: Path) -> None:

@@ -133,6 +133,13 @@ def test_an_invalid_mask_fails_one_picture_only(
     assert not (tmp_path / "out/a.png").exists()
 
 
+def test_a_colour_that_no_pixel_has_is_reported(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
+    source = _save(tmp_path / "in/a.png", _eight(0.5 * smooth(40, 60, 3)))
+    (record,) = _run(source, tmp_path / "out", filler, mask_color="#ff00ff").records
+    assert record.warnings == ["no pixel has the colour #ff00ff: nothing was filled (a larger --mask-tolerance?)"]
+    assert not _changed(source, tmp_path / "out/a.png").any()
+
+
 def test_a_color_is_filled_and_dilated(filler: Path, tmp_path: Path, smooth: Smooth) -> None:
     pixels = _eight(0.5 * smooth(40, 60, 3))
     pixels[10:20, 15:40] = (255, 4, 250)

@@ -184,7 +184,7 @@ def test_the_command(little: Path, smooth: Smooth) -> None:
     assert done.exit_code == 0, done.output
     assert images.read(little / "out/a.tif").size == (60, 80)
     wrong = call(app, ["run", "steps.toml", "in", "--out", "other", "--weights", "little"])
-    assert wrong.exit_code and "--weights does not apply" in f"{wrong.output} {wrong.exception}"
+    assert wrong.exit_code and "No such option: --weights" in f"{wrong.output} {wrong.exception}"
     (little / "steps.toml").write_text('[[step]]\ntask = "denoise"\nnoise = 3')
     refused = call(app, ["run", "steps.toml", "in", "--out", "other"])
     assert refused.exit_code and "noise_level" in f"{refused.output} {refused.exception}"
@@ -238,10 +238,30 @@ def test_further_steps_follow_those_of_the_file(little: Path, smooth: Smooth) ->
 
 def test_old_photo_is_the_shipped_pipeline_with_its_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(restore.api, "run_pipeline", lambda path, *_, more, **__: asked.append((path, list(more))) or sys.exit(7))
-    for flags, more in (
-        ([], []), (["--colorize", "--upscale", "2"], [{"task": "colorize"}, {"task": "upscale", "scale": 2.0}]),
+    monkeypatch.setattr(
+        restore.api, "run_pipeline", lambda path, *_, changes, more, **__: asked.append((path, changes, list(more))) or sys.exit(7)
+    )
+    for flags, changes, more in (
+        ([], {}, []), (["--colorize", "--upscale", "2"], {}, [{"task": "colorize"}, {"task": "upscale", "scale": 2.0}]),
+        (["--no-scratches"], None, []), (["--sensitivity", "0.1", "--save-masks", "m"], {"sensitivity": 0.1, "save_masks": "m"}, []),
     ):  # fmt: skip
         result = CliRunner().invoke(app, ["old-photo", str(tmp_path), "--out", str(tmp_path / "out"), *flags])
         assert result.exit_code == 7
-        assert asked.pop() == (pipelines.shipped()["old-photo"], more)
+        assert asked.pop() == (pipelines.shipped()["old-photo"], {"inpaint": changes}, more)
+    for flags in (["--no-scratches", "--sensitivity", "0.1"], ["--weights", "inpaint"]):
+        assert CliRunner().invoke(app, ["old-photo", str(tmp_path), "--out", str(tmp_path / "out"), *flags]).exit_code == 2
+
+
+def test_steps_of_a_file_can_be_changed_or_left_out(little: Path, smooth: Smooth) -> None:
+    (little / "in").mkdir()
+    tifffile.imwrite(little / "in/a.tif", (255 * smooth(40, 50)[:, :, 0]).astype(np.uint8))
+    (little / "steps.toml").write_text(
+        '[[step]]\ntask = "inpaint"\nscratches = true\n[[step]]\ntask = "denoise"\nweights = "little"\nstrength = 0.5\n'
+    )
+    changes = {"inpaint": None, "denoise": {"strength": 0.0}}
+    report = restore.run_pipeline("steps.toml", "in", "out", changes=changes, device="cpu", precision="fp32")
+    assert list(report.records[0].stats) == ["denoise"]
+    np.testing.assert_array_equal(tifffile.imread("out/a.tif"), tifffile.imread("in/a.tif"))
+    for wrong, words in (({"enhance": None}, "no step 'enhance'"), ({"inpaint": None, "denoise": None}, "no step left")):
+        with pytest.raises(ValueError, match=words):
+            restore.run_pipeline("steps.toml", "in", "out", changes=wrong, device="cpu")
