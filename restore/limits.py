@@ -87,7 +87,10 @@ def number(name: str, value: object, metadata: Mapping[str, Any]) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{name!r} must be a number, not {format_value(value)}")
-    _check_number(name, float(value), metadata)
+    try:
+        _check_number(name, float(value), metadata)
+    except OverflowError:
+        raise ValueError(f"{name!r} must be a number, not {format_value(value)}") from None
 
 
 def check_local(what: str, path: object) -> None:

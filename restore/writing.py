@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,8 +19,8 @@ _NO_HANDLES = frozenset((errno.EMFILE, errno.ENFILE))
 _CANNOT_FLUSH = frozenset((errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EISDIR))
 """Errors of file systems that cannot flush a file or a folder."""
 
-DRAFT = re.compile(r"\..+\.(\d{1,9})")
-"""The name of a draft, with the number of its process."""
+DRAFT = re.compile(r"\.(.+)\.(\d{1,9})", re.DOTALL)
+"""The name of a draft: that of its file and the number of its process."""
 RECENT = 60.0
 """Seconds."""
 
@@ -117,21 +117,21 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 draft.unlink(missing_ok=True)
 
 
-def sweep_drafts(folder: Path) -> None:
-    """Remove the drafts of `atomic_write` that killed processes left below a folder.
+def sweep_drafts(paths: Iterable[Path]) -> None:
+    """Remove the drafts that killed processes left of `atomic_write` of some files.
 
     A draft of a process that runs on this machine stays, and so does one of the last minute, which another machine may be writing.
     """
     import psutil  # here, for the command line must start quickly
 
-    for path in folder.rglob(".*"):
-        number = DRAFT.fullmatch(path.name)
-        with suppress(OSError):
-            if (
-                number
-                and path.is_file()
-                and not path.is_symlink()
-                and time.time() - path.stat().st_mtime > RECENT
-                and not psutil.pid_exists(int(number[1]))
-            ):
-                path.unlink()
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name[-100:])
+    for folder, known in names.items():
+        for draft in folder.glob(".*"):
+            parts = DRAFT.fullmatch(draft.name)
+            if parts is None or parts[1] not in known or psutil.pid_exists(int(parts[2])):
+                continue
+            with suppress(OSError):
+                if draft.is_file() and not draft.is_symlink() and time.time() - draft.stat().st_mtime > RECENT:
+                    draft.unlink()

@@ -62,11 +62,10 @@ def test_drafts_of_killed_processes_alone_are_swept(tmp_path: Path) -> None:
     ended.wait()
     folder = tmp_path / "deep"
     folder.mkdir()
-    names = {".a.png." + str(ended.pid): 3600, f".b.png.{os.getpid()}": 3600, f".c.png.{ended.pid}": 0, ".hidden": 3600, "d.png": 3600}
+    names = {f".a.png.{ended.pid}": 3600, f".b.png.{os.getpid()}": 3600, f".c.png.{ended.pid}": 0, f".own.{ended.pid}": 3600, "d.png": 3600}
     for name, age in names.items():
         (folder / name).write_text(name)
         then = (folder / name).stat().st_mtime - age
         os.utime(folder / name, (then, then))
-    sweep_drafts(tmp_path)
+    sweep_drafts([*(folder / f"{letter}.png" for letter in "abcd"), tmp_path / "nowhere" / "a.png"])
     assert sorted(path.name for path in folder.iterdir()) == sorted(list(names)[1:])
-    sweep_drafts(tmp_path / "nowhere")

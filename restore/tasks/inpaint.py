@@ -77,7 +77,8 @@ class Inpaint(Step[None]):
         self._names.plan(jobs)
         if self.options.save_masks is not None:
             mask_files.refuse_folder(self.options.save_masks, jobs, self._names, self.options.masks)
-            sweep_drafts(self.options.save_masks)
+            pages = (self.options.save_masks / self._names.of(job.source, job.relative)[0] for job in jobs)
+            sweep_drafts(path for page in pages for path in mask_files.places(page))
 
     def sidecars(self, source: Path, relative: Path) -> Sequence[Path]:
         """The mask file of a picture, if masks are files.

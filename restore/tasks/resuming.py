@@ -103,9 +103,7 @@ def check_still_held_out(folder: Path, root: Path, held_out: Sequence[Path]) -> 
 def write_held_out(folder: Path, root: Path, held_out: Sequence[Path]) -> None:
     """Keep which pictures a run holds out."""
     with atomic_write(folder / HELD_OUT_FILE) as draft:
-        draft.write_text(
-            json.dumps([path.relative_to(root).as_posix() for path in held_out], ensure_ascii=False, indent=0), encoding="utf-8"
-        )
+        draft.write_text(json.dumps([path.relative_to(root).as_posix() for path in held_out], indent=0), encoding="ascii")
 
 
 def check_held_out(folder: Path, before: TrainingConfig, config: TrainingConfig) -> None:

@@ -90,7 +90,7 @@ class Simulate(Step[None]):
             copy = real(self._copy(job, self.options.clean))
             if copy in (real(job.source), real(job.target)):
                 raise ValueError(f"the clean copy {copy} would replace an input or a result: choose another folder for --clean")
-        sweep_drafts(self.options.clean)
+        sweep_drafts(self._copy(job, self.options.clean) for job in jobs)
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         """Degrade an image. The stats hold what the recipe drew."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -50,6 +51,27 @@ def test_an_edge_is_left_to_the_network() -> None:
     filling, trust = smooth_filling(picture, hole)
     assert not trust.any()
     np.testing.assert_array_equal(filling, picture)
+
+
+@pytest.mark.parametrize("side", [8, 2, 1])
+def test_nothing_smooth_around_a_hole_concludes_nothing(side: int) -> None:
+    """Then few pixels of the rim fit the polynomial, or none."""
+    down, across = np.mgrid[:120, :160]
+    picture = np.where((down // side + across // side) % 2, np.float32(0.9), np.float32(0.1))[:, :, None]
+    picture[:, 80:] = 1 - picture[:, 80:]
+    filling, trust = smooth_filling(picture, _hole(40, 60, 40))
+    assert not trust.any()
+    np.testing.assert_array_equal(filling, picture)
+
+
+def test_thin_holes_through_much_are_left_alone() -> None:
+    """The rim of a scratch across the whole picture fits no polynomial: in the end no pixel is left of it."""
+    for seed in (0, 1, 11):
+        shades = np.random.default_rng(seed).random((4, 12, 3), np.float32)
+        picture = cv2.resize(shades, (600, 120), interpolation=cv2.INTER_CUBIC)
+        hole = np.zeros((120, 600), bool)
+        hole[59:62] = True
+        assert not smooth_filling(picture, hole)[1].any()
 
 
 def test_each_hole_is_judged_by_its_own_surroundings() -> None:

@@ -19,6 +19,7 @@ import restore
 from restore import networks, weights
 from restore.datasets import folders
 from restore.images import read
+from restore.tasks import resuming
 from restore.training import checkpoint
 
 Photos = Callable[..., Path]
@@ -103,6 +104,17 @@ def test_what_was_held_out_is_not_trained_on_later(photos: Photos, tmp_path: Pat
     (tmp_path / "data" / held).rename(tmp_path / "data" / "test" / held)
     _train(tmp_path / "data", 2, resume=True)
     assert json.loads(Path("runs/a/held_out.json").read_text()) == [f"test/{held}"]
+
+
+def test_held_out_pictures_may_have_any_name(photos: Photos, tmp_path: Path) -> None:
+    """Also one that is no text in UTF-8."""
+    root = photos(tmp_path / "data", 2)
+    odd = root / "caf\udce9.png"
+    sorted(root.iterdir())[0].rename(odd)
+    resuming.write_held_out(tmp_path, root, [odd])
+    resuming.check_still_held_out(tmp_path, root, [odd])
+    with pytest.raises(ValueError, match="it would train on now"):
+        resuming.check_still_held_out(tmp_path, root, [])
 
 
 def test_another_methods_run_is_not_resumed(folder: Path) -> None:
