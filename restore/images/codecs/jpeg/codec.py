@@ -1,7 +1,7 @@
 """JPEG: gray, YCbCr, RGB, CMYK and YCCK, 8 bits a sample.
 
-Kept: an unchanged, upright picture is the same file. A changed one is coded with the same quantisation tables, chroma
-subsampling, colour space and kind (baseline, or progressive where Pillow can). It keeps every application and comment segment (EXIF
+Kept: an unchanged, upright picture is the same file. A changed one is coded with the same quantisation tables and chroma
+subsampling, or with finer ones (`Provenance.finer`), in the same colour space and kind (baseline, or progressive where Pillow can). It keeps every application and comment segment (EXIF
 with maker notes and thumbnail, ICC, XMP, IPTC, JFIF resolution) byte for byte; the orientation is applied and reset,
 and sizes and resolutions follow. What lies behind the first picture (further pictures of an MPO, gain maps, the
 video of a motion photo) stays.
