@@ -67,7 +67,7 @@ def test_a_run_leaves_what_was_promised(folder: Path) -> None:
     assert (run.steps, run.weights) == (4, Path("run/run.safetensors"))
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
-        "config.toml", "log.jsonl", "tensorboard", "previews", checkpoint.NAME, checkpoint.PREVIOUS, "run.safetensors",
+        "config.toml", "held_out.json", "log.jsonl", "tensorboard", "previews", checkpoint.NAME, checkpoint.PREVIOUS, "run.safetensors",
         "run.md", "run-best.safetensors", "run-best.md", "run.html", "losses.png", "contact_sheet.png", LOCK,
     }  # fmt: skip
     assert [event.step for event in told if isinstance(event, Progress)] == [2, 4]
