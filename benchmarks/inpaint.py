@@ -77,7 +77,7 @@ def main() -> None:
                 whole.append(picture)
                 for method, fill in fillers.items():
                     since = time.perf_counter()
-                    filled, _ = fill(picture, mask)
+                    filled = fill(picture, mask)
                     took = time.perf_counter() - since
                     decibels = -10 * np.log10(max(np.square(filled - picture)[mask].mean(), 1e-10))
                     found[method].append((decibels, lpips(filled, picture), seam(filled, mask), took))

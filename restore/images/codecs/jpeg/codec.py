@@ -1,10 +1,10 @@
 """JPEG: gray, YCbCr, RGB, CMYK and YCCK, 8 bits a sample.
 
 Kept: an unchanged, upright picture is the same file. A changed one is coded with the same quantisation tables and chroma
-subsampling, or with finer ones (`Provenance.finer`), in the same colour space and kind (baseline, or progressive where Pillow can). It keeps every application and comment segment (EXIF
-with maker notes and thumbnail, ICC, XMP, IPTC, JFIF resolution) byte for byte; the orientation is applied and reset,
-and sizes and resolutions follow. What lies behind the first picture (further pictures of an MPO, gain maps, the
-video of a motion photo) stays.
+subsampling, or with finer ones (`Provenance.finer`), in the same colour space and kind (baseline, or progressive where Pillow can).
+It keeps every application and comment segment (EXIF with maker notes and thumbnail, ICC, XMP, IPTC, JFIF resolution) byte for byte;
+the orientation is applied and reset, and sizes and resolutions follow. What lies behind the first picture (further pictures of an
+MPO, gain maps, the video of a motion photo) stays.
 Not kept when pixels change: restart intervals, and a gain map where the picture is rotated. The thumbnail keeps its old pixels.
 12-bit, lossless and arithmetic JPEG outside DICOM are refused.
 A missing end marker gives a warning. Missing rows are refused, or gray with a warning if `salvage`. So are data that libjpeg reports as
