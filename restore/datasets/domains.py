@@ -41,6 +41,11 @@ class Domains:
     test: tuple[list[Path], list[Path]]
     side_by_side: bool = False
 
+    @property
+    def held_out(self) -> list[Path]:
+        """The test files of both domains."""
+        return [*self.test[0], *self.test[1]]
+
 
 def find(
     root: Path,

@@ -21,7 +21,7 @@ KEPT = 4 * np.pi * SOFT**2
 UNEVEN = (2 / 255, 4 / 255)
 """What the polynomial leaves, as a root mean square: up to the first a hole is smooth; from the second on it is left to the network.
 
-On 100 photographs of which the smoothest hole of thirty was filled, the network had 42.3 dB and this 50.1 dB where less than 1 of 255 was
+On 100 photographs, the smoothest hole of thirty in each, the network had 42.3 dB and this 50.1 dB where less than 1 of 255 was
 left, 39.5 and 44.5 dB up to 2, 32.8 and 33.4 dB up to 3, 30.6 and 31.7 dB up to 4."""
 ROUGH = (15 / 255, 25 / 255)
 """Standard deviation of what is finer: up to the first it is noise, from the second on a texture."""

@@ -54,7 +54,7 @@ class Image:
         alpha: (H, W) opacity of any scale, or None.
         valid: (H, W) bool, the pixels that hold picture; None for all.
         info: the image's origin.
-        removed: the noise that an earlier step removed, of which something is left; None for none.
+        removed: the noise that an earlier step removed, but for some; None for none.
     """
 
     pixels: np.ndarray

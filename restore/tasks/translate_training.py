@@ -89,15 +89,9 @@ def cyclegan(root: Path, config: CycleGANConfig) -> Prepared:
     preview = preview_batch(UnpairedCrops, test, train, config)
     validation = validating.of_domains(held_out(UnpairedCrops, test, config), config.loop)
     return Prepared(
-        trainer,
-        dataset,
-        preview,
-        recipe(config, trainer),
-        stats(found, trainer, runtime),
-        lambda: dataset.skipped,
-        validation,
-        held_out=[*found.test[0], *found.test[1]],
-    )
+        trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped, validation,
+        held_out=found.held_out,
+    )  # fmt: skip
 
 
 def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
@@ -110,15 +104,9 @@ def pix2pix(root: Path, config: Pix2PixConfig) -> Prepared:
     preview = preview_batch(PairedCrops, test, train, config)
     validation = validating.of_pairs(held_out(PairedCrops, test, config), config.loop)
     return Prepared(
-        trainer,
-        dataset,
-        preview,
-        recipe(config, trainer),
-        stats(found, trainer, runtime),
-        lambda: dataset.skipped,
-        validation,
-        held_out=[*found.test[0], *found.test[1]],
-    )
+        trainer, dataset, preview, recipe(config, trainer), stats(found, trainer, runtime), lambda: dataset.skipped, validation,
+        held_out=found.held_out,
+    )  # fmt: skip
 
 
 def _paired_trainer(config: Pix2PixConfig, runtime: Runtime, train: tuple[Pictures, Pictures]) -> Trainer:
