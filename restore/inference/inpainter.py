@@ -133,14 +133,11 @@ class Inpainter:
     def _fill(self, result: np.ndarray, piece: np.ndarray, hole: np.ndarray, crop: Crop, info: InpaintInfo) -> None:
         """Fill the holes of a crop in the whole picture's result."""
         # coarse fillings bleed over the edge, and texture and seams need the original pixels there
-        smooth = np.zeros(hole.shape, np.float32)
-        output = piece
-        if self.method == "network":
-            output, smooth = smooth_filling(piece, hole)
+        output, smooth = smooth_filling(piece, hole) if self.method == "network" else (piece, np.zeros(hole.shape, np.float32))
         if not (smooth[crop.own] == 1).all():
-            output = np.where(
-                hole[:, :, None], output + (1 - smooth[:, :, None]) * (self._coarse_to_fine(piece, hole, info) - output), piece
-            )
+            share = smooth[:, :, None]
+            mixed = share * output + (1 - share) * self._coarse_to_fine(piece, hole, info)  # exactly the method's where nothing is smooth
+            output = np.where(hole[:, :, None], mixed, piece)
         if self.texture:
             output = synthesize_texture(output, hole, smooth)
         if self.method == "network" and not self.feather:  # feathering leaves no step to blend

@@ -51,7 +51,6 @@ def smooth_filling(piece: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(hole.astype(np.uint8), connectivity=8)
     for label in range(1, count):
         left, top, width, height, _ = (int(value) for value in boxes[label])
-        own = labels[top : top + height, left : left + width] == label
         margin = max(LEAST_RIM, round(RIM * min(width, height)))
         region = np.s_[max(0, top - margin) : top + height + margin, max(0, left - margin) : left + width + margin]
         own = labels[region] == label
