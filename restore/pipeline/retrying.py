@@ -23,7 +23,8 @@ FIRST_PAUSE = 0.25
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _OF_THIS_MACHINE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG))
 _BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
-_BROKEN_LINE = re.compile("Connect|Disconnect|Timeout|Payload|IncompleteRead|ServerError")
+_BROKEN_LINE = re.compile("Connect|Disconnect|Timeout|Payload|IncompleteRead|Streaming|ServerError|HTTPClientError|ServiceRe(quest|sponse)Error")
+_UNREADABLE = re.compile("HttpMessage|HttpProcessing|StatusLine|InvalidHeader|LineTooLong|TransferEncoding|ContentLength")
 
 
 def is_transient(error: BaseException) -> bool:
@@ -33,7 +34,9 @@ def is_transient(error: BaseException) -> bool:
     """
     if isinstance(error, _FINAL) or not isinstance(error, Exception):
         return False
-    status = vars(error).get("status", vars(error).get("code"))
+    if _UNREADABLE.search(type(error.__cause__).__name__):
+        return True  # aiohttp gives such an answer the status 400, which no server sent
+    status = vars(error).get("status", vars(error).get("status_code", vars(error).get("code")))
     if isinstance(status, int):
         return status in _BUSY
     if isinstance(error, OSError):

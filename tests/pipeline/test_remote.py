@@ -366,6 +366,12 @@ def test_what_is_transient() -> None:
     assert not retrying.is_transient(KeyboardInterrupt())
     assert not retrying.is_transient(NotImplementedError())
     assert retrying.is_transient(type("ServerDisconnectedError", (Exception,), {})())
+    assert retrying.is_transient(type("HTTPClientError", (Exception,), {})()), "botocore's, about an answer that it cannot read"
+    unreadable = ClientResponseError()
+    unreadable.status = 400
+    assert not retrying.is_transient(unreadable)
+    unreadable.__cause__ = type("BadStatusLine", (Exception,), {})()
+    assert retrying.is_transient(unreadable), "aiohttp's, about the same: the status is its own, and no server sent it"
 
 
 def test_a_server_that_is_down_is_asked_again_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
