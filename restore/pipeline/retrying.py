@@ -23,7 +23,9 @@ FIRST_PAUSE = 0.25
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _OF_THIS_MACHINE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG))
 _BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
-_BROKEN_LINE = re.compile("Connect|Disconnect|Timeout|Payload|IncompleteRead|Streaming|ServerError|HTTPClientError|ServiceRe(quest|sponse)Error")
+_BROKEN_LINE = re.compile(
+    "Connect|Disconnect|Timeout|Payload|IncompleteRead|Streaming|ServerError|HTTPClientError|ServiceRe(quest|sponse)Error"
+)
 _UNREADABLE = re.compile("HttpMessage|HttpProcessing|StatusLine|InvalidHeader|LineTooLong|TransferEncoding|ContentLength")
 
 
