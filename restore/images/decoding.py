@@ -22,7 +22,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -70,10 +70,10 @@ def call(function: Callable[..., T], *arguments: Any, samples: int, coded: int) 
     dense = min(samples, DENSE * coded)
     memory = BYTES + COPIES * coded + BYTES_A_SAMPLE * dense + min(BLANK_BYTES, BYTES_A_SAMPLE * (samples - dense))
     cpu = SECONDS + SECONDS_A_BYTE * coded + SECONDS_A_SAMPLE * dense + min(BLANK_SECONDS, SECONDS_A_SAMPLE * (samples - dense))
-    nice = _niceness()
+    nice, free = _niceness(), free_memory()
     # the process stays where this one was when it started; a caller may change its working directory
     absolute = tuple(one.absolute() if isinstance(one, Path) else one for one in arguments)
-    request = Request(function.__module__, function.__name__, absolute, cpu, max(60.0, CLOCK * cpu), min(memory, free_memory()), nice)
+    request = Request(function.__module__, function.__name__, absolute, cpu, max(60.0, CLOCK * cpu), min(memory, free), free < memory, nice)
     process = _pool.take(nice)
     if process is None:
         return function(*arguments)
@@ -88,8 +88,7 @@ def call(function: Callable[..., T], *arguments: Any, samples: int, coded: int) 
         _pool.give_back(process)
     if "error" in head:
         raise _error(head, request)
-    result: T = _unpacked(head["value"], arrays)
-    return result
+    return cast(T, _unpacked(head["value"], arrays))
 
 
 def prepare() -> None:
@@ -108,7 +107,8 @@ def _niceness() -> int:
 
 def _error(head: dict[str, Any], request: Request) -> Exception:
     if head["error"] == "memory":
-        return MemoryError(f"decoding it takes more than {request.memory >> 20:,} MB")
+        why = "" if request.scarce else ", far more than its pixels need: it is likely damaged; copy or export it again"
+        return MemoryError(f"decoding it takes more than {request.memory >> 20:,} MB{why}")
     return ImageError(head["text"]) if head["error"] == "image" else DecodingError(head["text"])
 
 

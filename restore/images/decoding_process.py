@@ -44,6 +44,7 @@ class Request:
         cpu: seconds of processor time.
         wall: seconds on the clock.
         memory: bytes above what the process takes when idle.
+        scarce: whether that is all that is free, and less than such a picture may take.
         niceness: of the asking thread: next to a network, decoding makes way for it (see `pipeline.concurrency`), other decoding does not.
     """
 
@@ -53,6 +54,7 @@ class Request:
     cpu: float
     wall: float
     memory: int
+    scarce: bool
     niceness: int
 
 

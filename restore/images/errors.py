@@ -19,6 +19,8 @@ MAX_PIXELS = 500_000_000
 """Pixels of one frame that `read` accepts by default (a picture of 22,000 x 22,000)."""
 PIXELS_SETTING = "RESTORE_MAX_PIXELS"
 """The environment's name of another limit."""
+_SURELY_FREE = 1 << 20
+"""Bytes below which nobody asks how many are free: a stack may have thousands of small pages."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
             f"{path.name}: the header says {width} x {height} pixels, over the limit of {max_pixels:,}; if the file is really that large, "
             f"raise the limit in the environment, {PIXELS_SETTING}={height * width}"
         )
-    if height * width > (free := free_memory()):
+    if height * width > _SURELY_FREE and height * width > (free := free_memory()):
         raise ImageError(
             f"{path.name}: the header says {width} x {height} pixels, which {free >> 20:,} MB of free memory cannot hold; "
             "free some, or use a larger machine"

@@ -47,6 +47,8 @@ class Linear(PixelMapping):
     """The lowest restored sample: 0 for light that is measured without an offset (linear HDR, counts)."""
     padding: tuple[float, float] | None = None
     """Samples in this closed range are padding (DICOM's PixelPaddingValue). They stay, and no other sample gets into it."""
+    measured: bool = False
+    """Whether the range is that of the picture's own samples, and says nothing of what they mean."""
 
     @property
     def opaque(self) -> float:
@@ -66,7 +68,7 @@ class Linear(PixelMapping):
         if self.inverted or self.key is not None:
             return False
         if dtype in (np.uint8, np.uint16):
-            return self.low == 0 and self.high == np.iinfo(dtype).max
+            return self.measured or (self.low == 0 and self.high == np.iinfo(dtype).max)
         return dtype.kind == "f"
 
     def in_colour(self, dtype: np.dtype) -> Linear | None:

@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 
+import cv2
 import numpy as np
 import scipy.fft
 
@@ -35,6 +36,11 @@ NOISY = -4.3
 FLAT = 1e-12
 """Contrast, as power, below which a picture shows no blur."""
 TABLE = "blur-width.json"
+WINDOW = np.ones((7, 7), np.uint8)
+STRONG, STEP = 0.4, 0.75
+"""Windows that hold at least STRONG of a picture's contrast, of which a single step between neighbours makes at least STEP, are sharp."""
+CELLS = 6
+"""Parts along each axis in which the sharp windows are counted. The outer ones may hold a frame, which is sharp around any picture."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,29 @@ def estimate(plane: np.ndarray, noise: float, valid: np.ndarray | None = None) -
     found = features(plane, noise, valid)
     if found is None or found[0] > SMOOTH or found[-1] > NOISY:
         return 0.0
+    if has_steps(plane, valid):
+        return 0.0
     return float(np.clip(regression()(found), 0, WIDEST))
+
+
+def has_steps(plane: np.ndarray, valid: np.ndarray | None = None) -> bool:
+    """Whether edges are steps from one pixel to the next nearly everywhere: then a picture is sharp, whatever its spectrum says.
+
+    Chessboards, screens and other regular drawings have spectra of a few lines, which tell nothing. Arguments as those of `estimate`.
+    """
+    low, high = np.percentile(plane if valid is None else plane[valid], (1, 99))
+    across, down = (np.abs(np.diff(plane, axis=axis)) for axis in (1, 0))
+    step = np.zeros_like(plane)
+    for part, difference in ((np.s_[:, 1:], across), (np.s_[:, :-1], across), (np.s_[1:], down), (np.s_[:-1], down)):
+        np.maximum(step[part], difference, out=step[part])
+    contrast = cv2.dilate(plane, WINDOW) - cv2.erode(plane, WINDOW)
+    strong = (contrast > STRONG * (high - low)) & (contrast > 0)
+    if valid is not None:
+        strong &= cv2.erode(valid.astype(np.uint8), WINDOW) > 0
+    sharp = strong & (cv2.dilate(step, WINDOW) >= STEP * contrast)
+    rows, columns = (np.linspace(0, side, CELLS + 1).astype(int)[1:-1] for side in plane.shape)
+    cells = [(slice(*rows[i : i + 2]), slice(*columns[j : j + 2])) for i in range(CELLS - 2) for j in range(CELLS - 2)]
+    return 2 * sum(2 * int(sharp[cell].sum()) > max(1, int(strong[cell].sum())) for cell in cells) > len(cells)
 
 
 def features(plane: np.ndarray, noise: float, valid: np.ndarray | None = None) -> np.ndarray | None:

@@ -34,7 +34,7 @@ def estimate(pixels: np.ndarray, valid: np.ndarray | None = None) -> float:
         pixels: (H, W, 1|3) float32.
         valid: (H, W) bool, the pixels that hold picture; None for all.
     """
-    gray = np.ascontiguousarray(luma(pixels))
+    gray, valid = np.ascontiguousarray(luma(pixels)), within_mat(pixels, valid)
     width = blur_estimation.estimate(gray, noise_of(gray, valid), valid)
     return math.sqrt(width**2 - SOFTNESS**2) if width >= SHARP else 0.0
 

@@ -71,7 +71,7 @@ def test_one_process_is_asked_again_and_knows_no_torch() -> None:
     [
         (bad_decoders.loop, DecodingError, "still busy after 1 s"),
         (bad_decoders.crash, DecodingError, r"crashed \(SIG"),
-        (bad_decoders.eat, MemoryError, "takes more than 256 MB"),
+        (bad_decoders.eat, MemoryError, "takes more than 256 MB, far more than its pixels need: it is likely damaged"),
     ],
 )
 def test_a_decoder_that_fails_costs_one_call(decoder: object, error: type[Exception], text: str) -> None:

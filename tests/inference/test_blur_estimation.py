@@ -68,3 +68,13 @@ def test_noise_is_not_taken_for_blur(photograph: Photograph) -> None:
         assert sharpener.estimate(noisy) == 0
     dithered = (photograph() > np.random.default_rng(2).random((300, 340, 1))).astype(np.float32)
     assert sharpener.estimate(dithered) == 0
+
+
+@pytest.mark.parametrize(("square", "side"), [(12, 256), (8, 160), (12, 240)])
+def test_chessboards_are_sharp(square: int, side: int, photograph: Photograph) -> None:
+    rows, columns = np.mgrid[:side, :side] // square
+    board = ((rows + columns) % 2).astype(np.float32)[:, :, None]
+    assert sharpener.estimate(board) == 0
+    blurred = cv2.GaussianBlur(photograph(), (0, 0), 2.0)
+    framed = np.pad(blurred.reshape(blurred.shape[0], -1, 1), ((9, 9), (9, 9), (0, 0)))
+    assert sharpener.estimate(framed) == pytest.approx(1.9, rel=0.2), "a frame is sharp around any picture"

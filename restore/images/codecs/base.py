@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,13 @@ class Source(Protocol):
 
         With `provenance.coloured`, frames that were gray are those of `colouring.in_colour`, and a gray ICC profile follows.
         """
+
+
+def append_tail(source: Path, start: int, target: Path) -> None:
+    """Append to a written file what lies behind the samples of its source, from byte `start` on."""
+    with source.open("rb") as old, target.open("ab") as new:
+        old.seek(start)
+        shutil.copyfileobj(old, new)
 
 
 @dataclass(frozen=True)

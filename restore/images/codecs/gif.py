@@ -1,6 +1,7 @@
 """GIF of a single picture: a palette of at most 256 colours; one may be transparent. Layout by the GIF89a specification.
 
-An unchanged picture is the same file. Kept when the pixels change: gray (all of its 256 values), transparency, interlacing, comments.
+An unchanged picture is the same file. Kept when the pixels change: gray (all of its 256 values), transparency, interlacing, comments,
+the shape of a pixel, and the blocks of applications, such as XMP and an ICC profile.
 A changed colour picture keeps its colours where there are at most 256 of them; else it gets the 256 that fit it best, and a warning says
 so (`--format png` keeps all). Pictures of other formats become GIF where they have at most 256 colours, or are gray, and no pixel is half
 transparent. Animations are refused.
@@ -8,6 +9,7 @@ transparent. Animations are refused.
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +26,9 @@ from restore.images.mappings import plain
 from restore.images.metadata import ImageHeader, Metadata, Provenance
 
 _EXTENSION, _PICTURE, _END = 0x21, 0x2C, 0x3B
-_GRAPHIC_CONTROL, _COMMENT = 0xF9, 0xFE
+_GRAPHIC_CONTROL, _COMMENT, _APPLICATION = 0xF9, 0xFE, 0xFF
+_ICC, _XMP, _XMP_TRAILER = b"ICCRGBG1012", b"XMP DataXMP", 258
+"""The names of what applications keep, and the bytes after an XMP packet that let decoders skip it (Adobe's XMP specification, part 3)."""
 _NOT_GRAY = 0, 0, 1
 """An unused colour, so that a colour picture whose pixels are gray stays a colour picture."""
 _PLACES = np.array([65536, 256, 1], np.uint32)
@@ -44,6 +48,9 @@ class Layout:
         interlaced: whether its rows are.
         transparent: the index that is transparent, or None.
         comment: all comments.
+        applications: the blocks of applications, as they are.
+        icc, xmp: those of them that other formats have too.
+        aspect: the shape of a pixel, as coded; 0 where the file does not say.
         gray: whether all colours are gray.
         complete: whether the file ends with its trailer.
     """
@@ -55,6 +62,10 @@ class Layout:
     interlaced: bool = False
     transparent: int | None = None
     comment: bytes = b""
+    applications: bytes = b""
+    icc: bytes | None = None
+    xmp: bytes | None = None
+    aspect: int = 0
     gray: bool = True
     complete: bool = False
 
@@ -84,7 +95,7 @@ def _table(data: bytes, at: int, flags: int) -> tuple[bytes, int]:
 def read_layout(data: bytes) -> Layout:
     """Walk through the blocks; IndexError or struct.error where they break off."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
-    found = Layout((height, width))
+    found = Layout((height, width), aspect=data[12])
     common, at = _table(data, 13, flags)
     while at < len(data) and data[at] != _END:
         if data[at] == _EXTENSION:
@@ -93,6 +104,8 @@ def read_layout(data: bytes) -> Layout:
                 found.comment += content
             elif data[at + 1] == _GRAPHIC_CONTROL and not found.pictures and len(content) >= 4:
                 found.transparent = content[3] if content[0] & 1 else None
+            elif data[at + 1] == _APPLICATION:
+                _application(data[at:end], content, found)
             at = end
         elif data[at] == _PICTURE:
             at = _picture(data, at, common, found)
@@ -100,6 +113,15 @@ def read_layout(data: bytes) -> Layout:
             raise IndexError
     found.complete = at < len(data)
     return found
+
+
+def _application(block: bytes, content: bytes, found: Layout) -> None:
+    """Note the block of an application, whose parts without their lengths are `content`."""
+    found.applications += block
+    if content.startswith(_ICC):
+        found.icc = content[len(_ICC) :] or None
+    elif content.startswith(_XMP):  # which has no parts: the packet lies there as it is
+        found.xmp = block[3 + len(_XMP) : -_XMP_TRAILER] or None
 
 
 def _picture(data: bytes, at: int, common: bytes, found: Layout) -> int:
@@ -123,7 +145,7 @@ class GifSource:
         self.path, self._layout = path, layout
         texts = (("Comment", layout.comment.decode("utf-8", "replace")),) if layout.comment else ()
         warnings = () if layout.gray else (_COLOURS,)
-        self.header = ImageHeader("gif", layout.size, 8, metadata=Metadata(texts=texts), warnings=warnings)
+        self.header = ImageHeader("gif", layout.size, 8, metadata=Metadata(layout.icc, None, layout.xmp, texts=texts), warnings=warnings)
 
     def frame(self, index: int) -> Frame:
         """Decode one frame; ImageError as `Codec.open` says."""
@@ -189,8 +211,18 @@ def _write(path: Path, stored: np.ndarray, layout: Layout) -> None:
     options: dict[str, object] = {"optimize": False, "interlace": layout.interlaced, "comment": layout.comment}
     if not opaque.all():
         options["transparency"] = 255
-    with path.open("wb") as file:
-        image.save(file, "GIF", **options)
+    coded = io.BytesIO()
+    image.save(coded, "GIF", **options)
+    path.write_bytes(_with_applications(coded.getvalue(), layout))
+
+
+def _with_applications(data: bytes, layout: Layout) -> bytes:
+    """A new file with the blocks of applications and the shape of a pixel that the old one had."""
+    if not layout.applications and not layout.aspect:
+        return data
+    flags = data[10]
+    start = _table(data, 13, flags)[1]
+    return b"GIF89a" + data[6:12] + bytes([layout.aspect]) + data[13:start] + layout.applications + data[start:]
 
 
 class GifCodec(Codec):

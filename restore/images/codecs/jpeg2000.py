@@ -229,7 +229,7 @@ def decode(path: Path) -> np.ndarray:
     """
     data = _codestream(path.read_bytes())
     if why := codestreams.complaint(data):
-        raise ValueError(why)
+        raise ValueError(f"its data are corrupt: {why}")
     return np.asarray(imagecodecs.jpeg2k_decode(data))
 
 

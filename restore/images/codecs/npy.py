@@ -4,7 +4,8 @@ Shapes: (H, W); (H, W, C) with 1, 2 (gray and alpha), 3 or 4 channels; (N, H, W)
 other. So an array (3, H, W) is three gray frames.
 Kept: type, byte order, C or Fortran order, shape, version of the header. White is the type's maximum for unsigned integers of up to 16
 bits, true for booleans; all others are scaled by their own range, the same for all frames (`mappings.ranged`).
-Refused: objects (they could run code), complex numbers, records and other shapes; truncated arrays.
+What follows the array is kept.
+Refused: objects (they could run code), complex numbers, records and other shapes; truncated arrays, and several in one file.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tokenize import TokenError
 
 import numpy as np
 
-from restore.images.codecs.base import Capabilities, Codec
+from restore.images.codecs.base import Capabilities, Codec, append_tail
 from restore.images.errors import ImageError, Limits, as_image_error, check_size, image_error, quiet
 from restore.images.frame import Frame
 from restore.images.mappings import Linear, ranged, with_maximum
@@ -136,6 +137,14 @@ class NpySource:
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         _write(path, frames, self._layout)
+        append_tail(self.path, self._layout.start + self._layout.size, path)
+
+
+def _begins_at(path: Path, place: int) -> bool:
+    """Whether an array begins at this byte of a file."""
+    with path.open("rb") as file:
+        file.seek(place)
+        return file.read(len(_MAGIC)) == _MAGIC
 
 
 def _write(path: Path, frames: Iterator[np.ndarray], layout: Layout) -> None:
@@ -188,6 +197,8 @@ class NpyCodec(Codec):
         if held < layout.size:
             share = 100 * (1 - held / layout.size)
             raise image_error(path, f"truncated NumPy array ({share:.1f} % of its samples are missing); copy it again")
+        if held > layout.size and _begins_at(path, layout.start + layout.size):
+            raise image_error(path, "holds several arrays; save each in a file of its own, or all as one stack")
         return NpySource(path, layout)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:

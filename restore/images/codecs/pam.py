@@ -7,13 +7,14 @@ warning if `salvage`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.codecs.base import Capabilities, Codec, append_tail, only_frame
 from restore.images.errors import Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.mappings import with_maximum
@@ -67,6 +68,7 @@ class PamSource:
             _write(path, stored, int(np.iinfo(stored.dtype).max))
         else:
             _write(path, stored, self._maxval, _resized(self._header, stored.shape[0], stored.shape[1]))
+        append_tail(self.path, len(self._header) + math.prod(self._shape) * _dtype(self._maxval).itemsize, path)
 
 
 def _dtype(maxval: int) -> np.dtype:

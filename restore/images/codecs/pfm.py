@@ -1,7 +1,8 @@
 """PFM (Pf, PF): gray and RGB floats of 32 bits. Layout by Paul Debevec, "PFM Portable FloatMap Image Format".
 
 Kept: everything, the header with its scale and byte order included. Floats have no white: see `mappings.ranged`. NaN and infinite
-samples stay. Rows are stored from the bottom up. Missing rows are refused, or 0 with a warning if `salvage`.
+samples stay. Rows are stored from the bottom up. Several pictures in one file are refused. Missing rows are refused, or 0 with a warning
+if `salvage`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.codecs.base import Capabilities, Codec, append_tail, only_frame
 from restore.images.errors import Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.mappings import ranged
@@ -40,6 +41,9 @@ class PfmSource:
             with self.path.open("rb") as file:
                 file.seek(len(self._header))
                 data = file.read(min(height * row, self.path.stat().st_size))
+                rest = file.read(512)
+            if _HEADER.match(rest.lstrip()):
+                raise image_error(self.path, "holds several pictures; split it into one a file")
             there = len(data) // row
             warnings = check_rows(self.path, "PFM", self._shape, there, salvage=self._salvage, upward=True)
             self.copies = self.copies and not warnings
@@ -51,6 +55,7 @@ class PfmSource:
         """Write the file again with other pixels; everything else in it is unchanged."""
         stored = only_frame(frames, self.path)
         _write(path, stored, self._order, self._header if stored.shape == self._shape else None, self._scale)
+        append_tail(self.path, len(self._header) + 4 * int(np.prod(self._shape)), path)
 
 
 def _write(path: Path, stored: np.ndarray, order: str, header: bytes | None, scale: bytes) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from restore.images.codecs.base import Capabilities, Codec, only_frame
+from restore.images.codecs.base import Capabilities, Codec, append_tail, only_frame
 from restore.images.errors import Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
 from restore.images.mappings import with_maximum
@@ -56,10 +56,15 @@ class PnmSource:
     def _dtype(self) -> np.dtype:
         return np.dtype(np.uint8 if self._maxval < 256 else ">u2")
 
+    @property
+    def _row_bytes(self) -> int:
+        """Of a raw file."""
+        return (self._shape[1] + 7) // 8 if self._kind == 4 else int(np.prod(self._shape[1:])) * self._dtype.itemsize
+
     def _raw(self) -> tuple[np.ndarray, int]:
         """The samples, 0 where they are missing, and the number of rows that are present."""
         height, width = self._shape[:2]
-        row = (width + 7) // 8 if self._kind == 4 else int(np.prod(self._shape[1:])) * self._dtype.itemsize
+        row = self._row_bytes
         with self.path.open("rb") as file:
             file.seek(len(self._header_bytes))
             data = file.read(min(height * row, self.path.stat().st_size))  # asked for more, Python takes the memory first
@@ -77,6 +82,8 @@ class PnmSource:
     def _ascii(self) -> tuple[np.ndarray, int]:
         """The same for samples written as digits. The last number of an incomplete file may lack digits."""
         text = re.sub(rb"#[^\n\r]*", b"", self.path.read_bytes()[len(self._header_bytes) :])
+        if _MAGIC.search(text):
+            raise image_error(self.path, "holds several pictures; split it into one a file")
         count = int(np.prod(self._shape))
         tokens = re.findall(rb"[01]", text) if self._kind == 1 else text.split()
         row = int(np.prod(self._shape[1:]))
@@ -97,6 +104,8 @@ class PnmSource:
             _write(path, stored, 3 if self._kind <= 3 else 6, int(np.iinfo(stored.dtype).max))
             return
         _write(path, stored, self._kind, self._maxval, self._header_bytes if stored.shape == self._shape else None)
+        if self._kind >= 4:
+            append_tail(self.path, len(self._header_bytes) + self._shape[0] * self._row_bytes, path)
 
 
 def _write(path: Path, stored: np.ndarray, kind: int, maxval: int, header: bytes | None = None) -> None:

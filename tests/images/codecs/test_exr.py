@@ -200,3 +200,11 @@ def test_the_resolution_goes_along(tmp_path: Path) -> None:
     picture.save(tmp_path / "a.exr", [picture.frame(0).stored], format="exr")
     header = _header(tmp_path / "a.exr")
     assert np.allclose([header["xDensity"], header["pixelAspectRatio"]], [300, 2], rtol=1e-3)
+
+
+def test_a_truncated_file_is_called_so(tmp_path: Path) -> None:
+    source = tmp_path / "a.exr"
+    samples.LOSSLESS["rgb-half.exr"](source)
+    source.write_bytes(source.read_bytes()[:-200])
+    with pytest.raises(ImageError, match=r"truncated OpenEXR.*copy it again"):
+        read(source).frame(0)

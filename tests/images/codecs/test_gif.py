@@ -150,3 +150,21 @@ def test_the_screen_around_a_smaller_picture_is_transparent(gray: bool, transpar
     picture.save(tmp_path / "b.gif", [stored])
     with Image.open(tmp_path / "b.gif") as made:
         assert np.array_equal(np.asarray(made.convert("RGBA"))[..., 3], frame.alpha)
+
+
+XMP, ICC = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>', bytes(range(200)) + bytes(100)
+
+
+def test_blocks_of_applications_and_the_shape_of_a_pixel_stay(tmp_path: Path) -> None:
+    source, out = _made("gray.gif", tmp_path), tmp_path / "out.gif"
+    data = source.read_bytes()
+    start = 13 + (3 << (data[10] & 7) + 1)
+    blocks = b"\x21\xff\x0bXMP DataXMP" + XMP + b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+    blocks += b"\x21\xff\x0bICCRGBG1012\xff" + ICC[:255] + b"\x2d" + ICC[255:] + b"\0"
+    source.write_bytes(data[:12] + b"\x31" + data[13:start] + blocks + data[start:])
+    given = passed(read(source), out, lambda seen: 1 - seen)[0]
+    assert blocks in out.read_bytes() and out.read_bytes()[12] == 0x31 and np.array_equal(stored(out)[0], given)
+    with Image.open(out) as image:
+        assert np.array_equal(np.asarray(image.convert("L")), given)
+    metadata = read(source)._source.header.metadata
+    assert (metadata.xmp, metadata.icc) == (XMP, ICC)

@@ -130,3 +130,15 @@ def test_what_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.j2k").write_bytes(stream)
     with pytest.raises(ImageError, match="over the limit"):
         read(tmp_path / "c.j2k")
+
+
+@pytest.mark.parametrize("suffix", [".jp2", ".j2k"])
+def test_zeros_for_the_second_half_are_damage(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    data = bytes(imagecodecs.jpeg2k_encode(noise, codecformat=suffix[1:]))
+    path.write_bytes(data + bytes(200))
+    assert np.array_equal(read(path).frame(0).stored, noise), "zeros behind the end mark are none"
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    with pytest.raises(ImageError, match="they end in zeros"):
+        read(path).frame(0)

@@ -146,3 +146,25 @@ def test_long_sides_become_nifti_2(tmp_path: Path) -> None:
     read(tmp_path / "a.tif").save(tmp_path / "a.nii", [wide], format="nifti")
     assert isinstance(nibabel.load(tmp_path / "a.nii"), nibabel.Nifti2Image)
     assert np.array_equal(read(tmp_path / "a.nii").frame(0).stored, wide)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("target", ["tiff", "npy", "png"])
+def test_unsigned_samples_become_other_formats_unchanged(kind: type[np.generic], target: str, tmp_path: Path) -> None:
+    labels = np.arange(19 * 30).reshape(19, 30).astype(kind) % 200 + 3
+    nibabel.save(nibabel.Nifti1Image(labels.T[..., None], np.eye(4)), tmp_path / "a.nii")
+    picture = read(tmp_path / "a.nii")
+    picture.save(tmp_path / f"b.{target}", [picture.frame(0).stored], format=target)
+    assert np.array_equal(read(tmp_path / f"b.{target}").frame(0).stored, labels)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_what_follows_the_samples_stays(suffix: str, tmp_path: Path) -> None:
+    name = "volume-float-be.nii.gz" if suffix == ".nii.gz" else "volume-int16.nii"
+    source = _made(name, tmp_path)
+    opened = gzip.open if suffix == ".nii.gz" else open
+    with opened(source, "ab") as file:
+        file.write(b"a note")
+    passed(read(source), tmp_path / f"b{suffix}", lambda seen: seen * np.float32(0.5))
+    with opened(tmp_path / f"b{suffix}", "rb") as file:
+        assert file.read().endswith(b"a note")

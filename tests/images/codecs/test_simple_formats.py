@@ -9,7 +9,7 @@ import cv2
 import format_samples as samples
 import numpy as np
 import pytest
-from picture_samples import passed, stored
+from picture_samples import ALL, passed, stored
 from PIL import Image
 
 from restore.images import ImageError, read
@@ -174,6 +174,8 @@ BAD = {
     "a.pfm": (b"Pf\n20000 20000\n-1.0\n" + bytes(99), "rows are missing"),
     "b.pfm": (b"Pf\n2 2\n0\n" + bytes(16), "its scale"),
     "c.pfm": (b"Pf\n60000 60000\n1\n" + bytes(16), "over the limit"),
+    "d.pfm": (2 * (b"Pf\n2 1\n-1.0\n" + bytes(8)), "several pictures"),
+    "two.ppm": (2 * b"P2 1 1 255\n7\n", "several pictures"),
     "a.tga": (struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 20000, 20000, 24, 0) + bytes(99), "can hold"),
     "b.tga": (struct.pack("<BBBHHBHHHHBB", 0, 0, 10, 0, 0, 0, 0, 0, 20, 20, 24, 0) + bytes(9), "truncated TGA"),
     "c.tga": (struct.pack("<BBBHHBHHHHBB", 0, 1, 1, 0, 2, 24, 0, 0, 2, 1, 8, 0) + bytes(6) + b"\1\2", "outside its colour map"),
@@ -207,3 +209,21 @@ def test_missing_rows_are_salvaged(tmp_path: Path) -> None:
         frame = picture.frame(0)
         assert np.array_equal(frame.stored[rows], whole[rows]) and np.count_nonzero(frame.stored) <= whole[rows].size
         assert "74 % of its rows are missing" in picture.warnings[0]
+
+
+def test_several_arrays_in_one_file_are_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.npy").open("wb") as file:
+        for _ in range(2):
+            np.save(file, samples.STACK[0])
+    with pytest.raises(ImageError, match=r"a.npy: holds several arrays; save each in a file of its own"):
+        read(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("name", ["gray8.npy", "stack-rgb-f.npy", "gray-float.pfm", "rgb8.pam", "p5.pgm", "p6-16bit.ppm"])
+def test_what_follows_the_picture_stays(name: str, tmp_path: Path) -> None:
+    source, out = tmp_path / name, tmp_path / f"out-{name}"
+    ALL[name](source)
+    source.write_bytes(source.read_bytes() + b"\0note of the lab\n")
+    passed(read(source), out, lambda seen: 1 - seen)
+    assert out.read_bytes() != source.read_bytes() and out.read_bytes().endswith(b"\0note of the lab\n")
+    assert len(out.read_bytes()) == len(source.read_bytes())

@@ -281,3 +281,46 @@ def test_odd_tags_say_nothing_on_standard_error(tmp_path: Path) -> None:
     code = f"from restore.images import read; read({str(tmp_path / 'a.tif')!r}, salvage=True).frame(0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "" and done.stdout == ""
+
+
+PLANE = np.random.default_rng(5).integers(0, 256, (19, 30), dtype=np.uint8)
+
+
+def test_a_damaged_page_is_named(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for _ in range(3):
+            file.write(PLANE, compression="lzw", metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        at, size = file.pages[1].dataoffsets[0], file.pages[1].databytecounts[0]
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[at : at + size] = b"\xff" * size
+    (tmp_path / "a.tif").write_bytes(data)
+    picture = read(tmp_path / "a.tif")
+    assert np.array_equal(picture.frame(2).stored, PLANE)
+    with pytest.raises(ImageError, match="TIFF, page 2"):
+        picture.frame(1)
+
+
+def test_a_directory_that_is_none_ends_the_pages(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for _ in range(3):
+            file.write(PLANE, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        at = file.pages[2].offset
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[at + 2 : at + 14] = b"\x07" * 12  # the entry that holds the width
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(ImageError, match=r"or is none.*--salvage"):
+        read(tmp_path / "a.tif")
+    picture = read(tmp_path / "a.tif", salvage=True)
+    assert picture.frames == 2 and picture.warnings == ["all pages but the first 2 are missing"]
+    picture.save(tmp_path / "b.tif", [picture.frame(index).stored for index in range(2)])
+    assert read(tmp_path / "b.tif").frames == 2
+
+
+def test_a_transparency_mask_is_named(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(np.stack([PLANE] * 3, 2), metadata=None)
+        file.write(PLANE > 99, photometric="mask", subfiletype=4, metadata=None)
+    with pytest.raises(ImageError, match="page 2 is a transparency mask"):
+        read(tmp_path / "a.tif")

@@ -194,5 +194,5 @@ class AvifCodec(Codec):
         """Write a new file of a picture that comes from another format, without loss unless the other one has some."""
         stored = only_frame(frames, path)
         is_gray = stored.ndim == 2 or stored.shape[2] == 2
-        codes, quality = ((1, 13, 6), _QUALITY) if header.lossy else ((1, 13, 0), LOSSLESS)
+        codes, quality = ((1, 13, 6), _FINER) if header.lossy else ((1, 13, 0), LOSSLESS)
         _write(path, stored, Coding(8, "400" if is_gray else "444", codes, quality), header.metadata)

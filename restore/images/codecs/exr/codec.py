@@ -175,6 +175,8 @@ def _profile(layout: Layout, names: tuple[str, ...]) -> bytes | None:
 def decode(path: Path, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
     """(H, W) of each channel, float16 or float32, for a decoding process. Raises what OpenEXR raises."""
     with _OPENEXR.load().File(str(path), separate_channels=True, num_threads=0) as file:
+        if not file.parts:
+            raise image_error(path, "truncated OpenEXR (its table of rows, or all rows, are missing); copy it again")
         channels = file.channels()
         return tuple(np.array(channels[name].pixels) for name in names)
 

@@ -6,16 +6,23 @@ import struct
 
 _START, _TILE_PART, _END = b"\xff\x4f\xff\x51", 0xFF90, 0xFFD9
 
+_FEWEST_ZEROS = 64
+"""At the end of a codestream that stand for lost data; a picture without contrast has some too."""
+
 
 def complaint(data: bytes) -> str:
     """What is wrong with a codestream, or that of a JP2 file; empty where nothing is, and where there is none.
 
-    A missing end marker alone is no damage: many writers leave it out.
+    A missing end marker alone is no damage: many writers leave it out. With zeros instead of the last data it is: a copy that broke off
+    into a file of the full length.
     """
     at = data.find(_START)
     if at < 0:
         return ""
     needed = _tiles(data[at + 8 : at + 40])
+    held = data.rstrip(b"\0")
+    if len(data) - len(held) >= max(_FEWEST_ZEROS, (len(data) - at) // 16) and not held.endswith(b"\xff\xd9"):
+        return "they end in zeros"
     at += 2
     tiles: set[int] = set()
     while at + 4 <= len(data):

@@ -32,7 +32,8 @@ _SIGNATURE = box(b"JXL ", b"\r\n\x87\n")
 _CODESTREAM = (b"jxlc", b"jxlp")
 _DROPPED = (b"jbrd", b"jxll", b"jxli", *_CODESTREAM)
 """Boxes that belong to the old codestream."""
-_DISTANCE, _FINER, _EFFORT = 1.0, 0.5, 7
+_DISTANCE, _FINER, _EFFORT = 1.0, 0.3, 7
+"""The distance where a search begins, that of finer results and of pictures from other lossy formats, and the effort."""
 _SEARCHED = Scale(frame_header.COARSEST, frame_header.FINEST, first=_DISTANCE, growth=-0.4)
 _MOST_METADATA = 1 << 24
 _PRIMARIES = {1: 1, 9: 9, 11: 12}
@@ -232,6 +233,6 @@ class JpegXlCodec(Codec):
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Write a new file of a picture that comes from another format, without loss unless the other one has some."""
         stored, metadata = only_frame(frames, path), header.metadata
-        coded = encode(stored, 8 * stored.dtype.itemsize, _DISTANCE if header.lossy else None)
+        coded = encode(stored, 8 * stored.dtype.itemsize, _FINER if header.lossy else None)
         blocks = ((b"Exif", metadata.exif and bytes(4) + metadata.exif), (b"xml ", metadata.xmp))
         _write(path, coded, [(kind, block) for kind, block in blocks if block])

@@ -2,8 +2,8 @@
 
 A frame is a slice along the third axis, rows along the second; further axes follow. It is not rotated: columns are the file's first axis.
 Kept: order, type, byte order, slope and intercept, affines, spacing, times, descriptions, extensions, compression. Where slices are
-enlarged, dimensions, spacing and both affines follow, so that the volume keeps its place. All frames have one range, that of the volume
-(`mappings.ranged`), as NIfTI has no white. Pictures of other formats become slices (new_file.py).
+enlarged, dimensions, spacing and both affines follow, so that the volume keeps its place. White is 255 for 8 unsigned bits; all others
+are scaled by the range of the volume (`mappings.ranged`), as NIfTI has no white. Pictures of other formats become slices (new_file.py).
 Refused: pairs of .hdr and .img, complex numbers, 128-bit floats, truncated volumes.
 """
 
@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import gzip
 import math
+import shutil
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, Literal, Protocol, cast
@@ -25,7 +26,7 @@ from restore.images.codecs.base import Capabilities, Codec, PixelLayout
 from restore.images.codecs.nifti import new_file
 from restore.images.errors import ImageError, Limits, as_image_error, check_size, image_error
 from restore.images.frame import Frame
-from restore.images.mappings import plain, ranged
+from restore.images.mappings import Linear, plain, ranged
 from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.packages import Package
 from restore.images.pixel_mapping import PixelMapping
@@ -176,9 +177,11 @@ class NiftiSource:
         step = -(-frames // 64)
         slices = range(0, frames, step)
         coarse = max(1, math.isqrt(len(slices) * self._layout.dims[0] * self._layout.dims[1] // RANGE_SAMPLES))
+        if kind == np.uint8:
+            return Linear(0, 255, inverted=self._inverted)
         sample = np.concatenate([self._read(index)[::coarse, ::coarse] for index in slices]).astype(kind)
         wide = sample.astype(np.int64) if kind.kind == "u" and kind.itemsize < 8 else sample
-        return ranged(wide, 1, inverted=self._inverted, alpha_channel=None)
+        return replace(ranged(wide, 1, inverted=self._inverted, alpha_channel=None), measured=True)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
@@ -195,6 +198,9 @@ class NiftiSource:
                     file.write(header)
                     first = False
                 file.write(np.ascontiguousarray(stored, stored.dtype.newbyteorder(layout.order)).data)
+            with _opened(self.path) as own:  # what follows the samples
+                own.seek(len(layout.header) + layout.frames * layout.frame_bytes)
+                shutil.copyfileobj(own, file)
             if self._compressed:
                 file.close()
 

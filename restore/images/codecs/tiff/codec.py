@@ -17,7 +17,7 @@ Missing strips, tiles or planes: refused, or 0 and a warning with `salvage`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from tifffile import PHOTOMETRIC, TiffPage
 from restore.images import decoding
 from restore.images.codecs.base import Capabilities, Codec
 from restore.images.codecs.tiff import corruption_checks, new_file, pixel_replacement, segments, stacks
-from restore.images.codecs.tiff.directories import count_pages, enum_name, open_tiff, read_header, tag_value
+from restore.images.codecs.tiff.directories import enum_name, find_pages, open_tiff, page_at, read_header, tag_value
 from restore.images.codecs.tiff.samples import COLOURS, expanded, mapping_of, shaped
 from restore.images.errors import SALVAGE, Limits, as_image_error, check_size, image_error, missing_share, quiet
 from restore.images.frame import Frame
@@ -52,6 +52,9 @@ def _gaps(page: TiffPage, index: int, planes: int, present: int) -> str:
 def _check_page(page: TiffPage, path: Path) -> None:
     """Raise ImageError for a page that cannot be restored. Nothing is decoded."""
     where = f"page {page.index + 1}"
+    if page.photometric == PHOTOMETRIC.MASK:
+        why = "is a transparency mask, which restore can't keep; remove the page, or save its transparency as an alpha channel"
+        raise image_error(path, f"{where} {why}")
     if page.photometric not in COLOURS or (page.photometric == PHOTOMETRIC.YCBCR and page.compression not in _JPEGS):
         kind = enum_name(page.photometric, PHOTOMETRIC)
         raise image_error(path, f"{where} has the colour model {kind}, which restore can't map to RGB; export it as RGB")
@@ -67,18 +70,21 @@ class TiffSource:
     """One TIFF file."""
 
     def __init__(
-        self, path: Path, frames: list[tuple[int, int]], header: ImageHeader, *, complete: bool, broken_ifd_pointer: int | None
-    ) -> None:
+        self, path: Path, frames: list[tuple[int, int]], header: ImageHeader, *,
+        offsets: Sequence[int], complete: bool, broken_ifd_pointer: int | None,
+    ) -> None:  # fmt: skip
         """Read the pages on demand.
 
         Args:
             path: the file.
             frames: the page and the plane of each frame.
             header: what `read_header` found.
+            offsets: where the directory of each page lies.
             complete: whether no pixels are missing.
             broken_ifd_pointer: offset of a pointer to a missing page's directory (IFD); None where there is none.
         """
-        self.path, self._frames, self.header = path, frames, header
+        self.path, self._frames, self.header, self._offsets = path, frames, header, offsets
+        self._stacks = {page for page, plane in frames if plane == 1}
         self._complete, self._broken_ifd_pointer = complete, broken_ifd_pointer
         self.copies = complete
         """False for a picture with missing pixels: what is written is complete."""
@@ -86,11 +92,10 @@ class TiffSource:
     def frame(self, index: int) -> Frame:
         """Decode one frame; ImageError as `Codec.open` says."""
         number, plane = self._frames[index]
-        with as_image_error(self.path, "TIFF"), quiet, open_tiff(self.path, self._broken_ifd_pointer) as file:
-            page = file.pages[number]
-            assert isinstance(page, TiffPage)
-            several = (number, 1) in self._frames
-            if several:
+        kind = "TIFF" + (f", page {number + 1}" if len(self._offsets) > 1 else "")
+        with as_image_error(self.path, kind), quiet, open_tiff(self.path, self._broken_ifd_pointer) as file:
+            page = page_at(file, self._offsets, number)
+            if number in self._stacks:
                 samples = shaped(page, stacks.read(page, plane))
             else:
                 samples = shaped(page, self._read(page, number))
@@ -103,7 +108,8 @@ class TiffSource:
         if page.compression == 1:
             return segments.read(page, complete=self._complete)
         coded = sum(page.databytecounts)
-        return decoding.call(decode_page, self.path, self._broken_ifd_pointer, number, self._complete, samples=int(page.size), coded=coded)
+        place = self._broken_ifd_pointer, self._offsets[number]
+        return decoding.call(decode_page, self.path, place, self._complete, samples=int(page.size), coded=coded)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
@@ -120,11 +126,16 @@ class TiffSource:
                 )
 
 
-def decode_page(path: Path, broken_ifd_pointer: int | None, number: int, complete: bool) -> np.ndarray:
-    """The samples of one page as tifffile gives them, for a decoding process. Raises what tifffile raises; ValueError for corrupt data."""
-    with quiet, open_tiff(path, broken_ifd_pointer) as file:
-        page = file.pages[number]
-        assert isinstance(page, TiffPage)
+def decode_page(path: Path, place: tuple[int | None, int], complete: bool) -> np.ndarray:
+    """The samples of one page as tifffile gives them, for a decoding process. Raises what tifffile raises; ValueError for corrupt data.
+
+    Args:
+        path: the file.
+        place: the offset of a pointer to a missing page's directory, if there is one, and that of this page's directory.
+        complete: whether no pixels are missing.
+    """
+    with quiet, open_tiff(path, place[0]) as file:
+        page = page_at(file, place[1:], 0)
         corruption_checks.refuse_corrupt(page)
         return segments.read(page, complete=complete)
 
@@ -144,9 +155,10 @@ class TiffCodec(Codec):
         """Read the directories of all pages; ImageError as `read` says."""
         warnings: list[str] = []
         with path.open("rb") as file:
-            pages, broken_ifd_pointer = count_pages(file, path)
+            offsets, broken_ifd_pointer = find_pages(file, path)
+        pages = len(offsets)
         if broken_ifd_pointer is not None:
-            what = "truncated TIFF (a page's directory lies beyond its end)"
+            what = "truncated TIFF (a page's directory lies beyond its end, or is none)"
             if not limits.salvage or not pages:
                 raise image_error(path, f"{what}; copy it again" + (SALVAGE if pages else ""))
             warnings.append(f"all pages but the first {pages} are missing")
@@ -170,7 +182,7 @@ class TiffCodec(Codec):
                 frames += [(index, plane) for plane in range(declared)]
             corruption_checks.refuse_astray(file, pages, path)
             header = read_header(file, pages, len(frames), warnings)
-            return TiffSource(path, frames, header, complete=complete, broken_ifd_pointer=broken_ifd_pointer)
+            return TiffSource(path, frames, header, offsets=offsets, complete=complete, broken_ifd_pointer=broken_ifd_pointer)
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Write a new file of a picture that comes from another format."""

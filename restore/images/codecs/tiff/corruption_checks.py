@@ -66,12 +66,13 @@ def _bound(page: TiffPage) -> int | None:
 
 def refuse_astray(file: TiffFile, pages: int, path: Path) -> None:
     """Raise ImageError for segments that overlap the header, a directory, or another segment of their page."""
-    structure = sorted(_structure(file, pages))
+    starts, ends = np.array(sorted(_structure(file, pages)), np.float64).T  # offsets of a damaged file may exceed 63 bits
+    ends = np.maximum.accumulate(ends)
     for index in range(pages):
         page = file.pages[index]
         assert isinstance(page, TiffPage)
         own = sorted({one for one in _needed(page) if one[1] > one[0]})
-        if _overlap(own, structure) or _overlap(own, own):
+        if _meet(own, starts, ends) or _overlap(own):
             what = "its strips or tiles lie over its header, or over each other" + (f", page {index + 1}" if index else "")
             raise image_error(path, f"damaged TIFF ({what}); copy or export it again")
 
@@ -104,15 +105,22 @@ def _needed(page: TiffPage) -> Iterator[tuple[int, int]]:
     yield from zip(offsets.tolist(), (offsets + np.where(sizes > 0, needed, 0)).tolist(), strict=True)
 
 
-def _overlap(pieces: list[tuple[int, int]], others: list[tuple[int, int]]) -> bool:
-    """Whether two pieces overlap; pieces with the same first byte are one piece that is listed twice."""
-    alike = others is pieces
-    ends, last = [0, 0], -1
-    for start, end, kind in sorted([(*one, 0) for one in pieces] + ([] if alike else [(*one, 1) for one in others])):
-        rivals = ends[0] if alike else ends[1 - kind]
-        if start < rivals and not (alike and start == last):
+def _meet(pieces: list[tuple[int, int]], starts: np.ndarray, ends: np.ndarray) -> bool:
+    """Whether a piece overlaps one of many others, whose first bytes are sorted; `ends` are the furthest ends up to each."""
+    if not pieces:
+        return False
+    first, last = np.array(pieces, np.float64).T
+    before = np.searchsorted(starts, last)  # how many begin before a piece ends
+    return bool((np.append(0, ends)[before] > first).any())
+
+
+def _overlap(pieces: list[tuple[int, int]]) -> bool:
+    """Whether two of the sorted pieces overlap; pieces with the same first byte are one piece that is listed twice."""
+    furthest, last = 0, -1
+    for start, end in pieces:
+        if start < furthest and start != last:
             return True
-        ends[kind], last = max(ends[kind], end), start
+        furthest, last = max(furthest, end), start
     return False
 
 

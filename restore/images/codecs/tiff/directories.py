@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,9 @@ from restore.images.errors import image_error
 from restore.images.metadata import ImageHeader, Metadata
 from restore.images.orientation import swaps_sides, upright_exif, upright_xmp
 
+_SIZE = {256, 257}
+"""The tags that every page has."""
+
 
 def open_tiff(path: Path, broken_ifd_pointer: int | None) -> TiffFile:
     """The file; or a copy in memory whose chain of pages ends at the offset `broken_ifd_pointer`, where a pointer leads out of the file."""
@@ -27,18 +31,18 @@ def open_tiff(path: Path, broken_ifd_pointer: int | None) -> TiffFile:
     return TiffFile(io.BytesIO(data))
 
 
-def count_pages(file: BinaryIO, path: Path) -> tuple[int, int | None]:
-    """Count the directories. Libraries stop silently where the chain breaks.
+def find_pages(file: BinaryIO, path: Path) -> tuple[list[int], int | None]:
+    """Find the directories. Libraries stop silently where the chain breaks.
 
     Returns:
-        Their number, and the offset of the pointer that leads out of the file, if there is one.
+        Their offsets, and the offset of the pointer that leads out of the file or to what is no page, if there is one.
     """
     size = path.stat().st_size
     start = file.read(16)
     order = "<" if start[:2] == b"II" else ">"
     big = start[2:4] in (b"+\0", b"\0+")
     count, pointer, entry = ("Q", "Q", 20) if big else ("H", "I", 12)
-    visited: set[int] = set()
+    visited: dict[int, None] = {}
     pointer_at = 8 if big else 4
     try:
         (at,) = struct.unpack_from(order + pointer, start, pointer_at)
@@ -49,16 +53,24 @@ def count_pages(file: BinaryIO, path: Path) -> tuple[int, int | None]:
             (tags,) = struct.unpack(order + count, file.read(struct.calcsize(count)))
             after = at + struct.calcsize(count) + tags * entry
             if after > size:
-                return len(visited), pointer_at
-            file.seek(after)
+                return list(visited), pointer_at
+            entries = file.read(tags * entry)
+            if visited and not {code for (code,) in struct.iter_unpack(f"{order}H{entry - 2}x", entries)} >= _SIZE:
+                return list(visited), pointer_at
             (following,) = struct.unpack(order + pointer, file.read(struct.calcsize(pointer)))
-            visited.add(at)
+            visited[at] = None
             at, pointer_at = following, after
     except struct.error:
-        return len(visited), pointer_at
+        return list(visited), pointer_at
     if not visited:
         raise image_error(path, "damaged TIFF (it has no pages); export it again")
-    return len(visited), None
+    return list(visited), None
+
+
+def page_at(file: TiffFile, offsets: Sequence[int], number: int) -> TiffPage:
+    """Page `number`, read at its place: tifffile walks through all pages before it."""
+    file.filehandle.seek(offsets[number])
+    return TiffPage(file, number)
 
 
 def tag_value(page: TiffPage, code: int, default: int) -> int:

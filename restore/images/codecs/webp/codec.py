@@ -23,7 +23,8 @@ from restore.images.mappings import plain
 from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.orientation import exif_dpi, orientation, swaps_sides, upright, upright_exif, upright_xmp
 
-_QUALITY, _FINER, _LOSSLESS_EFFORT = 90, 95, 75
+_QUALITY, _FINER, _LOSSLESS_EFFORT = 90, 98, 75
+"""The quality of files whose quantiser is unknown, that of finer results and of pictures from other lossy formats, and the effort."""
 _QUALITIES = {
     0: 100, 1: 99, 2: 98, 3: 97, 5: 96, 6: 95, 12: 90, 20: 85, 27: 80, 36: 75, 39: 70, 42: 65, 45: 60, 48: 55, 52: 50, 55: 45, 59: 40,
     64: 35, 68: 30, 73: 25, 78: 20, 85: 15, 92: 10, 102: 5, 127: 0,
@@ -162,4 +163,4 @@ class WebpCodec(Codec):
 
     def write(self, path: Path, frames: Iterator[np.ndarray], header: ImageHeader) -> None:
         """Write a new file of a picture that comes from another format."""
-        _write(path, only_frame(frames, path), header.metadata, _QUALITY if header.lossy else None)
+        _write(path, only_frame(frames, path), header.metadata, _FINER if header.lossy else None)
