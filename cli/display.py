@@ -54,6 +54,8 @@ class Display:
         """Show one event of `restore.pipeline.batch.run`."""
         if event.kind == "plan":
             self._plan(event.total)
+        elif event.kind == "learn":
+            self._learn(event.total)
         elif event.record is not None:
             self._record(event, event.record)
 
@@ -84,6 +86,12 @@ class Display:
             self._print(f"  {printable(remark)}")
         for text in report.unwritten:
             self._print(f"  {printable(text)}", "red")
+
+    def _learn(self, total: int) -> None:
+        if self._progress:
+            self._progress.update(self._task, description="adapting the weights")
+        elif not self.quiet:
+            self._print(f"adapting the weights to {total} picture{'' if total == 1 else 's'} first: this takes minutes")
 
     def _plan(self, total: int) -> None:
         if self._progress:

@@ -50,6 +50,7 @@ def reason(error: BaseException) -> str:
     """Format `error` as one line for a user."""
     if isinstance(error, MemoryError):
         text = f"not enough memory{f': {error}' if str(error) else ''}"
+        text += "; free some, or use a machine with more" if "llocate" in text else ""  # NumPy's and torch's messages name no mend
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror.lower() + (f": {error.filename}" if error.filename else "")
     elif isinstance(error, ValueError) and str(error):

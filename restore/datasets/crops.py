@@ -22,6 +22,8 @@ from restore.images.errors import SALVAGE
 from restore.images.luma import luma
 
 log = logging.getLogger(__name__)
+MOST_VALID, SMALLEST = 0.995, 48
+"""The share of pixels with a value above which a noisy picture is taken whole, and the smallest side of a part in pixels."""
 
 Degradation = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray | None]]
 """A crop (H, W, C) and a generator -> the degraded crop, and a map (H, W, 1) of where or how much, or None."""
@@ -130,16 +132,17 @@ class Pictures:
         budget: bytes of decoded images that are kept.
         use: what they are for, for messages.
         generated: pictures that are drawn in addition.
+        noisy: their noise matters: values beyond black and white stay, and pixels without a value are left out; see `noisy_part`.
     """
 
     def __init__(
         self, files: Sequence[Path], channels: int, *, short_side: int = 0, budget: int = 4 * 2**30, use: str = "training",
-        generated: Generated | None = None,
+        generated: Generated | None = None, noisy: bool = False,
     ) -> None:  # fmt: skip
         if channels not in {1, 3}:
             raise ValueError(f"channels must be 1 or 3, not {channels}")
         self.files, self.channels, self.short_side, self.budget, self.use = list(files), channels, short_side, budget, use
-        self.generated = generated
+        self.generated, self.noisy = generated, noisy
         self._reasons: dict[Path, str] = {}
         self._unreadable = torch.zeros(len(self.files), dtype=torch.uint8).share_memory_()
         self._kept: dict[Path, np.ndarray] = {}
@@ -151,7 +154,7 @@ class Pictures:
         return {path: self._reasons.get(path, f"{path}: skipped by a loading process, which logged why") for path in unreadable}
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw an image: (H, W, C), uint8 or uint16.
+        """Draw an image: (H, W, C), uint8 or uint16; noisy ones may be float32.
 
         Raises:
             ValueError: none of the images can be read.
@@ -194,11 +197,47 @@ class Pictures:
         kept = self._kept.get(path)
         if kept is not None:
             return kept
-        picture = compact(shrunk(in_channels(read(path).frame(0).normalized(), self.channels), self.short_side))
+        frame = read(path).frame(0)
+        picture = in_channels(frame.normalized(), self.channels)
+        picture = shrunk(noisy_part(picture, frame.valid()) if self.noisy else picture, self.short_side)
+        if not self.noisy or (picture.min() >= 0 and picture.max() <= 1):
+            picture = compact(picture)
         if picture.nbytes <= self.budget:
             self.budget -= picture.nbytes
             self._kept[path] = picture
         return picture
+
+
+def noisy_part(picture: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+    """The part of a picture, (H, W, C), whose noise can be measured and learnt from.
+
+    Pixels without a value (padding, NaN) hold none. A few among many do no harm, and keep what they are filled with; where there are more,
+    it is a rectangle without any of them: the largest such square, made as long and as wide as they allow.
+
+    Args:
+        picture: (H, W, C) float32.
+        valid: (H, W) bool, the pixels that have a value; None for all.
+
+    Raises:
+        ImageError: there is no such square of SMALLEST pixels.
+    """
+    if valid is None or valid.mean() > MOST_VALID:
+        return picture
+    distance = cv2.distanceTransform(np.pad(valid.astype(np.uint8), 1), cv2.DIST_C, 3)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(distance.argmax()), distance.shape)
+    reach = int(distance.max()) - 1
+    if 2 * reach + 1 < SMALLEST:
+        raise ImageError(f"it has no part of {SMALLEST} x {SMALLEST} pixels that all have a value")
+    top, bottom, left, right = int(row) - reach, int(row) + reach + 1, int(column) - reach, int(column) + reach + 1
+    top, bottom = _run(np.asarray(valid[:, left:right].all(1)), top, bottom)
+    left, right = _run(np.asarray(valid[top:bottom].all(0)), left, right)
+    return np.ascontiguousarray(picture[top:bottom, left:right])
+
+
+def _run(usable: np.ndarray, start: int, end: int) -> tuple[int, int]:
+    """`start` and `end` moved outwards as far as all between them are usable."""
+    before, after = np.flatnonzero(~usable[:start]), np.flatnonzero(~usable[end:])
+    return (int(before[-1]) + 1 if before.size else 0), (end + int(after[0]) if after.size else usable.size)
 
 
 def in_channels(picture: np.ndarray, channels: int) -> np.ndarray:
@@ -229,7 +268,9 @@ def compact(picture: np.ndarray) -> np.ndarray:
 
 
 def to_float(picture: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 -> float32 in [0, 1]."""
+    """uint8 or uint16 -> float32 in [0, 1]; float32 stays."""
+    if picture.dtype == np.float32:
+        return picture
     return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
 
 

@@ -65,6 +65,7 @@ class RecorruptedCrops(Dataset[dict[str, Tensor]]):
         seed: of everything random.
         length: number of items.
         twins: items 2 i and 2 i + 1 are the same crop with opposite noise.
+        upright: crops are flipped left to right only.
     """
 
     pictures: Pictures
@@ -73,6 +74,7 @@ class RecorruptedCrops(Dataset[dict[str, Tensor]]):
     seed: int
     length: int
     twins: bool = False
+    upright: bool = False
     _known: dict[int, PictureNoise] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -88,7 +90,7 @@ class RecorruptedCrops(Dataset[dict[str, Tensor]]):
         turns = int(rng.integers(4)) if noise.spectrum.white else 2 * int(rng.integers(2))
         pair = recorrupted(crop, noise, float(rng.uniform(*FACTORS)), rng, twin=self.twins and index % 2 == 1)
         flipped = rng.random() < 0.5
-        oriented = [np.rot90(one[:, ::-1] if flipped else one, turns) for one in pair]
+        oriented = [np.rot90(one[:, ::-1] if flipped else one, 0 if self.upright else turns) for one in pair]
         return {name: to_tensor(one) for name, one in zip(("input", "target", "noise"), oriented, strict=True)}
 
 

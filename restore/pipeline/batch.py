@@ -79,6 +79,8 @@ def _run(step: AnyStep, where: Places, options: BatchOptions, executor: Executor
     options = replace(options, format=None if options.format is None else codecs.format_name(options.format))
     jobs = planned.jobs if options.shard is None or early else _part(planned.jobs, where.out, options.shard)
     report = Report(planned=len(jobs), ignored=planned.ignored, objects=dict(planned.objects), maps=planned.maps, work=step.work)
+    if step.learns_from_inputs and jobs:
+        notify(Event("learn", report.planned))
     step.plan(planned.jobs)
     settings = {"task": step.name, "format": options.format, **step.settings()}
     if options.salvage:  # a False entry would invalidate the results of runs without it

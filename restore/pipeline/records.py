@@ -180,9 +180,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Event:
-    """A progress event of `run`: "plan" once, with the `total` number of pictures; then "record" for each picture."""
+    """A progress event of `run`: "learn" where a step learns from the pictures first, "plan" once, then "record" for each picture.
 
-    kind: Literal["plan", "record"]
+    `total` is the number of pictures.
+    """
+
+    kind: Literal["learn", "plan", "record"]
     total: int
     index: int = 0
     record: Record | None = None

@@ -7,6 +7,8 @@ and for few photons. `adaptation_judgement` decides.
 from __future__ import annotations
 
 import hashlib
+import json
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from restore.training.losses import ReconstructionLoss
 from restore.training.optimizers import OptimizerConfig
 from restore.training.supervised import SupervisedTrainer
 from restore.weights_file import Recipe
+from restore.writing import atomic_write
 
 MOST = 48
 """Pictures of a folder that are used."""
@@ -84,16 +87,21 @@ class Candidate:
         )
 
     def save(self, path: Path) -> None:
-        """Write the weights and their recipe."""
+        """Write the weights, their recipe, and a card with the purpose and the terms of the given weights."""
         adapted = {"from": self.given.name, "steps": self.steps, "text": self.text}
         weights.save(path, self.network.state_dict(), {**self.recipe, "adapted": adapted})
+        with atomic_write(path.with_suffix(".md")) as draft:
+            draft.write_text(
+                f"# {path.stem}\n\n`{self.given.name}`, adapted to the pictures of a folder: {self.text}.\n\n"
+                f"- for: {self.given.purpose}\n- licence: {self.given.licence}\n", encoding="utf-8",
+            )  # fmt: skip
 
 
 def adapt(entry: weights.Entry, files: Sequence[Path], runtime: Runtime, minutes: float, *, steps: int | None = None) -> Adaptation:
     """Fine-tune denoising weights on noisy pictures, and keep the result if it helps.
 
     It is kept among the user's weights under a name that follows from the pictures and the given weights, so that the same call finds it
-    again. For the arguments see `fine_tuned`.
+    again; so is the decision against them, until more minutes are asked for. For the arguments see `fine_tuned`.
 
     Raises:
         ValueError: there is no place to keep the result.
@@ -105,18 +113,56 @@ def adapt(entry: weights.Entry, files: Sequence[Path], runtime: Runtime, minutes
     except ValueError as error:
         if (damaged := weights.user_path(name)) is not None and damaged.exists():
             raise ValueError(f"{damaged}, adapted to these pictures before, cannot be used: remove it to adapt again ({error})") from error
-        target = weights.unused_path(name)
+        target = weights.user_path(name) or weights.unused_path(name)  # which says why there is no place
     else:
-        before = found.recipe.get("adapted")
-        text = f": {before['text']}" if isinstance(before, dict) and isinstance(before.get("text"), str) else ""
-        return Adaptation(found, f"uses {name}, adapted to these pictures before{text}")
+        return _adapted_before(found)
+    _check_writable(target.parent)
+    if steps is None and (text := _rejection(target, minutes)):
+        return Adaptation(None, f"adapted weights were judged before and are not used, {text}")
     candidate = fine_tuned(entry, files, runtime, minutes, steps=steps)
     if isinstance(candidate, str):
         return Adaptation(None, f"not adapted: {candidate}")
     if not candidate.judgement.helps:
+        with atomic_write(_rejected(target)) as draft:
+            draft.write_text(json.dumps({"minutes": minutes, "text": candidate.text}), encoding="utf-8")
         return Adaptation(None, f"adapted weights are not used, {candidate.text}")
+    if target.exists():  # another run on the same pictures was faster, and uses them
+        return _adapted_before(weights.entry(target))
     candidate.save(target)
     return Adaptation(weights.entry(target), f"adapted weights {name}, {candidate.text}; use them elsewhere by --weights {name}")
+
+
+def _adapted_before(found: weights.Entry) -> Adaptation:
+    before = found.recipe.get("adapted")
+    text = f": {before['text']}" if isinstance(before, dict) and isinstance(before.get("text"), str) else ""
+    return Adaptation(found, f"uses {found.name}, adapted to these pictures before{text}")
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise ValueError if a folder for weights cannot be written: hours of training would be lost."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"adapted weights cannot be kept in {folder} ({(error.strerror or str(error)).lower()}): "
+            "set RESTORE_WEIGHTS to a folder that can be written"
+        ) from error
+
+
+def _rejected(target: Path) -> Path:
+    """The file that says that weights with this path were judged, and do not help."""
+    return target.with_suffix(".rejected.json")
+
+
+def _rejection(target: Path, minutes: float) -> str:
+    """What was found when as many minutes or more did not help; "" if that was not tried."""
+    try:
+        found = json.loads(_rejected(target).read_text(encoding="utf-8"))
+        return str(found["text"]) if float(found["minutes"]) >= minutes else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def fine_tuned(
@@ -142,8 +188,8 @@ def fine_tuned(
     tensors, recipe = weights.load(entry.path)
     held = held_out(chosen)
     channels = int(recipe["settings"].get("channels", 1))
-    train = Pictures([path for path in chosen if path not in held], channels, use="adaptation")
-    judged = Pictures(held, channels, use="adaptation")
+    train = Pictures([path for path in chosen if path not in held], channels, use="adaptation", noisy=True)
+    judged = Pictures(held, channels, use="adaptation", noisy=True)
     given, learner = (_network(recipe, tensors) for _ in range(2))
     try:
         noise = folder_noise([to_float(one) for one in _readable(train)], given.spec)
@@ -196,7 +242,7 @@ def _network(recipe: Recipe, tensors: dict[str, torch.Tensor]) -> RestorationNet
 
 
 def _readable(pictures: Pictures) -> list[np.ndarray]:
-    """The pictures that can be read, (H, W, C) uint8 or uint16.
+    """The pictures that can be read, (H, W, C) uint8, uint16 or float32.
 
     Raises:
         ValueError: there are none.

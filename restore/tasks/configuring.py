@@ -60,6 +60,9 @@ def _check_resumed(folder: Path, method: Method[Config], config: Config, on_even
     before = configuration.resolve(method.config, saved)
     resuming.check_network(folder, method.group, before, config)
     resuming.check_held_out(folder, before, config)
+    resuming.check_supervision(folder, before, config)
+    if text := resuming.changes(before, config):
+        on_event(text)
     if (before.precision, before.device) == (config.precision, config.device):
         return
     try:

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from restore import runtime, weights
-from restore.datasets import folders
 from restore.tasks.prepared_run import Prepared
 from restore.training import config as configuration
 from restore.training.training_config import TrainingConfig
@@ -26,6 +25,7 @@ class Publisher:
         prepared: the run.
         method, summary: what is trained; a row of METHODS.
         dataset: as the user named it.
+        dataset_name: the name of its folder, which may be out of reach when a checkpoint is written.
         config: the run's configuration.
     """
 
@@ -34,6 +34,7 @@ class Publisher:
     method: str
     summary: str
     dataset: Path
+    dataset_name: str
     config: TrainingConfig
 
     @property
@@ -58,7 +59,7 @@ class Publisher:
         networks = self.prepared.trainer.networks()
         recipe = {
             **self.prepared.recipe, "training": configuration.as_dict(self.config), "method": self.method, "steps": step,
-            "dataset": real(folders.locate(self.dataset)).name,
+            "dataset": self.dataset_name,
             "environment": environment(), **({"validation": dict(scores)} if scores else {}),
         }  # fmt: skip
         if len(networks) == 1:
@@ -68,6 +69,16 @@ class Publisher:
         weights.save(path, tensors, recipe)
         with atomic_write(path.with_suffix(".md")) as draft:
             draft.write_text(self._card(path.stem, step, scores), encoding="utf-8", errors="backslashreplace")
+
+    def _licence(self) -> str:
+        """The terms of the weights that the run started from, which hold for what was made of them; unstated without."""
+        if not self.config.start_from:
+            return weights.UNSTATED
+        try:
+            given = weights.find(self.config.start_from)
+        except ValueError:  # gone since
+            return weights.UNSTATED
+        return given.licence if given.licence == weights.UNSTATED else f"{given.licence} (of {given.name}, which it started from)"
 
     def publish_missing(self, step: int) -> None:
         """Publish if the run was killed between its checkpoint of `step` and publishing; existing files, edited cards too, stay."""
@@ -85,7 +96,7 @@ class Publisher:
         unfinished = f" (of {goal} planned)" if step < goal else ""
         return (
             f"# {name}\n\n{self.summary}. Trained {step} steps{unfinished} with seed {self.config.seed} on {self.dataset}.\n\n"
-            f"- for: {self.summary}\n- licence: {weights.UNSTATED}\n"
+            f"- for: {self.summary}\n- licence: {self._licence()}\n"
             f"{stats}\n- hardware: {environment()}\n{validated}\n"
             "The terms of the training pictures apply to these weights: add them here, with "
             f"figures, their protocol and known failures.\n\n```toml\n{configuration.to_toml(self.config)}```\n"

@@ -148,8 +148,11 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
     trainer = _trainer(restorer, config, runtime, problem)
     generated, _ = generated_pictures.make(config, runtime, real=len(train), channels=data.channels, short_side=data.short_side)
-    pictures = Pictures(train, data.channels, short_side=data.short_side, generated=generated)
-    noise = self_supervision.measure(pictures, planned.spec) if problem.self_supervised else None
+    alone = problem.self_supervised
+    if alone and generated is not None:
+        raise ValueError("self_supervised learns from noisy pictures alone, and generated ones have no noise: leave augment_with out")
+    pictures = Pictures(train, data.channels, short_side=data.short_side, generated=generated, noisy=alone)
+    noise = self_supervision.measure(pictures, planned.spec) if alone else None
     crops_of = partial(_crops, config=config, problem=problem, noise=noise)
     dataset = (
         _training_crops(pictures, config, problem, runtime, task)
@@ -166,7 +169,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
         **({"noise": noise.text} if noise else {}),
     }
     recipe = {"task": task, "network": config.network.name, "settings": settings}
-    held = Pictures(test, data.channels, short_side=data.short_side, use="validation") if test else None
+    held = Pictures(test, data.channels, short_side=data.short_side, use="validation", noisy=alone) if test else None
     preview = preview_batch(lambda pictures: first_batch(crops_of(pictures, seed=config.seed + 1, length=4), 4), held, pictures)
     # noisy targets score the noise
     scored = crops_of(held, seed=config.seed + 3, length=validating.VALIDATION_SAMPLES) if held and not noise else None
@@ -237,7 +240,7 @@ def _crops(
 ) -> DegradedCrops | RecorruptedCrops:
     data = config.data
     if noise is not None:
-        return RecorruptedCrops(pictures, data.crop, noise, seed, length)
+        return RecorruptedCrops(pictures, data.crop, noise, seed, length, upright=data.upright)
     return DegradedCrops(
         pictures, crop=data.crop, degradation=problem.degradation, condition=problem.condition or "",
         global_degradation=problem.global_degradation, make_target=problem.make_target, seed=seed, length=length,

@@ -18,6 +18,8 @@ KEPT = {"seed": "--seed", "data.test_fraction": "data.test_fraction"}
 """Settings that choose which pictures are held out, and how a user changes them."""
 HELD_OUT_FILE = "held_out.json"
 """The file in a run's folder that lists the pictures which are never trained on."""
+MAY_CHANGE = ("loop.", "precision", "device", "start_from")
+"""Settings that do not change what is learnt, or whose change is reported elsewhere."""
 OF_THE_NETWORK = ("data.channels", "scale")
 """Settings outside the network's group that decide its shape."""
 
@@ -104,6 +106,25 @@ def write_held_out(folder: Path, root: Path, held_out: Sequence[Path]) -> None:
     """Keep which pictures a run holds out."""
     with atomic_write(folder / HELD_OUT_FILE) as draft:
         draft.write_text(json.dumps([path.relative_to(root).as_posix() for path in held_out], indent=0), encoding="ascii")
+
+
+def check_supervision(folder: Path, before: TrainingConfig, config: TrainingConfig) -> None:
+    """Raise ValueError if a run that learnt from clean pictures would go on with noisy ones alone, or the other way round."""
+    old, new = (configuration.flat(one).get("self_supervised") for one in (before, config))
+    if old != new:
+        began, goes_on = (("noisy pictures alone" if one else "clean pictures") for one in (old, new))
+        raise ValueError(
+            f"{folder} was begun on {began} (self_supervised={str(old).lower()}) and cannot go on with {goes_on}: "
+            "begin another run with --out and start_from"
+        )
+
+
+def changes(before: TrainingConfig, config: TrainingConfig) -> str:
+    """What to say of settings that a run goes on with and was not begun with; "" if there are none."""
+    old, new = configuration.flat(before), configuration.flat(config)
+    others = [key for key in new if old.get(key) != new[key] and not key.startswith(MAY_CHANGE)]
+    listed = ", ".join(f"{key} from {old.get(key)} to {new[key]}" for key in others)
+    return f"the run goes on with other settings, and its card will state these only: {listed}" if others else ""
 
 
 def check_held_out(folder: Path, before: TrainingConfig, config: TrainingConfig) -> None:

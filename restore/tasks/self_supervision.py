@@ -64,8 +64,13 @@ def measure(pictures: Pictures, spec: ModelSpec) -> FolderNoise:
     Raises:
         ValueError: none of the pictures can be read, they have no noise, or it is not known how it is correlated.
     """
-    numbers = np.unique(np.linspace(0, len(pictures.files) - 1, MOST).astype(int))
-    found = [to_float(picture) for number in numbers if (picture := pictures.get(int(number))) is not None]
+    spread = dict.fromkeys(np.linspace(0, len(pictures.files) - 1, MOST).astype(int).tolist())
+    found: list[np.ndarray] = []
+    for number in [*spread, *(other for other in range(len(pictures.files)) if other not in spread)]:
+        if number not in spread and len(found) >= min(MOST, len(spread)):
+            break
+        if (picture := pictures.get(number)) is not None:
+            found.append(to_float(picture))
     if not found:
         raise ValueError(f"none of the {len(pictures.files)} pictures can be read; the last error: {[*pictures.skipped.values()][-1]}")
     return folder_noise(found, spec)

@@ -100,7 +100,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
         if is_main and not resume:
             stack.enter_context(only_writer(folder))
             _check_unused(folder)  # another run may have come first
-        publisher = Publisher(folder, prepared, method, prepared.summary or METHODS[method].summary, Path(dataset), config)
+        publisher = Publisher(folder, prepared, method, prepared.summary or METHODS[method].summary, Path(dataset), real(root).name, config)
         steps = _run_loop(publisher, root, resume=resume, notify=notify)
     skipped = {"skipped pictures": len(files)} if (files := prepared.skipped()) else {}
     return TrainingResult(folder, steps, publisher.path if is_main else None, {**prepared.stats, **skipped})

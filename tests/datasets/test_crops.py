@@ -18,7 +18,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from restore.datasets import crops, degrade
-from restore.datasets.crops import DegradedCrops, Pictures
+from restore.datasets.crops import DegradedCrops, Pictures, noisy_part
+from restore.images import ImageError
 
 Photos = Callable[..., Path]
 NOISE = degrade.NoiseConfig(sigma=(20.0, 20.0), poisson_fraction=0.5)
@@ -178,3 +179,31 @@ def test_upright_crops_are_flipped_left_to_right_only(tmp_path: Path) -> None:
             found.add(tuple(round(value) for value in corners.flatten().tolist()))
     assert seen[True] == {(10, 60, 120, 240), (60, 10, 240, 120)}
     assert len(seen[False]) == 8
+
+
+def _measurable(valid: np.ndarray) -> np.ndarray:
+    picture = np.where(valid, 1, 0).astype(np.float32)[:, :, None]
+    return noisy_part(picture, valid)
+
+
+def test_of_noisy_pictures_the_part_with_values_is_taken() -> None:
+    whole = np.ones((100, 160), bool)
+    padded, corner, scattered, few = (whole.copy() for _ in range(4))
+    padded[:20], padded[:, 150:] = False, False
+    corner[:40, :50] = False
+    scattered[::7, ::7] = False
+    few[50, 60] = False
+    assert _measurable(padded).shape == (80, 150, 1) and _measurable(padded).all()
+    assert _measurable(corner).shape == (100, 110, 1) and _measurable(corner).all()
+    assert _measurable(few).shape == (100, 160, 1), "a pixel does no harm"
+    with pytest.raises(ImageError, match="no part of 48 x 48 pixels that all have a value"):
+        _measurable(scattered)
+
+
+def test_noisy_pictures_keep_values_beyond_black_and_white(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(500, 200, (64, 64)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    clipped, kept = (Pictures([tmp_path / "a.tif"], 1, noisy=noisy).get(0) for noisy in (False, True))
+    assert clipped is not None and clipped.dtype == np.uint16
+    assert kept is not None and kept.dtype == np.float32 and kept.min() < 0 and kept.max() > 1
+    assert np.ptp(kept) * np.std(values) == pytest.approx(np.ptp(values) * np.std(kept), rel=1e-3)

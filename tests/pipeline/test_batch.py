@@ -201,6 +201,14 @@ def test_report_rows_and_events(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_step_that_learns_first_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder(tmp_path / "in", 2)
+    monkeypatch.setattr(Inverse, "learns_from_inputs", True)
+    kinds: list[str] = []
+    run(Inverse(), [tmp_path / "in"], tmp_path / "out", on_event=lambda event: kinds.append(event.kind))
+    assert kinds == ["learn", "plan", "record", "record"]
+
+
 def test_an_empty_folder_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     report = run(Inverse(), [tmp_path / "in"], tmp_path / "out")

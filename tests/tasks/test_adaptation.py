@@ -16,6 +16,7 @@ from restore.pipeline.batch import Interrupted
 from restore.runtime import Runtime
 from restore.tasks import adaptation
 from restore.tasks.adaptation import adapt
+from restore.tasks.adaptation_judgement import Judgement
 from restore.tasks.denoise import GRAY
 
 Smooth = Callable[..., np.ndarray]
@@ -116,3 +117,47 @@ def test_the_shipped_networks_can_be_trained_on(fp32: Runtime) -> None:
     network = adaptation._network(recipe, tensors)
     assert network.spec.takes_noise
     assert isinstance(network, type(networks.build(recipe["network"], **recipe["settings"])))
+
+
+@pytest.mark.usefixtures("short")
+def test_terms_follow_and_a_faster_run_wins(
+    folder: Path, given: weights.Entry, fp32: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    given.path.with_suffix(".md").write_text("# tiny\n\n- for: scans\n- licence: CC BY 4.0\n", encoding="utf-8")
+    files, entry = sorted(folder.glob("*")), weights.entry(given.path)
+    made = adapt(entry, files, fp32, 1.0).entry
+    assert made is not None and (made.purpose, made.licence) == ("scans", "CC BY 4.0")
+    content = made.path.read_bytes()
+    made.path.unlink()
+
+    def slower(*args: object, **kwargs: object) -> object:
+        found = fine_tuned(*args, **kwargs)  # type: ignore[arg-type]
+        made.path.write_bytes(content)  # by another run, meanwhile
+        return found
+
+    fine_tuned = adaptation.fine_tuned
+    monkeypatch.setattr(adaptation, "fine_tuned", slower)
+    again = adapt(entry, files, fp32, 1.0)
+    assert again.entry is not None and "before" in again.text and made.path.read_bytes() == content
+
+
+@pytest.mark.usefixtures("short")
+def test_a_decision_against_them_is_kept(folder: Path, given: weights.Entry, fp32: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adaptation, "judge", lambda *_: Judgement(0.0, 0.0, 0.0))
+    files = sorted(folder.glob("*"))
+    assert "not used" in adapt(given, files, fp32, 1.0).text
+    monkeypatch.setattr(adaptation, "fine_tuned", lambda *_, **__: pytest.fail("it was trained again"))
+    text = adapt(given, files, fp32, 0.5).text
+    assert "judged before" in text and "+0.00 dB" in text
+    with pytest.raises(pytest.fail.Exception):
+        adapt(given, files, fp32, 2.0)
+
+
+def test_a_folder_that_takes_no_weights_is_named_first(
+    folder: Path, given: weights.Entry, fp32: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder.parent / "file").write_text("")
+    monkeypatch.setenv("RESTORE_WEIGHTS", str(folder.parent / "file" / "weights"))
+    monkeypatch.setattr(adaptation, "fine_tuned", lambda *_, **__: pytest.fail("it was trained"))
+    with pytest.raises(ValueError, match=r"cannot be kept in .*set RESTORE_WEIGHTS"):
+        adapt(given, sorted(folder.glob("*")), fp32, 1.0)

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 import restore
 from restore import weights
 from restore.tasks.self_supervision import folder_noise
+from restore.training.journal import Progress
 
 Smooth = Callable[..., np.ndarray]
 SMALL = {
@@ -79,3 +81,70 @@ def test_correlated_noise_is_measured_or_refused(smooth: Smooth) -> None:
     assert "correlated" in folder_noise([smooth(300, 300) + noise], spec).text
     with pytest.raises(ValueError, match="too little flat area"):
         folder_noise([smooth(48, 48) + noise[:48, :48]], spec)
+
+
+def _floats(folder: Path, smooth: Smooth, *, missing: bool) -> Path:
+    folder.mkdir()
+    for seed in range(3):
+        picture = smooth(128, 128, seed=seed)[:, :, 0] + np.random.default_rng(seed).normal(0, 0.06, (128, 128))
+        if missing:
+            picture[:50, :60] = np.nan
+        tifffile.imwrite(folder / f"{seed}.tif", picture.astype(np.float32))
+    return folder
+
+
+def test_pixels_without_a_value_are_no_noise(tmp_path: Path, smooth: Smooth) -> None:
+    sigmas = []
+    for missing in (False, True):
+        folder = _floats(tmp_path / f"missing-{missing}", smooth, missing=missing)
+        noise = str(restore.train("denoise", folder, overrides=SMALL, dry_run=True).stats["noise"])
+        sigmas.append(float(noise.split()[1]))
+    assert sigmas[1] == pytest.approx(sigmas[0], rel=0.1)
+
+
+def test_files_that_cannot_be_read_are_left_out(noisy: Path) -> None:
+    for index in range(40):
+        (noisy / f"1{index}.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    result = restore.train("denoise", noisy, overrides=SMALL | {"data.test_fraction": "0"}, dry_run=True)
+    assert "sigma" in str(result.stats["noise"])
+
+
+def test_a_run_does_not_change_what_it_learns_from(noisy: Path, tmp_path: Path) -> None:
+    clean = SMALL | {"self_supervised": "false"}
+    for name, begun, other in (("of-noisy", SMALL, "false"), ("of-clean", clean, "true")):
+        restore.train("denoise", noisy, out=tmp_path / name, overrides=begun)
+        with pytest.raises(ValueError, match=r"was begun on (noisy|clean) pictures.* cannot go on with"):
+            restore.train("denoise", noisy, out=tmp_path / name, overrides={"self_supervised": other, "loop.steps": "6"}, resume=True)
+
+
+def test_changed_settings_of_a_resumed_run_are_reported(noisy: Path, tmp_path: Path) -> None:
+    restore.train("denoise", noisy, out=tmp_path / "run", overrides=SMALL)
+    texts: list[object] = []
+    changed = {"loop.steps": "5", "optimizer.learning_rate": "0.001"}
+    restore.train("denoise", noisy, out=tmp_path / "run", overrides=changed, resume=True, on_event=texts.append)
+    (text,) = [str(one) for one in texts if "goes on with other settings" in str(one)]
+    assert "optimizer.learning_rate from " in text and "loop.steps" not in text
+
+
+def test_upright_crops_are_not_turned(noisy: Path, tmp_path: Path) -> None:
+    tensors = []
+    for upright in ("false", "true"):
+        result = restore.train("denoise", noisy, out=tmp_path / upright, overrides=SMALL | {"data.upright": upright})
+        assert result.weights is not None
+        tensors.append(weights.load(result.weights)[0])
+    assert any(not torch.equal(tensors[0][key], tensors[1][key]) for key in tensors[0])
+
+
+def test_generated_pictures_are_refused(noisy: Path) -> None:
+    overrides = SMALL | {"augment_with": "xray-generator", "augment_fraction": "0.5", "data.channels": "1"}
+    with pytest.raises(ValueError, match="generated ones have no noise: leave augment_with out"):
+        restore.train("denoise", noisy, overrides=overrides, dry_run=True)
+
+
+def test_a_dataset_that_goes_away_costs_no_step(noisy: Path, tmp_path: Path) -> None:
+    def rename(event: object) -> None:
+        if isinstance(event, Progress) and noisy.exists():
+            noisy.rename(tmp_path / "elsewhere")
+
+    restore.train("denoise", noisy, out=tmp_path / "run", overrides=SMALL | {"loop.log_every": "1"}, on_event=rename)
+    assert not noisy.exists() and weights.entry(tmp_path / "run" / "run.safetensors").recipe["dataset"] == "noisy"
