@@ -89,21 +89,27 @@ def find(
 
 
 def _folders(root: Path, part: str) -> tuple[Path, Path] | None:
-    """Return the two folders of one part (train or a held-out one), or None; for train, the bare layout counts too."""
-    parents = [root / part, *([root] if part == "train" else [])]
-    for parent in parents:
-        for first, second in SIDES:
-            if (parent / first).is_dir() and (parent / second).is_dir():
-                return parent / first, parent / second
-    if (root / f"{part}A").is_dir() and (root / f"{part}B").is_dir():
-        return root / f"{part}A", root / f"{part}B"
-    for parent in parents:
-        for pair in (*SIDES, *([(f"{part}A", f"{part}B")] if parent == root else [])):
-            present = [name for name in pair if (parent / name).is_dir()]
-            if present and part == "train":
-                other = next(name for name in pair if name not in present)
-                raise ValueError(f"{parent} holds {present[0]}/ but no {other}/: both domains are needed")
-    return None
+    """Return the two folders of one part (train or a held-out one), or None; for train, the bare layout counts too.
+
+    Raises:
+        ValueError: one of the two is missing, or there are several pairs, of which all but one would be ignored.
+    """
+    places = [(root / part, pair) for pair in SIDES]
+    places += [(root, pair) for pair in (*(SIDES if part == "train" else ()), (f"{part}A", f"{part}B"))]
+    found, alone = [], ""
+    for parent, pair in places:
+        present = [name for name in pair if (parent / name).is_dir()]
+        if len(present) == 2:
+            found.append((parent / pair[0], parent / pair[1]))
+        elif present:
+            other = next(name for name in pair if name not in present)
+            alone = alone or f"{parent} holds {present[0]}/ but no {other}/: both domains are needed"
+    if alone and not found:
+        raise ValueError(alone)
+    if len(found) > 1:
+        first, second = (" and ".join(str(one.relative_to(root)) for one in pair) for pair in found[:2])
+        raise ValueError(f"{root} holds two pairs of domains, {first}, and {second}: keep one of them there")
+    return found[0] if found else None
 
 
 def _sides(folders: tuple[Path, Path], paired: bool) -> tuple[list[Path], list[Path]]:

@@ -91,6 +91,17 @@ def test_a_bad_layout_says_what_was_found_and_expected(photos: Photos, tmp_path:
         domains.find(tmp_path, paired=False)
 
 
+def test_half_a_held_out_part_and_two_layouts_are_refused(photos: Photos, tmp_path: Path) -> None:
+    for name in ("A", "B", "valA"):
+        photos(tmp_path / "half" / name, 2)
+    with pytest.raises(ValueError, match=r"holds valA/ but no valB/: both domains are needed"):
+        domains.find(tmp_path / "half", paired=False)
+    for name in ("A", "B", "source", "target"):
+        photos(tmp_path / "two" / name, 2)
+    with pytest.raises(ValueError, match=r"two pairs of domains, source and target, and A and B: keep one"):
+        domains.find(tmp_path / "two", paired=False)
+
+
 def test_pairs_without_a_partner_are_named(photos: Photos, tmp_path: Path) -> None:
     photos(tmp_path / "source", 3)
     photos(tmp_path / "target", 5)
