@@ -131,8 +131,9 @@ def _pcx(start: bytes, suffix: str) -> bool:
 
 
 def _analyze(start: bytes, suffix: str) -> bool:
-    """The header of an Analyze 7.5 pair. The samples lie in the .img file next to it, which has no mark."""
-    return suffix == ".hdr" and len(start) >= 348 and start[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c")
+    """The header of an Analyze 7.5 pair. The samples lie in the .img file next to it, which has no mark. That of a NIfTI pair has one."""
+    is_nifti = start[344:348] == b"ni1\0"
+    return suffix == ".hdr" and len(start) >= 348 and start[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c") and not is_nifti
 
 
 _TESTS: tuple[tuple[Callable[[bytes, str], bool], Kind], ...] = (

@@ -46,6 +46,7 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "sky.hdr": (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n" + bytes(300), "Radiance"),
     "sky2.pic": (b"#?RGBE\n" + bytes(300), "Radiance"),
     "brain.img": (_nifti(b"ni1\0"), "NIfTI"),
+    "pair.hdr": (struct.pack("<I", 348) + bytes(340) + b"ni1\0", "NIfTI pair"),
     "brain.hdr": (struct.pack("<I", 348) + bytes(400), "Analyze"),
     "q.qoi": (b"qoif" + bytes(100), "QOI"),
     "f.dpx": (b"SDPX" + bytes(300), "DPX"),
