@@ -34,13 +34,6 @@ class DefectConfig:
         metadata={"help": "fraction of the crops without defects, so that these are learnt too", "range": (0, 1)},
     )
     dark_fraction: float = field(default=0.3, metadata={"help": "fraction of the defects that are darker than the image", "range": (0, 1)})
-    worn_fraction: float = field(
-        default=0.0,
-        metadata={
-            "help": "fraction of the defects that are wide, ragged and soft, some with a dark edge, as cracks of prints are",
-            "range": (0, 1),
-        },
-    )
     grain: float = field(default=10.0, metadata={"help": "largest standard deviation of the film's grain, of 255", "range": (0, 255)})
 
     def __post_init__(self) -> None:
@@ -78,37 +71,16 @@ def defect_mask(clean: np.ndarray, degraded: np.ndarray) -> np.ndarray:
 
 def _overlay(picture: np.ndarray, coverage: np.ndarray, rng: Generator, config: DefectConfig) -> np.ndarray:
     """Blend one defect, (H, W) of 0..1, over the image in a random gray and opacity."""
-    worn = config.worn_fraction > 0 and rng.random() < config.worn_fraction  # without, the draws are those of older recipes
-    if worn:
-        coverage = _worn(coverage, rng)
-        picture = _embossed(picture, coverage, rng) if rng.random() < 0.4 else picture
-    elif rng.random() < 0.7:
+    if rng.random() < 0.7:
         coverage = cv2.GaussianBlur(coverage, (0, 0), rng.uniform(0.3, 0.9))
     dark = rng.random() < config.dark_fraction
     colour = np.float32(rng.uniform(0, 0.25) if dark else rng.uniform(0.65, 1.0))
-    opacity = np.float32(rng.uniform(0.2 if worn else 0.35, 1.0)) * (
+    opacity = np.float32(rng.uniform(0.35, 1.0)) * (
         1 - np.float32(rng.uniform(0, 0.6)) * _cloud(coverage.shape[0], coverage.shape[1], rng, 6)
     )
     texture = colour + np.float32(rng.uniform(0, 0.06)) * rng.standard_normal(coverage.shape, dtype=np.float32)
     alpha = np.clip(coverage * opacity, 0, 1)[:, :, None]
     return np.asarray(picture * (1 - alpha) + texture[:, :, None] * alpha, np.float32)
-
-
-def _worn(coverage: np.ndarray, rng: Generator) -> np.ndarray:
-    """Coverage that is up to ten pixels wider, with a ragged edge."""
-    sigma = float(np.exp(rng.uniform(np.log(0.8), np.log(4.0))))
-    wide = np.asarray(cv2.GaussianBlur(coverage, (0, 0), sigma), np.float32)
-    wide = np.asarray(wide / max(float(wide.max()), 1e-3), np.float32)
-    height, width = coverage.shape
-    ragged = 0.6 * _cloud(height, width, rng, 4) + 0.4 * _cloud(height, width, rng, 10)
-    return np.clip(np.float32(rng.uniform(1.5, 5.0)) * (wide - np.float32(rng.uniform(0, 0.6)) * ragged), 0, 1).astype(np.float32)
-
-
-def _embossed(picture: np.ndarray, coverage: np.ndarray, rng: Generator) -> np.ndarray:
-    """The image, (H, W, C), with a dark edge on one side of a defect, where the surface is bent."""
-    shift = np.array([[1, 0, rng.uniform(-3, 3)], [0, 1, rng.uniform(-3, 3)]], np.float32)
-    edge = np.clip(cv2.warpAffine(coverage, shift, (coverage.shape[1], coverage.shape[0])) - coverage, 0, 1)[:, :, None]
-    return np.asarray(picture * (1 - np.float32(rng.uniform(0.1, 0.6)) * edge), np.float32)
 
 
 def _cloud(height: int, width: int, rng: Generator, size: int) -> np.ndarray:

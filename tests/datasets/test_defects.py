@@ -71,14 +71,3 @@ def test_global_degradation_keeps_the_range(channels: int) -> None:
 def test_unusable_settings_are_refused(settings: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         DefectConfig(**settings)  # type: ignore[arg-type]
-
-
-def test_worn_defects_are_wider_and_older_recipes_draw_as_before() -> None:
-    picture = _picture()
-    masks = []
-    for fraction in (0.0, 1.0):
-        config = DefectConfig(count=(3, 3), clean_fraction=0, worn_fraction=fraction)
-        results = [defects.add_defects(picture, np.random.default_rng(seed), config=config)[0] for seed in range(20)]
-        assert all(result.min() >= 0 and result.max() <= 1 for result in results)
-        masks.append(float(np.mean([defects.defect_mask(picture, result).mean() for result in results])))
-    assert masks[1] > 1.5 * masks[0]
