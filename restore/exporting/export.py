@@ -56,6 +56,8 @@ def export(
     check_local(f"--out {out}", out)
     entry = weights.find(name)
     parts = entry.recipe.get("directions") or []
+    if part is not None and not parts:
+        raise ValueError(f"{entry.name} holds one network, not several: leave the part {part!r} out")
     part = part or (parts[0] if parts else None)
     path = _path(kind, Path(out) if out is not None else Path(f"{entry.name}{f'-{part}' if parts else ''}{kind.suffixes[-1]}"), overwrite)
     return write(graph_of(entry, part), kind, path)

@@ -16,7 +16,10 @@ LENGTH = 1024
 
 
 def cube(mapping: GlobalMap, *, gray: bool, title: str) -> str:
-    """The text of a .cube file: a 3-D table, or a 1-D one for a gray picture. Values are clipped to [0, 1]."""
+    """The text of a .cube file: a 3-D table, or a 1-D one for a gray picture.
+
+    Values beyond [0, 1] stay: cut off at a node, they would bend the curve up to the next one.
+    """
     if gray:
         nodes = np.linspace(0, 1, LENGTH, dtype=np.float32)[:, None, None]
         rows = np.repeat(mapping(nodes)[:, 0], 3, axis=1)
@@ -26,6 +29,6 @@ def cube(mapping: GlobalMap, *, gray: bool, title: str) -> str:
         blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
         rows = mapping(np.stack([red, green, blue], axis=3).reshape(SIDE * SIDE, SIDE, 3)).reshape(-1, 3)
         size = f"LUT_3D_SIZE {SIDE}"
-    lines = [" ".join(f"{value:.6f}" for value in row) for row in np.clip(rows, 0, 1)]
+    lines = [" ".join(f"{value:.6f}" for value in row) for row in rows]
     quoted = "".join(char for char in title if char.isprintable() and char.isascii() and char != '"')
     return "\n".join([f'TITLE "{quoted[:200]}"', size, *lines]) + "\n"

@@ -14,8 +14,10 @@ from typing import Self
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
-from restore.inference.array_interface import apply
+from restore.inference.array_interface import Picture, apply
 from restore.inference.loading import InferenceOptions, load_network, make_runner
 from restore.inference.seam_blending import blend_seams
 from restore.inference.smooth_filling import smooth_filling
@@ -89,12 +91,13 @@ class Inpainter:
         """
         return cls(*load_network(name, "inpaint"), options, feather=feather, texture=texture)
 
-    def __call__(self, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def __call__(self, picture: Picture, mask: np.ndarray | Tensor) -> Picture:
         """Fill the holes of a picture.
 
         Args:
-            picture: an array; see `array_interface.apply`.
-            mask: (H, W), where the picture is missing, not everywhere: true, integers other than 0, or floats above 0.5.
+            picture: an array or a tensor; see `array_interface.apply`.
+            mask: (H, W), an array or a tensor, where the picture (or all of a batch) is missing, not everywhere: true, integers other
+                than 0, or floats above 0.5.
 
         Returns:
             The same type and shape. Values outside the mask are those of `picture`.
@@ -102,9 +105,11 @@ class Inpainter:
         Raises:
             ValueError: the shape or type is not that of a picture, the mask has another size, or it covers the whole picture.
         """
-        mask = holes(mask)
-        filled = apply(picture, lambda pixels, valid: self.inpaint(pixels, mask)[0], holes=mask)
-        return np.where(mask[:, :, None] if picture.ndim == 3 else mask, filled, picture).astype(picture.dtype, copy=False)
+        missing = holes(mask.detach().cpu().numpy() if isinstance(mask, Tensor) else mask)
+        filled = apply(picture, lambda pixels, valid: self.inpaint(pixels, missing)[0], holes=missing)
+        if isinstance(picture, Tensor):
+            return torch.where(torch.from_numpy(missing).to(picture.device), torch.as_tensor(filled), picture.detach())
+        return np.where(missing[:, :, None] if picture.ndim == 3 else missing, filled, picture).astype(picture.dtype, copy=False)
 
     def inpaint(self, pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, InpaintInfo]:
         """Fill the holes of normalized pixels.

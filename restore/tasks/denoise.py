@@ -135,6 +135,8 @@ class Denoise(Step[NoiseAnalysis]):
             pixels, analysis.noise, self.options.strength, valid=image.valid,
             refinement=self._refined_by(analysis.weights),
         )  # fmt: skip
+        if pixels.min() == pixels.max():  # a blank page: what bfloat16 rounds would look like a picture to later steps
+            restored = pixels.copy()
         warnings = _warnings(pixels, restored, analysis.noise)
         stats = {"weights": self._entries[analysis.weights].name, **_stats(analysis.noise), **info.stats()}
         side: tuple[SideImage, ...] = ()

@@ -175,7 +175,8 @@ class Enhance(Step[EnhanceAnalysis]):
             restored = np.repeat(restored, 3, axis=2)
         stats: dict[str, object] = {"kind": "medical"}
         if done is not None:
-            stats |= {"range": [round(end, 3) for end in done.range], "brightness": round(done.brightness, 2), "noise": str(noise)}
+            level = f"sigma {noise.level.sigma():.1f} of 255"
+            stats |= {"range": [round(end, 3) for end in done.range], "brightness": round(done.brightness, 2), "noise": level}
         return Result(restored, stats)
 
     def _load(self, path: Path) -> Enhancer:

@@ -216,6 +216,7 @@ def test_a_part_of_weights_is_named_in_the_file(monkeypatch: pytest.MonkeyPatch,
         ({"to": "onyx"}, "unknown export format 'onyx': use one of onnx, openvino, torchscript"),
         ({"to": "torchscript", "out": "a.onnx"}, "a file of torchscript ends with .pt"),
         ({"name": "nothing"}, "no weights called 'nothing'"),
+        ({"part": "backward"}, "sharpen holds one network, not several: leave the part 'backward' out"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(given: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,6 +176,16 @@ def test_arrays_of_any_type_keep_what_lies_outside_the_mask(fp32: Runtime, dtype
     assert (output[mask] != picture[mask]).mean() > 0.5
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16])
+def test_tensors_give_tensors(fp32: Runtime, kind: torch.dtype) -> None:
+    pictures, mask = torch.rand(2, 3, 40, 50).to(kind), _mask(40, 50, (10, 20, 10, 20))
+    inpainter = Inpainter(Constant(0.5), options=InferenceOptions(fp32), texture=False)
+    for missing in (mask, torch.from_numpy(mask)):
+        filled = inpainter(pictures.requires_grad_(), missing)
+        assert filled.dtype == kind and filled.shape == pictures.shape
+        assert torch.equal(filled[:, :, ~mask], pictures.detach()[:, :, ~mask]) and not torch.equal(filled, pictures)
+
+
 @pytest.mark.parametrize("mask", [np.uint8(255), np.uint8(1), np.int64(1), np.float32(1.0)])
 def test_masks_of_every_type_are_holes(fp32: Runtime, mask: np.generic) -> None:
     picture = np.random.default_rng(1).random((40, 50, 3)).astype(np.float32)

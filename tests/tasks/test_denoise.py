@@ -104,6 +104,13 @@ def test_the_level_is_reported_and_can_be_set(make: Callable[..., Denoise], smoo
 
 
 @pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_a_blank_page_stays_blank(make: Callable[..., Denoise], three: Path, value: float) -> None:
+    for channels in (1, 3):
+        blank = np.full((70, 80, channels), value, np.float32)
+        assert np.array_equal(_restore(make(), blank)[0], blank)
+
+
 def test_correlated_noise_gives_a_warning_unless_it_is_weak(make: Callable[..., Denoise], smooth: Smooth) -> None:
     white = np.random.default_rng(0).normal(0, 1, (128, 128)).astype(np.float32)
     noise = cv2.GaussianBlur(white, (0, 0), 0.8)[:, :, None]
