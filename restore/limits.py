@@ -88,7 +88,7 @@ def number(name: str, value: object, metadata: Mapping[str, Any]) -> None:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{name!r} must be a number, not {format_value(value)}")
     try:
-        _check_number(name, float(value), metadata)
+        _check_number(name, value if isinstance(value, int) else float(value), metadata)  # an integer is shown as it was given
     except OverflowError:
         raise ValueError(f"{name!r} must be a number, not {format_value(value)}") from None
 

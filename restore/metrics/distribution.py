@@ -16,7 +16,7 @@ from restore.metrics.neighbours import ROWS, blocks, nearest, radii
 # SciPy's rooms are imported where they are used: together they take half a second, which every command would wait for
 NORMAL_95 = 1.959964
 """Standard deviations on each side of the mean within which 95 % of a normal distribution lie."""
-ROUGH = "a rough estimate, whose value depends on the number of pictures"
+ROUGH = "a rough estimate"
 NEIGHBOURS = 5
 """k of precision, recall, density and coverage (Naeem et al. 2020, section 5)."""
 
