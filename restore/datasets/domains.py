@@ -92,7 +92,7 @@ def _folders(root: Path, part: str) -> tuple[Path, Path] | None:
     """Return the two folders of one part (train or a held-out one), or None; for train, the bare layout counts too.
 
     Raises:
-        ValueError: one of the two is missing, or there are several pairs, of which all but one would be ignored.
+        ValueError: one of the two is missing, or there are several pairs, and all but one would be ignored.
     """
     places = [(root / part, pair) for pair in SIDES]
     places += [(root, pair) for pair in (*(SIDES if part == "train" else ()), (f"{part}A", f"{part}B"))]

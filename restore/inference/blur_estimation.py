@@ -9,15 +9,14 @@ rings of frequencies, and off the noise. `benchmarks/train_blur_width.py` makes 
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
-from importlib import resources
 
 import cv2
 import numpy as np
 import scipy.fft
 
 from restore.images.frame import filled
+from restore.inference import shipped_numbers
 
 RINGS = (0.02, 0.03, 0.045, 0.06, 0.08, 0.1, 0.125, 0.15, 0.18, 0.21, 0.24, 0.27, 0.3, 0.34, 0.38, 0.42, 0.46, 0.5, 0.6, 0.71)
 """Cycles a pixel at which the rings begin and end."""
@@ -38,7 +37,7 @@ FLAT = 1e-12
 TABLE = "blur-width.json"
 WINDOW = np.ones((7, 7), np.uint8)
 STRONG, STEP = 0.4, 0.75
-"""Windows that hold at least STRONG of a picture's contrast, of which a single step between neighbours makes at least STEP, are sharp."""
+"""Windows that hold at least STRONG of a picture's contrast are sharp where one step between neighbours makes at least STEP of it."""
 CELLS = 6
 """Parts along each axis in which the sharp windows are counted. The outer ones may hold a frame, which is sharp around any picture."""
 
@@ -69,9 +68,8 @@ class Regression:
 @functools.cache
 def regression() -> Regression:
     """The one that ships."""
-    stored = json.loads(resources.files("restore.shipped").joinpath(TABLE).read_text("utf-8"))["regression"]
-    arrays = {key: np.asarray(value, np.float64) for key, value in stored.items() if key != "offset"}
-    return Regression(**arrays, offset=float(stored["offset"]))
+    arrays, offset = shipped_numbers.load(TABLE, "regression")
+    return Regression(**arrays, offset=offset)
 
 
 def estimate(plane: np.ndarray, noise: float, valid: np.ndarray | None = None) -> float:

@@ -8,9 +8,7 @@ clean; `python benchmarks/radiograph.py DATASETS` trains it again.
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
-from importlib import resources
 
 import cv2
 import numpy as np
@@ -18,7 +16,7 @@ from scipy.fft import dctn
 from scipy.special import expit
 
 from restore.images.frame import filled
-from restore.inference import uniform_borders
+from restore.inference import shipped_numbers, uniform_borders
 
 SIDE = 64
 MIN_FRACTION = 0.1
@@ -61,9 +59,8 @@ class Classifier:
 @functools.cache
 def classifier() -> Classifier:
     """The one that ships."""
-    stored = json.loads(resources.files("restore.shipped").joinpath(TABLE).read_text("utf-8"))["classifier"]
-    arrays = {key: np.asarray(value, np.float64) for key, value in stored.items() if key != "offset"}
-    return Classifier(**arrays, offset=float(stored["offset"]))
+    arrays, offset = shipped_numbers.load(TABLE, "classifier")
+    return Classifier(**arrays, offset=offset)
 
 
 def _silu(values: np.ndarray) -> np.ndarray:
