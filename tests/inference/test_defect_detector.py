@@ -65,10 +65,19 @@ def test_large_pictures_are_also_searched_at_smaller_sizes(side: int, runs: int)
     picture = np.zeros((side, side, 1), np.float32)
     picture[100:110, 200:900] = 1
     defects = DefectDetector(network, options=InferenceOptions(runtime.choose("cpu", "fp32"), tile=0)).detect(picture, 0.35)
-    assert len(network.sizes) == runs
+    assert len(network.sizes) == 2 * runs, "each size as it is and transposed"
     assert defects.shape == (side, side)
     assert defects[100:110, 200:900].all()
     assert defects.sum() < 1.6 * 7000
+
+
+def test_upright_and_lying_scratches_are_found_alike() -> None:
+    picture = np.full((200, 200), 110 / 255, np.float32)
+    picture[20:180, 90:92] = 240 / 255
+    detector = restore.load("scratches", device="cpu", precision="fp32")
+    upright, lying = (detector.detect(np.ascontiguousarray(plane)[:, :, None]) for plane in (picture, picture.T))
+    assert np.array_equal(upright, lying.T)
+    assert upright[30:170, 90:92].mean() > 0.98 and upright.mean() < 0.05
 
 
 def test_tensors_and_missing_pixels_are_searched() -> None:
