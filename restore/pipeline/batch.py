@@ -63,7 +63,7 @@ def run(
     if options.executor not in EXECUTORS:
         raise ValueError(f"unknown executor {options.executor!r}: use one of {', '.join(EXECUTORS)}")
     executor = EXECUTORS[options.executor](options.workers)
-    with places.opened(inputs, out) as opened:
+    with places.opened(inputs, out, step.side_folders) as opened:
         report = _run(step, opened, options, executor, on_event or (lambda event: None))
     if report.interrupted:
         raise Interrupted(report)

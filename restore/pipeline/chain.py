@@ -33,11 +33,12 @@ class Chain(AnyStep):
         self.colours = any(step.colours for step in self.steps)
         if any(step.side_images for step in self.steps[:-1]):
             raise ValueError("only the last step of a pipeline can write maps (confidence): those of other steps would not fit the result")
-        folders = [step.side_folder for step in self.steps if step.side_folder is not None]
+        folders = [folder for step in self.steps for _, folder in step.side_folders]
         if twice := [folder for number, folder in enumerate(folders) if folder in folders[:number]]:
             raise ValueError(f"two steps of the pipeline write their files into {twice[0]}: give each a folder of its own")
         if late := [step.name for step in self.steps[1:] if step.learns_from_inputs]:
             raise ValueError(f"only the first step of a pipeline can adapt: {late[0]} would adapt to the results of others")
+        self.side_folders = tuple(entry for step in self.steps for entry in step.side_folders)
         self.learns_from_inputs = self.steps[0].learns_from_inputs
         self.mask_count = sum(step.mask_count for step in self.steps)
         self.side_images = self.steps[-1].side_images

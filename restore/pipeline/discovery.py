@@ -13,6 +13,7 @@ from typing import Protocol
 
 from restore.images import COLOUR_SUFFIXES, SUFFIXES, TARGETS, Look, codecs, error_maps, file_kind, foreign_formats, look, naming
 from restore.pipeline.sharding import Shard
+from restore.writing import real
 
 PRIVATE = ".restore"
 """The folder under `out` with a run's private files."""
@@ -147,6 +148,14 @@ def refuse_out_in_input(path: Path, out: Path) -> None:
             raise ValueError(f"the output folder {out} lies inside the input folder {path}: name one outside it")
     elif target == source.parent or target == Path(os.path.realpath(path.parent)):
         raise ValueError(f"the output folder {out} contains {path} and would overwrite it: name another one")
+
+
+def refuse_in_input(path: Path, folders: Sequence[tuple[str, Path]]) -> None:
+    """Raise ValueError if a folder for other files than results, with its option, lies in an input: a later run would read them."""
+    source = real(path)
+    for option, folder in folders:
+        if source.is_dir() and source in real(folder).parents:
+            raise ValueError(f"{folder} lies inside the input folder {path}: choose a folder outside the inputs for {option}")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore.pipeline.discovery import LocalSource, Source, refuse_out_in_input
+from restore.pipeline.discovery import LocalSource, Source, refuse_in_input, refuse_out_in_input
 from restore.pipeline.manifest import Manifest
 from restore.pipeline.remote import READ_ONLY, RemoteFolder, is_url
 from restore.pipeline.remote_manifest import RemoteManifest
@@ -44,11 +44,17 @@ class Places:
 
 
 @contextmanager
-def opened(inputs: Sequence[Path | str], out: Path | str) -> Iterator[Places]:
+def opened(inputs: Sequence[Path | str], out: Path | str, side_folders: Sequence[tuple[str, Path]] = ()) -> Iterator[Places]:
     """Check that the places fit together and yield them. Copies of objects are removed afterwards.
 
+    Args:
+        inputs: files, folders and URLs.
+        out: the output folder or its URL.
+        side_folders: where the step writes other files than results: each option with the folder that it names.
+
     Raises:
-        ValueError: an input contains the output or the other way round, a store is unknown or read-only, or its package is missing.
+        ValueError: an input contains the output or the other way round, a folder of other files lies in an input, a store is unknown or
+            read-only, or its package is missing.
     """
     folders = [_local(path) for path in inputs]
     remote = {index: RemoteFolder.at(str(path)) for index, path in enumerate(inputs) if folders[index] is None}
@@ -57,6 +63,8 @@ def opened(inputs: Sequence[Path | str], out: Path | str) -> Iterator[Places]:
     for index, path in enumerate(folders):
         if path is not None and local_out is not None:
             refuse_out_in_input(path, local_out)
+        if path is not None:
+            refuse_in_input(path, side_folders)
         if path is None and remote_out is not None:
             _refuse_overlap(remote[index], remote_out)
     stage = Path(tempfile.mkdtemp(prefix="restore-")) if remote or remote_out is not None else None

@@ -166,7 +166,7 @@ class Step(ABC, Generic[AnalysisT]):
         unifies: whether frames of one file share what is estimated from them; see `unified`.
         caution: what the results are not for; formats that record how a picture came about (DICOM) say so.
         mask_count: the most masks that a result has.
-        side_folder: where `write_side_files` writes; None for nowhere.
+        side_folders: where `write_side_files` writes: each option with the folder that it names.
         learns_from_inputs: whether `plan` reads the pictures themselves, so that no other step may come before.
     """
 
@@ -179,7 +179,7 @@ class Step(ABC, Generic[AnalysisT]):
     unifies: bool = False
     caution: str = ""
     mask_count: int = 1
-    side_folder: Path | None = None
+    side_folders: tuple[tuple[str, Path], ...] = ()
     learns_from_inputs: bool = False
 
     @abstractmethod

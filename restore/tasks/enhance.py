@@ -72,7 +72,7 @@ class Enhance(Step[EnhanceAnalysis]):
 
     def __init__(self, options: EnhanceOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference
-        self.side_folder = options.save_lut
+        self.side_folders = () if options.save_lut is None else (("--save-lut", options.save_lut),)
         self.strengths = Strengths(options.exposure, options.contrast, options.local_contrast, options.sharpness)
         self.entry = find_weights(weights or DEFAULT, TASK)
         self._enhancers = LazyCache(self._load)

@@ -47,7 +47,7 @@ class Inpaint(Step[None]):
 
     def __init__(self, options: InpaintOptions, weights: str | Path | None, inference: InferenceOptions) -> None:
         self.options, self.inference = options, inference
-        self.side_folder = options.save_masks
+        self.side_folders = () if options.save_masks is None else (("--save-masks", options.save_masks),)
         if options.masks is not None and not options.masks.exists():
             raise ValueError(f"{options.masks}: no such mask or folder of masks")
         self.grow = GROW[options.source] if options.grow is None else options.grow

@@ -65,7 +65,7 @@ class Simulate(Step[None]):
         if weights is not None:
             raise ValueError("simulate has no weights: leave --weights out")
         self.options, self.recipe = options, str(options.recipe)
-        self.side_folder = options.clean
+        self.side_folders = () if options.clean is None else (("--clean", options.clean),)
         self._names: dict[Path, Path] = {}
         self._log = RunLog()
 

@@ -151,6 +151,18 @@ def test_out_in_the_input_is_refused(tmp_path: Path, place: str) -> None:
     assert tree(tmp_path) == before
 
 
+@pytest.mark.parametrize("place", ["in/deep/side", "in/side", "link/side"])
+def test_side_files_in_the_input_are_refused(tmp_path: Path, place: str) -> None:
+    folder(tmp_path / "in", 3)
+    (tmp_path / "link").symlink_to(tmp_path / "in/deep")
+    before = tree(tmp_path)
+    step = Inverse()
+    step.side_folders = (("--keep", tmp_path / place),)
+    with pytest.raises(ValueError, match="outside the inputs for --keep"):
+        run(step, [tmp_path / "in"], tmp_path / "out")
+    assert tree(tmp_path) == before
+
+
 def test_out_next_to_a_named_file_is_refused(tmp_path: Path) -> None:
     source = picture(tmp_path / "a.png")
     with pytest.raises(ValueError, match="overwrite"):

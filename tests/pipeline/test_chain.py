@@ -113,11 +113,11 @@ class Keeping(Scaled):
 
     def __init__(self, scale: int, folder: Path | None) -> None:
         super().__init__(1.0, scale)
-        self.side_folder, self.kept = folder, []
+        self.side_folders, self.kept = (() if folder is None else (("--keep", folder),)), []
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         result = super().__call__(image)
-        return replace(result, masks=(image.pixels[:, :, 0] > 0.5,) if self.side_folder else ())
+        return replace(result, masks=(image.pixels[:, :, 0] > 0.5,) if self.side_folders else ())
 
     def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
         self.kept += masks

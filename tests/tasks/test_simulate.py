@@ -93,10 +93,10 @@ def test_a_recipe_must_be_named(clean: Path, tmp_path: Path) -> None:
 
 
 def test_copies_never_become_inputs(clean: Path, tmp_path: Path) -> None:
-    options = {"recipe": "gaussian", "clean": clean / "copies"}
-    api.run("simulate", clean, tmp_path / "out", options=options)
-    with pytest.raises(ValueError, match="outside the inputs"):
-        api.run("simulate", clean, tmp_path / "out", options=options)
+    for inputs, copies in ((clean, clean / "copies"), (clean / "a", clean), (clean / "a" / "photo.png", clean / "a")):
+        with pytest.raises(ValueError, match=r"outside the inputs for --clean"):
+            api.run("simulate", inputs, tmp_path / "out", options={"recipe": "gaussian", "clean": copies})
+    assert not (clean / "copies").exists()
 
 
 @pytest.mark.parametrize("recipe", ["gaussian", "xray-low-dose", "jpeg", "phone", "old-photo", "low-resolution"])
