@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from restore.images.noise_model import NoiseLevel
-from restore.inference import excluded_regions, mean_preservation, nonlocal_blend, uniform_borders
+from restore.inference import correction_limit, excluded_regions, mean_preservation, nonlocal_blend, uniform_borders
 from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.network_model import NetworkModel
 from restore.inference.noise_estimation import Estimate, resolve_level
@@ -103,6 +103,8 @@ class Denoiser(NetworkModel):
         """
         noise = self.noise_level(pixels, noise_level, valid)
         level = noise.level if isinstance(noise, Estimate) else noise
+        if isinstance(noise, Estimate) and level == NoiseLevel():
+            return pixels.copy(), InferenceInfo(self.runtime.precision)
         excluded = self._excluded(pixels, level, valid)
         if excluded is None:
             return self._denoised(pixels, noise, strength, None, refinement)
@@ -144,6 +146,8 @@ class Denoiser(NetworkModel):
             restored, info = self._refined(picture, level, refinement, trusted=confidence == 1)
             if strength * confidence != 1:
                 restored = picture + np.float32(strength * confidence) * (restored - picture)
+        if self.spec.takes_noise and not (isinstance(noise, Estimate) and noise.correlated):
+            correction_limit.limit(picture, restored, level)
         if self.spec.takes_noise:
             mean_preservation.preserve(picture, restored, level, strength * confidence)
         if excluded is not None:

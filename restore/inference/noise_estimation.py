@@ -14,22 +14,19 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 from scipy.optimize import nnls
-from scipy.special import ndtr, ndtri
 
 from restore.images.frame import BAND
-from restore.images.noise_model import BLOCK, ORDER, NoiseLevel, dct
-from restore.inference import drawings
+from restore.images.noise_model import BLOCK, NoiseLevel, dct
+from restore.inference import drawings, noise_blocks
+from restore.inference.noise_blocks import FEWEST, LOW, TOP, PaperNoise, clipped_normal, energy
 from restore.inference.uniform_borders import framed, inner, is_still
 
 MAX_BLOCKS = 40_000  # of one channel; more do not improve the estimate
 FLATTEST = 0.07  # fraction of a group's blocks that is used
-FEWEST = 64  # blocks of a group
 GROUPS = 16
 QUANTILES = (0.2, 0.5)  # of the groups' variances that the line is fitted to: weak noise may be texture in part, strong noise hides it
 BETWEEN = (8.0, 25.0)  # sigma: the lower quantile up to the first, the higher from the second on
 GAIN = 0.2  # the line must reduce a constant's loss by this fraction, or the noise does not depend on the signal
-LOW = (ORDER > 0) & (ORDER <= 3)
-MIDDLE, TOP = (ORDER >= 4) & (ORDER <= 6), ORDER >= 9
 CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred by half a pixel has 2.5 and 1.2, clean photographs 8 and 5
 WHITE, EVEN = (1.4, 2.4), (1.4, 2.4)  # ranges of `Estimate.colour` and `spread` over which the confidence in a photograph's estimate falls
 QUIET, LOUD = 4.0, 8.0  # sigma: a photograph's estimate may be texture up to the first, it is noise from the second on
@@ -40,6 +37,7 @@ QUIETEST = 0.2  # fraction of the groups' blocks that is measured if the line is
 MANY_BLACK = 0.5  # above this fraction of black blocks, the other blocks of a group are not typical of it
 LEAST_WHITE, MANY_WHITE = 0.005, 0.35  # fractions of clipped pixels between which the clipping can be undone
 TELLING = 0.1  # fraction of black pixels from which clipped noise and photon counts differ enough
+STILL = 0.25  # of the line; a group with less has no noise, so that it does not tell strokes from noise
 UNEVEN = 1.08  # blocks of one group differ in brightness; this corrects mean^2 / variance of their black pixels
 
 
@@ -100,11 +98,13 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     at_black, at_white = ([float(fraction[group].mean()) for group in chosen] for fraction in (dark, white))
     brightness, finest = _unclipped(groups, at_black, at_white, (float(picture.min()), float(picture.max())))
     level = _line(brightness, finest)
-    if level.sigma() > drawings.LOUD * float(np.ptp(picture)) and drawings.is_drawn(picture, [group[:, TOP] for group in groups]):
-        return Estimate()
     above = finest / np.maximum(level.variance(brightness), 1e-30)
     near = [group for group, excess in zip(groups, above, strict=True) if excess <= np.median(above)]
-    colour = float(np.median([_energy(group, MIDDLE) / max(_energy(group, TOP), 1e-30) for group in near]))
+    colour = float(np.median([noise_blocks.colour(group) for group in near]))
+    strong = [group for group, excess in zip(groups, above, strict=True) if excess >= min(STILL, float(np.median(above)))]
+    drawing = _of_drawing(picture, Estimate(level, colour), strong, noise_blocks.paper_noise(blocks, np.maximum(dark, white)))
+    if drawing is not None:
+        return drawing
     result = Estimate(level, colour, float(np.quantile(above, 0.9)))
     quietest = _quietest(groups)
     doubt = float(np.interp(result.spread, TEXTURED, (0, 1)))
@@ -113,6 +113,17 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     if doubt:
         result = replace(result, level=_toward(level, quietest, doubt))
     return result
+
+
+def _of_drawing(picture: np.ndarray, found: Estimate, groups: list[np.ndarray], paper: PaperNoise | None) -> Estimate | None:
+    """The estimate for text, line art and screened pictures, whose strokes were `found`: the paper's noise, or none; None for others."""
+    sigma = found.level.sigma() / max(float(np.ptp(picture)), 1e-30)
+    strokes = drawings.are_strokes(groups, sigma, found.colour)
+    if not strokes and not drawings.is_too_strong(sigma, found.colour):
+        return None
+    if paper is not None and paper.tail > drawings.NORMAL and paper.variance < float(found.level.variance(np.float64(1))):
+        return Estimate(NoiseLevel(0.0, paper.variance), paper.colour)
+    return Estimate() if strokes and drawings.has_paper(picture) else None
 
 
 def resolve_level(
@@ -183,32 +194,20 @@ def _groups(blocks: np.ndarray, black: np.ndarray, white: np.ndarray) -> list[np
 def _unclipped(groups: list[np.ndarray], dark: list[float], white: list[float], ends: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """The brightness and the variance of each group before the file format clipped the values at both `ends`."""
     mean = np.array([float(group[:, 0, 0].mean()) / BLOCK for group in groups])
-    variance = np.array([_energy(group, TOP) for group in groups])
+    variance = np.array([energy(group, TOP) for group in groups])
     fraction = np.clip(dark, 0, MANY_WHITE)
     trust = _clipped_at_black(mean - ends[0], variance, fraction)
     if trust:
-        z, _, left = _normal(fraction)
+        z, _, left = clipped_normal(fraction)
         clipped = fraction > LEAST_WHITE
         wide = variance / np.maximum(left, 0.05)
         mean = np.where(clipped, mean + trust * (ends[0] + z * np.sqrt(wide) - mean), mean)
         variance = np.where(clipped, variance + trust * (wide - variance), variance)
     fraction = np.clip(white, 0, MANY_WHITE)
-    z, _, left = _normal(fraction)
+    z, _, left = clipped_normal(fraction)
     clipped = fraction > LEAST_WHITE
     variance = np.where(clipped, variance / np.maximum(left, 0.05), variance)
     return np.where(clipped, ends[1] - z * np.sqrt(variance), mean), variance
-
-
-def _normal(fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Describe a normal distribution with sigma 1 whose given fraction is clipped.
-
-    Returns:
-        z, the distance of its mean from the end, with 1 - Phi(z) = fraction; the distance of the clipped mean; the clipped variance.
-    """
-    z = -ndtri(np.maximum(fraction, 1e-6))
-    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    inside = density + z * ndtr(z)
-    return z, inside, (1 + z**2) * ndtr(z) + z * density - inside**2
 
 
 def _clipped_at_black(height: np.ndarray, variance: np.ndarray, fraction: np.ndarray) -> float:
@@ -225,7 +224,7 @@ def _clipped_at_black(height: np.ndarray, variance: np.ndarray, fraction: np.nda
     telling = fraction > TELLING
     if not telling.any():
         return 0.0
-    _, inside, left = _normal(fraction[telling])
+    _, inside, left = clipped_normal(fraction[telling])
     normal, counts = inside**2 / left, -np.log(fraction[telling])
     ratio = UNEVEN * height[telling] ** 2 / np.maximum(variance[telling], 1e-30)
     return float(np.interp(np.median((counts - ratio) / (counts - normal)), (0.4, 0.8), (0, 1)))
@@ -236,7 +235,7 @@ def _quietest(groups: list[np.ndarray]) -> float:
     blocks = np.concatenate(groups)
     content = np.square(blocks[:, LOW]).sum(axis=1)
     many = max(FEWEST, int(QUIETEST * len(blocks)))
-    return _energy(blocks[np.argpartition(content, min(many, len(blocks)) - 1)[:many]], TOP)
+    return energy(blocks[np.argpartition(content, min(many, len(blocks)) - 1)[:many]], TOP)
 
 
 def _toward(level: NoiseLevel, constant: float, doubt: float) -> NoiseLevel:
@@ -274,8 +273,3 @@ def _quantile_line(x: np.ndarray, y: np.ndarray, quantile: float) -> NoiseLevel:
 def _loss(y: np.ndarray, line: np.ndarray, quantile: float) -> float:
     error = (y - line) / line
     return float((np.where(error > 0, quantile, quantile - 1) * error).mean())
-
-
-def _energy(blocks: np.ndarray, where: np.ndarray) -> float:
-    """The median energy of blocks (n, 8, 8) over the coefficients `where`. For white noise this is its variance at any frequency."""
-    return float(np.median(np.square(blocks[:, where]).mean(axis=0)))

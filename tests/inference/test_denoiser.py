@@ -140,6 +140,13 @@ def test_numbers_are_asked_for_by_name(fp32: Runtime, tiny: Make, smooth: Smooth
             restorer(picture, *arguments)
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 1), (64, 64, 3)])
+def test_a_picture_without_measurable_noise_stays_as_it_is(fp32: Runtime, tiny: Make, shape: tuple[int, ...]) -> None:
+    picture = np.kron(np.random.default_rng(1).integers(0, 2, (shape[0], shape[1], 1)), np.ones((1, 1, shape[2]))).astype(np.float32)
+    restored, _ = Denoiser(tiny(channels=shape[2]), options=InferenceOptions(fp32)).denoise(picture)
+    np.testing.assert_array_equal(restored, picture)
+
+
 def test_the_noise_level_is_estimated_by_default(fp32: Runtime, tiny: Make, smooth: Smooth) -> None:
     restorer = Denoiser(tiny(), options=InferenceOptions(fp32))
     noisy = smooth(96, 96) + np.random.default_rng(0).normal(0, 20 / 255, (96, 96, 1)).astype(np.float32)

@@ -178,6 +178,22 @@ def test_strokes_and_dots_are_no_noise(kind: str) -> None:
     assert estimate(np.repeat(drawn, 3, 2) * np.array([1, 0.97, 0.9], np.float32)).level.sigma() < 3
 
 
+@pytest.mark.parametrize(("paper", "ink", "side"), [(1.0, 0.0, 400), (246 / 255, 30 / 255, 400), (20 / 255, 230 / 255, 300)])
+def test_antialiased_text_is_no_noise(paper: float, ink: float, side: int) -> None:
+    page = cv2.resize(_drawing("text")[:, :, 0], (2 * side, 2 * side), interpolation=cv2.INTER_CUBIC)
+    page = cv2.resize(np.clip(page, 0, 1), (side, side), interpolation=cv2.INTER_AREA)
+    text = np.rint((ink + (paper - ink) * page) * 255).astype(np.float32)[:, :, None] / 255
+    assert estimate(text).level.sigma() < 3
+
+
+@pytest.mark.parametrize("sigma", [8, 20, 30])
+@pytest.mark.parametrize("kind", ["lines", "text"])
+def test_noise_of_clipped_paper_is_measured(kind: str, sigma: float) -> None:
+    noisy, _ = gaussian(_drawing(kind), sigma / 255, np.random.default_rng(5))
+    noisy = np.rint(255 * np.clip(noisy, 0, 1)) / np.float32(255)
+    assert estimate(noisy).level.sigma() == pytest.approx(sigma, rel=0.15)
+
+
 @pytest.mark.parametrize("kind", ["lines", "text"])
 def test_noise_over_strokes_is_found(kind: str) -> None:
     noisy, _ = gaussian(0.2 + 0.6 * _drawing(kind), 20 / 255, np.random.default_rng(5))
