@@ -140,7 +140,7 @@ def add_noise(picture: np.ndarray, rng: np.random.Generator, config: NoiseConfig
         noisy, level = (correlated if camera else gaussian)(picture, sigma, rng)
     if draws[2] < config.jpeg_fraction:
         noisy = jpeg(noisy, int(rng.integers(config.jpeg_quality[0], config.jpeg_quality[1] + 1)))
-        level = NoiseLevel.of(noisy - picture) if level.slope == 0 else level
+        level = NoiseLevel.of(noisy - picture) if level.even else level
     elif draws[3] < config.round_fraction:
         noisy = to_8_bits(noisy)
     if config.map_error > 0:

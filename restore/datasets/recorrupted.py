@@ -47,9 +47,8 @@ class PictureNoise:
 
     def within(self, offset: float, span: float) -> PictureNoise:
         """The noise of the same picture, whose range is its own so far, in another range."""
-        level = NoiseLevel(self.level.slope / span, self.level.constant / span**2, (self.level.black - offset) / span)
         photons = self.photons and PhotonSteps(self.photons.step / span, (self.photons.zero - offset) / span)
-        return replace(self, level=level, offset=offset, span=span, photons=photons)
+        return replace(self, level=self.level.within(offset, span), offset=offset, span=span, photons=photons)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +119,9 @@ def recorrupted(
 def _deviation(noisy: np.ndarray, noise: PictureNoise) -> np.ndarray:
     """The standard deviation of each pixel's noise; of correlated noise that of its surroundings, since pixels share it."""
     level = noise.level
-    if level.slope == 0 or not noise.spectrum.white:
+    if (
+        level.slope == 0 or not noise.spectrum.white
+    ):  # with a curve too: a noisy pixel's own brightness does not say what it is without noise
         return level.map(noisy)
     variance = np.float32(level.slope) * (noisy - np.float32(level.black)) + np.float32(level.constant)
     return np.asarray(np.sqrt(np.maximum(variance, 0)))

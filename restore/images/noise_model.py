@@ -23,17 +23,20 @@ SMOOTHING = 2.0  # px; the brightness that sets the variance is read off the noi
 
 @dataclass(frozen=True)
 class NoiseLevel:
-    """Noise of variance `slope` * max(x - `black`, 0) + `constant` at brightness x, in units of a picture in nominal [0, 1].
+    """Noise of variance `slope` * max(x - `black`, 0) + `constant` at brightness x, in units of a picture in nominal [0, 1]; or of a curve.
 
     Attributes:
         slope: variance gained per unit of brightness; 1 / slope is the photon count at white.
         constant: variance in the dark.
         black: the brightness at which there is no light: 0, but for pictures with an offset or negative values.
+        curve: (brightness, variance) of ascending brightness, between which the variance is interpolated; empty for the line. With a curve
+            `slope` is 0 and `constant` the largest variance.
     """
 
     slope: float = 0.0
     constant: float = 0.0
     black: float = 0.0
+    curve: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.slope >= 0 and self.constant >= 0):
@@ -56,12 +59,20 @@ class NoiseLevel:
         cells = noise[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK, -1)
         return cls(0.0, fine_variance(dct(cells.transpose(0, 2, 4, 1, 3).reshape(-1, BLOCK, BLOCK))))
 
+    @property
+    def even(self) -> bool:
+        """Whether it does not depend on brightness."""
+        return self.slope == 0 and not self.curve
+
     def sigma(self, brightness: float = 0.5) -> float:
         """Standard deviation at `brightness` (0..1), on the 0..255 scale."""
         return 255 * float(np.sqrt(self.variance(np.float64(brightness))))
 
     def variance(self, brightness: np.ndarray | np.floating) -> np.ndarray:
         """Variance at each brightness of an array of any shape."""
+        if self.curve:
+            levels, variances = np.array(self.curve).T
+            return np.asarray(np.interp(brightness, levels, variances), brightness.dtype)
         return np.asarray(self.slope * np.clip(brightness - self.black, 0, None) + self.constant)
 
     def map(self, noisy: np.ndarray) -> np.ndarray:
@@ -73,19 +84,27 @@ class NoiseLevel:
         Returns:
             (H, W, 1) float32 in the picture's units. A clean picture is never needed, so training and use see the same map.
         """
-        if self.slope == 0:
+        if self.even:
             return np.full((*noisy.shape[:2], 1), np.sqrt(self.constant), np.float32)
         brightness = noisy[:, :, 0] if noisy.shape[2] == 1 else noisy.mean(axis=2)
         smooth = cv2.GaussianBlur(brightness, (0, 0), SMOOTHING, borderType=cv2.BORDER_REFLECT)
+        if self.curve:
+            return np.asarray(np.sqrt(self.variance(smooth)), np.float32)[:, :, None]
         variance = np.float32(self.slope) * np.clip(smooth - np.float32(self.black), 0, None) + np.float32(self.constant)
         return np.asarray(np.sqrt(variance, out=variance)[:, :, None])
 
     def scaled(self, factor: float) -> NoiseLevel:
         """The level whose standard deviation is `factor` times this one's."""
-        return NoiseLevel(self.slope * factor**2, self.constant * factor**2, self.black)
+        curve = tuple((x, variance * factor**2) for x, variance in self.curve)
+        return NoiseLevel(self.slope * factor**2, self.constant * factor**2, self.black, curve)
+
+    def within(self, offset: float, span: float) -> NoiseLevel:
+        """The level of the same noise where a value x is (x - `offset`) / `span`."""
+        curve = tuple(((x - offset) / span, variance / span**2) for x, variance in self.curve)
+        return NoiseLevel(self.slope / span, self.constant / span**2, (self.black - offset) / span, curve)
 
     def __str__(self) -> str:
-        if self.slope == 0:
+        if self.even:
             return f"sigma {self.sigma():.1f} of 255"
         return f"sigma {self.sigma(0.1):.1f} in the dark to {self.sigma(0.9):.1f} in the light, of 255"
 

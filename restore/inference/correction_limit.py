@@ -23,5 +23,6 @@ def limit(pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> None:
     """
     for rows in bands(pixels.shape):
         noisy, clean = pixels[rows], restored[rows]
-        most = (LIMIT * np.sqrt(level.variance(np.maximum(noisy, clean))) + ROUNDING).astype(np.float32)
+        variance = np.maximum(level.variance(noisy), level.variance(clean))
+        most = (LIMIT * np.sqrt(variance) + ROUNDING).astype(np.float32)
         np.clip(clean, noisy - most, noisy + most, out=clean)

@@ -69,7 +69,7 @@ def head_inputs(noisy: np.ndarray, restored: np.ndarray, level: NoiseLevel, span
     """The head's input for a picture, (1, C, H, W); H and W are padded to multiples of a block."""
     one, two = planes_of(restored, device), planes_of(noisy, device)
     brightness = block_means(one)
-    variance = level.slope * (brightness - level.black).clamp_min(0) + level.constant
+    variance = torch.as_tensor(level.variance(brightness.cpu().numpy()), dtype=brightness.dtype, device=brightness.device)
     sigma = (variance.sqrt() / span.span).clamp_min(LEAST_SIGMA)
     return (one - span.offset) / span.span, (two - one) / span.span, sigma
 

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 
 from restore.images.frame import BAND
 from restore.images.noise_model import BLOCK, NoiseLevel, dct
-from restore.inference import drawings, noise_blocks
+from restore.inference import drawings, falling_noise, noise_blocks
 from restore.inference.noise_blocks import FEWEST, LOW, TOP, PaperNoise, clipped_normal, energy
 from restore.inference.uniform_borders import framed, inner, is_still
 
@@ -46,7 +46,7 @@ class Estimate:
     """A noise estimate from a picture's pixels.
 
     Attributes:
-        level: variance a x + b.
+        level: variance a x + b; or a curve that falls with brightness.
         colour: ratio of the flattest blocks' energy at middle frequencies to that at the highest. It is 1 for white noise and more for
             noise that is correlated between neighbouring pixels, and for texture.
         spread: ratio of the noisiest groups' variance to the line: 1.1 for noise, more for texture.
@@ -98,6 +98,8 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     at_black, at_white = ([float(fraction[group].mean()) for group in chosen] for fraction in (dark, white))
     brightness, finest = _unclipped(groups, at_black, at_white, (float(picture.min()), float(picture.max())))
     level = _line(brightness, finest)
+    fallen = falling_noise.curve(brightness, finest, groups) if level.slope == 0 else None
+    level = level if fallen is None else fallen
     above = finest / np.maximum(level.variance(brightness), 1e-30)
     near = [group for group, excess in zip(groups, above, strict=True) if excess <= np.median(above)]
     colour = float(np.median([noise_blocks.colour(group) for group in near]))
@@ -108,9 +110,9 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     result = Estimate(level, colour, float(np.quantile(above, 0.9)))
     quietest = _quietest(groups)
     doubt = float(np.interp(result.spread, TEXTURED, (0, 1)))
-    if level.slope == 0:
+    if level.even:
         doubt = max(doubt, float(np.interp(255 * np.sqrt(quietest), FAINT, (1, 0))))
-    if doubt:
+    if doubt and not level.curve:
         result = replace(result, level=_toward(level, quietest, doubt))
     return result
 
