@@ -30,7 +30,9 @@ def record_text(name: str, content: str, output: str, settings: str, seen: Seen 
     Args:
         before: the record that it replaces. Its result is still there if the run is killed before the new one is.
     """
-    record = {"input": content, "name": name, "output": output, "settings": settings, "replaced": (before or {}).get("output", "")}
+    before = before or {}
+    replaced = before.get("output", "") if before.get("output") != output else before.get("replaced", "")
+    record = {"input": content, "name": name, "output": output, "settings": settings, "replaced": replaced}
     if seen is not None and seen.version:
         record |= {"version": seen.version, "content": seen.content}
     if seen is not None and seen.source is not None:
