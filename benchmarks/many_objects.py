@@ -21,7 +21,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from restore.pipeline.discovery import plan_sources
-from restore.pipeline.manifest import digest_file
+from restore.pipeline.manifest_records import digest_file
 from restore.pipeline.remote import RemoteFolder
 from restore.pipeline.remote_manifest import RemoteManifest
 from restore.pipeline.remote_source import RemoteSource

@@ -14,8 +14,9 @@ import typer
 
 from restore.pipeline.options import OptionHelp, Options, help_of, kinds, read
 from restore.tasks import TASKS, Task
+from restore.tasks.options import CONTENT, CONTENTS
 
-from .common import Common, Inputs, restore_pictures, with_common
+from .common import Common, Inputs, choice, restore_pictures, with_common
 
 
 def command(name: str, task: Task) -> Callable[..., None]:
@@ -61,7 +62,7 @@ def run(
     restore_pictures(path, inputs, None, common)
 
 
-def old_photo(
+def old_photo(  # noqa: PLR0913  # one for each flag, all with a default
     inputs: Inputs,
     *,
     scratches: Annotated[bool, typer.Option("--scratches/--no-scratches", help="Find and fill scratches and dust.")] = True,
@@ -70,6 +71,9 @@ def old_photo(
     ] = None,
     save_masks: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write what was taken for scratches.", show_default=False)
+    ] = None,
+    content: Annotated[
+        str | None, typer.Option(metavar="|".join(CONTENTS), help=CONTENT, show_default=False, callback=choice(*CONTENTS))
     ] = None,
     colorize: Annotated[bool, typer.Option("--colorize", help="Also colour gray pictures.")] = False,
     upscale: Annotated[
@@ -85,13 +89,15 @@ def old_photo(
     """
     from restore.tasks import pipelines
 
-    more: list[dict[str, object]] = [{"task": "colorize"}] if colorize else []
+    shows = {} if content is None else {"content": content}
+    more: list[dict[str, object]] = [{"task": "colorize", **shows}] if colorize else []
     more += [{"task": "upscale", "scale": upscale}] if upscale else []
-    given = {"sensitivity": sensitivity, "save_masks": None if save_masks is None else str(save_masks)}
+    given: dict[str, object] = {"sensitivity": sensitivity, "save_masks": None if save_masks is None else str(save_masks)}
     found = {name: value for name, value in given.items() if value is not None}
     if found and not scratches:
         raise typer.BadParameter("--sensitivity and --save-masks are about scratches: leave --no-scratches out")
-    changes = {"inpaint": found if scratches else None}
+    changes: dict[str, dict[str, object] | None] = {"inpaint": found if scratches else None}
+    changes |= {task: {**shows} for task in ("denoise", "enhance") if shows}
     restore_pictures(pipelines.find("old-photo"), inputs, None, common, changes=changes, more=more)
 
 

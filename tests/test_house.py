@@ -43,7 +43,7 @@ HELPERS = {
         "sharpen_training",
         "translate_training", "upscale_training", "generate_training", "generate_start",
         "kept_weights", "generating", "generation_options", "generated_pictures", "validating_samples", "self_supervision",
-        "adaptation", "adaptation_judgement", "resuming", "contact_grid",
+        "adaptation", "adaptation_judgement", "resuming", "contact_grid", "table_files",
     },
     "metrics": {
         "extractors", "sets", "set_page", "set_scorer", "picture_sets", "classifier", "classes", "diversity", "memorisation", "neighbours",

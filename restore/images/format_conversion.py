@@ -20,22 +20,21 @@ from restore.images.codecs.base import Codec, PixelLayout, Source
 from restore.images.colouring import in_colour
 from restore.images.errors import ImageError
 from restore.images.frame import Frame
-from restore.images.metadata import ImageHeader, Metadata
+from restore.images.metadata import ImageHeader, Metadata, Provenance
 from restore.images.pixel_mapping import PixelMapping
 
 
-def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: Codec, *, scale: float = 1.0, coloured: bool = False) -> None:
+def convert(source: Source, path: Path, frames: Iterator[np.ndarray], target: Codec, provenance: Provenance) -> None:
     """Write a new file at `path`.
 
     Args:
-        frames: stored samples of `source`, `scale` times as fine.
-        coloured: frames that were gray are those of `colouring.in_colour`.
+        frames: stored samples of `source`, of the scale, the size and the colours of `provenance`.
 
     Raises:
         ImageError: `target` cannot hold the picture; the message says what can.
     """
-    header = source.header
-    metadata = _without_ink_profile(header.metadata).rescaled(scale, header.enlarged(scale))
+    header, coloured = source.header, provenance.coloured
+    metadata = _without_ink_profile(header.metadata).rescaled(provenance.scale, provenance.size_of(header))
     if coloured and metadata.icc is not None:
         metadata = replace(metadata, icc=colour_profiles.in_colour(metadata.icc))
 

@@ -56,10 +56,6 @@ class ImageHeader:
     quantisation: Quantisation | None = None
     """How coarsely the luma of the upright picture is quantised; None where the file does not say so."""
 
-    def enlarged(self, scale: float) -> tuple[int, int]:
-        """(height, width) `scale` times as large."""
-        return round(self.size[0] * scale), round(self.size[1] * scale)
-
 
 @dataclass(frozen=True)
 class MapInfo:
@@ -88,3 +84,9 @@ class Provenance:
     """Whether lossy formats must code the pixels finer than the source, whose coarse steps would undo much of what changed them."""
     coloured: bool = False
     """Whether frames that were gray are written in colour, as `colouring.in_colour` makes them."""
+    size: tuple[int, int] | None = None
+    """(height, width) of the first written frame; None where it is the picture's times `scale`, rounded."""
+
+    def size_of(self, header: ImageHeader) -> tuple[int, int]:
+        """(height, width) of the first written frame of a picture."""
+        return self.size or (round(header.size[0] * self.scale), round(header.size[1] * self.scale))

@@ -11,17 +11,23 @@ from PIL.TiffImagePlugin import TiffImageFile
 _KEY, _TAG = "Software", 305
 
 
-def png_text(maker: str) -> PngInfo:
+def signature(maker: str, mark: str = "") -> str:
+    """The text: the maker, such as "restore inpaint", and the mark of what the file was made from."""
+    return f"{maker} {mark}" if mark else maker
+
+
+def png_text(maker: str, mark: str = "") -> PngInfo:
     """What PIL writes into a PNG, see `is_made_by`."""
     text = PngInfo()
-    text.add_text(_KEY, maker)
+    text.add_text(_KEY, signature(maker, mark))
     return text
 
 
-def is_made_by(maker: str, path: Path) -> bool:
-    """Whether a file says that it was made by `maker`, such as "restore inpaint"; False for what is no PNG or TIFF."""
+def is_made_by(maker: str, path: Path, mark: str = "") -> bool:
+    """Whether a file says that it was made by `maker`, with this mark if one is given; False for what is no PNG or TIFF."""
     try:
         with Image.open(path) as image:
-            return maker == (image.tag_v2.get(_TAG) if isinstance(image, TiffImageFile) else image.info.get(_KEY))
+            text = str(image.tag_v2.get(_TAG) if isinstance(image, TiffImageFile) else image.info.get(_KEY))
     except Exception:  # whatever another file raises
         return False
+    return text == signature(maker, mark) or (not mark and text.startswith(f"{maker} "))

@@ -89,6 +89,7 @@ class Picture:
         scale: float = 1.0,
         finer: bool = False,
         coloured: bool = False,
+        size: tuple[int, int] | None = None,
     ) -> None:
         """Write a complete file at `path` with this picture's format, compression and metadata. Equal inputs give equal bytes.
 
@@ -103,18 +104,20 @@ class Picture:
             scale: how many times as high and wide as those read the frames are.
             finer: whether a lossy format must code the frames finer than this picture.
             coloured: frames that were gray are those of `colouring.in_colour`.
+            size: (height, width) of the first frame; None where it is this picture's times `scale`, rounded.
 
         Raises:
             ImageError: the format cannot hold the picture.
             ValueError: the number of frames is wrong.
         """
         counted = _Counted(frames, self._digests, self.frames)
+        provenance = Provenance(description, settings, scale, finer, coloured, size)
         try:
             if format is not None and format != self.format:
-                convert(self._source, path, iter(counted), target(format), scale=scale, coloured=coloured)
+                convert(self._source, path, iter(counted), target(format), provenance)
                 self.warnings += target(format).left_out(self._source.header.metadata)
             else:
-                self._source.write(path, iter(counted), Provenance(description, settings, scale, finer, coloured))
+                self._source.write(path, iter(counted), provenance)
         except Exception:
             if counted.error is not None:  # the frames failed, not the writing of them
                 raise counted.error from None

@@ -15,8 +15,8 @@ LENGTH = 1024
 """Entries of a gray picture's table."""
 
 
-def cube(mapping: GlobalMap, *, gray: bool, title: str) -> str:
-    """The text of a .cube file: a 3-D table, or a 1-D one for a gray picture.
+def cube(mapping: GlobalMap, *, gray: bool, title: str, comment: str = "") -> str:
+    """The text of a .cube file: a 3-D table, or a 1-D one for a gray picture; with one line of comment, if it is given.
 
     Values beyond [0, 1] stay: cut off at a node, they would bend the curve up to the next one.
     """
@@ -31,4 +31,5 @@ def cube(mapping: GlobalMap, *, gray: bool, title: str) -> str:
         size = f"LUT_3D_SIZE {SIDE}"
     lines = [" ".join(f"{value:.6f}" for value in row) for row in rows]
     quoted = "".join(char for char in title if char.isprintable() and char.isascii() and char != '"')
-    return "\n".join([f'TITLE "{quoted[:200]}"', size, *lines]) + "\n"
+    comments = [f"# {comment}"] if comment else []
+    return "\n".join([f'TITLE "{quoted[:200]}"', *comments, size, *lines]) + "\n"

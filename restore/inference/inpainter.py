@@ -127,7 +127,7 @@ class Inpainter:
         if mask.shape != pixels.shape[:2]:
             raise ValueError(f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the picture {pixels.shape[1]} x {pixels.shape[0]}")
         if mask.all():
-            raise ValueError("the mask covers the whole picture: there is nothing to fill it from (is it inverted? --invert-masks)")
+            raise ValueError("the mask covers the whole picture: there is nothing to fill it from (is it inverted?)")
         info = InpaintInfo(fraction=float(mask.mean()))
         result = pixels.copy()
         for crop in crops(mask):

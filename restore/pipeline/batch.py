@@ -15,7 +15,7 @@ from restore.images import check_no_picture, codecs
 from restore.pipeline import contact_sheet, places, run_page, side_images
 from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.batch_options import BatchOptions
-from restore.pipeline.discovery import Job, plan_sources
+from restore.pipeline.discovery import Job, plan_sources, refuse_in_input
 from restore.pipeline.executors import EXECUTORS, Executor
 from restore.pipeline.places import Places
 from restore.pipeline.records import Event, Record, Report
@@ -73,7 +73,7 @@ def run(
 def _run(step: AnyStep, where: Places, options: BatchOptions, executor: Executor, notify: Callable[[Event], None]) -> Report:
     early = options.shard if where.remote_inputs else None
     planned = plan_sources(where.inputs, where.out, options.format, colours=step.colours, shard=early)
-    _refuse_side_files(planned.jobs, options)
+    _refuse_side_files(planned.jobs, where, options)
     _refuse_drawings(where, options)
     side_images.refuse_collisions(planned.jobs, step.side_images)
     options = replace(options, format=None if options.format is None else codecs.format_name(options.format))
@@ -146,8 +146,8 @@ def _refuse_drawings(where: Places, options: BatchOptions) -> None:
             raise ValueError(f"{name} reads inputs and results of this machine, not URLs: leave it out, or use folders")
 
 
-def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
-    """Raise ValueError if the report, the preview or the page would overwrite a picture, or each other."""
+def _refuse_side_files(jobs: Sequence[Job], where: Places, options: BatchOptions) -> None:
+    """Raise ValueError if the report, the preview or the page would overwrite a picture, or each other, or become an input."""
     side_files = [path for path in (options.report, options.preview, options.html) if path]
     for path in side_files:
         if is_url(path) or re.match(r"[a-z0-9+]{2,}:/", str(path)):  # a Path has one slash only
@@ -158,7 +158,10 @@ def _refuse_side_files(jobs: Sequence[Job], options: BatchOptions) -> None:
             raise ValueError(f"{path} is one of the pictures of this run: name another file")
         if path != options.preview:
             check_no_picture(path)
-    if (sheet := options.preview) and sheet.is_dir():
+    sheet = options.preview
+    for source in where.inputs if sheet else ():
+        refuse_in_input(source.path, (("--preview", sheet),) if sheet else ())
+    if sheet and sheet.is_dir():
         raise ValueError(f"{sheet} is a folder: name a file")
     if sheet and sheet.is_file() and not contact_sheet.is_one(sheet):
         raise ValueError(f"{sheet} is a file that no preview of restore made: move it, or name another --preview")

@@ -81,6 +81,12 @@ class Chain(AnyStep):
             warnings += result.warnings
         return Result(image.pixels, stats, tuple(dict.fromkeys(warnings)), opaque, made, tuple(masks), result.side)
 
+    def result_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """See `Step.result_size`. Each step rounds its own."""
+        for step in self.steps:
+            size = step.result_size(size)
+        return size
+
     def plan(self, jobs: Sequence[Job]) -> None:
         """See `Step.plan`."""
         for step in self.steps:

@@ -53,6 +53,10 @@ class Job:
     """Where `source` comes from, if it is no file of this machine."""
     shares_stem: bool = False
     """Whether another result of its folder has the same name but for the suffix."""
+    content: str = ""
+    """The hash of the source (`manifest_records.digest_file`); "" before a run has read it."""
+    mark: str = ""
+    """The hash of all that the pixels of the result depend on, for its side files; "" as `content` is."""
 
     @property
     def name(self) -> str:
@@ -151,11 +155,12 @@ def refuse_out_in_input(path: Path, out: Path) -> None:
 
 
 def refuse_in_input(path: Path, folders: Sequence[tuple[str, Path]]) -> None:
-    """Raise ValueError if a folder for other files than results, with its option, lies in an input: a later run would read them."""
+    """Raise ValueError if a place for other files than results, with its option, lies in an input: a later run would read them."""
     source = real(path)
     for option, folder in folders:
         if source.is_dir() and source in real(folder).parents:
-            raise ValueError(f"{folder} lies inside the input folder {path}: choose a folder outside the inputs for {option}")
+            what = "file" if option == "--preview" else "folder"
+            raise ValueError(f"{folder} lies inside the input folder {path}: choose a {what} outside the inputs for {option}")
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import shutil
-import stat
 from copy import copy
 from itertools import chain, count
 from pathlib import Path
 
 from restore.pipeline.discovery import PRIVATE, Origin
+from restore.pipeline.manifest_records import (
+    digest_file,
+    parsed_record,
+    record_name,
+    record_text,
+    recorded_content,
+    recorded_rival,
+    settings_digest,
+)
 from restore.pipeline.result_store import Seen
 from restore.pipeline.sharding import Shard
 from restore.writing import replace_durably, with_path
@@ -22,14 +28,13 @@ try:
 except ImportError:  # Windows has no fcntl: nothing prevents two runs into one folder
     fcntl = None  # type: ignore[assignment]  # a module is replaced by None
 
-VERSION = 1
 DONE, DRAFTS, REPLACED = "done", "tmp", "replaced"
 KEPT = ".edited"
 """Ends the names of edited results that are kept, so that programs that walk the folder do not take them for results."""
 LONGEST_NAME = 240
 """Bytes of a name that takes the end KEPT and a number."""
-LONGEST = 1 << 16
-"""Limit for the characters read from a record. Records have some hundred, plus a name of a few thousand at most."""
+LONGEST = 1 << 17
+"""Limit for the characters read from a record. Records have some hundred, plus names of a few thousand at most."""
 
 
 class Manifest:
@@ -39,8 +44,9 @@ class Manifest:
     is compared instead of its size or date. So a rerun verifies every byte that it skips, copies of the folder stay valid, and the check
     costs no more than reading the input. The record is written before the result is renamed into place. If the process is killed between
     the two, the result's hash does not match and the picture is restored again. An empty or unreadable record, as after a power cut, is
-    stale. A file without a record is unmanaged and is replaced only with `overwrite`. A result that somebody has edited since is made
-    again, but the edited file is kept (`set_aside`). Contents are on the disk before their names.
+    stale. A file without a record is unmanaged and is replaced only with `overwrite`, and so is the result of another picture that still
+    exists (`rival`). A result that somebody has edited since is made again, but the edited file is kept (`set_aside`). Contents are on the
+    disk before their names.
 
     Use it as a context manager: it locks the folder against a second run and removes the temporary files of a killed one. Shards of one run
     share the folder; each is locked against a second run of itself, and all of them against a run without shards.
@@ -90,6 +96,10 @@ class Manifest:
             return False
         return bool(record["output"]) and record["output"] == digest_file(target)
 
+    def rival(self, target: Path, source: Path) -> str:
+        """See `ResultStore.rival`."""
+        return recorded_rival(self._record(target), source) if os.path.lexists(target) else ""
+
     def is_unmanaged(self, target: Path) -> bool:
         """Whether a file exists at `target` that no run has recorded."""
         return os.path.lexists(target) and not os.path.lexists(self._path(target))
@@ -107,9 +117,10 @@ class Manifest:
         return self.drafts / (self._name(target) + target.suffix[:16])
 
     def set_aside(self, target: Path) -> Path | None:
-        """Move the file at `target` to `.restore/replaced/` if somebody has edited it: its hash is not that of its record, which is older.
+        """Move the file at `target` to `.restore/replaced/` if somebody has edited it.
 
-        A run that was killed before the rename leaves a record that is younger than the result.
+        Then its hash is neither that of its record nor that of the result which the record replaced; a run that was killed before the
+        rename leaves that one. Records of earlier versions do not name it: there, an edited file is younger than its record.
 
         Returns:
             Where it is now; None if there is no such file.
@@ -121,7 +132,9 @@ class Manifest:
         if record is None or target.is_symlink() or not target.is_file():  # replacing a link leaves what it leads to
             return None
         found = target.stat()
-        if not found.st_size or found.st_mtime_ns <= self._path(target).stat().st_mtime_ns or digest_file(target) == record["output"]:
+        if not found.st_size or ("replaced" not in record and found.st_mtime_ns <= self._path(target).stat().st_mtime_ns):
+            return None
+        if digest_file(target) in (record["output"], record.get("replaced")):
             return None
         kept = self.private / REPLACED / target.relative_to(self.out)
         base = (kept.name if len(os.fsencode(kept.name)) < LONGEST_NAME else f"{self._name(target)}{kept.suffix[:16]}") + KEPT
@@ -150,7 +163,7 @@ class Manifest:
         if target.is_dir() and not target.is_symlink():
             raise ValueError(f"a folder exists at the path of the result {target}: move it")
         name = target.relative_to(self.out).as_posix()
-        record = record_text(name, content, digest_file(temporary), self.settings, seen)
+        record = record_text(name, content, digest_file(temporary), self.settings, seen, self._record(target))
         draft = temporary.with_name(temporary.name + ".json")
         try:
             draft.write_text(record, encoding="ascii")
@@ -220,58 +233,3 @@ class Manifest:
         if self.shard is None:
             for folder in self.private.glob(f"{DRAFTS}-*-of-*"):
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def settings_digest(settings: dict[str, object]) -> str:
-    """The hash of all values besides the input that affect a result."""
-    return digest(json.dumps([VERSION, settings], sort_keys=True, default=str).encode())
-
-
-def record_name(relative: Path) -> str:
-    """The name of a result's record, without its suffix."""
-    return digest(os.fsencode(relative))[:32]
-
-
-def record_text(name: str, content: str, output: str, settings: str, seen: Seen | None) -> str:
-    """A record as JSON: the result's name, and the hashes of the input, the result and the settings."""
-    record = {"input": content, "name": name, "output": output, "settings": settings}
-    if seen is not None and seen.version:
-        record |= {"version": seen.version, "content": seen.content}
-    return json.dumps(record, sort_keys=True, indent=1) + "\n"
-
-
-def parsed_record(text: str | bytes) -> dict[str, str] | None:
-    """A record; None if the text is not usable."""
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    required = ("input", "settings", "output")
-    return record if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in required) else None
-
-
-def recorded_content(record: dict[str, str] | None, origin: Origin) -> str:
-    """The hash of an object's content, if the record is of the same version of it; else ""."""
-    if record is None or not origin.version or record.get("version") != origin.version:
-        return ""
-    return str(record.get("content", ""))
-
-
-def digest(data: bytes) -> str:
-    """The hash of a content: BLAKE2b of 32 bytes, in hexadecimal."""
-    return hashlib.blake2b(data, digest_size=32).hexdigest()
-
-
-def digest_file(path: Path) -> str:
-    """`digest` of a file's content; "" if it does not exist or is not a regular file (a pipe or a device has no end).
-
-    Raises:
-        OSError: the file exists but cannot be read.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return ""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
-    except FileNotFoundError:
-        return ""

@@ -135,9 +135,9 @@ def _truth(name: str, value: Any) -> bool:
 def _number(name: str, value: Any, kind: type[int] | type[float], about: OptionHelp) -> int | float:
     try:
         number = kind(value) if not isinstance(value, bool) else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = None
-    if kind is int and number is not None and float(value) != number:
+    if kind is int and not isinstance(value, str) and value != number:  # 2.5; a float would blur large integers
         number = None
     low_enough = number is not None and number <= about.high
     if number is None or not low_enough or not (number > about.low if about.above else number >= about.low):
@@ -150,9 +150,17 @@ def _range(kind: type, about: OptionHelp) -> str:
     what = "a whole number" if kind is int else "a number"
     if math.isinf(about.low) and math.isinf(about.high):
         return what
+    low, high = _digits(about.low), _digits(about.high)
     if math.isinf(about.high):
-        return f"{what} {'above' if about.above else 'of at least'} {about.low:g}"
-    return f"above {about.low:g} and at most {about.high:g}" if about.above else f"from {about.low:g} to {about.high:g}"
+        return f"{what} {'above' if about.above else 'of at least'} {low}"
+    if kind is int:
+        return f"{what} from {low} to {high}"
+    return f"above {low} and at most {high}" if about.above else f"from {low} to {high}"
+
+
+def _digits(end: float) -> str:
+    """The end of a range, for a message: whole numbers in full."""
+    return f"{end:g}" if isinstance(end, float) else str(end)
 
 
 def _listed(words: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from restore.pipeline import result_check, side_images, stack
 from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
-from restore.pipeline.manifest import digest, digest_file
+from restore.pipeline.frame_stages import AnalysedFrame, DecodedFrame, RestoredFrame
+from restore.pipeline.manifest_records import digest, digest_file
 from restore.pipeline.packed_masks import Packed, pack, unpack
 from restore.pipeline.records import Record, Status, merged
 from restore.pipeline.result_store import kept_warning
@@ -33,36 +34,8 @@ from restore.writing import has_no_room, reason, with_path
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class DecodedFrame(Frame):
-    """A frame that keeps its normalized pixels, so they are computed only once, in the decoding thread."""
-
-    image: Image
-
-    def normalized(self) -> np.ndarray:
-        """Float32 (H, W, 1|3), the same array at each call."""
-        return self.image.pixels
-
-    def _normalized(self, rows: slice) -> np.ndarray:
-        return self.image.pixels[rows]
-
-
-@dataclass(frozen=True)
-class AnalysedFrame:
-    """A decoded frame with the step's analysis of it."""
-
-    frame: DecodedFrame
-    analysis: object
-
-
-@dataclass(frozen=True)
-class RestoredFrame:
-    """A restored frame: the decoded frame, its new pixels (H, W, 1|3, plus one channel if alpha changes), and see `Result.made`."""
-
-    frame: Frame
-    pixels: np.ndarray
-    made: np.ndarray | None = None
+MARK = 32
+"""Digits of `Job.mark`."""
 
 
 class FileProcessor:
@@ -96,13 +69,11 @@ class FileProcessor:
         manifest, target = self.context.manifest, self.job.target
         self._content = self._hash()
         if not self.context.options.overwrite:
-            whole = self._side_files.are_done(self._content) and not self.context.step.lacks_side_files(self.job)
-            if whole and manifest.is_done(target, self._content):
+            whole = self._side_files.are_done(self._content) and manifest.is_done(target, self._content)
+            if whole and not self.context.step.lacks_side_files(self.job):
                 self._ended("skipped")
                 return
-            unmanaged = target if manifest.is_unmanaged(target) else self._side_files.unmanaged()
-            if unmanaged is not None:
-                raise ValueError(f"{unmanaged} already exists and was not written by this program: move it, or use --overwrite")
+            self._refuse_to_replace(whole=whole)
         if self.source.fetch():  # only its hash was known
             self._content = self._hash()
         limit = {} if self.context.options.max_pixels is None else {"max_pixels": self.context.options.max_pixels}
@@ -111,6 +82,15 @@ class FileProcessor:
         record = self.record
         record.size, record.frames, record.bits, record.format = (*picture.size,), picture.frames, picture.bits, picture.format
         self.picture = picture
+
+    def _refuse_to_replace(self, *, whole: bool) -> None:
+        """Raise ValueError if a file that no run wrote, or the result of another picture, would be replaced, unless it is the same."""
+        manifest, target = self.context.manifest, self.job.target
+        unmanaged = target if manifest.is_unmanaged(target) else self._side_files.unmanaged()
+        if unmanaged is not None:
+            raise ValueError(f"{unmanaged} already exists and was not written by this program: move it, or use --overwrite")
+        if not whole and self.job.origin is None and (rival := manifest.rival(target, self.job.source)):
+            raise ValueError(f"{target} is the result of {rival}: choose another --out, or use --overwrite")
 
     def decode(self, index: int) -> AnalysedFrame:
         """Decode a frame and analyse it.
@@ -204,11 +184,12 @@ class FileProcessor:
         self.record.result = self.source.readable(str(self.job.target))
 
     def _hash(self) -> str:
-        """The hash of the picture's file and its sidecars."""
-        content = self.source.content()
+        """The hash of the picture's file and its sidecars. The job gets it, too."""
+        content = own = self.source.content()
         for path in self.context.step.sidecars(self.job.source, self.job.relative):
             content = digest(f"{content} {digest_file(path)}".encode())
             self._sidecars[path] = Sidecar(path)
+        self.job = replace(self.job, content=own, mark=digest(f"{content} {self.context.settings}".encode())[:MARK])
         return content
 
     def _run_step(self, decoded: AnalysedFrame, make_room: Callable[[], None]) -> Result:
@@ -224,18 +205,19 @@ class FileProcessor:
 
     def _write(self, picture: Picture, temporary: Path, encoded: Iterator[np.ndarray]) -> None:
         step = self.context.step
+        size = step.result_size(picture.size)
         description = f"restore {step.name}" + (f" ({step.caution})" if step.caution else "")
         try:
             picture.save(
                 temporary, encoded, description=description, settings=self.context.settings, format=self.context.options.format,
-                scale=step.scale, finer=step.finer_coding, coloured=step.colours,
+                scale=step.scale, finer=step.finer_coding, coloured=step.colours, size=size,
             )  # fmt: skip
         except OSError as error:  # name the target, not the temporary file; errors of the input keep the input's name
             if error.filename is not None and Path(os.fsdecode(error.filename)) == picture.path and not has_no_room(error):
                 raise
             raise with_path(error, self.job.target) from error
         self.context.check_stopped()
-        result_check.check(temporary, picture, step.scale)
+        result_check.check(temporary, picture, size)
         if len(self._stats) != picture.frames or next(encoded, None) is not None:
             raise RuntimeError("not every frame was written")
         if not self.context.options.overwrite:

@@ -15,16 +15,15 @@ from itertools import chain, count
 from pathlib import Path
 
 from restore.pipeline.discovery import PRIVATE, Origin
-from restore.pipeline.manifest import (
-    DONE,
-    KEPT,
-    REPLACED,
+from restore.pipeline.manifest import DONE, KEPT, REPLACED
+from restore.pipeline.manifest_records import (
     VERSION,
     digest_file,
     parsed_record,
     record_name,
     record_text,
     recorded_content,
+    recorded_rival,
     settings_digest,
 )
 from restore.pipeline.remote import RemoteFolder, StoredObject
@@ -79,6 +78,11 @@ class RemoteManifest:
             return False
         return checksum == record["md5"] if checksum and "md5" in record else self._output(target) == record["output"]
 
+    def rival(self, target: Path, source: Path) -> str:
+        """See `ResultStore.rival`."""
+        other = recorded_rival(self._record(target), source)
+        return other if other and self.folder.has(self._relative(target)) else ""
+
     def is_unmanaged(self, target: Path) -> bool:
         """See `ResultStore.is_unmanaged`."""
         return self.folder.has(self._relative(target)) and not self.folder.has(self._path(target))
@@ -126,9 +130,8 @@ class RemoteManifest:
         with temporary.open("rb") as file:
             md5 = file_digest(file, "md5").hexdigest()
         before = self._record(target)
-        record = json.loads(record_text(relative, content, digest_file(temporary), self.settings, seen)) | {"md5": md5}
-        # what is still there if the run is killed before the result is put
-        record |= {"replaced": before.get("output", ""), "replaced_md5": before.get("md5", "")}
+        record = json.loads(record_text(relative, content, digest_file(temporary), self.settings, seen, before))
+        record |= {"md5": md5, "replaced_md5": before.get("md5", "")}
         try:
             self.folder.write(self._path(target), json.dumps(record, sort_keys=True, indent=1).encode() + b"\n")
             self.folder.put(temporary, relative)

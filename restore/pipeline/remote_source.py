@@ -9,7 +9,7 @@ from pathlib import Path
 
 from restore.images import SUFFIXES, Look, codecs, foreign_formats, look
 from restore.pipeline.discovery import Job
-from restore.pipeline.manifest import digest
+from restore.pipeline.manifest_records import digest
 from restore.pipeline.remote import RemoteFolder, StoredObject
 from restore.pipeline.sharding import Shard
 from restore.writing import reason

@@ -12,19 +12,18 @@ MAX_DECODED = 32_000_000
 """Pixels of a result that are also decoded, in whole frames from the first. Decoding takes a fiftieth of the network's time."""
 
 
-def check(path: Path, picture: Picture, scale: float) -> None:
+def check(path: Path, picture: Picture, expected: tuple[int, int]) -> None:
     """Open a result, and decode its frames up to MAX_DECODED pixels.
 
     Args:
         path: the result, still under its temporary name.
         picture: the input.
-        scale: how many times as high and wide the result is.
+        expected: (height, width) of the result's first frame.
 
     Raises:
         ValueError: it cannot be read, or its size or number of frames is wrong.
         MemoryError: there is not enough memory to read it.
     """
-    expected = tuple(round(side * scale) for side in picture.size)
     pixels = expected[0] * expected[1]
     try:
         result = images.read(path, max_pixels=max(MAX_PIXELS, pixels))

@@ -11,15 +11,17 @@ from restore.pipeline.discovery import Origin
 
 @dataclass(frozen=True)
 class Seen:
-    """What a run has read of another store, for the record of the result.
+    """Where a run has read a picture, for the record of the result.
 
     Attributes:
-        version: `Origin.version`.
-        content: the hash of the bytes.
+        version: `Origin.version` of an object of another store; "" for a file of this machine.
+        content: the hash of the object's bytes.
+        source: the file of this machine; None for an object.
     """
 
-    version: str
-    content: str
+    version: str = ""
+    content: str = ""
+    source: Path | None = None
 
 
 def kept_warning(target: Path, kept: str) -> str:
@@ -41,6 +43,9 @@ class ResultStore(Protocol):
 
     def is_done(self, target: Path, content: str) -> bool:
         """Whether `target` is the result of this run's settings for an input with the hash `content`."""
+
+    def rival(self, target: Path, source: Path) -> str:
+        """The file of this machine, other than `source`, whose result exists at `target`; "" if there is none."""
 
     def is_unmanaged(self, target: Path) -> bool:
         """Whether a file exists at `target` that no run has recorded."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from restore.pipeline.discovery import Job
-from restore.pipeline.manifest import digest_file
+from restore.pipeline.manifest_records import digest_file
 from restore.pipeline.result_store import ResultStore, Seen
 
 
@@ -13,12 +13,12 @@ class SourceFile:
     """A job's source.
 
     Attributes:
-        seen: what was read of another store, for the result's record; None for a file of this machine.
+        seen: where it was read, for the result's record; None while an object of another store is not read.
     """
 
     def __init__(self, job: Job, store: ResultStore) -> None:
         self.job, self.store = job, store
-        self.seen: Seen | None = None
+        self.seen: Seen | None = Seen(source=job.source) if job.origin is None else None
         self._fetched = False
 
     def content(self) -> str:

@@ -233,17 +233,27 @@ class Step(ABC, Generic[AnalysisT]):
     def plan(self, jobs: Sequence[Job]) -> None:
         """Receive the jobs of a run before the first picture."""
 
+    def result_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the result of an image of `size`, (height, width)."""
+        return round(size[0] * self.scale), round(size[1] * self.scale)
+
     def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
         """Write further files of a picture, such as its masks. It is called after all frames are restored.
 
         Args:
-            job: the picture.
+            job: the picture, with its `content` and `mark`.
             frames: number of its frames.
             masks: `Result.masks` of each frame.
         """
 
     def lacks_side_files(self, job: Job) -> bool:
-        """Whether a file that `write_side_files` writes is missing, so that a picture that is done is restored again."""
+        """Whether a file that `write_side_files` writes is missing or of another run, so that a picture that is done is restored again.
+
+        What restoring it again cannot mend, such as a file of the user's in its place, may be reported instead; see `unwritten`.
+
+        Args:
+            job: the picture, with its `content` and `mark`.
+        """
         return False
 
     def run_logs(self) -> list[RunLog]:

@@ -19,7 +19,8 @@ from restore.parallel import awaited
 from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.concurrency import BoundedQueue, MemoryLimiter, Workers
 from restore.pipeline.discovery import Job
-from restore.pipeline.process import AnalysedFrame, FileProcessor, RestoredFrame
+from restore.pipeline.frame_stages import AnalysedFrame, RestoredFrame
+from restore.pipeline.process import FileProcessor
 from restore.pipeline.records import Record
 
 log = logging.getLogger(__name__)

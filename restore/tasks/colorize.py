@@ -72,7 +72,8 @@ class Colorize(Step[bool]):
             inner = uniform_borders.without(image.pixels)
             if radiograph.probability(inner, uniform_borders.labels(inner)) > CERTAIN:
                 raise ImageError(
-                    f"it looks like a radiograph, which is not coloured: {INVENTED}; if it is a photograph, give --content photograph"
+                    f"it looks like a radiograph, which is not coloured: {INVENTED}; if it is a photograph, give --content photograph, "
+                    'or in a file of steps content = "photograph" to the step "colorize"'
                 )
         return True
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from restore import images
 from restore import weights as catalogue
 from restore.images.luma import luma
 from restore.images.noise_model import NoiseLevel
@@ -20,9 +21,11 @@ from restore.inference.noise_estimation import estimate
 from restore.inference.strengths import Strengths
 from restore.pipeline.discovery import Job
 from restore.pipeline.stack import middle
-from restore.pipeline.step import Image, Masks, Result, RunLog, Sidecars, Step
+from restore.pipeline.step import Image, Masks, Result, RunLog, Sidecars, Step, image_of
+from restore.tasks import table_files
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import AUTO, EnhanceOptions
+from restore.tasks.table_files import TableNames
 from restore.writing import atomic_write
 
 DEFAULT = "enhance"
@@ -77,6 +80,7 @@ class Enhance(Step[EnhanceAnalysis]):
         self.entry = find_weights(weights or DEFAULT, TASK)
         self._enhancers = LazyCache(self._load)
         self._maps: dict[tuple[Path, int], tuple[GlobalMap, bool]] = {}
+        self._names = TableNames()
         self._log = RunLog()
 
     def settings(self) -> dict[str, object]:
@@ -85,8 +89,9 @@ class Enhance(Step[EnhanceAnalysis]):
         return {"weights": catalogue.fingerprint(self.entry), **vars(self.strengths), **content}
 
     def plan(self, jobs: Sequence[Job]) -> None:
-        """Forget the tables of an earlier run."""
+        """Forget the tables of an earlier run, and name those of this one."""
         self._maps.clear()
+        self._names.plan(jobs, self.options.save_lut)
 
     def analyse(self, image: Image) -> EnhanceAnalysis:
         """Tell medical pictures from photographs, and estimate their noise.
@@ -95,8 +100,7 @@ class Enhance(Step[EnhanceAnalysis]):
         """
         gray = radiograph.is_gray(image.pixels)
         pixels = image.pixels[:, :, :1] if gray else image.pixels
-        # a DICOM file says whether it is a radiograph; slices and ultrasound are no photographs either
-        medical = gray and (image.info.radiograph is not None or radiograph.is_radiograph(pixels, content=self.options.content))
+        medical = gray and self._is_medical(image)
         noise = estimate(pixels, image.valid).level if medical else None
         if image.info.frames == 1:
             return EnhanceAnalysis(gray, noise)
@@ -104,6 +108,10 @@ class Enhance(Step[EnhanceAnalysis]):
         tones = display_contrast.tones(pixels, image.valid) if medical else None
         small = luma(thumbnails[0])
         return EnhanceAnalysis(gray, noise, thumbnails, tones, float(small.mean()), float(small.std()))
+
+    def _is_medical(self, image: Image) -> bool:
+        """Whether a gray image is no photograph. DICOM says whether it is a radiograph; slices and ultrasound are no photographs either."""
+        return image.info.radiograph is not None or radiograph.is_radiograph(image.pixels[:, :, :1], content=self.options.content)
 
     def unified(self, own: EnhanceAnalysis, samples: Sequence[EnhanceAnalysis], image: Image) -> EnhanceAnalysis:
         """The sample of median brightness, of the more frequent kind, if all are about as bright.
@@ -143,17 +151,32 @@ class Enhance(Step[EnhanceAnalysis]):
     def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
         """Write the tables of a picture. An error does not fail the picture; it is reported at the end."""
         folder = self.options.save_lut
-        for index in range(frames if folder is not None else 0):
-            mapping, gray = self._maps.pop((job.source, index), (None, False))
-            if mapping is None or folder is None:
+        if folder is None:
+            return
+        maps = {index: entry for index in range(frames) if (entry := self._maps.pop((job.source, index), None))}
+        comment = table_files.comment(job.mark, len(maps))
+        for index, (mapping, gray) in maps.items():
+            target = table_files.place(folder / self._names.of(job), index if frames > 1 else None)
+            if table_files.is_foreign(target):
+                self._log.unwritten.add(f"{target} is a file that no run of restore made: move it, or choose another folder for --save-lut")
                 continue
-            page = f".{index}" if frames > 1 else ""
-            target = folder / job.relative.with_name(f"{job.relative.name}{page}.cube")
             try:
                 with atomic_write(target) as draft:
-                    draft.write_text(cube_file.cube(mapping, gray=gray, title=job.relative.name), encoding="ascii")
+                    draft.write_text(cube_file.cube(mapping, gray=gray, title=job.relative.name, comment=comment), encoding="ascii")
             except OSError as error:
                 self._log.unwritten.add(f"cannot write the lookup table {target}: {(error.strerror or str(error)).lower()}")
+
+    def lacks_side_files(self, job: Job) -> bool:
+        """See `Step.lacks_side_files`. Medical pictures have no tables, and none has one where every strength is 0."""
+        folder = self.options.save_lut
+        if folder is None or self.strengths.none or table_files.are_complete(folder / self._names.of(job), job.mark):
+            return False
+        try:
+            picture = images.read(job.source)
+            image = image_of(picture.frame(0), picture, 0, job.relative)
+        except Exception:  # restoring it says what is wrong, or brings an object of another store here
+            return True
+        return not (radiograph.is_gray(image.pixels) and self._is_medical(image))
 
     def run_logs(self) -> list[RunLog]:
         """See `Step.run_logs`."""

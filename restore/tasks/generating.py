@@ -25,7 +25,8 @@ from restore.inference.loading import InferenceOptions
 from restore.limits import check_local, nearest
 from restore.parallel import in_order
 from restore.pipeline.batch import Interrupted
-from restore.pipeline.manifest import Manifest, digest
+from restore.pipeline.manifest import Manifest
+from restore.pipeline.manifest_records import digest
 from restore.pipeline.records import Event, Record, Report
 from restore.pipeline.report_writer import Reporter, ReportFile
 from restore.pipeline.result_store import kept_warning

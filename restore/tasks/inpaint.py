@@ -27,6 +27,13 @@ WHITE = 0.5
 """Share of white above which a pixel of a mask is filled."""
 GROW = {"masks": 0, "mask_color": 2, "alpha": 1, "scratches": 1}
 """Pixels by which holes are dilated by default: the pixels around a detected defect are rarely clean."""
+FULL = {
+    "masks": "use a smaller --grow",
+    "mask_color": "use a smaller --mask-tolerance or --grow, or another colour",
+    "alpha": "it is transparent everywhere, or --grow is too large",
+    "scratches": "use a lower --sensitivity",
+}
+"""What to do about a mask that covers the whole picture, by its source. A mask file that does so itself is refused before."""
 
 
 class Inpaint(Step[None]):
@@ -102,6 +109,8 @@ class Inpaint(Step[None]):
                 (f"no pixel has the colour {self.options.mask_color}: nothing was filled (a larger --mask-tolerance?)",) if lacking else ()
             )
             return Result(image.pixels, {"holes": 0, "missing": 0.0}, warning, masks=kept)
+        if mask.all():
+            raise ValueError(f"the mask covers the whole picture: nothing is left to fill it from ({FULL[self.options.source]})")
         restored, info = self._inpainters(self.options.method).inpaint(image.pixels, mask)
         stats = {"method": self.entry.name if self.entry else self.options.method, **info.stats()}
         opaque = mask if self.options.source == "alpha" else None
@@ -109,11 +118,13 @@ class Inpaint(Step[None]):
         return Result(restored, stats, opaque=opaque, made=made, masks=kept)
 
     def lacks_side_files(self, job: Job) -> bool:
-        """See `Step.lacks_side_files`."""
+        """See `Step.lacks_side_files`. A file in the place of a mask that no run made, such as an edited mask, is reported."""
         if self.options.save_masks is None:
             return False
         page = self.options.save_masks / self._names.of(job.source, job.relative)[0]
-        return not any(os.path.lexists(path) for path in mask_files.places(page))
+        if any(mask_files.is_own(path, job.mark) for path in mask_files.places(page)):
+            return False
+        return not self._is_foreign(page)
 
     def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
         """Write the masks that were used. An error does not fail the picture; it is reported at the end."""
@@ -121,13 +132,19 @@ class Inpaint(Step[None]):
         if folder is None or len(pages) != frames:
             return
         target = mask_files.place(pages, folder / self._names.of(job.source, job.relative)[0])
-        if os.path.lexists(target) and not mask_files.is_own(target):
-            self._log.unwritten.add(f"{target} is a file that no run of restore made: move it, or choose another folder for --save-masks")
+        if self._is_foreign(target):
             return
         try:
-            mask_files.write(pages, target)
+            mask_files.write(pages, target, job.mark)
         except OSError as error:
             self._log.unwritten.add(f"cannot write the mask {target}: {(error.strerror or str(error)).lower()}")
+
+    def _is_foreign(self, target: Path) -> bool:
+        """Whether a file at `target` is no mask of a run; it is reported."""
+        foreign = os.path.lexists(target) and not mask_files.is_own(target)
+        if foreign:
+            self._log.unwritten.add(f"{target} is a file that no run of restore made: move it, or choose another folder for --save-masks")
+        return foreign
 
     def remarks(self) -> list[str]:
         """The masks that no picture of the run used."""
@@ -215,7 +232,7 @@ class Inpaint(Step[None]):
         brightest = max(float(masks.frame(index).normalized().max()) for index in range(masks.frames))
         if 0 < brightest <= WHITE:
             return f"its brightest pixel has {100 * brightest:.2g} % of white: scale it so that holes are white"
-        return "is it inverted? --invert-masks"
+        return "is it inverted? leave --invert-masks out" if self.options.invert_masks else "is it inverted? --invert-masks"
 
     def _load(self, method: str) -> Inpainter:
         feather, texture = self.options.feather, self.options.texture

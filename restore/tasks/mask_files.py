@@ -116,21 +116,22 @@ def places(page: Path) -> tuple[Path, Path]:
     return page, _of_pages(page)
 
 
-def is_own(path: Path) -> bool:
-    """Whether a run wrote this mask, and nobody has edited it since."""
-    return own_files.is_made_by(MAKER, path)
+def is_own(path: Path, mark: str = "") -> bool:
+    """Whether a run wrote this mask, for what `mark` stands for (see `Job.mark`) if it is given, and nobody has edited it since."""
+    return own_files.is_made_by(MAKER, path, mark)
 
 
 def _of_pages(page: Path) -> Path:
     return page.with_name(file_kind.stem(page.name) + PAGES)
 
 
-def write(masks: Sequence[np.ndarray], target: Path) -> None:
+def write(masks: Sequence[np.ndarray], target: Path, mark: str) -> None:
     """Write the masks of a picture's frames atomically: a PNG, or a TIFF with one page for each frame.
 
     Args:
         masks: (H, W) bool for each frame.
         target: see `place`.
+        mark: what they were made from; see `Job.mark`.
 
     Raises:
         OSError: it cannot be written; the error names the file.
@@ -138,8 +139,9 @@ def write(masks: Sequence[np.ndarray], target: Path) -> None:
     pages = [mask.astype(np.uint8) * np.uint8(255) for mask in masks]
     with atomic_write(target) as draft:
         if len(pages) == 1:
-            Image.fromarray(pages[0]).save(draft, "PNG", pnginfo=own_files.png_text(MAKER))
+            Image.fromarray(pages[0]).save(draft, "PNG", pnginfo=own_files.png_text(MAKER, mark))
             return
+        software = own_files.signature(MAKER, mark)
         with tifffile.TiffWriter(draft) as file:
             for page in pages:
-                file.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None, software=MAKER)
+                file.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None, software=software)

@@ -8,6 +8,11 @@ from pathlib import Path
 from restore.pipeline.options import Options, option
 
 LARGEST_SCALE = 4.0
+LARGEST_SEED = 2**63 - 1
+FARTHEST = 1000
+"""Pixels by which holes can be dilated: a disc of more takes hours."""
+WIDEST = 1_000_000
+"""Pixels of the largest widths and sides."""
 SIMULATIONS = ("gaussian", "xray-low-dose", "jpeg", "phone", "old-photo", "low-resolution")
 """The keys of `restore.datasets.simulation.SIMULATIONS`, which this module cannot import without torch."""
 MASK_SOURCES = ("masks", "mask_color", "alpha", "scratches")
@@ -126,8 +131,8 @@ class InpaintOptions(Options):
     alpha: bool = option(False, "Fill pixels that are more transparent than opaque, and make them opaque.")
     scratches: bool = option(False, "Find scratches and dust of old photographs, and fill them.")
     sensitivity: float = option(0.35, "For --scratches: higher finds more, also more false ones.", metavar="0..1", low=0, high=1)
-    grow: int | None = option(None, "Dilate holes. [default: 0; scratches and alpha 1, colours 2]", metavar="PIXELS", low=0)
-    feather: int = option(0, "Blend the filling with the picture inside the edge of a hole.", metavar="PIXELS", low=0)
+    grow: int | None = option(None, "Dilate holes. [default: 0; scratches and alpha 1, colours 2]", metavar="PIXELS", low=0, high=FARTHEST)
+    feather: int = option(0, "Blend the filling with the picture inside the edge of a hole.", metavar="PIXELS", low=0, high=WIDEST)
     method: str = option(
         "network", "telea and navier-stokes (OpenCV) are for tiny holes.", metavar="network|telea|navier-stokes",
         choices=("network", "telea", "navier-stokes"),
@@ -161,7 +166,7 @@ class TranslateOptions(Options):
     strength: float = option(1.0, "From the picture (0) to its translation (1).", metavar="0..1", low=0, high=1)
     size: int | str = option(
         "fitted", "Shorter side at which the network sees large pictures; fitted is that of its training, full the picture's own.",
-        metavar="fitted|full|PIXELS", words=("fitted", "full"), low=1,
+        metavar="fitted|full|PIXELS", words=("fitted", "full"), low=1, high=WIDEST,
     )  # fmt: skip
 
 
@@ -197,7 +202,9 @@ class SimulateOptions(Options):
     """
 
     recipe: str | None = option(None, f"The degradation: {', '.join(SIMULATIONS)}.", metavar="NAME", choices=SIMULATIONS)
-    seed: int = option(0, "Another seed draws other degradations; the same seed gives the same pictures.", metavar="N", low=0)
+    seed: int = option(
+        0, "Another seed draws other degradations; the same seed gives the same pictures.", metavar="N", low=0, high=LARGEST_SEED
+    )
     clean: Path | None = option(None, "Also copy the clean originals, so that a folder of pairs results.", metavar="DIR")
 
     def __post_init__(self) -> None:

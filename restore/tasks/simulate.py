@@ -14,6 +14,7 @@ from restore.images import naming
 from restore.inference.array_interface import Picture, apply
 from restore.inference.loading import InferenceOptions
 from restore.pipeline.discovery import PRIVATE, Job
+from restore.pipeline.manifest_records import digest_file
 from restore.pipeline.step import Image, Masks, Result, RunLog, Sidecars, Step
 from restore.tasks.options import SimulateOptions
 from restore.writing import atomic_write, real, sweep_drafts
@@ -101,8 +102,18 @@ class Simulate(Step[None]):
         return clean / self._names.get(job.source, job.relative)
 
     def lacks_side_files(self, job: Job) -> bool:
-        """See `Step.lacks_side_files`."""
-        return self.options.clean is not None and not self._copy(job, self.options.clean).exists()
+        """See `Step.lacks_side_files`. A copy that is another picture is reported."""
+        if self.options.clean is None:
+            return False
+        copy = self._copy(job, self.options.clean)
+        if not copy.exists():
+            return True
+        try:
+            if digest_file(copy) != job.content:
+                self._report_other(copy)
+        except OSError as error:
+            self._log.unwritten.add(f"cannot read the clean picture {copy}: {(error.strerror or str(error)).lower()}")
+        return False
 
     def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
         """Copy the clean original next to its result's name. An error does not fail the picture; it is reported at the end."""
@@ -111,12 +122,15 @@ class Simulate(Step[None]):
         copy = self._copy(job, self.options.clean)
         try:
             if copy.exists() and not filecmp.cmp(job.source, copy, shallow=False):
-                self._log.unwritten.add(f"{copy} already exists and is another picture: move it, or choose another folder for --clean")
+                self._report_other(copy)
                 return
             with atomic_write(copy) as draft:
                 shutil.copyfile(job.source, draft)
         except OSError as error:
             self._log.unwritten.add(f"cannot write the clean picture {copy}: {(error.strerror or str(error)).lower()}")
+
+    def _report_other(self, copy: Path) -> None:
+        self._log.unwritten.add(f"{copy} already exists and is another picture: move it, or choose another folder for --clean")
 
     def run_logs(self) -> list[RunLog]:
         """See `Step.run_logs`."""

@@ -87,7 +87,7 @@ def test_a_result_or_record_that_cannot_be_written_is_one_line_that_names_it(
 
 
 def _name(target: str) -> str:
-    from restore.pipeline.manifest import digest
+    from restore.pipeline.manifest_records import digest
 
     return digest(target.encode())[:32]
 

@@ -317,3 +317,27 @@ def test_ray_is_named_with_its_extra_before_anything_is_written(tmp_path: Path, 
     with pytest.raises(ValueError, match=r"pip install 'restore-suite\[cluster\]'"):
         run(Inverse(), [folder(tmp_path / "in", 1)], tmp_path / "out", BatchOptions(executor="ray"))
     assert not (tmp_path / "out").exists()
+
+
+def test_an_edited_result_of_an_older_date_is_kept(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    run(Inverse(), [tmp_path / "in"], tmp_path / "out")
+    edited = tmp_path / "out/a.png"
+    for number in (1, 2):
+        edited.write_bytes(b"my work %d" % number)
+        os.utime(edited, (1, 1))  # as mv, cp -p and rsync -t leave it
+        report = run(Inverse() if number == 1 else Identity(), [tmp_path / "in"], tmp_path / "out")
+        assert report.warned == 1
+    kept = sorted((tmp_path / "out/.restore/replaced").iterdir())
+    assert [path.read_bytes() for path in kept] == [b"my work 1", b"my work 2"]
+
+
+def test_records_that_do_not_say_what_they_replace_go_by_the_date(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    run(Inverse(), [tmp_path / "in"], tmp_path / "out")
+    (path,) = (tmp_path / "out/.restore/done").iterdir()
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({name: record[name] for name in ("input", "name", "output", "settings")}))
+    (tmp_path / "out/a.png").write_bytes(b"an earlier result")
+    os.utime(tmp_path / "out/a.png", (1, 1))
+    assert run(Inverse(), [tmp_path / "in"], tmp_path / "out").warned == 0

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from batch_steps import Identity, folder, picture
 from PIL import Image as Pillow
+from pydicom.data import get_testdata_file
 
 from restore.images import read
-from restore.pipeline.batch import run
+from restore.pipeline.batch import BatchOptions, run
 from restore.pipeline.chain import Chain
 from restore.pipeline.discovery import Job
 from restore.pipeline.step import Image, ImageInfo, Masks, Result, Sidecars, Step
@@ -168,3 +170,51 @@ def test_a_chain_over_files_is_the_steps_over_arrays(tmp_path: Path) -> None:
         expected = frame.normalized() * np.float32(0.5) * np.float32(1.6)
         assert record.output is not None
         np.testing.assert_array_equal(read(record.output).frame(0).stored, frame.encode(expected))
+
+
+class Fractional(Identity):
+    """Enlarges by a fraction, nearest neighbours; each step rounds its own size."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.name, self.scale = f"by{scale:g}", scale
+
+    def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
+        rows, columns = (np.arange(round(side * self.scale)) * side // round(side * self.scale) for side in image.pixels.shape[:2])
+        return Result(image.pixels[rows[:, None], columns])
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif", "jpg", "dcm"])
+def test_fractional_scales_are_rounded_step_by_step(tmp_path: Path, suffix: str) -> None:
+    chain = Chain([Fractional(1.5), Fractional(1.5)])
+    assert chain.result_size((31, 37)) == (69, 84) and Fractional(1.5).result_size((31, 37)) == (46, 56)
+    source = tmp_path / f"in/a.{suffix}"
+    if suffix == "dcm":
+        ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+        ds.Rows, ds.Columns, ds.PixelData = 31, 37, ds.pixel_array[:31, :37].tobytes()
+        source.parent.mkdir()
+        ds.save_as(source)
+    else:
+        source.parent.mkdir()
+        exif = Pillow.Exif()
+        exif.get_ifd(0x8769).update({0xA002: 37, 0xA003: 31})
+        pixels = np.random.default_rng(0).integers(0, 256, (31, 37, 3), dtype=np.uint8)
+        Pillow.fromarray(pixels).save(source, exif=exif)
+    for format in (None, "png"):
+        (record,) = run(chain, [source], tmp_path / f"out-{format}", BatchOptions(format=format)).records
+        assert record.error == "" and record.output is not None
+        assert read(record.output).size == (69, 84)
+        if suffix in ("webp", "jpg"):
+            with Pillow.open(record.output) as image:
+                fields = image.getexif().get_ifd(0x8769)
+            assert (fields[0xA002], fields[0xA003]) == (84, 69)
+
+
+def test_both_windows_of_an_openexr_follow_fractional_scales(tmp_path: Path) -> None:
+    exr = pytest.importorskip("OpenEXR")
+    picture(tmp_path / "in/a.png", size=(31, 37))
+    run(Identity(), [tmp_path / "in"], tmp_path / "exr", BatchOptions(format="exr"))
+    (record,) = run(Chain([Fractional(1.5), Fractional(1.5)]), [tmp_path / "exr"], tmp_path / "out").records
+    with exr.File(str(record.output)) as file:
+        windows = [file.header()[name] for name in ("dataWindow", "displayWindow")]
+    assert [(low.tolist(), high.tolist()) for low, high in windows] == [([0, 0], [83, 68])] * 2

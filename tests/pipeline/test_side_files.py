@@ -112,3 +112,16 @@ def test_pictures_of_other_formats_get_their_line(tmp_path: Path) -> None:
     }  # fmt: skip
     assert "camera raw" in outcomes["DSC_1.NEF"][1] and "convert it" in outcomes["IMG_1.QOI"][1] and "HEIF" in outcomes["IMG_2.HEIC"][1]
     assert report.ignored == 1
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "deep/sheet.png", "link/sheet.png"])
+def test_a_preview_among_the_inputs_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    picture(tmp_path / "in/deep/a.png")
+    (tmp_path / "in/link").symlink_to("deep")
+    sheet = tmp_path / "in" / name
+    with pytest.raises(ValueError, match=r"sheet\.png lies inside the input folder .*in.*--preview"):
+        run(Identity(), [tmp_path / "in"], tmp_path / "out", BatchOptions(preview=sheet))
+    assert not sheet.exists() and not (tmp_path / "out").exists()
+    # a single picture's folder is no input, and reports are no pictures
+    options = BatchOptions(preview=tmp_path / "in/sheet.png", report=tmp_path / "in/report.jsonl", html=tmp_path / "in/page.html")
+    assert run(Identity(), [tmp_path / "in/deep/a.png"], tmp_path / "out", options).done == 1

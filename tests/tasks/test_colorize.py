@@ -103,6 +103,7 @@ def test_dicom_and_radiographs_are_refused_and_nothing_else_stops(colour_weights
     errors = {record.input.suffix: record.error for record in report.records}
     assert "a DICOM image is not coloured" in errors[".dcm"]
     assert "it looks like a radiograph" in errors[".jpeg"]
+    assert "--content photograph" in errors[".jpeg"] and 'content = "photograph"' in errors[".jpeg"]  # a pipeline's step has no flag
     assert [record.status for record in report.records].count("done") == 1
 
 

@@ -275,3 +275,58 @@ def test_alike_frames_are_of_one_kind(table: str, smooth: Smooth) -> None:
     assert step.unified(slices[0], [*photographs, slices[1]], image) is photographs[1]
     coloured = step.analyse(Image(smooth(96, 120, 3), info=ImageInfo(frames=4)))
     assert step.unified(coloured, slices, image) is coloured
+
+
+def test_a_table_of_the_users_own_stays(table: str, photos: Callable[..., Path], tmp_path: Path) -> None:
+    source = photos(tmp_path / "in", 2, channels=3)
+    options = {"save_lut": tmp_path / "luts"}
+    (tmp_path / "luts").mkdir()
+    own = tmp_path / "luts/0.png.cube"
+    own.write_text('TITLE "mine"\nLUT_3D_SIZE 2\n')
+    for _ in range(2):
+        report = restore.run("enhance", source, tmp_path / "out", weights=table, options=options)
+        assert [str(own) in text and "no run of restore made" in text for text in report.unwritten] == [True]
+        assert own.read_text().startswith('TITLE "mine"') and (tmp_path / "luts/1.png.cube").is_file()
+    own.unlink()
+    assert not restore.run("enhance", source, tmp_path / "out", weights=table, options=options).unwritten
+    assert own.is_file()
+
+
+def test_pictures_of_one_name_have_tables_of_their_own(table: str, photos: Callable[..., Path], tmp_path: Path) -> None:
+    sources = [photos(tmp_path / name, 1, channels=3) for name in ("one", "two")]
+    options = {"save_lut": tmp_path / "luts"}
+    report = restore.run("enhance", sources, tmp_path / "out", weights=table, options=options)
+    names = {record.output.name for record in report.records if record.output}
+    assert names == {"0.png", "0-2.png"}
+    assert {path.name for path in (tmp_path / "luts").iterdir()} == {f"{name}.cube" for name in names}
+    assert restore.run("enhance", sources, tmp_path / "out", weights=table, options=options).skipped == 2
+
+
+def test_tables_that_are_missing_are_written_by_a_rerun(table: str, photos: Callable[..., Path], tmp_path: Path, smooth: Smooth) -> None:
+    source = photos(tmp_path / "in", 1, channels=3)
+    pages = np.stack([np.rint(90 + (40 + 50 * page) * smooth(40, 50, 3)) for page in range(3)]).astype(np.uint8)
+    tifffile.imwrite(source / "film.tif", pages, photometric="rgb", metadata=None)
+    radiograph(source / "x.dcm", bone(smooth), "MONOCHROME2")
+    assert restore.run("enhance", source, tmp_path / "out", weights=table).done == 3
+    luts = tmp_path / "luts"
+    options = {"save_lut": luts}
+    names = {"0.png.cube", "film.tif.0.cube", "film.tif.1.cube", "film.tif.2.cube"}
+    for done in (2, 0):
+        report = restore.run("enhance", source, tmp_path / "out", weights=table, options=options)
+        assert (report.done, report.skipped) == (done, 3 - done) and not report.unwritten
+        assert {path.name for path in luts.iterdir()} == names
+    (luts / "film.tif.1.cube").unlink()
+    assert restore.run("enhance", source, tmp_path / "out", weights=table, options=options).done == 1
+    assert {path.name for path in luts.iterdir()} == names
+    before = (luts / "0.png.cube").read_text()
+    other = {"exposure": 0.5, "contrast": 0.5}
+    restore.run("enhance", source, tmp_path / "other", weights=table, options=other)
+    assert restore.run("enhance", source, tmp_path / "other", weights=table, options={**other, **options}).done == 2
+    assert (luts / "0.png.cube").read_text() != before
+
+
+def test_runs_that_change_nothing_lack_no_tables(table: str, photos: Callable[..., Path], tmp_path: Path) -> None:
+    source = photos(tmp_path / "in", 1, channels=3)
+    for done in (1, 0):
+        report = restore.run("enhance", source, tmp_path / "out", weights=table, options={**OFF, "save_lut": tmp_path / "luts"})
+        assert (report.done, report.skipped) == (done, 1 - done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pydicom.data import get_testdata_file
 import restore
 from restore import images, weights
 from restore.api import step
+from restore.inference.defect_detector import DefectDetector
 from restore.inference.inpainter import Inpainter
 from restore.inference.loading import InferenceOptions
 from restore.runtime import Runtime
@@ -189,7 +191,7 @@ def test_a_clean_picture_has_no_scratches_and_stays(filler: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "word"),
     [({}, "exactly one"), ({"alpha": True, "scratches": True}, "alpha and scratches"), ({"masks": "nowhere"}, "no such mask"),
-     ({"mask_color": "pink"}, "ff00ff"), ({"alpha": True, "method": "magic"}, "telea"), ({"alpha": True, "grow": -1}, "at least 0"),
+     ({"mask_color": "pink"}, "ff00ff"), ({"alpha": True, "method": "magic"}, "telea"), ({"alpha": True, "grow": -1}, "from 0 to 1000"),
      ({"alpha": True, "sensitivity": 2}, "sensitivity"), ({"alpha": True, "sensitivity": 0.5}, "add scratches"),
      ({"alpha": True, "mask_tolerance": 20}, "add mask_color"), ({"alpha": True, "invert_masks": True}, "add masks"),
      ({"alpha": True, "colour": 1}, "no option colour")],
@@ -409,3 +411,86 @@ def test_masks_of_pages_of_different_sizes_are_used_again(tmp_path: Path) -> Non
     for number in range(3):
         first, second = (tifffile.imread(tmp_path / out / "a.tif", key=number) for out in ("one", "two"))
         assert np.array_equal(first, second) and second.max() < 100
+
+
+def test_a_mask_of_other_settings_is_not_taken_for_the_one_that_was_used(tmp_path: Path) -> None:
+    _save(tmp_path / "in/a.png", _rgb(1, ONE))
+    _pages(tmp_path / "in/b.tif", _rgb(2, TWO), _rgb(3, ONE))
+    narrow = {"mask_color": "#ff00ff", "method": "telea"}
+    wide = {**narrow, "grow": 6}
+    save = {"save_masks": tmp_path / "masks"}
+    restore.run("inpaint", tmp_path / "in", tmp_path / "narrow", options={**narrow, **save})
+    shutil.copytree(tmp_path / "masks", tmp_path / "before")
+    assert restore.run("inpaint", tmp_path / "in", tmp_path / "wide", options=wide).done == 2
+    for done in (2, 0):
+        report = restore.run("inpaint", tmp_path / "in", tmp_path / "wide", options={**wide, **save})
+        assert (report.done, report.skipped) == (done, 2 - done) and not report.unwritten
+    for name in ("a.png", "b.tif"):
+        before, after = (images.read(tmp_path / folder / name).frame(0).stored for folder in ("before", "masks"))
+        assert (after >= before).all() and (after > before).any()
+
+
+def test_the_mask_of_an_earlier_content_is_written_again(tmp_path: Path) -> None:
+    options = {"mask_color": "#ffffff", "method": "telea"}
+    for column in (10, 30):
+        picture = np.full((40, 50), 90, np.uint8)
+        picture[10:14, column : column + 4] = 255
+        _save(tmp_path / "in/a.png", picture)
+        assert restore.run("inpaint", tmp_path / "in", tmp_path / "out", options=options).done == 1
+        restore.run("inpaint", tmp_path / "in", tmp_path / "out", options={**options, "save_masks": tmp_path / "masks"})
+        assert np.asarray(Image.open(tmp_path / "masks/a.png"))[12, column + 1] == 255
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_foreign_file_in_the_place_of_a_mask_is_reported_by_every_rerun(tmp_path: Path, suffix: str) -> None:
+    page = np.full((48, 64), 90, np.uint8)
+    page[10:14, 10:14] = 255
+    if suffix == "png":
+        _save(tmp_path / "in/a.png", page)
+    else:
+        tifffile.imwrite(tmp_path / "a.tif", np.stack([page, page]), photometric="minisblack", metadata=None)
+        (tmp_path / "in").mkdir()
+        (tmp_path / "a.tif").rename(tmp_path / "in/a.tif")
+    (tmp_path / "masks").mkdir()
+    foreign = tmp_path / f"masks/a.{suffix}"
+    foreign.write_text("the user's own file")
+    options = {"mask_color": "#ffffff", "method": "telea", "save_masks": tmp_path / "masks"}
+    for _ in range(2):
+        report = restore.run("inpaint", tmp_path / "in", tmp_path / "out", options=options)
+        assert [str(foreign) in text and "no run of restore made" in text for text in report.unwritten] == [True]
+        assert not report.failed and foreign.read_text() == "the user's own file"
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"mask_color": "#ffffff"}, "--mask-tolerance"), ({"alpha": True}, "transparent"),
+        ({"masks": "hole.png", "grow": 60}, "--grow"), ({"scratches": True}, "--sensitivity"),
+    ],
+)  # fmt: skip
+def test_a_mask_of_everything_is_explained_by_its_source(
+    filler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], advice: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(DefectDetector, "detect", lambda self, pixels, sensitivity: np.ones(pixels.shape[:2], bool))
+    hole = np.zeros((40, 50), np.uint8)
+    hole[20, 20] = 255
+    _save(tmp_path / "hole.png", hole)
+    _save(tmp_path / "in/a.png", np.full((40, 50, 4), 255, np.uint8) * np.uint8([1, 1, 1, 0 if "alpha" in options else 1]))
+    (record,) = restore.run("inpaint", "in", "out", weights=filler, options=options).records
+    assert "covers the whole picture" in record.error and advice in record.error and "invert" not in record.error
+
+
+def test_the_message_for_arrays_names_no_flag() -> None:
+    with pytest.raises(ValueError, match=r"covers the whole picture") as caught:
+        Inpainter(method="telea")(np.zeros((8, 8), np.uint8), np.ones((8, 8), bool))
+    assert "--" not in str(caught.value)
+
+
+def test_the_advice_for_an_inverted_mask_follows_the_option(tmp_path: Path) -> None:
+    _save(tmp_path / "in/a.png", np.full((20, 30), 90, np.uint8))
+    for value, invert, advice in ((255, False, "--invert-masks"), (0, True, "leave --invert-masks out")):
+        _save(tmp_path / "mask.png", np.full((20, 30), value, np.uint8))
+        options = {"masks": tmp_path / "mask.png", "invert_masks": invert, "method": "telea"}
+        (record,) = restore.run("inpaint", tmp_path / "in", tmp_path / "out", options=options).records
+        assert f"is it inverted? {advice}" in record.error

@@ -265,3 +265,15 @@ def test_steps_of_a_file_can_be_changed_or_left_out(little: Path, smooth: Smooth
     for wrong, words in (({"enhance": None}, "no step 'enhance'"), ({"inpaint": None, "denoise": None}, "no step left")):
         with pytest.raises(ValueError, match=words):
             restore.run_pipeline("steps.toml", "in", "out", changes=wrong, device="cpu")
+
+
+def test_old_photo_passes_what_the_pictures_show_to_its_steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("restore_cli.restore_commands.restore_pictures", lambda path, *_, **steps: asked.append(steps))
+    command = ["old-photo", str(tmp_path), "--out", str(tmp_path / "out"), "--colorize", "--content", "photograph"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    content = {"content": "photograph"}
+    assert asked.pop() == {
+        "changes": {"inpaint": {}, "denoise": content, "enhance": content}, "more": [{"task": "colorize", **content}]
+    }  # fmt: skip
+    assert CliRunner().invoke(app, [*command[:-1], "painting"]).exit_code == 2

@@ -122,3 +122,16 @@ def test_what_cannot_be_simulated_is_refused() -> None:
     for arguments in ((picture, "nope"), (picture, "jpeg", -1), (picture[:0], "jpeg"), (picture.astype(bool), "jpeg")):
         with pytest.raises(ValueError, match=r"recipe must be|seed must be|a picture must"):
             restore.simulate(*arguments)
+
+
+def test_a_clean_copy_of_another_content_is_reported_by_every_rerun(clean: Path, tmp_path: Path) -> None:
+    options = {"recipe": "jpeg", "clean": tmp_path / "clean"}
+    api.run("simulate", clean / "a", tmp_path / "out", options=options)
+    Image.fromarray(np.full((60, 70, 3), 90, np.uint8)).save(clean / "a" / "photo.png")
+    for done in (1, 0):
+        report = api.run("simulate", clean / "a", tmp_path / "out", options=options)
+        assert (report.done, report.skipped) == (done, 1 - done)
+        assert [str(tmp_path / "clean/photo.png") in text and "another picture" in text for text in report.unwritten] == [True]
+    (tmp_path / "clean/photo.png").unlink()
+    assert not api.run("simulate", clean / "a", tmp_path / "out", options=options).unwritten
+    assert (tmp_path / "clean/photo.png").read_bytes() == (clean / "a" / "photo.png").read_bytes()

@@ -105,7 +105,7 @@ class BmpSource:
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
-        metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
+        metadata = self.header.metadata.rescaled(provenance.scale, provenance.size_of(self.header))
         icc, bilevel = metadata.icc, self._mode == "1"
         if provenance.coloured and icc is not None:
             icc = colour_profiles.in_colour(icc)

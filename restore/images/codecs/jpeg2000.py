@@ -169,7 +169,7 @@ class Jpeg2000Source:
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         stored, stream = only_frame(frames, self.path), self._stream
-        metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
+        metadata = self.header.metadata.rescaled(provenance.scale, provenance.size_of(self.header))
         decibels = None if stream.reversible else self._decibels(finer=provenance.finer)
         if provenance.coloured and stream.count < 3:
             icc = colour_profiles.in_colour(metadata.icc) if metadata.icc else None

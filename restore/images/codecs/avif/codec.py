@@ -127,7 +127,7 @@ class AvifSource:
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
-        metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
+        metadata = self.header.metadata.rescaled(provenance.scale, provenance.size_of(self.header))
         stored, coding = only_frame(frames, self.path), self._coding
         icc = metadata.icc if self._has_profile else None
         if provenance.finer and not coding.lossless:

@@ -210,10 +210,12 @@ def _nearest(plane: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _rescale(header: dict[str, object], height: int, width: int, scale: float) -> None:
     """Fit the windows and the resolution to pixels `scale` times as fine."""
-    for name in ("dataWindow", "displayWindow"):
-        low, high = cast(tuple[np.ndarray, np.ndarray], header[name])
+    windows = {name: cast(tuple[np.ndarray, np.ndarray], header[name]) for name in ("dataWindow", "displayWindow")}
+    data = np.array(windows["dataWindow"])
+    for name, (low, high) in windows.items():
+        is_data = np.array_equal((low, high), data)
         low = np.rint(low * scale).astype(np.int32)
-        extent = np.array([width, height]) if name == "dataWindow" else np.rint((high + 1) * scale) - low
+        extent = np.array([width, height]) if is_data else np.rint((high + 1) * scale) - low
         header[name] = (low, (low + extent - 1).astype(np.int32))
     density = header.get("xDensity")
     if isinstance(density, float):

@@ -80,7 +80,7 @@ class HeifSource:
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
-        metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
+        metadata = self.header.metadata.rescaled(provenance.scale, provenance.size_of(self.header))
         stored = only_frame(frames, self.path)
         icc = metadata.icc
         if provenance.coloured and int(stored.max()) >= 2**self._coding.bits:

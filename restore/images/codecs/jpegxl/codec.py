@@ -109,7 +109,7 @@ class JpegXlSource:
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         stored, old = only_frame(frames, self.path), self.header.metadata
-        new = old.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
+        new = old.rescaled(provenance.scale, provenance.size_of(self.header))
         codestream, found = unwrapped(self.path.read_bytes())
         gets_colours = provenance.coloured and self._colours == 1
         colours = None if self._header.colours.is_srgb or gets_colours else codestream

@@ -99,7 +99,7 @@ class WebpSource:
 
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
-        metadata = self.header.metadata.rescaled(provenance.scale, self.header.enlarged(provenance.scale))
+        metadata = self.header.metadata.rescaled(provenance.scale, provenance.size_of(self.header))
         quality = self._quality
         if provenance.finer and quality is not None:
             quality = max(quality, _FINER)

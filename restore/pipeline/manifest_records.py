@@ -1,0 +1,91 @@
+"""The records of a manifest: what they say of a result, as JSON, and the hashes in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+
+from restore.pipeline.discovery import Origin
+from restore.pipeline.result_store import Seen
+
+VERSION = 1
+
+
+def settings_digest(settings: dict[str, object]) -> str:
+    """The hash of all values besides the input that affect a result."""
+    return digest(json.dumps([VERSION, settings], sort_keys=True, default=str).encode())
+
+
+def record_name(relative: Path) -> str:
+    """The name of a result's record, without its suffix."""
+    return digest(os.fsencode(relative))[:32]
+
+
+def record_text(name: str, content: str, output: str, settings: str, seen: Seen | None, before: dict[str, str] | None) -> str:
+    """A record as JSON: the result's name, the hashes of the input, the result and the settings, and where the input was read.
+
+    Args:
+        before: the record that it replaces. Its result is still there if the run is killed before the new one is.
+    """
+    before = before or {}
+    replaced = before.get("output", "") if before.get("output") != output else before.get("replaced", "")
+    record = {"input": content, "name": name, "output": output, "settings": settings, "replaced": replaced}
+    if seen is not None and seen.version:
+        record |= {"version": seen.version, "content": seen.content}
+    if seen is not None and seen.source is not None:
+        record |= _names_of(seen.source)
+    return json.dumps(record, sort_keys=True, indent=1) + "\n"
+
+
+def _names_of(source: Path) -> dict[str, str]:
+    """What a record says of a file of this machine: its path without links, and the one by which it was named."""
+    return {"source": os.path.realpath(source), "path": os.path.normpath(Path.cwd() / source)}
+
+
+def recorded_rival(record: dict[str, str] | None, source: Path) -> str:
+    """The file, other than `source`, of which the record is, if it still exists; else ""."""
+    names, record = _names_of(source), record or {}
+    other = str(record.get("source", ""))
+    if not other or other == names["source"] or record.get("path") == names["path"] or not Path(other).exists():
+        return ""
+    return "" if source.exists() and source.samefile(other) else other
+
+
+def parsed_record(text: str | bytes) -> dict[str, str] | None:
+    """A record; None if the text is not usable."""
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    required = ("input", "settings", "output")
+    return record if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in required) else None
+
+
+def recorded_content(record: dict[str, str] | None, origin: Origin) -> str:
+    """The hash of an object's content, if the record is of the same version of it; else ""."""
+    if record is None or not origin.version or record.get("version") != origin.version:
+        return ""
+    return str(record.get("content", ""))
+
+
+def digest(data: bytes) -> str:
+    """The hash of a content: BLAKE2b of 32 bytes, in hexadecimal."""
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """`digest` of a file's content; "" if it does not exist or is not a regular file (a pipe or a device has no end).
+
+    Raises:
+        OSError: the file exists but cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return ""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+    except FileNotFoundError:
+        return ""
