@@ -267,6 +267,17 @@ def test_augmentation_without_flips_keeps_the_sides() -> None:
     assert left[False] > 0.98 and left[True] < 0.9
 
 
+def test_a_changed_augmentation_holds_after_a_resume_unless_it_adapts() -> None:
+    saved = Augmentation(0.7).state_dict()
+    for fixed in (0.2, 0.0):
+        changed = Augmentation(fixed)
+        changed.load_state_dict(saved)
+        assert changed.probability == fixed
+    adaptive = Augmentation(0.2, target=0.6)
+    adaptive.load_state_dict(saved)
+    assert adaptive.probability == 0.7
+
+
 def test_the_augmentation_adapts_to_the_sign_of_the_logits() -> None:
     """ADA (Karras et al. 2020): the probability grows while r_t is above its target, and falls while it is below."""
     trainer = _trainer("stylegan").discriminator
