@@ -68,6 +68,16 @@ def test_another_learning_rate_is_used_and_reported(begun: tuple[Path, Path]) ->
     assert all(torch.allclose(tensor, before[name], atol=1e-9) for name, tensor in after.items())
 
 
+def test_a_resumed_run_keeps_what_it_was_started_from(begun: tuple[Path, Path]) -> None:
+    events: list[str] = []
+    restore.train(
+        "denoise", begun[0], out=begun[1], resume=True, overrides={"loop.steps": "4", "start_from": "denoise-gray"},
+        on_event=lambda event: events.append(str(event)),
+    )  # fmt: skip
+    assert "start_from=denoise-gray: no effect, a resumed run goes on from its checkpoint" in events
+    assert "denoise-gray" not in (begun[1] / "config.toml").read_text()
+
+
 def test_pictures_that_training_does_not_read_are_reported(tmp_path: Path, photos: Photos) -> None:
     folder = photos(tmp_path / "photos")
     (folder / "a.qoi").write_bytes(b"qoif" + bytes(300))
