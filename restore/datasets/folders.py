@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from restore import folder_tree
 from restore.images import SUFFIXES, looked
+from restore.writing import real
 
 HELD_OUT = ("val", "valid", "validation", "test")
 """Folders whose images are never trained on, in the order in which previews take them."""
@@ -109,16 +109,16 @@ def split(files: Sequence[Path], root: Path, *, fraction: float, seed: int) -> t
         test = [min(files, key=draw)]
     if len(test) == len(files):
         test.remove(max(files, key=draw))
-    real = _real_paths(files)
-    held = {real[path] for path in test}
-    train = [path for path in files if real[path] not in held]
+    places = _real_paths(files)
+    held = {places[path] for path in test}
+    train = [path for path in files if places[path] not in held]
     return (train, test) if train else ([*files], [])
 
 
-def _real_paths(files: Sequence[Path]) -> dict[Path, str]:
+def _real_paths(files: Sequence[Path]) -> dict[Path, Path]:
     """Where each file really lies; a folder is resolved once for all its files."""
-    parents = {folder: os.path.realpath(folder) for folder in {path.parent for path in files}}
-    return {path: os.path.realpath(path) if path.is_symlink() else os.path.join(parents[path.parent], path.name) for path in files}
+    parents = {folder: real(folder) for folder in {path.parent for path in files}}
+    return {path: real(path) if path.is_symlink() else parents[path.parent] / path.name for path in files}
 
 
 def passed_over(root: Path) -> dict[str, int]:

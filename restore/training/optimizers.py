@@ -13,6 +13,7 @@ from restore.limits import check_fields
 from restore.runtime import Runtime
 from restore.training.muon import Muon
 
+
 @dataclass(frozen=True)
 class OptimizerConfig:
     """The optimizer, its schedule and the weight average."""

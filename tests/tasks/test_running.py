@@ -61,7 +61,12 @@ def test_another_learning_rate_is_used_and_reported(begun: tuple[Path, Path]) ->
     events: list[str] = []
     rates = {"optimizer.learning_rate": "1e-12", "optimizer.adam_rate": "1e-12"}
     restore.train(
-        "denoise", begun[0], out=begun[1], resume=True, overrides={"loop.steps": "4", **rates}, on_event=lambda event: events.append(str(event))
+        "denoise",
+        begun[0],
+        out=begun[1],
+        resume=True,
+        overrides={"loop.steps": "4", **rates},
+        on_event=lambda event: events.append(str(event)),
     )
     assert any("optimizer.learning_rate from 0.02 to 1e-12" in text for text in events)
     after = checkpoint.load(begun[1])["trainer"]["generator"]["network"]
