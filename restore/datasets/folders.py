@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from restore import folder_tree
 from restore.images import SUFFIXES, looked
+from restore.writing import real
 
 HELD_OUT = ("val", "valid", "validation", "test")
 """Folders whose images are never trained on, in the order in which previews take them."""
@@ -36,7 +38,7 @@ def pictures(root: Path, include: Sequence[str] = ()) -> list[Path]:
     """Return every readable image file under `root`, recognised by content and sorted by its relative path.
 
     Args:
-        root: the folder, searched recursively.
+        root: the folder, searched recursively; links to folders are followed.
         include: glob patterns relative to `root`; empty for all.
 
     Raises:
@@ -67,7 +69,7 @@ def matching(root: Path, pattern: str) -> set[Path]:
     if Path(pattern).anchor or ".." in Path(pattern).parts:
         raise ValueError(f"the include pattern {pattern!r} must be relative to {root}, without '..'")
     try:
-        return {path for path in _outside_runs(root.glob(pattern), root) if _is_picture(path)}
+        return {path for path in _outside_runs(folder_tree.glob(root, pattern), root) if _is_picture(path)}
     except (ValueError, IndexError, OSError) as error:  # IndexError: Python 3.11 for "."
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"the include pattern {pattern[:200]!r} is none: {reason}") from error
@@ -80,7 +82,7 @@ def split(files: Sequence[Path], root: Path, *, fraction: float, seed: int) -> t
     folders that exists. If there is such a folder, `train/` is trained on, or everything else where there is no `train/`.
 
     In the draw, a file's side depends on its own name and the seed only, so that adding images moves no other across. At least one file
-    is left to train on.
+    is left to train on. Of a file that links show on several paths, no path is trained on if one is held out.
 
     Args:
         fraction: fraction of the files that is held out, 0..1, where no folder decides.
@@ -107,8 +109,16 @@ def split(files: Sequence[Path], root: Path, *, fraction: float, seed: int) -> t
         test = [min(files, key=draw)]
     if len(test) == len(files):
         test.remove(max(files, key=draw))
-    held = set(test)
-    return [path for path in files if path not in held], test
+    places = _real_paths(files)
+    held = {places[path] for path in test}
+    train = [path for path in files if places[path] not in held]
+    return (train, test) if train else ([*files], [])
+
+
+def _real_paths(files: Sequence[Path]) -> dict[Path, Path]:
+    """Where each file really lies; a folder is resolved once for all its files."""
+    parents = {folder: real(folder) for folder in {path.parent for path in files}}
+    return {path: real(path) if path.is_symlink() else parents[path.parent] / path.name for path in files}
 
 
 def passed_over(root: Path) -> dict[str, int]:
@@ -118,9 +128,8 @@ def passed_over(root: Path) -> dict[str, int]:
 
 
 def _visible(root: Path) -> Iterator[Path]:
-    """Everything under `root` but hidden files and folders, and training runs."""
-    shown = (path for path in root.rglob("*") if not any(part.startswith(".") for part in path.relative_to(root).parts))
-    return _outside_runs(shown, root)
+    """Every file under `root`, also behind links to folders, but hidden files and folders, and training runs."""
+    return _outside_runs(folder_tree.files(root), root)
 
 
 def _outside_runs(paths: Iterable[Path], root: Path) -> Iterator[Path]:

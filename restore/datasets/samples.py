@@ -22,6 +22,8 @@ from restore.limits import format_value, is_folder_name
 NONE, FOLDERS = "none", "folders"
 """Values of `data.labels` that are no file."""
 MOST_CLASSES = 1000
+COLUMNS = ("path", "label")
+"""Names of the columns that are read."""
 ROW_FORMAT = "its rows are a path below the data set with slashes, a comma and the label; add it"
 """What helps where a file's row is missing."""
 
@@ -50,7 +52,8 @@ def find_labels(files: Sequence[Path], root: Path, how: str) -> Labels:
         files: all of the dataset, training and held-out ones.
         root: the dataset's folder.
         how: "none"; "folders", where the class is the first folder below the root or its `train/`, `test/` ...; or a CSV file below the
-            root, whose rows are the file's path below the root and its label.
+            root, whose first row names the columns path and label among others, or whose rows are the file's path below the root and
+            its label.
 
     Raises:
         ValueError: a file without a label, fewer than two classes or too many, or a CSV file that cannot be read.
@@ -105,15 +108,31 @@ def _folder(path: Path, root: Path) -> str:
 def _read_csv(table: Path, files: Sequence[Path], root: Path) -> dict[Path, str]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a table with a mark
-            rows = [row for row in csv.reader(file, skipinitialspace=True) if len(row) > 1]
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file, skipinitialspace=True) if len(row) > 1]
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"data.labels={str(table.name)[:100]!r} is neither none, folders nor a CSV file below {root}: {error}") from error
     labels: dict[str, str] = {}
-    for row in rows:
-        name, label = PurePosixPath(row[0].strip()).as_posix(), row[1].strip()
+    for path, label in _columns(rows, table):
+        name = PurePosixPath(path).as_posix()
         if labels.setdefault(name, label) != label:
             raise ValueError(f"{table} gives {name} two labels, {format_value(labels[name])} and {format_value(label)}: remove a row")
     return {path: labels.get(path.relative_to(root).as_posix(), "") for path in files}
+
+
+def _columns(rows: Sequence[Sequence[str]], table: Path) -> list[tuple[str, str]]:
+    """Path and label of each row: by the names in the first row, or where it names none the two columns in this order.
+
+    Raises:
+        ValueError: there are more columns, and no names.
+    """
+    names = [cell.lower() for cell in rows[0]] if rows else []
+    if set(COLUMNS) <= set(names):
+        first, second = (names.index(name) for name in COLUMNS)
+        return [(row[first], row[second]) for row in rows[1:] if len(row) > max(first, second)]
+    widest = max((index + 1 for row in rows for index, cell in enumerate(row) if cell), default=0)
+    if widest > len(COLUMNS):
+        raise ValueError(f"{table} has {widest} columns, and its first row does not name path and label: add a first row with their names")
+    return [(row[0], row[1]) for row in rows]
 
 
 @dataclass(frozen=True)

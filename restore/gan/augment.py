@@ -64,8 +64,9 @@ class Augmentation:
         return {"probability": self.probability}
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Restore what `state_dict` returned."""
-        self.probability = float(state["probability"])
+        """Restore what `state_dict` returned: a probability that adapts. One that does not is a setting and stays."""
+        if self.target > 0:
+            self.probability = float(state["probability"])
 
     def _geometric_changes(self) -> list[nn.Module]:
         if self._geometry is None:

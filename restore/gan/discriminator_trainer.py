@@ -191,9 +191,10 @@ class DiscriminatorTrainer:
         self._graphed_update.reset()
 
     def _update(self, batch: Mapping[str, Tensor], micro_batches: int) -> StepOutput:
-        losses = [self._backward_step(part, 1 / micro_batches) for part in split(batch, micro_batches)]
+        results = [self._backward_step(part, 1 / micro_batches) for part in split(batch, micro_batches)]
         self.state.optimizer_step()
-        return StepOutput(mean(losses))
+        self._update_stats(*torch.cat([logits for _, logits in results], 1))
+        return StepOutput(mean([losses for losses, _ in results]))
 
     def _logits(self, images: Tensor, condition: Tensor | None) -> Tensor:
         logits: Tensor = self.state.network(self.augmentation(images, condition))
@@ -210,8 +211,12 @@ class DiscriminatorTrainer:
             raise ValueError("a discriminator with mask_loss needs the mask of the holes")
         return (F.adaptive_max_pool2d(mask.float(), logits.shape[-2:]) > 0).expand_as(logits)
 
-    def _backward_step(self, part: Mapping[str, Tensor], fraction: float) -> dict[str, Tensor]:
-        """Accumulate the gradient of a micro-batch, which is `fraction` of the batch; return its losses."""
+    def _backward_step(self, part: Mapping[str, Tensor], fraction: float) -> tuple[dict[str, Tensor], Tensor]:
+        """Accumulate the gradient of a micro-batch, which is `fraction` of the batch.
+
+        Returns:
+            Its losses, and (2, B) the mean logit of each real and of each fake image.
+        """
         real, fake, condition = part["real"].detach(), part["fake"].detach(), part.get("condition")
         losses: dict[str, Tensor] = {}
         with self.runtime.autocast():
@@ -224,8 +229,8 @@ class DiscriminatorTrainer:
         self.state.accumulate(fraction * losses["discriminator"])
         if self.state.steps % self.config.penalty_every == 0:
             losses |= self._penalties(real, fake, condition, fraction)
-        self._update_stats(logits[0], logits[1], selected)
-        return {name: loss.detach() for name, loss in losses.items()}
+        means = torch.stack([_sample_means(one.detach().float(), selected) for one in logits])
+        return {name: loss.detach() for name, loss in losses.items()}, means
 
     def _penalties(self, real: Tensor, fake: Tensor, condition: Tensor | None, fraction: float) -> dict[str, Tensor]:
         losses = {}
@@ -244,8 +249,8 @@ class DiscriminatorTrainer:
         return losses
 
     @torch.no_grad()
-    def _update_stats(self, real: Tensor, fake: Tensor, selected: Tensor | None) -> None:
-        real, fake = (_sample_means(logits.float(), selected) for logits in (real, fake))
+    def _update_stats(self, real: Tensor, fake: Tensor) -> None:
+        """Take the mean logits of all images of a step, both (B)."""
         threshold: float | Tensor = 0.5 if self.config.objective == "least_squares" else 0.0
         if self.objective.relative or self.config.objective == "wasserstein":
             threshold = (real.mean() + fake.mean()) / 2

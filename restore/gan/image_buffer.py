@@ -26,10 +26,13 @@ class ImageBuffer:
     def query(self, fake: Tensor) -> Tensor:
         """Store new images and return as many, (B, C, H, W), detached.
 
-        Each is the new image itself or, with probability 1/2 once the buffer is full, an older one whose slot it takes.
+        Each is the new image itself or, with probability 1/2 once the buffer is full, an older one whose slot it takes. Images of
+        another shape (C, H, W), of a run that is resumed with other crops, empty the buffer.
         """
         if self.size == 0:
             return fake
+        if self.images and self.images[0].shape != fake.shape[1:]:
+            self.images.clear()
         returned = []
         for image in fake.detach():
             if len(self.images) < self.size:
@@ -48,6 +51,6 @@ class ImageBuffer:
         return {"images": [image.cpu() for image in self.images], "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: StateDict, device: torch.device | None = None) -> None:
-        """Restore what `state_dict` returned."""
-        self.images = [image.to(device) for image in state["images"]]
+        """Restore what `state_dict` returned, of the images no more than `size`."""
+        self.images = [image.to(device) for image in state["images"][: self.size]]
         self.generator.set_state(state["generator"])

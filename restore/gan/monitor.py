@@ -71,6 +71,8 @@ REMEDIES: Mapping[str, str] = {
 """Failure mode -> what it is and what to do about it."""
 MIN_HISTORY = 20
 """Gradient norms that are needed before their median says anything."""
+SMALLEST_SPECTRUM = 10
+"""Pixels; in the spectrum of a shorter side the finest pattern has no neighbourhood of its own."""
 
 
 class TrainingMonitor:
@@ -210,11 +212,13 @@ def network_measures(generator: TrainState, discriminator: MonitoredDiscriminato
 
 
 def image_measures(fake: Tensor, real: Tensor, source: Tensor | None = None) -> dict[str, float]:
-    """The measures of a probe batch, all (B, C, H, W): fake images, real ones of the same domain, and what was translated."""
-    measures = {
-        "diversity": diversity(fake) / max(diversity(real), 1e-6),
-        "checkerboard": checkerboard(fake) / max(checkerboard(real), 1e-6),
-    }
+    """The measures of a probe batch, all (B, C, H, W): fake images, real ones of the same domain, and what was translated.
+
+    Images with a side below SMALLEST_SPECTRUM have no "checkerboard".
+    """
+    measures = {"diversity": diversity(fake) / max(diversity(real), 1e-6)}
+    if min(fake.shape[2:]) >= SMALLEST_SPECTRUM:
+        measures["checkerboard"] = checkerboard(fake) / max(checkerboard(real), 1e-6)
     return measures | ({"brightness correlation": brightness_correlation(source, fake)} if source is not None else {})
 
 
@@ -242,7 +246,8 @@ def strongest_pattern(energy: Tensor) -> float:
 def fine_energy(images: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, 3, 2): for each image and Nyquist pattern its energy and that of its neighbourhood.
 
-    A Hann window fades the borders: the jump from one side to the other would count as a fine pattern.
+    A Hann window fades the borders: the jump from one side to the other would count as a fine pattern. H and W are at least
+    SMALLEST_SPECTRUM.
     """
     height, width = (length // 2 * 2 for length in images.shape[2:])
     gray = images.float().mean(1)[:, :height, :width]

@@ -98,13 +98,14 @@ class SampleDiscriminatorTrainer:
             batch: "real" and "fake" (B, C, S, S), and "label" (B) where there are classes.
             micro_batches: the batch goes through the network in so many equal parts.
         """
-        losses = [self._backward_step(part, 1 / micro_batches) for part in split(batch, micro_batches)]
+        results = [self._backward_step(part, 1 / micro_batches) for part in split(batch, micro_batches)]
         self.state.optimizer_step()
+        self._update_stats(*torch.cat([logits for _, logits in results], 1))
         if self.config.clip_weights:  # Arjovsky et al. 2017, algorithm 1
             with torch.no_grad():
                 for parameter in self.state.network.parameters():
                     parameter.clamp_(-self.config.clip_weights, self.config.clip_weights)
-        return StepOutput(mean(losses))
+        return StepOutput(mean([losses for losses, _ in results]))
 
     def generator_loss(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the generator's adversarial loss, a scalar; no gradient reaches the discriminator."""
@@ -128,8 +129,12 @@ class SampleDiscriminatorTrainer:
         judgement: Judgement = self.state.network(pictures, labels, auxiliary=auxiliary)
         return judgement
 
-    def _backward_step(self, part: Mapping[str, Tensor], fraction: float) -> dict[str, Tensor]:
-        """Accumulate the gradient of a micro-batch, which is `fraction` of the batch; return its losses."""
+    def _backward_step(self, part: Mapping[str, Tensor], fraction: float) -> tuple[dict[str, Tensor], Tensor]:
+        """Accumulate the gradient of a micro-batch, which is `fraction` of the batch.
+
+        Returns:
+            Its losses, and (2, B) the mean logit of each real and of each generated picture.
+        """
         config, labels = self.config, part.get("label")
         due = self.state.steps % config.penalty_every == 0
         penalised = due and bool(config.r1 or config.r2)
@@ -151,8 +156,8 @@ class SampleDiscriminatorTrainer:
             penalty = penalties.gradient_penalty(lambda between: self._judge(between, labels).logits, images[0], images[1])
             losses["gradient penalty"] = config.gradient_penalty * penalty
         self.state.accumulate(fraction * self._total(losses))
-        self._update_stats(of_real.logits, of_fake.logits)
-        return {name: loss.detach() for name, loss in losses.items()}
+        means = torch.stack([one.logits.detach().float().flatten(1).mean(1) for one in (of_real, of_fake)])
+        return {name: loss.detach() for name, loss in losses.items()}, means
 
     def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """The sum; penalties that come every k-th step count k times (Karras et al. 2020, section 3.1)."""
@@ -161,7 +166,7 @@ class SampleDiscriminatorTrainer:
 
     @torch.no_grad()
     def _update_stats(self, real: Tensor, fake: Tensor) -> None:
-        real, fake = (logits.float().flatten(1).mean(1) for logits in (real, fake))
+        """Take the mean logits of all pictures of a step, both (B)."""
         middle: float | Tensor = 0.5 if self.config.objective == "least_squares" else 0.0
         if self.objective.relative or self.config.objective == "wasserstein":
             middle = (real.mean() + fake.mean()) / 2

@@ -157,29 +157,36 @@ class UnconditionalTrainer:
         return torch.where((layers < batch["crossover"][:, None])[:, :, None], styles, network.styles(batch["mixed"], batch.get("label")))
 
     def _update_generator(self, batch: Mapping[str, Tensor]) -> StepOutput:
-        outputs, losses = [], []
+        outputs, losses, lengths = [], [], list[Tensor]()
         for part in split(batch, self.micro_batches):
             fake = self.generate(self._network, part)
             terms = {"adversarial": self.discriminator.generator_loss(part["real"], fake, part.get("label"))}
             self.generator.accumulate(terms["adversarial"] / self.micro_batches)
             if self.losses.path_length and self.generator.steps % self.losses.path_every == 0:
-                terms["path length"] = self.losses.path_length * self._path_penalty(part)
+                lengths.append(self._path_lengths(part))
+                terms["path length"] = self.losses.path_length * (lengths[-1] - self.mean_path_length).square().mean()
                 self.generator.accumulate(terms["path length"] * self.losses.path_every / self.micro_batches)
             outputs.append(fake.detach())
             losses.append(terms)
         self.generator.optimizer_step()
+        if lengths:
+            self._update_path_length(torch.cat(lengths).detach().mean())
         return StepOutput(mean(losses), {"output": torch.cat(outputs)})
 
-    def _path_penalty(self, part: Mapping[str, Tensor]) -> Tensor:
-        """E (|J_w^T y| - a)^2 with a the mean length so far, in float32 (Karras et al. 2020, eq. 4)."""
+    def _path_lengths(self, part: Mapping[str, Tensor]) -> Tensor:
+        """|J_w^T y| of each picture, (B) in float32.
+
+        Their penalty is E (|J_w^T y| - a)^2 with a the mean length of the steps so far (Karras et al. 2020, eq. 4).
+        """
         with torch.autocast(self.runtime.device.type, enabled=False):
             styles = self._styles(self._network, part)
             pictures = self._network.synthesise(styles, part.get("pixel_noise"))
-            lengths = penalties.path_lengths(pictures, styles, torch.randn_like(pictures))
-        length = lengths.detach().mean()
+            return penalties.path_lengths(pictures, styles, torch.randn_like(pictures))
+
+    def _update_path_length(self, length: Tensor) -> None:
+        """Take the mean length of all pictures of a step."""
         distributed.current().average([length])
         self.mean_path_length = torch.lerp(self.mean_path_length, length, PATH_DECAY)
-        return (lengths - self.mean_path_length).square().mean()
 
     def _measures(self) -> dict[str, float]:
         return monitor.measures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -34,8 +35,7 @@ def resolve_config(
     specified = configuration.specified(path, overrides)
     _report_unused(config, specified, on_event)
     if resume:
-        _check_resumed(folder, method, config, on_event)
-        return config
+        return _check_resumed(folder, method, config, on_event)
     return initial_weights.with_architecture(config, method.group, method.task, specified)
 
 
@@ -47,22 +47,33 @@ def _report_unused(config: TrainingConfig, specified: set[str], on_event: OnEven
             on_event(f"{', '.join(keys)}: no effect while {condition} is 0")
 
 
-def _check_resumed(folder: Path, method: Method[Config], config: Config, on_event: OnEvent) -> None:
-    """Compare a run's configuration with that of its beginning; report when it continues in another precision.
+def _check_resumed(folder: Path, method: Method[Config], config: Config, on_event: OnEvent) -> Config:
+    """Compare a run's configuration with that of its beginning, whose `start_from` it keeps; report what changes.
 
     Raises:
-        ValueError: the network would be another, other pictures would be held out, or one of two precisions is fp16, whose loss scaling
-            the other's checkpoint lacks.
+        ValueError: the network would be another, other pictures would be held out, or the precisions do not mix.
     """
     saved = folder / "config.toml"
     if not saved.is_file():
-        return
+        return config
     before = configuration.resolve(method.config, saved)
     resuming.check_network(folder, method.group, before, config)
     resuming.check_held_out(folder, before, config)
     resuming.check_supervision(folder, before, config)
     if text := resuming.changes(before, config):
         on_event(text)
+    if config.start_from and config.start_from != before.start_from:
+        on_event(f"start_from={config.start_from}: no effect, a resumed run goes on from its checkpoint")
+    _check_precision(before, config, on_event)
+    return replace(config, start_from=before.start_from)
+
+
+def _check_precision(before: TrainingConfig, config: TrainingConfig, on_event: OnEvent) -> None:
+    """Report when a run continues in another precision.
+
+    Raises:
+        ValueError: one of the two is fp16, whose loss scaling the other's checkpoint lacks.
+    """
     if (before.precision, before.device) == (config.precision, config.device):
         return
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from restore.training.previews import MARGIN, one_row
+from restore.training.previews import MARGIN, one_row, written
 from restore.writing import atomic_write
 
 PLOT = "losses.png"
@@ -38,7 +38,8 @@ def loss_plot(folder: Path) -> Path | None:
         axes = figure.add_subplot(lines, columns, number)
         points = [(row["step"], row[name]) for row in rows if name in row]
         axes.plot([step for step, _ in points], [value for _, value in points], linewidth=0.6, color="tab:blue", alpha=0.4)
-        axes.plot([step for step, _ in points], smooth([value for _, value in points]), linewidth=1.4, color="tab:blue")
+        marker = "o" if len(points) == 1 else ""  # a line needs two
+        axes.plot([step for step, _ in points], smooth([value for _, value in points]), linewidth=1.4, color="tab:blue", marker=marker)
         for diagnosis in diagnoses:
             axes.axvline(diagnosis["step"], color="tab:red", linewidth=0.8)
         axes.set_title(name, fontsize=9)
@@ -61,7 +62,7 @@ def contact_sheet(folder: Path) -> Path | None:
     Returns:
         The PNG; None if there is no preview yet.
     """
-    files = sorted((folder / "previews").glob("[0-9]*.png"))
+    files = written(folder)
     if not files:
         return None
     count = min(SHEET_ROWS, len(files))

@@ -13,9 +13,6 @@ from restore.limits import check_fields
 from restore.runtime import Runtime
 from restore.training.muon import Muon
 
-MACHINE_OPTIONS = ("lr", "fused", "capturable")
-"""Options of a parameter group that depend on the machine and are not restored from a checkpoint."""
-
 
 @dataclass(frozen=True)
 class OptimizerConfig:
@@ -90,7 +87,7 @@ def beta2(config: OptimizerConfig, step: int) -> float:
 def build_optimizers(network: nn.Module, config: OptimizerConfig, runtime: Runtime) -> list[torch.optim.Optimizer]:
     """Build Muon for the hidden weights and Adam for the first and last layer and all vectors; or Adam for all.
 
-    Each parameter group keeps its undecayed rate as `full_rate`.
+    Each parameter group keeps its undecayed rate as `full_rate`. Its options depend on the configuration, the machine and the step alone.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in parameters if parameter.dim() >= 2]

@@ -44,3 +44,9 @@ def save_grid(path: Path, images: Mapping[str, Tensor], *, rows: int = 4) -> Non
 def one_row(grid: Image.Image) -> Image.Image:
     """Return the first row of a grid that `save_grid` wrote, without the titles."""
     return grid.convert("RGB").crop((0, MARGIN, grid.width, MARGIN + int(grid.info.get("row", grid.height - MARGIN))))
+
+
+def written(folder: Path) -> list[Path]:
+    """The preview grids of the run in `folder`, named by their steps, in the order of these numbers."""
+    files = [path for path in (folder / "previews").glob("[0-9]*.png") if path.stem.isdecimal()]
+    return sorted(files, key=lambda path: int(path.stem))

@@ -15,6 +15,7 @@ from PIL import Image
 
 from restore.training.charts import logged, smooth
 from restore.training.journal import VALIDATION
+from restore.training.previews import written
 from restore.writing import atomic_write, real
 
 NAME = "run.html"
@@ -58,7 +59,7 @@ def _page(folder: Path, rows: list[dict[str, Any]], diagnoses: list[dict[str, An
 
 def _previews(folder: Path) -> str:
     """A slider over the previews, with the newest shown."""
-    files = sorted((folder / "previews").glob("[0-9]*.png"))
+    files = written(folder)
     if not files:
         return ""
     count = min(PREVIEWS, len(files))
@@ -100,6 +101,9 @@ def _chart(name: str, rows: Sequence[dict[str, Any]], diagnoses: Sequence[dict[s
         return LEFT + across * (WIDTH - LEFT - 8), 8 + (high - value) / span * (HEIGHT - BOTTOM - 16)
 
     def line(curve: Sequence[float], style: str) -> str:
+        if len(curve) == 1:  # a line needs two points
+            x, y = place(steps[0], curve[0])
+            return f"<circle class=point cx={x:.1f} cy={y:.1f} r=3 />"
         corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, steps, curve))
         return f'<polyline class={style} points="{corners}"/>'
 
@@ -113,7 +117,7 @@ def _chart(name: str, rows: Sequence[dict[str, Any]], diagnoses: Sequence[dict[s
         f"<text x={LEFT} y={HEIGHT - 6}>{steps[0]:.0f}</text><text x={right} y={HEIGHT - 6} text-anchor=end>{steps[-1]:.0f}</text>"
     )
     label = html.escape(name, quote=True)
-    curves = line(values, "faint") + line(smooth(list(values)), "strong")
+    curves = line(smooth(list(values)), "strong") if len(values) == 1 else line(values, "faint") + line(smooth(list(values)), "strong")
     return (
         f'<figure><figcaption>{label}: {values[-1]:.4g}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role=img aria-label="{label}">'
         f"{marks}{curves}{texts}</svg></figure>"
@@ -127,7 +131,7 @@ _STYLE = (
     "img{max-width:100%;image-rendering:auto}input[type=range]{width:min(30em,60vw);vertical-align:middle}"
     ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,320px),1fr));gap:1em}figure{margin:0}"
     "figcaption{font-weight:600;overflow-wrap:anywhere}svg{width:100%;height:auto}svg text{font-size:10px;fill:var(--ink)}"
-    "polyline{fill:none;stroke:var(--line)}.faint{opacity:.35;stroke-width:.8}.strong{stroke-width:1.6}.mark{stroke:var(--mark)}"
+    "polyline{fill:none;stroke:var(--line)}.faint{opacity:.35;stroke-width:.8}.strong{stroke-width:1.6}.point{fill:var(--line)}.mark{stroke:var(--mark)}"
 )
 _SCRIPT = (
     "slider.oninput=()=>{const one=previews[slider.value];step.value=one.step;preview.src=one.source;"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from restore import distributed
 from restore.runtime import Runtime
-from restore.training.optimizers import MACHINE_OPTIONS, OptimizerConfig, beta2, build_optimizers, schedule, step_number
+from restore.training.optimizers import OptimizerConfig, beta2, build_optimizers, schedule, step_number
 
 SMALLEST_LR_SCALE = 1 / 16
 """The learning rate is not halved any further."""
@@ -120,10 +120,10 @@ class TrainState:
         }
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Restore what `state_dict` returned.
+        """Restore what `state_dict` returned; rates, betas and schedule stay those of `config`, and a halved rate stays halved.
 
         Raises:
-            ValueError: the state belongs to another network.
+            ValueError: the state belongs to another network, or to other optimizers.
         """
         try:
             self.network.load_state_dict(state["network"])
@@ -134,8 +134,8 @@ class TrainState:
         if len(state["optimizers"]) != len(self.optimizers):
             raise ValueError("a run can only be resumed with the optimizers it began with: keep optimizer.name")
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            kept = [{key: group[key] for key in MACHINE_OPTIONS if key in group} for group in optimizer.param_groups]
-            groups = [group | own for group, own in zip(saved["param_groups"], kept, strict=True)]
+            # only the numbers of the parameters are the checkpoint's: all other options follow from the configuration and the step
+            groups = [own | {"params": group["params"]} for group, own in zip(saved["param_groups"], optimizer.param_groups, strict=True)]
             optimizer.load_state_dict({**saved, "param_groups": groups})
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from restore.datasets import folders
+from restore.pipeline import discovery
 
 Photos = Callable[..., Path]
 
@@ -111,3 +112,68 @@ def test_something_is_left_to_train_on(tmp_path: Path, count: int, fraction: flo
         assert train
         assert len(train) + len(test) == count
         assert bool(test) == (fraction > 0 and count > 1)
+
+
+def _linked(root: Path, photos: Photos, outside: Path) -> Path:
+    """A dataset whose pictures lie elsewhere, behind links of which some lead back."""
+    photos(outside / "scans" / "deep", 2)
+    (outside / "scans" / ".hidden").mkdir()
+    (outside / "scans" / ".hidden" / "0.png").write_bytes((outside / "scans" / "deep" / "0.png").read_bytes())
+    photos(root / "own", 1)
+    (root / "linked").symlink_to(outside / "scans")
+    (root / "own" / "again.png").symlink_to(outside / "scans" / "deep" / "0.png")
+    (root / "own" / "back").symlink_to(root)
+    (outside / "scans" / "deep" / "loop").symlink_to(outside / "scans")
+    (root / "nowhere").symlink_to(outside / "nothing")
+    (root / "itself").symlink_to(root / "itself")
+    return root
+
+
+LINKED = ["linked/deep/0.png", "linked/deep/1.png", "own/0.png", "own/again.png"]
+
+
+def test_linked_folders_are_followed_as_by_the_tasks(photos: Photos, tmp_path: Path) -> None:
+    root = _linked(tmp_path / "set", photos, tmp_path / "outside")
+    assert _names(root, folders.pictures(root)) == LINKED
+    restored = discovery.plan([root], tmp_path / "out")
+    assert sorted(job.relative.as_posix() for job in restored.jobs if not job.error) == LINKED
+    assert _names(tmp_path / "set" / "linked", folders.pictures(tmp_path / "set" / "linked")) == ["deep/0.png", "deep/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("**/*.png", ["linked/.hidden/0.png", *LINKED]),
+        ("**/deep/*", LINKED[:2]),
+        ("linked/**/1.png", LINKED[1:2]),
+        ("linked/deep/*", LINKED[:2]),
+        ("**/linked/**/0.*", ["linked/.hidden/0.png", "linked/deep/0.png"]),
+        ("./own/*", LINKED[2:]),
+        ("own/**", LINKED[2:]),
+        ("own/**/*", LINKED[2:]),
+    ],
+)
+def test_patterns_follow_linked_folders(photos: Photos, tmp_path: Path, pattern: str, names: list[str]) -> None:
+    root = _linked(tmp_path / "set", photos, tmp_path / "outside")
+    assert _names(root, folders.pictures(root, [pattern])) == names
+
+
+def test_a_picture_on_two_paths_is_never_on_both_sides_of_a_draw(photos: Photos, tmp_path: Path) -> None:
+    photos(tmp_path / "set" / "all", 8)
+    (tmp_path / "set" / "latest").symlink_to(tmp_path / "set" / "all")
+    (tmp_path / "set" / "best.png").symlink_to(tmp_path / "set" / "all" / "3.png")
+    files = folders.pictures(tmp_path / "set")
+    assert len(files) == 17
+    for seed in range(6):
+        sides = folders.split(files, tmp_path / "set", fraction=0.3, seed=seed)
+        train, test = ({path.resolve() for path in side} for side in sides)
+        assert train and test and not train & test
+
+
+def test_a_linked_test_folder_is_held_out(photos: Photos, tmp_path: Path) -> None:
+    photos(tmp_path / "elsewhere", 2)
+    photos(tmp_path / "set" / "other", 2)
+    (tmp_path / "set" / "test").symlink_to(tmp_path / "elsewhere")
+    root = tmp_path / "set"
+    train, test = folders.split(folders.pictures(root), root, fraction=0.5, seed=0)
+    assert (_names(root, train), _names(root, test)) == (["other/0.png", "other/1.png"], ["test/0.png", "test/1.png"])

@@ -42,6 +42,32 @@ def test_labels_come_from_a_table(tmp_path: Path, photos: Photos) -> None:
         find_labels(files, tmp_path, "labels.csv")
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        "seed,label,path\n5,b,0.png\n5,a,1.png\n5,b,2.png\n",
+        "label,path\nb,0.png\na,1.png\nb,2.png\n",
+        "Path, Label ,note\n0.png,b,\n1.png,a,dark\n2.png,b,bright,very\n3.png\n",
+        "path,seed,label\n0.png,1,b\n1.png,2,a\n2.png,3,b\n",
+        "0.png,b,\n1.png,a,,\n2.png,b\n",  # a spreadsheet's empty columns
+    ],
+)
+def test_the_first_row_names_the_columns(tmp_path: Path, photos: Photos, table: str) -> None:
+    photos(tmp_path, 3)
+    (tmp_path / "labels.csv").write_text(table)
+    files = folders.pictures(tmp_path)
+    assert find_labels(files, tmp_path, "labels.csv").numbers(files) == [1, 0, 1]
+    assert find_labels(files, tmp_path, "labels.csv").names == ("a", "b")
+
+
+@pytest.mark.parametrize("table", ["path,split,class\n0.png,train,b\n1.png,test,a\n", "0.png,b\n1.png,a,5\n"])
+def test_more_than_two_columns_need_names(tmp_path: Path, photos: Photos, table: str) -> None:
+    photos(tmp_path, 2)
+    (tmp_path / "labels.csv").write_text(table)
+    with pytest.raises(ValueError, match=r"labels\.csv has 3 columns, and its first row does not name path and label"):
+        find_labels(folders.pictures(tmp_path), tmp_path, "labels.csv")
+
+
 def test_each_class_has_a_training_picture(tmp_path: Path, photos: Photos) -> None:
     for name in ("a", "b", "c"):
         photos(tmp_path / name, 2 if name == "a" else 1)

@@ -111,7 +111,10 @@ def test_what_is_drawn_or_chosen_on_the_cpu_is_not_captured(fp32: Runtime, setti
 
 def test_a_state_that_augments_is_not_captured(fp32: Runtime) -> None:
     plain, augmenting = (DiscriminatorTrainer(nn.Conv2d(3, 1, 4), DiscriminatorConfig(augment=augment), fp32) for augment in (0.0, 0.5))
+    assert not augmenting._graphed_update.capturable()
     plain.load_state_dict(copy.deepcopy(augmenting.state_dict()))
+    assert plain._graphed_update.capturable()  # what it was set to holds
+    plain.augmentation.probability = 0.5
     assert not plain._graphed_update.capturable()
 
 

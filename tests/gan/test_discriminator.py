@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from restore.gan import build, monitor
-from restore.gan.augment import Augmentation
+from restore.gan.augment import RATE, Augmentation
 from restore.gan.discriminator_trainer import DiscriminatorConfig, DiscriminatorTrainer
 from restore.gan.monitor import MonitorConfig, TrainingMonitor
 from restore.gan.objectives import OBJECTIVES
@@ -130,6 +130,31 @@ def test_the_state_is_all_that_the_next_update_depends_on(fp32: Runtime) -> None
     for key, value in first.state.network.state_dict().items():
         assert torch.equal(value, second.state.network.state_dict()[key]), key
     assert first.augmentation.probability == second.augmentation.probability != 0.2
+
+
+@pytest.mark.parametrize("objective", ["least_squares", "wasserstein"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_statistics_are_those_of_the_batch_whatever_its_micro_batches(fp32: Runtime, objective: str, masked: bool) -> None:
+    torch.manual_seed(0)
+    config = DiscriminatorConfig(width=4, objective=objective, mask_loss=masked)
+    first = build.discriminator_trainer(1, config, fp32, masked=masked)
+    second = copy.deepcopy(first)
+    real = torch.cat([_pictures(seed, 0.4 + 0.1 * seed, 1) for seed in range(8)])
+    fake = torch.cat([_pictures(seed, 0.8 - 0.1 * seed, 1) for seed in range(8)])
+    mask = (torch.arange(32) < 12).float().expand(8, 1, 32, 32) if masked else None
+    first.step(real, fake, mask=mask)
+    second.step(real, fake, mask=mask, micro_batches=4)
+    assert first.stats.keys() == second.stats.keys()
+    for name, value in first.stats.items():
+        torch.testing.assert_close(second.stats[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("micro_batches", [1, 4])
+def test_the_augmentation_adapts_once_a_step(fp32: Runtime, micro_batches: int) -> None:
+    torch.manual_seed(0)
+    discriminator = build.discriminator_trainer(1, DiscriminatorConfig(width=4, augment=0.5, adaptive=0.6), fp32)
+    discriminator.step(_pictures(0, 0.7), _pictures(1, 0.3), micro_batches=micro_batches)
+    assert abs(discriminator.augmentation.probability - 0.5) == pytest.approx(RATE)
 
 
 def test_augmentation_moves_a_condition_with_its_picture_and_lets_gradients_through() -> None:

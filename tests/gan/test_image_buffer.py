@@ -41,3 +41,16 @@ def test_a_buffer_resumes_as_if_it_had_never_stopped() -> None:
     for index in range(20):
         fake = torch.full((2, 1, 1, 1), 100.0 + index)
         assert torch.equal(first.query(fake), second.query(fake))
+
+
+def test_a_loaded_buffer_of_another_shape_or_size_is_adapted() -> None:
+    saved = ImageBuffer(4)
+    saved.query(torch.rand(4, 1, 8, 8))
+    resumed = ImageBuffer(4, seed=3)
+    resumed.load_state_dict(copy.deepcopy(saved.state_dict()))
+    for _ in range(5):
+        assert resumed.query(torch.rand(2, 1, 16, 16)).shape == (2, 1, 16, 16)
+    assert [image.shape for image in resumed.images] == [(1, 16, 16)] * 4
+    smaller = ImageBuffer(3)
+    smaller.load_state_dict(copy.deepcopy(saved.state_dict()))
+    assert len(smaller.images) == 3

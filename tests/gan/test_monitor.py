@@ -87,6 +87,15 @@ def test_a_checkerboard_stands_out(size: tuple[int, int]) -> None:
         assert monitor.checkerboard(smooth + 0.03 * board) > 10
 
 
+@pytest.mark.parametrize("size", [(1, 1), (4, 4), (7, 7), (8, 8), (9, 9), (8, 32), (32, 9), (10, 10), (11, 24), (16, 16)])
+def test_images_too_small_for_a_checkerboard_have_the_other_measures(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    fake, real = torch.rand(4, 3, *size), torch.rand(4, 3, *size)
+    measures = monitor.image_measures(fake, real, real)
+    assert all(math.isfinite(value) for value in measures.values())
+    assert measures.keys() == {"diversity", "brightness correlation"} | ({"checkerboard"} if min(size) >= 10 else set())
+
+
 def test_a_transposed_convolution_leaves_a_checkerboard() -> None:
     torch.manual_seed(0)
     features = torch.rand(4, 8, 24, 24)

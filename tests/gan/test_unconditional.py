@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from restore.gan import objectives, penalties
-from restore.gan.augment import Augmentation
+from restore.gan.augment import RATE, Augmentation
 from restore.gan.monitor import MonitorConfig, TrainingMonitor
 from restore.gan.sample_discriminator import SampleDiscriminatorConfig, SampleDiscriminatorTrainer
 from restore.gan.unconditional import GenerationLossConfig, UnconditionalTrainer
 from restore.networks import generators
-from restore.networks.generators import CONFIGS, DISCRIMINATOR_CONFIGS
+from restore.networks.generators import CONFIGS, DISCRIMINATOR_CONFIGS, stylegan2
 from restore.networks.generators.spec import Judgement, SampleDiscriminator
 from restore.runtime import Runtime
 from restore.training.optimizers import OptimizerConfig, beta2, schedule
@@ -101,6 +101,33 @@ def test_micro_batches_give_the_same_gradient(kind: str) -> None:
         trainer.step(_batch(trainer))
     for mine, theirs in zip(whole.generator.network.parameters(), parts.generator.network.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=2e-4)
+
+
+def test_micro_batches_of_stylegan_are_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean path length, the augmentation's probability and the statistics follow the whole batch, once."""
+    whole, parts = _trainer("stylegan"), _trainer("stylegan")
+    parts.micro_batches = 4
+    monkeypatch.setattr(torch, "randn_like", torch.ones_like)
+    monkeypatch.setattr(stylegan2, "STD_GROUP", 1)  # the deviation over a group of samples
+    for trainer in (whole, parts):
+        trainer.mean_path_length = torch.tensor(0.05)
+        trainer.discriminator.augmentation.target = 0.0  # it would draw
+        losses = trainer.step(_batch(trainer)).losses
+        assert "path length" in losses
+    torch.testing.assert_close(parts.mean_path_length, whole.mean_path_length)
+    for name, value in whole.discriminator.stats.items():
+        torch.testing.assert_close(parts.discriminator.stats[name], value, rtol=1e-4, atol=1e-5)
+    for mine, theirs in zip(whole.generator.optimizers, parts.generator.optimizers, strict=True):
+        for one, other in zip(mine.state.values(), theirs.state.values(), strict=True):
+            torch.testing.assert_close(one["exp_avg"], other["exp_avg"], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("micro_batches", [1, 4])
+def test_the_probability_moves_once_a_step(micro_batches: int) -> None:
+    trainer = _trainer("stylegan")
+    trainer.micro_batches, trainer.discriminator.augmentation.probability = micro_batches, 0.5
+    trainer.step(_batch(trainer))
+    assert abs(trainer.discriminator.augmentation.probability - 0.5) == pytest.approx(RATE)
 
 
 def test_the_generator_waits_while_the_discriminator_learns() -> None:
@@ -265,6 +292,17 @@ def test_augmentation_without_flips_keeps_the_sides() -> None:
         for seen in [Augmentation(0.5, flips=flips)(images)]
     }
     assert left[False] > 0.98 and left[True] < 0.9
+
+
+def test_a_changed_augmentation_holds_after_a_resume_unless_it_adapts() -> None:
+    saved = Augmentation(0.7).state_dict()
+    for fixed in (0.2, 0.0):
+        changed = Augmentation(fixed)
+        changed.load_state_dict(saved)
+        assert changed.probability == fixed
+    adaptive = Augmentation(0.2, target=0.6)
+    adaptive.load_state_dict(saved)
+    assert adaptive.probability == 0.7
 
 
 def test_the_augmentation_adapts_to_the_sign_of_the_logits() -> None:

@@ -163,6 +163,17 @@ def test_a_link_that_leads_nowhere_gets_its_line(folders: tuple[Path, Path], lea
     assert problem.name == "loop.png" and "no reference" not in problem.reason
 
 
+def test_linked_folders_are_compared_too(tmp_path: Path, smooth: Smooth) -> None:
+    for name in ("results/scans", "elsewhere"):
+        _save(tmp_path / name / "a.png", smooth())
+    (tmp_path / "references").mkdir()
+    (tmp_path / "references" / "scans").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "references")
+    assert [path.as_posix() for path in scoring.pictures_in(tmp_path / "references")] == ["scans/a.png"]
+    pairs, problems = scoring.pair(tmp_path / "results", tmp_path / "references")
+    assert [one.name for one in pairs] == ["scans/a.png"] and not problems
+
+
 def test_missing_partners_and_bad_files_stop_nothing(folders: tuple[Path, Path], smooth: Smooth) -> None:
     results, reference = folders
     _save(results / "extra.png", smooth(12, 12))

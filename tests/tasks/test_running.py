@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 import restore
 from restore import runtime, weights
+from restore.training import checkpoint
 
 Photos = Callable[..., Path]
 SMALL = {
@@ -51,6 +53,34 @@ def test_half_precision_does_not_mix(begun: tuple[Path, Path]) -> None:
     with pytest.raises(ValueError, match="fp32 and cannot continue in fp16"):
         _go_on(*begun, precision="fp16")
     assert (begun[1] / "config.toml").read_text() == before
+
+
+def test_another_learning_rate_is_used_and_reported(begun: tuple[Path, Path]) -> None:
+    """At a rate next to nothing the weights stay; the old rate would move them."""
+    before = {name: tensor.clone() for name, tensor in checkpoint.load(begun[1])["trainer"]["generator"]["network"].items()}
+    events: list[str] = []
+    rates = {"optimizer.learning_rate": "1e-12", "optimizer.adam_rate": "1e-12"}
+    restore.train(
+        "denoise",
+        begun[0],
+        out=begun[1],
+        resume=True,
+        overrides={"loop.steps": "4", **rates},
+        on_event=lambda event: events.append(str(event)),
+    )
+    assert any("optimizer.learning_rate from 0.02 to 1e-12" in text for text in events)
+    after = checkpoint.load(begun[1])["trainer"]["generator"]["network"]
+    assert all(torch.allclose(tensor, before[name], atol=1e-9) for name, tensor in after.items())
+
+
+def test_a_resumed_run_keeps_what_it_was_started_from(begun: tuple[Path, Path]) -> None:
+    events: list[str] = []
+    restore.train(
+        "denoise", begun[0], out=begun[1], resume=True, overrides={"loop.steps": "4", "start_from": "denoise-gray"},
+        on_event=lambda event: events.append(str(event)),
+    )  # fmt: skip
+    assert "start_from=denoise-gray: no effect, a resumed run goes on from its checkpoint" in events
+    assert "denoise-gray" not in (begun[1] / "config.toml").read_text()
 
 
 def test_pictures_that_training_does_not_read_are_reported(tmp_path: Path, photos: Photos) -> None:

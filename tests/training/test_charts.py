@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from restore.training import run_page
 from restore.training.charts import contact_sheet, loss_plot
 from restore.training.previews import MARGIN, save_grid
 
@@ -46,3 +47,38 @@ def test_the_sheet_goes_from_the_first_preview_to_the_newest(tmp_path: Path) -> 
     assert middles[0] == 0
     assert middles[-1] == round(39 / 40 * 255)
     assert (np.diff(middles.astype(int)) > 0).all()
+
+
+def test_previews_are_in_the_order_of_their_steps(tmp_path: Path) -> None:
+    for number, step in enumerate((999_000, 1_000_000, 2_000_000, 10_000_000)):
+        save_grid(tmp_path / "previews" / f"{step:06d}.png", {"one": torch.full((1, 1, 20, 24), number / 4)})
+    (tmp_path / "previews" / "1 copy.png").write_bytes(b"")
+    path = contact_sheet(tmp_path)
+    assert path is not None
+    assert np.asarray(Image.open(path))[MARGIN + 10 :: 20 + MARGIN, 5, 0].tolist() == [round(number / 4 * 255) for number in range(4)]
+    page = run_page.write(tmp_path).read_text()
+    assert [page.index(f'"step": {step},') for step in (999_000, 1_000_000, 2_000_000, 10_000_000)] == sorted(
+        page.index(f'"step": {step},') for step in (999_000, 1_000_000, 2_000_000, 10_000_000)
+    )
+    assert "<output id=step>10000000</output>" in page
+
+
+def _blue(path: Path) -> int:
+    """Pixels of curves."""
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    return int(((pixels[..., 2] - pixels[..., 0]) > 60).sum())
+
+
+def test_a_single_point_is_marked(tmp_path: Path) -> None:
+    """A score of one validation, and the whole log of a run of one step."""
+    rows = [{"step": step, "pixel": 0.5} for step in (50, 100)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = loss_plot(tmp_path)
+    assert path is not None
+    without, page = _blue(path), run_page.write(tmp_path).read_text()
+    assert "<circle" not in page
+    (tmp_path / "log.jsonl").write_text(json.dumps({"step": 50, "pixel": 0.5}) + "\n")
+    loss_plot(tmp_path)
+    assert without > 0 and _blue(path) > 0
+    page = run_page.write(tmp_path).read_text()
+    assert page.count("<circle") == 1

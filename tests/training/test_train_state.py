@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,11 @@ from restore.training.train_state import TrainState, frozen
 def _network(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 1, 3))
+
+
+def _deep() -> nn.Module:
+    """With a hidden layer, which Muon takes."""
+    return nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 1, 3))
 
 
 def _loss(state: TrainState, seed: int = 0) -> torch.Tensor:
@@ -86,6 +92,45 @@ def test_the_state_is_all_that_the_next_update_depends_on(fp32: Runtime, config:
     for one, other in ((first.network, second.network), (first.average, second.average)):
         for key, value in one.state_dict().items():
             assert torch.equal(value, other.state_dict()[key]), key
+
+
+CHANGED = [{"learning_rate": 1e-5}, {"beta1": 0.3}, {"beta2": 0.5}, {"beta2_start": 0.2}, {"decay_steps": 2}, {"warmup_steps": 40}]
+
+
+@pytest.mark.parametrize("base", [GAN_ADAM, OptimizerConfig(), OptimizerConfig("adam", beta2_start=0.5)], ids=["gan", "muon", "rising"])
+@pytest.mark.parametrize("changes", [*CHANGED, {"adam_rate": 1e-5}, {"beta2_start": 0.0}], ids=str)
+def test_a_changed_setting_holds_from_the_next_update_on(fp32: Runtime, base: OptimizerConfig, changes: dict[str, float]) -> None:
+    """It does what a state does whose groups are set by hand; moments and steps stay."""
+    config = replace(base, **changes)  # type: ignore[arg-type]
+    first, resumed, fresh = (TrainState(_deep(), settings, fp32) for settings in (base, config, config))
+    assert len(first.optimizers) == (2 if base.name == "muon" else 1)
+    for seed in range(3):
+        first.update(_loss(first, seed))
+    saved = copy.deepcopy(first.state_dict())
+    resumed.load_state_dict(saved)
+    for mine, theirs in zip(resumed.optimizers, fresh.optimizers, strict=True):
+        for group, expected in zip(mine.param_groups, theirs.param_groups, strict=True):
+            assert {key: value for key, value in group.items() if key != "params"} == {
+                key: value for key, value in expected.items() if key != "params"
+            }
+        assert all(len(moments) > 0 for moments in mine.state.values())
+    resumed.update(_loss(resumed, 5))
+    fresh.steps = 3
+    fresh.update_schedule()
+    for mine, theirs in zip(resumed.optimizers, fresh.optimizers, strict=True):
+        assert [(group["lr"], group.get("betas")) for group in mine.param_groups] == [
+            (group["lr"], group.get("betas")) for group in theirs.param_groups
+        ]
+
+
+def test_a_rate_that_was_halved_stays_halved_under_another_setting(fp32: Runtime) -> None:
+    first = TrainState(_network(), GAN_ADAM, fp32)
+    first.scale_learning_rate()
+    first.update(_loss(first))
+    resumed = TrainState(_network(), replace(GAN_ADAM, learning_rate=1e-4), fp32)
+    resumed.load_state_dict(copy.deepcopy(first.state_dict()))
+    resumed.update(_loss(resumed))
+    assert resumed.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.5e-4)
 
 
 def test_another_network_s_state_is_refused(fp32: Runtime) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from restore import folder_tree
 from restore.images import SUFFIXES, TARGETS, error_maps, file_kind, looked, naming
 
 
@@ -79,10 +80,12 @@ def pair(results: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The relative paths of the pictures under a folder, sorted. Hidden files and folders (such as a run's private folder) do not count."""
-    inner = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() or _is_broken_link(path)]
-    visible = [path for path in inner if not any(part.startswith(".") for part in path.parts)]
-    return sorted(path for path in visible if _is_picture(folder / path))
+    """The relative paths of the pictures under a folder, sorted, also behind links to folders.
+
+    Hidden files and folders (such as a run's private folder) do not count.
+    """
+    inner = [path for path in folder_tree.files(folder) if path.is_file() or _is_broken_link(path)]
+    return sorted(path.relative_to(folder) for path in inner if _is_picture(path))
 
 
 def _is_broken_link(path: Path) -> bool:
