@@ -38,6 +38,13 @@ TABLE = "blur-width.json"
 WINDOW = np.ones((7, 7), np.uint8)
 STRONG, STEP = 0.4, 0.75
 """Windows that hold at least STRONG of a picture's contrast are sharp where one step between neighbours makes at least STEP of it."""
+STEEPEST, ENOUGH = 0.95, 64
+"""Quantile of the steps of a part's strong windows, and how many of these it must have."""
+EDGES = ((0.7, 0.8, 1.0, 1.3, 2.0), (0.74, 0.71, 0.64, 0.6, 0.5))
+"""Widths of a blur, and steps above which edges are steeper than it leaves any. 51 photographs that are blurred by 0.8 / 1 / 1.3 / 2
+pixels have 0.54 / 0.46 / 0.38 / 0.27 at the median and 0.69 / 0.62 / 0.59 / 0.44 at most; a zebra, brick and striped cloth 0.77 to 0.87."""
+NOISE_STEP = 3.0
+"""Deviations of the noise by which it makes the largest step of a window larger."""
 CELLS = 6
 """Parts along each axis in which the sharp windows are counted. The outer ones may hold a frame, which is sharp around any picture."""
 
@@ -85,7 +92,8 @@ def estimate(plane: np.ndarray, noise: float, valid: np.ndarray | None = None) -
         return 0.0
     if has_steps(plane, valid):
         return 0.0
-    return float(np.clip(regression()(found), 0, WIDEST))
+    width = float(np.clip(regression()(found), 0, WIDEST))
+    return 0.0 if has_sharp_edges(plane, noise, width, valid) else width
 
 
 def has_steps(plane: np.ndarray, valid: np.ndarray | None = None) -> bool:
@@ -93,6 +101,23 @@ def has_steps(plane: np.ndarray, valid: np.ndarray | None = None) -> bool:
 
     Chessboards, screens and other regular drawings have spectra of a few lines, which tell nothing. Arguments as those of `estimate`.
     """
+    steps, strong = _steps(plane, 0.0, valid)
+    sharp = strong & (steps >= STEP)
+    return 2 * sum(2 * int(sharp[cell].sum()) > max(1, int(strong[cell].sum())) for cell in _cells(plane.shape)) > (CELLS - 2) ** 2
+
+
+def has_sharp_edges(plane: np.ndarray, noise: float, width: float, valid: np.ndarray | None = None) -> bool:
+    """Whether the steepest edges are steeper than a blur of `width` leaves any. Cloth, brick and stripes have spectra of soft pictures.
+
+    Arguments as those of `estimate`.
+    """
+    steps, strong = _steps(plane, noise, valid)
+    steepest = [float(np.quantile(steps[cell][strong[cell]], STEEPEST)) for cell in _cells(plane.shape) if strong[cell].sum() >= ENOUGH]
+    return bool(steepest) and float(np.median(steepest)) > float(np.interp(width, *EDGES))
+
+
+def _steps(plane: np.ndarray, noise: float, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The largest step between neighbours in each window, without that of the noise, as a fraction of its contrast; the strong windows."""
     low, high = np.percentile(plane if valid is None else plane[valid], (1, 99))
     across, down = (np.abs(np.diff(plane, axis=axis)) for axis in (1, 0))
     step = np.zeros_like(plane)
@@ -102,10 +127,13 @@ def has_steps(plane: np.ndarray, valid: np.ndarray | None = None) -> bool:
     strong = (contrast > STRONG * (high - low)) & (contrast > 0)
     if valid is not None:
         strong &= cv2.erode(valid.astype(np.uint8), WINDOW) > 0
-    sharp = strong & (cv2.dilate(step, WINDOW) >= STEP * contrast)
-    rows, columns = (np.linspace(0, side, CELLS + 1).astype(int)[1:-1] for side in plane.shape)
-    cells = [(slice(*rows[i : i + 2]), slice(*columns[j : j + 2])) for i in range(CELLS - 2) for j in range(CELLS - 2)]
-    return 2 * sum(2 * int(sharp[cell].sum()) > max(1, int(strong[cell].sum())) for cell in cells) > len(cells)
+    return (cv2.dilate(step, WINDOW) - np.float32(NOISE_STEP * noise)) / np.maximum(contrast, np.float32(1e-30)), strong
+
+
+def _cells(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
+    """The inner parts of a picture of (H, W)."""
+    rows, columns = (np.linspace(0, side, CELLS + 1).astype(int)[1:-1] for side in shape)
+    return [(slice(*rows[i : i + 2]), slice(*columns[j : j + 2])) for i in range(CELLS - 2) for j in range(CELLS - 2)]
 
 
 def features(plane: np.ndarray, noise: float, valid: np.ndarray | None = None) -> np.ndarray | None:

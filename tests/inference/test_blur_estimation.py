@@ -57,6 +57,18 @@ def test_padding_around_a_picture_does_not_count(photograph: Photograph) -> None
     assert blur_estimation.estimate(padded, 0.001, np.zeros(padded.shape, bool)) == 0
 
 
+@pytest.mark.parametrize("noise", [0.3, 4])
+@pytest.mark.parametrize("width", [0.8, 1.0, 1.5])
+def test_edges_tell_sharp_pictures_from_soft_ones(photograph: Photograph, width: float, noise: float) -> None:
+    scene = photograph()[:, :, 0]
+    rng = np.random.default_rng(1)
+    soft, sharp = (
+        plane + rng.normal(0, noise / 255, plane.shape).astype(np.float32) for plane in (cv2.GaussianBlur(scene, (0, 0), width), scene)
+    )
+    assert not blur_estimation.has_sharp_edges(soft, noise / 255, width)
+    assert noise > 1 or blur_estimation.has_sharp_edges(sharp, noise / 255, width)  # strong noise hides that edges are steep
+
+
 def test_the_power_of_white_noise_is_its_variance() -> None:
     noise = np.random.default_rng(0).normal(0, 0.02, (400, 300)).astype(np.float32)
     np.testing.assert_allclose(blur_estimation._rings(noise)[4:], 0.02**2, rtol=0.1)
