@@ -163,7 +163,8 @@ class Enhancer:
             gray, mapped, gain = self.enhance(np.ascontiguousarray(pixels[:, :, :1]), strengths, valid, thumbnails, eight_bit=eight_bit)
             return np.repeat(gray, 3, axis=2), mapped, gain
         seen = thumbnails or overview(pixels)
-        trust = texture_trust(seen[0]) * paper_trust(pixels)
+        paper = paper_trust(pixels)
+        trust = texture_trust(seen[0]) * paper
         judged = replace(strengths, exposure=trust * strengths.exposure, contrast=trust * strengths.contrast)
         mapping, result, gain = self.map(seen, judged), pixels, 1.0
         uneven: np.ndarray | None = None
@@ -174,7 +175,8 @@ class Enhancer:
             result = mapping(given)
         if strengths.local_contrast or strengths.sharpness:
             noise = estimate(luma(result)[:, :, None], valid).level
-            result, gain = photo_detail.detailed(result, noise, strengths.local_contrast, strengths.sharpness)
+            local = paper * strengths.local_contrast  # it would make a page's paper uneven
+            result, gain = photo_detail.detailed(result, noise, local, strengths.sharpness)
         return result if uneven is None else dither.dithered(result, uneven), mapping, gain
 
     def map(self, thumbnails: Sequence[np.ndarray], strengths: Strengths) -> GlobalMap:
