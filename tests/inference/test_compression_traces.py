@@ -30,6 +30,19 @@ def test_the_table_and_the_grid_are_found(picture: np.ndarray, quality: int, cor
     assert np.abs(found.steps / quantisation.table(quality) - 1).mean() < 0.03
 
 
+@pytest.mark.parametrize("quality", [30, 60, 80])
+def test_traces_in_a_page_with_much_paper_are_found(quality: int) -> None:
+    page = np.full((400, 480), 205, np.uint8)
+    for row in range(40, 380, 60):  # most rows of pixels hold paper alone
+        cv2.putText(page, "terms apply to 1,234.89 units", (24, row), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 60, 1, cv2.LINE_AA)
+    drawn = page[:, :, None].astype(np.float32) / 255
+    found = compression_traces.find(jpeg(drawn, quality))
+    assert found is not None
+    assert (found.top, found.left) == (0, 0)
+    assert np.abs(found.steps / quantisation.table(quality) - 1).mean() < 0.03
+    assert compression_traces.find(drawn) is None
+
+
 def test_nothing_is_found_where_nothing_is(picture: np.ndarray) -> None:
     eight = np.rint(picture * 255).astype(np.float32) / np.float32(255)
     decoded = jpeg(picture, 30)
