@@ -38,7 +38,7 @@ from restore.inference.confidence import TASK, WEIGHTS
 from restore.inference.denoiser import Denoiser
 from restore.inference.denoising_confidence import DenoisingConfidence, span_of
 from restore.inference.loading import InferenceOptions, find_weights
-from restore.inference.noise_estimation import Estimate
+from restore.inference.noise_estimate import Estimate
 from restore.inference.sure import ESTIMATED, expected_psnr
 
 

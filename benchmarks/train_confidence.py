@@ -37,7 +37,7 @@ from restore.inference.confidence import ConfidenceHead, HeadInputs
 from restore.inference.confidence_calibration import DOUBTS, Traits
 from restore.inference.denoiser import Denoiser
 from restore.inference.denoising_confidence import DenoisingConfidence, head_inputs, span_of
-from restore.inference.noise_estimation import Estimate
+from restore.inference.noise_estimate import Estimate
 from restore.networks.error_head import ErrorHead
 
 EDGES = (3.0, 6.0, 12.0, 24.0, 48.0, 80.0)

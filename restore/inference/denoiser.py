@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,8 @@ from restore.images.noise_model import NoiseLevel
 from restore.inference import correction_limit, excluded_regions, mean_preservation, nonlocal_blend, uniform_borders
 from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.network_model import NetworkModel
-from restore.inference.noise_estimation import Estimate, resolve_level
+from restore.inference.noise_estimate import Estimate
+from restore.inference.noise_estimation import resolve_level
 from restore.inference.normalizing_runner import NormalizingRunner
 from restore.inference.picture_tuning import PictureTuner
 from restore.inference.ranges import Range
@@ -102,6 +103,8 @@ class Denoiser(NetworkModel):
             (H, W, 1|3) float32, not clipped; and information about the run.
         """
         noise = self.noise_level(pixels, noise_level, valid)
+        if isinstance(noise, Estimate):
+            noise = replace(noise, level=noise.for_network)
         level = noise.level if isinstance(noise, Estimate) else noise
         if isinstance(noise, Estimate) and level == NoiseLevel():
             return pixels.copy(), InferenceInfo(self.runtime.precision)

@@ -50,6 +50,12 @@ def tail(blocks: np.ndarray) -> float:
     return float(np.median(np.abs(finest)) ** 2 / max(np.square(finest).mean(), 1e-30))
 
 
+def normality(blocks: np.ndarray) -> float:
+    """The same for each of the highest frequencies by itself, and their median: 0.40 to 0.46 for noise of any colour, less after a JPEG."""
+    finest = blocks[:, TOP]
+    return float(np.median(np.median(np.abs(finest), axis=0) ** 2 / np.maximum(np.square(finest).mean(axis=0), 1e-30)))
+
+
 def clipped_normal(fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Describe a normal distribution with sigma 1 whose given fraction is clipped.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from restore.images.noise_model import NoiseLevel
 from restore.images.noise_spectrum import SIDE, WHITE, NoiseSpectrum
-from restore.inference.noise_estimation import CORRELATED, Estimate
+from restore.inference.noise_estimate import CORRELATED, Estimate
 
 QUIET, SLACK = 0.1, 1.4
 """A window is flat if its power is at most SLACK times the quantile QUIET of its picture."""

@@ -9,7 +9,7 @@ only adds variance. A frame, a mat or the background of a magnitude picture may 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from restore.images.frame import BAND
 from restore.images.noise_model import BLOCK, NoiseLevel, dct
 from restore.inference import drawings, falling_noise, noise_blocks
 from restore.inference.noise_blocks import FEWEST, LOW, TOP, PaperNoise, clipped_normal, energy
+from restore.inference.noise_estimate import Estimate
 from restore.inference.uniform_borders import framed, inner, is_still
 
 MAX_BLOCKS = 40_000  # of one channel; more do not improve the estimate
@@ -27,9 +28,6 @@ GROUPS = 16
 QUANTILES = (0.2, 0.5)  # of the groups' variances that the line is fitted to: weak noise may be texture in part, strong noise hides it
 BETWEEN = (8.0, 25.0)  # sigma: the lower quantile up to the first, the higher from the second on
 GAIN = 0.2  # the line must reduce a constant's loss by this fraction, or the noise does not depend on the signal
-CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred by half a pixel has 2.5 and 1.2, clean photographs 8 and 5
-WHITE, EVEN = (1.4, 2.4), (1.4, 2.4)  # ranges of `Estimate.colour` and `spread` over which the confidence in a photograph's estimate falls
-QUIET, LOUD = 4.0, 8.0  # sigma: a photograph's estimate may be texture up to the first, it is noise from the second on
 MANY_DARK = 20 / BLOCK**2  # fraction of a block at the darkest value: few photons leave some pixels dark, a collimator all
 TEXTURED = (1.5, 2.0)  # range of `Estimate.spread` over which texture hides the line
 FAINT = (6.0, 14.0)  # sigma: texture easily hides signal-independent noise up to the first, not from the second on
@@ -39,42 +37,6 @@ LEAST_WHITE, MANY_WHITE = 0.005, 0.35  # fractions of clipped pixels between whi
 TELLING = 0.1  # fraction of black pixels from which clipped noise and photon counts differ enough
 STILL = 0.25  # of the line; a group with less has no noise, so that it does not tell strokes from noise
 UNEVEN = 1.08  # blocks of one group differ in brightness; this corrects mean^2 / variance of their black pixels
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A noise estimate from a picture's pixels.
-
-    Attributes:
-        level: variance a x + b; or a curve that falls with brightness.
-        colour: ratio of the flattest blocks' energy at middle frequencies to that at the highest. It is 1 for white noise and more for
-            noise that is correlated between neighbouring pixels, and for texture.
-        spread: ratio of the noisiest groups' variance to the line: 1.1 for noise, more for texture.
-    """
-
-    level: NoiseLevel = field(default_factory=NoiseLevel)
-    colour: float = 1.0
-    spread: float = 1.0
-
-    @property
-    def correlated(self) -> bool:
-        """Whether the noise is correlated between neighbouring pixels; if so, `level` describes only its finest detail."""
-        return self.colour > CORRELATED and self.spread < MIXED and self.level.sigma() > 0
-
-    def confidence(self, span: float = 1.0) -> float:
-        """The fraction of the correction to apply for a photograph's estimate, 0.6..1.
-
-        Fine texture reads as noise of a sigma up to about 5, or more if the whole picture is textured. But texture is not white and not
-        equal in dark and bright areas. Estimates that are both get full confidence; other low estimates are applied in part. A fraction
-        of 0.6 costs 0.2 of 0.6 dB on the PolyU photographs and saves 4 dB on clean pictures.
-
-        Args:
-            span: the picture's range for the network; see `Range`.
-        """
-        care = float(np.clip(max(self.spread / MIXED, self.colour - WHITE[0]), 1, 2))
-        loud = float(np.interp(self.level.sigma() / span, (QUIET * care, LOUD * care), (0, 1)))
-        white, even = (float(np.interp(value, ends, (1, 0))) for value, ends in ((self.colour, WHITE), (self.spread, EVEN)))
-        return 0.6 + 0.4 * max(loud, min(white, even))
 
 
 def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
@@ -107,7 +69,7 @@ def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     drawing = _of_drawing(picture, Estimate(level, colour), strong, noise_blocks.paper_noise(blocks, np.maximum(dark, white)))
     if drawing is not None:
         return drawing
-    result = Estimate(level, colour, float(np.quantile(above, 0.9)))
+    result = Estimate(level, colour, float(np.quantile(above, 0.9)), float(np.median([noise_blocks.normality(group) for group in near])))
     quietest = _quietest(groups)
     doubt = float(np.interp(result.spread, TEXTURED, (0, 1)))
     if level.even:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from restore.images.noise_model import PhotonSteps
-from restore.inference.noise_estimation import Estimate
+from restore.inference.noise_estimate import Estimate
 
 RATIOS = (0.8, 1.25)
 """Range of a photon's step relative to the median slope of the noise."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from restore.datasets.recorrupted import PictureNoise, recorrupted
 from restore.inference.denoiser import Denoiser
-from restore.inference.noise_estimation import Estimate
+from restore.inference.noise_estimate import Estimate
 
 WINDOWS, SIDE, FACTOR = 12, 192, 0.3
 """Windows of the pictures that are restored, their side in pixels, and their recorruption factor t."""

@@ -14,7 +14,8 @@ from restore.images.noise_model import NoiseLevel
 from restore.inference import radiograph
 from restore.inference.denoiser import Denoiser, Refinement, signal_dependent
 from restore.inference.loading import InferenceOptions, find_weights, load_network
-from restore.inference.noise_estimation import Estimate, resolve_level
+from restore.inference.noise_estimate import Estimate
+from restore.inference.noise_estimation import resolve_level
 from restore.inference.picture_tuning import PictureTuner
 from restore.inference.residual_check import check_residual
 from restore.pipeline.discovery import Job

@@ -10,7 +10,7 @@ from restore.inference.confidence import TASK, WEIGHTS
 from restore.inference.denoiser import Denoiser, signal_dependent
 from restore.inference.denoising_confidence import DenoisingConfidence
 from restore.inference.loading import find_weights
-from restore.inference.noise_estimation import Estimate
+from restore.inference.noise_estimate import Estimate
 from restore.inference.sure import ESTIMATED, expected_psnr
 from restore.pipeline.step import Image
 from restore.runtime import Runtime

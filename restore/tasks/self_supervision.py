@@ -13,7 +13,8 @@ from restore.gan.paired import LossConfig
 from restore.images.noise_model import PhotonSteps
 from restore.images.noise_spectrum import NoiseSpectrum
 from restore.inference.noise_correlation import measured_spectrum
-from restore.inference.noise_estimation import Estimate, estimate
+from restore.inference.noise_estimate import Estimate
+from restore.inference.noise_estimation import estimate
 from restore.inference.photon_counts import photon_steps
 from restore.inference.ranges import NARROW, range_of
 from restore.networks import ModelSpec

@@ -17,7 +17,7 @@ from restore.images.noise_model import NoiseLevel
 from restore.images.quantisation import Quantisation
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import InferenceOptions, load_network, make_runner
-from restore.inference.noise_estimation import Estimate
+from restore.inference.noise_estimate import Estimate
 from restore.inference.tiled_runner import Condition
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.runtime import PRECISIONS, Runtime

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from restore.inference.noise_correlation import measured_spectrum
-from restore.inference.noise_estimation import Estimate, estimate
+from restore.inference.noise_estimate import Estimate
+from restore.inference.noise_estimation import estimate
 
 Smooth = Callable[..., np.ndarray]
 

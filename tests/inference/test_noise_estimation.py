@@ -11,7 +11,8 @@ from scipy.fft import dctn
 
 from restore.datasets.degrade import gaussian, poisson_gaussian
 from restore.images.noise_model import NoiseLevel, dct
-from restore.inference.noise_estimation import Estimate, estimate
+from restore.inference.noise_estimate import Estimate
+from restore.inference.noise_estimation import estimate
 
 Smooth = Callable[..., np.ndarray]
 
@@ -192,6 +193,19 @@ def test_noise_of_clipped_paper_is_measured(kind: str, sigma: float) -> None:
     noisy, _ = gaussian(_drawing(kind), sigma / 255, np.random.default_rng(5))
     noisy = np.rint(255 * np.clip(noisy, 0, 1)) / np.float32(255)
     assert estimate(noisy).level.sigma() == pytest.approx(sigma, rel=0.15)
+
+
+def test_coarse_grain_is_trusted_and_removed_by_more_than_its_finest_detail(photograph: Callable[..., np.ndarray]) -> None:
+    clean = photograph()
+    grain = cv2.GaussianBlur(np.random.default_rng(2).standard_normal(clean.shape[:2]).astype(np.float32), (0, 0), 1.0)
+    found = estimate(clean + (12 / 255 / grain.std() * grain)[:, :, None])
+    assert found.correlated
+    assert found.grain > 0.9
+    assert found.confidence() > 0.95
+    assert found.for_network.sigma() == pytest.approx(1.5 * found.level.sigma(), rel=0.15)
+    for sharp in (estimate(clean), estimate(gaussian(clean, 12 / 255, np.random.default_rng(3))[0])):
+        assert sharp.grain == 0
+        assert sharp.for_network == sharp.level
 
 
 @pytest.mark.parametrize("kind", ["lines", "text"])

@@ -15,7 +15,7 @@ from restore.images.noise_model import NoiseLevel
 from restore.inference import nonlocal_blend
 from restore.inference.denoiser import Denoiser, Refinement
 from restore.inference.loading import InferenceOptions
-from restore.inference.noise_estimation import Estimate
+from restore.inference.noise_estimate import Estimate
 from restore.runtime import Runtime
 
 CPU = torch.device("cpu")

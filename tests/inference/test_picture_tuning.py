@@ -17,7 +17,7 @@ from restore.inference import blend_weight, picture_tuning, sure
 from restore.inference.blend_weight import Weight
 from restore.inference.denoiser import Denoiser, Refinement
 from restore.inference.loading import InferenceOptions
-from restore.inference.noise_estimation import Estimate
+from restore.inference.noise_estimate import Estimate
 from restore.inference.picture_tuning import PictureTuner
 from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime

@@ -14,7 +14,7 @@ from restore.images.noise_model import NoiseLevel, PhotonSteps
 from restore.images.noise_spectrum import SIDE, NoiseSpectrum
 from restore.inference.denoiser import Denoiser
 from restore.inference.loading import InferenceOptions
-from restore.inference.noise_estimation import Estimate
+from restore.inference.noise_estimate import Estimate
 from restore.runtime import Runtime
 from restore.tasks.adaptation_judgement import Judged, Judgement, judge
 
