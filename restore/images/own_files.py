@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 from PIL.TiffImagePlugin import TiffImageFile
 
 _KEY, _TAG = "Software", 305
@@ -26,8 +25,10 @@ def png_text(maker: str, mark: str = "") -> PngInfo:
 def is_made_by(maker: str, path: Path, mark: str = "") -> bool:
     """Whether a file says that it was made by `maker`, with this mark if one is given; False for what is no PNG or TIFF."""
     try:
-        with Image.open(path) as image:
-            text = str(image.tag_v2.get(_TAG) if isinstance(image, TiffImageFile) else image.info.get(_KEY))
+        with path.open("rb") as file:  # `Image.open` refuses large pictures, of which the header alone is read here
+            png = file.read(4) == b"\x89PNG"
+            file.seek(0)
+            text = str(PngImageFile(file).info.get(_KEY) if png else TiffImageFile(file).tag_v2.get(_TAG))
     except Exception:  # whatever another file raises
         return False
     return text == signature(maker, mark) or (not mark and text.startswith(f"{maker} "))

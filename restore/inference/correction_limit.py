@@ -23,6 +23,6 @@ def limit(pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> None:
     """
     for rows in bands(pixels.shape):
         noisy, clean = pixels[rows], restored[rows]
-        variance = np.maximum(level.variance(noisy), level.variance(clean))
+        variance = level.variance((np.minimum if level.curve else np.maximum)(noisy, clean))  # where it is larger
         most = (LIMIT * np.sqrt(variance) + ROUNDING).astype(np.float32)
         np.clip(clean, noisy - most, noisy + most, out=clean)

@@ -149,7 +149,7 @@ class Denoiser(NetworkModel):
             restored, info = self._refined(picture, level, refinement, trusted=confidence == 1)
             if strength * confidence != 1:
                 restored = picture + np.float32(strength * confidence) * (restored - picture)
-        if self.spec.takes_noise and not (isinstance(noise, Estimate) and noise.correlated):
+        if self.spec.takes_noise and not (isinstance(noise, Estimate) and noise.grain > 0):  # the level of grain is a small part of it
             correction_limit.limit(picture, restored, level)
         if self.spec.takes_noise:
             mean_preservation.preserve(picture, restored, level, strength * confidence)

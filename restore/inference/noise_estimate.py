@@ -11,8 +11,9 @@ from restore.images.noise_model import NoiseLevel
 CORRELATED, MIXED = 2.0, 1.6  # of `Estimate.colour` and `spread`: noise blurred by half a pixel has 2.5 and 1.2, clean photographs 8 and 5
 WHITE, EVEN = (1.4, 2.4), (1.4, 2.4)  # ranges of `Estimate.colour` and `spread` over which the confidence in a photograph's estimate falls
 GRAINY, GRAIN_SPREAD = (8.0, 11.0), (1.6, 2.0)  # ranges of `colour` and `spread` over which noise counts as grain
+LEAST = (0.33, 0.4)  # sigma: what rounding to 8 bits leaves is no grain
 GRAIN_SIGMA, GRAIN_NORMAL, ABOUT = (2.0, 4.0), (0.2, 0.38), 0.02  # the `normality` that grain of a sigma has, and the range around it
-MORE, MUCH_COLOUR = 1.5, (9.0, 12.0)  # what a network is given of the finest detail of grain, and the range of `colour` over which
+MORE, MUCH_COLOUR = 1.5, (9.0, 12.0)  # how many times a network is given the finest detail of grain, and the `colour` that takes
 QUIET, LOUD = 4.0, 8.0  # sigma: a photograph's estimate may be texture up to the first, it is noise from the second on
 
 
@@ -44,8 +45,9 @@ class Estimate:
 
         Grain that a camera's JPEG has smoothed is weak, and less normally distributed than texture of that strength may be.
         """
-        needed = float(np.interp(self.level.sigma(), GRAIN_SIGMA, GRAIN_NORMAL))
-        normal = np.interp(self.normality, (needed - ABOUT, needed + ABOUT), (0, 1))
+        sigma = self.level.sigma()
+        needed = float(np.interp(sigma, GRAIN_SIGMA, GRAIN_NORMAL))
+        normal = np.interp(self.normality, (needed - ABOUT, needed + ABOUT), (0, 1)) * np.interp(sigma, LEAST, (0, 1))
         return float(np.interp(self.colour, GRAINY, (0, 1)) * np.interp(self.spread, GRAIN_SPREAD, (1, 0)) * normal)
 
     @property

@@ -89,7 +89,9 @@ def _run(step: AnyStep, where: Places, options: BatchOptions, executor: Executor
         manifest = stack.enter_context(where.results(settings, options.shard))
         file = stack.enter_context(ReportFile(options.report, report)) if options.report else None
         notify(Event("plan", report.planned))
-        context = BatchContext(step, manifest, options, json.dumps(step.settings(), sort_keys=True, default=str), where.stage)
+        context = BatchContext(
+            step, manifest, options, json.dumps(step.settings(), sort_keys=True, default=str), where.stage, _real(planned.jobs)
+        )
         _execute(executor, context, jobs, Reporter(report, notify, file))
         _collect_remarks(step, report)
         if shard := options.shard:
@@ -100,6 +102,13 @@ def _run(step: AnyStep, where: Places, options: BatchOptions, executor: Executor
         if (page := options.html) and not report.interrupted:
             _side_output("page", page, report, lambda: run_page.write(page, report, step.name, step.settings()))
     return report
+
+
+def _real(jobs: Sequence[Job]) -> frozenset[str]:
+    """The real paths of the pictures of this machine; each folder is resolved once."""
+    local = [job.source for job in jobs if job.origin is None]
+    folders = {folder: os.path.realpath(folder) for folder in {path.parent for path in local}}
+    return frozenset(str(Path(folders[path.parent], path.name)) for path in local)
 
 
 def _part(jobs: Sequence[Job], out: Path, shard: Shard) -> tuple[Job, ...]:

@@ -22,6 +22,7 @@ class BatchContext:
         options: of the batch; `format` is a name of `CODECS` or None.
         settings: the step's settings as JSON, for formats that record them.
         stage: folder of this machine for copies of objects of other stores; None if there are none.
+        sources: real paths of all pictures of the run, of this machine.
         stopped: set when the user stops the run.
     """
 
@@ -30,10 +31,11 @@ class BatchContext:
     options: BatchOptions
     settings: str
     stage: Path | None = None
+    sources: frozenset[str] = frozenset()
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return BatchContext, (self.step, self.manifest, self.options, self.settings, self.stage)
+        return BatchContext, (self.step, self.manifest, self.options, self.settings, self.stage, self.sources)
 
     def check_stopped(self) -> None:
         """Raise Stopped if the user has stopped the run."""

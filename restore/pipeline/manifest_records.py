@@ -49,9 +49,14 @@ def recorded_rival(record: dict[str, str] | None, source: Path) -> str:
     """The file, other than `source`, of which the record is, if it still exists; else ""."""
     names, record = _names_of(source), record or {}
     other = str(record.get("source", ""))
-    if not other or other == names["source"] or record.get("path") == names["path"] or not Path(other).exists():
+    if not other or other == names["source"] or record.get("path") == names["path"]:
         return ""
-    return "" if source.exists() and source.samefile(other) else other
+    try:
+        return other if Path(other).stat() and not source.samefile(other) else ""
+    except PermissionError:
+        return other
+    except OSError:
+        return ""
 
 
 def parsed_record(text: str | bytes) -> dict[str, str] | None:

@@ -89,7 +89,10 @@ class FileProcessor:
         unmanaged = target if manifest.is_unmanaged(target) else self._side_files.unmanaged()
         if unmanaged is not None:
             raise ValueError(f"{unmanaged} already exists and was not written by this program: move it, or use --overwrite")
-        if not whole and self.job.origin is None and (rival := manifest.rival(target, self.job.source)):
+        if whole or self.job.origin is not None:
+            return
+        rival = manifest.rival(target, self.job.source)
+        if rival and rival not in self.context.sources:  # a picture of this run has its own result, by another name now
             raise ValueError(f"{target} is the result of {rival}: choose another --out, or use --overwrite")
 
     def decode(self, index: int) -> AnalysedFrame:

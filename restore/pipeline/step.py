@@ -132,19 +132,22 @@ class RunLog:
     Attributes:
         used: sidecars that belong to a picture.
         unwritten: side files that could not be written, one line each.
+        lacking: pictures that were done before and have no side file.
     """
 
     used: set[Path] = field(default_factory=set)
     unwritten: set[str] = field(default_factory=set)
+    lacking: set[Path] = field(default_factory=set)
 
     def merge(self, other: RunLog) -> None:
         """Add what another log has."""
         self.used |= other.used
         self.unwritten |= other.unwritten
+        self.lacking |= other.lacking
 
     def copied(self) -> RunLog:
         """A copy, while a thread may add to this one."""
-        return RunLog(self.used.copy(), self.unwritten.copy())
+        return RunLog(self.used.copy(), self.unwritten.copy(), self.lacking.copy())
 
     def first_unwritten(self, what: str = "") -> list[str]:
         """The first by name, and the number of the others."""

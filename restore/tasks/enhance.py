@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from restore import images
 from restore import weights as catalogue
 from restore.images.luma import luma
 from restore.images.noise_model import NoiseLevel
@@ -21,7 +20,7 @@ from restore.inference.noise_estimation import estimate
 from restore.inference.strengths import Strengths
 from restore.pipeline.discovery import Job
 from restore.pipeline.stack import middle
-from restore.pipeline.step import Image, Masks, Result, RunLog, Sidecars, Step, image_of
+from restore.pipeline.step import Image, Masks, Result, RunLog, Sidecars, Step
 from restore.tasks import table_files
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import AUTO, EnhanceOptions
@@ -154,38 +153,46 @@ class Enhance(Step[EnhanceAnalysis]):
         if folder is None:
             return
         maps = {index: entry for index in range(frames) if (entry := self._maps.pop((job.source, index), None))}
-        comment = table_files.comment(job.mark, len(maps))
         for index, (mapping, gray) in maps.items():
             target = table_files.place(folder / self._names.of(job), index if frames > 1 else None)
-            if table_files.is_foreign(target):
-                self._log.unwritten.add(f"{target} is a file that no run of restore made: move it, or choose another folder for --save-lut")
+            if self._is_foreign(target):
                 continue
             try:
                 with atomic_write(target) as draft:
-                    draft.write_text(cube_file.cube(mapping, gray=gray, title=job.relative.name, comment=comment), encoding="ascii")
+                    draft.write_text(
+                        cube_file.cube(mapping, gray=gray, title=job.relative.name, comment=table_files.MAKER), encoding="ascii"
+                    )
             except OSError as error:
                 self._log.unwritten.add(f"cannot write the lookup table {target}: {(error.strerror or str(error)).lower()}")
 
     def lacks_side_files(self, job: Job) -> bool:
-        """See `Step.lacks_side_files`. Medical pictures have no tables, and none has one where every strength is 0."""
+        """See `Step.lacks_side_files`. Only restoring a picture tells whether it has a table, so a lacking one is reported."""
         folder = self.options.save_lut
-        if folder is None or self.strengths.none or table_files.are_complete(folder / self._names.of(job), job.mark):
-            return False
-        try:
-            picture = images.read(job.source)
-            image = image_of(picture.frame(0), picture, 0, job.relative)
-        except Exception:  # restoring it says what is wrong, or brings an object of another store here
-            return True
-        return not (radiograph.is_gray(image.pixels) and self._is_medical(image))
+        if folder is not None and not self.strengths.none:
+            base = folder / self._names.of(job)
+            if not table_files.exists(base):
+                self._log.lacking.add(job.source)
+            self._is_foreign(table_files.place(base))
+        return False
+
+    def _is_foreign(self, target: Path) -> bool:
+        """Whether a file at `target` is no table of a run; it is reported."""
+        foreign = table_files.is_foreign(target)
+        if foreign:
+            self._log.unwritten.add(f"{target} is a file that no run of restore made: move it, or choose another folder for --save-lut")
+        return foreign
 
     def run_logs(self) -> list[RunLog]:
         """See `Step.run_logs`."""
         return [self._log]
 
     def remarks(self) -> list[str]:
-        """Which engine was not used."""
-        engine = self.inference.engine
-        return [] if engine == TORCH else [f"enhance computes its tables with torch, not with {engine}"]
+        """Which engine was not used, and how many pictures have no table because they were done before."""
+        engine, lacking = self.inference.engine, len(self._log.lacking)
+        return [
+            *([] if engine == TORCH else [f"enhance computes its tables with torch, not with {engine}"]),
+            *([f"{lacking} done before have no lookup table: --overwrite writes those of photographs"] if lacking else []),
+        ]
 
     def unwritten(self) -> list[str]:
         """The tables that could not be written: the first by name, and the number of the others."""

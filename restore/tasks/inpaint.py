@@ -124,7 +124,7 @@ class Inpaint(Step[None]):
         page = self.options.save_masks / self._names.of(job.source, job.relative)[0]
         if any(mask_files.is_own(path, job.mark) for path in mask_files.places(page)):
             return False
-        return not self._is_foreign(page)
+        return not any(self._is_foreign(path) for path in mask_files.places(page))
 
     def write_side_files(self, job: Job, frames: int, masks: Sequence[Masks]) -> None:
         """Write the masks that were used. An error does not fail the picture; it is reported at the end."""

@@ -1,8 +1,7 @@
 """Lookup tables of `restore enhance`: their names, and which of them a run wrote.
 
 The table of `a.png` is `a.png.cube`; those of the frames of `a.tif` are `a.tif.0.cube` and so on. If two pictures would have the same table
-name, `naming.results` gives them different ones (`a-2.png.cube`). A comment of the table holds the mark of what it was made from and the
-number of the picture's tables.
+name, `naming.results` gives them different ones (`a-2.png.cube`). A comment of the table says what made it.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ MAKER = "restore enhance"
 SUFFIX = ".cube"
 _HEAD = 2048
 """Characters at the start of a table in which its comment is."""
+_OWN = re.compile(rf"^# {MAKER}$|\ATITLE \"[^\n]*\"\nLUT_(?:3D_SIZE 33|1D_SIZE 1024)\n", re.MULTILINE)
+"""What the tables of a run begin with: now, and without a comment before."""
 
 
 class TableNames:
@@ -45,38 +46,21 @@ def place(base: Path, index: int | None = None) -> Path:
     return base.with_name(f"{base.name}{'' if index is None else f'.{index}'}{SUFFIX}")
 
 
-def comment(mark: str, count: int) -> str:
-    """What a table says of its maker.
-
-    Args:
-        mark: see `Job.mark`.
-        count: how many tables the picture has.
-    """
-    return f"{MAKER} {mark} {count}"
+def exists(base: Path) -> bool:
+    """Whether there is a file in the place of a picture's table, or of that of its first frame."""
+    return os.path.lexists(place(base)) or os.path.lexists(place(base, 0))
 
 
 def is_foreign(path: Path) -> bool:
     """Whether a file exists at `path` that no run wrote."""
-    return os.path.lexists(path) and not _comment_of(path)
+    return os.path.lexists(path) and not _is_own(path)
 
 
-def are_complete(base: Path, mark: str) -> bool:
-    """Whether all tables of a picture are there, made from what `mark` stands for. False where none is."""
-    if _comment_of(place(base)) == comment(mark, 1):
-        return True
-    pages = re.compile(re.escape(base.name) + r"\.\d+" + re.escape(SUFFIX))
-    paths = base.parent.iterdir() if base.parent.is_dir() else ()
-    comments = [_comment_of(path) for path in paths if pages.fullmatch(path.name)]
-    return comments.count(comment(mark, len(comments))) == len(comments) > 0
-
-
-def _comment_of(path: Path) -> str:
-    """What a table says of its maker; "" where a file is no table of a run."""
+def _is_own(path: Path) -> bool:
     try:
         if not path.is_file():  # opening a pipe would block
-            return ""
+            return False
         with path.open(encoding="ascii") as file:
-            found = re.search(rf"^# ({MAKER} [0-9a-f]* \d+)$", file.read(_HEAD), re.MULTILINE)
+            return _OWN.search(file.read(_HEAD)) is not None
     except (OSError, ValueError):
-        return ""
-    return found[1] if found else ""
+        return False

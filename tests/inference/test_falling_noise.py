@@ -56,3 +56,10 @@ def test_a_curve_is_interpolated_scaled_and_moved() -> None:
     noise_map = level.map(np.full((6, 6, 3), 0.4, np.float32))
     np.testing.assert_allclose(noise_map, np.full((6, 6, 1), np.sqrt(0.025)), rtol=1e-5)
     assert noise_map.dtype == np.float32
+
+
+def test_of_many_pixels_a_table_is_read() -> None:
+    level = NoiseLevel(constant=0.04, curve=((0.2, 0.04), (0.6, 0.01)))
+    many = np.linspace(0, 1, 20_000, dtype=np.float32)
+    np.testing.assert_allclose(level.variance(many), np.interp(many, (0.2, 0.6), (0.04, 0.01)), atol=1e-5)
+    assert level.variance(many).dtype == np.float32

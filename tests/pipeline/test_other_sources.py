@@ -56,3 +56,34 @@ def test_a_folder_that_moved_and_a_result_that_is_gone_are_no_hindrance(tmp_path
     assert run(Identity(), [copied], tmp_path / "out").skipped == 1  # the same content gives the same result
     (tmp_path / "out/x.png").unlink()
     assert run(Inverse(), [copied], tmp_path / "out").done == 1
+
+
+def test_pictures_that_join_a_run_take_names_as_ever(tmp_path: Path) -> None:
+    """The result of a picture of the same run may be replaced: that picture has another name now."""
+    picture(tmp_path / "in/a.jpg", 1)
+    assert run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(format="png")).done == 1
+    picture(tmp_path / "in/a.png", 2)
+    report = run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(format="png"))
+    assert (report.done, report.failed) == (2, 0), [record.error for record in report.records]
+    assert run(Inverse(), [tmp_path / "in"], tmp_path / "out", BatchOptions(format="png")).skipped == 2
+    first, second = tmp_path / "one", tmp_path / "two"
+    picture(first / "x.png", 3)
+    picture(second / "x.png", 4)
+    assert run(Inverse(), [second], tmp_path / "both").done == 1
+    report = run(Inverse(), [first, second], tmp_path / "both")
+    assert report.failed == 0, [record.error for record in report.records]
+
+
+def test_a_rival_that_cannot_be_looked_at_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = picture(tmp_path / "d1/x.png", 1), picture(tmp_path / "d2/x.png", 2)
+    run(Inverse(), [first], tmp_path / "out")
+    stat = Path.stat
+
+    def locked(self: Path, **options: bool) -> object:
+        if self == first:
+            raise PermissionError(13, "Permission denied", str(self))
+        return stat(self, **options)
+
+    monkeypatch.setattr(Path, "stat", locked)
+    (record,) = run(Inverse(), [second], tmp_path / "out").records
+    assert "is the result of" in record.error

@@ -19,6 +19,7 @@ from restore import images, weights
 from restore.inference import display_contrast
 from restore.inference.enhancer import Enhancer, GlobalMap
 from restore.networks.lut import GAPS, LutNetwork
+from restore.pipeline.batch import BatchOptions
 from restore.pipeline.chain import Chain
 from restore.pipeline.step import Image, ImageInfo
 from restore.tasks.enhance import Enhance
@@ -28,6 +29,7 @@ from restore.training import config
 DATA = Path(__file__).parents[2] / "data"
 Make = Callable[..., LutNetwork]
 Smooth = Callable[..., np.ndarray]
+AGAIN = BatchOptions(overwrite=True)
 OFF = {"exposure": 0, "contrast": 0, "local_contrast": 0, "sharpness": 0}
 SMALL = {
     "network.widths": "4,8", "network.side": "3", "network.tables": "2", "data.crop": "32", "loop.steps": "2", "loop.batch_size": "2",
@@ -283,13 +285,27 @@ def test_a_table_of_the_users_own_stays(table: str, photos: Callable[..., Path],
     (tmp_path / "luts").mkdir()
     own = tmp_path / "luts/0.png.cube"
     own.write_text('TITLE "mine"\nLUT_3D_SIZE 2\n')
-    for _ in range(2):
+    for skipped in (0, 2):
         report = restore.run("enhance", source, tmp_path / "out", weights=table, options=options)
+        assert report.skipped == skipped
         assert [str(own) in text and "no run of restore made" in text for text in report.unwritten] == [True]
         assert own.read_text().startswith('TITLE "mine"') and (tmp_path / "luts/1.png.cube").is_file()
     own.unlink()
-    assert not restore.run("enhance", source, tmp_path / "out", weights=table, options=options).unwritten
+    assert not restore.run("enhance", source, tmp_path / "out", weights=table, options=options, batch=AGAIN).unwritten
     assert own.is_file()
+
+
+def test_tables_of_an_earlier_version_are_replaced(table: str, photos: Callable[..., Path], tmp_path: Path) -> None:
+    source = photos(tmp_path / "in", 1, channels=3)
+    options = {"save_lut": tmp_path / "luts"}
+    assert restore.run("enhance", source, tmp_path / "out", weights=table, options=options).done == 1
+    written = (tmp_path / "luts/0.png.cube").read_text()
+    unmarked = "".join(line for line in written.splitlines(keepends=True) if not line.startswith("#"))
+    (tmp_path / "luts/0.png.cube").write_text(unmarked)
+    report = restore.run("enhance", source, tmp_path / "out", weights=table, options=options)
+    assert report.skipped == 1 and not report.unwritten and not report.remarks
+    assert not restore.run("enhance", source, tmp_path / "out", weights=table, options=options, batch=AGAIN).unwritten
+    assert (tmp_path / "luts/0.png.cube").read_text() == written
 
 
 def test_pictures_of_one_name_have_tables_of_their_own(table: str, photos: Callable[..., Path], tmp_path: Path) -> None:
@@ -302,27 +318,23 @@ def test_pictures_of_one_name_have_tables_of_their_own(table: str, photos: Calla
     assert restore.run("enhance", sources, tmp_path / "out", weights=table, options=options).skipped == 2
 
 
-def test_tables_that_are_missing_are_written_by_a_rerun(table: str, photos: Callable[..., Path], tmp_path: Path, smooth: Smooth) -> None:
+def test_pictures_that_were_done_without_a_table_are_reported(
+    table: str, photos: Callable[..., Path], tmp_path: Path, smooth: Smooth
+) -> None:
     source = photos(tmp_path / "in", 1, channels=3)
     pages = np.stack([np.rint(90 + (40 + 50 * page) * smooth(40, 50, 3)) for page in range(3)]).astype(np.uint8)
     tifffile.imwrite(source / "film.tif", pages, photometric="rgb", metadata=None)
     radiograph(source / "x.dcm", bone(smooth), "MONOCHROME2")
     assert restore.run("enhance", source, tmp_path / "out", weights=table).done == 3
-    luts = tmp_path / "luts"
-    options = {"save_lut": luts}
+    options = {"save_lut": tmp_path / "luts"}
+    report = restore.run("enhance", source, tmp_path / "out", weights=table, options=options)
+    assert report.skipped == 3 and not report.unwritten
+    assert "3 done before have no lookup table" in report.remarks[0]
+    assert restore.run("enhance", source, tmp_path / "out", weights=table, options=options, batch=AGAIN).done == 3
     names = {"0.png.cube", "film.tif.0.cube", "film.tif.1.cube", "film.tif.2.cube"}
-    for done in (2, 0):
-        report = restore.run("enhance", source, tmp_path / "out", weights=table, options=options)
-        assert (report.done, report.skipped) == (done, 3 - done) and not report.unwritten
-        assert {path.name for path in luts.iterdir()} == names
-    (luts / "film.tif.1.cube").unlink()
-    assert restore.run("enhance", source, tmp_path / "out", weights=table, options=options).done == 1
-    assert {path.name for path in luts.iterdir()} == names
-    before = (luts / "0.png.cube").read_text()
-    other = {"exposure": 0.5, "contrast": 0.5}
-    restore.run("enhance", source, tmp_path / "other", weights=table, options=other)
-    assert restore.run("enhance", source, tmp_path / "other", weights=table, options={**other, **options}).done == 2
-    assert (luts / "0.png.cube").read_text() != before
+    assert {path.name for path in (tmp_path / "luts").iterdir()} == names
+    report = restore.run("enhance", source, tmp_path / "out", weights=table, options=options)
+    assert "1 done before" in report.remarks[0]  # the radiograph
 
 
 def test_runs_that_change_nothing_lack_no_tables(table: str, photos: Callable[..., Path], tmp_path: Path) -> None:
