@@ -156,6 +156,8 @@ def refuse_out_in_input(path: Path, out: Path) -> None:
 
 def refuse_in_input(path: Path, folders: Sequence[tuple[str, Path]]) -> None:
     """Raise ValueError if a place for other files than results, with its option, lies in an input: a later run would read them."""
+    if not folders:
+        return
     source = real(path)
     for option, folder in folders:
         if source.is_dir() and source in real(folder).parents:
