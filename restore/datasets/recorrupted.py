@@ -119,9 +119,7 @@ def recorrupted(
 def _deviation(noisy: np.ndarray, noise: PictureNoise) -> np.ndarray:
     """The standard deviation of each pixel's noise; of correlated noise that of its surroundings, since pixels share it."""
     level = noise.level
-    if (
-        level.slope == 0 or not noise.spectrum.white
-    ):  # with a curve too: a noisy pixel's own brightness does not say what it is without noise
+    if level.slope == 0 or not noise.spectrum.white:
         return level.map(noisy)
     variance = np.float32(level.slope) * (noisy - np.float32(level.black)) + np.float32(level.constant)
     return np.asarray(np.sqrt(np.maximum(variance, 0)))

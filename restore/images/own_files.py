@@ -25,7 +25,7 @@ def png_text(maker: str, mark: str = "") -> PngInfo:
 def is_made_by(maker: str, path: Path, mark: str = "") -> bool:
     """Whether a file says that it was made by `maker`, with this mark if one is given; False for what is no PNG or TIFF."""
     try:
-        with path.open("rb") as file:  # `Image.open` refuses large pictures, of which the header alone is read here
+        with path.open("rb") as file:  # `Image.open` refuses large pictures, though only the header is read
             png = file.read(4) == b"\x89PNG"
             file.seek(0)
             text = str(PngImageFile(file).info.get(_KEY) if png else TiffImageFile(file).tag_v2.get(_TAG))

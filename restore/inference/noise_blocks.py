@@ -16,7 +16,7 @@ FEWEST = 64
 PAPER_SHARE = 0.02
 """Fraction of the blocks that are measured as paper: those with the least content."""
 MOST_CLIPPED = 0.7
-"""Fraction of clipped pixels up to which a block's noise can be told from what is left of it."""
+"""Fraction of clipped pixels up to which what is left of a block's noise shows how strong it was."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def _names_of(source: Path) -> dict[str, str]:
 
 
 def recorded_rival(record: dict[str, str] | None, source: Path) -> str:
-    """The file, other than `source`, of which the record is, if it still exists; else ""."""
+    """The file that the record is about, if it is another one than `source` and still exists; else ""."""
     names, record = _names_of(source), record or {}
     other = str(record.get("source", ""))
     if not other or other == names["source"] or record.get("path") == names["path"]:

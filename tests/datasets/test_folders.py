@@ -115,7 +115,7 @@ def test_something_is_left_to_train_on(tmp_path: Path, count: int, fraction: flo
 
 
 def _linked(root: Path, photos: Photos, outside: Path) -> Path:
-    """A dataset whose pictures lie elsewhere, behind links of which some lead back."""
+    """A dataset whose pictures lie elsewhere, behind links; some lead back."""
     photos(outside / "scans" / "deep", 2)
     (outside / "scans" / ".hidden").mkdir()
     (outside / "scans" / ".hidden" / "0.png").write_bytes((outside / "scans" / "deep" / "0.png").read_bytes())
