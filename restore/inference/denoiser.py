@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -103,9 +103,7 @@ class Denoiser(NetworkModel):
             (H, W, 1|3) float32, not clipped; and information about the run.
         """
         noise = self.noise_level(pixels, noise_level, valid)
-        if isinstance(noise, Estimate):
-            noise = replace(noise, level=noise.for_network)
-        level = noise.level if isinstance(noise, Estimate) else noise
+        level = self._for_network(noise)
         if isinstance(noise, Estimate) and level == NoiseLevel():
             return pixels.copy(), InferenceInfo(self.runtime.precision)
         excluded = self._excluded(pixels, level, valid)
@@ -128,12 +126,18 @@ class Denoiser(NetworkModel):
         """
         return noise.confidence(span.span) if isinstance(noise, Estimate) and not self.signal_dependent else 1.0
 
+    def _for_network(self, noise: Estimate | NoiseLevel) -> NoiseLevel:
+        """The level that the network is given. Weights for radiographs recognise grain by themselves."""
+        if not isinstance(noise, Estimate):
+            return noise
+        return noise.level if self.signal_dependent else noise.for_network
+
     def _denoised(
         self, pixels: np.ndarray, noise: Estimate | NoiseLevel, strength: float, excluded: np.ndarray | None,
         refinement: Refinement | None,
     ) -> tuple[np.ndarray, InferenceInfo]:  # fmt: skip
         """`denoise` with a resolved noise level; pixels of the mask `excluded`, (H, W) bool, do not change."""
-        level = noise.level if isinstance(noise, Estimate) else noise
+        level = self._for_network(noise)
         picture = pixels if excluded is None else excluded_regions.extrapolate(pixels, excluded, level)
         confidence = 1.0
 
@@ -149,7 +153,7 @@ class Denoiser(NetworkModel):
             restored, info = self._refined(picture, level, refinement, trusted=confidence == 1)
             if strength * confidence != 1:
                 restored = picture + np.float32(strength * confidence) * (restored - picture)
-        if self.spec.takes_noise and not (isinstance(noise, Estimate) and noise.grain > 0):  # the level of grain is a small part of it
+        if self.spec.takes_noise and not (isinstance(noise, Estimate) and noise.understated):
             correction_limit.limit(picture, restored, level)
         if self.spec.takes_noise:
             mean_preservation.preserve(picture, restored, level, strength * confidence)

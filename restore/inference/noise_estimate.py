@@ -51,6 +51,11 @@ class Estimate:
         return float(np.interp(self.colour, GRAINY, (0, 1)) * np.interp(self.spread, GRAIN_SPREAD, (1, 0)) * normal)
 
     @property
+    def understated(self) -> bool:
+        """Whether the noise of a pixel is much stronger than `level`, and not just what rounding to 8 bits leaves of a soft picture."""
+        return (self.correlated or self.grain > 0) and self.level.sigma() > LEAST[1]
+
+    @property
     def for_network(self) -> NoiseLevel:
         """The level that a network is given: of grain more than its finest detail, which is the smallest part of it.
 

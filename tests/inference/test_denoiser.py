@@ -21,6 +21,7 @@ from restore.inference.noise_estimate import Estimate
 from restore.inference.tiled_runner import Condition
 from restore.networks import ModelSpec, RestorationNetwork
 from restore.runtime import PRECISIONS, Runtime
+from restore.weights_file import Recipe
 
 Make = Callable[..., nn.Module]
 Smooth = Callable[..., np.ndarray]
@@ -138,6 +139,15 @@ def test_numbers_are_asked_for_by_name(fp32: Runtime, tiny: Make, smooth: Smooth
     for arguments in (("abc",), ([25],), (True,), (300,), (25, "x"), (25, float("nan"))):
         with pytest.raises(ValueError, match=r"'(noise_level|strength)' must be (a number|in 0\.\.)"):
             restorer(picture, *arguments)
+
+
+def test_weights_for_radiographs_are_given_grain_as_it_was_measured(fp32: Runtime, tiny: Make) -> None:
+    grain = Estimate(NoiseLevel.gaussian(4.0), colour=12.0, spread=1.2, normality=0.45)
+    assert grain.understated and grain.for_network.sigma() == pytest.approx(6.0)
+    for poisson_fraction, sigma in ((0.9, 4.0), (0.1, 6.0)):
+        recipe: Recipe = {"training": {"noise": {"poisson_fraction": poisson_fraction}}}
+        denoiser = Denoiser(tiny(channels=1), recipe, options=InferenceOptions(fp32))
+        assert denoiser._for_network(grain).sigma() == pytest.approx(sigma)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 1), (64, 64, 3)])
