@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from restore.images import read
+from restore.images.luma import luma
 from restore.inference import radiograph
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,22 @@ def test_the_sample_chests_are_radiographs() -> None:
     chests = sorted((ROOT / "data" / "xray" / "chest").glob("*.*"))
     assert chests
     certain = [radiograph.probability(read(path).frame(0).normalized()) > radiograph.CERTAIN for path in chests]
+    assert sum(certain) >= 0.8 * len(chests)
+
+
+@pytest.mark.parametrize("exposure", [0.15, 0.25, 0.5, 1.0])
+def test_dark_photographs_are_not(exposure: float) -> None:
+    photographs = sorted((ROOT / "data" / "photo2paint" / "source").glob("*.*"))
+    assert photographs
+    gray = [luma(read(path).frame(0).normalized())[:, :, None] for path in photographs]
+    certain = [radiograph.probability(np.float32(exposure) * picture) > radiograph.CERTAIN for picture in gray]
+    assert sum(certain) <= 1  # a sunset is as smooth as a radiograph
+
+
+@pytest.mark.parametrize("exposure", [0.25, 0.5])
+def test_dark_chests_are(exposure: float) -> None:
+    chests = sorted((ROOT / "data" / "xray" / "chest").glob("*.*"))
+    certain = [radiograph.probability(np.float32(exposure) * read(path).frame(0).normalized()) > radiograph.CERTAIN for path in chests]
     assert sum(certain) >= 0.8 * len(chests)
 
 
