@@ -13,6 +13,7 @@ belong; pixels that no installed decoder can decode. Colours of more than one sa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -170,8 +171,9 @@ class DicomSource:
         if stored.ndim == 3:
             return with_maximum(2**bits - 1, 3)
         if photometric == "PALETTE COLOR":
-            colours = apply_color_lut(np.arange(2 ** min(bits, 16), dtype=stored.dtype), ds)
-            return PaletteIndices((colours / np.iinfo(colours.dtype).max).astype(np.float32))
+            field = replace(field_of(ds), bits=min(bits, 16))
+            colours = apply_color_lut(np.arange(field.low, field.high + 1, dtype=stored.dtype), ds)
+            return PaletteIndices((colours / np.iinfo(colours.dtype).max).astype(np.float32), field)
         if bits > 16:
             return self._wide(ds, index, stored)
         return build(field_of(ds), ds, index, self._range(ds, index, stored))
