@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.pixels.processing import apply_color_lut
 
 from restore.images import colour_profiles, decoding
 from restore.images.codecs.base import Codec
@@ -38,6 +37,7 @@ from restore.images.codecs.dicom.header import (
     whole_number,
 )
 from restore.images.codecs.dicom.headerless import is_headerless
+from restore.images.codecs.dicom.palette import colours_of
 from restore.images.codecs.dicom.pixels import (
     codestream,
     decode,
@@ -172,8 +172,7 @@ class DicomSource:
             return with_maximum(2**bits - 1, 3)
         if photometric == "PALETTE COLOR":
             field = replace(field_of(ds), bits=min(bits, 16))
-            colours = apply_color_lut(np.arange(field.low, field.high + 1, dtype=stored.dtype), ds)
-            return PaletteIndices((colours / np.iinfo(colours.dtype).max).astype(np.float32), field)
+            return PaletteIndices(colours_of(self.path, ds, field), field)
         if bits > 16:
             return self._wide(ds, index, stored)
         return build(field_of(ds), ds, index, self._range(ds, index, stored))
