@@ -102,6 +102,7 @@ def step(
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(task, TASKS)}")
     entry = TASKS[task]
+    pipelines.check_weights(weights)
     chosen = None if weights is None else str(weights)
     return entry.make(entry.options.of(options or {}, task), chosen, inference or InferenceOptions())
 

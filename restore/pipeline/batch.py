@@ -83,8 +83,8 @@ def _run(step: AnyStep, where: Places, options: BatchOptions, executor: Executor
         notify(Event("learn", report.planned))
     step.plan(planned.jobs)
     settings = {"task": step.name, "format": options.format, **step.settings()}
-    if options.salvage:  # a False entry would invalidate the results of runs without it
-        settings["salvage"] = True
+    if options.salvage:
+        settings["salvage"] = True  # affects the results of pictures with missing pixels only
     with ExitStack() as stack:
         manifest = stack.enter_context(where.results(settings, options.shard))
         file = stack.enter_context(ReportFile(options.report, report)) if options.report else None

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from restore.pipeline.discovery import PRIVATE, Origin
 from restore.pipeline.manifest_records import (
+    SettingsDigests,
     digest_file,
     parsed_record,
     record_name,
     record_text,
     recorded_content,
     recorded_rival,
-    settings_digest,
 )
 from restore.pipeline.result_store import Seen
 from restore.pipeline.sharding import Shard
@@ -53,7 +53,7 @@ class Manifest:
 
     Args:
         out: the output folder.
-        settings: all values besides the input that affect a result (JSON-able).
+        settings: all values besides the input that affect a result (JSON-able); see `SettingsDigests.of` for `salvage`.
         shard: the shard of the run that writes; None for the whole run.
     """
 
@@ -61,7 +61,7 @@ class Manifest:
         self.out, self.shard = Path(out), shard
         self.drafts = Path(out) / PRIVATE / (DRAFTS if shard is None else f"{DRAFTS}-{shard.name}")
         self.private = self.out / PRIVATE
-        self.settings = settings_digest(settings)
+        self.settings = SettingsDigests.of(settings)
         self._locks: list[int] = []
 
     def __enter__(self) -> Manifest:
@@ -92,9 +92,13 @@ class Manifest:
     def is_done(self, target: Path, content: str) -> bool:
         """Whether `target` is the result of these settings for an input with the hash `content`."""
         record = self._record(target)
-        if record is None or (record["input"], record["settings"]) != (content, self.settings):
+        if record is None or record["input"] != content or not self.settings.accept(record["settings"]):
             return False
         return bool(record["output"]) and record["output"] == digest_file(target)
+
+    def is_salvaged(self, target: Path) -> bool:
+        """See `ResultStore.is_salvaged`."""
+        return "salvaged" in (self._record(target) or {}) and target.is_file()
 
     def rival(self, target: Path, source: Path) -> str:
         """See `ResultStore.rival`."""
@@ -163,7 +167,8 @@ class Manifest:
         if target.is_dir() and not target.is_symlink():
             raise ValueError(f"a folder exists at the path of the result {target}: move it")
         name = target.relative_to(self.out).as_posix()
-        record = record_text(name, content, digest_file(temporary), self.settings, seen, self._record(target))
+        settings = self.settings.of_result(seen)
+        record = record_text(name, content, digest_file(temporary), settings, seen, self._record(target))
         draft = temporary.with_name(temporary.name + ".json")
         try:
             draft.write_text(record, encoding="ascii")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from restore.pipeline.discovery import Origin
@@ -19,6 +20,38 @@ def settings_digest(settings: dict[str, object]) -> str:
     return digest(json.dumps([VERSION, settings], sort_keys=True, default=str).encode())
 
 
+@dataclass(frozen=True)
+class SettingsDigests:
+    """The hashes of a run's settings: results of pictures with missing pixels have another one than those of whole pictures.
+
+    So the result of a whole picture is done for runs with and without `--salvage`, and what was salvaged for runs with it alone. Earlier
+    versions gave every result of a run with `--salvage` the second hash.
+
+    Attributes:
+        whole: for results of whole pictures.
+        salvaged: for results of pictures with missing pixels.
+        salvages: whether the run accepts these.
+    """
+
+    whole: str
+    salvaged: str
+    salvages: bool
+
+    @classmethod
+    def of(cls, settings: dict[str, object]) -> SettingsDigests:
+        """Those of a run; `settings["salvage"]` says whether it accepts pictures with missing pixels."""
+        others = {name: value for name, value in settings.items() if name != "salvage"}
+        return cls(settings_digest(others), settings_digest(others | {"salvage": True}), bool(settings.get("salvage")))
+
+    def of_result(self, seen: Seen | None) -> str:
+        """The hash for the record of a result."""
+        return self.salvaged if seen is not None and seen.salvaged else self.whole
+
+    def accept(self, digest: str) -> bool:
+        """Whether a result whose record has this hash is done for this run."""
+        return digest == self.whole or (self.salvages and digest == self.salvaged)
+
+
 def record_name(relative: Path) -> str:
     """The name of a result's record, without its suffix."""
     return digest(os.fsencode(relative))[:32]
@@ -28,6 +61,11 @@ def record_text(name: str, content: str, output: str, settings: str, seen: Seen 
     """A record as JSON: the result's name, the hashes of the input, the result and the settings, and where the input was read.
 
     Args:
+        name: of the result.
+        content: the hash of the input.
+        output: the hash of the result.
+        settings: the hash of the settings.
+        seen: where the input was read, and whether pixels of it are missing.
         before: the record that it replaces. Its result is still there if the run is killed before the new one is.
     """
     before = before or {}
@@ -37,6 +75,8 @@ def record_text(name: str, content: str, output: str, settings: str, seen: Seen 
         record |= {"version": seen.version, "content": seen.content}
     if seen is not None and seen.source is not None:
         record |= _names_of(seen.source)
+    if seen is not None and seen.salvaged:
+        record |= {"salvaged": "yes"}
     return json.dumps(record, sort_keys=True, indent=1) + "\n"
 
 

@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -110,6 +111,8 @@ def read(name: str, value: Any, hint: Any, about: OptionHelp) -> Any:
     if bool in allowed:
         return _truth(name, value)
     if Path in allowed:
+        if not isinstance(value, str | PathLike):
+            raise ValueError(f"{name} must be a path, not {value!r}")
         check_local(f"--{name.replace('_', '-')} {value}", value)
         return Path(value)
     if float in allowed or int in allowed:

@@ -17,7 +17,7 @@ from restore.available_memory import free_memory, out_of_memory
 from restore.images import Frame, Picture, colouring
 from restore.images.error_maps import MapFormat
 from restore.images.frame import bands
-from restore.pipeline import result_check, side_images, stack
+from restore.pipeline import result_check, salvaged, side_images, stack
 from restore.pipeline.batch_context import BatchContext
 from restore.pipeline.concurrency import Stopped
 from restore.pipeline.discovery import Job
@@ -25,7 +25,7 @@ from restore.pipeline.frame_stages import AnalysedFrame, DecodedFrame, RestoredF
 from restore.pipeline.manifest_records import digest, digest_file
 from restore.pipeline.packed_masks import Packed, pack, unpack
 from restore.pipeline.records import Record, Status, merged
-from restore.pipeline.result_store import kept_warning
+from restore.pipeline.result_store import Seen, kept_warning
 from restore.pipeline.side_images import Plane, SideFiles
 from restore.pipeline.source_file import SourceFile
 from restore.pipeline.stack import Stack
@@ -72,6 +72,8 @@ class FileProcessor:
             whole = self._side_files.are_done(self._content) and manifest.is_done(target, self._content)
             if whole and not self.context.step.lacks_side_files(self.job):
                 self._ended("skipped")
+                if self.context.options.salvage and manifest.is_salvaged(target):
+                    self.record.warnings.append(salvaged.PART)
                 return
             self._refuse_to_replace(whole=whole)
         if self.source.fetch():  # only its hash was known
@@ -142,8 +144,10 @@ class FileProcessor:
 
     def close(self) -> None:
         """Release the picture; the record is final."""
-        if self.picture is not None and self.record.status == "failed":
-            self.record.warnings = list(dict.fromkeys([*self.job.warnings, *self.picture.warnings]))
+        if self.record.status == "failed":
+            own = self.picture.warnings if self.picture is not None else []
+            left = salvaged.left_behind(self.context.manifest, self.job.target)
+            self.record.warnings = list(dict.fromkeys([*self.job.warnings, *own, *left]))
         self.picture = None
         self.source.release()
 
@@ -225,11 +229,16 @@ class FileProcessor:
             raise RuntimeError("not every frame was written")
         if not self.context.options.overwrite:
             self._keep_edited()
+        options = self.context.options
+        part = options.salvage and salvaged.is_salvaged(picture, options.max_pixels)
+        if part:
+            self._stats[0]["salvaged"] = True
         step.write_side_files(self.job, picture.frames, [*map(unpack, self._masks)])
         if step.side_images:
             format = MapFormat(self.context.options.format or picture.format, picture.bits, self._floats, picture.frames)
-            self._stats[0]["side_images"] = self._side_files.commit(format, self._side, step.name, self._content)
-        self.context.manifest.commit(temporary, self.job.target, self._content, self.source.seen)
+            self._stats[0]["side_images"] = self._side_files.commit(format, self._side, step.name, self._content, salvaged=part)
+        seen = replace(self.source.seen or Seen(), salvaged=part)
+        self.context.manifest.commit(temporary, self.job.target, self._content, seen)
 
     def _keep_edited(self) -> None:
         """Keep what somebody has made of the earlier result and its side images, and warn of it."""

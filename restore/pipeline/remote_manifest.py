@@ -18,13 +18,13 @@ from restore.pipeline.discovery import PRIVATE, Origin
 from restore.pipeline.manifest import DONE, KEPT, REPLACED
 from restore.pipeline.manifest_records import (
     VERSION,
+    SettingsDigests,
     digest_file,
     parsed_record,
     record_name,
     record_text,
     recorded_content,
     recorded_rival,
-    settings_digest,
 )
 from restore.pipeline.remote import RemoteFolder, StoredObject
 from restore.pipeline.result_store import Seen
@@ -43,7 +43,7 @@ class RemoteManifest:
 
     def __init__(self, folder: RemoteFolder, out: Path, drafts: Path, settings: dict[str, object]) -> None:
         self.folder, self.out, self.drafts = folder, out, drafts
-        self.settings = settings_digest(settings)
+        self.settings = SettingsDigests.of(settings)
         self._looked_up = _Lookups()
 
     def __enter__(self) -> RemoteManifest:
@@ -71,12 +71,16 @@ class RemoteManifest:
         """See `ResultStore.is_done`. The store's own checksum is compared; where it has none, the result is read."""
         kept = self._looked_up.taken(target)
         record = self._record(target) if kept is None else kept
-        if not record or (record["input"], record["settings"]) != (content, self.settings):
+        if not record or record["input"] != content or not self.settings.accept(record["settings"]):
             return False
         checksum = self.folder.md5(self._relative(target))
         if checksum is None:
             return False
         return checksum == record["md5"] if checksum and "md5" in record else self._output(target) == record["output"]
+
+    def is_salvaged(self, target: Path) -> bool:
+        """See `ResultStore.is_salvaged`."""
+        return "salvaged" in self._record(target) and self.folder.has(self._relative(target))
 
     def rival(self, target: Path, source: Path) -> str:
         """See `ResultStore.rival`."""
@@ -130,7 +134,7 @@ class RemoteManifest:
         with temporary.open("rb") as file:
             md5 = file_digest(file, "md5").hexdigest()
         before = self._record(target)
-        record = json.loads(record_text(relative, content, digest_file(temporary), self.settings, seen, before))
+        record = json.loads(record_text(relative, content, digest_file(temporary), self.settings.of_result(seen), seen, before))
         record |= {"md5": md5, "replaced_md5": before.get("md5", "")}
         try:
             self.folder.write(self._path(target), json.dumps(record, sort_keys=True, indent=1).encode() + b"\n")

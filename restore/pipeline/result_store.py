@@ -17,11 +17,13 @@ class Seen:
         version: `Origin.version` of an object of another store; "" for a file of this machine.
         content: the hash of the object's bytes.
         source: the file of this machine; None for an object.
+        salvaged: whether pixels of the picture are missing, so that the result is one of a part.
     """
 
     version: str = ""
     content: str = ""
     source: Path | None = None
+    salvaged: bool = False
 
 
 def kept_warning(target: Path, kept: str) -> str:
@@ -43,6 +45,9 @@ class ResultStore(Protocol):
 
     def is_done(self, target: Path, content: str) -> bool:
         """Whether `target` is the result of this run's settings for an input with the hash `content`."""
+
+    def is_salvaged(self, target: Path) -> bool:
+        """Whether the result at `target` is recorded as one of a picture with missing pixels."""
 
     def rival(self, target: Path, source: Path) -> str:
         """The file of this machine, other than `source`, whose result exists at `target`; "" if there is none."""

@@ -17,7 +17,7 @@ import numpy as np
 from restore.images import Frame, error_maps, file_kind
 from restore.images.error_maps import MapFormat
 from restore.pipeline.discovery import Job
-from restore.pipeline.result_store import ResultStore
+from restore.pipeline.result_store import ResultStore, Seen
 from restore.pipeline.step import SideImage
 
 SUFFIXES = (error_maps.PAGE, error_maps.PAGES, ".dcm")
@@ -62,7 +62,9 @@ class SideFiles:
         """Every path that one of them can have."""
         return [self.path(name, suffix) for name in self.names for suffix in SUFFIXES]
 
-    def commit(self, format: MapFormat, frames: Sequence[dict[str, Plane]], task: str, content: str) -> dict[str, object]:
+    def commit(
+        self, format: MapFormat, frames: Sequence[dict[str, Plane]], task: str, content: str, *, salvaged: bool
+    ) -> dict[str, object]:
         """Write all of them and rename them into place.
 
         Args:
@@ -70,6 +72,7 @@ class SideFiles:
             frames: for each frame, the planes by name.
             task: what restored the picture.
             content: the input's hash.
+            salvaged: whether pixels of the input are missing.
 
         Returns:
             For the report: each file, and its steps for one stored value of the picture.
@@ -81,7 +84,7 @@ class SideFiles:
             try:
                 planes = [frame[name].values for frame in frames]
                 steps = error_maps.save(temporary, planes, format, frames[0][name].meaning, self.job.source, task)
-                self.manifest.commit(temporary, path, content)
+                self.manifest.commit(temporary, path, content, Seen(salvaged=salvaged))
             finally:
                 with suppress(OSError):  # the manifest removes it later
                     temporary.unlink(missing_ok=True)

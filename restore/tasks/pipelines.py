@@ -15,6 +15,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,23 @@ def _check(number: int, table: Mapping[str, Any], path: Path) -> None:
         raise ValueError(f"{path}: step {number} has no task: use one of {', '.join(TASKS)}")
     if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"{path}: step {number} has an unknown task {task!r}: use one of {', '.join(TASKS)}{nearest(str(task), TASKS)}")
-    if table.get(WEIGHTS) == "":
-        raise ValueError(f"{path}: step {number}: weights is empty: name weights, or leave it out")
     try:
+        check_weights(table.get(WEIGHTS))
         TASKS[task].options.of(options_of(table), task)
     except ValueError as error:
         raise ValueError(f"{path}: step {number}: {error}") from error
+
+
+def check_weights(weights: object) -> None:
+    """Check that they name weights: by a text or a path, None for those that a task chooses.
+
+    Raises:
+        ValueError: they are something else, or an empty text.
+    """
+    if weights == "":
+        raise ValueError("weights is empty: name weights, or leave it out")
+    if weights is not None and not isinstance(weights, str | PathLike):
+        raise ValueError(f"weights must be a name or a file, not {weights!r}")
 
 
 def options_of(table: Mapping[str, Any]) -> dict[str, Any]:

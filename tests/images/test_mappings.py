@@ -65,7 +65,7 @@ def test_inks_and_chroma(data: st.DataObject) -> None:
     _holds(Frame(data.draw(arrays.arrays(np.uint16, (height, width, 3))), YbrFull(65535)))
     table = np.linspace(0, 1, 48, dtype=np.float32).reshape(16, 3)
     indices = data.draw(arrays.arrays(np.uint8, (height, width), elements=st.integers(0, 15)))
-    _holds(Frame(indices, PaletteIndices(table)))
+    _holds(Frame(indices, PaletteIndices(table, Field(4, 0, signed=False))))
 
 
 @FEW

@@ -13,6 +13,8 @@ from PIL import Image
 
 from restore import images
 from restore.pipeline.batch import BatchOptions, run
+from restore.pipeline.manifest_records import settings_digest
+from restore.pipeline.records import Report
 
 
 @pytest.fixture
@@ -60,11 +62,60 @@ def test_what_breaks_off_is_salvaged(tree: Path, tmp_path: Path, work: type[Iden
     assert preview.is_file()
 
 
-def test_salvage_is_part_of_what_was_done_only_where_it_is_asked_for(tree: Path, tmp_path: Path) -> None:
-    for name in ("cut.png", "cut.jpg", "cut.tif"):
-        (tree / name).unlink()
-    assert run(Identity(), [tree], tmp_path / "out").count("done") == 3
-    again = run(Identity(), [tree], tmp_path / "out", BatchOptions(salvage=False))
-    assert again.count("skipped") == 3
-    asked = run(Identity(), [tree], tmp_path / "out", BatchOptions(salvage=True))
-    assert asked.count("done") == 3
+CUT = {"cut.png", "cut.jpg", "cut.tif"}
+
+
+def _by_status(report: Report) -> dict[str, set[str]]:
+    return {status: {r.input.name for r in report.records if r.status == status} for status in ("done", "skipped", "failed")}
+
+
+def test_salvage_does_not_restore_whole_pictures_again(tree: Path, tmp_path: Path) -> None:
+    """It only affects pictures that break off. A warning alone (a missing end) does not make a result a part."""
+    out = tmp_path / "out"
+    assert _by_status(run(Identity(), [tree], out)) == {"done": {"whole.png", "end.png", "end.jpg"}, "skipped": set(), "failed": CUT}
+    asked = run(Identity(), [tree], out, BatchOptions(salvage=True))
+    assert _by_status(asked) == {"done": CUT, "skipped": {"whole.png", "end.png", "end.jpg"}, "failed": set()}
+    assert {record.input.name for record in asked.records if record.as_dict().get("salvaged")} == CUT
+
+
+def test_whole_pictures_of_a_run_with_salvage_are_done_without_it(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(Identity(), [tree], out, BatchOptions(salvage=True)).done == 6
+    assert run(Identity(), [tree], out, BatchOptions(salvage=True)).skipped == 6
+    assert _by_status(run(Identity(), [tree], out)) == {"done": set(), "skipped": {"whole.png", "end.png", "end.jpg"}, "failed": CUT}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_salvaged_result_is_never_taken_for_a_whole_one(tree: Path, tmp_path: Path, overwrite: bool) -> None:
+    out = tmp_path / "out"
+    run(Identity(), [tree], out, BatchOptions(salvage=True))
+    again = run(Identity(), [tree], out, BatchOptions(salvage=True))
+    said = {record.input.name: record.warnings for record in again.records if record.warnings}
+    assert said.keys() == CUT and all("with --salvage" in text for (text,) in said.values())
+    without = run(Identity(), [tree], out, BatchOptions(overwrite=overwrite))
+    failed = {record.input.name: record for record in without.records if record.status == "failed"}
+    assert failed.keys() == CUT
+    for name, record in failed.items():
+        assert "--salvage" in record.error and any("an earlier run with --salvage" in text for text in record.warnings)
+        assert (out / name).is_file()
+
+
+def test_the_whole_picture_replaces_what_was_salvaged(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(Identity(), [tree], out, BatchOptions(salvage=True))
+    (tree / "cut.png").write_bytes((tree / "whole.png").read_bytes())
+    report = run(Identity(), [tree], out)
+    assert _by_status(report)["done"] == {"cut.png"}
+    assert not next(record for record in report.records if record.status == "done").warnings
+    assert (out / "cut.png").read_bytes() == (out / "whole.png").read_bytes()
+
+
+def test_results_of_versions_that_recorded_salvage_for_every_picture_are_kept(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(Identity(), [tree], out, BatchOptions(salvage=True))
+    digest = settings_digest({"task": "identity", "format": None, "salvage": True})
+    for path in (out / ".restore" / "done").iterdir():
+        record = json.loads(path.read_text()) | {"settings": digest}
+        record.pop("salvaged", None)
+        path.write_text(json.dumps(record))
+    assert run(Identity(), [tree], out, BatchOptions(salvage=True)).skipped == 6

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
-from batch_steps import Inverse, folder, picture, results
+from batch_steps import Identity, Inverse, folder, picture, results
 from fsspec.implementations.memory import MemoryFileSystem
+from PIL import Image as Pillow
 
 from restore.pipeline import remote, retrying
 from restore.pipeline.batch import BatchOptions, run
@@ -115,8 +117,21 @@ def test_a_changed_picture_other_settings_and_overwrite_restore_again(tmp_path: 
     memory.pipe_file("/bucket/in/000.png", picture(tmp_path / "new.png", 77).read_bytes())
     report = run(Inverse(), [IN], OUT)
     assert (report.done, report.skipped) == (1, 3)
-    assert run(Inverse(), [IN], OUT, BatchOptions(salvage=True)).done == 4
+    assert run(Inverse(), [IN], OUT, BatchOptions(salvage=True)).skipped == 4
     assert run(Inverse(), [IN], OUT, BatchOptions(salvage=True, overwrite=True)).done == 4
+    assert run(Identity(), [IN], OUT).done == 4
+
+
+def test_what_was_salvaged_is_not_taken_for_a_whole_picture(tmp_path: Path, memory: MemoryFileSystem) -> None:
+    Pillow.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48), dtype=np.uint8)).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    memory.pipe_file("/bucket/in/a.png", whole[: len(whole) // 2])
+    memory.pipe_file("/bucket/in/b.png", whole)
+    assert run(Inverse(), [IN], OUT, BatchOptions(salvage=True)).done == 2
+    again = run(Inverse(), [IN], OUT, BatchOptions(salvage=True))
+    assert again.skipped == 2 and "with --salvage" in again.records[0].warnings[0] and not again.records[1].warnings
+    without = run(Inverse(), [IN], OUT)
+    assert (without.failed, without.skipped) == (1, 1) and "an earlier run with --salvage" in without.records[0].warnings[0]
 
 
 def test_a_url_and_a_folder_mix(tmp_path: Path, memory: MemoryFileSystem) -> None:
@@ -229,7 +244,7 @@ def test_a_result_that_was_edited_is_kept(
         report = run(Inverse(), [IN], OUT)
         assert report.done == 1 and report.records[0].warnings[0].endswith(f"{OUT}/.restore/replaced/{name}")
         assert memory.cat_file(f"/bucket/out/.restore/replaced/{name}") == content and objects(memory)["000.png"] == whole
-    assert run(Inverse(), [IN], OUT, BatchOptions(salvage=True)).warned == 0
+    assert run(Identity(), [IN], OUT).warned == 0
     memory.pipe_file("/bucket/out/000.png", b"not wanted")
     assert run(Inverse(), [IN], OUT, BatchOptions(overwrite=True)).warned == 0
     assert sum("/replaced" in name for name in memory.find("/bucket/out/.restore")) == 2

@@ -167,12 +167,31 @@ def test_an_editors_mark_may_begin_the_file(tmp_path: Path) -> None:
         ('[[step]]\nstrength = 1', "step 1 has no task"), ("", "has no step"),
         ("[[steps]]", r"unknown table 'steps'.*did you mean step\?"),
         ("[step]", "has no step"), ("[[step", "not a TOML file"),
+        ('[[step]]\ntask = "denoise"\nweights = 5', "step 1: weights must be a name or a file, not 5"),
+        ('[[step]]\ntask = "denoise"\nweights = ["denoise-gray"]', r"step 1: weights must be a name or a file, not \['denoise-gray'\]"),
+        ('[[step]]\ntask = "denoise"\nweights = true', "step 1: weights must be a name or a file, not True"),
+        ('[[step]]\ntask = "denoise"\nweights = ""', "step 1: weights is empty"),
+        ('[[step]]\ntask = "colorize"\nhint = 5', "step 1: hint must be a path, not 5"),
+        ('[[step]]\ntask = "inpaint"\nmasks = ["m"]', r"step 1: masks must be a path, not \['m'\]"),
+        ('[[step]]\ntask = "inpaint"\nsave_masks = false', "step 1: save_masks must be a path, not False"),
+        ('[[step]]\ntask = "inpaint"\nmask_color = ["#112233"]', "step 1: mask_color must be like"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_refused_and_the_nearest_name_given(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "steps.toml").write_text(text)
     with pytest.raises(ValueError, match=words):
         pipelines.tables(tmp_path / "steps.toml")
+
+
+@pytest.mark.parametrize("weights", [5, ["denoise-gray"], True, ""])
+def test_weights_of_the_wrong_type_are_refused_by_the_api(weights: object, little: Path, tmp_path: Path) -> None:
+    words = "weights must be a name or a file" if weights != "" else "weights is empty"
+    with pytest.raises(ValueError, match=words):
+        restore.step("denoise", weights=weights)  # type: ignore[arg-type]  # what callers without a type checker may pass
+    (little / "steps.toml").write_text('[[step]]\ntask = "denoise"\n')
+    for further in ({"changes": {"denoise": {"weights": weights}}}, {"more": [{"task": "denoise", "weights": weights}]}):
+        with pytest.raises(ValueError, match=rf"step [12]: {words}"):
+            restore.run_pipeline(little / "steps.toml", [tmp_path], tmp_path / "out", **further)
 
 
 def test_the_command(little: Path, smooth: Smooth) -> None:

@@ -162,6 +162,63 @@ def test_too_few_pixels_are_refused(frames: int, said: int, rle: bool, tmp_path:
             picture.frame(index)
 
 
+def _refusal(ds: Dataset, path: Path) -> str:
+    """The message of the first frame that is refused."""
+    with pytest.raises(ImageError) as refused:  # opening may refuse it, or any of its frames
+        picture = read(save(ds, path))
+        for index in range(picture.frames):
+            picture.frame(index)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("table", ["basic", "extended", "none"])
+@pytest.mark.parametrize("syntax", CODERS)
+@pytest.mark.parametrize(("frames", "said"), [(2, 3), (1, 3), (5, 9)])
+def test_missing_encapsulated_frames_are_counted(frames: int, said: int, syntax: str, table: str, tmp_path: Path) -> None:
+    pixels = film(frames)
+    streams = frames_of(pixels, syntax)
+    ds = tell(wrap(dataset(pixels), streams, syntax, table=table == "basic"), said)
+    if table == "extended":
+        ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = encapsulate_extended(streams)
+    assert _refusal(ds, tmp_path / "a.dcm") == f"a.dcm: truncated DICOM ({frames} of its {said} frames are there); copy it again"
+
+
+def test_missing_frames_of_several_fragments_are_counted(tmp_path: Path) -> None:
+    pixels = film(2)
+    ds = tell(wrap(dataset(pixels), [b"\0\0"], JPEGLSLossless), 3)
+    ds.PixelData = encapsulate(frames_of(pixels, JPEGLSLossless), fragments_per_frame=3, has_bot=True)
+    assert "truncated DICOM (2 of its 3 frames are there)" in _refusal(ds, tmp_path / "a.dcm")
+
+
+def test_a_table_that_lacks_frames_which_are_there_is_not_a_truncated_file(tmp_path: Path) -> None:
+    pixels = film(3)
+    streams = frames_of(pixels, JPEGLSLossless)
+    ds = wrap(dataset(pixels), streams, JPEGLSLossless, table=False)
+    ds.PixelData = b"\xfe\xff\0\xe0\x04\0\0\0" + bytes(4) + ds.PixelData[8:]
+    assert "truncated" not in _refusal(ds, tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize(("frames", "words"), [(3, "2 of its 3 frames are there"), (1, "pixels are missing at its end")])
+def test_missing_uncompressed_pixels_are_said_the_same_way(frames: int, words: str, colour: bool, tmp_path: Path) -> None:
+    pixels = film(frames, 20, 30, *((3,) if colour else ()), bits=8)
+    ds = dataset(pixels if frames > 1 else pixels[0])
+    ds.PixelData = ds.PixelData[: -pixels[0].size // 2 // 2 * 2]
+    assert _refusal(ds, tmp_path / "a.dcm") == f"a.dcm: truncated DICOM ({words}); copy it again"
+
+
+@pytest.mark.parametrize("left", ["ExtendedOffsetTable", "ExtendedOffsetTableLengths"])
+def test_half_an_extended_offset_table_is_ignored(left: str, tmp_path: Path) -> None:
+    pixels = film(3)
+    ds = wrap(dataset(pixels), [b"\0\0"], JPEGLSLossless)
+    ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = encapsulate_extended(frames_of(pixels, JPEGLSLossless))
+    lacks = ({"ExtendedOffsetTable", "ExtendedOffsetTableLengths"} - {left}).pop()
+    delattr(ds, lacks)
+    picture, _ = unchanged(save(ds, tmp_path / "a.dcm"), tmp_path / "out")
+    assert np.array_equal(decoded(tmp_path / "out"), pixels)
+    assert picture.warnings == [f"{lacks} is missing; {left} is of no use without it, and is ignored."]
+
+
 def test_chroma_that_is_not_halved_is_no_further_frame(tmp_path: Path) -> None:
     """YBR_FULL_422 over full-size chroma: half as many bytes again as expected, which for two frames is a third."""
     pixels = film(2, 32, 32, 3, bits=8)

@@ -8,7 +8,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from dicom_samples import dataset, decoded, save, unchanged, wrap
+from dicom_samples import dataset, decoded, item, items, save, unchanged, wrap
 from pydicom.data import get_testdata_file
 from pydicom.uid import JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
@@ -260,3 +260,12 @@ def test_a_missing_colour_model(tmp_path: Path) -> None:
 
 def test_empty_pixels(tmp_path: Path) -> None:
     refused(save(dataset(GRAY, bits=12, PixelData=b""), tmp_path / "a.dcm"), "pixels are missing", "copy it again")
+
+
+@pytest.mark.parametrize("sequence", ["ModalityLUTSequence", "VOILUTSequence"])
+@pytest.mark.parametrize(("lacks", "tag"), [("LUTDescriptor", "0028,3002"), ("LUTData", "0028,3006")])
+def test_a_lookup_table_without_its_parts(sequence: str, lacks: str, tag: str, tmp_path: Path) -> None:
+    table = item(LUTDescriptor=[4096, 0, 16], LUTData=np.arange(4096, dtype="<u2").tobytes())
+    table["LUTDescriptor"].VR, table["LUTData"].VR = "US", "OW"
+    delattr(table, lacks)
+    refused(save(dataset(GRAY, bits=12, **{sequence: items(table)}), tmp_path / "a.dcm"), f"a lookup table without {lacks} ({tag})")

@@ -13,12 +13,12 @@ belong; pixels that no installed decoder can decode. Colours of more than one sa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.pixels.processing import apply_color_lut
 
 from restore.images import colour_profiles, decoding
 from restore.images.codecs.base import Codec
@@ -37,6 +37,7 @@ from restore.images.codecs.dicom.header import (
     whole_number,
 )
 from restore.images.codecs.dicom.headerless import is_headerless
+from restore.images.codecs.dicom.palette import colours_of
 from restore.images.codecs.dicom.pixels import (
     codestream,
     decode,
@@ -170,8 +171,8 @@ class DicomSource:
         if stored.ndim == 3:
             return with_maximum(2**bits - 1, 3)
         if photometric == "PALETTE COLOR":
-            colours = apply_color_lut(np.arange(2 ** min(bits, 16), dtype=stored.dtype), ds)
-            return PaletteIndices((colours / np.iinfo(colours.dtype).max).astype(np.float32))
+            field = replace(field_of(ds), bits=min(bits, 16))
+            return PaletteIndices(colours_of(self.path, ds, field), field)
         if bits > 16:
             return self._wide(ds, index, stored)
         return build(field_of(ds), ds, index, self._range(ds, index, stored))

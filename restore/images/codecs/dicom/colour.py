@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy.spatial import cKDTree
 
+from restore.images.codecs.dicom.values import Field
 from restore.images.pixel_mapping import PixelMapping
 
 _TO_RGB = np.array([[1, 0, 1.402], [1, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587], [1, 1.772, 0]], np.float64)
@@ -48,7 +51,9 @@ class PaletteIndices(PixelMapping):
     """PALETTE COLOR: indices stay indices, so a restored colour becomes the nearest one that the palette has."""
 
     table: np.ndarray
-    """float32 (2**bits, 3) in [0, 1], the colour of index 0, 1, ..."""
+    """float32 (2**bits, 3) in [0, 1], the colour of the index `field.low` and of those after it."""
+    field: Field
+    """The bits of an index in its word; bits outside say nothing of colour."""
     channels: int = 3
     alpha_channel: int | None = None
 
@@ -59,34 +64,50 @@ class PaletteIndices(PixelMapping):
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
         """(h, W[, C]) stored -> (h, W, channels) float32, nominal [0, 1]."""
-        return np.asarray(self.table[stored & stored.dtype.type(len(self.table) - 1)])  # bits above the index say nothing of colour
+        return np.asarray(self.table[self._rows(stored)])
 
     def displayed(self, stored: np.ndarray) -> np.ndarray:
         """(h, W[, C]) stored -> (h, W, channels) float32 in [0, 1], as a viewer displays it."""
         return self.decode(stored)
 
     def encode(self, stored: np.ndarray, normalized: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        """A copy of `stored` with what differs between `normalized` and `restored`; see `PixelMapping.encode`."""
-        changed = np.abs(restored - normalized).max(-1) > 0.5 / 255
-        if not changed.any():
-            return stored.copy()
-        cells, inverse = np.unique(_cells(restored[changed]), return_inverse=True)
+        """A copy of `stored` with what differs between `normalized` and `restored`; see `PixelMapping.encode`.
+
+        An index stays where no colour of the palette is nearer than its own, also where several have that colour.
+        """
+        changed = (restored != normalized).any(-1)
         out = stored.copy()
-        outside = stored[changed] & ~stored.dtype.type(len(self.table) - 1)
-        out[changed] = self._nearest(cells)[inverse].astype(stored.dtype) | outside
+        if changed.any():
+            words = stored[changed]
+            out[changed] = self.field.words(words, self._nearest(restored[changed], self._rows(words)) + self.field.low)
         return out
 
-    def _nearest(self, cells: np.ndarray) -> np.ndarray:
-        """For each cell, the first index whose colour is nearest to the cell's centre."""
+    def _rows(self, stored: np.ndarray) -> np.ndarray:
+        """The rows of the table for stored words, in the same shape."""
+        return self.field.values(stored).astype(np.int32) - self.field.low
+
+    def _nearest(self, colours: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """(N,) rows of the table for (N, 3) `colours`; `own` are the (N,) rows that they had.
+
+        The nearest row is exact. Of rows at the same distance, it is `own`, else the one that the search comes to first; of rows
+        with the same colour, the first.
+        """
+        colours = np.clip(colours, 0, 1).astype(np.float64)
+        first, tree = self._search
+        # a search for a point beside a line of points would visit all of them, but the mean gives the nearest gray
+        points = colours if tree.m == 3 else colours.mean(-1, keepdims=True)
+        near = first[tree.query(points)[1]]
+        ahead = _squares(colours, self.table[near]) < _squares(colours, self.table[own])
+        return np.where(ahead, near, own)
+
+    @cached_property
+    def _search(self) -> tuple[np.ndarray, cKDTree]:
+        """The first row of each colour of the table, and the tree of these colours: of their one channel where all are gray."""
         colours, first = np.unique(self.table, axis=0, return_index=True)
-        centres = np.stack([cells >> 12, cells >> 6 & 63, cells & 63], -1) / 63.0
-        squares = (colours**2).sum(-1)
-        rows = max(1, (1 << 22) // len(colours))
-        found = [np.argmin(squares - 2 * centres[at : at + rows] @ colours.T, axis=1) for at in range(0, len(centres), rows)]
-        return np.asarray(first[np.concatenate(found)])
+        gray = (colours == colours[:, :1]).all()
+        return first, cKDTree(colours[:, :1] if gray else colours)
 
 
-def _cells(colours: np.ndarray) -> np.ndarray:
-    """(N, 3) in [0, 1] -> the number of the cell, 64 levels a channel."""
-    levels = np.rint(np.clip(colours, 0, 1) * 63).astype(np.int64)
-    return np.asarray(levels[:, 0] << 12 | levels[:, 1] << 6 | levels[:, 2])
+def _squares(colours: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N,) squared distances of (N, 3) colours, in float64."""
+    return np.asarray(((colours - others) ** 2).sum(-1))

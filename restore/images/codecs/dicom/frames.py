@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -40,6 +41,22 @@ def count_frames(path: Path, ds: FileDataset, pixels: BinaryIO) -> tuple[int, st
     )
 
 
+def missing_frames(ds: FileDataset) -> str:
+    """What a message says of frames that the pixels of a whole dataset do not hold; empty where all are there, or where it is unknown.
+
+    Encapsulated frames are counted by the fragments in which one begins, whatever the offset table says.
+    """
+    count = max(1, int(ds.get("NumberOfFrames") or 1))
+    if ds.file_meta.TransferSyntaxUID.is_encapsulated:
+        file = io.BytesIO(ds.PixelData)
+        there = 0 if _item(file) is None else _beginnings(file, rle=ds.file_meta.TransferSyntaxUID == RLELossless)
+        return f"{there} of its {count} frames are there" if 0 < there < count else ""
+    there = len(ds.PixelData) // _frame_size(ds)
+    if there >= count:
+        return ""
+    return f"{there} of its {count} frames are there" if count > 1 else "pixels are missing at its end"
+
+
 def _held(ds: FileDataset, pixels: BinaryIO) -> int:
     """The number of complete frames in the pixels; 0 if it is unknown."""
     order = "<" if ds.file_meta.TransferSyntaxUID.is_little_endian else ">"
@@ -69,14 +86,17 @@ def _native(ds: FileDataset, length: int | None) -> int:
     """Whole frames in `length` bytes of uncompressed pixels."""
     if length is None or length == _UNDEFINED:
         return 0
-    samples = int(ds.SamplesPerPixel)
-    pixels = int(ds.Rows) * int(ds.Columns)
-    size = pixels * samples * int(ds.BitsAllocated) // 8
     if str(ds.PhotometricInterpretation) == "YBR_FULL_422":
+        size = int(ds.Rows) * int(ds.Columns) * int(ds.SamplesPerPixel) * int(ds.BitsAllocated) // 8
         if length // size * size in (length, length - 1):  # pixels that aren't halved under a name that says they are
             return 0
-        size = pixels * 2 * int(ds.BitsAllocated) // 8
-    return length // size
+    return length // _frame_size(ds)
+
+
+def _frame_size(ds: FileDataset) -> int:
+    """Bytes of one uncompressed frame."""
+    samples = 2 if str(ds.PhotometricInterpretation) == "YBR_FULL_422" else int(ds.SamplesPerPixel)
+    return int(ds.Rows) * int(ds.Columns) * samples * int(ds.BitsAllocated) // 8
 
 
 def _encapsulated(file: BinaryIO, *, rle: bool) -> int:
@@ -84,8 +104,11 @@ def _encapsulated(file: BinaryIO, *, rle: bool) -> int:
     table = _item(file)
     if table is None:
         return 0
-    if table:
-        return table // 4
+    return table // 4 if table else _beginnings(file, rle=rle)
+
+
+def _beginnings(file: BinaryIO, *, rle: bool) -> int:
+    """The fragments that follow in which a frame begins."""
     frames = 0
     while (size := _item(file, skip=False)) is not None:
         start = file.read(min(size, 8))

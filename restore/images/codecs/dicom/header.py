@@ -30,6 +30,7 @@ VALUES = (
     "WindowWidth",
 )
 """Elements that say what samples mean and how they are displayed."""
+_EXTENDED_TABLE = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 _UNREADABLE = (
     *(ValueError, TypeError, AttributeError, KeyError, OverflowError, NotImplementedError, struct.error),
     BytesLengthException,
@@ -168,7 +169,17 @@ def complete(path: Path, ds: FileDataset) -> list[str]:
         was = "missing" if high is None else f"{high}, which can't be"
         warnings.append(f"HighBit is {was}; it is taken as {stored - 1}, one less than BitsStored.")
     _check_choices(path, ds, (1,) if gray else (1, 3))
-    return warnings
+    return warnings + _without_half_a_table(ds)
+
+
+def _without_half_a_table(ds: FileDataset) -> list[str]:
+    """Remove an extended offset table without its lengths, or the lengths without it: pydicom takes both for there if one is."""
+    table = [keyword for keyword in _EXTENDED_TABLE if keyword in ds]
+    if len(table) != 1:
+        return []
+    delattr(ds, table[0])
+    lacks = _EXTENDED_TABLE[1 - _EXTENDED_TABLE.index(table[0])]
+    return [f"{lacks} is missing; {table[0]} is of no use without it, and is ignored."]
 
 
 def _check_choices(path: Path, ds: FileDataset, samples: tuple[int, ...]) -> None:

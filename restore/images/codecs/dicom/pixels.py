@@ -43,6 +43,7 @@ from pydicom.uid import (
 )
 
 from restore.images.codecs.dicom.codestream_checks import Codestream, check_stream, stream_of
+from restore.images.codecs.dicom.frames import missing_frames
 from restore.images.codecs.jpeg import jpeg2000
 from restore.images.codecs.jpeg.codestream import END, complaint
 from restore.images.errors import image_error
@@ -65,6 +66,16 @@ def encoded(ds: FileDataset, index: int) -> bytes:
     """The codestream of one frame."""
     table = (ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths) if "ExtendedOffsetTableLengths" in ds else None
     return get_frame(ds.PixelData, index, number_of_frames=_frames(ds), extended_offsets=table)
+
+
+def _whole_stream(path: Path, ds: FileDataset, index: int) -> bytes:
+    """The codestream of one frame; ImageError where the pixels hold fewer frames than the header says."""
+    try:
+        return encoded(ds, index)
+    except (ValueError, EOFError, struct.error) as error:
+        if why := missing_frames(ds):
+            raise image_error(path, f"truncated DICOM ({why}); copy it again") from error
+        raise
 
 
 def _frames(ds: FileDataset) -> int:
@@ -143,7 +154,7 @@ def decode(path: Path, ds: FileDataset, index: int, stream: Codestream) -> np.nd
     if not syntax.is_encapsulated and gray:
         return _words(path, ds, index)
     if syntax.is_encapsulated:
-        check_stream(path, ds, encoded(ds, index))
+        check_stream(path, ds, _whole_stream(path, ds, index))
         _refuse_corrupt(path, ds, index)
     decoder = decoder_of(path, syntax)
     if not decoder.is_available:
@@ -199,6 +210,8 @@ def _undecodable(ds: FileDataset, error: Exception) -> str:
     """Why a frame couldn't be decoded."""
     syntax = ds.file_meta.TransferSyntaxUID
     why = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if not syntax.is_encapsulated and (missing := missing_frames(ds)):
+        return f"truncated DICOM ({missing}); copy it again"
     if syntax.is_encapsulated:
         return f"none of the installed decoders can decode its {syntax.name} pixels ({why}); copy or export it again"
     return f"damaged DICOM ({why}); copy it again"
@@ -213,7 +226,7 @@ def _words(path: Path, ds: FileDataset, index: int) -> np.ndarray:
     count = size[0] * size[1]
     data = ds.PixelData
     if len(data) < _frames(ds) * count * dtype.itemsize:
-        raise image_error(path, "truncated DICOM (pixels are missing at its end); copy it again")
+        raise image_error(path, f"truncated DICOM ({missing_frames(ds)}); copy it again")
     if dtype.itemsize == 1 and order == ">" and ds["PixelData"].VR == "OW":
         data = np.frombuffer(data[: len(data) // 2 * 2], np.uint16).byteswap().tobytes()
     words = np.frombuffer(data, dtype, count, index * count * dtype.itemsize).reshape(size)

@@ -261,6 +261,9 @@ def _voi(values: np.ndarray, ds: Dataset, index: int, ends: np.ndarray) -> np.nd
 
 def _lut_entries(item: Dataset) -> tuple[np.ndarray, int, int]:
     """(entries, first value mapped, bits of an entry) of a Modality or VOI LUT item."""
+    for keyword, tag in (("LUTDescriptor", "0028,3002"), ("LUTData", "0028,3006")):
+        if keyword not in item or item[keyword].is_empty:
+            raise ValueError(f"a lookup table without {keyword} ({tag})")
     count, first, bits = (int(v) for v in item.LUTDescriptor)
     data = item.LUTData
     if isinstance(data, bytes):
