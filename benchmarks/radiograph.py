@@ -17,6 +17,7 @@ import numpy as np
 import small_networks
 import torch
 from scipy.special import expit
+from small_networks import Fit
 
 from restore.inference import radiograph
 
@@ -72,7 +73,8 @@ def table(pictures: list[np.ndarray], count: int, seed: int) -> np.ndarray:
 def main(root: Path) -> None:
     positive, negative = table(load(root, FIT_XRAYS), 16, 0), table(load(root, FIT_PHOTOS), 16, 1)
     samples, labels = np.concatenate([positive, negative]), np.repeat([1.0, 0.0], [len(positive), len(negative)])
-    classifier = small_networks.fit(samples, labels, SEED, loss=torch.nn.functional.binary_cross_entropy_with_logits, width=24, steps=6000)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits
+    classifier = small_networks.fit(samples, labels, SEED, loss, Fit(width=24, steps=6000))
     checks: dict[str, str] = {}
     for name, factor in (("dark", 0.25), ("very dark", 0.15)):
         dark = [factor * picture for picture in load(root, CHECK_PHOTOS)]

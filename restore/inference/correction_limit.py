@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from restore.images.frame import bands
@@ -11,6 +12,11 @@ LIMIT = 6.0
 """Standard deviations of the noise; a megapixel of normally distributed values has none beyond five."""
 ROUNDING = 0.5 / 255
 """What may be added for levels near zero: half a step of 8 bits."""
+
+WINDOW = 17
+"""Side in pixels of the windows whose corrections are compared with the noise."""
+UNEVEN = 1.25
+"""How many times stronger than its mean the noise may be in a window: that of cameras is stronger in the dark."""
 
 
 def limit(pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> None:
@@ -26,3 +32,17 @@ def limit(pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> None:
         variance = level.variance((np.minimum if level.curve else np.maximum)(noisy, clean))  # where it is larger
         most = (LIMIT * np.sqrt(variance) + ROUNDING).astype(np.float32)
         np.clip(clean, noisy - most, noisy + most, out=clean)
+
+
+def limit_energy(pixels: np.ndarray, restored: np.ndarray, sigma: float) -> None:
+    """Reduce the corrections, in place, where they take more from a window than its noise can hold: that is texture.
+
+    Args:
+        pixels: (H, W, C) float32, nominal [0, 1].
+        restored: the same shape; it is modified.
+        sigma: standard deviation of the noise in the mean over the picture, of 255.
+    """
+    correction = restored - pixels
+    energy = cv2.blur(np.square(correction).mean(axis=2), (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT)
+    share = np.minimum(1, np.float32(UNEVEN * sigma / 255) / np.sqrt(np.maximum(energy, np.float32(1e-12))))
+    restored[:] = pixels + share[:, :, None] * correction

@@ -155,6 +155,8 @@ class Denoiser(NetworkModel):
                 restored = picture + np.float32(strength * confidence) * (restored - picture)
         if self.spec.takes_noise and not (isinstance(noise, Estimate) and noise.understated):
             correction_limit.limit(picture, restored, level)
+        if isinstance(noise, Estimate) and noise.coarse > 0 and not self.signal_dependent:
+            correction_limit.limit_energy(picture, restored, noise.camera.sigma)
         if self.spec.takes_noise:
             mean_preservation.preserve(picture, restored, level, strength * confidence)
         if excluded is not None:

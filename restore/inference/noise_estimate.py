@@ -14,7 +14,25 @@ GRAINY, GRAIN_SPREAD = (8.0, 11.0), (1.6, 2.0)  # ranges of `colour` and `spread
 LEAST = (0.33, 0.4)  # sigma: what rounding to 8 bits leaves is no grain
 GRAIN_SIGMA, GRAIN_NORMAL, ABOUT = (2.0, 4.0), (0.2, 0.38), 0.02  # the `normality` that grain of a sigma has, and the range around it
 MORE, MUCH_COLOUR = 1.5, (9.0, 12.0)  # how many times a network is given the finest detail of grain, and the `colour` that takes
+CERTAIN, SURE = (0.4, 0.8), (0.9, 0.99)  # ranges of `CameraNoise.probability` over which it is trusted, for weak and for strong noise
+WEAK, SHARE = (
+    (4.0, 8.0),
+    0.7,
+)  # sigma of `CameraNoise` from weak to strong: strong noise asks for more smoothing; what a network is given of it
 QUIET, LOUD = 4.0, 8.0  # sigma: a photograph's estimate may be texture up to the first, it is noise from the second on
+
+
+@dataclass(frozen=True)
+class CameraNoise:
+    """What a picture's blocks say of coarse noise; see `camera_noise`.
+
+    Attributes:
+        probability: that it has noise, and not only texture, 0..1.
+        sigma: the noise's standard deviation of 255, if it has any.
+    """
+
+    probability: float = 0.0
+    sigma: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -27,12 +45,14 @@ class Estimate:
             noise that is correlated between neighbouring pixels, and for texture.
         spread: ratio of the noisiest groups' variance to the line: 1.1 for noise, more for texture.
         normality: see `noise_blocks.normality`.
+        camera: coarse noise that `level` may miss the most of.
     """
 
     level: NoiseLevel = field(default_factory=NoiseLevel)
     colour: float = 1.0
     spread: float = 1.0
     normality: float = 0.46
+    camera: CameraNoise = field(default_factory=CameraNoise)
 
     @property
     def correlated(self) -> bool:
@@ -51,9 +71,16 @@ class Estimate:
         return float(np.interp(self.colour, GRAINY, (0, 1)) * np.interp(self.spread, GRAIN_SPREAD, (1, 0)) * normal)
 
     @property
+    def coarse(self) -> float:
+        """How far the coarse noise of a camera is trusted, 0..1. White noise is measured as it is."""
+        strong = float(np.interp(self.camera.sigma, WEAK, (0, 1)))
+        low, high = ((1 - strong) * weak + strong * sure for weak, sure in zip(CERTAIN, SURE, strict=True))
+        return float(np.interp(self.camera.probability, (low, high), (0, 1)) * np.interp(self.colour, WHITE, (0, 1)))
+
+    @property
     def understated(self) -> bool:
         """Whether the noise of a pixel is much stronger than `level`, and not just what rounding to 8 bits leaves of a soft picture."""
-        return (self.correlated or self.grain > 0) and self.level.sigma() > LEAST[1]
+        return (self.correlated or self.grain > 0 or self.coarse > 0) and self.level.sigma() > LEAST[1]
 
     @property
     def for_network(self) -> NoiseLevel:
@@ -62,7 +89,9 @@ class Estimate:
         1.5 times as much gained 0.7 dB on 20 pictures with noise blurred by a pixel, and 0.5 dB on 38 pairs of PolyU; twice as much lost
         0.3 dB on the former.
         """
-        return self.level.scaled(1 + (MORE - 1) * self.grain * float(np.interp(self.colour, MUCH_COLOUR, (0, 1))))
+        factor = 1 + (MORE - 1) * self.grain * float(np.interp(self.colour, MUCH_COLOUR, (0, 1)))
+        coarse = SHARE * self.camera.sigma / max(self.level.sigma(), 1e-6)
+        return self.level.scaled(factor + self.coarse * max(0.0, coarse - factor))
 
     def confidence(self, span: float = 1.0) -> float:
         """The fraction of the correction to apply for a photograph's estimate, 0.6..1.
@@ -77,4 +106,4 @@ class Estimate:
         care = float(np.clip(max(self.spread / MIXED, self.colour - WHITE[0]), 1, 2))
         loud = float(np.interp(self.level.sigma() / span, (QUIET * care, LOUD * care), (0, 1)))
         white, even = (float(np.interp(value, ends, (1, 0))) for value, ends in ((self.colour, WHITE), (self.spread, EVEN)))
-        return 0.6 + 0.4 * max(loud, min(white, even), self.grain)
+        return 0.6 + 0.4 * max(loud, min(white, even), self.grain, self.coarse)

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 
 from restore.images.frame import BAND
 from restore.images.noise_model import BLOCK, NoiseLevel, dct
-from restore.inference import drawings, falling_noise, noise_blocks
+from restore.inference import camera_noise, drawings, falling_noise, noise_blocks
 from restore.inference.noise_blocks import FEWEST, LOW, TOP, PaperNoise, clipped_normal, energy
 from restore.inference.noise_estimate import Estimate
 from restore.inference.uniform_borders import framed, inner, is_still
@@ -40,7 +40,13 @@ UNEVEN = 1.08  # blocks of one group differ in brightness; this corrects mean^2 
 
 
 def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
-    """Estimate the noise of a picture.
+    """Estimate the noise of a picture, with that of cameras; see `measured`."""
+    result = measured(picture, valid)
+    return replace(result, camera=camera_noise.detect(picture, result)) if result.level.sigma() > 0 else result
+
+
+def measured(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
+    """Measure the noise of a picture.
 
     Args:
         picture: (H, W, C) float32 in any range; the level is that of a single channel.

@@ -34,3 +34,16 @@ def test_real_noise_is_not_limited() -> None:
     restored = clean.copy()
     correction_limit.limit(noisy, restored, NoiseLevel(0.0, 0.01))
     np.testing.assert_array_equal(restored, clean)
+
+
+def test_windows_keep_what_is_more_than_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 4 / 255, (200, 200, 3)).astype(np.float32)
+    texture = np.zeros_like(noise)
+    texture[100:] = rng.normal(0, 20 / 255, (100, 200, 3))
+    pixels = np.float32(0.5) + noise + texture
+    restored = np.full_like(pixels, 0.5)
+    correction_limit.limit_energy(pixels, restored, 4.0)
+    np.testing.assert_allclose(restored[:80], 0.5, atol=1e-6)
+    left = 255 * float((restored - pixels)[120:].std())
+    assert left == pytest.approx(correction_limit.UNEVEN * 4, rel=0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.fft import dctn
 
 from restore.datasets.degrade import gaussian, poisson_gaussian
 from restore.images.noise_model import NoiseLevel, dct
-from restore.inference.noise_estimate import Estimate
+from restore.inference.noise_estimate import CameraNoise, Estimate
 from restore.inference.noise_estimation import estimate
 
 Smooth = Callable[..., np.ndarray]
@@ -202,7 +203,8 @@ def test_coarse_grain_is_trusted_and_removed_by_more_than_its_finest_detail(phot
     assert found.correlated
     assert found.grain > 0.9
     assert found.confidence() > 0.95
-    assert found.for_network.sigma() == pytest.approx(1.5 * found.level.sigma(), rel=0.15)
+    assert replace(found, camera=CameraNoise()).for_network.sigma() == pytest.approx(1.5 * found.level.sigma(), rel=0.15)
+    assert 1.5 * found.level.sigma() < found.for_network.sigma() < 12
     rounded = np.rint(255 * clean) / np.float32(255)
     for other in (clean, rounded, photograph(), gaussian(clean, 12 / 255, np.random.default_rng(3))[0]):
         assert estimate(other).grain < 0.1
