@@ -19,7 +19,7 @@ from restore.tasks.configuring import resolve_config
 from restore.tasks.prepared_run import Prepared, first_batch
 from restore.tasks.publishing import Publisher
 from restore.tasks.training_methods import METHODS
-from restore.training import checkpoint, loop, trackers
+from restore.training import checkpoint, loop, loop_config, trackers
 from restore.training import config as configuration
 from restore.training.cuda_graph import WARMUP_STEPS
 from restore.training.journal import OnEvent, Progress
@@ -91,7 +91,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
         prepared = METHODS[method].prepare(root, replace(config, start_from=None) if resume else config)
         if resume:
             resuming.check_data(folder, root, prepared)
-        loop.check_patience(config.loop, prepared.validation)
+        loop_config.check_patience(config.loop, prepared.validation)
         trackers.check_installed(config.loop.trackers)
         _report_data(root, folder if resume else None, prepared, notify)
         if dry_run:
@@ -130,7 +130,7 @@ def _run_loop(publisher: Publisher, root: Path, *, resume: bool, notify: OnEvent
             draft.write_text(configuration.to_toml(config), encoding="utf-8")
         resuming.write_held_out(folder, root, prepared.held_out)
 
-    hooks = loop.Hooks(on_event=notify, on_ready=ready, on_checkpoint=publisher.publish, on_best=publisher.publish_best)
+    hooks = loop_config.Hooks(on_event=notify, on_ready=ready, on_checkpoint=publisher.publish, on_best=publisher.publish_best)
     return loop.run(
         prepared.trainer, prepared.dataset, config.loop, folder, preview_batch=prepared.preview_batch, validation=prepared.validation,
         resume=resume, hooks=hooks, settings=configuration.flat(config),

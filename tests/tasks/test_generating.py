@@ -30,7 +30,7 @@ from restore.tasks.generate_training import CGANConfig, SampleDataConfig
 from restore.tasks.generation_options import GenerationOptions
 from restore.tasks.training_methods import METHODS
 from restore.training.config import resolve
-from restore.training.loop import LoopConfig
+from restore.training.loop_config import LoopConfig
 
 Make = Callable[..., Path]
 
