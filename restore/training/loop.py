@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -55,7 +56,8 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
     group.per_process(config.batch_size, "loop.batch_size")
     check_patience(config, validation)
     watch = Watch(folder, preview_batch, validation if config.validate_every else None, config.patience)
-    step = _resume(trainer, watch.best, folder) if resume else 0
+    position = _load(trainer, watch.best, folder) if resume else Position()
+    step = position.step
     if group.is_main:
         hooks.on_ready(step)
     group.seed_per_rank()
@@ -68,19 +70,37 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
         return step
     stopping = Stopping()
     with stopping.taking_over(), trackers.running(config.trackers, folder, settings or {}) as active:
-        return _Loop(trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watch=watch, active=active, step=step).train()
+        return _Loop(
+            trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watch=watch, active=active, position=position
+        ).train()
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run continues.
+
+    Attributes:
+        step: the last step that was trained.
+        halvings: how often the learning rates were halved by rollbacks.
+        passed: whether the newest checkpoint passed a check (`Trainer.passed_check`).
+    """
+
+    step: int = 0
+    halvings: int = 0
+    passed: bool = False
 
 
 class _Loop:
-    """The steps of one run after step `step`; its attributes are where the run stands."""
+    """The steps of one run after a position; its attributes are where the run stands."""
 
     def __init__(  # noqa: PLR0913  # the parts of a run, keyword-only
         self, trainer: Trainer, dataset: Dataset[dict[str, Tensor]], config: LoopConfig, folder: Path, *, hooks: Hooks,
-        stopping: Stopping, watch: Watch, active: Sequence[Tracker], step: int,
+        stopping: Stopping, watch: Watch, active: Sequence[Tracker], position: Position,
     ) -> None:  # fmt: skip
         self.trainer, self.dataset, self.config, self.folder = trainer, dataset, config, folder
         self.hooks, self.stopping, self.watch = hooks, stopping, watch
-        self.step = self.saved = step
+        self.step = self.saved = step = position.step
+        self.halvings, self.passed = position.halvings, position.passed
         self.losses: Mapping[str, Tensor] = {}
         self.journal: Journal | NullJournal = Journal(folder, step, active) if distributed.current().is_main else NullJournal()
         self.meter = Meter(step, config.steps, config.batch_size)
@@ -161,26 +181,55 @@ class _Loop:
             log.warning("%s", diagnosis)
             self.journal.note(diagnosis)
             self.hooks.on_event(str(diagnosis))
+        self.passed |= self.trainer.passed_check(self.step)
         return {diagnosis.action: diagnosis for diagnosis in diagnoses}
 
     def _roll_back(self) -> None:
-        """Return to the last checkpoint and continue with half the learning rates."""
+        """Return to the last checkpoint that passed a check, and continue with half the learning rates.
+
+        What the run goes back to counts as unchecked until it passes a check again: if it fails instead, the run goes back further.
+
+        Raises:
+            ValueError: there is no checkpoint, or the rates were halved too often; the run is then back at the checkpoint all the same.
+        """
         with self.stopping.held():
             if not checkpoint.exists(self.folder):
                 raise ValueError(f"{self.folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
-            self.step = _resume(self.trainer, self.watch.best, self.folder)
-            self.trainer.scale_learning_rate()
+            halvings = self.halvings + 1
+            position = _load(self.trainer, self.watch.best, self.folder, previous=not self._all_passed())
+            self.step, self.halvings, self.passed = position.step, position.halvings, False
             distributed.current().wait()  # until every process has read the checkpoint that is now replaced
-            self._save()
+            try:
+                while self.halvings < halvings:  # an older checkpoint has the rates of its time
+                    self.trainer.scale_learning_rate()
+                    self.halvings += 1
+            except ValueError as error:
+                scale = 0.5**self.halvings
+                raise ValueError(
+                    f"{error}. The run is back at step {self.step}: --resume goes on there, with {scale:g} of its rate"
+                ) from error
+            finally:
+                self._save()
+                self.passed = False
             distributed.current().seed_per_rank()
 
+    def _all_passed(self) -> bool:
+        """Whether the newest checkpoint passed a check in every process: all go back to the same one."""
+        passed = torch.tensor([float(self.passed)])
+        distributed.current().average([passed])
+        return bool(passed == 1)
+
     def _save(self) -> None:
-        """Write a checkpoint; of several distributed, the main one's."""
+        """Write a checkpoint; of several distributed, the main one's. It replaces only what passed no check; the last that did is kept."""
+        passed = self.trainer.passed_check(self.step)
         if distributed.current().is_main:
-            state = {"step": self.step, "trainer": self.trainer.state_dict(), "best": self.watch.best.state_dict()}
-            checkpoint.save(self.folder, state)
+            state = {
+                "step": self.step, "trainer": self.trainer.state_dict(), "best": self.watch.best.state_dict(), "halvings": self.halvings,
+                "passed": passed,
+            }  # fmt: skip
+            checkpoint.save(self.folder, state, keep=self.passed)
             self.hooks.on_checkpoint(self.step)
-        self.saved = self.step
+        self.saved, self.passed = self.step, passed
 
     def _save_interrupted(self) -> None:
         if self.step > self.saved and all(bool(torch.isfinite(value).all()) for value in self.losses.values()):
@@ -204,11 +253,13 @@ class _Loop:
         return values
 
 
-def _resume(trainer: Trainer, best: BestSoFar, folder: Path) -> int:
-    """Load the newest checkpoint into the trainer and the best validation; return its step."""
-    state = checkpoint.load(folder)
+def _load(trainer: Trainer, best: BestSoFar, folder: Path, *, previous: bool = False) -> Position:
+    """Load the newest checkpoint, or the one before, into the trainer and the best validation."""
+    state = checkpoint.load(folder, previous=previous)
     try:
         step = int(state["step"])
+        # checkpoints of earlier versions have neither
+        position = Position(step, int(state.get("halvings", 0)), bool(state.get("passed", False)))
         trainer.load_state_dict(state["trainer"])
         best.load_state_dict(state.get("best", {}))
     except ValueError:
@@ -218,4 +269,4 @@ def _resume(trainer: Trainer, best: BestSoFar, folder: Path) -> int:
     if step < 0:
         raise ValueError(f"the checkpoint in {folder} is of another kind of run: it claims to be after step {step}")
     log.info("resumed %s after step %d", folder, step)
-    return step
+    return position
