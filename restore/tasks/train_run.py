@@ -22,7 +22,7 @@ from restore.tasks.training_methods import METHODS
 from restore.training import checkpoint, loop, loop_config, trackers
 from restore.training import config as configuration
 from restore.training.cuda_graph import WARMUP_STEPS
-from restore.training.journal import OnEvent, Progress
+from restore.training.journal import OnEvent
 from restore.training.run_folder import only_writer
 from restore.writing import atomic_write, real
 
@@ -75,7 +75,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
     is_main = distributed.current().is_main
-    notify = on_event if on_event and is_main else _ignore
+    notify = on_event if on_event and is_main else loop_config.ignore
     root = _located(dataset, out)
     folder = Path(out) if out else Path("runs") / f"{method}-{real(root).name}"
     _check_folder(folder, root, notify)
@@ -170,10 +170,6 @@ def _check_folder(folder: Path, root: Path, notify: OnEvent) -> None:
 def _check_unused(folder: Path) -> None:
     if checkpoint.exists(folder) or any(folder.glob(f"*{weights.SUFFIX}")):
         raise ValueError(f"{folder} holds a run already: give --resume to continue it, or another --out")
-
-
-def _ignore(event: str | Progress) -> None:
-    """Report to nobody."""
 
 
 def _timed(prepared: Prepared, batch_size: int) -> dict[str, object]:

@@ -18,7 +18,7 @@ from restore.training import checkpoint, trackers
 from restore.training.batches import batches
 from restore.training.charts import loss_plot, outdated
 from restore.training.journal import Journal, Meter, NullJournal
-from restore.training.loop_config import Hooks, LoopConfig, check_patience
+from restore.training.loop_config import Hooks, LoopConfig, check_patience, ignore
 from restore.training.signals import Stopping
 from restore.training.trackers import Tracker
 from restore.training.trainer import Diagnosis, Trainer
@@ -178,9 +178,10 @@ class _Loop:
         """Log and report the trainer's diagnoses; return them by the action they ask for."""
         diagnoses = self.trainer.diagnostics(self.step)
         for diagnosis in diagnoses:
-            log.warning("%s", diagnosis)
             self.journal.note(diagnosis)
             self.hooks.on_event(str(diagnosis))
+            if self.hooks.on_event is ignore and distributed.current().is_main:  # a caller without a listener hears of it all the same
+                log.warning("%s", diagnosis)
         self.passed |= self.trainer.passed_check(self.step)
         return {diagnosis.action: diagnosis for diagnosis in diagnoses}
 

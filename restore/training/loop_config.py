@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from restore.limits import check_fields, nearest
-from restore.training.journal import OnEvent
+from restore.training.journal import OnEvent, Progress
 from restore.training.trackers import TRACKERS
 from restore.training.validation import Validation
 
@@ -51,6 +51,10 @@ class LoopConfig:
             raise ValueError(f"unknown tracker {unknown[0]!r}: use {', '.join(TRACKERS)}{nearest(unknown[0], TRACKERS)}")
 
 
+def ignore(event: str | Progress) -> None:
+    """Report to nobody."""
+
+
 @dataclass(frozen=True)
 class Hooks:
     """What the loop reports, and to whom.
@@ -62,7 +66,7 @@ class Hooks:
         on_best: called by the main process after each validation that is the best so far, with its step and scores.
     """
 
-    on_event: OnEvent = lambda event: None
+    on_event: OnEvent = ignore
     on_ready: Callable[[int], None] = lambda step: None
     on_checkpoint: Callable[[int], None] = lambda step: None
     on_best: Callable[[int, Mapping[str, float]], None] = lambda step, scores: None

@@ -314,3 +314,11 @@ def test_unchecked_checkpoints_leave_the_last_that_passed_alone(tmp_path: Path) 
     loop.run(Diverging(), Numbers(), _config(10, checkpoint_every=5), tmp_path)
     loop.run(Diverging(), Numbers(), _config(14, checkpoint_every=1), tmp_path, resume=True)
     assert [state["step"] for state in _states(tmp_path)] == [14, 10]
+
+
+def test_a_diagnosis_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    events: list[object] = []
+    loop.run(Collapsing(), Numbers(), _config(8), tmp_path / "heard", hooks=Hooks(on_event=events.append))
+    assert events.count("step 6: all alike") == 1 and "all alike" not in caplog.text
+    loop.run(Collapsing(), Numbers(), _config(8), tmp_path / "unheard")
+    assert caplog.messages.count("step 6: all alike") == 1
