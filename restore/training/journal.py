@@ -25,16 +25,21 @@ QUIET = 20.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands; reported every `log_every` steps, and in between without losses where these take long."""
+    """Where a run stands; reported every `log_every` steps, and in between without losses where these take long.
+
+    Where no step was measured yet, `images_per_second` is 0 and `seconds_left` None.
+    """
 
     step: int
     steps: int
     losses: dict[str, float]
     images_per_second: float
-    seconds_left: float
+    seconds_left: float | None
 
     def __str__(self) -> str:
         losses = "".join(f"{name} {value:.4g}  " for name, value in self.losses.items())
+        if self.seconds_left is None:
+            return f"step {self.step:>6}/{self.steps}  {losses}".rstrip()
         pace = f"{self.images_per_second:.1f}" if self.images_per_second >= 1 else f"{self.images_per_second:.2g}"
         left = f"{self.seconds_left / 60:.0f} min" if self.seconds_left >= 90 else f"{self.seconds_left:.0f} s"
         return f"step {self.step:>6}/{self.steps}  {losses}{pace} crops/s  {left} left"
@@ -64,8 +69,8 @@ class Meter:
 
     def _progress(self, step: int, losses: dict[str, float]) -> Progress:
         self.reported = time.perf_counter()
-        pace = (step - self.step) / max(self.reported - self.since, 1e-9)
-        return Progress(step, self.steps, losses, pace * self.batch_size, (self.steps - step) / max(pace, 1e-9))
+        pace = max(step - self.step, 0) / max(self.reported - self.since, 1e-9)
+        return Progress(step, self.steps, losses, pace * self.batch_size, (self.steps - step) / pace if pace else None)
 
 
 class Journal:

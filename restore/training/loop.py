@@ -103,7 +103,7 @@ class _Loop:
         self.halvings, self.passed = position.halvings, position.passed
         self.losses: Mapping[str, Tensor] = {}
         self.journal: Journal | NullJournal = Journal(folder, step, active) if distributed.current().is_main else NullJournal()
-        self.meter = Meter(step, config.steps, config.batch_size)
+        self.meter = self._new_meter()
 
     def train(self) -> int:
         """Run all steps; return the step reached."""
@@ -146,6 +146,9 @@ class _Loop:
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
+
+    def _new_meter(self) -> Meter:
+        return Meter(self.step, self.config.steps, self.config.batch_size)
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         config = self.config
@@ -213,6 +216,7 @@ class _Loop:
                 self._save()
                 self.passed = False
             distributed.current().seed_per_rank()
+            self.meter = self._new_meter()
 
     def _all_passed(self) -> bool:
         """Whether the newest checkpoint passed a check in every process: all go back to the same one."""

@@ -322,3 +322,17 @@ def test_a_diagnosis_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureF
     assert events.count("step 6: all alike") == 1 and "all alike" not in caplog.text
     loop.run(Collapsing(), Numbers(), _config(8), tmp_path / "unheard")
     assert caplog.messages.count("step 6: all alike") == 1
+
+
+def test_the_pace_after_a_rollback_is_that_of_its_own_steps(tmp_path: Path) -> None:
+    events: list[Any] = []
+    loop.run(Collapsing(), Numbers(), _config(20, log_every=5, checkpoint_every=2), tmp_path, hooks=Hooks(on_event=events.append))
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert all(entry.images_per_second > 0 and 0 <= entry.seconds_left < 1e5 for entry in progress)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert all(row.get("images_per_second", 1) > 0 for row in rows)
+
+
+def test_a_meter_without_a_step_claims_no_pace() -> None:
+    progress = journal.Meter(7, 20, 3).read(7, {"pixel": 0.5})
+    assert (progress.images_per_second, str(progress)) == (0, "step      7/20  pixel 0.5")
