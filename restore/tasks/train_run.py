@@ -130,7 +130,10 @@ def _run_loop(publisher: Publisher, root: Path, *, resume: bool, notify: OnEvent
             draft.write_text(configuration.to_toml(config), encoding="utf-8")
         resuming.write_held_out(folder, root, prepared.held_out)
 
-    hooks = loop_config.Hooks(on_event=notify, on_ready=ready, on_checkpoint=publisher.publish, on_best=publisher.publish_best)
+    hooks = loop_config.Hooks(
+        on_event=notify, on_ready=ready, on_checkpoint=publisher.publish, on_best=publisher.publish_best,
+        published_best=publisher.published_best,
+    )  # fmt: skip
     return loop.run(
         prepared.trainer, prepared.dataset, config.loop, folder, preview_batch=prepared.preview_batch, validation=prepared.validation,
         resume=resume, hooks=hooks, settings=configuration.flat(config),

@@ -56,6 +56,8 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
     group.per_process(config.batch_size, "loop.batch_size")
     check_patience(config, validation)
     watch = Watch(folder, preview_batch, validation if config.validate_every else None, config.patience)
+    if resume:
+        watch.published.update(hooks.published_best())
     position = _load(trainer, watch.best, folder) if resume else Position()
     step = position.step
     if group.is_main:
@@ -200,7 +202,7 @@ class _Loop:
             if not checkpoint.exists(self.folder):
                 raise ValueError(f"{self.folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
             halvings = self.halvings + 1
-            position = _load(self.trainer, self.watch.best, self.folder, previous=not self._all_passed())
+            position = self._load_passed()
             self.step, self.halvings, self.passed = position.step, position.halvings, False
             distributed.current().wait()  # until every process has read the checkpoint that is now replaced
             try:
@@ -217,6 +219,13 @@ class _Loop:
                 self.passed = False
             distributed.current().seed_per_rank()
             self.meter = self._new_meter()
+
+    def _load_passed(self) -> Position:
+        """Load the last checkpoint that passed a check; the best validation stays, though it may be of a later step."""
+        best, saved = self.watch.best, BestSoFar()
+        position = _load(self.trainer, saved, self.folder, previous=not self._all_passed())
+        best.since = saved.since if best.step == saved.step else 0
+        return position
 
     def _all_passed(self) -> bool:
         """Whether the newest checkpoint passed a check in every process: all go back to the same one."""

@@ -64,12 +64,14 @@ class Hooks:
         on_ready: called by the main process before anything is written, with the step after which the run continues.
         on_checkpoint: called by the main process after each checkpoint, with its step.
         on_best: called by the main process after each validation that is the best so far, with its step and scores.
+        published_best: returns the scores of the best weights that the run published before, by metric; empty if there are none.
     """
 
     on_event: OnEvent = ignore
     on_ready: Callable[[int], None] = lambda step: None
     on_checkpoint: Callable[[int], None] = lambda step: None
     on_best: Callable[[int, Mapping[str, float]], None] = lambda step, scores: None
+    published_best: Callable[[], Mapping[str, float]] = dict
 
 
 def check_patience(config: LoopConfig, validation: Validation | None) -> None:

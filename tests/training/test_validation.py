@@ -14,6 +14,7 @@ from torch import Tensor
 
 from restore.training import loop, run_page, trackers
 from restore.training.loop import Hooks, LoopConfig
+from restore.training.trainer import Diagnosis
 from restore.training.validation import BestSoFar, Validation, ValidationMetric
 
 
@@ -172,3 +173,27 @@ def test_trackers_are_known_and_a_missing_package_is_named(tmp_path: Path) -> No
         LoopConfig(trackers=("mlfow",))
     with pytest.raises(ValueError, match="tracker dvclive"):
         trackers.start(["dvclive"], tmp_path, {})
+
+
+@pytest.mark.parametrize("published", [{"error": 0.5}, {"error": 0.9}, {"share": 0.1}, {}])
+def test_worse_weights_do_not_replace_those_that_were_published_before_a_kill(tmp_path: Path, published: dict[str, float]) -> None:
+    """The checkpoint is older than the best weights."""
+    loop.run(Scored([1, 0.9, 0.8, 0.8, 0.8]), Numbers(), _config(4), tmp_path, validation=VALIDATION)
+    best: list[tuple[int, float]] = []
+    hooks = Hooks(on_best=lambda step, scores: best.append((step, scores["error"])), published_best=lambda: published)
+    values = [0.7, 0.7, 0.7, 0.6, 0.4, 0.45]  # steps 6, 8 and 10 of the run
+    loop.run(Scored(values), Numbers(), _config(9), tmp_path, validation=VALIDATION, resume=True, hooks=hooks)
+    limit = published.get("error", 1)
+    assert [(step, pytest.approx(value)) for step, value in best] == [one for one in ((6, 0.7), (8, 0.4)) if one[1] <= limit]
+
+
+def test_a_rollback_keeps_the_best_validation(tmp_path: Path) -> None:
+    class Failing(Scored):
+        def diagnostics(self, step: int) -> list[Diagnosis]:
+            return [Diagnosis("collapse", step, "all alike", "rollback")] if step == 7 and not self.scaled else []
+
+    best: list[int] = []
+    values = [1, 1, 1, 0.9, 0.9, 0.2, 0.2, 0.8, 0.8, 0.8, 0.8, 0.8, 0.1, 0.1]
+    hooks = Hooks(on_best=lambda step, scores: best.append(step))
+    loop.run(Failing(values), Numbers(), _config(10), tmp_path, validation=VALIDATION, hooks=hooks)
+    assert best == [2, 4, 6, 10]
