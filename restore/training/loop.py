@@ -67,6 +67,8 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
         if group.is_main and outdated(folder):
             loss_plot(folder)
         return step
+    if text := watch.choose_metric():
+        hooks.on_event(text)
     if watch.is_over():
         hooks.on_event(f"nothing to do: stopped early, {watch}; for more steps raise loop.patience")
         return step

@@ -41,6 +41,12 @@ class Watch:
     best: BestSoFar = field(default_factory=BestSoFar)
     published: dict[str, float] = field(default_factory=dict)
 
+    def choose_metric(self) -> str:
+        """Choose the best weights by the validation's metric; return what to say if a resumed run chose them by another one."""
+        if self.validation is None or not (before := self.best.choose(self.validation.best_by)):
+            return ""
+        return f"the best weights are chosen by {self.validation.best_by} from here on, and were by {before}: the best so far begins anew"
+
     def preview(self, trainer: Trainer, step: int) -> None:
         """Write the preview grid of a step."""
         if self.preview_batch is not None and distributed.current().is_main:

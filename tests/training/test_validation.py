@@ -197,3 +197,19 @@ def test_a_rollback_keeps_the_best_validation(tmp_path: Path) -> None:
     hooks = Hooks(on_best=lambda step, scores: best.append(step))
     loop.run(Failing(values), Numbers(), _config(10), tmp_path, validation=VALIDATION, hooks=hooks)
     assert best == [2, 4, 6, 10]
+
+
+def test_another_metric_begins_the_best_anew(tmp_path: Path) -> None:
+    loop.run(Scored([0.1] * 9), Numbers(), _config(4), tmp_path, validation=VALIDATION)
+    score = ValidationMetric(lambda predictions, targets: -ERROR.score(predictions, targets), True)
+    other = Validation(VALIDATION.batches, {"score": score}, "score")
+    events: list[object] = []
+    best: list[int] = []
+    hooks = Hooks(on_event=events.append, on_best=lambda step, scores: best.append(step))
+    config = _config(8, patience=3)
+    assert loop.run(Scored([0.5] * 9), Numbers(), config, tmp_path, validation=other, resume=True, hooks=hooks) == 8
+    assert best == [6]
+    assert events[0] == "the best weights are chosen by score from here on, and were by error: the best so far begins anew"
+    again: list[object] = []
+    loop.run(Scored([0.5] * 9), Numbers(), _config(10), tmp_path, validation=other, resume=True, hooks=Hooks(on_event=again.append))
+    assert not [event for event in again if "anew" in str(event)]
