@@ -79,9 +79,14 @@ MISTAKES = [
 def test_a_refused_resume_changes_nothing(folder: Path, mistake: dict[str, str]) -> None:
     _train(folder, 2)
     before = _content("runs/a")
+    events: list[str] = []
     with pytest.raises(ValueError) as caught:
-        _train(folder, 4, resume=True, overrides=mistake)
+        restore.train(
+            "denoise", folder, out="runs/a", overrides={**SMALL, "loop.steps": "4", **mistake}, resume=True,
+            on_event=lambda event: events.append(str(event)),
+        )  # fmt: skip
     assert str(caught.value).isprintable()
+    assert not [event for event in events if "goes on" in event]
     assert _content("runs/a") == before
     _train(folder, 4, resume=True)
     assert checkpoint.load(Path("runs/a"))["step"] == 4
