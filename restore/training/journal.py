@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,22 +75,23 @@ class Meter:
 class Journal:
     """Writes log.jsonl and TensorBoard, and tells the trackers.
 
-    On resume it drops the lines past the checkpoint, since these steps run again.
+    On resume it drops the lines past the checkpoint, since these steps run again. With `again`, the checkpoint's own step is reported
+    again, too: only its diagnoses stay.
     """
 
-    def __init__(self, folder: Path, step: int, trackers: Sequence[Tracker] = ()) -> None:
+    def __init__(self, folder: Path, step: int, trackers: Sequence[Tracker] = (), *, again: bool = False) -> None:
         self.trackers = trackers
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
         kept = (
-            [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _step_of(line) <= step]
+            [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _is_kept(line, step, again)]
             if step and path.is_file()
             else []
         )
         with atomic_write(path) as draft:
             draft.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         self.file = path.open("a")
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=(step if again else step + 1) if step else None)
 
     def write(self, progress: Progress) -> None:
         """Write a line of losses."""
@@ -144,8 +144,9 @@ class NullJournal:
         """Close nothing."""
 
 
-def _step_of(line: str) -> float:
+def _is_kept(line: str, step: int, again: bool) -> bool:
     try:
-        return float(json.loads(line)["step"])
+        row = json.loads(line)
+        return float(row["step"]) < step or (float(row["step"]) == step and (not again or "diagnosis" in row))
     except (ValueError, KeyError, TypeError):
-        return math.inf
+        return False

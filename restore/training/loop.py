@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ from restore.training.batches import batches
 from restore.training.charts import loss_plot, outdated
 from restore.training.journal import Journal, Meter, NullJournal
 from restore.training.loop_config import Hooks, LoopConfig, check_patience, ignore
+from restore.training.position import Position, load
 from restore.training.signals import Stopping
 from restore.training.trackers import Tracker
 from restore.training.trainer import Diagnosis, Trainer
@@ -58,12 +58,12 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
     watch = Watch(folder, preview_batch, validation if config.validate_every else None, config.patience)
     if resume:
         watch.published.update(hooks.published_best())
-    position = _load(trainer, watch.best, folder) if resume else Position()
+    position = load(trainer, watch.best, folder) if resume else Position()
     step = position.step
     if group.is_main:
-        hooks.on_ready(step)
+        hooks.on_ready(position.complete)
     group.seed_per_rank()
-    if step >= config.steps:
+    if position.complete >= config.steps:
         if group.is_main and outdated(folder):
             loss_plot(folder)
         return step
@@ -79,21 +79,6 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
         ).train()
 
 
-@dataclass(frozen=True)
-class Position:
-    """Where a run continues.
-
-    Attributes:
-        step: the last step that was trained.
-        halvings: how often the learning rates were halved by rollbacks.
-        passed: whether the newest checkpoint passed a check (`Trainer.passed_check`).
-    """
-
-    step: int = 0
-    halvings: int = 0
-    passed: bool = False
-
-
 class _Loop:
     """The steps of one run after a position; its attributes are where the run stands."""
 
@@ -105,8 +90,12 @@ class _Loop:
         self.hooks, self.stopping, self.watch = hooks, stopping, watch
         self.step = self.saved = step = position.step
         self.halvings, self.passed = position.halvings, position.passed
-        self.losses: Mapping[str, Tensor] = {}
-        self.journal: Journal | NullJournal = Journal(folder, step, active) if distributed.current().is_main else NullJournal()
+        self.pending = position.pending is not None
+        self.losses: Mapping[str, Tensor] = {name: torch.tensor(value) for name, value in (position.pending or {}).items()}
+        self.best_before = watch.best.state_dict()
+        self.journal: Journal | NullJournal = NullJournal()
+        if distributed.current().is_main:
+            self.journal = Journal(folder, step, active, again=self.pending)
         self.meter = self._new_meter()
 
     def train(self) -> int:
@@ -115,30 +104,17 @@ class _Loop:
             if self.step == 0:
                 self.watch.preview(self.trainer, self.step)
             stream = self._batches()
-            while self.step < self.config.steps:
+            is_over = self.pending and self._follow_up(diagnosed=True)
+            while not is_over and self.step < self.config.steps:
                 batch = next(stream)
                 with self.stopping.held(), memory_reused(torch.device("cpu")):
+                    self.best_before = self.watch.best.state_dict()
                     self.losses = self.trainer.step(batch).losses
-                    self.step += 1
-                self._report()
-                if self._due(self.config.preview_every):
-                    self.watch.preview(self.trainer, self.step)
-                    self.watch.overview()
-                stopped_early = self._validate()
-                actions = self._diagnose()
-                if "rollback" in actions:
-                    self._roll_back()
+                    self.step, self.pending = self.step + 1, True
+                trained = self.step
+                is_over = self._follow_up()
+                if self.step != trained:  # rolled back
                     stream = self._batches()
-                    continue
-                if self._due(self.config.checkpoint_every) or "stop" in actions or stopped_early:
-                    self._finite_losses()
-                    with self.stopping.held():
-                        self._save()
-                if "stop" in actions:
-                    raise ValueError(f"stopped at step {self.step}, as monitor.on_collapse asks: {actions['stop'].text}")
-                if stopped_early:
-                    self.hooks.on_event(f"step {self.step}: stopped early, {self.watch}")
-                    break
         except KeyboardInterrupt:
             self._save_interrupted()
             raise
@@ -147,6 +123,31 @@ class _Loop:
                 self.journal.close()
                 self.watch.finish()
         return self.step
+
+    def _follow_up(self, *, diagnosed: bool = False) -> bool:
+        """Report, preview, validate and diagnose a step, and act on it; return whether the run ends here.
+
+        An interruption may come before the diagnosis; a resumed run then begins with this, `diagnosed` when it was interrupted.
+        """
+        self._report()
+        if self._due(self.config.preview_every):
+            self.watch.preview(self.trainer, self.step)
+            self.watch.overview()
+        stopped_early = self._validate()
+        with self.stopping.held():
+            actions = {} if diagnosed else self._diagnose()
+            self.pending = False
+            if "rollback" in actions:
+                self._roll_back()
+                return False
+            if self._due(self.config.checkpoint_every) or "stop" in actions or stopped_early:
+                self._finite_losses()
+                self._save()
+        if "stop" in actions:
+            raise ValueError(f"stopped at step {self.step}, as monitor.on_collapse asks: {actions['stop'].text}")
+        if stopped_early:
+            self.hooks.on_event(f"step {self.step}: stopped early, {self.watch}")
+        return stopped_early
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
@@ -225,7 +226,7 @@ class _Loop:
     def _load_passed(self) -> Position:
         """Load the last checkpoint that passed a check; the best validation stays, though it may be of a later step."""
         best, saved = self.watch.best, BestSoFar()
-        position = _load(self.trainer, saved, self.folder, previous=not self._all_passed())
+        position = load(self.trainer, saved, self.folder, previous=not self._all_passed())
         best.since = saved.since if best.step == saved.step else 0
         return position
 
@@ -240,16 +241,23 @@ class _Loop:
         passed = self.trainer.passed_check(self.step)
         if distributed.current().is_main:
             state = {
-                "step": self.step, "trainer": self.trainer.state_dict(), "best": self.watch.best.state_dict(), "halvings": self.halvings,
-                "passed": passed,
+                "step": self.step, "trainer": self.trainer.state_dict(), "halvings": self.halvings, "passed": passed,
+                "best": self.best_before if self.pending else self.watch.best.state_dict(),
+                "pending": {name: float(value) for name, value in self.losses.items()} if self.pending else None,
             }  # fmt: skip
-            checkpoint.save(self.folder, state, keep=self.passed)
+            checkpoint.save(self.folder, state, keep=self.passed and self.step != self.saved)
             self.hooks.on_checkpoint(self.step)
         self.saved, self.passed = self.step, passed
 
     def _save_interrupted(self) -> None:
         if self.step > self.saved and all(bool(torch.isfinite(value).all()) for value in self.losses.values()):
-            self._save()
+            # now, because it depends on what no checkpoint holds, such as the gradients; not while other processes may be elsewhere
+            actions = self._diagnose() if self.pending and distributed.current().world_size == 1 else {}
+            if "rollback" in actions and checkpoint.exists(self.folder):
+                self.pending = False
+                self._roll_back()
+            else:
+                self._save()
         log.warning("interrupted after step %d; continue with --resume", self.saved)
 
     def _finite_losses(self) -> dict[str, float]:
@@ -267,22 +275,3 @@ class _Loop:
                 "with a lower learning rate"
             )
         return values
-
-
-def _load(trainer: Trainer, best: BestSoFar, folder: Path, *, previous: bool = False) -> Position:
-    """Load the newest checkpoint, or the one before, into the trainer and the best validation."""
-    state = checkpoint.load(folder, previous=previous)
-    try:
-        step = int(state["step"])
-        # checkpoints of earlier versions have neither
-        position = Position(step, int(state.get("halvings", 0)), bool(state.get("passed", False)))
-        trainer.load_state_dict(state["trainer"])
-        best.load_state_dict(state.get("best", {}))
-    except ValueError:
-        raise
-    except Exception as error:  # the state of another kind of run may raise anything
-        raise ValueError(f"the checkpoint in {folder} is of another kind of run: keep the run's method and settings ({error!r})") from error
-    if step < 0:
-        raise ValueError(f"the checkpoint in {folder} is of another kind of run: it claims to be after step {step}")
-    log.info("resumed %s after step %d", folder, step)
-    return position
