@@ -204,11 +204,11 @@ def test_weights_are_there_from_the_first_checkpoint_on(folder: Path, monkeypatc
     seen: list[tuple[int, bool]] = []
     save = checkpoint.save
 
-    def after(run: Path, state: dict[str, Any]) -> Path:
+    def after(run: Path, state: dict[str, Any], **rest: bool) -> Path:
         seen.append((state["step"], Path("runs/a/a.safetensors").is_file()))
         if state["step"] == 4:
             raise OSError(28, "No space left on device")
-        return save(run, state)
+        return save(run, state, **rest)
 
     monkeypatch.setattr(checkpoint, "save", after)
     with pytest.raises(OSError, match="No space"):
