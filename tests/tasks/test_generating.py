@@ -206,7 +206,7 @@ def test_no_side_file_replaces_what_is_not_its_own(generator_file: Make, tmp_pat
     with pytest.raises(ValueError, match="is one of the pictures of this run"):
         _made(file, out, count=1, grid=out / "normal" / "00000000.png")
     for inside in (out / "sheet.png", out / "normal" / "sheet.png", out / ".." / out.name / "sheet.png"):
-        with pytest.raises(ValueError, match="lies inside the folder .* name a grid outside it"):
+        with pytest.raises(ValueError, match=r"lies inside the folder .* name a grid outside it"):
             _made(file, out, count=1, grid=inside)
     with pytest.raises(ValueError, match=r"the grid is a PNG file: name .*sheet\.png"):
         _made(file, out, count=1, grid=tmp_path / "sheet.jpg")
