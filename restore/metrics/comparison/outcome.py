@@ -141,14 +141,14 @@ def text(value: float | None, metric: Metric) -> str:
     """Format a score for people."""
     if value is None:
         return "-"
-    return "identical" if np.isinf(value) else f"{value:.2f} {metric.unit}" if metric.unit else f"{value:.4f}"
+    return "identical" if np.isinf(value) else f"{value:z.2f} {metric.unit}" if metric.unit else f"{value:z.4f}"
 
 
 def range_text(interval: Interval, metric: Metric, *, signed: bool = False) -> str:
     """Format an interval for people: "31.20 .. 32.05"; "-" if there is none."""
     if interval.low is None or interval.high is None:
         return "-"
-    digits = f"{'+' if signed else ''}.{2 if metric.unit else 4}f"
+    digits = f"{'+' if signed else ''}z.{2 if metric.unit else 4}f"
     return f"{interval.low:{digits}} .. {interval.high:{digits}}"
 
 
