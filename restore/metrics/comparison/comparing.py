@@ -145,6 +145,8 @@ class _Contenders:
             return [*problems]
         labels = self.comparison.contenders
         files = (task.reference, *(task.results.get(label) for label in labels))
-        picture = PictureScores(task.name, tuple(scores.get(label) for label in labels), task.reference_name, scored.digest, files)
+        picture = PictureScores(
+            task.name, tuple(scores.get(label) for label in labels), task.reference_name, scored.digest, files, scored.lacking
+        )
         self.comparison.pictures.append(picture)
         return [*problems, picture]
