@@ -248,7 +248,7 @@ def test_names_that_are_no_text_are_written_everywhere(
     assert "odd\\udcff.png" in page.read_text(encoding="utf-8")
 
 
-def test_stored_scores_of_two_results_of_one_reference_are_told_apart(tmp_path: Path, smooth: Smooth) -> None:
+def test_stored_scores_of_two_results_of_one_reference_stay_apart(tmp_path: Path, smooth: Smooth) -> None:
     picture = 0.2 + 0.6 * smooth(32, 32, seed=1)
     _save(tmp_path / "reference" / "a.png", picture)
     for name, offset in (("a.png", 0.02), ("a.bmp", 0.1)):

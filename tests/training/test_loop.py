@@ -300,9 +300,9 @@ def test_a_rollback_to_what_fails_again_goes_back_further(tmp_path: Path) -> Non
 
     class Unseen(Diverging):
         def diagnostics(self, step: int) -> list[Diagnosis]:
-            found = super().diagnostics(step)
+            diagnoses = super().diagnostics(step)
             self.passed = step if step == 10 else self.passed
-            return [] if step == 10 else found
+            return [] if step == 10 else diagnoses
 
     trainer = Unseen(9, limit=0.5)
     loop.run(trainer, Numbers(), _config(20, checkpoint_every=5), tmp_path)

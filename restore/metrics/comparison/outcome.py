@@ -94,11 +94,11 @@ class Comparison:
     @property
     def lacking(self) -> dict[str, dict[str, str]]:
         """Metric -> picture -> why this picture has no score by it; only metrics and pictures where one is lacking."""
-        found: dict[str, dict[str, str]] = {}
+        reasons: dict[str, dict[str, str]] = {}
         for picture in self.pictures:
             for metric, reason in picture.lacking.items():
-                found.setdefault(metric, {})[picture.name] = reason
-        return found
+                reasons.setdefault(metric, {})[picture.name] = reason
+        return reasons
 
     def means(self, contender: int = 0) -> dict[str, float]:
         """The mean of each metric over its finite scores. If all scores are infinite (the PSNR of identical pictures), so is the mean."""
