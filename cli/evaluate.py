@@ -140,6 +140,9 @@ def _written(what: str, path: Path | None, write: Callable[[Path], object]) -> l
 def _tell(comparison: Comparison, unwritten: list[str]) -> None:
     for name, why in comparison.left_out.items():
         say(f"{name} is left out: {why}")
+    for name, reasons in comparison.lacking.items():
+        (first, why), more = next(iter(reasons.items())), len(reasons) - 1
+        say(f"{name} has no score for {first}{f' and {more} more' if more else ''}: {why}")
     for problem in comparison.problems:
         say(f"not compared: {problem}")
     if comparison.partial:

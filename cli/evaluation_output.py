@@ -147,7 +147,7 @@ def _contender_table(comparison: Comparison) -> list[list[str]]:
                 range_text(mean, metric),
             ]
             if not single:
-                signed = f"{difference.mean:+.{2 if metric.unit else 4}f}" if index and summary.count else "-"
+                signed = f"{difference.mean:+z.{2 if metric.unit else 4}f}" if index and summary.count else "-"
                 cells += [signed, range_text(difference, metric, signed=True) if index else "-"]
             rows.append(cells)
     return rows

@@ -94,8 +94,8 @@ def _print(found: SetComparison, *, json: bool) -> str:
         )
         return lines.problem
     for name, score in found.scores.items():
-        interval = f"  95 % interval {score.low:.4g} ... {score.high:.4g}" if math.isfinite(score.low) else ""
-        typer.echo(f"{name:16}{score.value:10.4f}{interval}  ({found.protocol[name]})")
+        interval = f"  95 % interval {score.low:z.4g} ... {score.high:z.4g}" if math.isfinite(score.low) else ""
+        typer.echo(f"{name:16}{score.value:z10.4f}{interval}  ({found.protocol[name]})")
     for name, (ours, theirs) in found.classes.items():
         typer.echo(f"class {name:10}{ours:10.1%}  (references {theirs:.1%})")
     if found.copies is not None:

@@ -10,6 +10,11 @@ from torch import Tensor
 from restore.weights import Entry, entry, load, save, unused_path
 from restore.weights_file import Recipe
 
+OF_ONE_RUN = ("validation", "steps", "environment", "calibration", "adapted")
+"""Entries of a recipe that hold for the weights at the end of one run, and not for a blend."""
+OF_BOTH = ("dataset", "method")
+"""Entries that hold for a blend where both have the same."""
+
 
 def blend(first: Entry, second: Entry, fraction: float, name: str) -> Entry:
     """Interpolate the weights of two networks, and keep the result under `name` in the user's folder.
@@ -37,7 +42,8 @@ def blend(first: Entry, second: Entry, fraction: float, name: str) -> Entry:
     if wrong := next((key for key, value in blended.items() if not bool(value.isfinite().all())), None):
         raise ValueError(f"{first.name} and {second.name} cannot be blended: {wrong} has values that are not finite")
     dtype = next(value.dtype for value in tensors.values() if value.is_floating_point())
-    save(target, blended, {**recipe, "blended": {"of": [first.name, second.name], "fraction": fraction}}, dtype=dtype)
+    kept = {key: value for key, value in recipe.items() if key not in OF_ONE_RUN and (key not in OF_BOTH or other.get(key) == value)}
+    save(target, blended, {**kept, "blended": {"of": [first.name, second.name], "fraction": fraction}}, dtype=dtype)
     target.with_suffix(".md").write_text(_blended_card(first, second, fraction, name), encoding="utf-8")
     return entry(target)
 

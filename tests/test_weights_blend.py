@@ -63,3 +63,11 @@ def test_notes_in_the_place_of_the_card_stay(own_weights: Path, weights_file: Fi
     with pytest.raises(ValueError, match=r"'noted' is taken by .*noted\.md"):
         blend(first, first, 0.5, "noted")
     assert (own_weights / "noted.md").read_text() == "mine"
+
+
+def test_a_blend_claims_no_figures_of_its_parents(own_weights: Path, weights_file: File, tmp_path: Path) -> None:
+    facts = {"training": {"seed": 1}, "method": "denoise", "validation": {"psnr": 30.0}, "steps": 9, "environment": "here"}
+    first, second = (weights.entry(weights_file(tmp_path / f"{name}.safetensors", dataset=name, **facts)) for name in "ab")
+    recipe = blend(first, second, 0.5, "mixed").recipe
+    assert recipe["method"] == "denoise" and recipe["training"] == {"seed": 1}
+    assert not {"validation", "steps", "environment", "dataset"} & recipe.keys()

@@ -28,7 +28,7 @@ class MonitorConfig:
 
     on_collapse: Literal["warn", "stop", "rollback"] = field(
         default="warn",
-        metadata={"help": "after a collapse: warn, stop, or return to the last checkpoint with half the learning rates"},
+        metadata={"help": "after a collapse: warn, stop, or return to the last checkpoint without one, with half the learning rates"},
     )
     every: int = field(default=100, metadata={"help": "steps between two checks", "range": (1, 1_000_000_000)})
     patience: int = field(default=5, metadata={"help": "bad checks in a row before anything is reported", "range": (1, 1_000_000)})
@@ -87,6 +87,7 @@ class TrainingMonitor:
         self.bad_checks: dict[str, int] = defaultdict(int)
         self.reported: set[str] = set()
         self.norms: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=200))
+        self.passed = -1
 
     def diagnose(self, step: int, measure: Callable[[], Mapping[str, float]]) -> list[Diagnosis]:
         """Call `measure` and check its result every `config.every` steps."""
@@ -104,6 +105,8 @@ class TrainingMonitor:
             The failure modes that showed now and were not reported before; one that has passed may be reported again.
         """
         present = self._failure_modes(measures)
+        if "collapse" not in present:
+            self.passed = step
         diagnoses = []
         for mode, remedy in REMEDIES.items():
             self.bad_checks[mode] = self.bad_checks[mode] + 1 if mode in present else 0
@@ -114,6 +117,10 @@ class TrainingMonitor:
             elif self.bad_checks[mode] == 0:
                 self.reported.discard(mode)
         return diagnoses
+
+    def passed_check(self, step: int) -> bool:
+        """Whether a check at `step` found no collapse; True where a collapse is not rolled back."""
+        return self.config.on_collapse != "rollback" or self.passed == step
 
     def scale_learning_rate(self, states: Iterable[TrainState]) -> None:
         """Halve every learning rate after a collapse, and restart the count of bad checks.
@@ -135,6 +142,7 @@ class TrainingMonitor:
 
     def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned."""
+        self.passed = -1
         self.bad_checks = defaultdict(int, state["bad_checks"])
         self.reported = set(state["reported"])
         self.norms.clear()

@@ -98,6 +98,10 @@ class UnconditionalTrainer:
         """Report the failure modes that showed at `step` and were not reported before."""
         return self.monitor.diagnose(step, self._measures)
 
+    def passed_check(self, step: int) -> bool:
+        """Whether a check at `step` found no collapse, or none is rolled back."""
+        return self.monitor.passed_check(step)
+
     def scale_learning_rate(self) -> None:
         """Halve every learning rate after a rollback.
 

@@ -66,7 +66,8 @@ def fid(first: np.ndarray, second: np.ndarray) -> float:
     eigenvalues = linalg.eigvals(covariances[0] @ covariances[1]).real
     root = np.sqrt(np.maximum(eigenvalues, 0)).sum()
     difference = means[0] - means[1]
-    return float(difference @ difference + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * root)
+    value = float(difference @ difference + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * root)
+    return 0.0 if value <= 0 else value  # a distance, negative by rounding alone
 
 
 def kid(first: np.ndarray, second: np.ndarray) -> float:

@@ -51,14 +51,14 @@ def page_of(comparison: SetComparison, title: str) -> Page:
 def _summary(comparison: SetComparison) -> Table:
     heads = (Column("metric"), Column("value"), Column("95 % interval"), Column("terms", numeric=False))
     rows = [
-        Row((Cell(name), Cell(f"{score.value:.4f}", score.value), Cell(_interval(score)), Cell(comparison.protocol.get(name, ""))))
+        Row((Cell(name), Cell(f"{score.value:z.4f}", score.value), Cell(_interval(score)), Cell(comparison.protocol.get(name, ""))))
         for name, score in comparison.scores.items()
     ]
     return Table("Scores of the sets", heads, rows)
 
 
 def _interval(score: SetScore) -> str:
-    return f"{score.low:.4g} ... {score.high:.4g}" if math.isfinite(score.low) else "-"
+    return f"{score.low:z.4g} ... {score.high:z.4g}" if math.isfinite(score.low) else "-"
 
 
 def _neighbours(comparison: SetComparison) -> tuple[list[Figure], Table]:

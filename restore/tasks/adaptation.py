@@ -89,7 +89,8 @@ class Candidate:
     def save(self, path: Path) -> None:
         """Write the weights, their recipe, and a card with the purpose and the terms of the given weights."""
         adapted = {"from": self.given.name, "steps": self.steps, "text": self.text}
-        weights.save(path, self.network.state_dict(), {**self.recipe, "adapted": adapted})
+        inherited = {key: value for key, value in self.recipe.items() if key != "validation"}  # these weights were never validated so
+        weights.save(path, self.network.state_dict(), {**inherited, "adapted": adapted})
         with atomic_write(path.with_suffix(".md")) as draft:
             draft.write_text(
                 f"# {path.stem}\n\n`{self.given.name}`, adapted to the pictures of a folder: {self.text}.\n\n"

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from restore.datasets.crops import in_channels
 from restore.gan.discriminator_trainer import GAN_ADAM, DiscriminatorConfig
@@ -15,13 +16,13 @@ from restore.images import luma
 from restore.networks import CONFIGS, NetworkConfig
 from restore.networks.colorizer import ColorizerConfig
 from restore.tasks import restoration_setup
-from restore.tasks.prepared_run import Prepared, first_batch
+from restore.tasks.prepared_run import Prepared
 from restore.tasks.restoration_setup import DataConfig, Problem, RestorationConfig
 from restore.training.distillation import FEATURES
 from restore.training.optimizers import OptimizerConfig
 
-TRIED, GRAY = 8, 2 / 255
-"""Crops that are looked at before training, and the largest difference of the channels of a gray one."""
+TRIED, GRAY = 200, 2 / 255
+"""Crops that are looked at before training until one has colour, and the largest difference of the channels of a gray one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +68,14 @@ def prepare(root: Path, config: ColorizeConfig) -> Prepared:
         distillation_weight=config.distillation_weight,
     )
     prepared = restoration_setup.prepare(root, config, problem, task="colorize")
-    colours = first_batch(prepared.dataset, min(TRIED, config.loop.batch_size))["target"]
-    if float((colours.amax(1) - colours.amin(1)).max()) < GRAY:
+    if all(is_gray(prepared.dataset[index]["target"]) for index in range(TRIED)):
         raise ValueError(f"the pictures of {root} are gray: colours are learnt from colour pictures")
     return prepared
+
+
+def is_gray(crop: Tensor) -> bool:
+    """Whether the channels of a crop (3, H, W) are equal."""
+    return float((crop.amax(0) - crop.amin(0)).max()) < GRAY
 
 
 def remove_colour(crop: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, None]:

@@ -31,7 +31,7 @@ from restore.networks.spec import Settings
 from restore.runtime import seed_everything
 from restore.tasks import generate_start, generated_pictures, validating_samples
 from restore.tasks.prepared_run import TEST_FRACTION, Prepared, check_memory, count_parameters, first_batch, runtime_of
-from restore.training.loop import LoopConfig
+from restore.training.loop_config import LoopConfig
 from restore.training.optimizers import OptimizerConfig
 from restore.training.training_config import TrainingConfig
 

@@ -153,6 +153,10 @@ def _refuse_side_files(out: Path, planned: Sequence[Planned], options: Generatio
         return
     if options.grid.suffix.lower() != ".png":
         raise ValueError(f"the grid is a PNG file: name {options.grid.with_suffix('.png')}")
+    if Path(os.path.realpath(options.grid)).is_relative_to(os.path.realpath(out)):
+        raise ValueError(
+            f"{options.grid} lies inside the folder {out}, where it would count as one of the pictures: name a grid outside it"
+        )
     if os.path.lexists(options.grid) and not options.overwrite and not contact_grid.is_one(options.grid):
         raise ValueError(f"{options.grid} is a file that no run of restore made: move it, name another --grid, or give --overwrite")
 

@@ -17,7 +17,7 @@ from restore.networks import meta_device
 from restore.networks.generators.spec import Generator
 from restore.networks.spec import RestorationNetwork
 from restore.runtime import Runtime, choose
-from restore.training.loop import LoopConfig
+from restore.training.loop_config import LoopConfig
 from restore.training.trainer import Trainer
 from restore.training.training_config import TrainingConfig
 from restore.training.validation import Validation

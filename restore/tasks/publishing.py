@@ -55,6 +55,17 @@ class Publisher:
         """Write them as the best ones so far, with the scores of their validation."""
         self._write(self.best_path, step, scores)
 
+    def published_best(self) -> dict[str, float]:
+        """The scores of the best weights so far, by metric; empty without such weights, or if they are of another dataset."""
+        try:
+            recipe = weights.entry(self.best_path).recipe
+        except ValueError:  # there are none, or they cannot be read
+            return {}
+        scores = recipe.get("validation")
+        if not isinstance(scores, dict) or recipe.get("dataset") != self.dataset_name:
+            return {}
+        return {name: float(value) for name, value in scores.items() if isinstance(value, int | float)}
+
     def _write(self, path: Path, step: int, scores: Mapping[str, float]) -> None:
         networks = self.prepared.trainer.networks()
         recipe = {

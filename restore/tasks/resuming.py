@@ -19,7 +19,9 @@ KEPT = {"seed": "--seed", "data.test_fraction": "data.test_fraction"}
 HELD_OUT_FILE = "held_out.json"
 """The file in a run's folder that lists the pictures which are never trained on."""
 MAY_CHANGE = ("loop.", "precision", "device", "start_from")
-"""Settings that do not change what is learnt, or whose change is reported elsewhere."""
+"""Settings that do not change what is learnt, or whose change is reported elsewhere; but see LEARNT."""
+LEARNT = ("loop.batch_size", "loop.accumulate")
+"""Settings of the loop that change what is learnt: which crops a step has, and what is computed over several of them."""
 OF_THE_NETWORK = ("data.channels", "scale")
 """Settings outside the network's group that decide its shape."""
 
@@ -122,7 +124,7 @@ def check_supervision(folder: Path, before: TrainingConfig, config: TrainingConf
 def changes(before: TrainingConfig, config: TrainingConfig) -> str:
     """What to say of settings that a run goes on with and was not begun with; "" if there are none."""
     old, new = configuration.flat(before), configuration.flat(config)
-    others = [key for key in new if old.get(key) != new[key] and not key.startswith(MAY_CHANGE)]
+    others = [key for key in new if old.get(key) != new[key] and (key in LEARNT or not key.startswith(MAY_CHANGE))]
     listed = ", ".join(f"{key} from {old.get(key)} to {new[key]}" for key in others)
     return f"the run goes on with other settings, and its card will state these only: {listed}" if others else ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -19,11 +19,12 @@ from restore.tasks.configuring import resolve_config
 from restore.tasks.prepared_run import Prepared, first_batch
 from restore.tasks.publishing import Publisher
 from restore.tasks.training_methods import METHODS
-from restore.training import checkpoint, loop, trackers
+from restore.training import checkpoint, loop, loop_config, trackers
 from restore.training import config as configuration
 from restore.training.cuda_graph import WARMUP_STEPS
 from restore.training.journal import OnEvent, Progress
 from restore.training.run_folder import only_writer
+from restore.training.training_config import TrainingConfig
 from restore.writing import atomic_write, real
 
 
@@ -75,7 +76,7 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
     is_main = distributed.current().is_main
-    notify = on_event if on_event and is_main else _ignore
+    notify = on_event if on_event and is_main else loop_config.ignore
     root = _located(dataset, out)
     folder = Path(out) if out else Path("runs") / f"{method}-{real(root).name}"
     _check_folder(folder, root, notify)
@@ -84,26 +85,30 @@ def train(  # noqa: PLR0913  # keyword-only settings of a run
             resuming.check_begun(folder, method)
             if is_main and not dry_run:
                 stack.enter_context(only_writer(folder))
-        config = resolve_config(METHODS[method], root, folder, config_file, overrides, resume=resume, on_event=notify)
+        notes: list[str | Progress] = []  # of a run that goes on, which is not certain before its checkpoint was read
+        said = notes.append if resume else notify
+        config = resolve_config(METHODS[method], root, folder, config_file, overrides, resume=resume, on_event=said)
         if not resume and not dry_run:
             _check_unused(folder)
         # a resumed run has the weights that it started from in its checkpoint; their file may be gone
         prepared = METHODS[method].prepare(root, replace(config, start_from=None) if resume else config)
         if resume:
             resuming.check_data(folder, root, prepared)
-        loop.check_patience(config.loop, prepared.validation)
+        loop_config.check_patience(config.loop, prepared.validation)
         trackers.check_installed(config.loop.trackers)
         _report_data(root, folder if resume else None, prepared, notify)
         if dry_run:
-            notify(configuration.to_toml(config))
-            return TrainingResult(folder, 0, None, {**prepared.stats, **_timed(prepared, config.loop.batch_size)})
+            return _dry_run(folder, prepared, config, [*notes, configuration.to_toml(config)], notify)
         if is_main and not resume:
             stack.enter_context(only_writer(folder))
             _check_unused(folder)  # another run may have come first
         publisher = Publisher(folder, prepared, method, prepared.summary or METHODS[method].summary, Path(dataset), real(root).name, config)
-        steps = _run_loop(publisher, root, resume=resume, notify=notify)
-    skipped = {"skipped pictures": len(files)} if (files := prepared.skipped()) else {}
-    return TrainingResult(folder, steps, publisher.path if is_main else None, {**prepared.stats, **skipped})
+        steps = _run_loop(publisher, root, resume=resume, notes=notes, notify=notify)
+    return TrainingResult(folder, steps, publisher.path if is_main else None, _stats(prepared))
+
+
+def _stats(prepared: Prepared) -> dict[str, object]:
+    return {**prepared.stats, **({"skipped pictures": len(files)} if (files := prepared.skipped()) else {})}
 
 
 def _report_data(root: Path, resumed: Path | None, prepared: Prepared, notify: OnEvent) -> None:
@@ -115,8 +120,11 @@ def _report_data(root: Path, resumed: Path | None, prepared: Prepared, notify: O
     notify(", ".join(f"{name} {value}" for name, value in prepared.stats.items()))
 
 
-def _run_loop(publisher: Publisher, root: Path, *, resume: bool, notify: OnEvent) -> int:
-    """Run `training.loop`; write the configuration when nothing can be refused any more, and the weights at every checkpoint."""
+def _run_loop(publisher: Publisher, root: Path, *, resume: bool, notes: Sequence[str | Progress], notify: OnEvent) -> int:
+    """Run `training.loop`; report `notes` and write the configuration when nothing can be refused any more.
+
+    The weights are written at every checkpoint.
+    """
     prepared, config, folder = publisher.prepared, publisher.config, publisher.folder
     goal = config.loop.steps
 
@@ -126,11 +134,16 @@ def _run_loop(publisher: Publisher, root: Path, *, resume: bool, notify: OnEvent
             notify(f"nothing to do: {folder} has trained {step} steps already{more}; for more give --steps")
             publisher.publish_missing(step)
             return
+        for note in notes:
+            notify(note)
         with atomic_write(folder / "config.toml") as draft:
             draft.write_text(configuration.to_toml(config), encoding="utf-8")
         resuming.write_held_out(folder, root, prepared.held_out)
 
-    hooks = loop.Hooks(on_event=notify, on_ready=ready, on_checkpoint=publisher.publish, on_best=publisher.publish_best)
+    hooks = loop_config.Hooks(
+        on_event=notify, on_ready=ready, on_checkpoint=publisher.publish, on_best=publisher.publish_best,
+        published_best=publisher.published_best,
+    )  # fmt: skip
     return loop.run(
         prepared.trainer, prepared.dataset, config.loop, folder, preview_batch=prepared.preview_batch, validation=prepared.validation,
         resume=resume, hooks=hooks, settings=configuration.flat(config),
@@ -172,8 +185,10 @@ def _check_unused(folder: Path) -> None:
         raise ValueError(f"{folder} holds a run already: give --resume to continue it, or another --out")
 
 
-def _ignore(event: str | Progress) -> None:
-    """Report to nobody."""
+def _dry_run(folder: Path, prepared: Prepared, config: TrainingConfig, notes: Sequence[str | Progress], notify: OnEvent) -> TrainingResult:
+    for note in notes:
+        notify(note)
+    return TrainingResult(folder, 0, None, {**prepared.stats, **_timed(prepared, config.loop.batch_size)})
 
 
 def _timed(prepared: Prepared, batch_size: int) -> dict[str, object]:

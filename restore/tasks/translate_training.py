@@ -30,7 +30,7 @@ from restore.tasks.translation_setup import (
     recipe,
     stats,
 )
-from restore.training.loop import LoopConfig
+from restore.training.loop_config import LoopConfig
 from restore.training.optimizers import OptimizerConfig
 from restore.training.supervised import SupervisedTrainer
 from restore.training.trainer import Trainer

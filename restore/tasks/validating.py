@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, default_collate
 from restore.limits import nearest
 from restore.metrics import METRICS, SET_METRICS
 from restore.metrics.extractors import features
-from restore.training.loop import AUTO, LoopConfig
+from restore.training.loop_config import AUTO, LoopConfig
 from restore.training.validation import Validation, ValidationMetric
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from restore.limits import nearest
 from restore.metrics import SET_METRICS
 from restore.metrics.extractors import DEFAULT_EXTRACTOR, EXTRACTORS, Extractor
 from restore.metrics.set_scorer import SetScorer, scorer
-from restore.training.loop import AUTO, LoopConfig
+from restore.training.loop_config import AUTO, LoopConfig
 from restore.training.validation import Validation, ValidationMetric
 
 log = logging.getLogger(__name__)

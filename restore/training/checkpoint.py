@@ -1,4 +1,4 @@
-"""Checkpoints from which a run continues as if it had never stopped: written atomically, the previous one kept."""
+"""Checkpoints from which a run continues as if it had never stopped: written atomically, the last one that passed a check kept."""
 
 from __future__ import annotations
 
@@ -22,15 +22,20 @@ NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint-previous.pt"
 
 
-def save(folder: Path, state: StateDict) -> Path:
-    """Write `state` and the state of every random generator; the existing checkpoint becomes the previous one."""
+def save(folder: Path, state: StateDict, *, keep: bool = True) -> Path:
+    """Write `state` and the state of every random generator.
+
+    Args:
+        keep: the existing checkpoint becomes the previous one. Without, it is replaced and the previous one stays; if there is no
+            previous one, the existing one becomes it all the same.
+    """
     path = folder / NAME
     with atomic_write(path) as draft:
         try:
             torch.save({**state, "random": random_state()}, draft)
         except RuntimeError as error:  # torch's error for a full disk
             raise OSError(errno.EIO, f"the checkpoint cannot be written, is the disk full? ({error})") from error
-        if path.exists():
+        if path.exists() and (keep or not (folder / PREVIOUS).exists()):
             _keep(path)
     return path
 
@@ -53,14 +58,17 @@ def exists(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (NAME, PREVIOUS))
 
 
-def load(folder: Path) -> StateDict:
+def load(folder: Path, *, previous: bool = False) -> StateDict:
     """Read the newest readable checkpoint and restore the random generators; warn if it is not the newest.
+
+    Args:
+        previous: prefer the previous checkpoint, where there is one; without a warning.
 
     Raises:
         ValueError: there is none, or none can be read.
     """
     reasons = []
-    for name in (NAME, PREVIOUS):
+    for name in (PREVIOUS, NAME) if previous else (NAME, PREVIOUS):
         path = folder / name
         if not path.is_file():
             continue
@@ -70,7 +78,7 @@ def load(folder: Path) -> StateDict:
         except Exception as error:  # torch may raise anything for a damaged file
             reasons.append(f"{path}: {' '.join(str(error).split())}")
             continue
-        if name == PREVIOUS:
+        if name == PREVIOUS and not previous:
             why = reasons[0] if reasons else f"{folder / NAME} does not exist"
             log.warning(
                 "continuing from the previous checkpoint, after step %s: the newest cannot be read (%s)",

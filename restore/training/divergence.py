@@ -19,8 +19,8 @@ FACTOR = 3.0
 NEGLIGIBLE = 1 / 255
 """A mean error up to which nothing counts as diverged."""
 REMEDY = (
-    "the training diverges: its mean error was {least:.3g}, and is {error:.3g} now. It goes back to the last checkpoint and on with half "
-    "the learning rate; begin with a lower one, or set optimizer.clip"
+    "the training diverges: its mean error was {least:.3g}, and is {error:.3g} now. It goes back to the last checkpoint that passed this "
+    "check and on with half the learning rate; begin with a lower one, or set optimizer.clip"
 )
 
 
@@ -29,29 +29,36 @@ class DivergenceMonitor:
 
     Args:
         device: where the results are; nothing is copied from there but at a check.
+
+    Attributes:
+        passed: step of the last check that the training passed; -1 before.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.mean = torch.zeros((), device=device)
+        self.mean = self.newest = torch.zeros((), device=device)
         self.updates = 0
         self.least = math.inf
+        self.passed = -1
 
     def update(self, output: Tensor, target: Tensor) -> None:
         """Take the results of a step, both (B, C, H, W)."""
         self.updates += 1
-        error = (output.detach() - target).abs().mean()
-        self.mean = torch.lerp(self.mean, error, max(1 / EVERY, 1 / self.updates))
+        self.newest = (output.detach() - target).abs().mean()
+        self.mean = torch.lerp(self.mean, self.newest, max(1 / EVERY, 1 / self.updates))
 
     def check(self, step: int) -> Sequence[Diagnosis]:
         """Ask for a return to the last checkpoint if the training has diverged. All processes find the same."""
         if self.updates < EVERY or step % EVERY:
             return ()
-        mean = self.mean.clone()
-        distributed.current().average([mean])
-        error = float(mean)
-        if error > max(FACTOR * self.least, NEGLIGIBLE):
+        mean, newest = self.mean.clone(), self.newest.clone()
+        distributed.current().average([mean, newest])
+        error, limit = float(mean), max(FACTOR * self.least, NEGLIGIBLE)
+        if error > limit:
             return (Diagnosis("diverged", step, REMEDY.format(least=self.least, error=error), "rollback"),)
         self.least = min(self.least, error)
+        # the mean follows an error that leaps only after some steps; a state that is kept to go back to must be free of the leap too
+        if float(newest) <= min(limit, max(FACTOR * self.least, NEGLIGIBLE)):
+            self.passed = step
         return ()
 
     def state_dict(self) -> StateDict:
@@ -60,4 +67,5 @@ class DivergenceMonitor:
 
     def load_state_dict(self, state: StateDict) -> None:
         """Restore what `state_dict` returned."""
+        self.passed = -1
         self.mean, self.updates, self.least = state["mean"].to(self.mean.device), int(state["updates"]), float(state["least"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,16 +24,21 @@ QUIET = 20.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands; reported every `log_every` steps, and in between without losses where these take long."""
+    """Where a run stands; reported every `log_every` steps, and in between without losses where these take long.
+
+    Where no step was measured yet, `images_per_second` is 0 and `seconds_left` None.
+    """
 
     step: int
     steps: int
     losses: dict[str, float]
     images_per_second: float
-    seconds_left: float
+    seconds_left: float | None
 
     def __str__(self) -> str:
         losses = "".join(f"{name} {value:.4g}  " for name, value in self.losses.items())
+        if self.seconds_left is None:
+            return f"step {self.step:>6}/{self.steps}  {losses}".rstrip()
         pace = f"{self.images_per_second:.1f}" if self.images_per_second >= 1 else f"{self.images_per_second:.2g}"
         left = f"{self.seconds_left / 60:.0f} min" if self.seconds_left >= 90 else f"{self.seconds_left:.0f} s"
         return f"step {self.step:>6}/{self.steps}  {losses}{pace} crops/s  {left} left"
@@ -64,29 +68,30 @@ class Meter:
 
     def _progress(self, step: int, losses: dict[str, float]) -> Progress:
         self.reported = time.perf_counter()
-        pace = (step - self.step) / max(self.reported - self.since, 1e-9)
-        return Progress(step, self.steps, losses, pace * self.batch_size, (self.steps - step) / max(pace, 1e-9))
+        pace = max(step - self.step, 0) / max(self.reported - self.since, 1e-9)
+        return Progress(step, self.steps, losses, pace * self.batch_size, (self.steps - step) / pace if pace else None)
 
 
 class Journal:
     """Writes log.jsonl and TensorBoard, and tells the trackers.
 
-    On resume it drops the lines past the checkpoint, since these steps run again.
+    On resume it drops the lines past the checkpoint, since these steps run again. With `again`, the checkpoint's own step is reported
+    again, too: only its diagnoses stay.
     """
 
-    def __init__(self, folder: Path, step: int, trackers: Sequence[Tracker] = ()) -> None:
+    def __init__(self, folder: Path, step: int, trackers: Sequence[Tracker] = (), *, again: bool = False) -> None:
         self.trackers = trackers
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
         kept = (
-            [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _step_of(line) <= step]
+            [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _is_kept(line, step, again)]
             if step and path.is_file()
             else []
         )
         with atomic_write(path) as draft:
             draft.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         self.file = path.open("a")
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=(step if again else step + 1) if step else None)
 
     def write(self, progress: Progress) -> None:
         """Write a line of losses."""
@@ -139,8 +144,9 @@ class NullJournal:
         """Close nothing."""
 
 
-def _step_of(line: str) -> float:
+def _is_kept(line: str, step: int, again: bool) -> bool:
     try:
-        return float(json.loads(line)["step"])
+        row = json.loads(line)
+        return float(row["step"]) < step or (float(row["step"]) == step and (not again or "diagnosis" in row))
     except (ValueError, KeyError, TypeError):
-        return math.inf
+        return False

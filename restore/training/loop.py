@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,75 +12,20 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from restore import distributed
-from restore.limits import check_fields, nearest
 from restore.runtime import memory_reused
 from restore.training import checkpoint, trackers
 from restore.training.batches import batches
 from restore.training.charts import loss_plot, outdated
-from restore.training.journal import Journal, Meter, NullJournal, OnEvent
+from restore.training.journal import Journal, Meter, NullJournal
+from restore.training.loop_config import Hooks, LoopConfig, check_patience, ignore
+from restore.training.position import Position, load
 from restore.training.signals import Stopping
-from restore.training.trackers import TRACKERS, Tracker
+from restore.training.trackers import Tracker
 from restore.training.trainer import Diagnosis, Trainer
 from restore.training.validation import BestSoFar, Validation
 from restore.training.watch import Watch
 
 log = logging.getLogger(__name__)
-AUTO = "auto"
-"""PSNR for pairs, KID for domains."""
-
-
-@dataclass(frozen=True)
-class LoopConfig:
-    """The length of a run and what it writes on the way."""
-
-    steps: int = field(default=20_000, metadata={"help": "stop after this many steps in total", "range": (1, 1_000_000_000)})
-    batch_size: int = field(default=16, metadata={"help": "crops per step, of all processes together", "range": (1, 65_536)})
-    accumulate: int = field(
-        default=1,
-        metadata={
-            "help": "equal micro-batches in which a batch goes through the networks, to save memory",
-            "range": (1, 65_536),
-        },
-    )
-    workers: int = field(default=0, metadata={"help": "processes that prepare crops; 0: the training process itself", "range": (0, 256)})
-    log_every: int = field(default=50, metadata={"help": "steps between two lines of the log", "range": (1, 1_000_000_000)})
-    preview_every: int = field(default=1000, metadata={"help": "steps between two preview grids", "range": (1, 1_000_000_000)})
-    checkpoint_every: int = field(default=500, metadata={"help": "steps between two checkpoints", "range": (1, 1_000_000_000)})
-
-    validate_every: int = field(
-        default=500, metadata={"help": "steps between two validations on held-out pictures; 0: none", "range": (0, 1_000_000_000)}
-    )
-    best_by: str = field(
-        default=AUTO, metadata={"help": "metric of the best weights, which are kept too: psnr, ssim, lpips ...; cyclegan: kid, fid ..."}
-    )
-    patience: int = field(
-        default=0, metadata={"help": "stop early after so many validations without a better one; 0: never", "range": (0, 1_000_000)}
-    )
-    trackers: tuple[str, ...] = field(
-        default=(), metadata={"help": f"experiment trackers besides TensorBoard: {', '.join(TRACKERS)}", "count": (0, 9)}
-    )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if unknown := [name for name in self.trackers if name not in TRACKERS]:
-            raise ValueError(f"unknown tracker {unknown[0]!r}: use {', '.join(TRACKERS)}{nearest(unknown[0], TRACKERS)}")
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What the loop reports, and to whom.
-
-    Attributes:
-        on_event: gets a `journal.Progress` or a line of text.
-        on_ready: called by the main process before anything is written, with the step after which the run continues.
-        on_checkpoint: called by the main process after each checkpoint, with its step.
-        on_best: called by the main process after each validation that is the best so far, with its step and scores.
-    """
-
-    on_event: OnEvent = lambda event: None
-    on_ready: Callable[[int], None] = lambda step: None
-    on_checkpoint: Callable[[int], None] = lambda step: None
-    on_best: Callable[[int, Mapping[str, float]], None] = lambda step, scores: None
 
 
 def run(  # noqa: PLR0913  # keyword-only parts of a run
@@ -112,48 +56,47 @@ def run(  # noqa: PLR0913  # keyword-only parts of a run
     group.per_process(config.batch_size, "loop.batch_size")
     check_patience(config, validation)
     watch = Watch(folder, preview_batch, validation if config.validate_every else None, config.patience)
-    step = _resume(trainer, watch.best, folder) if resume else 0
+    if resume:
+        watch.published.update(hooks.published_best())
+    position = load(trainer, watch.best, folder) if resume else Position()
+    step = position.step
     if group.is_main:
-        hooks.on_ready(step)
+        hooks.on_ready(position.complete)
     group.seed_per_rank()
-    if step >= config.steps:
+    if position.complete >= config.steps:
         if group.is_main and outdated(folder):
             loss_plot(folder)
         return step
+    if text := watch.choose_metric():
+        hooks.on_event(text)
     if watch.is_over():
         hooks.on_event(f"nothing to do: stopped early, {watch}; for more steps raise loop.patience")
         return step
     stopping = Stopping()
     with stopping.taking_over(), trackers.running(config.trackers, folder, settings or {}) as active:
-        return _Loop(trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watch=watch, active=active, step=step).train()
-
-
-def check_patience(config: LoopConfig, validation: Validation | None) -> None:
-    """Check that a run that may stop early is validated.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if config.patience and (validation is None or not config.validate_every):
-        raise ValueError(
-            "loop.patience needs validations: hold pictures out that can be read (data.test_fraction, or a folder val/), "
-            "and set loop.validate_every above 0"
-        )
+        return _Loop(
+            trainer, dataset, config, folder, hooks=hooks, stopping=stopping, watch=watch, active=active, position=position
+        ).train()
 
 
 class _Loop:
-    """The steps of one run after step `step`; its attributes are where the run stands."""
+    """The steps of one run after a position; its attributes are where the run stands."""
 
     def __init__(  # noqa: PLR0913  # the parts of a run, keyword-only
         self, trainer: Trainer, dataset: Dataset[dict[str, Tensor]], config: LoopConfig, folder: Path, *, hooks: Hooks,
-        stopping: Stopping, watch: Watch, active: Sequence[Tracker], step: int,
+        stopping: Stopping, watch: Watch, active: Sequence[Tracker], position: Position,
     ) -> None:  # fmt: skip
         self.trainer, self.dataset, self.config, self.folder = trainer, dataset, config, folder
         self.hooks, self.stopping, self.watch = hooks, stopping, watch
-        self.step = self.saved = step
-        self.losses: Mapping[str, Tensor] = {}
-        self.journal: Journal | NullJournal = Journal(folder, step, active) if distributed.current().is_main else NullJournal()
-        self.meter = Meter(step, config.steps, config.batch_size)
+        self.step = self.saved = step = position.step
+        self.halvings, self.passed = position.halvings, position.passed
+        self.pending = position.pending is not None
+        self.losses: Mapping[str, Tensor] = {name: torch.tensor(value) for name, value in (position.pending or {}).items()}
+        self.best_before = watch.best.state_dict()
+        self.journal: Journal | NullJournal = NullJournal()
+        if distributed.current().is_main:
+            self.journal = Journal(folder, step, active, again=self.pending)
+        self.meter = self._new_meter()
 
     def train(self) -> int:
         """Run all steps; return the step reached."""
@@ -161,30 +104,17 @@ class _Loop:
             if self.step == 0:
                 self.watch.preview(self.trainer, self.step)
             stream = self._batches()
-            while self.step < self.config.steps:
+            is_over = self.pending and self._follow_up(diagnosed=True)
+            while not is_over and self.step < self.config.steps:
                 batch = next(stream)
                 with self.stopping.held(), memory_reused(torch.device("cpu")):
+                    self.best_before = self.watch.best.state_dict()
                     self.losses = self.trainer.step(batch).losses
-                    self.step += 1
-                self._report()
-                if self._due(self.config.preview_every):
-                    self.watch.preview(self.trainer, self.step)
-                    self.watch.overview()
-                stopped_early = self._validate()
-                actions = self._diagnose()
-                if "rollback" in actions:
-                    self._roll_back()
+                    self.step, self.pending = self.step + 1, True
+                trained = self.step
+                is_over = self._follow_up()
+                if self.step != trained:  # rolled back
                     stream = self._batches()
-                    continue
-                if self._due(self.config.checkpoint_every) or "stop" in actions or stopped_early:
-                    self._finite_losses()
-                    with self.stopping.held():
-                        self._save()
-                if "stop" in actions:
-                    raise ValueError(f"stopped at step {self.step}, as monitor.on_collapse asks: {actions['stop'].text}")
-                if stopped_early:
-                    self.hooks.on_event(f"step {self.step}: stopped early, {self.watch}")
-                    break
         except KeyboardInterrupt:
             self._save_interrupted()
             raise
@@ -194,8 +124,36 @@ class _Loop:
                 self.watch.finish()
         return self.step
 
+    def _follow_up(self, *, diagnosed: bool = False) -> bool:
+        """Report, preview, validate and diagnose a step, and act on it; return whether the run ends here.
+
+        An interruption may come before the diagnosis; a resumed run then begins with this, `diagnosed` when it was interrupted.
+        """
+        self._report()
+        if self._due(self.config.preview_every):
+            self.watch.preview(self.trainer, self.step)
+            self.watch.overview()
+        stopped_early = self._validate()
+        with self.stopping.held():
+            actions = {} if diagnosed else self._diagnose()
+            self.pending = False
+            if "rollback" in actions:
+                self._roll_back()
+                return False
+            if self._due(self.config.checkpoint_every) or "stop" in actions or stopped_early:
+                self._finite_losses()
+                self._save()
+        if "stop" in actions:
+            raise ValueError(f"stopped at step {self.step}, as monitor.on_collapse asks: {actions['stop'].text}")
+        if stopped_early:
+            self.hooks.on_event(f"step {self.step}: stopped early, {self.watch}")
+        return stopped_early
+
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
+
+    def _new_meter(self) -> Meter:
+        return Meter(self.step, self.config.steps, self.config.batch_size)
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         config = self.config
@@ -228,33 +186,78 @@ class _Loop:
         """Log and report the trainer's diagnoses; return them by the action they ask for."""
         diagnoses = self.trainer.diagnostics(self.step)
         for diagnosis in diagnoses:
-            log.warning("%s", diagnosis)
             self.journal.note(diagnosis)
             self.hooks.on_event(str(diagnosis))
+            if self.hooks.on_event is ignore and distributed.current().is_main:  # a caller without a listener hears of it all the same
+                log.warning("%s", diagnosis)
+        self.passed |= self.trainer.passed_check(self.step)
         return {diagnosis.action: diagnosis for diagnosis in diagnoses}
 
     def _roll_back(self) -> None:
-        """Return to the last checkpoint and continue with half the learning rates."""
+        """Return to the last checkpoint that passed a check, and continue with half the learning rates.
+
+        What the run goes back to counts as unchecked until it passes a check again: if it fails instead, the run goes back further.
+
+        Raises:
+            ValueError: there is no checkpoint, or the rates were halved too often; the run is then back at the checkpoint all the same.
+        """
         with self.stopping.held():
             if not checkpoint.exists(self.folder):
                 raise ValueError(f"{self.folder} has no checkpoint yet to roll back to: write them more often (loop.checkpoint_every)")
-            self.step = _resume(self.trainer, self.watch.best, self.folder)
-            self.trainer.scale_learning_rate()
+            halvings = self.halvings + 1
+            position = self._load_passed()
+            self.step, self.halvings, self.passed = position.step, position.halvings, False
             distributed.current().wait()  # until every process has read the checkpoint that is now replaced
-            self._save()
+            try:
+                while self.halvings < halvings:  # an older checkpoint has the rates of its time
+                    self.trainer.scale_learning_rate()
+                    self.halvings += 1
+            except ValueError as error:
+                scale = 0.5**self.halvings
+                raise ValueError(
+                    f"{error}. The run is back at step {self.step}: --resume goes on there, with {scale:g} of its rate"
+                ) from error
+            finally:
+                self._save()
+                self.passed = False
             distributed.current().seed_per_rank()
+            self.meter = self._new_meter()
+
+    def _load_passed(self) -> Position:
+        """Load the last checkpoint that passed a check; the best validation stays, though it may be of a later step."""
+        best, saved = self.watch.best, BestSoFar()
+        position = load(self.trainer, saved, self.folder, previous=not self._all_passed())
+        best.since = saved.since if best.step == saved.step else 0
+        return position
+
+    def _all_passed(self) -> bool:
+        """Whether the newest checkpoint passed a check in every process: all go back to the same one."""
+        passed = torch.tensor([float(self.passed)])
+        distributed.current().average([passed])
+        return bool(passed == 1)
 
     def _save(self) -> None:
-        """Write a checkpoint; of several distributed, the main one's."""
+        """Write a checkpoint; of several distributed, the main one's. It replaces only what passed no check; the last that did is kept."""
+        passed = self.trainer.passed_check(self.step)
         if distributed.current().is_main:
-            state = {"step": self.step, "trainer": self.trainer.state_dict(), "best": self.watch.best.state_dict()}
-            checkpoint.save(self.folder, state)
+            state = {
+                "step": self.step, "trainer": self.trainer.state_dict(), "halvings": self.halvings, "passed": passed,
+                "best": self.best_before if self.pending else self.watch.best.state_dict(),
+                "pending": {name: float(value) for name, value in self.losses.items()} if self.pending else None,
+            }  # fmt: skip
+            checkpoint.save(self.folder, state, keep=self.passed and self.step != self.saved)
             self.hooks.on_checkpoint(self.step)
-        self.saved = self.step
+        self.saved, self.passed = self.step, passed
 
     def _save_interrupted(self) -> None:
         if self.step > self.saved and all(bool(torch.isfinite(value).all()) for value in self.losses.values()):
-            self._save()
+            # now, because it depends on what no checkpoint holds, such as the gradients; not while other processes may be elsewhere
+            actions = self._diagnose() if self.pending and distributed.current().world_size == 1 else {}
+            if "rollback" in actions and checkpoint.exists(self.folder):
+                self.pending = False
+                self._roll_back()
+            else:
+                self._save()
         log.warning("interrupted after step %d; continue with --resume", self.saved)
 
     def _finite_losses(self) -> dict[str, float]:
@@ -272,20 +275,3 @@ class _Loop:
                 "with a lower learning rate"
             )
         return values
-
-
-def _resume(trainer: Trainer, best: BestSoFar, folder: Path) -> int:
-    """Load the newest checkpoint into the trainer and the best validation; return its step."""
-    state = checkpoint.load(folder)
-    try:
-        step = int(state["step"])
-        trainer.load_state_dict(state["trainer"])
-        best.load_state_dict(state.get("best", {}))
-    except ValueError:
-        raise
-    except Exception as error:  # the state of another kind of run may raise anything
-        raise ValueError(f"the checkpoint in {folder} is of another kind of run: keep the run's method and settings ({error!r})") from error
-    if step < 0:
-        raise ValueError(f"the checkpoint in {folder} is of another kind of run: it claims to be after step {step}")
-    log.info("resumed %s after step %d", folder, step)
-    return step

@@ -102,6 +102,10 @@ class SupervisedTrainer:
         """Report a training that diverges."""
         return self.monitor.check(step)
 
+    def passed_check(self, step: int) -> bool:
+        """Whether the error was checked at `step` and is as low as before."""
+        return self.monitor.passed == step
+
     def scale_learning_rate(self) -> None:
         """Halve the learning rate from now on."""
         self.state.scale_learning_rate()

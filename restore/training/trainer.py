@@ -59,6 +59,13 @@ class Trainer(Protocol):
     def diagnostics(self, step: int) -> Sequence[Diagnosis]:
         """Report the failure modes that showed at `step` and were not reported before."""
 
+    def passed_check(self, step: int) -> bool:
+        """Whether nothing that a rollback would mend showed in a check at `step`; asked after `diagnostics`.
+
+        A run keeps its last checkpoint that passed a check, and goes back to it. False at a step without a check. A trainer that never
+        asks for a rollback returns True.
+        """
+
     def scale_learning_rate(self) -> None:
         """Halve every learning rate after a rollback.
 

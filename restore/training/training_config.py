@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from restore.limits import check_fields
-from restore.training.loop import LoopConfig
+from restore.training.loop_config import LoopConfig
 from restore.training.optimizers import OptimizerConfig
 
 

@@ -69,11 +69,21 @@ class BestSoFar:
         value: its metric; None before the first validation.
         step: when it was.
         since: number of validations since then.
+        metric: its name; empty before the first validation, and in checkpoints of earlier versions.
     """
 
     value: float | None = None
     step: int = 0
     since: int = 0
+    metric: str = ""
+
+    def choose(self, metric: str) -> str:
+        """Choose by a metric from here on; begin anew if it was another one, and return that one's name ("" otherwise)."""
+        before = self.metric if self.metric != metric else ""
+        if before:
+            self.value, self.step, self.since = None, 0, 0
+        self.metric = metric
+        return before
 
     def update(self, value: float, step: int, *, higher_is_better: bool) -> bool:
         """Take in a validation; return whether it is the best. A value that is not finite never is."""
@@ -84,10 +94,12 @@ class BestSoFar:
         self.since += 1
         return False
 
-    def state_dict(self) -> dict[str, float | int | None]:
+    def state_dict(self) -> dict[str, float | int | str | None]:
         """Return the attributes."""
-        return {"value": self.value, "step": self.step, "since": self.since}
+        return {"value": self.value, "step": self.step, "since": self.since, "metric": self.metric}
 
-    def load_state_dict(self, state: Mapping[str, float | int | None]) -> None:
+    def load_state_dict(self, state: Mapping[str, float | int | str | None]) -> None:
         """Restore what `state_dict` returned; an empty state is that of a run without a validation."""
-        self.value, self.step, self.since = state.get("value"), int(state.get("step") or 0), int(state.get("since") or 0)
+        value = state.get("value")
+        self.value = None if value is None else float(value)
+        self.step, self.since, self.metric = int(state.get("step") or 0), int(state.get("since") or 0), str(state.get("metric") or "")

@@ -30,6 +30,8 @@ class Watch:
         validation: held-out samples and metrics; None for none.
         patience: validations without a better one after which the run stops; 0 for never.
         best: the best validation so far.
+        published: the scores of the best weights that the run published, by metric. They may be better than `best`, which comes from a
+            checkpoint: a run that was killed or rolled back had come further.
     """
 
     folder: Path
@@ -37,6 +39,13 @@ class Watch:
     validation: Validation | None
     patience: int
     best: BestSoFar = field(default_factory=BestSoFar)
+    published: dict[str, float] = field(default_factory=dict)
+
+    def choose_metric(self) -> str:
+        """Choose the best weights by the validation's metric; return what to say if a resumed run chose them by another one."""
+        if self.validation is None or not (before := self.best.choose(self.validation.best_by)):
+            return ""
+        return f"the best weights are chosen by {self.validation.best_by} from here on, and were by {before}: the best so far begins anew"
 
     def preview(self, trainer: Trainer, step: int) -> None:
         """Write the preview grid of a step."""
@@ -60,10 +69,18 @@ class Watch:
         return self.validation.scores(trainer) if self.validation is not None and distributed.current().is_main else {}
 
     def is_best(self, scores: Mapping[str, float], step: int) -> bool:
-        """Take in the scores of a validation; return whether they are the best so far."""
+        """Take in the scores of a validation; return whether they are the best so far, and no worse than the published ones."""
         assert self.validation is not None
         best_by = self.validation.best_by
-        return self.best.update(scores[best_by], step, higher_is_better=self.validation.metrics[best_by].higher_is_better)
+        value, higher_is_better = scores[best_by], self.validation.metrics[best_by].higher_is_better
+        if not self.best.update(value, step, higher_is_better=higher_is_better):
+            return False
+        published = self.published.get(best_by, value)
+        if value < published if higher_is_better else value > published:
+            return False
+        self.published.clear()
+        self.published.update(scores)
+        return True
 
     def is_over(self) -> bool:
         """Whether patience has ended. All processes call this together and agree: the main one's validations count."""

@@ -349,3 +349,22 @@ def test_maps_next_to_results_are_no_results(tmp_path: Path) -> None:
     pairs, problems = scoring.pair(tmp_path / "results", tmp_path / "real")
     assert [entry.name for entry in pairs] == ["a.png", "c.error.png", "c.png"]
     assert [problem.name for problem in problems] == ["b.error.png"], "it has no result"
+
+
+def test_metrics_that_a_picture_lacks_are_named_and_counted(
+    capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path], smooth: Smooth
+) -> None:
+    results, reference = folders
+    _save(results / "tiny.png", smooth(9, 9))
+    _save(reference / "tiny.png", smooth(9, 9) * 0.9)
+    comparison = scoring.compare(results, reference, setting=scoring.Setting({name: METRICS[name] for name in ("psnr", "ssim")}))
+    assert comparison.lacking == {"ssim": {"tiny.png": "SSIM needs at least 11 x 11 pixels, not 9 x 9"}}
+    count = len(comparison.complete)
+    assert comparison.mean_of.endswith(f"ssim of {count - 1})")
+    _, out, err = _call(capsys, results, reference, "--metrics", "psnr,ssim")
+    assert f"ssim of {count - 1})" in out and "ssim has no score for tiny.png: SSIM needs at least 11 x 11 pixels" in err
+
+
+@pytest.mark.parametrize("name", ["ssim", "psnr"])
+def test_no_score_is_a_negative_zero(name: str) -> None:
+    assert scoring.text(-1e-9, METRICS[name]).startswith("0.00")

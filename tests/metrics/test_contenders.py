@@ -246,3 +246,20 @@ def test_names_that_are_no_text_are_written_everywhere(
     assert "odd\udcff.png" in {line.get("picture") for line in lines}
     assert b"odd\xff.png" in target.read_bytes()
     assert "odd\\udcff.png" in page.read_text(encoding="utf-8")
+
+
+def test_stored_scores_of_two_results_of_one_reference_stay_apart(tmp_path: Path, smooth: Smooth) -> None:
+    picture = 0.2 + 0.6 * smooth(32, 32, seed=1)
+    _save(tmp_path / "reference" / "a.png", picture)
+    for name, offset in (("a.png", 0.02), ("a.bmp", 0.1)):
+        _save(tmp_path / "ours" / name, picture + offset)
+    first = scoring.compare(tmp_path / "ours", tmp_path / "reference", setting=PSNR)
+    stored = tmp_path / "ours.jsonl"
+    lines = [saved_scores.first_line(first, tmp_path / "reference"), *map(saved_scores.line_of, first.pictures)]
+    stored.write_text("\n".join(map(json.dumps, lines)))
+    again = scoring.compare(tmp_path / "ours", tmp_path / "reference", against=[stored], setting=PSNR)
+    assert len(again.pictures) == 2 and all(one.scores[0] == one.scores[1] for one in again.pictures)
+    (tmp_path / "ours" / "a.bmp").rename(tmp_path / "ours" / "a.ppm")
+    third = scoring.compare(tmp_path / "ours", tmp_path / "reference", against=[stored], setting=PSNR)
+    problems = {problem.name: problem.reason for problem in third.problems}
+    assert problems == {"a.ppm": "several results match: a.bmp, a.png"}

@@ -119,3 +119,9 @@ def test_more_pictures_than_a_block_of_rows_give_the_plain_formulas() -> None:
     assert (index == plain.argmin(1)).all() and distance == pytest.approx(plain.min(1))
     assert radii(first, 2) == pytest.approx(np.sort(np.linalg.norm(first[:, None] - first[None], axis=2), 1)[:, 2])
     assert precision(first, second) == pytest.approx((plain <= radii(second, 5)).any(1).mean())
+
+
+def test_the_distance_of_equal_sets_is_not_negative() -> None:
+    for seed in range(20):
+        features = np.random.default_rng(seed).normal(size=(6, 8))
+        assert str(fid(features, features))[0] != "-"

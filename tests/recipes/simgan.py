@@ -73,6 +73,10 @@ class SimGANTrainer:
         """Report the failure modes that showed at `step` and were not reported before."""
         return self.monitor.diagnose(step, self._measures)
 
+    def passed_check(self, step: int) -> bool:
+        """Whether a check at `step` found no collapse, or none is rolled back."""
+        return self.monitor.passed_check(step)
+
     def scale_learning_rate(self) -> None:
         """Halve both learning rates after a rollback; ValueError if that was done too often to help."""
         self.monitor.scale_learning_rate(self.train_states().values())

@@ -86,6 +86,14 @@ def test_gray_pictures_teach_no_colours(photos: Photos, tmp_path: Path) -> None:
         restore.train("colorize", photos(tmp_path / "in"), overrides=TINY, out=tmp_path / "run")
 
 
+@pytest.mark.parametrize("batch", ["1", "8"])
+def test_a_few_colour_pictures_among_gray_ones_teach_colours(photos: Photos, tmp_path: Path, batch: str) -> None:
+    source = photos(tmp_path / "in", 12)
+    photos(tmp_path / "in" / "more", 1, channels=3)
+    result = restore.train("colorize", source, overrides={**TINY, "loop.batch_size": batch}, out=tmp_path / "run", dry_run=True)
+    assert result.steps == 0
+
+
 def test_gray_training_is_refused(photos: Photos, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"leave data\.channels at 3"):
         restore.train("colorize", photos(tmp_path / "in", channels=3), overrides={**TINY, "data.channels": "1"}, out=tmp_path / "run")

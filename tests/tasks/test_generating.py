@@ -30,7 +30,7 @@ from restore.tasks.generate_training import CGANConfig, SampleDataConfig
 from restore.tasks.generation_options import GenerationOptions
 from restore.tasks.training_methods import METHODS
 from restore.training.config import resolve
-from restore.training.loop import LoopConfig
+from restore.training.loop_config import LoopConfig
 
 Make = Callable[..., Path]
 
@@ -205,6 +205,9 @@ def test_no_side_file_replaces_what_is_not_its_own(generator_file: Make, tmp_pat
     (out / "manifest.csv").unlink()
     with pytest.raises(ValueError, match="is one of the pictures of this run"):
         _made(file, out, count=1, grid=out / "normal" / "00000000.png")
+    for inside in (out / "sheet.png", out / "normal" / "sheet.png", out / ".." / out.name / "sheet.png"):
+        with pytest.raises(ValueError, match=r"lies inside the folder .* name a grid outside it"):
+            _made(file, out, count=1, grid=inside)
     with pytest.raises(ValueError, match=r"the grid is a PNG file: name .*sheet\.png"):
         _made(file, out, count=1, grid=tmp_path / "sheet.jpg")
     with pytest.raises(ValueError, match=r"manifest\.csv is the manifest of this run"):

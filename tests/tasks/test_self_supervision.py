@@ -126,6 +126,15 @@ def test_changed_settings_of_a_resumed_run_are_reported(noisy: Path, tmp_path: P
     assert "optimizer.learning_rate from " in text and "loop.steps" not in text
 
 
+@pytest.mark.parametrize("key", ["loop.batch_size", "loop.accumulate"])
+def test_a_changed_batch_of_a_resumed_run_is_reported(noisy: Path, tmp_path: Path, key: str) -> None:
+    restore.train("denoise", noisy, out=tmp_path / "run", overrides=SMALL | {"loop.batch_size": "4"})
+    texts: list[object] = []
+    restore.train("denoise", noisy, out=tmp_path / "run", overrides={"loop.steps": "5", key: "2"}, resume=True, on_event=texts.append)
+    (text,) = [str(one) for one in texts if "goes on with other settings" in str(one)]
+    assert f"{key} from " in text and "loop.steps" not in text
+
+
 def test_upright_crops_are_not_turned(noisy: Path, tmp_path: Path) -> None:
     tensors = []
     for upright in ("false", "true"):

@@ -79,9 +79,14 @@ MISTAKES = [
 def test_a_refused_resume_changes_nothing(folder: Path, mistake: dict[str, str]) -> None:
     _train(folder, 2)
     before = _content("runs/a")
+    events: list[str] = []
     with pytest.raises(ValueError) as caught:
-        _train(folder, 4, resume=True, overrides=mistake)
+        restore.train(
+            "denoise", folder, out="runs/a", overrides={**SMALL, "loop.steps": "4", **mistake}, resume=True,
+            on_event=lambda event: events.append(str(event)),
+        )  # fmt: skip
     assert str(caught.value).isprintable()
+    assert not [event for event in events if "goes on" in event]
     assert _content("runs/a") == before
     _train(folder, 4, resume=True)
     assert checkpoint.load(Path("runs/a"))["step"] == 4
@@ -199,11 +204,11 @@ def test_weights_are_there_from_the_first_checkpoint_on(folder: Path, monkeypatc
     seen: list[tuple[int, bool]] = []
     save = checkpoint.save
 
-    def after(run: Path, state: dict[str, Any]) -> Path:
+    def after(run: Path, state: dict[str, Any], **rest: bool) -> Path:
         seen.append((state["step"], Path("runs/a/a.safetensors").is_file()))
         if state["step"] == 4:
             raise OSError(28, "No space left on device")
-        return save(run, state)
+        return save(run, state, **rest)
 
     monkeypatch.setattr(checkpoint, "save", after)
     with pytest.raises(OSError, match="No space"):

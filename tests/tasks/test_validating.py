@@ -98,3 +98,16 @@ def test_what_is_refused_leaves_nothing(photos: Path, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"pip install dvclive|loop\.patience"):
             restore.train("denoise", photos, overrides={**TINY, "loop.steps": "2", **overrides}, out=tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+
+def test_better_weights_of_a_killed_run_are_kept(photos: Path, tmp_path: Path) -> None:
+    """Its checkpoint is older than they are."""
+    run, overrides = tmp_path / "run", {**TINY, "loop.validate_every": "2", "data.test_fraction": "0.25"}
+    restore.train("denoise", photos, overrides={**overrides, "loop.steps": "4"}, out=run)
+    tensors, recipe = weights.load(run / "run-best.safetensors")
+    weights.save(run / "run-best.safetensors", tensors, {**recipe, "steps": 5, "validation": {"psnr": 99.0}})
+    before = (run / "run-best.safetensors").read_bytes()
+    events: list[object] = []
+    restore.train("denoise", photos, overrides={**overrides, "loop.steps": "8"}, out=run, resume=True, on_event=events.append)
+    assert (run / "run-best.safetensors").read_bytes() == before
+    assert [event for event in events if "validation" in str(event)] and not [event for event in events if "(best)" in str(event)]

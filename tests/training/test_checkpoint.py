@@ -164,3 +164,13 @@ def test_a_checkpoint_that_cannot_be_written_is_named_and_costs_none(
     assert caught.value.filename == str(tmp_path / checkpoint.NAME)
     assert (tmp_path / checkpoint.NAME).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+
+
+def test_one_that_is_not_to_be_kept_leaves_the_previous_one(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, {"step": 1})
+    for step in (2, 3):
+        checkpoint.save(tmp_path, {"step": step}, keep=False)
+    assert checkpoint.load(tmp_path)["step"] == 3
+    assert checkpoint.load(tmp_path, previous=True)["step"] == 1
+    (tmp_path / checkpoint.PREVIOUS).unlink()
+    assert checkpoint.load(tmp_path, previous=True)["step"] == 3

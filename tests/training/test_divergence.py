@@ -71,3 +71,13 @@ def test_the_supervised_trainer_asks_for_a_rollback(tiny: Callable[..., torch.nn
     assert found[0].failure_mode == "diverged"
     assert found[0].action == "rollback"
     assert "half the learning rate" in str(found[0])
+
+
+def test_a_state_that_just_leapt_passes_no_check() -> None:
+    monitor = DivergenceMonitor(torch.device("cpu"))
+    _follow(monitor, [0.02] * 100)
+    assert monitor.passed == 100
+    assert _follow(monitor, [0.02] * 49 + [0.5], 100) == []
+    assert monitor.passed == 100
+    _follow(monitor, [0.02] * 50, 150)
+    assert monitor.passed == 200

@@ -45,6 +45,9 @@ class Sum:
     def diagnostics(self, step: int) -> list[Diagnosis]:
         return []
 
+    def passed_check(self, step: int) -> bool:
+        return True
+
     def scale_learning_rate(self) -> None:
         self.scaled += 1
 
@@ -230,3 +233,106 @@ def test_a_failure_mode_may_stop_the_run_after_a_checkpoint(tmp_path: Path) -> N
     with pytest.raises(ValueError, match=r"stopped at step 6.*all alike"):
         loop.run(trainer, Numbers(), _config(8), tmp_path)
     assert checkpoint.load(tmp_path)["step"] == 6
+
+
+class Diverging(Sum):
+    """Checked every five steps; breaks in the step after `breaks_at`, as long as its rate is above a limit. A broken state stays broken."""
+
+    def __init__(self, breaks_at: int = 1_000, limit: float = 0.0) -> None:
+        super().__init__()
+        self.breaks_at, self.limit, self.rate, self.broken, self.passed = breaks_at, limit, 1.0, False, -1
+
+    def step(self, batch: Mapping[str, Tensor]) -> StepOutput:
+        output = super().step(batch)
+        self.broken = self.broken or (batch["index"][0] / 3 >= self.breaks_at and self.rate > self.limit)
+        return output
+
+    def diagnostics(self, step: int) -> list[Diagnosis]:
+        if step % 5:
+            return []
+        if self.broken:
+            return [Diagnosis("diverged", step, "diverges", "rollback")]
+        self.passed = step
+        return []
+
+    def passed_check(self, step: int) -> bool:
+        return self.passed == step
+
+    def scale_learning_rate(self) -> None:
+        if self.rate <= 1 / 16:
+            raise ValueError("halved too often")
+        self.rate /= 2
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "broken": self.broken, "rate": self.rate}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.broken, self.rate, self.passed = state["broken"], state["rate"], -1
+
+
+def _states(folder: Path) -> list[dict[str, Any]]:
+    return [torch.load(folder / name, weights_only=True) for name in (checkpoint.NAME, checkpoint.PREVIOUS)]
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 7])
+def test_a_run_that_diverges_for_ever_leaves_a_healthy_checkpoint(tmp_path: Path, every: int) -> None:
+    loop.run(Diverging(), Numbers(), _config(20, checkpoint_every=every), tmp_path)
+    with pytest.raises(ValueError, match=r"halved too often\. The run is back at step \d+: --resume .* 0\.0625 of its rate"):
+        loop.run(Diverging(20), Numbers(), _config(60, checkpoint_every=every), tmp_path, resume=True)
+    newest, previous = _states(tmp_path)
+    assert not newest["trainer"]["broken"] and not previous["trainer"]["broken"]
+    assert newest["step"] in (20, previous["step"]) and newest["trainer"]["rate"] == 1 / 16
+    mended = Diverging()
+    assert loop.run(mended, Numbers(), _config(60, checkpoint_every=every), tmp_path, resume=True) == 60
+    assert mended.first == sum(range(180)) and not mended.broken
+
+
+def test_a_rollback_passes_over_checkpoints_that_failed_or_had_no_check(tmp_path: Path) -> None:
+    trainer = Diverging(11, limit=0.5)
+    loop.run(trainer, Numbers(), _config(20, checkpoint_every=1), tmp_path)
+    assert [batch[0] / 3 for batch in trainer.seen] == [*range(15), *range(10, 20)]
+    assert trainer.rate == 0.5 and trainer.first == sum(range(60))
+
+
+def test_a_rollback_to_what_fails_again_goes_back_further(tmp_path: Path) -> None:
+    """The break came just before a check that did not see it."""
+
+    class Unseen(Diverging):
+        def diagnostics(self, step: int) -> list[Diagnosis]:
+            diagnoses = super().diagnostics(step)
+            self.passed = step if step == 10 else self.passed
+            return [] if step == 10 else diagnoses
+
+    trainer = Unseen(9, limit=0.5)
+    loop.run(trainer, Numbers(), _config(20, checkpoint_every=5), tmp_path)
+    assert [batch[0] / 3 for batch in trainer.seen] == [*range(15), *range(10, 15), *range(5, 20)]
+    assert trainer.rate == 0.25 and not trainer.broken
+
+
+def test_unchecked_checkpoints_leave_the_last_that_passed_alone(tmp_path: Path) -> None:
+    loop.run(Diverging(), Numbers(), _config(10, checkpoint_every=5), tmp_path)
+    loop.run(Diverging(), Numbers(), _config(14, checkpoint_every=1), tmp_path, resume=True)
+    assert [state["step"] for state in _states(tmp_path)] == [14, 10]
+
+
+def test_a_diagnosis_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    events: list[object] = []
+    loop.run(Collapsing(), Numbers(), _config(8), tmp_path / "heard", hooks=Hooks(on_event=events.append))
+    assert events.count("step 6: all alike") == 1 and "all alike" not in caplog.text
+    loop.run(Collapsing(), Numbers(), _config(8), tmp_path / "unheard")
+    assert caplog.messages.count("step 6: all alike") == 1
+
+
+def test_the_pace_after_a_rollback_is_that_of_its_own_steps(tmp_path: Path) -> None:
+    events: list[Any] = []
+    loop.run(Collapsing(), Numbers(), _config(20, log_every=5, checkpoint_every=2), tmp_path, hooks=Hooks(on_event=events.append))
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert all(entry.images_per_second > 0 and 0 <= entry.seconds_left < 1e5 for entry in progress)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert all(row.get("images_per_second", 1) > 0 for row in rows)
+
+
+def test_a_meter_without_a_step_claims_no_pace() -> None:
+    progress = journal.Meter(7, 20, 3).read(7, {"pixel": 0.5})
+    assert (progress.images_per_second, str(progress)) == (0, "step      7/20  pixel 0.5")

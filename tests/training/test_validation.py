@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import torch
 from test_loop import Numbers, Sum
 from torch import Tensor
 
-from restore.training import loop, run_page, trackers
+from restore.training import checkpoint, loop, run_page, trackers
 from restore.training.loop import Hooks, LoopConfig
+from restore.training.trainer import Diagnosis
 from restore.training.validation import BestSoFar, Validation, ValidationMetric
 
 
@@ -172,3 +174,104 @@ def test_trackers_are_known_and_a_missing_package_is_named(tmp_path: Path) -> No
         LoopConfig(trackers=("mlfow",))
     with pytest.raises(ValueError, match="tracker dvclive"):
         trackers.start(["dvclive"], tmp_path, {})
+
+
+@pytest.mark.parametrize("published", [{"error": 0.5}, {"error": 0.9}, {"share": 0.1}, {}])
+def test_worse_weights_do_not_replace_those_that_were_published_before_a_kill(tmp_path: Path, published: dict[str, float]) -> None:
+    """The checkpoint is older than the best weights."""
+    loop.run(Scored([1, 0.9, 0.8, 0.8, 0.8]), Numbers(), _config(4), tmp_path, validation=VALIDATION)
+    best: list[tuple[int, float]] = []
+    hooks = Hooks(on_best=lambda step, scores: best.append((step, scores["error"])), published_best=lambda: published)
+    values = [0.7, 0.7, 0.7, 0.6, 0.4, 0.45]  # steps 6, 8 and 10 of the run
+    loop.run(Scored(values), Numbers(), _config(9), tmp_path, validation=VALIDATION, resume=True, hooks=hooks)
+    limit = published.get("error", 1)
+    assert [(step, pytest.approx(value)) for step, value in best] == [one for one in ((6, 0.7), (8, 0.4)) if one[1] <= limit]
+
+
+def test_a_rollback_keeps_the_best_validation(tmp_path: Path) -> None:
+    class Failing(Scored):
+        def diagnostics(self, step: int) -> list[Diagnosis]:
+            return [Diagnosis("collapse", step, "all alike", "rollback")] if step == 7 and not self.scaled else []
+
+    best: list[int] = []
+    values = [1, 1, 1, 0.9, 0.9, 0.2, 0.2, 0.8, 0.8, 0.8, 0.8, 0.8, 0.1, 0.1]
+    hooks = Hooks(on_best=lambda step, scores: best.append(step))
+    loop.run(Failing(values), Numbers(), _config(10), tmp_path, validation=VALIDATION, hooks=hooks)
+    assert best == [2, 4, 6, 10]
+
+
+def test_another_metric_begins_the_best_anew(tmp_path: Path) -> None:
+    loop.run(Scored([0.1] * 9), Numbers(), _config(4), tmp_path, validation=VALIDATION)
+    score = ValidationMetric(lambda predictions, targets: -ERROR.score(predictions, targets), True)
+    other = Validation(VALIDATION.batches, {"score": score}, "score")
+    events: list[object] = []
+    best: list[int] = []
+    hooks = Hooks(on_event=events.append, on_best=lambda step, scores: best.append(step))
+    config = _config(8, patience=3)
+    assert loop.run(Scored([0.5] * 9), Numbers(), config, tmp_path, validation=other, resume=True, hooks=hooks) == 8
+    assert best == [6]
+    assert events[0] == "the best weights are chosen by score from here on, and were by error: the best so far begins anew"
+    again: list[object] = []
+    loop.run(Scored([0.5] * 9), Numbers(), _config(10), tmp_path, validation=other, resume=True, hooks=Hooks(on_event=again.append))
+    assert not [event for event in again if "anew" in str(event)]
+
+
+class Interrupted(Scored):
+    """Gets SIGINT in a step, or in the preview or the validation after it."""
+
+    def __init__(self, values: list[float], at: str, step: int) -> None:
+        super().__init__(values)
+        self.at, self.interrupted_at, self.previews = at, step, 0
+        self.during = lambda step: self._interrupt("step")
+
+    def _interrupt(self, at: str) -> None:
+        if at == self.at and len(self.seen) == self.interrupted_at:
+            signal.raise_signal(signal.SIGINT)
+
+    def preview(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        self.previews += 1
+        self._interrupt("preview" if "all" in batch else "validation")
+        return super().preview(batch)
+
+    def diagnostics(self, step: int) -> list[Diagnosis]:
+        return [Diagnosis("checkerboard", step, "a pattern")] if step % 3 == 0 else []
+
+
+def _rows(folder: Path) -> list[str]:
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return sorted(json.dumps({name: value for name, value in row.items() if name != "images_per_second"}, sort_keys=True) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("at", "step"),
+    [*(("step", step) for step in (1, 2, 3, 4, 6, 8)), *((at, step) for at in ("preview", "validation") for step in (2, 4, 6, 8))],
+)
+def test_an_interrupted_step_is_followed_up_after_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, step: int) -> None:
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.default_int_handler)
+    values = [1, 0.9, 0.8, 0.7, 0.9, 0.5, 0.6, 0.6, 0.5, 0.5]
+    config = _config(8, log_every=1, preview_every=2, patience=5)
+    batch = {"index": torch.zeros(1), "all": torch.zeros(1)}
+    best: dict[str, list[tuple[int, float]]] = {"straight": [], "stopped": []}
+
+    def run(folder: str, trainer: Scored, resume: bool = False) -> None:
+        hooks = Hooks(on_best=lambda step, scores: best[folder].append((step, scores["error"])))
+        loop.run(
+            trainer, Numbers(), config, tmp_path / folder, validation=VALIDATION, preview_batch=batch, resume=resume, hooks=hooks
+        )  # fmt: skip
+
+    torch.manual_seed(0)
+    run("straight", Interrupted(values, "never", 0))
+    torch.manual_seed(0)
+    trainer = Interrupted(values, at, step)
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", trainer)
+    assert checkpoint.load(tmp_path / "stopped")["step"] == step
+    resumed = Interrupted(values, "never", 0)
+    resumed.seen = [[0.0]] * step  # where `values` stands
+    run("stopped", resumed, resume=True)
+    assert _rows(tmp_path / "stopped") == _rows(tmp_path / "straight")
+    assert best["stopped"] == best["straight"]
+    names = [sorted(path.name for path in (tmp_path / folder / "previews").iterdir()) for folder in best]
+    assert names[0] == names[1]
+    states = [checkpoint.load(tmp_path / folder) for folder in best]
+    assert states[0] == states[1]

@@ -131,18 +131,22 @@ class _Contenders:
         problems = [replace(problem, contender=self._shown(problem.contender)) for problem in scored.problems]
         scores: dict[str, Mapping[str, float]] = dict(scored.scores)
         for label, saved in self.saved.items():
-            if task.reference_name not in saved.scores:
-                problems.append(Problem(task.name, "no scores for this reference", label))
-            elif scored.digest != saved.digests[task.reference_name]:
+            try:
+                known = saved.of(task.name, task.reference_name)
+            except ValueError as error:
+                problems.append(Problem(task.name, str(error), label))
+                continue
+            if scored.digest != saved.digests[task.reference_name]:
                 problems.append(Problem(task.name, "its scores belong to another reference of the same name", label))
             else:
-                known = saved.scores[task.reference_name]
                 scores[label] = {name: known[name] for name in self.comparison.metrics if name in known}
         self.comparison.problems += problems
         if not scored.scores:
             return [*problems]
         labels = self.comparison.contenders
         files = (task.reference, *(task.results.get(label) for label in labels))
-        picture = PictureScores(task.name, tuple(scores.get(label) for label in labels), task.reference_name, scored.digest, files)
+        picture = PictureScores(
+            task.name, tuple(scores.get(label) for label in labels), task.reference_name, scored.digest, files, scored.lacking
+        )
         self.comparison.pictures.append(picture)
         return [*problems, picture]

@@ -24,6 +24,7 @@ class PictureScores:
         scores: by contender, then by metric, without metrics for which the picture is too small; None for a contender without it.
         reference: the reference's path below its folder.
         digest: SHA-256 of the reference's file, 16 hexadecimal digits.
+        lacking: metric -> why it has no score, such as a picture that is too small for it.
         files: the reference and the result of each contender; None for one without a file.
     """
 
@@ -32,6 +33,7 @@ class PictureScores:
     reference: str = ""
     digest: str = ""
     files: tuple[Path | None, ...] = ()
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -89,6 +91,15 @@ class Comparison:
         """The names of the pictures that some contender lacks."""
         return [picture.name for picture in self.pictures if not picture.complete]
 
+    @property
+    def lacking(self) -> dict[str, dict[str, str]]:
+        """Metric -> picture -> why this picture has no score by it; only metrics and pictures where one is lacking."""
+        reasons: dict[str, dict[str, str]] = {}
+        for picture in self.pictures:
+            for metric, reason in picture.lacking.items():
+                reasons.setdefault(metric, {})[picture.name] = reason
+        return reasons
+
     def means(self, contender: int = 0) -> dict[str, float]:
         """The mean of each metric over its finite scores. If all scores are infinite (the PSNR of identical pictures), so is the mean."""
         columns = {name: self._column(name) for name in self.metrics}
@@ -115,7 +126,10 @@ class Comparison:
         count = len(self.complete)
         equal = sum(any(_is_identical(scores) for scores in picture.scores) for picture in self.complete)
         differ = f"PSNR of the {count - equal} that differ, {equal} identical"
-        return f"mean of {count}" + (f" ({differ})" if 0 < equal < count else "")
+        counts = {name: len(self._column(name)) for name in self.metrics}
+        remarks = [differ] if 0 < equal < count else []
+        remarks += [f"{name} of {scored}" for name, scored in counts.items() if scored != count]
+        return f"mean of {count}" + (f" ({', '.join(remarks)})" if remarks else "")
 
 
 def _is_identical(scores: Mapping[str, float] | None) -> bool:
@@ -141,14 +155,14 @@ def text(value: float | None, metric: Metric) -> str:
     """Format a score for people."""
     if value is None:
         return "-"
-    return "identical" if np.isinf(value) else f"{value:.2f} {metric.unit}" if metric.unit else f"{value:.4f}"
+    return "identical" if np.isinf(value) else f"{value:z.2f} {metric.unit}" if metric.unit else f"{value:z.4f}"
 
 
 def range_text(interval: Interval, metric: Metric, *, signed: bool = False) -> str:
     """Format an interval for people: "31.20 .. 32.05"; "-" if there is none."""
     if interval.low is None or interval.high is None:
         return "-"
-    digits = f"{'+' if signed else ''}.{2 if metric.unit else 4}f"
+    digits = f"{'+' if signed else ''}z.{2 if metric.unit else 4}f"
     return f"{interval.low:{digits}} .. {interval.high:{digits}}"
 
 

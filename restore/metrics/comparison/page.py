@@ -79,7 +79,7 @@ def _summary(comparison: Comparison) -> Table:
                 Cell(range_text(mean, metric)),
             ]  # fmt: skip
             if several:
-                signed = f"{difference.mean:+.{2 if metric.unit else 4}f}" if index and summary.count else "-"
+                signed = f"{difference.mean:+z.{2 if metric.unit else 4}f}" if index and summary.count else "-"
                 cells += [
                     Cell(signed),
                     Cell(range_text(difference, metric, signed=True) if index else "-", marked=difference.excludes_zero),

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from restore.metrics.comparison.outcome import Comparison, PictureScores
 from restore.metrics.comparison.protocol import Protocol
@@ -21,13 +21,13 @@ class SavedScores:
     Attributes:
         path: the file.
         protocol: as it was stored.
-        scores: reference's name -> scores; an infinite PSNR is infinite.
+        scores: reference's name -> result's name -> scores; an infinite PSNR is infinite.
         digests: reference's name -> SHA-256 of the reference, 16 hexadecimal digits.
     """
 
     path: Path
     protocol: Mapping[str, object]
-    scores: Mapping[str, Mapping[str, float]]
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     digests: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, protocol: Protocol) -> None:
@@ -35,6 +35,18 @@ class SavedScores:
         difference = protocol.difference(self.protocol)
         if difference is not None:
             raise ValueError(f"the scores in {self.path} have another protocol: {difference}")
+
+    def of(self, result: str, reference: str) -> Mapping[str, float]:
+        """The scores of the result of a reference; of several, of the one with the file name of `result`, as in a folder.
+
+        Raises:
+            ValueError: there are none, or several.
+        """
+        candidates = self.scores.get(reference, {})
+        same = [name for name in candidates if PurePath(name).name == PurePath(result).name] or [*candidates]
+        if len(same) != 1:
+            raise ValueError(f"several results match: {', '.join(same)}" if same else "no scores for this reference")
+        return candidates[same[0]]
 
 
 def first_line(comparison: Comparison, reference: Path) -> dict[str, object]:
@@ -66,7 +78,7 @@ def load(path: Path) -> SavedScores:
         ValueError: it is not such a file.
         OSError: it cannot be read.
     """
-    scores: dict[str, dict[str, float]] = {}
+    scores: dict[str, dict[str, dict[str, float]]] = {}
     digests: dict[str, str] = {}
     protocol: Mapping[str, object] | None = None
     try:
@@ -76,7 +88,8 @@ def load(path: Path) -> SavedScores:
                 protocol = dict(line["protocol"])
             elif line.get("scores") is not None:
                 name = str(line["reference"])
-                scores[name] = {str(key): math.inf if value is None else float(value) for key, value in line["scores"].items()}
+                values = {str(key): math.inf if value is None else float(value) for key, value in line["scores"].items()}
+                scores.setdefault(name, {})[str(line.get("picture", name))] = values
                 digests[name] = str(line["reference_sha256"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} has no scores of `restore evaluate --json`: {type(error).__name__}: {error}") from error

@@ -47,6 +47,7 @@ class Scored:
         task: what was scored.
         scores: the scores of each contender whose file could be compared, without metrics for which the picture is too small.
         problems: what could not be compared.
+        lacking: metric -> why it has no score.
         digest: SHA-256 of the reference's file, 16 hexadecimal digits; "" if it could not be read.
         seconds: time spent in decoding and scoring.
     """
@@ -54,6 +55,7 @@ class Scored:
     task: Task
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    lacking: dict[str, str] = field(default_factory=dict)
     digest: str = ""
     seconds: dict[str, float] = field(default_factory=lambda: {"decode": 0.0, "score": 0.0})
 
@@ -132,18 +134,18 @@ class Scorer:
                         pixels = equal_where_missing(result.normalized(), result.valid(), expected, frame.valid())
                         pair = self.protocol.compared(pixels, expected, max(picture.bits, reference.bits))
                     with scored.timed("score"):
-                        self._add(columns[label], *pair)
+                        self._add(columns[label], scored.lacking, *pair)
         for label, column in columns.items():
             if label not in scored.failed:
                 scored.scores[label] = {name: mean_of_finite(values) for name, values in column.items() if len(values) == reference.frames}
 
-    def _add(self, column: dict[str, list[float]], result: np.ndarray, reference: np.ndarray) -> None:
-        """Add the scores of one frame."""
+    def _add(self, column: dict[str, list[float]], lacking: dict[str, str], result: np.ndarray, reference: np.ndarray) -> None:
+        """Add the scores of one frame, or why there is none."""
         for name, metric in self.metrics.items():
             try:
                 column[name].append(metric.function(result, reference))
-            except ValueError:  # the shapes agree and the metric is available, so the picture is too small for it
-                continue
+            except ValueError as error:  # the shapes agree and the metric is available, so the picture is too small for it
+                lacking[name] = str(error)
 
 
 def equal_where_missing(result: np.ndarray, valid: np.ndarray | None, reference: np.ndarray, present: np.ndarray | None) -> np.ndarray:
