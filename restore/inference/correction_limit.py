@@ -13,8 +13,8 @@ LIMIT = 6.0
 ROUNDING = 0.5 / 255
 """What may be added for levels near zero: half a step of 8 bits."""
 
-WINDOW = 17
-"""Side in pixels of the windows whose corrections are compared with the noise."""
+CELL, AROUND = 8, 3
+"""Side of a cell in pixels, and of a window in cells: the corrections of windows are compared with the noise."""
 UNEVEN = 1.25
 """How many times stronger than its mean the noise may be in a window: that of cameras is stronger in the dark."""
 
@@ -42,7 +42,21 @@ def limit_energy(pixels: np.ndarray, restored: np.ndarray, sigma: float) -> None
         restored: the same shape; it is modified.
         sigma: standard deviation of the noise in the mean over the picture, of 255.
     """
-    correction = restored - pixels
-    energy = cv2.blur(np.square(correction).mean(axis=2), (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT)
+    height, width = pixels.shape[:2]
+    energy = np.zeros((-(-height // CELL), -(-width // CELL)), np.float32)
+    for row in range(len(energy)):
+        rows = slice(row * CELL, (row + 1) * CELL)
+        energy[row] = _cell_means(np.square(restored[rows] - pixels[rows]).mean(axis=(0, 2)))
+    energy = cv2.blur(energy, (AROUND, AROUND), borderType=cv2.BORDER_REFLECT)
     share = np.minimum(1, np.float32(UNEVEN * sigma / 255) / np.sqrt(np.maximum(energy, np.float32(1e-12))))
-    restored[:] = pixels + share[:, :, None] * correction
+    if share.min() == 1:
+        return
+    share = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
+    for rows in bands(pixels.shape):
+        restored[rows] = pixels[rows] + share[rows, :, None] * (restored[rows] - pixels[rows])
+
+
+def _cell_means(values: np.ndarray) -> np.ndarray:
+    """(W,) -> (cells,), the means of CELL neighbours each; the last has what is left."""
+    starts = np.arange(0, len(values), CELL)
+    return np.asarray(np.add.reduceat(values, starts) / np.diff([*starts, len(values)]), np.float32)

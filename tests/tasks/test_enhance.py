@@ -16,6 +16,7 @@ from pydicom.data import get_testdata_file
 
 import restore
 from restore import images, weights
+from restore.images import read
 from restore.inference import display_contrast
 from restore.inference.enhancer import Enhancer, GlobalMap
 from restore.networks.lut import GAPS, LutNetwork
@@ -261,15 +262,21 @@ def test_the_bones_of_a_cine_keep_their_gray_values(
     assert isinstance(stats["brightness"], float)
 
 
+def chest() -> np.ndarray:
+    """(96, 120, 1) float32, a small radiograph."""
+    path = min((Path(__file__).resolve().parents[2] / "data" / "xray" / "chest").iterdir())
+    return np.asarray(cv2.resize(read(path).frame(0).normalized(), (120, 96), interpolation=cv2.INTER_AREA)).reshape(96, 120, 1)
+
+
 def test_alike_frames_are_of_one_kind(table: str, smooth: Smooth) -> None:
     step = restore.step("enhance", weights=table)
     assert isinstance(step, Enhance) and step.unifies
     slices, photographs = (
         [step.analyse(Image(gain * scene, info=ImageInfo(frames=4))) for gain in np.float32((1.0, 0.99, 0.98))]
-        for scene in (smooth(96, 120), np.random.default_rng(0).random((96, 120, 1), np.float32) - 0.5 + smooth(96, 120).mean())
+        for scene in (chest(), np.random.default_rng(0).random((96, 120, 1), np.float32) - 0.5 + chest().mean())
     )
     assert [one.noise is None for one in (*slices, *photographs)] == [False] * 3 + [True] * 3
-    image = Image(smooth(96, 120), info=ImageInfo(frames=4))
+    image = Image(chest(), info=ImageInfo(frames=4))
     medical = step.unified(photographs[0], [*slices, photographs[1]], image)
     assert medical.noise is slices[1].noise and medical.tones is not None
     shift = np.median(photographs[0].thumbnails[0] - slices[1].thumbnails[0])
