@@ -48,6 +48,15 @@ GRAIN = 0.03
 pictures, in larger ones less reaches the thumbnail."""
 BETWEEN = (0.2, 0.3, 0.8, 0.9)
 """Mean brightness outside which, and between which, a picture without texture may be exposed as it should be."""
+GRAIN_BLUR = 2.0
+"""Standard deviation in pixels of the thumbnail of the blur that averages grain away: of white noise it leaves a seventh."""
+FINE_TEXTURE = 0.1
+"""`texture` of a picture from which on its spread of brightness counts in full as structure, and below which in proportion: smooth surfaces
+under uneven light have less, 87 of 100 under-exposed, faded and other faulty photographs more."""
+STRUCTURE = (0.036, 0.041)
+"""`structure` of a picture up to which all of it stays, and from which on it is judged in full: of 45 pictures of paper, walls, snow,
+stars, black film and the flattest parts of photographs, 43 have less than 0.036. Of 89 photographs with four seeded faults each, 4 of
+the 356 have: without the limit, two of them lost 5 and 6 dB, and two gained 3."""
 PAPER = (0.35, 0.6)
 """Fraction of the pixels that have the picture's most frequent colour: from the first on it may be a page or a screen, whose brightness and
 contrast stay from the second on. Of over-exposed photographs 3 % have more than 0.36."""
@@ -163,7 +172,8 @@ class Enhancer:
             gray, mapped, gain = self.enhance(np.ascontiguousarray(pixels[:, :, :1]), strengths, valid, thumbnails, eight_bit=eight_bit)
             return np.repeat(gray, 3, axis=2), mapped, gain
         seen = thumbnails or overview(pixels)
-        paper = paper_trust(pixels)
+        structured = structure_trust(seen[0])
+        paper = paper_trust(pixels) * structured
         trust = texture_trust(seen[0]) * paper
         judged = replace(strengths, exposure=trust * strengths.exposure, contrast=trust * strengths.contrast)
         mapping, result, gain = self.map(seen, judged), pixels, 1.0
@@ -176,7 +186,8 @@ class Enhancer:
         if strengths.local_contrast or strengths.sharpness:
             noise = estimate(luma(result)[:, :, None], valid).level
             local = paper * strengths.local_contrast  # it would make a page's paper uneven
-            result, gain = photo_detail.detailed(result, noise, local, strengths.sharpness)
+            # coarse grain looks like soft detail, and the noise estimate sees only its finest part
+            result, gain = photo_detail.detailed(result, noise, local, structured * strengths.sharpness)
         return result if uneven is None else dither.dithered(result, uneven), mapping, gain
 
     def map(self, thumbnails: Sequence[np.ndarray], strengths: Strengths) -> GlobalMap:
@@ -221,6 +232,20 @@ def texture(brightness: np.ndarray) -> float:
     local = cv2.GaussianBlur(fine, (0, 0), 4)
     grain = min(float(np.quantile(local, 0.1)), GRAIN)
     return float(np.maximum(local - grain, 0).mean() / max(float(brightness.std()), 1e-6))
+
+
+def structure_trust(thumbnail: np.ndarray) -> float:
+    """How far a thumbnail (H, W, C) shows enough of a scene to judge it: 0 for paper, walls and other plain surfaces, to 1."""
+    return float(np.interp(structure(luma(thumbnail)), STRUCTURE, (0, 1)))
+
+
+def structure(brightness: np.ndarray) -> float:
+    """Spread of the brightness (H, W) above the grain, in [0, 1]: what is left of its standard deviation when grain is averaged away.
+
+    Low contrast and fading lower it, too, but they leave more than plain surfaces have, and they leave `texture` as it is.
+    """
+    coarse = cv2.GaussianBlur(brightness, (0, 0), GRAIN_BLUR)
+    return float(coarse.std()) * min(1.0, texture(brightness) / FINE_TEXTURE)
 
 
 def paper_trust(pixels: np.ndarray) -> float:
