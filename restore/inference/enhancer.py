@@ -39,7 +39,9 @@ Up to the first the table is left out, and from the second on it counts in full.
 each kind of fault is still mended better than by auto-levels, by half a decibel or more. The repair of an over-exposed picture is smaller,
 because its clipped whites stay."""
 
-
+DOUBT_COLOURS = (0.035, 0.045)
+"""The same for the part of the change that is not brightness. Of 613 good photographs, parts of them and paintings, none that would stay
+otherwise has more than 0.035; of 82 with a cool cast (red times 0.72, blue times 1.06), 30 have."""
 TEXTURED = (0.045, 0.07)
 """`texture` of a picture up to which its brightness and contrast stay, and from which on they are judged in full: skies have 0 to 0.045,
 97 of 100 photographs more than 0.07, whatever their exposure. The table knows no such pictures: it darkened them to black."""
@@ -210,7 +212,15 @@ class Enhancer:
         changes = table.apply(whole) - whole
         change = float(changes.square().mean().sqrt())
         certain = float(np.interp(change, DOUBT_BRIGHTER if changes.mean() > 0 else DOUBT_DARKER, (0, 1)))
+        if thumbnails[0].shape[2] == 3:
+            certain = max(certain, float(np.interp(colour_change(changes), DOUBT_COLOURS, (0, 1))))
         return GlobalMap(table.scaled(strength * certain), change=change) if certain else GlobalMap(change=change)
+
+
+def colour_change(changes: Tensor) -> float:
+    """Root mean square of changes (1, 3, H, W) without that of brightness."""
+    pixels = np.asarray(changes[0].permute(1, 2, 0).numpy())
+    return float(np.sqrt(np.square(pixels - luma(pixels)[:, :, None]).mean()))
 
 
 def texture_trust(thumbnail: np.ndarray) -> float:

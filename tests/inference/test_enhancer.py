@@ -182,6 +182,20 @@ def test_a_sky_and_a_page_stay_as_they_are(enhancer: Enhancer, smooth: Smooth) -
     assert not enhancer.enhance(textured, EXPOSURE)[1].plain
 
 
+@pytest.mark.usefixtures("all_judged")
+@pytest.mark.parametrize(("shift", "channels", "kept"), [(0.06, 3, True), (0.03, 3, False), (0.06, 1, False)])
+def test_a_cast_is_removed_by_less_than_brightness_changes(
+    smooth: Smooth, tiny: Make, monkeypatch: pytest.MonkeyPatch, shift: float, channels: int, kept: bool
+) -> None:
+    """A change that brightens so little is left out; so is a cast of a picture whose result is gray anyway."""
+    network, cast = tiny("lut", 3), torch.tensor([shift, 0.0, -shift])
+    monkeypatch.setattr(network, "table", lambda pictures: Table(torch.ones(len(pictures), 3, 128), cast.repeat(len(pictures), 1), None))
+    picture = 0.2 + 0.5 * photo_like(smooth)[:, :, :channels]
+    result, mapping, _ = Enhancer(network).enhance(picture, EXPOSURE)
+    assert mapping.change < 0.05 and mapping.plain is not kept
+    np.testing.assert_allclose(result, picture + (cast.numpy() if kept else 0), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("colour", "grain", "size"),
     [((0.93, 0.89, 0.78), 2.5, 1.5), ((0.97, 0.96, 0.95), 1.5, 1.2), ((0.69, 0.68, 0.67), 2.0, 2.0), ((0.06, 0.05, 0.05), 2.0, 1.0)],
