@@ -218,6 +218,16 @@ def test_the_fewer_the_structures_the_less_changes(enhancer: Enhancer) -> None:
     assert changes[0] == 0 < changes[1] < changes[2] < changes[3]
 
 
+@pytest.mark.parametrize(("grain", "judged"), [(0.1, True), (2.0, False)])
+def test_outlines_above_the_grain_are_structure_however_faded(enhancer: Enhancer, grain: float, judged: bool) -> None:
+    picture = np.full((256, 320, 3), 0.4, np.float32)
+    for left in range(10, 150, 28):
+        cv2.rectangle(picture, (left, 20), (left + 12, 236), (0.46, 0.46, 0.46), 3)
+    picture += grain / 255 * grain_of(1.2)
+    assert enhancer_module.structure(picture[:, :, 1]) < enhancer_module.STRUCTURE[0]
+    assert enhancer.enhance(picture, EXPOSURE)[1].plain is not judged
+
+
 def grain_of(size: float) -> np.ndarray:
     """(256, 320, 1) grain of standard deviation 1, blurred by `size` pixels."""
     grain = cv2.GaussianBlur(np.random.default_rng(3).standard_normal((256, 320), np.float32), (0, 0), size)
