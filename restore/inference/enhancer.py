@@ -62,6 +62,8 @@ the 356 have: without the limit, two of them lost 5 and 6 dB, and two gained 3."
 OUTLINED, DETAILED = (25.0, 40.0), (0.1, 0.13)
 """`edges` and `texture` up to which only the spread counts, and from which on a picture of any spread is judged: a faded one with sharp
 outlines has 46 to 80 and 0.23. Paper, walls and snow have 1 to 3 edges; starry skies and flat crops with more than 25 lack texture."""
+RELATIVE = (0.28, 0.38)
+"""The same for `structure` over the mean brightness: pictures 3 stops too dark have 0.38 to 0.49, dark crops and starry skies 0.24."""
 PAPER = (0.35, 0.6)
 """Fraction of the pixels that have the picture's most frequent colour: from the first on it may be a page or a screen, whose brightness and
 contrast stay from the second on. Of over-exposed photographs 3 % have more than 0.36."""
@@ -254,8 +256,9 @@ def _fine(brightness: np.ndarray) -> np.ndarray:
 def structure_trust(thumbnail: np.ndarray) -> float:
     """How far a thumbnail (H, W, C) shows enough of a scene to judge it: 0 for paper, walls and other plain surfaces, to 1."""
     brightness = luma(thumbnail)
-    outlined = np.interp(edges(brightness), OUTLINED, (0, 1)) * np.interp(texture(brightness), DETAILED, (0, 1))
-    return float(max(np.interp(structure(brightness), STRUCTURE, (0, 1)), outlined))
+    spread = structure(brightness)
+    clear = max(np.interp(edges(brightness), OUTLINED, (0, 1)), np.interp(spread / max(float(brightness.mean()), 1e-6), RELATIVE, (0, 1)))
+    return float(max(np.interp(spread, STRUCTURE, (0, 1)), clear * np.interp(texture(brightness), DETAILED, (0, 1))))
 
 
 def edges(brightness: np.ndarray) -> float:
@@ -265,10 +268,7 @@ def edges(brightness: np.ndarray) -> float:
 
 
 def structure(brightness: np.ndarray) -> float:
-    """Spread of the brightness (H, W) above the grain, in [0, 1]: what is left of its standard deviation when grain is averaged away.
-
-    Low contrast and fading lower it, too, but they leave more than plain surfaces have, and they leave `texture` as it is.
-    """
+    """Spread of the brightness (H, W) above the grain, in [0, 1]: what is left of its standard deviation when grain is averaged away."""
     coarse = cv2.GaussianBlur(brightness, (0, 0), GRAIN_BLUR)
     return float(coarse.std()) * min(1.0, texture(brightness) / FINE_TEXTURE)
 

@@ -228,6 +228,14 @@ def test_outlines_above_the_grain_are_structure_however_faded(enhancer: Enhancer
     assert enhancer.enhance(picture, EXPOSURE)[1].plain is not judged
 
 
+@pytest.mark.parametrize(("brightness", "judged"), [(0.05, True), (0.15, False)])
+def test_a_very_dark_picture_is_judged_by_its_relative_spread(enhancer: Enhancer, brightness: float, judged: bool) -> None:
+    objects = np.random.default_rng(1).random((32, 40, 1), np.float32).repeat(8, 0).repeat(8, 1) - 0.5
+    picture = (brightness + 0.1 * objects + 1 / 255 * grain_of(1.0)).repeat(3, axis=2)
+    assert enhancer_module.structure(picture[:, :, 1]) < enhancer_module.STRUCTURE[0]
+    assert enhancer.enhance(picture, EXPOSURE)[1].plain is not judged
+
+
 def grain_of(size: float) -> np.ndarray:
     """(256, 320, 1) grain of standard deviation 1, blurred by `size` pixels."""
     grain = cv2.GaussianBlur(np.random.default_rng(3).standard_normal((256, 320), np.float32), (0, 0), size)
