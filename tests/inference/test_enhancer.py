@@ -12,6 +12,7 @@ import torch
 
 import restore
 from restore.images.noise_model import NoiseLevel
+from restore.inference import enhancer as enhancer_module
 from restore.inference import photo_detail
 from restore.inference.cube_file import LENGTH, SIDE, cube
 from restore.inference.enhancer import Enhancer, GlobalMap, overview
@@ -35,6 +36,12 @@ def enhancer(tiny: Make) -> Enhancer:
     return Enhancer(network)
 
 
+@pytest.fixture
+def all_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every picture is judged: the small synthetic pictures of most tests are as plain as a wall."""
+    monkeypatch.setattr(enhancer_module, "structure_trust", lambda thumbnail: 1.0)
+
+
 def dark(smooth: Smooth, channels: int = 3) -> np.ndarray:
     """(72, 90, C) an under-exposed picture with some detail."""
     detail = 0.05 * np.random.default_rng(0).random((72, 90, channels), np.float32)
@@ -42,6 +49,7 @@ def dark(smooth: Smooth, channels: int = 3) -> np.ndarray:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.usefixtures("all_judged")
 def test_a_dark_picture_becomes_brighter_by_one_curve(enhancer: Enhancer, smooth: Smooth, channels: int) -> None:
     picture = dark(smooth, channels)
     result, mapping, _ = enhancer.enhance(picture, EXPOSURE)
@@ -75,6 +83,7 @@ def test_without_any_part_nothing_changes(enhancer: Enhancer, smooth: Smooth) ->
 
 
 @pytest.mark.parametrize("part", list(vars(NONE)))
+@pytest.mark.usefixtures("all_judged")
 def test_each_part_has_an_effect_that_grows(enhancer: Enhancer, smooth: Smooth, part: str) -> None:
     picture = 0.35 + 0.25 * photo_like(smooth)
     changes = []
@@ -99,6 +108,7 @@ def test_sixteen_bits_stay_sixteen_bits(enhancer: Enhancer, smooth: Smooth) -> N
     assert len(np.unique(result)) > 0.7 * len(np.unique(stored))
 
 
+@pytest.mark.usefixtures("all_judged")
 def test_a_dark_sky_in_eight_bits_gets_no_bands(enhancer: Enhancer) -> None:
     ramp = np.linspace(0.1, 0.3, 400, dtype=np.float32)[None].repeat(96, 0)
     stored = np.rint(255 * np.stack([ramp, ramp, ramp], 2)).astype(np.uint8)
@@ -110,6 +120,7 @@ def test_a_dark_sky_in_eight_bits_gets_no_bands(enhancer: Enhancer) -> None:
 
 
 @pytest.mark.parametrize(("eight_bit", "most"), [(True, (0.0, 0.5)), (False, (0.75, 3.0))])
+@pytest.mark.usefixtures("all_judged")
 def test_nor_after_a_step_that_left_the_stairs(enhancer: Enhancer, eight_bit: bool, most: tuple[float, float]) -> None:
     ramp = 0.999 * np.linspace(0.1, 0.3, 400, dtype=np.float32)[None].repeat(96, 0)
     ramp = np.stack([ramp, ramp, ramp], 2)
@@ -134,6 +145,7 @@ def test_alpha_types_and_tensors(enhancer: Enhancer, smooth: Smooth) -> None:
     assert enhancer(batch).shape == batch.shape
 
 
+@pytest.mark.usefixtures("all_judged")
 def test_a_small_change_is_left_out(smooth: Smooth, tiny: Make) -> None:
     picture = dark(smooth)
     result, mapping, _ = Enhancer(tiny("lut", 3)).enhance(picture, EXPOSURE)
@@ -142,6 +154,7 @@ def test_a_small_change_is_left_out(smooth: Smooth, tiny: Make) -> None:
 
 
 @pytest.mark.parametrize(("shift", "kept"), [(0.075, False), (-0.075, True), (0.11, True), (-0.045, False)])
+@pytest.mark.usefixtures("all_judged")
 def test_a_picture_is_made_brighter_only_by_much(
     smooth: Smooth, tiny: Make, monkeypatch: pytest.MonkeyPatch, shift: float, kept: bool
 ) -> None:
@@ -167,6 +180,66 @@ def test_a_sky_and_a_page_stay_as_they_are(enhancer: Enhancer, smooth: Smooth) -
     textured = sky.copy()
     textured[:, :120] += 0.2 * (np.random.default_rng(1).random((200, 120, 3), np.float32) - 0.5)
     assert not enhancer.enhance(textured, EXPOSURE)[1].plain
+
+
+@pytest.mark.usefixtures("all_judged")
+@pytest.mark.parametrize(("shift", "channels", "kept"), [(0.06, 3, True), (0.03, 3, False), (0.06, 1, False)])
+def test_a_cast_is_removed_by_less_than_brightness_changes(
+    smooth: Smooth, tiny: Make, monkeypatch: pytest.MonkeyPatch, shift: float, channels: int, kept: bool
+) -> None:
+    """A change that brightens so little is left out; so is a cast of a picture whose result is gray anyway."""
+    network, cast = tiny("lut", 3), torch.tensor([shift, 0.0, -shift])
+    monkeypatch.setattr(network, "table", lambda pictures: Table(torch.ones(len(pictures), 3, 128), cast.repeat(len(pictures), 1), None))
+    picture = 0.2 + 0.5 * photo_like(smooth)[:, :, :channels]
+    result, mapping, _ = Enhancer(network).enhance(picture, EXPOSURE)
+    assert mapping.change < 0.05 and mapping.plain is not kept
+    np.testing.assert_allclose(result, picture + (cast.numpy() if kept else 0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("colour", "grain", "size"),
+    [((0.93, 0.89, 0.78), 2.5, 1.5), ((0.97, 0.96, 0.95), 1.5, 1.2), ((0.69, 0.68, 0.67), 2.0, 2.0), ((0.06, 0.05, 0.05), 2.0, 1.0)],
+)
+def test_paper_walls_and_black_film_stay_as_they_are(enhancer: Enhancer, colour: tuple[float, ...], grain: float, size: float) -> None:
+    """Grain is no content: how it is exposed says nothing, and it must not become stronger."""
+    surface = np.float32(colour) + grain / 255 * grain_of(size)
+    result, mapping, gain = enhancer.enhance(surface, Strengths())
+    assert mapping.plain and gain == 1
+    np.testing.assert_array_equal(result, surface)
+
+
+def test_the_fewer_the_structures_the_less_changes(enhancer: Enhancer) -> None:
+    rng, changes = np.random.default_rng(1), []
+    objects = rng.random((4, 5, 3), np.float32).repeat(64, 0).repeat(64, 1) - 0.5
+    objects[:, 128:] += rng.random((64, 48, 1), np.float32).repeat(4, 0).repeat(4, 1) - 0.5
+    for contrast in (0.12, 0.172, 0.182, 0.25):
+        picture = 0.4 + contrast * objects + 2 / 255 * grain_of(1.2)
+        changes.append(float(np.abs(enhancer.enhance(picture, EXPOSURE)[0] - picture).mean()))
+    assert changes[0] == 0 < changes[1] < changes[2] < changes[3]
+
+
+@pytest.mark.parametrize(("grain", "judged"), [(0.1, True), (2.0, False)])
+def test_outlines_above_the_grain_are_structure_however_faded(enhancer: Enhancer, grain: float, judged: bool) -> None:
+    picture = np.full((256, 320, 3), 0.4, np.float32)
+    for left in range(10, 150, 28):
+        cv2.rectangle(picture, (left, 20), (left + 12, 236), (0.46, 0.46, 0.46), 3)
+    picture += grain / 255 * grain_of(1.2)
+    assert enhancer_module.structure(picture[:, :, 1]) < enhancer_module.STRUCTURE[0]
+    assert enhancer.enhance(picture, EXPOSURE)[1].plain is not judged
+
+
+@pytest.mark.parametrize(("brightness", "judged"), [(0.05, True), (0.15, False)])
+def test_a_very_dark_picture_is_judged_by_its_relative_spread(enhancer: Enhancer, brightness: float, judged: bool) -> None:
+    objects = np.random.default_rng(1).random((32, 40, 1), np.float32).repeat(8, 0).repeat(8, 1) - 0.5
+    picture = (brightness + 0.1 * objects + 1 / 255 * grain_of(1.0)).repeat(3, axis=2)
+    assert enhancer_module.structure(picture[:, :, 1]) < enhancer_module.STRUCTURE[0]
+    assert enhancer.enhance(picture, EXPOSURE)[1].plain is not judged
+
+
+def grain_of(size: float) -> np.ndarray:
+    """(256, 320, 1) grain of standard deviation 1, blurred by `size` pixels."""
+    grain = cv2.GaussianBlur(np.random.default_rng(3).standard_normal((256, 320), np.float32), (0, 0), size)
+    return (grain / grain.std())[:, :, None]
 
 
 def test_the_table_is_the_mean_of_those_of_the_whole_and_its_corners(smooth: Smooth, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
