@@ -12,6 +12,7 @@ from restore.images import quantisation
 from restore.images.luma import luma as luma_of
 from restore.images.noise_model import BASIS
 from restore.images.quantisation import BLOCK, Quantisation
+from restore.inference import clipped_traces
 from restore.inference.arrays import is_eight_bit
 
 BLOCKS = 1500
@@ -41,11 +42,20 @@ def find(pixels: np.ndarray) -> Quantisation | None:
     if not _can_show(pixels):
         return None
     luma = 255 * luma_of(pixels)
-    for top, left in dict.fromkeys((_corner(luma), (0, 0))):  # in drawings edges do not show; most pictures are whole
+    corners = dict.fromkeys((_corner(luma), (0, 0)))  # in drawings edges do not show; most pictures are whole
+    for top, left in corners:
         quality, score = _quality(_coefficients(luma, top, left))
         expected = Quantisation.of_quality(quality, top, left)
         if score >= CERTAIN and _score_elsewhere(luma, expected) <= CHANCE:
             return expected
+    ends = clipped_traces.clipped(pixels)
+    for top, left in corners:
+        quality, score = clipped_traces.best(luma, ends, top, left)
+        expected = Quantisation.of_quality(quality, top, left)
+        if score >= clipped_traces.CERTAIN and quality <= clipped_traces.FINEST:
+            top, left = _elsewhere(expected)
+            if clipped_traces.score(luma, ends, top, left, expected.steps) <= CHANCE:
+                return expected
     return None
 
 
@@ -70,8 +80,13 @@ def _can_show(pixels: np.ndarray) -> bool:
 
 def _score_elsewhere(luma: np.ndarray, expected: Quantisation) -> float:
     """The score of a table between its blocks, where there can be none."""
-    top, left = ((start + BLOCK // 2) % BLOCK for start in (expected.top, expected.left))
+    top, left = _elsewhere(expected)
     return _score(_coefficients(luma, top, left), expected.steps)
+
+
+def _elsewhere(expected: Quantisation) -> tuple[int, int]:
+    """The corner of a grid between its blocks."""
+    return (expected.top + BLOCK // 2) % BLOCK, (expected.left + BLOCK // 2) % BLOCK
 
 
 def _corner(luma: np.ndarray) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from restore.images.noise_model import NoiseLevel
-from restore.inference import correction_limit, excluded_regions, mean_preservation, nonlocal_blend, uniform_borders
+from restore.inference import correction_limit, excluded_regions, impulse_noise, mean_preservation, nonlocal_blend, uniform_borders
 from restore.inference.array_interface import FRACTION, Picture, apply
 from restore.inference.network_model import NetworkModel
 from restore.inference.noise_estimate import Estimate
@@ -90,7 +90,7 @@ class Denoiser(NetworkModel):
         self, pixels: np.ndarray, noise_level: Noise = None, strength: float = 1.0, *, valid: np.ndarray | None = None,
         refinement: Refinement | None = None,
     ) -> tuple[np.ndarray, InferenceInfo]:  # fmt: skip
-        """Denoise normalized pixels.
+        """Denoise normalized pixels. Impulse noise is replaced first; see `impulse_noise`.
 
         Args:
             pixels: (H, W, 1|3) float32, nominal [0, 1].
@@ -102,6 +102,18 @@ class Denoiser(NetworkModel):
         Returns:
             (H, W, 1|3) float32, not clipped; and information about the run.
         """
+        clean, share = impulse_noise.cleaned(pixels, valid)
+        restored, info = self._without_impulses(clean, noise_level, strength, valid, refinement)
+        if share:
+            info.impulses = share
+            if strength != 1:
+                restored += np.float32(1 - strength) * (pixels - clean)
+        return restored, info
+
+    def _without_impulses(
+        self, pixels: np.ndarray, noise_level: Noise, strength: float, valid: np.ndarray | None, refinement: Refinement | None
+    ) -> tuple[np.ndarray, InferenceInfo]:
+        """`denoise` of a picture whose impulse noise was replaced."""
         noise = self.noise_level(pixels, noise_level, valid)
         level = self._for_network(noise)
         if isinstance(noise, Estimate) and level == NoiseLevel():

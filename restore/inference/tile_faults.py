@@ -17,6 +17,7 @@ class InferenceInfo:
     Attributes:
         nonlocal_weight: of the non-local estimate in the result, 0..1; None without one; see `nonlocal_blend`.
         tuned_weight: how far the weights were fine-tuned on the picture, 0..1; None if they were not; see `picture_tuning`.
+        impulses: fraction of the samples that were replaced as impulse noise, 0..1; see `impulse_noise`.
     """
 
     precision: str
@@ -26,9 +27,10 @@ class InferenceInfo:
     engine: str = "torch"
     nonlocal_weight: float | None = None
     tuned_weight: float | None = None
+    impulses: float = 0.0
 
     def stats(self) -> dict[str, object]:
-        """The fields of the report; `redone` only where a tile was redone, the weights only where there are any."""
+        """The fields of the report; `redone` only where a tile was redone, weights and impulses only where there are any."""
         stats: dict[str, object] = {"engine": self.engine, "precision": self.precision, "tile": self.tile, "tiles": self.tiles}
         if self.redone:
             stats["redone"] = self.redone
@@ -36,6 +38,8 @@ class InferenceInfo:
             stats["nonlocal_weight"] = round(self.nonlocal_weight, 3)
         if self.tuned_weight is not None:
             stats["tuned_weight"] = round(self.tuned_weight, 3)
+        if self.impulses:
+            stats["impulse_noise"] = round(self.impulses, 4)
         return stats
 
 

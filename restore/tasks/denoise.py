@@ -11,7 +11,7 @@ import numpy as np
 
 from restore import images, weights
 from restore.images.noise_model import NoiseLevel
-from restore.inference import radiograph
+from restore.inference import impulse_noise, radiograph
 from restore.inference.denoiser import Denoiser, Refinement, signal_dependent
 from restore.inference.loading import InferenceOptions, find_weights, load_network
 from restore.inference.noise_estimate import Estimate
@@ -114,8 +114,9 @@ class Denoise(Step[NoiseAnalysis]):
         """Choose the weights and estimate the noise."""
         pixels = image.pixels
         gray = pixels.shape[2] == 1 or radiograph.is_gray(pixels)
+        pixels, _ = impulse_noise.cleaned(pixels[:, :, :1] if gray else pixels, image.valid)
         name = self._weights(pixels, gray, image.info.radiograph)
-        return NoiseAnalysis(gray, name, resolve_level(pixels[:, :, :1] if gray else pixels, self._level, image.valid))
+        return NoiseAnalysis(gray, name, resolve_level(pixels, self._level, image.valid))
 
     def unified(self, own: NoiseAnalysis, samples: Sequence[NoiseAnalysis], image: Image) -> NoiseAnalysis:
         """The sample with the median noise, of those for the most frequent weights, if all agree.
@@ -136,6 +137,8 @@ class Denoise(Step[NoiseAnalysis]):
             pixels, analysis.noise, self.options.strength, valid=image.valid,
             refinement=self._refined_by(analysis.weights),
         )  # fmt: skip
+        if info.impulses:
+            pixels, _ = impulse_noise.cleaned(pixels, image.valid)
         if pixels.min() == pixels.max():  # a blank page: what bfloat16 rounds would look like a picture to later steps
             restored = pixels.copy()
         warnings = _warnings(pixels, restored, analysis.noise)

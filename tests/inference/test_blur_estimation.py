@@ -90,3 +90,30 @@ def test_chessboards_are_sharp(square: int, side: int, photograph: Photograph) -
     blurred = cv2.GaussianBlur(photograph(), (0, 0), 2.0)
     framed = np.pad(blurred.reshape(blurred.shape[0], -1, 1), ((9, 9), (9, 9), (0, 0)))
     assert sharpener.estimate(framed) == pytest.approx(1.9, rel=0.2), "a frame is sharp around any picture"
+
+
+def _page(scale: float) -> np.ndarray:
+    """(300, 420) float32: antialiased strokes on white paper."""
+    page = np.full((300, 420), 255, np.uint8)
+    for row in range(20, 300, int(40 * scale)):
+        cv2.putText(
+            page, "the quick brown fox 1,234.89 units, and no others, jumps", (4, row), cv2.FONT_HERSHEY_DUPLEX, scale, 20, 1, cv2.LINE_AA
+        )
+    return page.astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("scale", [0.4, 0.5, 0.7, 1.0])
+def test_soft_text_is_soft_and_sharp_text_is_not(scale: float) -> None:
+    page = _page(scale)
+    for sharp in (page, 1 - page, 0.2 + 0.5 * page, cv2.GaussianBlur(page, (0, 0), 0.4)):
+        assert sharpener.estimate(sharp[:, :, None]) == 0
+    for width in (1.0, 1.2, 1.5):
+        blurred = np.rint(255 * cv2.GaussianBlur(page, (0, 0), width)) / np.float32(255)
+        assert 0.7 * width < blur_estimation.estimate(blurred, 0.3 / 255) < 1.45 * width
+
+
+def test_strokes_are_looked_at_on_paper_alone(photograph: Photograph) -> None:
+    blurred = cv2.GaussianBlur(_page(0.7), (0, 0), 1.0)
+    assert blur_estimation.width_of_strokes(blurred) == pytest.approx(1.0, rel=0.25)
+    for plane in (_page(0.7), 1 - blurred, cv2.GaussianBlur(photograph()[:, :, 0], (0, 0), 1.0), np.zeros((64, 64), np.float32)):
+        assert blur_estimation.width_of_strokes(plane) == 0

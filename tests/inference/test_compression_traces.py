@@ -43,6 +43,44 @@ def test_traces_in_a_page_with_much_paper_are_found(quality: int) -> None:
     assert compression_traces.find(drawn) is None
 
 
+@pytest.mark.parametrize("quality", [20, 40, 75, 88])
+@pytest.mark.parametrize("kind", ["page", "chart", "sky"])
+def test_traces_in_clipped_blocks_are_found(picture: np.ndarray, kind: str, quality: int) -> None:
+    source = {"page": _white_page(), "chart": _chart(), "sky": np.clip(picture * 2.2, 0, 1)}[kind]
+    found = compression_traces.find(jpeg(source, quality))
+    assert found is not None
+    assert (found.top, found.left) == (0, 0)
+    assert abs(found.quality - quality) <= 1
+
+
+@pytest.mark.parametrize("kind", ["page", "chart", "sky"])
+def test_clipped_pictures_without_blocks_have_no_traces(picture: np.ndarray, kind: str) -> None:
+    source = {"page": _white_page(), "chart": _chart(), "sky": np.clip(picture * 2.2, 0, 1)}[kind]
+    noise = np.random.default_rng(0).normal(0, 5 / 255, source.shape)
+    decoded = jpeg(source, 40)
+    resized = cv2.resize(decoded, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_CUBIC)
+    for changed in (source, decoded + noise, resized.reshape(*resized.shape[:2], -1)):
+        samples = np.rint(255 * np.clip(changed, 0, 1)).astype(np.float32)
+        assert compression_traces.find(samples / np.float32(255)) is None
+
+
+def _white_page() -> np.ndarray:
+    """(320, 400, 1) float32: black text on white paper."""
+    page = np.full((320, 400), 255, np.uint8)
+    for row in range(20, 320, 22):
+        cv2.putText(page, "terms apply to 1,234.89 units, and no others", (8, row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 20, 1, cv2.LINE_AA)
+    return page[:, :, None].astype(np.float32) / 255
+
+
+def _chart() -> np.ndarray:
+    """(320, 400, 3) float32: lines of saturated colours on white."""
+    chart = np.full((320, 400, 3), 255, np.uint8)
+    for number, colour in enumerate([(255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 140, 0), (0, 0, 0), (200, 0, 200)]):
+        points = np.stack([np.arange(400), 160 + 100 * np.sin(np.arange(400) / (20 + 9 * number) + number)], 1)
+        cv2.polylines(chart, [np.rint(points).astype(np.int32)], False, colour, 2, cv2.LINE_AA)
+    return chart.astype(np.float32) / 255
+
+
 def test_nothing_is_found_where_nothing_is(picture: np.ndarray) -> None:
     eight = np.rint(picture * 255).astype(np.float32) / np.float32(255)
     decoded = jpeg(picture, 30)

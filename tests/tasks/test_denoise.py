@@ -240,3 +240,16 @@ def test_a_frame_in_colour_keeps_its_own_analysis_and_a_film_has_one_kind_of_wei
     assert make().unified(xray, [gray, xray, noisier], image) is gray, "one frame of a film does not get other weights"
     assert make().unified(noisier, [xray, xray, gray], image) is xray
     assert not make(noise_level=5).unifies and make().unifies
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_impulse_noise_is_removed_and_reported(make: Callable[..., Denoise], smooth: Smooth, channels: int) -> None:
+    clean, draws = smooth(200, 220, channels), np.random.default_rng(0).random((200, 220, channels))
+    noisy = np.where(draws < 0.05, np.rint(20 * draws), clean).astype(np.float32)
+    restored, stats = _restore(make(), noisy, False)
+    assert stats["impulse_noise"] == pytest.approx(0.05, rel=0.1)
+    assert stats["noise_level"] < 1
+    assert np.sqrt(np.mean((restored - clean) ** 2)) < 0.02  # 0.13 before
+    np.testing.assert_allclose(_restore(make(strength=0), noisy, False)[0], noisy, atol=1e-6)
+    assert "impulse_noise" not in _restore(make(), clean, False)[1]
