@@ -167,7 +167,7 @@ def _steps(plane: np.ndarray, noise: float, valid: np.ndarray | None, around: np
     contrast = cv2.dilate(plane, around) - cv2.erode(plane, around)
     strong = (contrast > STRONG * (high - low)) & (contrast > 0)
     if valid is not None:
-        strong &= cv2.erode(valid.astype(np.uint8), WINDOW) > 0
+        strong &= cv2.erode(valid.astype(np.uint8), around) > 0
     return (cv2.dilate(step, WINDOW) - np.float32(NOISE_STEP * noise)) / np.maximum(contrast, np.float32(1e-30)), strong
 
 

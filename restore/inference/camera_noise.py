@@ -18,6 +18,7 @@ from restore.images.noise_model import BLOCK, ORDER, dct
 from restore.inference import shipped_numbers
 from restore.inference.noise_estimate import CameraNoise, Estimate
 from restore.inference.shipped_numbers import Perceptron
+from restore.inference.uniform_borders import framed, inner, is_still
 
 BANDS = tuple((low <= ORDER) & (high >= ORDER) for low, high in ((1, 1), (2, 2), (3, 3), (4, 4), (5, 6), (7, 8), (9, 14)))
 """Coefficients of a block, from coarse to fine."""
@@ -47,14 +48,15 @@ def networks() -> tuple[Perceptron, Perceptron]:
     return shipped_numbers.perceptron(TABLE, "presence"), shipped_numbers.perceptron(TABLE, "strength")
 
 
-def detect(picture: np.ndarray, estimate: Estimate) -> CameraNoise:
+def detect(picture: np.ndarray, estimate: Estimate, valid: np.ndarray | None = None) -> CameraNoise:
     """Look at a photograph.
 
     Args:
         picture: (H, W, 1|3) float32 in any range; one of more than 1 counts as the whole range of a file.
         estimate: of its noise.
+        valid: (H, W) bool, the pixels that hold picture; None for all. Frames and mats are left out too.
     """
-    values = features(picture, estimate)
+    values = features(_inner(picture, valid), estimate)
     if values is None:
         return CameraNoise()
     presence, strength = networks()
@@ -86,6 +88,12 @@ def features(picture: np.ndarray, estimate: Estimate) -> np.ndarray | None:
         *_by_brightness(blocks[:, 0, 0] / BLOCK, middle),
         *np.log(np.array([*levels, estimate.colour, min(estimate.spread, 1e3)]) + 0.1), estimate.normality,
     ])  # fmt: skip
+
+
+def _inner(picture: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+    """The part of a picture within its frame, mat and padding."""
+    excluded = framed(is_still(np.ascontiguousarray(picture[:, :, 0])))
+    return picture[inner(excluded if valid is None else excluded | ~valid)]
 
 
 def _span(picture: np.ndarray) -> float:

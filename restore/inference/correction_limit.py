@@ -34,13 +34,14 @@ def limit(pixels: np.ndarray, restored: np.ndarray, level: NoiseLevel) -> None:
         np.clip(clean, noisy - most, noisy + most, out=clean)
 
 
-def limit_energy(pixels: np.ndarray, restored: np.ndarray, sigma: float) -> None:
+def limit_energy(pixels: np.ndarray, restored: np.ndarray, sigma: float, certainty: float = 1.0) -> None:
     """Reduce the corrections, in place, where they take more from a window than its noise can hold: that is texture.
 
     Args:
         pixels: (H, W, C) float32, nominal [0, 1].
         restored: the same shape; it is modified.
         sigma: standard deviation of the noise in the mean over the picture, of 255.
+        certainty: fraction of the reduction that is applied, 0..1.
     """
     height, width = pixels.shape[:2]
     energy = np.zeros((-(-height // CELL), -(-width // CELL)), np.float32)
@@ -49,6 +50,7 @@ def limit_energy(pixels: np.ndarray, restored: np.ndarray, sigma: float) -> None
         energy[row] = _cell_means(np.square(restored[rows] - pixels[rows]).mean(axis=(0, 2)))
     energy = cv2.blur(energy, (AROUND, AROUND), borderType=cv2.BORDER_REFLECT)
     share = np.minimum(1, np.float32(UNEVEN * sigma / 255) / np.sqrt(np.maximum(energy, np.float32(1e-12))))
+    share = 1 - np.float32(certainty) * (1 - share)
     if share.min() == 1:
         return
     share = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)

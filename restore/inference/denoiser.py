@@ -138,6 +138,10 @@ class Denoiser(NetworkModel):
         """
         return noise.confidence(span.span) if isinstance(noise, Estimate) and not self.signal_dependent else 1.0
 
+    def _understated(self, noise: Estimate | NoiseLevel) -> bool:
+        """Whether the noise of a pixel is much stronger than the level. Weights for radiographs are not given that of cameras."""
+        return isinstance(noise, Estimate) and (noise.understated or (noise.coarse > 0 and not self.signal_dependent))
+
     def _for_network(self, noise: Estimate | NoiseLevel) -> NoiseLevel:
         """The level that the network is given. Weights for radiographs recognise grain by themselves."""
         if not isinstance(noise, Estimate):
@@ -165,10 +169,12 @@ class Denoiser(NetworkModel):
             restored, info = self._refined(picture, level, refinement, trusted=confidence == 1)
             if strength * confidence != 1:
                 restored = picture + np.float32(strength * confidence) * (restored - picture)
-        if self.spec.takes_noise and not (isinstance(noise, Estimate) and noise.understated):
+        if self.spec.takes_noise and not (
+            isinstance(noise, Estimate) and (noise.understated or (noise.coarse > 0 and not self.signal_dependent))
+        ):
             correction_limit.limit(picture, restored, level)
-        if isinstance(noise, Estimate) and noise.coarse > 0 and not self.signal_dependent:
-            correction_limit.limit_energy(picture, restored, noise.camera.sigma)
+        if isinstance(noise, Estimate) and noise.unmeasured and not self.signal_dependent:
+            correction_limit.limit_energy(picture, restored, noise.camera.sigma, noise.coarse)
         if self.spec.takes_noise:
             mean_preservation.preserve(picture, restored, level, strength * confidence)
         if excluded is not None:

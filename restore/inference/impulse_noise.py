@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import scipy.stats
+from scipy.special import bdtrc
 
 from restore.inference.uniform_borders import pieces
 
@@ -41,6 +41,8 @@ PROVEN = 0.8
 """Least fraction of the proofs that belong to no region: 0.997 of salt and pepper, none where squares of random brightness touch."""
 LEVELS, SAMPLE = 16, 200_000
 """Fewest values of the other samples, of so many: pictures of few levels are dithered."""
+LOOK = 700
+"""Side in pixels of the part of a large picture that is looked at first."""
 SIDES = (3, 5, 7, 11)
 """Windows in which unaffected neighbours are looked for, in pixels."""
 LEAST_WEIGHT = 1.5
@@ -80,6 +82,8 @@ def find(pixels: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray | No
     """
     if min(pixels.shape[:2]) < 8 * CELLS or (valid is not None and not valid.any()):
         return None
+    if valid is None and min(pixels.shape[:2]) > 2 * LOOK and find(_middle(pixels)) is None:  # impulses are everywhere
+        return None
     inside = pixels if valid is None else pixels[valid]
     low, high = float(inside.min()), float(inside.max())
     if high <= low or min(np.count_nonzero(inside == end) for end in (low, high)) < LEAST_SHARE * inside.size / 4:
@@ -99,13 +103,23 @@ def find(pixels: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray | No
     return impulses
 
 
+def _middle(pixels: np.ndarray) -> np.ndarray:
+    """The LOOK x LOOK pixels in the middle."""
+    top, left = ((side - LOOK) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + LOOK, left : left + LOOK]
+
+
 def cleaned(pixels: np.ndarray, valid: np.ndarray | None = None) -> tuple[np.ndarray, float]:
     """A picture without impulse noise, and the fraction of its samples that were impulses; the picture itself where it has none.
 
     Arguments as those of `find`.
     """
     impulses = find(pixels, valid)
-    return (pixels, 0.0) if impulses is None else (removed(pixels, impulses, valid), float(impulses.mean()))
+    return (
+        (pixels, 0.0)
+        if impulses is None
+        else (removed(pixels, impulses, valid), float((impulses if valid is None else impulses[valid]).mean()))
+    )
 
 
 def removed(pixels: np.ndarray, impulses: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
@@ -194,6 +208,11 @@ def _is_even(proof: np.ndarray, visible: np.ndarray) -> bool:
     return bool(tested.any()) and float(np.mean(counts[tested] >= EVEN * expected[tested] - 1)) >= SPREAD
 
 
+def _most_by_chance(neighbours: int, share: float) -> int:
+    """The number of impulses among so many neighbours that more are found with a probability of CHANCE at most."""
+    return int(np.argmax(bdtrc(np.arange(neighbours + 1), neighbours, share) <= CHANCE))
+
+
 def _impulses(end: _Extremes) -> np.ndarray:
     """The samples at an end that are impulses: all but those of regions at that end, (H, W, C) bool."""
     region = end.at_end
@@ -203,6 +222,6 @@ def _impulses(end: _Extremes) -> np.ndarray:
             around = np.ones((side, side), np.float32)
             around[side // 2, side // 2] = 0
             same = cv2.filter2D(region.view(np.uint8), -1, around, borderType=cv2.BORDER_REFLECT_101).reshape(region.shape)
-            exceeds |= same > scipy.stats.binom.isf(CHANCE, side**2 - 1, end.share)
+            exceeds |= same > _most_by_chance(side**2 - 1, end.share)
         region = region & exceeds
     return np.asarray(end.at_end & ~region)

@@ -19,6 +19,7 @@ WEAK, SHARE = (
     (4.0, 8.0),
     0.7,
 )  # sigma of `CameraNoise` from weak to strong: strong noise asks for more smoothing; what a network is given of it
+MISSED = 1.2  # ratio of the sigma of `CameraNoise` to that of the level from which the level misses much
 QUIET, LOUD = 4.0, 8.0  # sigma: a photograph's estimate may be texture up to the first, it is noise from the second on
 
 
@@ -78,9 +79,14 @@ class Estimate:
         return float(np.interp(self.camera.probability, (low, high), (0, 1)) * np.interp(self.colour, WHITE, (0, 1)))
 
     @property
+    def unmeasured(self) -> bool:
+        """Whether the coarse noise of a camera is trusted and `level` misses much of it; its sigma is no limit for stronger noise."""
+        return self.coarse > 0 and self.camera.sigma > MISSED * self.level.sigma()
+
+    @property
     def understated(self) -> bool:
         """Whether the noise of a pixel is much stronger than `level`, and not just what rounding to 8 bits leaves of a soft picture."""
-        return (self.correlated or self.grain > 0 or self.coarse > 0) and self.level.sigma() > LEAST[1]
+        return (self.correlated or self.grain > 0) and self.level.sigma() > LEAST[1]
 
     @property
     def for_network(self) -> NoiseLevel:

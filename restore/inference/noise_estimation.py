@@ -42,7 +42,7 @@ UNEVEN = 1.08  # blocks of one group differ in brightness; this corrects mean^2 
 def estimate(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:
     """Estimate the noise of a picture, with that of cameras; see `measured`."""
     result = measured(picture, valid)
-    return replace(result, camera=camera_noise.detect(picture, result)) if result.level.sigma() > 0 else result
+    return replace(result, camera=camera_noise.detect(picture, result, valid)) if result.level.sigma() > 0 else result
 
 
 def measured(picture: np.ndarray, valid: np.ndarray | None = None) -> Estimate:

@@ -137,16 +137,18 @@ class Denoise(Step[NoiseAnalysis]):
             pixels, analysis.noise, self.options.strength, valid=image.valid,
             refinement=self._refined_by(analysis.weights),
         )  # fmt: skip
+        judged = restored  # without the part of the impulses that a strength below 1 leaves
         if info.impulses:
-            pixels, _ = impulse_noise.cleaned(pixels, image.valid)
+            clean, _ = impulse_noise.cleaned(pixels, image.valid)
+            judged, pixels = restored - np.float32(1 - self.options.strength) * (pixels - clean), clean
         if pixels.min() == pixels.max():  # a blank page: what bfloat16 rounds would look like a picture to later steps
-            restored = pixels.copy()
-        warnings = _warnings(pixels, restored, analysis.noise)
+            judged = restored = pixels.copy()
+        warnings = _warnings(pixels, judged, analysis.noise)
         stats = {"weights": self._entries[analysis.weights].name, **_stats(analysis.noise), **info.stats()}
         side: tuple[SideImage, ...] = ()
         if self.confidence is not None:
             entry, exact = self._entries[analysis.weights], self._exact(analysis.weights)
-            known = self.confidence(image, pixels, restored, analysis.noise, entry, exact)
+            known = self.confidence(image, pixels, judged, analysis.noise, entry, exact)
             side, stats, warnings = known.side, {**stats, **known.stats}, (*warnings, *known.warnings)
         if analysis.gray and image.pixels.shape[2] == 3:
             restored = np.repeat(restored, 3, axis=2)

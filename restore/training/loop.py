@@ -238,7 +238,7 @@ class _Loop:
 
     def _save(self) -> None:
         """Write a checkpoint; of several distributed, the main one's. It replaces only what passed no check; the last that did is kept."""
-        passed = self.trainer.passed_check(self.step)
+        passed = self.trainer.passed_check(self.step) or (self.step == self.saved and self.passed)
         if distributed.current().is_main:
             state = {
                 "step": self.step, "trainer": self.trainer.state_dict(), "halvings": self.halvings, "passed": passed,

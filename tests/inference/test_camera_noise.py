@@ -85,3 +85,13 @@ def test_strong_noise_asks_for_more_certainty() -> None:
     weak, strong = (replace(Estimate(colour=10.0), camera=CameraNoise(0.85, sigma)) for sigma in (2.0, 10.0))
     assert weak.coarse == 1
     assert strong.coarse == 0
+
+
+def test_a_mat_and_padding_do_not_hide_the_noise() -> None:
+    noisy = taken(photographs()[0], SMOOTHING)
+    alone = estimate(noisy)
+    matted = np.pad(noisy, ((60, 60), (80, 80), (0, 0)))
+    valid = np.pad(np.ones(noisy.shape[:2], bool), ((60, 60), (80, 80)))
+    for result in (estimate(matted), estimate(matted, valid)):
+        assert result.coarse == pytest.approx(alone.coarse, abs=0.1)
+        assert result.camera.sigma == pytest.approx(alone.camera.sigma, rel=0.2)
