@@ -169,9 +169,7 @@ class Denoiser(NetworkModel):
             restored, info = self._refined(picture, level, refinement, trusted=confidence == 1)
             if strength * confidence != 1:
                 restored = picture + np.float32(strength * confidence) * (restored - picture)
-        if self.spec.takes_noise and not (
-            isinstance(noise, Estimate) and (noise.understated or (noise.coarse > 0 and not self.signal_dependent))
-        ):
+        if self.spec.takes_noise and not self._understated(noise):
             correction_limit.limit(picture, restored, level)
         if isinstance(noise, Estimate) and noise.unmeasured and not self.signal_dependent:
             correction_limit.limit_energy(picture, restored, noise.camera.sigma, noise.coarse)

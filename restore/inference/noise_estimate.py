@@ -15,10 +15,7 @@ LEAST = (0.33, 0.4)  # sigma: what rounding to 8 bits leaves is no grain
 GRAIN_SIGMA, GRAIN_NORMAL, ABOUT = (2.0, 4.0), (0.2, 0.38), 0.02  # the `normality` that grain of a sigma has, and the range around it
 MORE, MUCH_COLOUR = 1.5, (9.0, 12.0)  # how many times a network is given the finest detail of grain, and the `colour` that takes
 CERTAIN, SURE = (0.4, 0.8), (0.9, 0.99)  # ranges of `CameraNoise.probability` over which it is trusted, for weak and for strong noise
-WEAK, SHARE = (
-    (4.0, 8.0),
-    0.7,
-)  # sigma of `CameraNoise` from weak to strong: strong noise asks for more smoothing; what a network is given of it
+WEAK, SHARE = (4.0, 8.0), 0.7  # sigma of `CameraNoise` from weak to strong; fraction of it that a network is given
 MISSED = 1.2  # ratio of the sigma of `CameraNoise` to that of the level from which the level misses much
 QUIET, LOUD = 4.0, 8.0  # sigma: a photograph's estimate may be texture up to the first, it is noise from the second on
 
@@ -46,7 +43,7 @@ class Estimate:
             noise that is correlated between neighbouring pixels, and for texture.
         spread: ratio of the noisiest groups' variance to the line: 1.1 for noise, more for texture.
         normality: see `noise_blocks.normality`.
-        camera: coarse noise that `level` may miss the most of.
+        camera: coarse noise, most of which `level` may miss.
     """
 
     level: NoiseLevel = field(default_factory=NoiseLevel)
