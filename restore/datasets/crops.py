@@ -199,7 +199,7 @@ class Pictures:
             return kept
         frame = read(path).frame(0)
         picture = in_channels(frame.normalized(), self.channels)
-        picture = shrunk(noisy_part(picture, frame.valid()) if self.noisy else picture, self.short_side)
+        picture = shrunk(noisy_part(picture, frame.visible()) if self.noisy else picture, self.short_side)
         if not self.noisy or (picture.min() >= 0 and picture.max() <= 1):
             picture = compact(picture)
         if picture.nbytes <= self.budget:

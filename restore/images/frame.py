@@ -74,12 +74,19 @@ class Frame:
     def normalized(self) -> np.ndarray:
         """What a network sees: float32 (H, W, 1|3), RGB order, finite, without alpha.
 
-        Black is 0 and white is 1; values beyond are not clipped (see `PixelMapping.decode`). Pixels that are not valid are filled smoothly
-        from their surroundings.
+        Black is 0 and white is 1; values beyond are not clipped (see `PixelMapping.decode`). Pixels that are not visible are filled
+        smoothly from their surroundings.
         """
-        picture = self._banded(self._normalized)
-        valid = self.valid()
-        return picture if valid is None else filled(picture, valid)
+        return self._continued(self.visible())
+
+    def with_hidden(self) -> np.ndarray:
+        """`normalized` with the colours that alpha 0 hides, for files that are data, such as masks, and for comparisons."""
+        return self._continued(self.valid())
+
+    def _continued(self, known: np.ndarray | None) -> np.ndarray:
+        """The decoded pixels, filled smoothly where they are not `known`, (H, W) bool or None for everywhere."""
+        picture = self._banded(lambda rows: self.mapping.decode(self.stored[rows]))
+        return picture if known is None else filled(picture, known)
 
     def displayed(self) -> np.ndarray:
         """What a viewer displays: float32 (H, W, 1|3) in [0, 1], through windows and lookup tables, without alpha."""
@@ -100,6 +107,23 @@ class Frame:
             return None
         shapes = [(rows.stop - rows.start, self.stored.shape[1]) for rows in bands(self.stored.shape)]
         return np.concatenate([np.ones(shape, bool) if one is None else one for one, shape in zip(found, shapes, strict=True)])
+
+    def visible(self) -> np.ndarray | None:
+        """(H, W) bool, true where the samples are a picture and alpha doesn't hide them; None where all of them are."""
+        valid, hidden = self.valid(), self._hidden()
+        if hidden is None:
+            return valid
+        return ~hidden if valid is None else valid & ~hidden
+
+    def _hidden(self) -> np.ndarray | None:
+        """(H, W) bool, true where alpha is 0, so that an editor has left any colours there; None for nowhere.
+
+        Alpha that is 0 everywhere hides nothing: a viewer that ignores it is then the only one that shows the picture.
+        """
+        if self.mapping.alpha(self.stored[:1]) is None:
+            return None
+        hidden = np.concatenate([np.asarray(self.mapping.alpha(self.stored[rows]) == 0) for rows in bands(self.stored.shape)])
+        return hidden if hidden.any() and not hidden.all() else None
 
     def _banded(self, convert: Callable[[slice], np.ndarray]) -> np.ndarray:
         """(H, W, channels) float32 from its bands of rows."""
@@ -150,7 +174,7 @@ class Frame:
     def encode(self, restored: np.ndarray) -> np.ndarray:
         """Float32 (H, W, 1|3) -> the stored shape and dtype, rounded and clipped to what the file can hold.
 
-        Alpha stays as stored, bit for bit. So do samples where `restored` equals `normalized()` or is not finite.
+        Alpha stays as stored, bit for bit. So do samples that it hides, and those where `restored` equals `normalized()` or is not finite.
 
         Args:
             restored: the shape of `normalized()`. For a picture with alpha a further channel may follow: where it is above 0, alpha becomes
@@ -171,12 +195,14 @@ class Frame:
             stored = self.stored.copy()
             self.mapping.set_alpha(stored, np.where(opaque, self.alpha.max(), self.alpha))
             return Frame(stored, self.mapping).encode(restored)
-        out = np.empty_like(self.stored, order="C")
+        out, hidden = np.empty_like(self.stored, order="C"), self._hidden()
         for rows in bands(self.stored.shape):
             stored = self.stored[rows]
             normalized = self._normalized(rows)
             new = np.asarray(restored[rows], np.float32)
             finite = np.isfinite(new)
+            if hidden is not None:
+                finite &= ~hidden[rows][:, :, None]
             if not finite.all():
                 new = np.where(finite, new, normalized)
             out[rows] = self.mapping.encode(stored, normalized, new)

@@ -91,10 +91,17 @@ def levels_of(picture: np.ndarray | Tensor) -> int | None:
     return int(np.iinfo(picture.dtype).max)
 
 
-def finite_pixels(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """(H, W, C) float32, continued smoothly where it is not finite, and where it is, (H, W) bool; None where it is everywhere."""
-    finite = np.isfinite(pixels).all(axis=2)
-    return (pixels, None) if finite.all() else (filled(np.where(finite[:, :, None], pixels, 0), finite), finite)
+def finite_pixels(pixels: np.ndarray, alpha: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """(H, W, C) float32, continued smoothly where it is not known, and where it is, (H, W) bool; None where it is everywhere.
+
+    Args:
+        pixels: (H, W, C); what is not finite is not known.
+        alpha: (H, W) or None; what it hides is not known, unless it hides all.
+    """
+    known = np.isfinite(pixels).all(axis=2)
+    if alpha is not None and alpha.any():
+        known &= alpha != 0
+    return (pixels, None) if known.all() else (filled(np.where(known[:, :, None], pixels, 0), known), known)
 
 
 def _array(picture: np.ndarray, restore: Restore, scale: int, holes: np.ndarray | None) -> np.ndarray:
@@ -104,8 +111,11 @@ def _array(picture: np.ndarray, restore: Restore, scale: int, holes: np.ndarray 
     if _needs_mapping(picture[:, :, :colours]):
         out = _mapped(picture, restore, scale, holes)
     else:
-        values, valid = finite_pixels(own := to_float(picture[:, :, :colours]))
+        opacity = picture[:, :, -1] if picture.shape[2] > colours else None
+        values, valid = finite_pixels(own := to_float(picture[:, :, :colours]), opacity)
         restored = restore(values, valid)
+        if scale != 1 and opacity is not None:  # enlarged alpha shows some of what was hidden
+            _, valid = finite_pixels(own)
         if valid is not None:
             kept = (~valid if holes is None else ~valid & ~holes).repeat(scale, 0).repeat(scale, 1)
             restored[kept] = own.repeat(scale, 0).repeat(scale, 1)[kept]
@@ -138,7 +148,7 @@ def _mapped(picture: np.ndarray, restore: Restore, scale: int, holes: np.ndarray
     else:
         mapping = Linear(0, float(np.iinfo(picture.dtype).max), channels, alpha_channel=alpha)
     frame = Frame(picture, mapping)
-    restored = restore(frame.normalized(), frame.valid())
+    restored = restore(frame.normalized(), frame.visible())
     frame = frame.resized(*restored.shape[:2])
     if holes is not None:
         frame = frame.with_picture(holes)

@@ -63,7 +63,8 @@ class DefectDetector(NetworkModel):
 
     def _defects(self, picture: np.ndarray, sensitivity: float) -> np.ndarray:
         """The defects of (H, W, C) of any type."""
-        pixels, valid = finite_pixels(to_float(picture[:, :, : 1 if picture.shape[2] < 3 else 3]))
+        colours = 1 if picture.shape[2] < 3 else 3
+        pixels, valid = finite_pixels(to_float(picture[:, :, :colours]), picture[:, :, -1] if picture.shape[2] > colours else None)
         defects = self.detect(pixels, sensitivity)
         return defects if valid is None else defects & valid
 

@@ -96,7 +96,7 @@ class Denoiser(NetworkModel):
             pixels: (H, W, 1|3) float32, nominal [0, 1].
             noise_level: see `Noise`.
             strength: fraction of the correction that is applied, 0..1.
-            valid: (H, W) bool, the pixels that hold picture (see `Frame.valid`); None for all.
+            valid: (H, W) bool, the pixels that hold picture (see `Frame.visible`); None for all.
             refinement: what else is done for the result. It is for white noise, so it is left out where the noise is correlated.
 
         Returns:

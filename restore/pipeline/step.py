@@ -52,7 +52,7 @@ class Image:
     Attributes:
         pixels: (H, W, 1|3) float32; black is 0 and white is 1, values outside are not clipped.
         alpha: (H, W) opacity of any scale, or None.
-        valid: (H, W) bool, the pixels that hold picture; None for all.
+        valid: (H, W) bool, the pixels that hold picture and are not hidden by alpha; None for all.
         info: the image's origin.
         removed: the noise that an earlier step removed, but for some; None for none.
     """
@@ -278,7 +278,7 @@ def image_of(frame: Frame, picture: Picture, index: int, relative: Path) -> Imag
     size = (pixels.shape[0], pixels.shape[1])
     levels = colouring.levels(frame)
     info = ImageInfo(picture.path, relative, index, picture.frames, size, picture.radiograph, picture.quantisation, levels)
-    return Image(pixels, frame.alpha, frame.valid(), info)
+    return Image(pixels, frame.alpha, frame.visible(), info)
 
 
 AnyStep = Step[Any]

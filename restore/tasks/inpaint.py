@@ -221,7 +221,7 @@ class Inpaint(Step[None]):
         return mask_files.find(masks, source, relative, self._names) if masks is not None and masks.is_dir() else masks
 
     def _page(self, masks: Picture, index: int) -> np.ndarray:
-        mask = np.asarray(masks.frame(index).normalized().mean(2) > WHITE)
+        mask = np.asarray(masks.frame(index).with_hidden().mean(2) > WHITE)
         return ~mask if self.options.invert_masks else mask
 
     def _any_hole(self, masks: Picture) -> bool:
@@ -229,7 +229,7 @@ class Inpaint(Step[None]):
 
     def _advice(self, masks: Picture) -> str:
         """How to mend a mask without a hole, or without anything else."""
-        brightest = max(float(masks.frame(index).normalized().max()) for index in range(masks.frames))
+        brightest = max(float(masks.frame(index).with_hidden().max()) for index in range(masks.frames))
         if 0 < brightest <= WHITE:
             return f"its brightest pixel has {100 * brightest:.2g} % of white: scale it so that holes are white"
         return "is it inverted? leave --invert-masks out" if self.options.invert_masks else "is it inverted? --invert-masks"

@@ -124,14 +124,14 @@ class Scorer:
         for index in range(reference.frames):
             with scored.timed("decode"):
                 frame = reference.frame(index)
-                expected = frame.normalized()
+                expected = frame.with_hidden()
             for label, picture in results.items():
                 if label in scored.failed:
                     continue
                 with _problem_of(scored, label):
                     with scored.timed("decode"):
                         result = picture.frame(index).on_scale_of(frame)
-                        pixels = equal_where_missing(result.normalized(), result.valid(), expected, frame.valid())
+                        pixels = equal_where_missing(result.with_hidden(), result.valid(), expected, frame.valid())
                         pair = self.protocol.compared(pixels, expected, max(picture.bits, reference.bits))
                     with scored.timed("score"):
                         self._add(columns[label], scored.lacking, *pair)
