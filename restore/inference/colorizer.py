@@ -1,7 +1,7 @@
 """`Colorizer`: adds colours to gray pictures of any size; their luma stays exactly as it is.
 
 The network sees the whole picture at a low resolution, where its content decides the colours. The chroma that it predicts is brought up to
-the picture's size along the edges of the luma.
+the picture's size along the edges of the luma. A mat of one value around the picture stays gray, and the network does not see it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 
 from restore.images import luma
-from restore.images.frame import bands
+from restore.images.frame import bands, filled
 from restore.inference import guided_filter, palette
 from restore.inference.array_interface import FRACTION, Picture, apply, levels_of
 from restore.inference.loading import InferenceOptions
 from restore.inference.network_model import NetworkModel
 from restore.inference.palette import Palette
 from restore.inference.tile_faults import InferenceInfo
+from restore.inference.uniform_borders import framed, inner, is_still
 from restore.limits import number
 from restore.networks.spec import RestorationNetwork
 from restore.weights_file import Recipe
@@ -29,6 +30,8 @@ SHORT_SIDE = 128
 RADIUS, EPSILON = 3, 1e-3
 """Of the guided filter, in pixels of what the network sees, and as a variance of the luma."""
 
+SHOWN = 0.5
+"""Fraction of a shrunk hint's pixel that must be visible, so that it counts."""
 VIVID, MOST = 0.06, 2.0
 """Chroma (Cb, Cr; nominal -0.5..0.5) at which predicted colours stay as they are, and the largest factor on stronger ones."""
 
@@ -80,18 +83,23 @@ class Colorizer(NetworkModel):
             (H, W, 3) float32 with the luma of `pixels`, rounded to `levels` steps; and information about the run.
         """
         gray = luma.luma(pixels)
-        small = _shrunk(gray)
+        within = inner(framed(is_still(pixels)))
+        out = np.empty((*gray.shape, 3), np.float32)
+        picture, coloured = gray[within], out[within]
+        if picture.shape != gray.shape:
+            for rows in bands(gray.shape):
+                out[rows] = _rounded(gray[rows], levels)[:, :, None]
+        small = _shrunk(picture)
         predicted, info = self._predict(small)
         chroma = _vivid(predicted)
         if hint is not None:
             chroma = palette.transfer(small, chroma, hint)
         linear = guided_filter.coefficients(small, chroma * np.float32(strength), radius=RADIUS, epsilon=EPSILON)
-        enlarge = guided_filter.rows_of(linear, *gray.shape)
-        out = np.empty((*gray.shape, 3), np.float32)
-        for rows in bands(gray.shape):
-            target = gray[rows] if levels is None else np.asarray(np.rint(gray[rows] * np.float32(levels)) / levels, np.float32)
-            coloured = luma.with_chroma(target, enlarge(rows, target))
-            out[rows] = coloured if levels is None else luma.on_grid(coloured, target, levels)
+        enlarge = guided_filter.rows_of(linear, *picture.shape)
+        for rows in bands(picture.shape):
+            target = _rounded(picture[rows], levels)
+            made = luma.with_chroma(target, enlarge(rows, target))
+            coloured[rows] = made if levels is None else luma.on_grid(made, target, levels)
         return out, info
 
     def _predict(self, gray: np.ndarray) -> tuple[np.ndarray, InferenceInfo]:
@@ -103,21 +111,29 @@ class Colorizer(NetworkModel):
         return (views[0] + views[1][:, ::-1]) / 2, info
 
 
-def palette_of(pixels: np.ndarray) -> Palette:
+def palette_of(pixels: np.ndarray, visible: np.ndarray | None = None) -> Palette:
     """The palette of a colour picture, for `Colorizer.colorize`.
 
     Args:
         pixels: (H, W, 3) float32, nominal [0, 1].
+        visible: (H, W) bool, the pixels that count (see `Frame.visible`); None for all.
 
     Raises:
         ValueError: the picture is gray.
     """
     if pixels.shape[2] == 3:
-        small = np.clip(_shrunk(pixels), 0, 1)
+        small = np.clip(_shrunk(pixels if visible is None else filled(pixels, visible)), 0, 1)
+        if visible is not None and (shown := _shrunk(visible.astype(np.float32)) >= SHOWN).any():
+            small = small[shown][None]
         found = palette.palette(luma.luma(small), luma.chroma(small))
         if not found.is_gray:
             return found
     raise ValueError("the hint is gray: name a colour picture")
+
+
+def _rounded(gray: np.ndarray, levels: int | None) -> np.ndarray:
+    """Luma rounded to `levels` steps from black to white; as it is for None."""
+    return gray if levels is None else np.asarray(np.rint(gray * np.float32(levels)) / levels, np.float32)
 
 
 def _vivid(chroma: np.ndarray) -> np.ndarray:

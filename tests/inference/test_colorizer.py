@@ -135,3 +135,33 @@ def test_a_gray_hint_is_refused() -> None:
     for channels in (1, 3):
         with pytest.raises(ValueError, match="the hint is gray"):
             palette_of(np.full((8, 8, channels), 0.5, np.float32))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_mat_stays_gray_and_is_not_seen(colorizer: Colorizer, photograph: Callable[..., np.ndarray], channels: int) -> None:
+    photo = np.rint(photograph(90, 120)[:, :, 0] * 255).astype(np.uint8)
+    mat = np.full((200, 260), 128, np.uint8)
+    mat[:20] = 250  # a second tone around the first
+    inside = np.s_[50:140, 60:180]
+    mat[inside] = photo
+    coloured = colorizer(mat if channels == 1 else np.repeat(mat[..., None], 3, 2))
+    alone = colorizer(photo)
+    assert np.ptp(alone.astype(int), axis=2).max() > 20
+    np.testing.assert_array_equal(coloured[inside], alone)
+    coloured[inside] = mat[inside][..., None]
+    np.testing.assert_array_equal(coloured, np.repeat(mat[..., None], 3, 2))
+
+
+def test_a_hint_gives_no_hidden_colour(smooth: Callable[..., np.ndarray]) -> None:
+    rng = np.random.default_rng(0)
+    green = luma.with_chroma(smooth(200, 200)[:, :, 0], np.float32([-0.15, -0.1]) + rng.normal(0, 0.02, (200, 200, 2)).astype(np.float32))
+    visible = np.zeros((200, 200), bool)
+    visible[40:160, 50:150] = True
+    shown = palette_of(green, visible)
+    np.testing.assert_allclose(shown.means, palette_of(green[40:160, 50:150]).means, atol=0.01)
+    for hidden in ((1, 0, 1), (0, 0, 0)):
+        seen = palette_of(np.where(visible[:, :, None], green, np.float32(hidden)), visible)
+        np.testing.assert_allclose(seen.means, shown.means, atol=0.01)
+        np.testing.assert_allclose(seen.deviations, shown.deviations, atol=0.01)
+    with pytest.raises(ValueError, match="the hint is gray"):
+        palette_of(np.where(visible[:, :, None], smooth(200, 200), np.float32((1, 0, 1))), visible)
