@@ -49,6 +49,8 @@ class ImageHeader:
     metadata: Metadata = field(default_factory=Metadata)
     warnings: tuple[str, ...] = ()
     """What the user should know of the file, one sentence each: a second picture that is not kept, a missing end."""
+    coloured_warnings: tuple[str, ...] = ()
+    """What results in colour of a gray picture lack in the file's own format, one sentence each."""
     ending: bytes = b""
     """Bytes that make an unchanged copy a whole file, where the file lacks its end."""
     read_only: str = ""

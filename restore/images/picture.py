@@ -118,6 +118,7 @@ class Picture:
                 self.warnings += target(format).left_out(self._source.header.metadata)
             else:
                 self._source.write(path, iter(counted), provenance)
+                self.warnings += self._source.header.coloured_warnings if coloured else ()
         except Exception:
             if counted.error is not None:  # the frames failed, not the writing of them
                 raise counted.error from None

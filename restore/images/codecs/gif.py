@@ -144,8 +144,9 @@ class GifSource:
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self._layout = path, layout
         texts = (("Comment", layout.comment.decode("utf-8", "replace")),) if layout.comment else ()
-        warnings = () if layout.gray else (_COLOURS,)
-        self.header = ImageHeader("gif", layout.size, 8, metadata=Metadata(layout.icc, None, layout.xmp, texts=texts), warnings=warnings)
+        always, coloured = ((), (_COLOURS,)) if layout.gray else ((_COLOURS,), ())
+        metadata = Metadata(layout.icc, None, layout.xmp, texts=texts)
+        self.header = ImageHeader("gif", layout.size, 8, metadata=metadata, warnings=always, coloured_warnings=coloured)
 
     def frame(self, index: int) -> Frame:
         """Decode one frame; ImageError as `Codec.open` says."""

@@ -13,6 +13,7 @@ from picture_samples import ALL, passed, stored
 from PIL import Image, PngImagePlugin
 
 from restore.images import ImageError, read
+from restore.images.colouring import in_colour
 
 
 def _made(name: str, folder: Path) -> Path:
@@ -49,6 +50,19 @@ def test_many_colours_become_the_nearest_of_256(tmp_path: Path) -> None:
     assert len(np.unique(given.reshape(-1, 3), axis=0)) > 256
     error = np.abs(stored(out)[0].astype(int) - given)
     assert 0 < error.mean() < 4
+
+
+def test_colours_of_a_gray_picture_become_the_nearest_of_256(tmp_path: Path) -> None:
+    source, out = _made("gray.gif", tmp_path), tmp_path / "b.gif"
+    picture = read(source)
+    coloured = in_colour(picture.frame(0)).stored.copy()
+    coloured[..., 0] = 255 - np.arange(samples.WIDTH) % 200
+    picture.save(out, [coloured], coloured=True)
+    (warning,) = picture.warnings
+    assert "256 colours" in warning
+    picture = read(source)
+    picture.save(tmp_path / "b.png", [coloured], coloured=True, format="png")
+    assert picture.warnings == []
 
 
 def test_a_single_gray_pixel_becomes_a_png(tmp_path: Path) -> None:
