@@ -7,10 +7,12 @@ from pathlib import Path
 
 from restore import images
 from restore.images import ImageError
+from restore.images.errors import SALVAGE
 from restore.inference import radiograph, uniform_borders
 from restore.inference.colorizer import TASK, Colorizer, palette_of
 from restore.inference.loading import InferenceOptions, find_weights
 from restore.inference.palette import Palette
+from restore.pipeline.discovery import Job
 from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import AUTO, ColorizeOptions
@@ -58,6 +60,15 @@ class Colorize(Step[bool]):
             raise ValueError(f"the hint {self.options.hint} is no file: name a colour picture")
         return (self.options.hint,)
 
+    def plan(self, jobs: Sequence[Job]) -> None:
+        """Read the hint, so that one that is of no use is refused before the first picture.
+
+        Raises:
+            ValueError: it is no file, cannot be read, or is gray.
+        """
+        self.sidecars(Path(), Path())
+        self._hint({})
+
     def analyse(self, image: Image) -> bool:
         """Refuse what must not get colours; True for everything else.
 
@@ -94,9 +105,11 @@ class Colorize(Step[bool]):
             return None
         try:
             picture = sidecars[path].picture if path in sidecars else images.read(path)
-            return palette_of(picture.frame(0).displayed())
+            frame = picture.frame(0)
+            return palette_of(frame.displayed(), frame.visible())
         except ValueError as error:
-            raise ValueError(f"the hint {path}: {str(error).removeprefix(f'{path.name}: ')}") from error
+            reason = str(error).removeprefix(f"{path.name}: ").replace(SALVAGE, "")  # a hint is read whole
+            raise ValueError(f"the hint {path}: {reason}") from error
 
     def _load(self, path: Path) -> Colorizer:
         return Colorizer.load(path, self.inference)

@@ -13,6 +13,7 @@ from PIL import Image
 import restore
 from restore import weights
 from restore.images import luma, read
+from restore.pipeline.batch_options import BatchOptions
 from restore.pipeline.step import Image as StepImage
 from restore.pipeline.step import ImageInfo
 from restore.tasks.colorize_training import ColorizeConfig, prepare, vary_exposure
@@ -159,12 +160,34 @@ def test_the_hint_decides_the_palette_and_its_content_the_rerun(colour_weights: 
         assert [record.status for record in _run(source, tmp_path / "out", colour_weights, hint=hint).records] == ["skipped"]
 
 
-def test_hints_that_are_missing_or_gray_say_so(colour_weights: Path, photos: Photos, tmp_path: Path) -> None:
-    source = photos(tmp_path / "in", 1)
-    (record,) = _run(source, tmp_path / "out", colour_weights, hint=tmp_path / "none.png").records
-    assert "none.png is no file" in record.error
-    (record,) = _run(source, tmp_path / "out", colour_weights, hint=source / "0.png").records
-    assert "the hint is gray" in record.error
+@pytest.mark.parametrize("salvage", [False, True])
+def test_bad_hints_are_refused_before_the_run(colour_weights: Path, photos: Photos, tmp_path: Path, salvage: bool) -> None:
+    source, cut = photos(tmp_path / "in", 2), tmp_path / "cut.png"
+    cut.write_bytes((photos(tmp_path / "colour", 1, channels=3) / "0.png").read_bytes()[:-2000])
+    (tmp_path / "text.png").write_text("no picture")
+    bad = {"none.png": "none.png is no file", "in/0.png": "the hint is gray", "text.png": "text.png", "cut.png": "cut.png: .*truncated"}
+    for name, why in bad.items():
+        with pytest.raises(ValueError, match=why) as refused:
+            restore.run(
+                "colorize", source, tmp_path / "out", weights=colour_weights, options={"hint": tmp_path / name}, precision="fp32",
+                device="cpu", batch=BatchOptions(salvage=salvage),
+            )  # fmt: skip
+        assert "--salvage" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hint_hides_its_transparent_colours(colour_weights: Path, photos: Photos, tmp_path: Path) -> None:
+    source, results = photos(tmp_path / "in", 1, size=(60, 60)), []
+    for hidden in ((255, 0, 255), (0, 0, 0)):
+        hint = np.zeros((60, 60, 4), np.uint8)
+        hint[..., :3] = hidden
+        hint[10:50, 10:50] = (40, 160, 60, 255)
+        hint[10:50, 10:50, :3] = hint[10:50, 10:50, :3] * np.linspace(0.5, 1.2, 40)[:, None, None]
+        Image.fromarray(hint).save(tmp_path / "hint.png")
+        _run(source, tmp_path / "out", colour_weights, hint=tmp_path / "hint.png")
+        results.append(np.asarray(Image.open(tmp_path / "out" / "0.png")))
+    np.testing.assert_array_equal(*results)
+    assert np.argmax(results[0].mean((0, 1))) == 1
 
 
 def test_sixteen_bits_and_pages_stay(colour_weights: Path, tmp_path: Path) -> None:
