@@ -27,7 +27,7 @@ from restore.images import decoding
 from restore.images.codecs.base import Capabilities, Codec
 from restore.images.codecs.tiff import corruption_checks, new_file, pixel_replacement, segments, stacks
 from restore.images.codecs.tiff.directories import enum_name, find_pages, open_tiff, page_at, read_header, tag_value
-from restore.images.codecs.tiff.samples import COLOURS, expanded, mapping_of, shaped
+from restore.images.codecs.tiff.samples import COLOURS, GRAYS, expanded, mapping_of, shaped
 from restore.images.errors import SALVAGE, Limits, as_image_error, check_size, image_error, missing_share, quiet
 from restore.images.frame import Frame
 from restore.images.metadata import ImageHeader, Provenance
@@ -35,7 +35,6 @@ from restore.images.orientation import upright
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of odd tags would else go to standard error
 _JPEGS = (6, 7, 33007, 34892)
-_GRAYS = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 
 
 def _gaps(page: TiffPage, index: int, planes: int, present: int) -> str:
@@ -114,7 +113,7 @@ class TiffSource:
     def write(self, path: Path, frames: Iterator[np.ndarray], provenance: Provenance) -> None:
         """Write the file again with other pixels; everything else in it is unchanged."""
         with as_image_error(self.path, "TIFF"), quiet:
-            changing = {PHOTOMETRIC.PALETTE, *(_GRAYS if provenance.coloured else ())}
+            changing = {PHOTOMETRIC.PALETTE, *(GRAYS if provenance.coloured else ())}
             with open_tiff(self.path, self._broken_ifd_pointer) as file:
                 new_structure = any(p.photometric in changing for p in file.pages if isinstance(p, TiffPage))
             if new_structure:

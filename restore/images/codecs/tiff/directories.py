@@ -13,6 +13,7 @@ from tifffile import TiffFile, TiffPage
 
 from restore.images import exif
 from restore.images.codecs.tiff import geometry, new_file
+from restore.images.codecs.tiff.samples import GRAYS
 from restore.images.errors import image_error
 from restore.images.metadata import ImageHeader, Metadata
 from restore.images.orientation import swaps_sides, upright_exif, upright_xmp
@@ -102,7 +103,11 @@ def read_header(file: TiffFile, pages: int, frames: int, warnings: list[str]) ->
     if not upright_all and any(code in p.tags for p in every for code in geometry.GEOGRAPHIC):
         warnings.append("the picture is turned upright, but its geographic tags speak of it as it lay")
     size = size[::-1] if swaps_sides(tags[0]) else size
-    return ImageHeader("tiff", size, bits, frames, upright=upright_all, metadata=metadata, warnings=tuple(warnings))
+    gray = dict.fromkeys(geometry.says_gray(p) for p in every if p.photometric in GRAYS)
+    coloured = tuple(f"its {name} description is of gray samples: its result in colour goes without it" for name in gray if name)
+    return ImageHeader(
+        "tiff", size, bits, frames, upright=upright_all, metadata=metadata, warnings=tuple(warnings), coloured_warnings=coloured
+    )
 
 
 def _metadata(page: TiffPage, tag: int, size: tuple[int, int]) -> Metadata:

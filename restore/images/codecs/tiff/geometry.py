@@ -1,4 +1,4 @@
-"""Tags that hold the size or the position of a TIFF's pixels, for pixels that are finer or rotated.
+"""Tags that hold the size, the position or the channels of a TIFF's pixels, for pixels that are finer, rotated or coloured.
 
 GeoTIFF (OGC 19-008r4), OME-XML, ImageJ's and tifffile's descriptions, Micro-Manager's, and the EXIF that hangs on a page.
 """
@@ -93,6 +93,40 @@ def _shaped(page: TiffPage, text: str, shape: tuple[int, int], scale: float) -> 
         if isinstance(described.get(name), int | float):
             described[name] = described[name] / scale
     return json.dumps({**described, "shape": sizes})
+
+
+def coloured(page: TiffPage, text: str | bytes | None, shape: tuple[int, ...]) -> str | bytes | None:
+    """The description of a gray page that becomes (H, W, 3|4) `shape`; None where it would speak of gray samples.
+
+    Args:
+        page: as it was.
+        text: its description, of the new size.
+        shape: of the new samples.
+    """
+    if says_gray(page):
+        return None
+    if text is None or page.shaped_description is None or page.shaped_description != page.description:
+        return text
+    was = list(page.shape)
+    was[page.axes.index("Y")], was[page.axes.index("X")] = shape[:2]
+    try:
+        described = json.loads(text.rstrip(b"\0") if isinstance(text, bytes) else text)
+        sizes = [int(n) for n in described["shape"]]
+    except (ValueError, KeyError, TypeError):
+        return None
+    at = len(sizes) - len(was)
+    if at < 0 or sizes[at:] != was:
+        return None
+    described.pop("truncated", None)  # planes under one directory become pages
+    axes = described.get("axes")
+    if isinstance(axes, str) and len(axes) == len(sizes):
+        described["axes"] = axes[:at] + "YXS"
+    return json.dumps({**described, "shape": [*sizes[:at], *shape]})
+
+
+def says_gray(page: TiffPage) -> str:
+    """The name of a description that no page in colour can keep, because it tells how many channels and planes the file has; else empty."""
+    return "OME" if page.is_ome else "ImageJ" if page.is_imagej else ""
 
 
 def _geographic(page: TiffPage, scale: float) -> dict[int, Any]:

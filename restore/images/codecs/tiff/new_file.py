@@ -12,6 +12,7 @@ from tifffile import TiffFile, TiffPage, TiffWriter
 
 from restore.images import colour_profiles, exif
 from restore.images.codecs.tiff import geometry, stacks
+from restore.images.codecs.tiff.samples import GRAYS
 from restore.images.metadata import Metadata
 from restore.images.orientation import rescaled_rational, swaps_sides
 
@@ -20,6 +21,8 @@ _STRUCTURE = {
     254, 255, 256, 257, 258, 259, 262, 266, 270, 273, 274, 277, 278, 279, 282, 283, 284, 296, 305, 306, 317, 320, 322, 323,
     324, 325, 330, 338, 339, 347, 530, 532, 34665, 34675, 34853, 40965,
 }  # fmt: skip
+_IMAGEJ = {50838, 50839}
+"""ImageJ's tags for the ranges and labels of gray planes."""
 
 
 def rewrite(file: TiffFile, path: Path, frames: Iterator[np.ndarray], scale: float = 1.0) -> None:
@@ -55,7 +58,7 @@ def _simple(page: TiffPage, shape: tuple[int, ...], scale: float) -> dict[str, A
     simple = [
         (t.code, int(t.dtype), t.count if t.code not in new else len(new[t.code]), new.get(t.code, t.value), True)
         for t in page.tags.values()
-        if t.code not in _STRUCTURE and not isinstance(t.value, dict)
+        if t.code not in _STRUCTURE and not isinstance(t.value, dict) and not (colours and t.code in _IMAGEJ)
     ]
     options: dict[str, Any] = {"compression": _safe_compression(page), "extratags": simple}
     if 282 in page.tags and 283 in page.tags:
@@ -67,6 +70,8 @@ def _simple(page: TiffPage, shape: tuple[int, ...], scale: float) -> dict[str, A
     if options["iccprofile"] is not None and colours:
         options["iccprofile"] = colour_profiles.in_colour(options["iccprofile"])
     options["description"] = new.get(270, options["description"])
+    if colours and page.photometric in GRAYS:
+        options["description"] = geometry.coloured(page, options["description"], shape)
     options["software"] = options["software"] or False
     return options
 

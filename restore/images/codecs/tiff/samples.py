@@ -20,6 +20,7 @@ COLOURS = {
     PHOTOMETRIC.SEPARATED: 4,
     PHOTOMETRIC.YCBCR: 3,
 }
+GRAYS = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 GDAL_NODATA = 42113
 """The tag with the value of missing pixels, as text (GDAL's GeoTIFF driver)."""
 ASSOCIATED = 1
