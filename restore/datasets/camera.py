@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from restore.datasets import blur
-from restore.datasets.degrade import jpeg, to_8_bits
+from restore.datasets import blur, degrade
+from restore.datasets.degrade import NoiseConfig, jpeg, to_8_bits
 from restore.images.luma import luma
+from restore.images.noise_model import NoiseLevel
 
 SHOT = (1e-4, 1.2e-2)
 """Range of the shot noise: variance per unit of a sensor's value, whose white is 1. Drawn log-uniformly."""
@@ -25,6 +26,8 @@ CROSSTALK = (0.0, 0.35)
 """Range of the fraction of each colour that a sensor's filters let into the others."""
 GAINS = (1.3, 2.4)
 """Range of the white balance's gains for red and blue."""
+LENS, ENLARGED = (0.3, 1.5), (1.0, 3.0)
+"""Ranges of the blur of a lens, in pixels, and of an enlargement; see `soften`."""
 EDGE = 1e-4
 """Least value before a power is taken of it."""
 
@@ -76,7 +79,7 @@ def draw(rng: np.random.Generator) -> Camera:
         red=float(rng.uniform(*GAINS)),
         blue=float(rng.uniform(*GAINS)),
         curved=use[0] < 0.5,
-        lens=float(rng.uniform(0.3, 1.5)) if use[1] < 0.6 else 0.0,
+        lens=float(rng.uniform(*LENS)) if use[1] < 0.6 else 0.0,
         fine=use[2] < 0.5,
         chroma=float(rng.uniform(0.6, 3.0)) if use[3] < 0.6 else 0.0,
         smoothing=float(rng.uniform(0.2, 0.9)) if use[4] < 0.5 else 0.0,
@@ -111,6 +114,59 @@ def photograph(picture: np.ndarray, camera: Camera, rng: np.random.Generator) ->
 def without_noise(camera: Camera) -> Camera:
     """The same settings in light that leaves no noise."""
     return replace(camera, shot=0.0, read=0.0)
+
+
+def noisy(picture: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[np.ndarray, NoiseLevel]:
+    """Give a picture the noise that it gets when such a camera takes it; all else that a camera changes is left out.
+
+    Args:
+        picture: (S, S, 1|3) float32 in [0, 1], clean; the luma of the noise is added to a gray one.
+        camera: its settings; its `scale` becomes the next one that gives the same size.
+        rng: draws the noise.
+
+    Returns:
+        The same shape, a picture of 8 bits; and the level of its noise, the standard deviation over the picture.
+    """
+    side = len(picture)
+    scene = 2 * max(1, round(side / camera.scale / 2))
+    seen = picture[:scene, :scene] if camera.scale == 1 else np.clip(_resized(picture, scene), 0, 1)
+    seen = np.repeat(seen, 3, axis=2) if seen.shape[2] == 1 else seen
+    stored, clean = photograph(seen, replace(camera, scale=1.0 if camera.scale == 1 else side / scene), rng)
+    noise = stored - clean if picture.shape[2] == 3 else luma(stored - clean)[:, :, None]
+    if len(noise) < side:  # an odd side lost a pixel
+        noise = np.pad(noise, ((0, side - len(noise)),) * 2 + ((0, 0),), mode="symmetric")
+    return to_8_bits(picture + noise), NoiseLevel.gaussian(255 * float(np.sqrt(np.mean(np.square(noise), dtype=np.float64))))
+
+
+def add_noise(picture: np.ndarray, rng: np.random.Generator, config: NoiseConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Add the noise of a camera to `camera_fraction` of the crops, and to the others what `degrade.add_noise` draws.
+
+    Returns:
+        The noisy crop (S, S, C), and the map of its noise's standard deviation, (S, S, 1): of a camera's noise the mean over the crop.
+    """
+    if rng.random() >= config.camera_fraction:
+        return degrade.add_noise(picture, rng, config)
+    stored, level = noisy(picture, draw(rng), rng)
+    if config.map_error > 0:
+        level = level.scaled(float(np.exp(rng.normal(0, config.map_error))))
+    return stored, level.map(stored)
+
+
+def soften(picture: np.ndarray, rng: np.random.Generator, config: NoiseConfig) -> np.ndarray:
+    """Enlarge or blur `soft_fraction` of the crops, (S, S, C) float32 in [0, 1]: at full size, pictures of large sensors are soft."""
+    if rng.random() >= config.soft_fraction:
+        return picture
+    if rng.random() < 0.5:
+        return np.asarray(blur.gaussian(picture, rng.uniform(*LENS)))
+    side = len(picture)
+    part = max(1, round(side / rng.uniform(*ENLARGED)))
+    top, left = (int(rng.integers(0, side - part + 1)) for _ in range(2))
+    return np.asarray(np.clip(_resized(np.ascontiguousarray(picture[top : top + part, left : left + part]), side), 0, 1))
+
+
+def _resized(picture: np.ndarray, side: int) -> np.ndarray:
+    method = cv2.INTER_AREA if side < len(picture) else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=method)).reshape(side, side, -1)
 
 
 def _softened(picture: np.ndarray, width: float) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from restore.datasets import batch_degrade, degrade
+from restore.datasets import batch_degrade, camera, degrade
 from restore.tasks import restoration_setup
 from restore.tasks.prepared_run import Prepared
 from restore.tasks.restoration_setup import Problem, RestorationConfig
@@ -32,10 +32,12 @@ def prepare(root: Path, config: DenoiseConfig) -> Prepared:
     """
     if config.self_supervised:
         check_losses(config.losses)
+    one_by_one = config.self_supervised or config.noise.camera_fraction > 0 or config.noise.soft_fraction > 0
     problem = Problem(
-        partial(degrade.add_noise, config=config.noise),
+        partial(camera.add_noise if config.noise.camera_fraction else degrade.add_noise, config=config.noise),
         condition="noise",
-        batch_degradation=None if config.self_supervised else partial(batch_degrade.add_noise, config=config.noise),
+        global_degradation=partial(camera.soften, config=config.noise) if config.noise.soft_fraction else None,
+        batch_degradation=None if one_by_one else partial(batch_degrade.add_noise, config=config.noise),
         self_supervised=config.self_supervised,
     )
     prepared = restoration_setup.prepare(root, config, problem, task="denoise")

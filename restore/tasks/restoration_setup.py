@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -85,6 +87,12 @@ class RestorationConfig(TrainingConfig):
 
     network: NetworkConfig = field(default=UNetConfig(), metadata={"variants": networks.CONFIGS})
     data: DataConfig = field(default_factory=DataConfig)
+    trained: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "patterns of the tensors that are trained, such as decoders.*; empty: all. The others stay as start_from has them"
+        },
+    )
     losses: LossConfig = field(default_factory=LossConfig)
     discriminator: DiscriminatorConfig = field(
         default=DiscriminatorConfig(network="unet", objective="vanilla", optimizer=replace(GAN_ADAM, learning_rate=1e-4)),
@@ -146,6 +154,7 @@ def prepare(root: Path, config: RestorationConfig, problem: Problem, *, task: st
     restorer = networks.build(config.network.name, **settings)
     if config.start_from:
         transfer(weights.load(weights.find(config.start_from).path)[0], restorer)
+    _freeze(restorer, config.trained)
     trainer = _trainer(restorer, config, runtime, problem)
     generated, _ = generated_pictures.make(config, runtime, real=len(train), channels=data.channels, short_side=data.short_side)
     alone = problem.self_supervised
@@ -211,6 +220,19 @@ def _check_network(name: str, spec: ModelSpec, problem: Problem, task: str) -> N
         raise ValueError(f"network {name!r} takes a {others[0]} map, which {task} does not make: choose another network.name")
     if condition == "mask" and not spec.takes_mask:
         raise ValueError(f"network {name!r} takes no mask, which {task} needs: choose another network.name")
+
+
+def _freeze(network: RestorationNetwork, trained: Sequence[str]) -> None:
+    """Leave out of the training what no pattern matches; without patterns, nothing.
+
+    Raises:
+        ValueError: a pattern matches no tensor.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    if idle := [pattern for pattern in trained if not any(fnmatchcase(name, pattern) for name in names)]:
+        raise ValueError(f"trained={idle[0]!r} matches no tensor of the network; the first are {', '.join(names[:4])}")
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not trained or any(fnmatchcase(name, pattern) for pattern in trained))
 
 
 def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Runtime, problem: Problem) -> Trainer:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from restore.inference import impulse_noise
+from restore.inference.arrays import is_eight_bit
 
 Make = Callable[..., np.ndarray]
 
@@ -46,6 +47,14 @@ def test_any_depth_and_range(photograph: Make, levels: int, span: float) -> None
     restored, fraction = impulse_noise.cleaned(np.float32(span) * _noisy(clean, 0.05) + np.float32(0.3))
     assert fraction == pytest.approx(0.05, rel=0.1)
     assert _psnr((restored - 0.3) / span, clean) > 33
+
+
+@pytest.mark.parametrize(("levels", "same"), [(255, True), (65535, False)])
+def test_a_picture_of_8_bits_stays_one(photograph: Make, levels: int, same: bool) -> None:
+    clean = np.rint(levels * photograph(channels=3)).astype(np.float32) / np.float32(levels)
+    restored, fraction = impulse_noise.cleaned(_noisy(clean, 0.05))
+    assert fraction > 0.04
+    assert is_eight_bit(restored) is same
 
 
 def test_bright_regions_stay(photograph: Make) -> None:

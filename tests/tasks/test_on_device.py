@@ -51,7 +51,8 @@ def test_a_run_trains_and_is_resumed_bit_for_bit(photos: Photos, own_weights: Pa
 def test_what_cannot_be_made_on_the_device_is_refused(photos: Photos, own_weights: Path) -> None:
     assert own_weights.is_dir()
     folder = photos(Path("photos"), channels=3)
-    for method, more in (("sharpen", {}), ("upscale", {"downscaling.kind": "real"}), ("denoise", {"data.scales": "0.5,1.5"})):
+    for method, more in (("sharpen", {}), ("upscale", {"downscaling.kind": "real"}), ("denoise", {"data.scales": "0.5,1.5"}),
+                         ("denoise", {"noise.camera_fraction": "0.5"})):  # fmt: skip
         with pytest.raises(ValueError, match=r"data\.on_device"):
             restore.train(method, folder, overrides={**BASE, **more}, out="runs/none")
     assert not Path("runs/none").exists()

@@ -466,3 +466,16 @@ def test_a_stack_of_one_picture_is_no_picture_to_be_skipped_twice(tmp_path: Path
     (tmp_path / "d" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     Image.new("RGB", (16, 8)).save(tmp_path / "d" / "b.png")
     assert find(tmp_path / "d", paired=True).side_by_side
+
+
+def test_only_the_chosen_tensors_are_trained(folder: Path) -> None:
+    _train(folder, 2, "runs/a", overrides={"optimizer.learning_rate": "0.01"})
+    patterns = {"trained": "decoders.*,*tail*", "start_from": "runs/a", "optimizer.learning_rate": "0.01"}
+    _train(folder, 2, "runs/b", overrides=patterns)
+    _train(folder, 4, "runs/b", overrides=patterns, resume=True)
+    before, after = (weights.load(Path(f"runs/{name}/{name}.safetensors"))[0] for name in "ab")
+    changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
+    assert changed == {key for key in after if "decoders." in key or "tail" in key}
+    with pytest.raises(ValueError, match=r"trained='\*\.nothing' matches no tensor"):
+        _train(folder, 2, "runs/c", overrides={"trained": "*.nothing"})
+    assert not Path("runs/c").exists()
