@@ -1,4 +1,4 @@
-"""`restore weights`: lists, shows, checks, adds and blends weights."""
+"""`restore weights`: lists, shows, checks, adds, blends and trims weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .printable import printable
 if TYPE_CHECKING:
     from restore.weights import Listed
 
-app = typer.Typer(help="Manage trained weights: list, show, verify, add, blend.", no_args_is_help=True)
+app = typer.Typer(help="Manage trained weights: list, show, verify, add, blend, trim.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name in the list, or a file.", show_default=False)]
 
 
@@ -193,3 +193,19 @@ def _fetch_one(name: str) -> str | None:
     else:
         typer.echo(printable(f"{name}: {path} ({BACKBONE_FILES[name].used_for})"))
     return None
+
+
+@app.command()
+def trim(
+    name: Name,
+    base: Annotated[Path, typer.Option(help="The whole weights file that it was trained from.")],
+    out: Annotated[Path, typer.Option(help="The new file, in the same folder as the base.")],
+) -> None:
+    """Store only the tensors that differ from those of another file, for weights of which a part was trained (`trained`).
+
+    restore weights trim runs/denoise-camera --base weights/denoise-color.safetensors --out weights/denoise-camera.safetensors
+    """
+    from restore import weights
+
+    weights.save_difference(out, *weights.load(weights.find(name).path), base)
+    typer.echo(printable(f"kept {out}, which needs {base.name} beside it"))

@@ -10,13 +10,13 @@ from importlib import resources
 from pathlib import Path
 
 from restore import weights_file
-from restore.weights_file import LONGEST, SUFFIX, Recipe, digest, has_recipe, load, recipe, save, select_network
+from restore.weights_file import LONGEST, SUFFIX, Recipe, digest, has_recipe, load, recipe, save, save_difference, select_network
 from restore.writing import atomic_write, real
 
 __all__ = [
     "SUFFIX", "Entry", "Listed", "add", "card_text", "catalogue", "check_name", "digest", "entry", "find", "fingerprint",
-    "folders", "has_recipe", "listing", "load", "recipe", "run_folders", "save", "select_network", "shipped_folder", "ships",
-    "unused_path", "user_folder",
+    "folders", "has_recipe", "listing", "load", "recipe", "run_folders", "save", "save_difference", "select_network", "shipped_folder",
+    "ships", "unused_path", "user_folder",
 ]  # fmt: skip
 
 UNSTATED = "unstated"
@@ -214,15 +214,18 @@ def _stated(card: Path | None, key: str) -> str:
 
 
 def add(path: Path, name: str) -> Entry:
-    """Copy a weights file into the user's folder under `name`, so that `--weights name` finds it.
+    """Copy a weights file into the user's folder under `name`, so that `--weights name` finds it. One with a base becomes whole.
 
     Raises:
         ValueError: the file is no weights file of this suite, or the name is taken or invalid.
     """
-    load(path)
+    tensors, whole = load(path)
     target = unused_path(name)
-    with atomic_write(target) as draft:
-        shutil.copyfile(path, draft)
+    if "base" in recipe(path):
+        save(target, tensors, whole)
+    else:
+        with atomic_write(target) as draft:
+            shutil.copyfile(path, draft)
     if path.with_suffix(".md").is_file():
         shutil.copyfile(path.with_suffix(".md"), target.with_suffix(".md"))
     return entry(target)

@@ -1,7 +1,8 @@
 """One weights file: safetensors with a recipe in its header, so that the file alone is ready to use.
 
 The header's metadata holds `recipe`, a JSON object with at least `task`, `network` and `settings` (what `networks.build` takes),
-and `sha256` of the tensors. safetensors runs no code, so an untrusted file is safe to open. All its contents are checked.
+and `sha256` of the tensors. A recipe with a `base` (`name`, `sha256`) is that of a file with only those tensors that differ from those of
+another file in the same folder. safetensors runs no code, so an untrusted file is safe to open. All its contents are checked.
 """
 
 from __future__ import annotations
@@ -103,6 +104,11 @@ def _has_directions(recipe: Recipe) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
+def _has_base(recipe: Recipe) -> bool:
+    base = recipe.get("base", {"name": "none", "sha256": ""})
+    return isinstance(base, dict) and is_folder_name(base.get("name")) and isinstance(base.get("sha256"), str)
+
+
 def _has_labels(recipe: Recipe) -> bool:
     """The names of a generator's classes become folders."""
     names = recipe.get("labels", [])
@@ -110,6 +116,7 @@ def _has_labels(recipe: Recipe) -> bool:
 
 
 _OPTIONAL: Mapping[str, Callable[[Recipe], bool]] = {
+    "base": _has_base,
     "directions": _has_directions,
     "scale": lambda recipe: _is_number(recipe["settings"].get("scale", 1)),
     "channels": lambda recipe: _is_number(recipe["settings"].get("channels", 1)),
@@ -120,11 +127,26 @@ _OPTIONAL: Mapping[str, Callable[[Recipe], bool]] = {
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], Recipe]:
-    """Read the tensors and the recipe of a file, and check them against the checksum in its header.
+    """Read the tensors and the recipe of a file, and check them against the checksum in its header. What it shares with a base is added.
 
     Raises:
-        ValueError: not a weights file, or its content does not match its checksum.
+        ValueError: not a weights file, its content does not match its checksum, or its base is missing.
     """
+    tensors, checked = _load_own(path)
+    if "base" not in checked:
+        return tensors, checked
+    base = checked["base"]
+    beside = path.with_name(f"{base['name']}{SUFFIX}")
+    if not beside.is_file():
+        raise ValueError(f"{path} holds only what differs from {beside.name}: put that file into the same folder")
+    shared, _ = _load_own(beside)
+    if digest(shared) != base["sha256"]:
+        raise ValueError(f"{path} holds only what differs from another {beside.name} than the one in its folder: fetch both again")
+    return {**shared, **tensors}, {key: value for key, value in checked.items() if key != "base"}
+
+
+def _load_own(path: Path) -> tuple[dict[str, Tensor], Recipe]:
+    """The tensors in a file, checked, and its recipe."""
     checked = recipe(path)
     tensors: dict[str, Tensor] = {}
     try:
@@ -140,12 +162,13 @@ def load(path: Path) -> tuple[dict[str, Tensor], Recipe]:
 
 
 def fingerprint(path: Path) -> str:
-    """The checksum of a file's tensors: from its header, or computed if the header has none.
+    """The checksum of a file's tensors: from its header, or computed if the header has none or the file a base.
 
     Raises:
         ValueError: not a weights file.
     """
-    return metadata(path).get("sha256") or digest(load(path)[0])
+    whole = "base" not in recipe(path)
+    return (metadata(path).get("sha256") if whole else None) or digest(load(path)[0])
 
 
 def select_network(tensors: dict[str, Tensor], recipe: Recipe, direction: str | None = None) -> dict[str, Tensor]:
@@ -176,6 +199,22 @@ def save(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, *, dtype: to
     header = {"recipe": json.dumps(recipe, sort_keys=True), "sha256": digest(stored)}
     with atomic_write(path) as draft:
         draft.write_bytes(serialise(stored, header))
+
+
+def save_difference(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, base: Path) -> None:
+    """Write a weights file with only those tensors that differ from those of `base`, beside which it must lie.
+
+    Raises:
+        ValueError: `base` is no weights file, has a base itself, lies elsewhere or is of another network.
+    """
+    shared, other = _load_own(base)
+    if "base" in other or base.parent != path.parent:
+        raise ValueError(f"{base} cannot be the base of {path}: take a whole weights file in the same folder")
+    if shared.keys() != tensors.keys() or any(shared[key].shape != value.shape for key, value in tensors.items()):
+        raise ValueError(f"{base} cannot be the base of {path}: it is of another network")
+    stored = {key: value.detach().cpu().to(shared[key].dtype) for key, value in tensors.items()}
+    own = {key: value for key, value in stored.items() if not torch.equal(value, shared[key])}
+    save(path, own, {**recipe, "base": {"name": base.stem, "sha256": digest(shared)}})
 
 
 def digest(tensors: dict[str, Tensor]) -> str:

@@ -263,3 +263,60 @@ def test_every_shipped_card_states_both() -> None:
     for path in weights.shipped_folder().glob("*.safetensors"):
         entry = weights.entry(path)
         assert weights.UNSTATED not in (entry.purpose, entry.licence), path.name
+
+
+def _pair(folder: Path) -> tuple[Path, Path]:
+    """A whole file and one that shares a tensor with it."""
+    recipe = {"task": "denoise", "network": "unet", "settings": {}}
+    base, own = folder / "base.safetensors", folder / "own.safetensors"
+    tensors = {"a": torch.randn(3, 4), "b": torch.randn(5)}
+    weights.save(base, tensors, recipe)
+    weights.save_difference(own, {**tensors, "b": torch.ones(5)}, {**recipe, "note": "its own"}, base)
+    return base, own
+
+
+def test_a_file_with_a_base_holds_what_differs_and_is_read_as_a_whole(tmp_path: Path) -> None:
+    base, own = _pair(tmp_path)
+    tensors, recipe = weights.load(own)
+    assert torch.equal(tensors["a"], weights.load(base)[0]["a"])
+    assert torch.equal(tensors["b"], torch.ones(5).half())
+    assert recipe == {"task": "denoise", "network": "unet", "settings": {}, "note": "its own"}
+    assert own.stat().st_size < base.stat().st_size + 200
+    assert weights.fingerprint(weights.entry(own)) == weights.digest(tensors) != weights.fingerprint(weights.entry(base))
+
+
+def test_a_base_must_be_there_and_be_the_same(tmp_path: Path) -> None:
+    base, own = _pair(tmp_path)
+    weights.save(base, {"a": torch.zeros(3, 4), "b": torch.zeros(5)}, weights.recipe(base))
+    with pytest.raises(ValueError, match=r"own\.safetensors .* another base\.safetensors"):
+        weights.load(own)
+    base.unlink()
+    with pytest.raises(ValueError, match=r"own\.safetensors .* differs from base\.safetensors: put"):
+        weights.load(own)
+
+
+def test_what_cannot_be_a_base_is_refused(tmp_path: Path) -> None:
+    base, own = _pair(tmp_path)
+    tensors, recipe = weights.load(own)
+    for path, of, content in (
+        (tmp_path / "c.safetensors", own, tensors), (tmp_path / "other" / "c.safetensors", base, tensors),
+        (tmp_path / "c.safetensors", base, {"a": tensors["a"]}), (tmp_path / "c.safetensors", base, {**tensors, "a": torch.zeros(4, 3)}),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="cannot be the base"):
+            weights.save_difference(path, content, recipe, of)
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("base", [1, {"name": "../base", "sha256": ""}, {"name": "base"}, {"sha256": ""}, {"name": 3, "sha256": ""}])
+def test_a_base_that_cannot_be_is_refused(tmp_path: Path, base: object) -> None:
+    weights.save(tmp_path / "a.safetensors", {"a": torch.zeros(1)}, {"task": "denoise", "network": "unet", "settings": {}, "base": base})
+    with pytest.raises(ValueError, match="whose base cannot be"):
+        weights.load(tmp_path / "a.safetensors")
+
+
+def test_a_file_with_a_base_is_added_whole(own_weights: Path, tmp_path: Path) -> None:
+    _, own = _pair(tmp_path)
+    added = weights.add(own, "mine")
+    assert added.path.parent == own_weights
+    assert "base" not in added.recipe
+    assert all(torch.equal(value, weights.load(own)[0][key]) for key, value in weights.load(added.path)[0].items())

@@ -12,6 +12,8 @@ import pytest
 from restore_cli import main
 from restore_cli.printable import lines, printable
 
+from restore import weights
+
 Run = Callable[..., tuple[int, str, str]]
 EVIL = "a\x1b[31mb\u202ec\x07"
 
@@ -134,3 +136,22 @@ def test_show_sums_up_lists_and_json_has_all(restore: Run, own_weights: Path, we
     out = restore("weights", "show", "known")[1]
     assert "bands: 3 entries" in out and 'pictures: "photographs"' in out and "1.25" not in out
     assert json.loads(restore("weights", "show", "known", "--json")[1])["calibration"]["a"]["bands"] == bands
+
+
+def test_weights_are_trimmed_to_what_differs_from_their_base(own_weights: Path, weights_file: Callable[..., Path], restore: Run) -> None:
+    base, (whole, out) = (
+        weights_file(own_weights / "base.safetensors"),
+        (own_weights / f"{name}.safetensors" for name in ("whole", "trimmed")),
+    )
+    tensors, recipe = weights.load(base)
+    changed = next(iter(tensors))
+    weights.save(whole, {**tensors, changed: tensors[changed] + 1}, recipe)
+    code, text, _ = restore("weights", "trim", "whole", "--base", base, "--out", out)
+    assert code == 0
+    assert "base.safetensors beside it" in text
+    assert out.stat().st_size < whole.stat().st_size
+    assert weights.digest(weights.load(out)[0]) == weights.digest(weights.load(whole)[0])
+    code, _, error = restore("weights", "trim", "whole", "--base", base, "--out", "elsewhere.safetensors")
+    assert code == 2
+    assert "same folder" in error
+    assert "trimmed: fine" in restore("weights", "verify")[1]
