@@ -185,14 +185,14 @@ class Inpaint(Step[None]):
         """The holes of an image from its mask's opened file; see `mask_from_file`."""
         size = image.info.size or image.pixels.shape[:2]
         if masks.frames == 1 or image.info.index == 0:
-            mask_files.compare(path, masks.size, size)  # before anything is decoded
+            mask_files.compare(path, masks.size, size, turned=image.info.turned)  # before anything is decoded
         if masks.frames not in (1, image.info.frames):
             raise ValueError(
                 f"its mask {path} has {masks.frames} pages, the picture {image.info.frames}: use one page for each, or one for all"
             )
         pages = MaskPages(path, masks, inverted=self.options.invert_masks)
         mask, warnings = pages.holes(image.info.index if masks.frames > 1 else 0)
-        mask_files.compare(path, mask.shape, size)
+        mask_files.compare(path, mask.shape, size, turned=image.info.turned)
         if mask.all():
             raise ValueError(f"its mask {path} covers the whole picture: nothing is left to fill it from ({pages.advice()})")
         if not mask.any() and image.info.index == masks.frames - 1 and not pages.any_hole():
