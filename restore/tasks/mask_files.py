@@ -88,7 +88,7 @@ def compare(path: Path, size: tuple[int, ...], expected: tuple[int, ...], *, tur
     if size == expected:
         return
     swapped = turned and size == expected[::-1]
-    why = ": the picture is turned by its EXIF orientation: draw the mask on the turned picture" if swapped else ""
+    why = " (it is turned by its EXIF orientation: draw the mask on the turned picture)" if swapped else ""
     raise ValueError(f"its mask {path} is {size[1]} x {size[0]} pixels, the picture {expected[1]} x {expected[0]}{why}")
 
 
