@@ -37,6 +37,7 @@ HELPERS = {
     },
     "tasks": {
         "train_run", "prepared_run", "publishing", "initial_weights", "checkpoint_conversion", "restoration_setup", "mask_files",
+        "mask_pages",
         "lazy_cache", "training_methods", "options", "confidence", "denoise_confidence", "upscale_confidence",
         "pipelines", "configuring", "translation_setup", "validating",
         "artifacts_training", "colorize_training", "denoise_training", "enhance_training", "inpaint_training", "scratches_training",

@@ -40,6 +40,8 @@ class Picture:
         """Whether DICOM says that it is a projection by X-rays; None for other formats."""
         self.quantisation: Quantisation | None = header.quantisation
         """How coarsely its luma is quantised; None where the file does not say so."""
+        self.turned: bool = not header.upright
+        """Whether an orientation tag was applied to the stored pixels."""
         self.bits: int = header.bits
         """Bits of one stored sample."""
         self.warnings: list[str] = list(header.warnings)

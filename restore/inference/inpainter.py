@@ -158,9 +158,11 @@ class Inpainter:
         scale = min(1.0, MAX_WIDTH / max(1.0, width_of(hole)))
         if scale > 0.75:
             return self._run(piece, hole, info)
+        height, width = (min(side, max(8, round(side * scale))) for side in hole.shape)  # a side that grew would not be averaged
+        if (height, width) == hole.shape:
+            return self._run(piece, hole, info)
         info.coarsest = min(info.coarsest, scale)
-        size = max(8, round(piece.shape[1] * scale)), max(8, round(piece.shape[0] * scale))
-        small, small_hole = downscaled(piece, hole, size)
+        small, small_hole = downscaled(piece, hole, (width, height))
         coarse = upscaled(self._coarse_to_fine(small, small_hole, info), piece.shape)
         # the coarse filling has the shapes; the network adds the fine detail at full size
         fine, near = piece.copy(), around(hole, MIN_CONTEXT)  # pixels farther off affect the coarse filling only
@@ -246,12 +248,16 @@ def feathered(mask: np.ndarray, length: int) -> np.ndarray:
 def downscaled(piece: np.ndarray, hole: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Downscale a crop and its hole to `size`, (width, height).
 
-    Only valid pixels count. A pixel of the result is missing where most of its area is.
+    Only valid pixels count. A pixel of the result is missing where most of its area is; where that would leave none, only where all of its
+    area is.
     """
     valid = (~hole).astype(np.float32)[:, :, None]
     weight = cv2.resize(valid, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], 1)
     total = cv2.resize(piece * valid, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
-    return np.asarray(total / np.maximum(weight, 1e-3), np.float32), weight[:, :, 0] < 0.5
+    missing = weight[:, :, 0] < 0.5
+    if missing.all():  # thin parts are kept, such as a frame: a picture without any pixel cannot be filled
+        missing = weight[:, :, 0] <= 0
+    return np.asarray(total / np.where(missing[:, :, None], np.maximum(weight, 1e-3), weight), np.float32), missing
 
 
 def upscaled(piece: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -33,6 +33,7 @@ class ImageInfo:
         radiograph: whether the file says that it is a projection radiograph; None if it does not say.
         quantisation: how coarsely the file quantises the luma; None if it does not say.
         levels: steps from black to white of the integers that a result in colour is stored as; None for floats.
+        turned: whether the file's EXIF orientation was applied to it.
     """
 
     path: Path = Path("image")
@@ -43,6 +44,7 @@ class ImageInfo:
     radiograph: bool | None = None
     quantisation: Quantisation | None = None
     levels: int | None = None
+    turned: bool = False
 
 
 @dataclass(frozen=True)
@@ -277,7 +279,8 @@ def image_of(frame: Frame, picture: Picture, index: int, relative: Path) -> Imag
     pixels = frame.normalized()
     size = (pixels.shape[0], pixels.shape[1])
     levels = colouring.levels(frame)
-    info = ImageInfo(picture.path, relative, index, picture.frames, size, picture.radiograph, picture.quantisation, levels)
+    file = picture.radiograph, picture.quantisation
+    info = ImageInfo(picture.path, relative, index, picture.frames, size, *file, levels, picture.turned)
     return Image(pixels, frame.alpha, frame.visible(), info)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -18,13 +19,12 @@ from restore.pipeline.step import Image, Masks, Result, RunLog, Sidecars, Step
 from restore.tasks import mask_files
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.mask_files import MaskNames
+from restore.tasks.mask_pages import MaskPages
 from restore.tasks.options import InpaintOptions
 from restore.weights import Entry, find, fingerprint
 from restore.writing import sweep_drafts
 
 DEFAULT, DETECTOR = "inpaint", "scratches"
-WHITE = 0.5
-"""Share of white above which a pixel of a mask is filled."""
 GROW = {"masks": 0, "mask_color": 2, "alpha": 1, "scratches": 1}
 """Pixels by which holes are dilated by default: the pixels around a detected defect are rarely clean."""
 FULL = {
@@ -34,6 +34,14 @@ FULL = {
     "scratches": "use a lower --sensitivity",
 }
 """What to do about a mask that covers the whole picture, by its source. A mask file that does so itself is refused before."""
+
+
+@dataclass(frozen=True)
+class Holes:
+    """Where an image is missing, (H, W) bool, and warnings about what says so."""
+
+    mask: np.ndarray
+    warnings: tuple[str, ...] = ()
 
 
 class Inpaint(Step[None]):
@@ -101,21 +109,18 @@ class Inpaint(Step[None]):
 
     def __call__(self, image: Image, analysis: None = None, sidecars: Sidecars | None = None) -> Result:
         """Fill the holes of an image."""
-        mask = dilated(SOURCES[self.options.source](self, image, sidecars or {}), self.grow)
+        found = SOURCES[self.options.source](self, image, sidecars or {})
+        mask = dilated(found.mask, self.grow)
         kept = (mask,) if self.options.save_masks is not None else ()
         if not mask.any():
-            lacking = self.options.source == "mask_color"
-            warning = (
-                (f"no pixel has the colour {self.options.mask_color}: nothing was filled (a larger --mask-tolerance?)",) if lacking else ()
-            )
-            return Result(image.pixels, {"holes": 0, "missing": 0.0}, warning, masks=kept)
+            return Result(image.pixels, {"holes": 0, "missing": 0.0}, found.warnings, masks=kept)
         if mask.all():
             raise ValueError(f"the mask covers the whole picture: nothing is left to fill it from ({FULL[self.options.source]})")
         restored, info = self._inpainters(self.options.method).inpaint(image.pixels, mask)
         stats = {"method": self.entry.name if self.entry else self.options.method, **info.stats()}
         opaque = mask if self.options.source == "alpha" else None
         made = None if image.valid is None else mask & ~image.valid
-        return Result(restored, stats, opaque=opaque, made=made, masks=kept)
+        return Result(restored, stats, found.warnings, opaque=opaque, made=made, masks=kept)
 
     def lacks_side_files(self, job: Job) -> bool:
         """See `Step.lacks_side_files`. A file in the place of a mask that no run made, such as an edited mask, is reported."""
@@ -163,7 +168,7 @@ class Inpaint(Step[None]):
         """The masks that could not be saved: the first by name, and the number of the others."""
         return self._log.first_unwritten(" masks")
 
-    def mask_from_file(self, image: Image, sidecars: Sidecars) -> np.ndarray:
+    def mask_from_file(self, image: Image, sidecars: Sidecars) -> Holes:
         """The mask of an image: the page with the frame's number, or a single page for all frames.
 
         Raises:
@@ -174,34 +179,37 @@ class Inpaint(Step[None]):
         if path not in sidecars:
             raise ValueError(f"the mask {path} was not passed with its picture")
         with mask_files.named(path):
-            return self._mask(image, path, sidecars[path].picture)
+            return self._holes(image, path, sidecars[path].picture)
 
-    def _mask(self, image: Image, path: Path, masks: Picture) -> np.ndarray:
-        """The mask of an image from its opened file; see `mask_from_file`."""
+    def _holes(self, image: Image, path: Path, masks: Picture) -> Holes:
+        """The holes of an image from its mask's opened file; see `mask_from_file`."""
         size = image.info.size or image.pixels.shape[:2]
         if masks.frames == 1 or image.info.index == 0:
-            mask_files.compare(path, masks.size, size)  # before anything is decoded
+            mask_files.compare(path, masks.size, size, turned=image.info.turned)  # before anything is decoded
         if masks.frames not in (1, image.info.frames):
             raise ValueError(
                 f"its mask {path} has {masks.frames} pages, the picture {image.info.frames}: use one page for each, or one for all"
             )
-        mask = self._page(masks, image.info.index if masks.frames > 1 else 0)
-        mask_files.compare(path, mask.shape, size)
+        pages = MaskPages(path, masks, inverted=self.options.invert_masks)
+        mask, warnings = pages.holes(image.info.index if masks.frames > 1 else 0)
+        mask_files.compare(path, mask.shape, size, turned=image.info.turned)
         if mask.all():
-            raise ValueError(f"its mask {path} covers the whole picture: nothing is left to fill it from ({self._advice(masks)})")
-        if not mask.any() and image.info.index == masks.frames - 1 and not self._any_hole(masks):
-            raise ValueError(f"its mask {path} is empty: white pixels are filled ({self._advice(masks)})")
+            raise ValueError(f"its mask {path} covers the whole picture: nothing is left to fill it from ({pages.advice()})")
+        if not mask.any() and image.info.index == masks.frames - 1 and not pages.any_hole():
+            raise ValueError(f"its mask {path} is empty: white pixels are filled ({pages.advice()})")
         height, width = image.pixels.shape[:2]
         if mask.shape != (height, width):  # an earlier step upscaled the picture
             mask = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
-        return mask
+        return Holes(mask, warnings)
 
-    def mask_from_color(self, image: Image, sidecars: Sidecars) -> np.ndarray:
+    def mask_from_color(self, image: Image, sidecars: Sidecars) -> Holes:
         """The pixels of the specified colour. A gray picture's value counts for all three channels."""
         difference = np.abs(image.pixels - _color(str(self.options.mask_color)))
-        return np.asarray(difference.max(2) <= self.options.mask_tolerance / 255 + 1e-6)
+        mask = np.asarray(difference.max(2) <= self.options.mask_tolerance / 255 + 1e-6)
+        lacking = f"no pixel has the colour {self.options.mask_color}: nothing was filled (a larger --mask-tolerance?)"
+        return Holes(mask, () if mask.any() else (lacking,))
 
-    def mask_from_alpha(self, image: Image, sidecars: Sidecars) -> np.ndarray:
+    def mask_from_alpha(self, image: Image, sidecars: Sidecars) -> Holes:
         """The transparent pixels of an image.
 
         Raises:
@@ -210,29 +218,15 @@ class Inpaint(Step[None]):
         if image.alpha is None:
             raise ValueError("the picture has no alpha channel: specify its holes with another option, such as --masks")
         alpha = np.asarray(image.alpha)
-        return np.asarray(alpha < alpha.max() / 2) if alpha.max() > 0 else np.ones(alpha.shape, bool)
+        return Holes(np.asarray(alpha < alpha.max() / 2) if alpha.max() > 0 else np.ones(alpha.shape, bool))
 
-    def mask_of_defects(self, image: Image, sidecars: Sidecars) -> np.ndarray:
+    def mask_of_defects(self, image: Image, sidecars: Sidecars) -> Holes:
         """The scratches and dust of an image."""
-        return self._detectors("").detect(image.pixels, self.options.sensitivity)
+        return Holes(self._detectors("").detect(image.pixels, self.options.sensitivity))
 
     def _mask_of(self, source: Path, relative: Path) -> Path | None:
         masks = self.options.masks
         return mask_files.find(masks, source, relative, self._names) if masks is not None and masks.is_dir() else masks
-
-    def _page(self, masks: Picture, index: int) -> np.ndarray:
-        mask = np.asarray(masks.frame(index).with_hidden().mean(2) > WHITE)
-        return ~mask if self.options.invert_masks else mask
-
-    def _any_hole(self, masks: Picture) -> bool:
-        return any(self._page(masks, index).any() for index in range(masks.frames))
-
-    def _advice(self, masks: Picture) -> str:
-        """How to mend a mask without a hole, or without anything else."""
-        brightest = max(float(masks.frame(index).with_hidden().max()) for index in range(masks.frames))
-        if 0 < brightest <= WHITE:
-            return f"its brightest pixel has {100 * brightest:.2g} % of white: scale it so that holes are white"
-        return "is it inverted? leave --invert-masks out" if self.options.invert_masks else "is it inverted? --invert-masks"
 
     def _load(self, method: str) -> Inpainter:
         feather, texture = self.options.feather, self.options.texture
@@ -245,13 +239,13 @@ class Inpaint(Step[None]):
         return DefectDetector.load(self.detector.path, self.inference)
 
 
-SOURCES: Mapping[str, Callable[[Inpaint, Image, Sidecars], np.ndarray]] = {
+SOURCES: Mapping[str, Callable[[Inpaint, Image, Sidecars], Holes]] = {
     "masks": Inpaint.mask_from_file,
     "mask_color": Inpaint.mask_from_color,
     "alpha": Inpaint.mask_from_alpha,
     "scratches": Inpaint.mask_of_defects,
 }
-"""Option -> method that returns the mask of an image, (H, W) bool."""
+"""Option -> method that returns the holes of an image."""
 
 
 def _is_detector(name: str | Path | None) -> bool:

@@ -52,20 +52,44 @@ def find(folder: Path, source: Path, relative: Path, names: MaskNames) -> Path:
         if path.is_file() and looked(path).is_picture:
             return path
     parent, stem = folder / relative.parent, file_kind.stem(relative.name)
-    # no glob: it would read brackets in a stem as a pattern
-    entries = sorted(parent.iterdir()) if parent.is_dir() else []
-    candidates = [path for path in entries if path.is_file() and file_kind.stem(path.name) == stem and looked(path).is_picture]
+    candidates = _of_stem(parent, stem)
     if not candidates:
-        raise ValueError(f"no mask: {parent} contains no picture called {stem}")
+        raise ValueError(f"no mask: {parent} contains no picture called {stem}{_hint(folder, source, relative)}")
     if len(candidates) > 1:
         raise ValueError(f"more than one mask: {', '.join(path.name for path in candidates)} in {parent}")
     return candidates[0]
 
 
-def compare(path: Path, size: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """Raise ValueError if a mask's size, (height, width), is not the expected one."""
-    if size != expected:
-        raise ValueError(f"its mask {path} is {size[1]} x {size[0]} pixels, the picture {expected[1]} x {expected[0]}")
+def _of_stem(folder: Path, stem: str) -> list[Path]:
+    """The pictures of this stem in a folder, sorted."""
+    # no glob: it would read brackets in a stem as a pattern
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in entries if path.is_file() and file_kind.stem(path.name) == stem and looked(path).is_picture]
+
+
+def _hint(folder: Path, source: Path, relative: Path) -> str:
+    """The end of a message, if the mask lies below `folder` as the picture lies below one of its input's parents.
+
+    Only these places are looked at: a tree of masks may be huge.
+    """
+    outer = source.absolute().parts[1 : -len(relative.parts)]
+    for start in reversed(range(len(outer))):
+        if outer[start] == "..":
+            break
+        base = folder.joinpath(*outer[start:])
+        found = [path for path in _of_stem(base / relative.parent, file_kind.stem(relative.name)) if real(path) != real(source)]
+        if found:
+            return f", but {found[0]} is one: --masks {base}"
+    return ""
+
+
+def compare(path: Path, size: tuple[int, ...], expected: tuple[int, ...], *, turned: bool = False) -> None:
+    """Raise ValueError if a mask's size, (height, width), is not the expected one; `turned` as in `ImageInfo`."""
+    if size == expected:
+        return
+    swapped = turned and size == expected[::-1]
+    why = " (it is turned by its EXIF orientation: draw the mask on the turned picture)" if swapped else ""
+    raise ValueError(f"its mask {path} is {size[1]} x {size[0]} pixels, the picture {expected[1]} x {expected[0]}{why}")
 
 
 def pictures(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,6 +96,41 @@ def test_a_wide_hole_is_filled_coarsely_first(fp32: Runtime, smooth: Smooth) -> 
     assert info.coarsest < 0.5
     assert min(side for size in network.sizes for side in size) < 350 < max(side for size in network.sizes for side in size)
     assert np.abs(output[300:400, 300:400] - 0.4).max() < 0.05
+
+
+@pytest.mark.usefixtures("uneven")
+@pytest.mark.parametrize(
+    "kept",
+    [[np.s_[:2], np.s_[-2:], np.s_[:, :2], np.s_[:, -2:]], [np.s_[240, 320]], [np.s_[100:102, 50:52]], [np.s_[479]], [np.s_[:, 300]]],
+    ids=["frame", "pixel", "four pixels", "row", "column"],
+)
+@pytest.mark.parametrize("texture", [True, False])
+def test_a_picture_of_which_a_thin_part_is_kept_is_filled(
+    tiny: Make, fp32: Runtime, smooth: Smooth, kept: list[Any], texture: bool
+) -> None:
+    picture, mask = smooth(480, 640), np.ones((480, 640), bool)
+    for part in kept:
+        mask[part] = False
+    output, info = Inpainter(tiny("inpainter", 3), options=InferenceOptions(fp32), texture=texture).inpaint(picture, mask)
+    assert info.coarsest < 0.5 and np.isfinite(output).all()
+    np.testing.assert_array_equal(output[~mask], picture[~mask])
+
+
+@pytest.mark.usefixtures("uneven")
+@pytest.mark.parametrize("shape", [(4, 4000), (4000, 3), (1, 3000), (7, 7)])
+def test_one_pixel_of_a_narrow_picture_is_enough(tiny: Make, fp32: Runtime, smooth: Smooth, shape: tuple[int, int]) -> None:
+    mask = np.ones(shape, bool)
+    mask[shape[0] // 2, shape[1] // 3] = False
+    output, _ = _inpaint(tiny("inpainter", 3), fp32)(smooth(*shape), mask)
+    assert np.isfinite(output).all()
+
+
+def test_a_thin_kept_part_keeps_its_colour_when_it_is_downscaled() -> None:
+    hole = np.ones((4000, 6000), bool)
+    hole[7, 9] = False
+    small, missing = inpainter.downscaled(np.full((4000, 6000, 1), 0.3, np.float32), hole, (41, 27))
+    assert not missing[0, 0] and missing.sum() == missing.size - 1
+    assert small[0, 0, 0] == pytest.approx(0.3, abs=1e-3)
 
 
 def test_texture_and_seams_use_the_original_pixels_around_a_wide_hole(fp32: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
