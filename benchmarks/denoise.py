@@ -31,6 +31,8 @@ import numpy as np
 import restore
 from restore.datasets.degrade import poisson_gaussian, to_8_bits
 from restore.images.noise_model import NoiseLevel
+from restore.inference.noise_estimate import Estimate
+from restore.inference.noise_estimation import resolve_level
 from restore.metrics import psnr, ssim
 
 READOUT = 2 / 255
@@ -93,9 +95,14 @@ class Ours:
         self.restorer, self.blind = restore.load(name), blind
         if not self.restorer.signal_dependent:
             self.restorer = restore.load(name, ensemble=2)
+        self.camera = restore.load(CAMERA, ensemble=2) if blind and name == DEFAULTS["color"] else None
 
     def __call__(self, noisy: np.ndarray, level: NoiseLevel) -> np.ndarray:
-        return self.restorer.denoise(noisy, None if self.blind else level)[0]
+        if self.camera is None:
+            return self.restorer.denoise(noisy, None if self.blind else level)[0]
+        noise = resolve_level(noisy, None)
+        chosen = self.camera if isinstance(noise, Estimate) and noise.of_camera else self.restorer
+        return chosen.denoise(noisy, noise)[0]
 
 
 def gray_cases(root: Path, limit: int) -> Iterator[tuple[str, str, np.ndarray, np.ndarray, NoiseLevel]]:
@@ -173,6 +180,7 @@ SUITES = {
     "clean": clean_cases,
 }
 XRAYS = {"xray", "detector"}
+CAMERA = "denoise-camera"
 DEFAULTS = {"gray": "denoise-gray", "color": "denoise-color", "xray": "denoise-xray"}
 
 

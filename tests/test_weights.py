@@ -194,6 +194,7 @@ TENSORS = {
     "artifacts": "31ed3334fb30958edb6fc2369e045047c95f9e80bfef545cb3436a11357a7387",
     "colorize": "3ccb5a1adc2ef1104ccf1d08f1866116825aca62a46e88f105189fe9efc11d45",
     "confidence": "e99e7dd92ce8cb4fa91232af9228f9ffec91eacfda7d440c0326c14592fd90da",
+    "denoise-camera": "31ea4a5442f799b772a7012d3146ecc5ea7e49014223d364170df9a8130b2bcf",
     "denoise-color": "7f4924424b9b43f7cbef2f7f0547ffa4225195514659cbf6c2c79eac2636335f",
     "denoise-gray": "09b98aae835f96cc592ba53e71ad7fb0ff49c240bfaabb32ec1e88a412f4f8ad",
     "denoise-xray": "ba04ea727ea78deff038a064c55bb1abb4ed7085b8cb36dd5bbe5dcd625fd003",

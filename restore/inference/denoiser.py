@@ -146,7 +146,9 @@ class Denoiser(NetworkModel):
         """The level that the network is given. Weights for radiographs recognise grain by themselves."""
         if not isinstance(noise, Estimate):
             return noise
-        return noise.level if self.signal_dependent else noise.for_network
+        if self.signal_dependent:
+            return noise.level
+        return noise.for_camera_network if of_camera(self.recipe) else noise.for_network
 
     def _denoised(
         self, pixels: np.ndarray, noise: Estimate | NoiseLevel, strength: float, excluded: np.ndarray | None,
@@ -206,3 +208,8 @@ class Denoiser(NetworkModel):
 def signal_dependent(recipe: Recipe) -> bool:
     """Whether a recipe's training noise mostly grows with the signal, as in X-rays."""
     return bool(recipe.get("training", {}).get("noise", {}).get("poisson_fraction", 0) > 0.5)
+
+
+def of_camera(recipe: Recipe) -> bool:
+    """Whether a recipe's training noise mostly is that of simulated cameras."""
+    return bool(recipe.get("training", {}).get("noise", {}).get("camera_fraction", 0) > 0.5)

@@ -15,7 +15,8 @@ LEAST = (0.33, 0.4)  # sigma: what rounding to 8 bits leaves is no grain
 GRAIN_SIGMA, GRAIN_NORMAL, ABOUT = (2.0, 4.0), (0.2, 0.38), 0.02  # the `normality` that grain of a sigma has, and the range around it
 MORE, MUCH_COLOUR = 1.5, (9.0, 12.0)  # how many times a network is given the finest detail of grain, and the `colour` that takes
 CERTAIN, SURE = (0.4, 0.8), (0.9, 0.99)  # ranges of `CameraNoise.probability` over which it is trusted, for weak and for strong noise
-WEAK, SHARE = (4.0, 8.0), 0.7  # sigma of `CameraNoise` from weak to strong; fraction of it that a network is given
+WEAK, SHARE, WHOLE = (4.0, 8.0), 0.7, 1.2  # sigma of `CameraNoise` from weak to strong; how much of it networks are given
+POSSIBLE, FILM = 0.1, 30.0  # its `probability` from which weak noise may be a camera's; `colour` of grain from which it is a film's
 MISSED = 1.2  # ratio of the sigma of `CameraNoise` to that of the level from which the level misses much
 QUIET, LOUD = 4.0, 8.0  # sigma: a photograph's estimate may be texture up to the first, it is noise from the second on
 
@@ -86,14 +87,33 @@ class Estimate:
         return (self.correlated or self.grain > 0) and self.level.sigma() > LEAST[1]
 
     @property
+    def of_camera(self) -> bool:
+        """Whether it looks like the noise of a camera, for which there are weights of their own.
+
+        White noise, strong noise that is measured well, and the even grain of a film are none.
+        """
+        if self.colour < np.mean(WHITE) or (self.colour > FILM and self.grain > 0.5):
+            return False
+        return self.coarse > 0.5 or (self.camera.probability > POSSIBLE and self.level.sigma() < QUIET)
+
+    @property
     def for_network(self) -> NoiseLevel:
         """The level that a network is given: of grain more than its finest detail, which is the smallest part of it.
 
         1.5 times as much gained 0.7 dB on 20 pictures with noise blurred by a pixel, and 0.5 dB on 38 pairs of PolyU; twice as much lost
         0.3 dB on the former.
         """
+        return self._raised(SHARE)
+
+    @property
+    def for_camera_network(self) -> NoiseLevel:
+        """The level that a network is given which learnt the noise of cameras, by its whole strength."""
+        return self._raised(WHOLE)
+
+    def _raised(self, share: float) -> NoiseLevel:
+        """The level, raised for grain and to `share` of the camera's noise."""
         factor = 1 + (MORE - 1) * self.grain * float(np.interp(self.colour, MUCH_COLOUR, (0, 1)))
-        coarse = SHARE * self.camera.sigma / max(self.level.sigma(), 1e-6)
+        coarse = share * self.camera.sigma / max(self.level.sigma(), 1e-6)
         return self.level.scaled(factor + self.coarse * max(0.0, coarse - factor))
 
     def confidence(self, span: float = 1.0) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from restore import images, weights
 from restore.images.noise_model import NoiseLevel
 from restore.inference import impulse_noise, radiograph
-from restore.inference.denoiser import Denoiser, Refinement, signal_dependent
+from restore.inference.denoiser import Denoiser, Refinement, of_camera, signal_dependent
 from restore.inference.loading import InferenceOptions, find_weights, load_network
 from restore.inference.noise_estimate import Estimate
 from restore.inference.noise_estimation import resolve_level
@@ -27,7 +27,7 @@ from restore.tasks.denoise_confidence import DenoiseConfidence
 from restore.tasks.lazy_cache import LazyCache
 from restore.tasks.options import AUTO, DenoiseOptions
 
-XRAY, GRAY, COLOUR = "denoise-xray", "denoise-gray", "denoise-color"
+XRAY, GRAY, COLOUR, CAMERA = "denoise-xray", "denoise-gray", "denoise-color", "denoise-camera"
 ENSEMBLES = {"fast": (1, 1), "default": (2, 1), "best": (8, 8)}
 """Quality -> self-ensemble of photographs and of X-rays."""
 WARNING_SIGMA = 1.5
@@ -115,8 +115,8 @@ class Denoise(Step[NoiseAnalysis]):
         pixels = image.pixels
         gray = pixels.shape[2] == 1 or radiograph.is_gray(pixels)
         pixels, _ = impulse_noise.cleaned(pixels[:, :, :1] if gray else pixels, image.valid)
-        name = self._weights(pixels, gray, image.info.radiograph)
-        return NoiseAnalysis(gray, name, resolve_level(pixels, self._level, image.valid))
+        noise = resolve_level(pixels, self._level, image.valid)
+        return NoiseAnalysis(gray, self._weights(pixels, gray, image.info.radiograph, noise), noise)
 
     def unified(self, own: NoiseAnalysis, samples: Sequence[NoiseAnalysis], image: Image) -> NoiseAnalysis:
         """The sample with the median noise, of those for the most frequent weights, if all agree.
@@ -168,8 +168,9 @@ class Denoise(Step[NoiseAnalysis]):
         return Refinement(self._made(name, self._in_float32(), 1).runner, tuner)
 
     def _refined_by(self, name: str) -> Refinement | None:
-        """What `best` does besides its eight runs: nothing for X-rays, where the risk estimate cannot tell what helps."""
-        if self.options.quality != "best" or signal_dependent(self._entries[name].recipe):
+        """What `best` does besides its eight runs: nothing for X-rays and for cameras, where the risk estimate cannot tell what helps."""
+        recipe = self._entries[name].recipe
+        if self.options.quality != "best" or signal_dependent(recipe) or of_camera(recipe):
             return None
         return self._refinement(name)
 
@@ -192,13 +193,13 @@ class Denoise(Step[NoiseAnalysis]):
         except Exception:  # whatever a damaged file raises is that file's fault
             return None
         gray = pixels.shape[2] == 1 or radiograph.is_gray(pixels)
-        return self._weights(pixels, gray, picture.radiograph)
+        return self._weights(pixels, gray, picture.radiograph, resolve_level(pixels, self._level))
 
-    def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None) -> str:
+    def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None, noise: Estimate | NoiseLevel) -> str:
         if self.chosen is not None:
             return next(iter(self._entries))
         if not gray:
-            return COLOUR
+            return CAMERA if isinstance(noise, Estimate) and noise.of_camera else COLOUR
         return XRAY if radiograph.is_radiograph(pixels, is_radiograph, self.options.content) else GRAY
 
 
@@ -208,7 +209,7 @@ def _entries(chosen: str | Path | None, inference: InferenceOptions) -> Mapping[
     Raises:
         ValueError: the weights are for another task.
     """
-    names = [chosen] if chosen else [XRAY, GRAY, COLOUR]
+    names = [chosen] if chosen else [XRAY, GRAY, COLOUR, CAMERA]
     return {Path(name).stem if chosen else str(name): find_weights(name, "denoise", inference) for name in names}
 
 

@@ -12,6 +12,7 @@ from restore.datasets import camera
 from restore.datasets.camera import Camera
 from restore.images import read
 from restore.images.luma import luma
+from restore.images.noise_model import NoiseLevel
 from restore.inference import camera_noise
 from restore.inference.noise_estimate import CameraNoise, Estimate
 from restore.inference.noise_estimation import estimate, measured
@@ -95,3 +96,22 @@ def test_a_mat_and_padding_do_not_hide_the_noise() -> None:
     for result in (estimate(matted), estimate(matted, valid)):
         assert result.coarse == pytest.approx(alone.coarse, abs=0.1)
         assert result.camera.sigma == pytest.approx(alone.camera.sigma, rel=0.2)
+
+
+@pytest.mark.parametrize(("estimate", "camera", "expected"), [
+    (Estimate(NoiseLevel.gaussian(1.0), colour=10.0, spread=3.0), CameraNoise(1.0, 4.0), True),
+    (Estimate(NoiseLevel.gaussian(1.0), colour=10.0, spread=3.0), CameraNoise(0.3, 4.0), True),  # possible, and weak
+    (Estimate(NoiseLevel.gaussian(1.0), colour=10.0, spread=3.0), CameraNoise(0.05, 4.0), False),
+    (Estimate(NoiseLevel.gaussian(9.0), colour=2.6), CameraNoise(0.6, 9.6), False),  # strong, and not sure
+    (Estimate(NoiseLevel.gaussian(10.0), colour=1.0), CameraNoise(1.0, 10.0), False),  # white
+    (Estimate(NoiseLevel.gaussian(1.0), colour=100.0, spread=1.1), CameraNoise(1.0, 9.0), False),  # a film's
+])  # fmt: skip
+def test_which_noise_is_that_of_a_camera(estimate: Estimate, camera: CameraNoise, expected: bool) -> None:
+    assert replace(estimate, camera=camera).of_camera is expected
+
+
+def test_weights_for_cameras_are_given_the_whole_noise() -> None:
+    sure, unsure = (Estimate(NoiseLevel.gaussian(0.5), colour=6.0, camera=CameraNoise(share, 4.0)) for share in (1.0, 0.2))
+    assert sure.for_camera_network.sigma() == pytest.approx(4.8)
+    assert sure.for_network.sigma() == pytest.approx(2.8)
+    assert unsure.for_camera_network == unsure.for_network == unsure.level

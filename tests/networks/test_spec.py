@@ -17,8 +17,9 @@ from restore.networks.spec import CONDITION_CHANNELS
 NOT_RESTORING = ("confidence", "digits", "xray-generator")
 SHIPPED = sorted(path for path in (Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors") if path.stem not in NOT_RESTORING)
 OVERLAPS = {
-    "artifacts": 64, "colorize": 256, "denoise-color": 64, "denoise-gray": 64, "denoise-xray": 96, "enhance": 0, "facades": 324,
-    "inpaint": 384, "photo2paint": 170, "scratches": 164, "sharpen": 64, "upscale-x2": 64, "upscale-x4": 64, "upscale-x4-photo": 64,
+    "artifacts": 64, "colorize": 256, "denoise-camera": 64, "denoise-color": 64, "denoise-gray": 64, "denoise-xray": 96, "enhance": 0,
+    "facades": 324, "inpaint": 384, "photo2paint": 170, "scratches": 164, "sharpen": 64,
+    "upscale-x2": 64, "upscale-x4": 64, "upscale-x4-photo": 64,
 }  # fmt: skip
 """Pixels by which the tiles of each overlap: tiled pictures equal whole ones within 1/255 (`tests/inference/test_restorer.py`)."""
 by_file = pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

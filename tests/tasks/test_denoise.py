@@ -16,6 +16,8 @@ from PIL import Image as Pillow
 from restore import images
 from restore import weights as weights_catalogue
 from restore.api import step
+from restore.datasets import camera, degrade
+from restore.datasets.camera import Camera
 from restore.images.noise_model import NoiseLevel
 from restore.inference import picture_tuning
 from restore.inference.denoiser import Denoiser
@@ -23,7 +25,7 @@ from restore.inference.loading import InferenceOptions
 from restore.pipeline import batch
 from restore.pipeline.step import Image, ImageInfo
 from restore.runtime import Runtime
-from restore.tasks.denoise import COLOUR, GRAY, XRAY, Denoise, NoiseAnalysis
+from restore.tasks.denoise import CAMERA, COLOUR, GRAY, XRAY, Denoise, NoiseAnalysis
 
 Smooth = Callable[..., np.ndarray]
 
@@ -35,6 +37,7 @@ def three(own_weights: Path, weights_file: Callable[..., Path], monkeypatch: pyt
     weights_file(own_weights / f"{GRAY}.safetensors", seed=0)
     weights_file(own_weights / f"{COLOUR}.safetensors", channels=3, seed=1)
     weights_file(own_weights / f"{XRAY}.safetensors", seed=2, training={"noise": {"poisson_fraction": 0.9}})
+    weights_file(own_weights / f"{CAMERA}.safetensors", channels=3, seed=3, training={"noise": {"camera_fraction": 0.75}})
     return own_weights
 
 
@@ -86,6 +89,16 @@ def test_the_user_says_what_gray_pictures_show_unless_the_file_does(
 
 
 @pytest.mark.usefixtures("three")
+def test_noise_of_a_camera_gets_its_own_weights(make: Callable[..., Denoise], photograph: Smooth) -> None:
+    settings = Camera(shot=4e-3, read=1e-5, chroma=1.5, smoothing=0.5, quality=92)
+    noisy, _ = camera.photograph(photograph(240, 260, 3), settings, np.random.default_rng(0))
+    assert _restore(make(), noisy)[1]["weights"] == CAMERA
+    assert _restore(make(noise_level=5), noisy)[1]["weights"] == COLOUR
+    white, _ = degrade.gaussian(photograph(240, 260, 3), 15 / 255, np.random.default_rng(0))
+    assert _restore(make(), white)[1]["weights"] == COLOUR
+
+
+@pytest.mark.usefixtures("three")
 def test_gray_stored_as_colour_is_restored_as_gray(make: Callable[..., Denoise], smooth: Smooth) -> None:
     work, gray = make(), smooth(40, 50)
     restored, facts = _restore(work, np.repeat(gray, 3, axis=2), False)
@@ -131,7 +144,7 @@ def test_chosen_weights_are_used_for_everything(make: Callable[..., Denoise], th
 
 @pytest.mark.usefixtures("three")
 def test_photographs_average_two_transforms_and_x_rays_one(make: Callable[..., Denoise]) -> None:
-    assert [_views(make(), name) for name in (XRAY, GRAY, COLOUR)] == [1, 2, 2]
+    assert [_views(make(), name) for name in (XRAY, GRAY, COLOUR, CAMERA)] == [1, 2, 2, 2]
     assert [_views(make(ensemble=4), name) for name in (XRAY, GRAY, COLOUR)] == [4, 4, 4]
     assert [_views(make(quality="fast"), name) for name in (XRAY, GRAY, COLOUR)] == [1, 1, 1]
     assert [_views(make(quality="best"), name) for name in (XRAY, GRAY, COLOUR)] == [8, 8, 8]
