@@ -17,6 +17,7 @@ MORE, MUCH_COLOUR = 1.5, (9.0, 12.0)  # how many times a network is given the fi
 CERTAIN, SURE = (0.4, 0.8), (0.9, 0.99)  # ranges of `CameraNoise.probability` over which it is trusted, for weak and for strong noise
 WEAK, SHARE = (4.0, 8.0), 0.7  # sigma of `CameraNoise` from weak to strong; fraction of it that a network is given
 MISSED = 1.2  # ratio of the sigma of `CameraNoise` to that of the level from which the level misses much
+NORMAL = 0.42  # `normality` above which white noise is certain: of 220 clean photographs, five are white and strong, with 0.41 at most
 QUIET, LOUD = 4.0, 8.0  # sigma: a photograph's estimate may be texture up to the first, it is noise from the second on
 
 
@@ -56,6 +57,11 @@ class Estimate:
     def correlated(self) -> bool:
         """Whether the noise is correlated between neighbouring pixels; if so, `level` describes only its finest detail."""
         return self.colour > CORRELATED and (self.spread < MIXED or self.grain > 0.5) and self.level.sigma() > 0
+
+    @property
+    def certainly_white(self) -> bool:
+        """Whether it is white noise and not texture, which is not as white, or else not as normally distributed."""
+        return self.colour < WHITE[1] and self.normality > NORMAL
 
     @property
     def grain(self) -> float:
