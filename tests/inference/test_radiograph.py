@@ -76,6 +76,30 @@ def test_pages_of_text_are_not_unless_it_is_said(softness: float, inverted: bool
     assert radiograph.is_radiograph(page, stated=True) and radiograph.is_radiograph(page, content="radiograph")
 
 
+@pytest.mark.parametrize("quality", [50, 80])
+def test_dense_pages_in_jpeg_are_not(quality: int) -> None:
+    dense = np.tile(_page()[20:332, 20:436], (1, 2, 1))
+    _, code = cv2.imencode(".jpg", np.uint8(255 * dense), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    page = np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), np.float32)[:, :, None] / 255
+    assert drawings.is_page(page) and not radiograph.is_radiograph(page)
+
+
+@pytest.mark.parametrize("times", [4, 5])
+def test_an_enlarged_page_is_not(times: int) -> None:
+    page = cv2.resize(_page(), None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)[:, :, None]
+    assert drawings.is_page(page) and not radiograph.is_radiograph(page)
+
+
+def test_a_dim_chest_with_bright_letters_is_no_page() -> None:
+    for path in sorted((ROOT / "data" / "xray" / "chest").glob("*.*")):
+        chest = 0.1 * read(path).frame(0).normalized()
+        height, width = chest.shape[:2]
+        chest[:, : width // 3] = 0
+        letters = np.zeros((height, width), np.uint8)
+        cv2.putText(letters, "L 12.03.1999", (5, height // 12), cv2.FONT_HERSHEY_SIMPLEX, height / 900, 255, 1)
+        assert not drawings.is_page(np.maximum(np.float32(chest), np.float32(letters[:, :, None] / 255)))
+
+
 @pytest.mark.parametrize("softness", [0.0, 0.8])
 def test_line_art_is_not(softness: float) -> None:
     drawing = np.full((300, 400), 255, np.uint8)
