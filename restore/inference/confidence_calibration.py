@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from restore.weights_file import Recipe
 
+NOISY = "it is noisy, unlike the calibration pictures (denoise it first)"
 DOUBTS: Mapping[str, Mapping[str, str]] = {
     "noise": {
         "relative": "its expected error lies outside that of the calibration pictures: it is of another kind",
@@ -17,7 +18,7 @@ DOUBTS: Mapping[str, Mapping[str, str]] = {
     },
     "detail": {
         "relative": "its expected error lies outside that of the calibration pictures: it is of another kind",
-        "noise": "it is noisy, unlike the calibration pictures (denoise it first)",
+        "noise": NOISY,
         "sharpness": "its sharpness differs from that of the calibration pictures, which were downscaled cleanly",
         "blocks": "it shows the blocks of JPEG, unlike the calibration pictures",
     },

@@ -18,6 +18,7 @@ CERTAIN, SURE = (0.4, 0.8), (0.9, 0.99)  # ranges of `CameraNoise.probability` o
 WEAK, SHARE, WHOLE = (4.0, 8.0), 0.7, 1.2  # sigma of `CameraNoise` from weak to strong; how much of it networks are given
 POSSIBLE, FILM = 0.1, 30.0  # its `probability` from which weak noise may be a camera's; `colour` of grain from which it is a film's
 MISSED = 1.2  # ratio of the sigma of `CameraNoise` to that of the level from which the level misses much
+NORMAL = 0.42  # `normality` above which white noise is certain: of 220 clean photographs, five are white and strong, with 0.41 at most
 QUIET, LOUD = 4.0, 8.0  # sigma: a photograph's estimate may be texture up to the first, it is noise from the second on
 
 
@@ -57,6 +58,11 @@ class Estimate:
     def correlated(self) -> bool:
         """Whether the noise is correlated between neighbouring pixels; if so, `level` describes only its finest detail."""
         return self.colour > CORRELATED and (self.spread < MIXED or self.grain > 0.5) and self.level.sigma() > 0
+
+    @property
+    def certainly_white(self) -> bool:
+        """Whether it is white noise and not texture, which is not as white, or else not as normally distributed."""
+        return self.colour < WHITE[1] and self.normality > NORMAL
 
     @property
     def grain(self) -> float:

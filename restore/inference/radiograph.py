@@ -15,7 +15,7 @@ from scipy.fft import dctn
 from scipy.special import expit
 
 from restore.images.frame import filled
-from restore.inference import shipped_numbers, uniform_borders
+from restore.inference import drawings, shipped_numbers, uniform_borders
 from restore.inference.shipped_numbers import Perceptron
 
 SIDE = 64
@@ -43,9 +43,10 @@ def probability(picture: np.ndarray, excluded: np.ndarray | None = None) -> floa
         excluded: (H, W) bool, pixels that do not count, such as labels.
 
     Returns:
-        0..1; 0 for a picture whose channels differ and for one smaller than the thumbnail.
+        0..1; 0 for a picture whose channels differ, for one smaller than the thumbnail, and for text and line art: a thumbnail of them is
+        as smooth as a radiograph.
     """
-    if min(picture.shape[:2]) < SIDE or not is_gray(picture):
+    if min(picture.shape[:2]) < SIDE or not is_gray(picture) or drawings.is_page(picture):
         return 0.0
     return float(expit(classifier()(features(picture[:, :, 0], excluded))))
 

@@ -62,8 +62,9 @@ TASKS: Mapping[str, Task] = {
         "Upscale pictures: --weights faithful (the default), photo, or a FILE.",
         UpscaleOptions, "restore.tasks.upscale:Upscale",
         "faithful sharpens edges and invents almost nothing, at the price of smooth texture.\n\n"
-        "photo also removes blur, noise and JPEG artefacts and invents plausible fine texture: for pictures to look at, not for evidence "
-        "or diagnosis.\n\nrestore upscale photos/ --out large/ --scale 2",
+        "photo also removes blur, the noise of cameras and JPEG artefacts and invents plausible fine texture: for pictures to look at, not "
+        "for evidence or diagnosis.\n\nBoth amplify white noise: run restore denoise first."
+        "\n\nrestore upscale photos/ --out large/ --scale 2",
     ),
     "artifacts": Task(
         "Remove the artefacts of JPEG compression: blocks, ringing and false colours; gray or colour.",

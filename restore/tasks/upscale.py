@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore import weights as catalogue
+from restore.inference.confidence_calibration import NOISY
 from restore.inference.loading import InferenceOptions, check_engine, check_task
+from restore.inference.noise_estimation import measured
 from restore.inference.upscaler import Upscaler
 from restore.pipeline.step import Image, Result, Sidecars, Step
 from restore.tasks.confidence import NAMES
@@ -16,6 +18,9 @@ from restore.tasks.upscale_confidence import UpscaleConfidence
 
 FAITHFUL = {2: "upscale-x2", 4: "upscale-x4"}
 PHOTO = {4: "upscale-x4-photo"}
+AMPLIFIED = "its noise (sigma {sigma:.1f} of 255) will be amplified: run `restore denoise` first"
+LEAST_SIGMA = 2.5
+"""Noise of 255 below which there is no warning."""
 
 
 class Upscale(Step[None]):
@@ -61,10 +66,20 @@ class Upscale(Step[None]):
         upscaler = self._upscalers(self.entry.path)
         restored, info = upscaler.upscale(image.pixels, self.scale, self.options.strength, project=self._best)
         stats = {"weights": self.entry.name, "scale": self.scale, **info.stats()}
+        noisy = self._noise_warning(image)
         if self.confidence is None:
-            return Result(restored, stats)
+            return Result(restored, stats, noisy)
         found = self.confidence(image, restored, upscaler.runner.range_of(image.pixels), self.scale)
-        return Result(restored, {**stats, **found.stats}, found.warnings, side=found.side)
+        known = any(NOISY in text for text in found.warnings)
+        return Result(restored, {**stats, **found.stats}, found.warnings if known else (*noisy, *found.warnings), side=found.side)
+
+    def _noise_warning(self, image: Image) -> tuple[str, ...]:
+        """What is said of noise that the network would take for detail; nothing if the cubic kernel upscales, or after denoising."""
+        if self.options.strength == 0 or image.removed is not None:
+            return ()
+        noise = measured(image.pixels, image.valid)
+        sigma = noise.level.sigma()
+        return (AMPLIFIED.format(sigma=sigma),) if sigma >= LEAST_SIGMA and noise.certainly_white else ()
 
     @property
     def _best(self) -> bool:

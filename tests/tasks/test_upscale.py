@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pydicom.data import get_testdata_file
 import restore
 from restore import images, weights
 from restore.api import step
+from restore.images.noise_model import NoiseLevel
 from restore.inference.back_projection import back_project
 from restore.inference.loading import InferenceOptions
 from restore.inference.upscaler import Upscaler
@@ -213,3 +215,34 @@ def test_the_best_quality_averages_eight_runs_and_projects_back(twice: Path, fp3
     np.testing.assert_allclose(best(StepImage(picture)).pixels, back_project(picture, averaged, 2), atol=1e-6)
     assert "quality" not in default.settings()
     assert best.settings()["quality"] == "best"
+
+
+def _noisy(clean: np.ndarray, sigma: float) -> np.ndarray:
+    """With white noise of `sigma` of 255, in 8 bits."""
+    noisy = clean + np.random.default_rng(0).normal(0, sigma / 255, clean.shape)
+    return np.rint(255 * np.clip(noisy, 0, 1)).astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("sigma", [0, 2, 7])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_noise_that_it_would_amplify_is_warned_of(twice: Path, fp32: Runtime, smooth: Smooth, sigma: float, channels: int) -> None:
+    upscale = step("upscale", weights=twice, inference=InferenceOptions(fp32))
+    warnings = upscale(StepImage(_noisy(smooth(192, 192, channels), sigma))).warnings
+    assert len(warnings) == (sigma > 2.5)
+    expected = re.compile(r"its noise \(sigma [67]\.\d of 255\) will be amplified: run `restore denoise` first")
+    assert all(expected.fullmatch(text) for text in warnings)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_texture_is_no_noise_to_warn_of(twice: Path, fp32: Runtime, photograph: Smooth, seed: int) -> None:
+    upscale = step("upscale", weights=twice, inference=InferenceOptions(fp32))
+    assert upscale(StepImage(_noisy(photograph(192, 192, 3, seed), 0))).warnings == ()
+
+
+def test_noise_is_not_warned_of_without_a_network_or_after_denoising(twice: Path, fp32: Runtime, smooth: Smooth) -> None:
+    given = _noisy(smooth(192, 192, 3), 7)
+    cubic = step("upscale", weights=twice, options={"strength": 0.0}, inference=InferenceOptions(fp32))
+    assert cubic(StepImage(given)).warnings == ()
+    plain = step("upscale", weights=twice, inference=InferenceOptions(fp32))
+    assert plain(StepImage(given)).warnings != ()
+    assert plain(StepImage(given, removed=NoiseLevel.gaussian(7))).warnings == ()

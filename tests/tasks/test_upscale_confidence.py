@@ -104,6 +104,16 @@ def test_pictures_unlike_the_calibration_pictures_get_a_warning(shipped: Path, m
     assert any("sharpness" in text for text in result.warnings)
 
 
+def test_noise_is_warned_of_once(shipped: Path, make: Callable[..., Upscale], smooth: Smooth) -> None:
+    noisy = smooth(128, 128, 3) + np.random.default_rng(0).normal(0, 9 / 255, (128, 128, 3)).astype(np.float32)
+    unlike = "it is noisy, unlike the calibration pictures"
+    result = make(confidence=True)(Image(noisy))
+    assert sum("`restore denoise`" in text for text in result.warnings) == 1 and not any(unlike in text for text in result.warnings)
+    _heads(shipped, {**RANGES, "noise": [0, 1]})
+    result = make(confidence=True)(Image(noisy))
+    assert any(unlike in text for text in result.warnings) and not any("`restore denoise`" in text for text in result.warnings)
+
+
 @pytest.mark.usefixtures("shipped")
 def test_a_dicom_of_a_modality_gets_a_warning(make: Callable[..., Upscale], smooth: Smooth) -> None:
     result = make(confidence=True)(Image(smooth(40, 33, 1), info=ImageInfo(radiograph=True)))
