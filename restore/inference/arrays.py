@@ -106,3 +106,10 @@ def local_mean(picture: np.ndarray, where: np.ndarray, deviation: float) -> np.n
     weight = where[:, :, None].astype(np.float32)
     total, count = (cv2.GaussianBlur(x, (0, 0), deviation).reshape(x.shape) for x in (picture * weight, weight))
     return np.asarray(total / np.maximum(count, 1e-3))
+
+
+def first_of_each(rows: np.ndarray) -> np.ndarray:
+    """The index of the first of each set of equal rows, in their order: (rows, values) -> (sets,)."""
+    rows = np.ascontiguousarray(rows)
+    _, first = np.unique(rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0], return_index=True)
+    return np.sort(first)

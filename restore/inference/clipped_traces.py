@@ -13,9 +13,10 @@ import numpy as np
 from restore.images import quantisation
 from restore.images.noise_model import BASIS
 from restore.images.quantisation import BLOCK
+from restore.inference.arrays import first_of_each
 
 BLOCKS, FEWEST = 160, 40
-"""Blocks that are looked at, and the number below which they say nothing."""
+"""Different blocks that are looked at, and the number below which they say nothing."""
 LEAST_INSIDE, LEAST_CONTRAST = 32, 8
 """Pixels of a block that are not clipped, and their range (of 255), below which it is not looked at."""
 FIRST, LAST, CANDIDATES = 1, 4, 5
@@ -61,7 +62,7 @@ def score(luma: np.ndarray, ends: np.ndarray, top: int, left: int, steps: np.nda
 
 
 def _blocks(luma: np.ndarray, ends: np.ndarray, top: int, left: int) -> tuple[np.ndarray, np.ndarray]:
-    """Up to about BLOCKS blocks of a grid that hold something, (blocks, 64), and their part of `ends`, (2, blocks, 64)."""
+    """Up to about BLOCKS different blocks of a grid that hold something, (blocks, 64), and their part of `ends`, (2, blocks, 64)."""
     height, width = ((side - start) // BLOCK * BLOCK for side, start in zip(luma.shape, (top, left), strict=True))
     values, low, high = (
         plane[top : top + height, left : left + width]
@@ -73,6 +74,7 @@ def _blocks(luma: np.ndarray, ends: np.ndarray, top: int, left: int) -> tuple[np
     inside = ~(low | high)
     contrast = np.where(inside, values, 0).max(axis=1) - np.where(inside, values, 255).min(axis=1)
     useful = np.flatnonzero((np.count_nonzero(inside, axis=1) >= LEAST_INSIDE) & (contrast > LEAST_CONTRAST))
+    useful = useful[first_of_each(values[useful])]  # copies, as the frames of a screen have them, fit some steps well
     useful = useful[:: max(1, len(useful) // BLOCKS)]
     return values[useful], np.stack([low[useful], high[useful]])
 

@@ -13,7 +13,7 @@ from restore.images.luma import luma as luma_of
 from restore.images.noise_model import BASIS
 from restore.images.quantisation import BLOCK, Quantisation
 from restore.inference import clipped_traces
-from restore.inference.arrays import is_eight_bit
+from restore.inference.arrays import first_of_each, is_eight_bit
 
 BLOCKS = 1500
 """Blocks that are looked at, spread over the picture."""
@@ -22,7 +22,10 @@ LOWEST = [(v, u) for v in range(4) for u in range(4) if 0 < v + u < 4]
 QUALITIES = range(1, 98)
 """Finer steps than those of quality 97 drown in the rounding of the pixels."""
 ENOUGH = 40
-"""Values that are not zero, without which a coefficient says nothing."""
+"""Different values that are not zero, without which a coefficient says nothing. Copies of a few blocks, as the frames and patterns of a
+screen have them, fit some step perfectly."""
+SAME = 0.01
+"""Values nearer than this are equal, as those of a pattern on two grays. The rounding of its pixels moves those of a JPEG by 0.3."""
 CERTAIN, CHANCE = 0.5, 0.25
 """The least score of a found table, and the highest that it may have on a grid where there can be no blocks.
 
@@ -106,12 +109,13 @@ def _edge(luma: np.ndarray) -> int:
 
 
 def _coefficients(luma: np.ndarray, top: int, left: int) -> np.ndarray:
-    """The coefficients of up to BLOCKS blocks of a grid, (blocks, 8, 8)."""
+    """The coefficients of up to BLOCKS different blocks of a grid, (blocks, 8, 8)."""
     height, width = ((side - start) // BLOCK * BLOCK for side, start in zip(luma.shape, (top, left), strict=True))
     grid = luma[top : top + height, left : left + width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).swapaxes(1, 2)
     blocks = grid.reshape(-1, BLOCK * BLOCK)
     # blocks that reach black or white were clipped, so their coefficients were changed
     inside = blocks[(blocks.min(axis=1) > 1) & (blocks.max(axis=1) < 254) & (np.ptp(blocks, axis=1) > 0)]
+    inside = inside[first_of_each(inside)]
     chosen = inside[:: max(1, len(inside) // BLOCKS)]
     return np.asarray(chosen @ BASIS).reshape(-1, BLOCK, BLOCK)
 
@@ -130,6 +134,6 @@ def _score(coefficients: np.ndarray, steps: np.ndarray) -> float:
         values = coefficients[:, v, u]
         step = steps[v, u]
         telling = values[np.abs(values) > step / 2]
-        if len(telling) >= ENOUGH:
+        if len(np.unique(np.rint(telling / SAME))) >= ENOUGH:
             scores.append(float(np.cos(2 * np.pi / step * telling).mean()))
     return float(np.mean(scores)) if len(scores) >= 2 else 0.0

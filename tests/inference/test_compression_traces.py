@@ -81,6 +81,47 @@ def _chart() -> np.ndarray:
     return chart.astype(np.float32) / 255
 
 
+@pytest.mark.parametrize("quality", [20, 50, 80, 90])
+@pytest.mark.parametrize("corner", [(37, 29), (40, 32)])
+@pytest.mark.parametrize("frame", [30, 235])
+def test_the_frame_around_a_page_on_a_screen_shows_no_other_traces(quality: int, corner: tuple[int, int], frame: int) -> None:
+    found = compression_traces.find(_screen(jpeg(_white_page(), quality), corner, frame))
+    if found is not None:
+        assert (found.top, found.left) == (corner[0] % 8, corner[1] % 8)
+        assert abs(found.quality - quality) <= 1
+    else:
+        assert corner == (37, 29) or quality > 88  # text hides the corner, and fine steps in clipped blocks are not reported
+
+
+@pytest.mark.parametrize("frame", [30, 235])
+def test_a_screen_without_jpeg_has_no_traces(frame: int) -> None:
+    for corner in ((37, 29), (40, 32)):
+        assert compression_traces.find(_screen(_white_page(), corner, frame)) is None
+
+
+def _screen(page: np.ndarray, corner: tuple[int, int], frame: int) -> np.ndarray:
+    """A page (H, W, 1) in a window of even gray, below a dark bar for its title: a screenshot, (H + 60, W + 70, 1)."""
+    (height, width), (top, left) = page.shape[:2], corner
+    screen = np.full((height + 60, width + 70, 1), frame / 255, np.float32)
+    screen[:20] = 40 / 255
+    screen[top : top + height, left : left + width] = page
+    return screen
+
+
+def test_copies_of_few_blocks_show_no_traces() -> None:
+    rng = np.random.default_rng(2)
+    checkerboard = np.kron(np.indices((40, 48)).sum(0) % 2, np.ones((8, 8)))[:, :, None] * 160 + 40
+    drawn = [checkerboard[1:, 1:]]
+    for white in (0, 1, 2, 3):
+        for _ in range(6):  # bars of lines over the width of a white window
+            stripes = np.full((200, 640, 1), 255.0)
+            lines = rng.integers(3, 250, (8, 1, 1))
+            lines[:white] = 255
+            stripes[40:48] = stripes[112:120] = lines
+            drawn.append(stripes)
+    assert [compression_traces.find(picture.astype(np.float32) / np.float32(255)) for picture in drawn] == [None] * len(drawn)
+
+
 def test_nothing_is_found_where_nothing_is(picture: np.ndarray) -> None:
     eight = np.rint(picture * 255).astype(np.float32) / np.float32(255)
     decoded = jpeg(picture, 30)
