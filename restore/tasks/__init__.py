@@ -73,7 +73,7 @@ TASKS: Mapping[str, Task] = {
         "coding would bring the artefacts back.",
     ),
     "sharpen": Task(
-        "Remove blur: of lenses out of focus, slight motion, enlarged or soft scans. Sharp pictures stay as they are.",
+        "Remove blur: of lenses out of focus, enlarged or soft scans. Sharp pictures and those blurred by motion stay as they are.",
         SharpenOptions, "restore.tasks.sharpen:Sharpen", "restore sharpen soft/ --out sharp/",
     ),
     "inpaint": Task(

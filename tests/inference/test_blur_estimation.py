@@ -117,3 +117,24 @@ def test_strokes_are_looked_at_on_paper_alone(photograph: Photograph) -> None:
     assert blur_estimation.width_of_strokes(blurred) == pytest.approx(1.0, rel=0.25)
     for plane in (_page(0.7), 1 - blurred, cv2.GaussianBlur(photograph()[:, :, 0], (0, 0), 1.0), np.zeros((64, 64), np.float32)):
         assert blur_estimation.width_of_strokes(plane) == 0
+
+
+@pytest.mark.parametrize("length", [7, 9, 15])
+@pytest.mark.parametrize("turn", [0, 30, 90, 135])
+def test_blur_of_motion_has_a_direction_and_is_left(photograph: Photograph, length: int, turn: float) -> None:
+    line = np.zeros((17, 17), np.float32)
+    half = np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn))]) * (length - 1) / 2
+    cv2.line(line, *(tuple(int(v) for v in np.rint(16 * (8 + sign * half))) for sign in (-1, 1)), 1.0, shift=4)
+    scene = photograph()[:, :, 0]
+    noise = np.random.default_rng(0).normal(0, 1 / 255, scene.shape).astype(np.float32)
+    moved = cv2.filter2D(scene, -1, line / line.sum()) + noise
+    assert blur_estimation.has_direction(moved, 1 / 255)
+    assert blur_estimation.estimate(moved, 1 / 255) == 0
+
+
+@pytest.mark.parametrize("width", [1.0, 1.5, 2.0])
+def test_blur_of_a_lens_has_no_direction(photograph: Photograph, width: float) -> None:
+    blurred = cv2.GaussianBlur(photograph()[:, :, 0], (0, 0), width)
+    blurred += np.random.default_rng(0).normal(0, 1 / 255, blurred.shape).astype(np.float32)
+    assert not blur_estimation.has_direction(blurred, 1 / 255)
+    assert not blur_estimation.has_direction(blurred[:100], 1 / 255)
