@@ -47,8 +47,7 @@ def find(pixels: np.ndarray) -> Quantisation | None:
     luma = 255 * luma_of(pixels)
     corners = dict.fromkeys((_corner(luma), (0, 0)))  # in drawings edges do not show; most pictures are whole
     for top, left in corners:
-        quality, score = _quality(_coefficients(luma, top, left))
-        expected = Quantisation.of_quality(quality, top, left)
+        expected, score = _likeliest(luma, top, left)
         if score >= CERTAIN and _score_elsewhere(luma, expected) <= CHANCE:
             return expected
     ends = clipped_traces.clipped(pixels)
@@ -118,6 +117,15 @@ def _coefficients(luma: np.ndarray, top: int, left: int) -> np.ndarray:
     inside = inside[first_of_each(inside)]
     chosen = inside[:: max(1, len(inside) // BLOCKS)]
     return np.asarray(chosen @ BASIS).reshape(-1, BLOCK, BLOCK)
+
+
+def _likeliest(luma: np.ndarray, top: int, left: int) -> tuple[Quantisation, float]:
+    """The quantisation whose steps fit the blocks of a grid best, and its score. A picture may have been turned by 90 degrees since."""
+    coefficients = _coefficients(luma, top, left)
+    (quality, score), (turned, turned_score) = _quality(coefficients), _quality(coefficients.swapaxes(1, 2))
+    if turned_score <= score:
+        return Quantisation.of_quality(quality, top, left), score
+    return Quantisation(np.ascontiguousarray(quantisation.table(turned).T), top, left), turned_score
 
 
 def _quality(coefficients: np.ndarray) -> tuple[int, float]:

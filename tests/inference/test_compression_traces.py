@@ -30,6 +30,17 @@ def test_the_table_and_the_grid_are_found(picture: np.ndarray, quality: int, cor
     assert np.abs(found.steps / quantisation.table(quality) - 1).mean() < 0.03
 
 
+@pytest.mark.parametrize("quality", [20, 40, 80])
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_picture_that_was_turned_since_has_a_turned_table(picture: np.ndarray, quality: int, turns: int) -> None:
+    decoded = jpeg(np.ascontiguousarray(picture[:112, :104]), quality)
+    table = quantisation.table(quality)
+    for turned in (np.rot90(decoded, turns), np.rot90(decoded, turns)[:, ::-1]):
+        found = compression_traces.find(np.ascontiguousarray(turned))
+        assert found is not None
+        assert np.abs(found.steps / (table.T if turns % 2 else table) - 1).mean() < 0.03
+
+
 @pytest.mark.parametrize("quality", [30, 60, 80])
 def test_traces_in_a_page_with_much_paper_are_found(quality: int) -> None:
     page = np.full((400, 480), 205, np.uint8)
