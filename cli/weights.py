@@ -201,7 +201,7 @@ def trim(
     base: Annotated[Path, typer.Option(help="The whole weights file that it was trained from.")],
     out: Annotated[Path, typer.Option(help="The new file, in the same folder as the base.")],
 ) -> None:
-    """Store only the tensors that differ from those of another file, for weights of which a part was trained (`trained`).
+    """Store only the tensors that differ from those of another file, for weights that were trained in part (`trained`).
 
     restore weights trim runs/denoise-camera --base weights/denoise-color.safetensors --out weights/denoise-camera.safetensors
     """

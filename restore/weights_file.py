@@ -90,7 +90,9 @@ def _is_training(recipe: Recipe) -> bool:
     if not isinstance(training, dict):
         return False
     noise, data = training.get("noise", {}), training.get("data", {})
-    return isinstance(noise, dict) and _is_number(noise.get("poisson_fraction", 0)) and isinstance(data, dict) and _has_sides(data)
+    if not isinstance(noise, dict) or not isinstance(data, dict) or not _has_sides(data):
+        return False
+    return all(_is_number(noise.get(key, 0)) for key in ("poisson_fraction", "camera_fraction"))
 
 
 def _has_sides(data: Recipe) -> bool:

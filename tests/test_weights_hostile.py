@@ -59,6 +59,7 @@ UNREADABLE: dict[str, Callable[[Path], None]] = {
     "directions-numbers": _made(directions=[1]),
     "training-list": _made(training=[1]),
     "noise-text": _made(training={"noise": {"poisson_fraction": "much"}}),
+    "camera-noise-text": _made(training={"noise": {"camera_fraction": "much"}}),
     "empty": lambda path: path.write_bytes(b"") and None,
     "cut": _header(b'{"a":', 5_000),
     "header-of-ages": _header(b"{}", 2**62),

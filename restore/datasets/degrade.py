@@ -63,7 +63,7 @@ class NoiseConfig:
         default=0.0, metadata={"help": "fraction of crops with noise that is made on a simulated camera's sensor", "range": (0, 1)}
     )
     soft_fraction: float = field(
-        default=0.0, metadata={"help": "fraction of crops that are enlarged or softened first, as lenses do", "range": (0, 1)}
+        default=0.0, metadata={"help": "fraction of crops that are enlarged or blurred first, as lenses do", "range": (0, 1)}
     )
     round_fraction: float = field(
         default=0.0, metadata={"help": "fraction of crops rounded and clipped to 8 bits afterwards", "range": (0, 1)}

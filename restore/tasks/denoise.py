@@ -193,7 +193,8 @@ class Denoise(Step[NoiseAnalysis]):
         except Exception:  # whatever a damaged file raises is that file's fault
             return None
         gray = pixels.shape[2] == 1 or radiograph.is_gray(pixels)
-        return self._weights(pixels, gray, picture.radiograph, resolve_level(pixels, self._level))
+        noise = NoiseLevel() if gray or self.chosen is not None else resolve_level(pixels, self._level)  # which takes time
+        return self._weights(pixels, gray, picture.radiograph, noise)
 
     def _weights(self, pixels: np.ndarray, gray: bool, is_radiograph: bool | None, noise: Estimate | NoiseLevel) -> str:
         if self.chosen is not None:

@@ -99,7 +99,7 @@ def test_the_other_crops_get_other_noise(photograph: Photograph) -> None:
     assert 10 < white < 30
 
 
-def test_half_of_the_softened_crops_are_enlarged_and_half_blurred(photograph: Photograph) -> None:
+def test_half_of_the_soft_crops_are_enlarged_and_half_blurred(photograph: Photograph) -> None:
     picture = photograph(64, 64, 3)
     assert camera.soften(picture, np.random.default_rng(0), NoiseConfig()) is picture
     soft = [camera.soften(picture, np.random.default_rng(seed), NoiseConfig(soft_fraction=1.0)) for seed in range(20)]
