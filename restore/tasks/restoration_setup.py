@@ -226,13 +226,16 @@ def _freeze(network: RestorationNetwork, trained: Sequence[str]) -> None:
     """Leave out of the training what no pattern matches; without patterns, nothing.
 
     Raises:
-        ValueError: a pattern matches no tensor.
+        ValueError: a pattern matches no tensor, or they match all.
     """
     names = [name for name, _ in network.named_parameters()]
     if idle := [pattern for pattern in trained if not any(fnmatchcase(name, pattern) for name in names)]:
         raise ValueError(f"trained={idle[0]!r} matches no tensor of the network; the first are {', '.join(names[:4])}")
+    chosen = {name for name in names if any(fnmatchcase(name, pattern) for pattern in trained)}
+    if len(chosen) == len(names):
+        raise ValueError("trained matches all tensors of the network: leave it out, and all are trained")
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not trained or any(fnmatchcase(name, pattern) for pattern in trained))
+        parameter.requires_grad_(not trained or name in chosen)
 
 
 def _trainer(network: RestorationNetwork, config: RestorationConfig, runtime: Runtime, problem: Problem) -> Trainer:

@@ -22,7 +22,7 @@ from restore.inference.loading import InferenceOptions
 from restore.pipeline import batch
 from restore.pipeline.step import Image, ImageInfo
 from restore.runtime import Runtime
-from restore.tasks.denoise import COLOUR, GRAY, XRAY, Denoise
+from restore.tasks.denoise import CAMERA, COLOUR, GRAY, XRAY, Denoise
 
 Smooth = Callable[..., np.ndarray]
 NAMES = (XRAY, GRAY, COLOUR)
@@ -50,6 +50,7 @@ def shipped(own_weights: Path, weights_file: Callable[..., Path], monkeypatch: p
     monkeypatch.setattr(weights, "shipped_folder", lambda: own_weights)
     weights_file(own_weights / f"{GRAY}.safetensors", seed=0)
     weights_file(own_weights / f"{COLOUR}.safetensors", channels=3, seed=1)
+    weights_file(own_weights / f"{CAMERA}.safetensors", channels=3, seed=3, training={"noise": {"camera_fraction": 0.75}})
     weights_file(own_weights / f"{XRAY}.safetensors", seed=2, training={"noise": {"poisson_fraction": 0.9}})
     _heads(own_weights, RANGES)
     return own_weights

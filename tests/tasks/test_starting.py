@@ -478,4 +478,6 @@ def test_only_the_chosen_tensors_are_trained(folder: Path) -> None:
     assert changed == {key for key in after if "decoders." in key or "tail" in key}
     with pytest.raises(ValueError, match=r"trained='\*\.nothing' matches no tensor"):
         _train(folder, 2, "runs/c", overrides={"trained": "*.nothing"})
+    with pytest.raises(ValueError, match="trained matches all tensors"):
+        _train(folder, 2, "runs/c", overrides={"trained": "*"})
     assert not Path("runs/c").exists()
