@@ -45,7 +45,7 @@ class Estimate:
             noise that is correlated between neighbouring pixels, and for texture.
         spread: ratio of the noisiest groups' variance to the line: 1.1 for noise, more for texture.
         normality: see `noise_blocks.normality`.
-        camera: coarse noise, most of which `level` may miss.
+        camera: coarse noise; `level` may miss most of it.
     """
 
     level: NoiseLevel = field(default_factory=NoiseLevel)
